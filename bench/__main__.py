@@ -1,0 +1,68 @@
+"""Print the tables: `python -m bench [--only steps,share] [--quick] [--write]`."""
+
+import argparse
+import warnings
+
+from . import peers
+from .adding import ADDING
+from .distance import DISTANCE
+from .machine import describe
+from .mlp import MLP
+from .predict import PREDICT
+from .ragged import RAGGED
+from .report import Row, Run, Table, write
+from .startup import MEMORY, STARTUP
+from .steps import SHARE, STEPS
+from .vowels import VOWELS
+
+TABLES = (STEPS, SHARE, RAGGED, VOWELS, PREDICT, STARTUP, MEMORY, MLP, DISTANCE, ADDING)
+
+
+def main() -> None:
+    """Measure what was asked for and print each table as it is done."""
+    arguments = _arguments()
+    warnings.filterwarnings("ignore", message=".*Maximum iterations")  # the number of epochs is what is asked for
+    run, machine, summary = Run(arguments.quick), describe(), []
+    _show("machine", machine, arguments.write)
+    if not (peers.HAS_TORCH and peers.HAS_SKLEARN):
+        print("A peer is not installed; its columns are empty. pip install '.[bench]' brings both.\n")
+    for table in TABLES:
+        if table.name in arguments.only:
+            text, rows = table.measure(run)
+            _show(table.name, f"{text}\nMeasured on: {machine}" if arguments.write else text, arguments.write)
+            summary.append(_summary(table, rows))
+    print("\n".join(line for line in summary if line))
+
+
+def _arguments() -> argparse.Namespace:
+    names = [table.name for table in TABLES]
+    parser = argparse.ArgumentParser("python -m bench", description="lightrnn beside its peers, measured here and now.")
+    parser.add_argument("--only", default=",".join(names), help=f"tables, of {', '.join(names)}")
+    parser.add_argument("--quick", action="store_true", help="few repetitions: does it run, not how fast")
+    parser.add_argument("--write", action="store_true", help="put the results into bench/README.md")
+    arguments = parser.parse_args()
+    arguments.only = arguments.only.split(",")
+    if unknown := set(arguments.only) - set(names):
+        parser.error(f"--only must name tables of {', '.join(names)}, got {', '.join(sorted(unknown))}")
+    return arguments
+
+
+def _show(name: str, text: str, keep: bool) -> None:
+    print(text, flush=True)
+    if keep:
+        write(name, text)
+
+
+def _summary(table: Table, rows: list[Row]) -> str:
+    """Return how many bars were reached, and by name those that were not."""
+    if table.columns[-1] != "reached":
+        return ""
+    marks = [row[-1] for row in rows if row[-1]]
+    if not marks:
+        return ""
+    missed = [" ".join(row[:-1]) for row in rows if row[-1] == "NO"]
+    return "\n  ".join([f"{table.name}: {marks.count('yes')} of {len(marks)} bars reached", *missed])
+
+
+if __name__ == "__main__":
+    main()

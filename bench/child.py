@@ -1,0 +1,80 @@
+"""One fit in a process of its own: its seconds and its peak memory, printed as JSON.
+
+    python -m bench.child (lightrnn | torch | numpy) (lstm | gru | rnn | ffnn) (vowels | large)
+
+It imports nothing at first but NumPy, so that an import that is timed finds no module loaded by the bench.
+"""
+
+import json
+import sys
+import time
+import warnings
+
+import numpy as np
+
+
+def main(side: str, cell: str, data: str) -> None:
+    """Import one side, fit it for an epoch, print what that took."""
+    warnings.filterwarnings("ignore", message="Maximum iterations")  # one epoch is what is asked for
+    figures = {"numpy": only_numpy, "lightrnn": lightrnn_fit, "torch": torch_fit}[side](cell, data)
+    print(json.dumps(figures | {"peak": peak_megabytes()}))
+
+
+def lightrnn_fit(cell: str, data: str) -> dict[str, float]:
+    """Fit the estimator."""
+    start = time.perf_counter()
+    from lightrnn import RNNClassifier
+
+    imported = time.perf_counter() - start
+    X, y, units = load(data)
+    start = time.perf_counter()
+    RNNClassifier(cell, (units,), max_iter=1, random_state=0).fit(X, y)
+    return {"import": imported, "fit": time.perf_counter() - start}
+
+
+def torch_fit(cell: str, data: str) -> dict[str, float]:
+    """Run the torch loop, which has an LSTM."""
+    start = time.perf_counter()
+    from . import pytorch
+
+    imported = time.perf_counter() - start
+    X, y, units = load(data)
+    start = time.perf_counter()
+    pytorch.fit(X, y, units, 1)
+    return {"import": imported, "fit": time.perf_counter() - start}
+
+
+def only_numpy(cell: str, data: str) -> dict[str, float]:
+    """Load the data and do nothing."""
+    load(data)
+    return {}
+
+
+def load(data: str) -> tuple[list[np.ndarray], np.ndarray, int]:
+    """Return sequences, classes and the units that suit them."""
+    if data == "vowels":
+        from lightrnn.datasets import load_japanese_vowels
+
+        X, y = load_japanese_vowels("train")
+        return list(X), np.unique(y, return_inverse=True)[1].astype(np.int64), 64
+    rng = np.random.default_rng(0)
+    return list(rng.standard_normal((640, 100, 128), dtype=np.float32)), rng.integers(0, 9, 640), 256
+
+
+def peak_megabytes() -> float:
+    """Return the most memory this process has held.
+
+    Linux hands a child the `ru_maxrss` of the process that started it, so its own high-water mark is read there.
+    """
+    try:
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
+    except OSError:
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / 2**20 if sys.platform == "darwin" else peak / 1024
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

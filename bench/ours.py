@@ -1,0 +1,32 @@
+"""Our side of a training step: what `fit` does with a minibatch."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from lightrnn.batches import Batch, chunks
+from lightrnn.losses import make_loss
+from lightrnn.network import Network
+from lightrnn.solvers import make_solver
+
+
+class Training:
+    """A network with its loss and Adam."""
+
+    def __init__(self, cell: str, features: int, units: int, outputs: int, threads: int) -> None:
+        self.rng = np.random.default_rng(0)
+        self.network = Network(cell, features, (units,), outputs)
+        self.network.initialize(self.rng)
+        self.loss = make_loss("softmax")
+        self.solver = make_solver("adam", self.network.layout.size, "float32")
+        self.threads = threads
+
+    def step(self, X: Sequence[np.ndarray], y: np.ndarray, weights: np.ndarray) -> float:
+        """Train on one minibatch."""
+        network = self.network
+        for batch in chunks(Batch.of(X, y, weights, self.rng, network), None, network):
+            loss = network.loss_and_gradient(batch, self.loss, self.threads)
+            norm = self.solver.step(network.parameters, network.gradient, 1e-3, 1.0)
+        assert math.isfinite(loss + norm)
+        return loss

@@ -1,0 +1,25 @@
+"""The peers that are installed, and how many threads each may use."""
+
+import importlib.util
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+HAS_TORCH = importlib.util.find_spec("torch") is not None
+HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None  # and with it threadpoolctl
+CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@contextmanager
+def limited(threads: int) -> Iterator[None]:
+    """Give PyTorch and NumPy's BLAS this many threads."""
+    with ExitStack() as stack:
+        if HAS_SKLEARN:
+            from threadpoolctl import threadpool_limits
+
+            stack.enter_context(threadpool_limits(threads))
+        if HAS_TORCH:
+            import torch
+
+            torch.set_num_threads(threads)
+        yield

@@ -1,0 +1,76 @@
+"""Sequences of unequal length: a training step beside torch's PackedSequence and beside padding."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from . import ours, peers
+from .report import Row, Run, Table, milliseconds, times_faster, verdict
+from .timing import alternate, median, ratio
+
+CELLS = ("lstm", "gru", "rnn")
+SHAPES = ((32, 32, 64), (64, 128, 128))
+BATCHES = 20  # so many minibatches, each with lengths of its own, that none is seen again soon
+BARS = {"packed": 5, "padded": 2}
+
+Batch = tuple[list[np.ndarray], np.ndarray]
+
+
+def make_batches(B: int, F: int) -> list[Batch]:
+    """Return minibatches of B sequences with 10 to 200 steps."""
+    rng = np.random.default_rng(0)
+    return [
+        ([rng.standard_normal((T, F)).astype(np.float32) for T in rng.integers(10, 201, B)], rng.integers(0, 9, B))
+        for _ in range(BATCHES)
+    ]
+
+
+def sides(cell: str, F: int, H: int, threads: int, batches: list[Batch]) -> dict[str, Callable[[], Any]]:
+    """Return a training step for each side; each goes through the minibatches by itself, in the same order."""
+    step, weights = ours.Training(cell, F, H, 9, threads).step, np.ones(len(batches[0][0]))
+    turn = itertools.cycle(batches)
+    calls: dict[str, Callable[[], Any]] = {"lightrnn": lambda: step(*next(turn), weights)}
+    if peers.HAS_TORCH:
+        import torch
+
+        from . import pytorch
+
+        ready = [(pytorch.padded(X), torch.from_numpy(y)) for X, y in batches]
+        for name in BARS:
+            calls[name] = _torch_step(pytorch.Training(cell, F, H, 9).step, name == "packed", itertools.cycle(ready))
+    return calls
+
+
+def _torch_step(step: Callable[..., float], pack: bool, turn: Iterator[Any]) -> Callable[[], float]:
+    from . import pytorch
+
+    def call() -> float:
+        (X, last), y = next(turn)
+        return step(pytorch.packed(X, last), y) if pack else step(X, y, last)
+
+    return call
+
+
+def _rows(run: Run) -> Iterator[Row]:
+    for threads, (B, F, H), cell in itertools.product(run.threads, SHAPES, CELLS):
+        batches = make_batches(B, F)
+        with peers.limited(threads):
+            times = alternate(sides(cell, F, H, threads, batches), quick=run.quick, least=11)
+        for name, bar in BARS.items():
+            faster = ratio(times, name)
+            figures = milliseconds(median(times, "lightrnn")), milliseconds(median(times, name)), times_faster(faster)
+            yield cell, f"B{B} F{F} H{H}", str(threads), name, *figures, *verdict(faster, bar)
+
+
+RAGGED = Table(
+    "ragged",
+    "A training step on lengths drawn uniformly from 10 to 200, ms",
+    ("cell", "shape", "threads", "torch is", "lightrnn", "torch", "torch / lightrnn", "bar", "reached"),
+    _rows,
+    "Minibatches are drawn without regard to length. torch's are padded before the clock starts; "
+    "`pack_padded_sequence` (enforce_sorted=False) is inside the step, as it must be, and so is lightrnn's "
+    "packing. Twenty minibatches in turn, so that no side finds the last one's lengths again. Not shown: "
+    "minibatches of similar lengths, where padding costs less.",
+)

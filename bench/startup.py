@@ -1,0 +1,74 @@
+"""What a new process waits for and how much memory it takes: fits in children, one process each."""
+
+import tempfile
+from collections.abc import Iterator
+
+import numpy as np
+
+from . import peers
+from .report import Row, Run, Table, verdict
+from .timing import in_child
+
+CELLS = ("lstm", "gru", "rnn", "ffnn")
+BARS = {"import": 0.15, "warm": 1.2, "cold": 12.0}
+
+Figures = dict[str, float]
+
+
+def _startup_rows(run: Run) -> Iterator[Row]:
+    """Start a cold process for each cell, then warm ones and torch's in turns."""
+    imports: list[float] = []
+    for cell in CELLS[:1] if run.quick else CELLS:
+        with tempfile.TemporaryDirectory() as cache:
+            cold = in_child("lightrnn", cell, "vowels", cache=cache)
+            turns = [_turn(cell, cache) for _ in range(2 if run.quick else 7)]
+        ours, theirs = ([figures for figures in side if figures] for side in zip(*turns, strict=True))
+        imports += [figures["import"] for figures in ours]
+        yield _first_fit("first fit, cache cold", cell, [cold], BARS["cold"])
+        yield _first_fit("first fit, cache warm", cell, ours, BARS["warm"])
+        if theirs:
+            yield _first_fit("torch, the same epoch", cell, theirs, None)
+    seconds = float(np.median(imports))
+    yield "import, over NumPy's", "", f"{seconds:.3f}", "", *verdict(seconds, BARS["import"], at_most=True)
+
+
+def _turn(cell: str, cache: str) -> tuple[Figures, Figures]:
+    theirs = in_child("torch", cell, "vowels") if peers.HAS_TORCH and cell == "lstm" else {}
+    return in_child("lightrnn", cell, "vowels", cache=cache), theirs
+
+
+def _first_fit(what: str, cell: str, children: list[Figures], bar: float | None) -> Row:
+    seconds, total = (float(np.median([figures[name] for figures in children])) for name in ("fit", "total"))
+    return what, cell, f"{seconds:.3f}", f"{total:.2f}", *verdict(seconds, bar, at_most=True)
+
+
+def _memory_rows(run: Run) -> Iterator[Row]:
+    """Each side on the same data; the least of some runs, since what a run needs at least is what it needs."""
+    sides = ("numpy", "lightrnn", "torch") if peers.HAS_TORCH else ("numpy", "lightrnn")
+    for data, title in {"vowels": "JapaneseVowels, LSTM 64", "large": "640 x T100 F128, LSTM 256"}.items():
+        in_child("lightrnn", "lstm", data)
+        rounds = [[in_child(side, "lstm", data)["peak"] for side in sides] for _ in range(1 if run.quick else 3)]
+        numpy, *fits = np.min(rounds, axis=0)
+        ours, theirs = fits if len(fits) == 2 else (fits[0], np.nan)
+        torch = ("", "") if np.isnan(theirs) else (f"{theirs:.0f}", f"{theirs / ours:.2f}")
+        yield title, f"{numpy:.0f}", f"{ours:.0f}", *torch
+
+
+STARTUP = Table(
+    "startup",
+    "A new process: s to import, s for the first `fit`",
+    ("what", "cell", "seconds", "whole process", "bar", "reached"),
+    _startup_rows,
+    "The fit is one epoch of JapaneseVowels with 64 units. The cold process compiles every kernel it needs, in an "
+    "empty NUMBA_CACHE_DIR; the warm ones (medians) find them there. The bar is on the call of `fit`; the whole "
+    "process is from its start to its end, Python, imports and reading the data included. Sources are compiled to "
+    "byte code beforehand and files lie in the page cache. Not shown: a second cell in the same "
+    "process, which compiles faster.",
+)
+MEMORY = Table(
+    "memory",
+    "Peak memory of a process that fits once, MB",
+    ("what", "NumPy and the data", "lightrnn", "torch", "torch / lightrnn"),
+    _memory_rows,
+    "Resident memory, libraries included; one epoch in minibatches of 32, kernels already in the cache.",
+)

@@ -1,0 +1,160 @@
+"""A training step (forward, loss, backpropagation through time, clipping, Adam) and its share of the best GEMM."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import ours, peers
+from .report import Row, Run, Table, milliseconds, shown, times_faster, verdict
+from .timing import alternate, median, ratio
+
+OUTPUTS = 9
+GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+ON_TWO_THREADS = 0.9  # of the bar on one
+GEMM_SIZES = (512, 768, 1024)
+
+
+class Shape(NamedTuple):
+    """Batch, steps, features, units."""
+
+    B: int
+    T: int
+    F: int
+    H: int
+
+    def __str__(self) -> str:
+        return " ".join(f"{name}{size}" for name, size in zip("BTFH", self, strict=True))
+
+
+SHAPES = tuple(
+    itertools.starmap(
+        Shape,
+        [
+            (4, 100, 16, 64),
+            (32, 50, 1, 32),
+            (32, 100, 32, 64),
+            (64, 100, 128, 128),
+            (20, 35, 200, 200),
+            (20, 35, 650, 650),
+        ],
+    )
+)
+BARS = {
+    "lstm": (3, 3, 1.9, 1.6, 1.45, 1.3),
+    "gru": (15, 10, 4, 1.7, 1.9, 1.7),
+    "rnn": (15, 10, 4, 1.8, 2, 1.4),
+}
+SHARES = {(SHAPES[3], 1): 85, (SHAPES[5], 1): 76, (SHAPES[3], 2): 75}
+
+
+def flops(cell: str, shape: Shape) -> float:
+    """Return what the products of a step cost: three by W_hh, two by W_ih, for X needs no gradient."""
+    B, T, F, H = shape
+    return 2.0 * B * T * GATES[cell] * H * (2 * F + 3 * H)
+
+
+def sides(cell: str, shape: Shape, threads: int) -> dict[str, Callable[[], Any]]:
+    """Return a training step for each side, on the same minibatch."""
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((shape.B, shape.T, shape.F)).astype(np.float32)
+    y = rng.integers(0, OUTPUTS, shape.B)
+    calls = {
+        "lightrnn": partial(ours.Training(cell, shape.F, shape.H, OUTPUTS, threads).step, list(X), y, np.ones(shape.B))
+    }
+    if peers.HAS_TORCH:
+        import torch
+
+        from . import pytorch
+
+        step = pytorch.Training(cell, shape.F, shape.H, OUTPUTS).step
+        calls["torch"] = partial(step, torch.from_numpy(X), torch.from_numpy(y))
+    return calls
+
+
+def gemms() -> dict[str, Callable[[], Any]]:
+    """Return square float32 products by every library that can be told its number of threads."""
+    calls: dict[str, Callable[[], Any]] = {}
+    for size in GEMM_SIZES:
+        A = np.random.default_rng(0).standard_normal((size, size)).astype(np.float32)
+        C = np.empty_like(A)
+        if peers.HAS_SKLEARN:
+            calls[f"numpy {size}"] = partial(np.matmul, A, A, out=C)
+        if peers.HAS_TORCH:
+            import torch
+
+            a, c = torch.from_numpy(A), torch.from_numpy(C)
+            calls[f"torch {size}"] = partial(torch.mm, a, a, out=c)
+    return calls
+
+
+def _step_rows(run: Run) -> Iterator[Row]:
+    for threads, (cell, bars) in itertools.product(run.threads, BARS.items()):
+        for shape, bar in zip(SHAPES, bars, strict=True):
+            if threads > 1 and shape.B < 20:
+                continue
+            with peers.limited(threads):
+                times = alternate(sides(cell, shape, threads), quick=run.quick)
+            faster = ratio(times, "torch")
+            yield (
+                cell,
+                str(shape),
+                str(threads),
+                milliseconds(median(times, "lightrnn")),
+                milliseconds(median(times, "torch")),
+                times_faster(faster),
+                *verdict(faster, bar if threads == 1 else round(ON_TWO_THREADS * bar, 3)),
+            )
+
+
+def _share_rows(run: Run) -> Iterator[Row]:
+    if not gemms():
+        return
+    for threads, cell, shape in itertools.product(run.threads, GATES, SHAPES):
+        if threads == 1 or shape.B >= 20:
+            yield _share_row(run, threads, cell, shape)
+
+
+def _share_row(run: Run, threads: int, cell: str, shape: Shape) -> Row:
+    """Measure steps and products in turns; the best product is the one with the best median."""
+    with peers.limited(threads):
+        times = alternate(sides(cell, shape, threads) | gemms(), quick=run.quick)
+    rates = {name: 2e-9 * int(name.split()[1]) ** 3 / median(times, name) for name in times if " " in name}
+    best = max(rates, key=rates.__getitem__)
+    rate = {name: 1e-9 * flops(cell, shape) / median(times, name) for name in ("lightrnn", "torch")}
+    share = {name: 100 * value / rates[best] for name, value in rate.items()}
+    bar = SHARES.get((shape, threads)) if cell == "lstm" else None
+    return (
+        cell,
+        str(shape),
+        str(threads),
+        f"{rate['lightrnn']:.0f}",
+        f"{rates[best]:.0f}",
+        best,
+        f"{share['lightrnn']:.0f} %",
+        shown(share["torch"], "{:.0f} %"),
+        *verdict(share["lightrnn"], bar, "{:g} %"),
+    )
+
+
+STEPS = Table(
+    "steps",
+    "A training step, ms: forward, loss, backpropagation through time, clipping, Adam; float32",
+    ("cell", "shape", "threads", "lightrnn", "torch", "torch / lightrnn", "bar", "reached"),
+    _step_rows,
+    "Sequences of one length, nine classes, the same minibatch every time; lightrnn packs it anew in every step, "
+    "torch's tensor is ready. torch: nn.LSTM, nn.GRU or nn.RNN, Linear, CrossEntropyLoss, clip_grad_norm_, Adam, "
+    "all with their defaults, and no compilation. On two threads the bar is 0.9 of that on one. Not shown: "
+    "several layers, directions.",
+)
+SHARE = Table(
+    "share",
+    "GFLOP/s of a training step, and what share that is of the machine's best float32 GEMM",
+    ("cell", "shape", "threads", "lightrnn", "best GEMM", "which", "share", "torch's share", "bar", "reached"),
+    _share_rows,
+    "Only the products by W_ih and W_hh count as work; gates, loss and Adam take time and count nothing. The GEMM "
+    f"is square ({', '.join(map(str, GEMM_SIZES))}), NumPy's or torch's, whichever has the best median, on as many "
+    "threads, in turns with the steps.",
+)

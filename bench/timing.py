@@ -1,0 +1,73 @@
+"""How everything is timed: all sides take turns in one process, so that they share whatever else the machine does.
+
+A turn of a short call begins with a rest and then some milliseconds of the same call uncounted. Neither side then pays
+for the other's caches, nor for the other's worker threads, which may spin for a while after their work is done.
+"""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SHORT = 0.1
+SECONDS = 2.0  # of calls that count, at the least number of rounds more
+REST = 0.005  # seconds in which spinning threads fall asleep
+LEAD = 0.005  # seconds of uncounted calls, at least one
+
+Times = dict[str, np.ndarray]
+
+
+def alternate(calls: Mapping[str, Callable[[], Any]], *, quick: bool = False, most: int = 41, least: int = 7) -> Times:
+    """Call each in turn, round after round; return the seconds of every round by name."""
+    for call in calls.values():
+        call()
+    estimate = {name: _seconds(call) for name, call in calls.items()}
+    rounds = 2 if quick else min(most, max(least, int(SECONDS / sum(estimate.values()))))
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for number in range(rounds):
+        for name in list(calls)[:: -1 if number % 2 else 1]:
+            times[name].append(_turn(calls[name], estimate[name] < SHORT))
+    return {name: np.array(seconds) for name, seconds in times.items()}
+
+
+def ratio(times: Times, theirs: str, ours: str = "lightrnn") -> float:
+    """Return how many times longer `theirs` took, the median over the rounds; NaN if it did not run."""
+    return float(np.median(times[theirs] / times[ours])) if theirs in times else float("nan")
+
+
+def median(times: Times, name: str) -> float:
+    """Return the median seconds; NaN if it did not run."""
+    return float(np.median(times[name])) if name in times else float("nan")
+
+
+def in_child(side: str, cell: str, data: str, cache: str | None = None) -> dict[str, float]:
+    """Fit once in a new process, see child.py; return the figures it prints, and its seconds as "total"."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    if cache is not None:
+        environment["NUMBA_CACHE_DIR"] = cache
+    command = [sys.executable, "-m", "bench.child", side, cell, data]
+    root = Path(__file__).resolve().parent.parent
+    start = time.perf_counter()
+    done = subprocess.run(command, env=environment, cwd=root, stdout=subprocess.PIPE, text=True, check=True)
+    total = time.perf_counter() - start
+    return json.loads(done.stdout.splitlines()[-1]) | {"total": total}
+
+
+def _turn(call: Callable[[], Any], short: bool) -> float:
+    time.sleep(REST)
+    start = time.perf_counter()
+    while short and time.perf_counter() - start < LEAD:
+        call()
+    return _seconds(call)
+
+
+def _seconds(call: Callable[[], Any]) -> float:
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start

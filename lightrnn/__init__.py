@@ -1,0 +1,11 @@
+"""lightrnn: recurrent networks for people who live in scikit-learn and plain scripts.
+
+``RNNClassifier().fit(X, y)`` takes sequences of unequal length as they are; ``cell="ffnn" | "rnn" | "gru" | "lstm"`` is one
+argument of the same estimator. Importing compiles nothing.
+"""
+
+from .estimators import RNNClassifier, RNNRegressor
+from .persistence import load
+
+__version__ = "0.1.0"
+__all__ = ["RNNClassifier", "RNNRegressor", "load"]

@@ -1,0 +1,142 @@
+"""Two ways down: a step of the solver for every minibatch, or L-BFGS on all sequences at once.
+
+Both run epochs on a network in place and tell a monitor of each; both stop at a loss or gradient that is not finite.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .batches import Batch, chunks, minibatches
+
+if TYPE_CHECKING:
+    from .losses import Loss
+    from .network import Network
+    from .solvers import Solver
+    from .training import Monitor, Plan, Samples
+
+LBFGS_BATCH = 256
+
+
+class Descent:
+    """One step of the solver for every minibatch, or for every chunk of one under truncated backpropagation."""
+
+    def __init__(
+        self,
+        network: Network,
+        loss: Loss,
+        solver: Solver,
+        plan: Plan,
+        samples: Samples,
+        rng: np.random.Generator,
+        monitor: Monitor,
+    ) -> None:
+        self.network, self.loss, self.solver, self.plan = network, loss, solver, plan
+        self.samples, self.rng, self.monitor = samples, rng, monitor
+
+    def __call__(self, epochs: int) -> bool:
+        for _ in range(epochs):
+            rate = self.monitor.history.learning_rate(self.plan)
+            loss, norm = self._epoch(rate)
+            if self.monitor.end_epoch(loss, norm, rate):
+                return True
+        return False
+
+    def _epoch(self, rate: float) -> tuple[float, float]:
+        """Return the mean loss and the mean gradient norm of one epoch."""
+        network, solver, clip = self.network, self.solver, self.plan.clip_norm
+        total = weight = norms = 0.0
+        steps = 0
+        for number, batch in self._batches():
+            loss = network.loss_and_gradient(batch, self.loss, self.plan.threads)
+            _check_finite(network, loss, self.monitor, number)
+            norm = solver.step(network.parameters, network.gradient, rate, clip)
+            _check_finite(network, norm, self.monitor, number)
+            total += loss * batch.weight
+            weight += batch.weight
+            norms += norm
+            steps += 1
+        return total / weight, norms / steps
+
+    def _batches(self) -> Iterator[tuple[int, Batch]]:
+        """Yield every batch of an epoch with its number, from 1."""
+        samples, plan = self.samples, self.plan
+        for number, indices in enumerate(minibatches(samples.lengths, plan.batch_size, self.rng, plan.shuffle), 1):
+            for batch in chunks(_batch(samples, indices, self.rng, self.network), plan.truncate, self.network):
+                yield number, batch
+
+
+def _batch(samples: Samples, indices: np.ndarray, rng: np.random.Generator | None, network: Network) -> Batch:
+    """Pack the sequences of some indices."""
+    chosen = samples.take(indices)
+    return Batch.of(chosen.items, chosen.targets, chosen.weights, rng, network)
+
+
+class Lbfgs:
+    """The mean loss over all sequences and 0.5 * alpha * |parameters|^2, minimised by `scipy.optimize.minimize`.
+
+    The batches only bound the memory: their gradients are summed. SciPy works in float64 whatever the network's dtype.
+    """
+
+    def __init__(self, network: Network, loss: Loss, plan: Plan, samples: Samples, monitor: Monitor) -> None:
+        self.network, self.loss, self.plan, self.samples, self.monitor = network, loss, plan, samples, monitor
+        self._norm = math.nan
+
+    def __call__(self, epochs: int) -> bool:
+        from scipy.optimize import minimize
+
+        # Below the rounding of the network's dtype the loss is noise, which a line search cannot descend.
+        options = {"maxiter": epochs, "maxfun": 50 * epochs, "maxls": 50, "gtol": self.plan.tol}
+        options["ftol"] = max(2.2e-9, 8.0 * np.finfo(self.network.parameters.dtype).eps)
+        start = self.network.parameters.astype(np.float64)
+        result = minimize(
+            self._objective, start, method="L-BFGS-B", jac=True, callback=self._end_iteration, options=options
+        )
+        self.network.parameters[:] = result.x
+        return bool(result.status != 1)
+
+    def _end_iteration(self, intermediate_result: Any) -> None:
+        self.network.parameters[:] = intermediate_result.x
+        if self.monitor.end_epoch(float(intermediate_result.fun), self._norm, None):
+            raise StopIteration
+
+    def _objective(self, point: np.ndarray) -> tuple[float, np.ndarray]:
+        """Return the penalised loss and its gradient."""
+        network, alpha = self.network, self.plan.alpha
+        network.parameters[:] = point
+        total, weight = 0.0, 0.0
+        gradient = np.zeros_like(point)
+        for number, batch in enumerate(self._batches(), 1):
+            loss = network.loss_and_gradient(batch, self.loss, self.plan.threads)
+            _check_finite(network, loss, self.monitor, number)
+            total += loss * batch.weight
+            weight += batch.weight
+            gradient += batch.weight * network.gradient.astype(np.float64)
+        gradient = gradient / weight + alpha * point
+        self._norm = float(np.linalg.norm(gradient))
+        return total / weight + 0.5 * alpha * float(point @ point), gradient
+
+    def _batches(self) -> Iterator[Batch]:
+        for indices in minibatches(self.samples.lengths, LBFGS_BATCH, None, False):
+            yield _batch(self.samples, indices, None, self.network)
+
+
+def _check_finite(network: Network, value: float, monitor: Monitor, batch: int) -> None:
+    """Stop at a loss or a gradient norm that is NaN or infinite, and say where it came from."""
+    if math.isfinite(value):
+        return
+    place = _first_non_finite(network.named(network.parameters)) or _first_non_finite(network.named(network.gradient))
+    raise ValueError(
+        f"The loss or its gradient must stay finite, got {value} in epoch {len(monitor.history.losses) + 1}, "
+        f"batch {batch}; the first parameter that is not finite: {place or 'none, the outputs overflow'}. "
+        f"Lower learning_rate_init (it is {monitor.plan.learning_rate_init:g}), set clip_norm to 1.0 or less, "
+        "or bring X to unit scale with SequenceScaler."
+    )
+
+
+def _first_non_finite(arrays: dict[str, np.ndarray]) -> str | None:
+    return next((name for name, values in arrays.items() if not np.isfinite(values).all()), None)

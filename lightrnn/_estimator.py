@@ -1,0 +1,316 @@
+"""What `RNNClassifier` and `RNNRegressor` share: fitting, going on fitting, states, saving.
+
+A fit reads its data, trains a `Model`, and only then touches the estimator: whatever raises before leaves it as it was.
+A subclass says what its targets, its loss and its score are.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from . import archive, cpu
+from ._arguments import checked
+from ._base import BaseEstimator, ConvergenceWarning, TransformerMixin, check_is_fitted, warn
+from ._data import Data, read, read_validation, split
+from ._descent import LBFGS_BATCH
+from ._model import Model, Targets, build_network
+from .checks import random_generator
+from .rows import Rows, as_rows, pool
+from .sequences import Sequences, remember_features, sequences_for
+from .training import History, Plan, Samples, train
+from .weights import check_sample_weight
+
+if TYPE_CHECKING:
+    from .losses import Loss
+
+_ARCHITECTURE = ("cell", "hidden_layer_sizes", "target", "bidirectional", "window", "dropout", "dtype")
+_PLAN = tuple(name for name in Plan.__dataclass_fields__ if name != "threads")
+Arguments = dict[str, Any]
+
+
+class RecurrentEstimator(TransformerMixin, BaseEstimator):
+    """Base of the estimators; not for use by itself."""
+
+    max_iter: int
+    n_jobs: int | None
+    random_state: Any
+    _model: Model
+
+    # -- fitting ------------------------------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> Self:
+        """Train on sequences and their targets.
+
+        Parameters
+        ----------
+        X : list of array-like (T_i, F), ndarray (n, T, F), or table (n, T)
+            Sequences of any lengths; the class's docstring lists every form.
+        y : array-like (n,) or (n, k); with ``target="step"`` a list of (T_i,) or (T_i, k)
+            Targets.
+        sample_weight : array-like (n,), or with ``target="step"`` a list of (T_i,), optional
+            Weights, not negative. Sequences of weight zero are left out.
+        X_val, y_val : as X and y, optional
+            Validation data: scored after each epoch, and what early stopping looks at instead of a held-out part of X.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument of the constructor, X, y or a weight is not as it must be, if the network is too large for
+            memory, or if the loss stops being finite. The estimator is then as it was before the call.
+
+        Warns
+        -----
+        ConvergenceWarning
+            If ``max_iter`` epochs went by before training converged (not with the cosine schedule, which ends there
+            by design).
+        """
+        arguments = checked(self.get_params(deep=False))
+        continues = arguments["warm_start"] and self.__sklearn_is_fitted__()
+        data = read(self, arguments, (X, y, sample_weight), fitted=continues)
+        self._check_samples(data.samples)
+        held_out = read_validation(arguments, data, X_val, y_val)
+        model = self._resumed(arguments, data, warm=True) if continues else self._begun(arguments, data)
+        samples = data.samples
+        if held_out is None and arguments["early_stopping"]:
+            samples, held_out = split(data, arguments["validation_fraction"], model.rng)
+        ended = self._train(arguments, model, samples, held_out, arguments["max_iter"])
+        self._finish(model, None if continues else data.sequences)
+        if not ended and (arguments["solver"] == "lbfgs" or arguments["learning_rate"] != "cosine"):
+            message = f"Maximum iterations ({self.max_iter}) reached and the training hasn't converged yet."
+            warn(ConvergenceWarning, message)
+        return self
+
+    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
+        """Train for one epoch, from where the last call left off."""
+        arguments = checked(self.get_params(deep=False))
+        if arguments["early_stopping"]:
+            raise ValueError(
+                "early_stopping must be False for partial_fit, got True. It sees one batch of data; use fit."
+            )
+        if arguments["solver"] == "lbfgs":
+            raise ValueError(
+                "solver must be 'adam', 'sgd' or 'rmsprop' for partial_fit, got 'lbfgs'. It needs all data; use fit."
+            )
+        continues = self.__sklearn_is_fitted__()
+        targets = self._model.targets if continues else None
+        data = read(self, arguments, (X, y, sample_weight), fitted=continues, targets=targets, classes=classes)
+        model = self._resumed(arguments, data, warm=False) if continues else self._begun(arguments, data)
+        self._train(arguments, model, data.samples, None, 1)
+        self._finish(model, None if continues else data.sequences)
+        return self
+
+    # -- the model ----------------------------------------------------------------------------------------------------
+
+    def _architecture(self, arguments: Arguments, data: Data) -> Arguments:
+        sizes = {"n_features": data.sequences.n_features, "n_outputs": data.targets.n_outputs}
+        return sizes | {name: arguments[name] for name in _ARCHITECTURE}
+
+    def _begun(self, arguments: Arguments, data: Data) -> Model:
+        """Make a model that has learned nothing yet."""
+        architecture = self._architecture(arguments, data)
+        longest = int(data.sequences.lengths.max())
+        batch_size = LBFGS_BATCH if arguments["solver"] == "lbfgs" else arguments["batch_size"]
+        rows = min(batch_size, len(data.samples.items)), min(arguments["truncate"] or longest, longest)
+        network = build_network(architecture, rows)
+        rng = random_generator(self.random_state)
+        network.initialize(rng)
+        return Model(architecture, network, data.targets, arguments["solver"], None, History(), rng)
+
+    def _resumed(self, arguments: Arguments, data: Data, *, warm: bool) -> Model:
+        """Copy the fitted model to go on with; a warm start keeps nothing but the weights."""
+        architecture = self._architecture(arguments, data)
+        _check_same_architecture(self._model.architecture, architecture)
+        _check_same_classes(self._model.targets, data.targets)
+        tree = self._model.tree() | {"architecture": architecture, "solver": arguments["solver"]}
+        if warm:
+            tree |= {"history": asdict(History()), "rng": None}
+        if warm or arguments["solver"] != self._model.solver:
+            tree["moments"] = None
+        model = Model.from_tree(tree)
+        model.targets = data.targets
+        model.rng = random_generator(self.random_state) if warm else model.rng
+        self._fold(model, undo=True)
+        return model
+
+    def _train(
+        self, arguments: Arguments, model: Model, samples: Samples, held_out: Samples | None, epochs: int
+    ) -> bool:
+        """Run epochs on the model; return whether training ended by itself."""
+        threads = cpu.threads.usable(arguments["n_jobs"])
+        plan = Plan(threads=threads, **{name: arguments[name] for name in _PLAN})
+        loss = self._make_loss(model.targets)
+        solver = model.make_solver(arguments["momentum"], arguments["alpha"])
+        validate = None if held_out is None else self._validator(model, loss, held_out, threads)
+        ended = train(
+            model.network, loss, solver, plan, samples, model.rng, model.history, epochs=epochs, validate=validate
+        )
+        model.keep_moments(solver)
+        return ended
+
+    def _validator(self, model: Model, loss: Loss, held_out: Samples, threads: int) -> Callable[[], float]:
+        """Return the function that scores the network as it is."""
+        targets, weights = pool(held_out.targets), pool(held_out.weights)
+
+        def validate() -> float:
+            outputs = pool(model.network.outputs(held_out.items, threads))
+            return self._score_outputs(loss, outputs, targets, weights)
+
+        return validate
+
+    def _finish(self, model: Model, sequences: Sequences | None) -> None:
+        """Make the model the estimator's own; X's form is noted from a first call's `sequences`."""
+        self._fold(model)
+        if sequences is not None:
+            remember_features(self, sequences)
+        self._model = model
+        history = model.history
+        self.n_outputs_ = model.targets.n_outputs
+        self.n_iter_ = len(history.losses)
+        self.loss_curve_ = list(history.losses)
+        self.best_loss_ = min(history.losses, default=math.inf)
+        self.validation_scores_ = list(history.scores) if history.scores else None
+        self.n_parameters_ = model.network.n_parameters
+        self.device_ = "cpu"
+        self._n_features_out = model.architecture["hidden_layer_sizes"][-1] * (1 + model.architecture["bidirectional"])
+
+    # -- what a subclass decides --------------------------------------------------------------------------------------
+
+    def _learn_targets(self, arguments: Arguments, y: Any, lengths: np.ndarray, weights: Rows, classes: Any) -> Targets:
+        """Learn from y how to encode it."""
+        raise NotImplementedError
+
+    def _make_loss(self, targets: Targets) -> Loss:
+        """Return what the network minimises."""
+        raise NotImplementedError
+
+    def _score_outputs(self, loss: Loss, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
+        """Score raw outputs against encoded targets, both pooled over steps."""
+        raise NotImplementedError
+
+    def _weigh(self, arguments: Arguments, targets: Targets, encoded: Rows, weights: Rows) -> Rows:
+        """Return the weights in the loss."""
+        return weights
+
+    def _check_samples(self, samples: Samples) -> None:
+        """Refuse data that a whole fit cannot learn from."""
+
+    def _fold(self, model: Model, undo: bool = False) -> None:
+        """Let the network give targets in the user's units, or back."""
+
+    # -- using a fitted network ---------------------------------------------------------------------------------------
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is a network."""
+        return "_model" in vars(self)
+
+    def _outputs(self, X: Any) -> Rows:
+        """Return the raw outputs: (n, n_outputs), or a list of (T_i, n_outputs)."""
+        check_is_fitted(self)
+        network = self._model.network
+        return network.outputs(sequences_for(self, X, network.dtype).items, cpu.threads.usable(self.n_jobs))
+
+    def _scored(self, X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return predictions, truth and weights, pooled over steps."""
+        predicted: Any = self.predict(X)
+        step = isinstance(predicted, list)
+        lengths = np.array([len(rows) for rows in predicted] if step else np.ones(len(predicted), np.int64))
+        weights = check_sample_weight(sample_weight, lengths, step)
+        return pool(predicted), as_rows(y, lengths, step), pool(weights)
+
+    def predict(self, X: Any) -> Any:
+        """Return predictions in y's form."""
+        raise NotImplementedError
+
+    def transform(self, X: Any) -> Any:
+        """Return what the last hidden layer holds: a representation of each sequence, or of each step.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Sequences.
+
+        Returns
+        -------
+        ndarray (n, D), or with ``target="step"`` a list of ndarray (T_i, D)
+            The final state, or the state after each step, in the network's dtype. D is the number of units of the
+            last layer, twice that if bidirectional: forward first, then backward.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator was not fitted.
+        """
+        check_is_fitted(self)
+        network = self._model.network
+        states = network.states(sequences_for(self, X, network.dtype).items, cpu.threads.usable(self.n_jobs))
+        return self._contained(states, X)
+
+    @property
+    def weights_(self) -> dict[str, np.ndarray]:
+        """Copies of the network's parameters by name; `n_parameters_` elements in all."""
+        check_is_fitted(self)
+        return self._model.network.arrays()
+
+    # -- keeping ------------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to one file, which `lightrnn.load` reads on any machine.
+
+        Callbacks are not written. The file holds arrays and JSON, no pickle.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file, used as it is: no suffix is added.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator was not fitted.
+        """
+        check_is_fitted(self)
+        archive.write(path, {"estimator": type(self).__name__, "state": self.__getstate__() | {"callbacks": None}})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes, with the model as a tree of plain values."""
+        state = dict(vars(self))
+        return state | {"_model": state["_model"].tree()} if "_model" in state else state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Undo `__getstate__`."""
+        state = dict(state)
+        for method, requests in state.pop("_metadata_request", {}).items():
+            getattr(self, f"set_{method}_request")(**requests)
+        if "_model" in state:
+            state["_model"] = Model.from_tree(state["_model"])
+        vars(self).update(state)
+
+
+def _check_same_architecture(old: Arguments, new: Arguments) -> None:
+    """Refuse to go on with weights of another shape or meaning; dropout has none."""
+    for name, value in new.items():
+        if name != "dropout" and value != old[name]:
+            raise ValueError(
+                f"{name} must stay {old[name]!r} while training goes on, got {value!r}. "
+                "Fit a new estimator, or with warm_start=False."
+            )
+
+
+def _check_same_classes(old: Targets, new: Targets) -> None:
+    """Refuse to go on with other labels."""
+    before, now = getattr(old, "classes_", ()), getattr(new, "classes_", ())
+    if type(old) is not type(new) or not np.array_equal(before, now):
+        raise ValueError(
+            "warm_start can only be used where y has the same classes as in the previous call to fit. "
+            f"Previously got {before}, y has {now}. Fit with warm_start=False."
+        )

@@ -1,0 +1,142 @@
+"""What a fitted estimator holds, all in one place, and its form as a tree of plain values.
+
+The tree serves pickling, saving and copying alike. Its arrays are the named, unpadded ones, so it does not depend on
+the machine.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from dataclasses import asdict, dataclass, fields
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from .targets import ClassTargets, MultilabelTargets, RealTargets
+from .training import History
+
+if TYPE_CHECKING:
+    from .network import Network
+    from .solvers import Solver
+
+Targets = ClassTargets | MultilabelTargets | RealTargets
+_KINDS: dict[str, Any] = {kind.__name__: kind for kind in (ClassTargets, MultilabelTargets, RealTargets)}
+
+
+def build_network(architecture: dict[str, Any], rows: tuple[int, int] = (1, 1)) -> Network:
+    """Make the network, refusing one that cannot fit into this machine's memory.
+
+    Parameters
+    ----------
+    architecture : dict
+        Arguments of `Network`.
+    rows : tuple of int (B, T)
+        The size of the greatest minibatch.
+
+    Raises
+    ------
+    ValueError
+        If training it would take more memory than there is.
+    """
+    from .network import Network
+
+    network = Network(**architecture)
+    needed = network.bytes_needed(*rows)
+    if needed > memory():
+        raise ValueError(
+            f"hidden_layer_sizes must make a network that fits into memory, got {architecture['hidden_layer_sizes']}: "
+            f"{network.n_parameters:,} parameters, {needed / 2**30:,.1f} GiB to train on {rows[0]} sequences of "
+            f"{rows[1]} steps, where {memory() / 2**30:,.1f} GiB are. Lower hidden_layer_sizes or batch_size."
+        )
+    return network
+
+
+def memory() -> int:
+    """Bytes of memory that this machine, or the container around this process, has in all."""
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        return 2**62
+    try:
+        with open("/sys/fs/cgroup/memory.max") as file:
+            return min(total, int(file.read()))
+    except (OSError, ValueError):
+        return total
+
+
+@dataclass
+class Model:
+    """A network and everything needed to use it and to go on training it.
+
+    Attributes
+    ----------
+    architecture : dict
+        Arguments of `Network`.
+    network : Network
+        A regressor's gives targets in their own units: the standardisation is folded into the head.
+    targets : ClassTargets, MultilabelTargets or RealTargets
+        Between the user's y and the network's outputs.
+    solver : str
+        Its name.
+    moments : dict or None
+        The solver's state, vectors as dicts of named arrays; None for lbfgs, or before training.
+    history : History
+        Losses, scores, and the state of schedule and stopping rule.
+    rng : Generator
+        Goes on with shuffling and dropout.
+    """
+
+    architecture: dict[str, Any]
+    network: Network
+    targets: Targets
+    solver: str
+    moments: dict[str, Any] | None
+    history: History
+    rng: np.random.Generator
+
+    def tree(self) -> dict[str, Any]:
+        """Return everything as plain values."""
+        kind = type(self.targets).__name__
+        held = {field.name: getattr(self.targets, field.name) for field in fields(self.targets)}
+        tree = {field.name: getattr(self, field.name) for field in fields(self)}
+        return tree | {
+            "network": self.network.arrays(),
+            "targets": {"kind": kind, **held},
+            "history": asdict(self.history),
+        }
+
+    @classmethod
+    def from_tree(cls, tree: dict[str, Any]) -> Self:
+        """Build the model anew from its tree; what training changes is copied."""
+        network = build_network(tree["architecture"])
+        network.assign(tree["network"])
+        targets = dict(tree["targets"])
+        kind = _KINDS[targets.pop("kind")]
+        history, rng = History(**tree["history"]), copy.deepcopy(tree["rng"])
+        return cls(**tree | {"network": network, "targets": kind(**targets), "history": history, "rng": rng})
+
+    def make_solver(self, momentum: float, alpha: float) -> Solver | None:
+        """Make the solver, going on from its moments if there are any; None for lbfgs."""
+        from .solvers import make_solver
+
+        if self.solver == "lbfgs":
+            return None
+        vector = self.network.parameters
+        solver = make_solver(self.solver, len(vector), vector.dtype, momentum=momentum, alpha=alpha)
+        if self.moments is not None:
+            named = self.moments.items()
+            solver.state = {
+                key: self.network.flatten(value) if isinstance(value, dict) else value for key, value in named
+            }
+        return solver
+
+    def keep_moments(self, solver: Solver | None) -> None:
+        """Note where the solver stands."""
+        if solver is None:
+            self.moments = None
+        else:
+            named = self.network.named
+            self.moments = {
+                key: named(value) if isinstance(value, np.ndarray) else value for key, value in solver.state.items()
+            }

@@ -1,0 +1,320 @@
+"""Minibatches: which sequences, in what order, and where each of their steps lies in the packed rows.
+
+A batch has its longest sequence first; then the sequences still running at a step are a prefix, and rows in the order of
+time need no mask and hold no padding. `Steps` is that order, for recurrent cells; `Windows` lays the inputs of a
+feed-forward net so that each window is one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from .network import Network
+
+BUCKET = 50  # batches whose sequences are sorted by length together
+WINDOW_ROWS = 256  # rows in a block, where there is no recurrence to make steps
+
+
+def minibatches(
+    lengths: np.ndarray, batch_size: int, rng: np.random.Generator | None, shuffle: bool
+) -> Iterator[np.ndarray]:
+    """Yield the indices of each batch; over an epoch every sequence once.
+
+    Shuffled sequences are sorted by length within buckets of some batches, cut into batches, and these shuffled again: a
+    batch then has sequences of similar lengths, and no two epochs the same batches.
+
+    Parameters
+    ----------
+    lengths : ndarray of int (n,)
+        Steps of each sequence.
+    batch_size : int
+        Sequences in a batch; the last may have fewer.
+    rng : Generator or None
+        What shuffles; not used without `shuffle`.
+    shuffle : bool
+        Whether to shuffle at all.
+    """
+    n = len(lengths)
+    if not shuffle or rng is None:
+        yield from (np.arange(start, min(start + batch_size, n)) for start in range(0, n, batch_size))
+        return
+    order = rng.permutation(n)
+    if lengths.min() != lengths.max():
+        for start in range(0, n, BUCKET * batch_size):
+            bucket = order[start : start + BUCKET * batch_size]
+            bucket[:] = bucket[np.argsort(lengths[bucket], kind="stable")]
+    starts = np.arange(0, n, batch_size)
+    for start in starts[rng.permutation(len(starts))]:
+        yield order[start : start + batch_size]
+
+
+@dataclass(eq=False)
+class Batch:
+    """Sequences that are trained on together, longest first.
+
+    Attributes
+    ----------
+    X : list of ndarray (T_i, F)
+        Sequences, in the user's dtype.
+    lengths : ndarray of int64 (B,)
+        Their steps, not increasing.
+    order : ndarray of int64 (B,)
+        Where each stood before sorting.
+    targets, weights : ndarray (B, ...) or list of ndarray (T_i, ...)
+        For the loss, in the order of X; None where there is no loss.
+    weight : float
+        Sum of the weights.
+    masks : tuple of ndarray (B, D)
+        For each layer what dropout multiplies its output by; empty without dropout.
+    states : tuple of ndarray (B, Z * H)
+        The initial state of each layer and direction; empty for zeros.
+    """
+
+    X: list[np.ndarray]
+    lengths: np.ndarray
+    order: np.ndarray
+    targets: Any = None
+    weights: Any = None
+    weight: float = 0.0
+    masks: tuple[np.ndarray, ...] = ()
+    states: tuple[np.ndarray, ...] = ()
+
+    @classmethod
+    def of(
+        cls, X: Sequence[np.ndarray], targets: Any, weights: Any, rng: np.random.Generator | None, network: Network
+    ) -> Batch:
+        """Sort a minibatch; draw its dropout masks from `rng`, unless that is None."""
+        lengths, order = _longest_first(X)
+        masks = () if rng is None or not network.dropout else network.dropout_masks(len(X), rng)
+        targets, weights = _taken(targets, order), _taken(weights, order)
+        total = float(sum(w.sum() for w in weights)) if isinstance(weights, list) else float(weights.sum())
+        return cls([X[i] for i in order.tolist()], lengths, order, targets, weights, total, masks)
+
+    @classmethod
+    def of_inputs(cls, X: Sequence[np.ndarray]) -> Batch:
+        """Sort sequences to predict from."""
+        lengths, order = _longest_first(X)
+        return cls([X[i] for i in order.tolist()], lengths, order)
+
+    def shard(self, index: int, count: int) -> Batch:
+        """Every `count`-th sequence from `index` on: lengths are spread evenly, and do not increase."""
+        if count == 1:
+            return self
+        part = slice(index, None, count)
+        arrays = {name: tuple(np.ascontiguousarray(a[part]) for a in getattr(self, name)) for name in ("masks", "states")}
+        targets, weights = (None if v is None else v[part] for v in (self.targets, self.weights))
+        return Batch(
+            self.X[part], self.lengths[part], self.order[part], targets, weights, self.weight, **arrays
+        )
+
+    def steps(self, start: int, stop: int) -> Batch:
+        """Steps start .. stop - 1 of the sequences that reach them, per-step targets with them."""
+        count = int(np.searchsorted(-self.lengths, -start))
+        X, targets, weights = (_cut(values, start, stop, count) for values in (self.X, self.targets, self.weights))
+        total = float(sum(w.sum() for w in weights)) if isinstance(weights, list) else self.weight
+        return replace(
+            self,
+            X=X,
+            lengths=np.minimum(self.lengths[:count], stop) - start,
+            order=self.order[:count],
+            targets=targets,
+            weights=weights,
+            weight=total,
+            masks=tuple(mask[:count] for mask in self.masks),
+            states=tuple(state[:count] for state in self.states),
+        )
+
+
+def chunks(batch: Batch, truncate: int | None, network: Network) -> Iterator[Batch]:
+    """Cut a batch in time for truncated backpropagation; the state goes from chunk to chunk, the gradient does not.
+
+    With per-step targets each chunk of `truncate` steps is one to learn from, and the network's parameters may change between
+    them. With one target a sequence only its last `truncate` steps are, after a run over those before.
+
+    References
+    ----------
+    Williams, R. J. and Peng, J. (1990). An efficient gradient-based algorithm for on-line training of recurrent network
+    trajectories. Neural Computation 2.
+    """
+    if truncate is None or batch.lengths[0] <= truncate:
+        yield batch
+    elif network.target == "step":
+        for start in range(0, int(batch.lengths[0]), truncate):
+            chunk = batch.steps(start, start + truncate)
+            if chunk.weight > 0:
+                yield chunk
+            else:
+                network.run(chunk)
+            batch = replace(batch, states=network.final_states)
+    else:
+        network.run(_before_last(batch, truncate))
+        yield replace(
+            batch,
+            X=[x[-truncate:] for x in batch.X],
+            lengths=np.minimum(batch.lengths, truncate),
+            states=tuple(_zero_padded(state, len(batch.X)) for state in network.final_states),
+        )
+
+
+def _before_last(batch: Batch, k: int) -> Batch:
+    """All but the last k steps of the sequences that have more."""
+    count = int(np.searchsorted(-batch.lengths, -k))
+    return replace(
+        batch,
+        X=[x[:-k] for x in batch.X[:count]],
+        lengths=batch.lengths[:count] - k,
+        order=batch.order[:count],
+        targets=None,
+        weights=None,
+        masks=tuple(mask[:count] for mask in batch.masks),
+    )
+
+
+def _zero_padded(rows: np.ndarray, count: int) -> np.ndarray:
+    """`rows` followed by zeros up to `count` rows."""
+    return np.concatenate([rows, np.zeros((count - len(rows), rows.shape[1]), rows.dtype)])
+
+
+def _longest_first(X: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Lengths, not increasing, and the order that makes them so."""
+    lengths = np.fromiter(map(len, X), np.int64, len(X))
+    order = np.argsort(-lengths, kind="stable")
+    return lengths[order], order
+
+
+def _taken(values: Any, order: np.ndarray) -> Any:
+    """Index an array or a list alike."""
+    return values[order] if isinstance(values, np.ndarray) else [values[i] for i in order.tolist()]
+
+
+def _cut(values: Any, start: int, stop: int, count: int) -> Any:
+    """Cut steps from a list of per-step values; others pass."""
+    return [rows[start:stop] for rows in values[:count]] if isinstance(values, list) else values
+
+
+class Steps:
+    """Rows in the order of time, for a recurrent network: those of step t after those of step t - 1.
+
+    Attributes
+    ----------
+    first : ndarray of int64 (T + 2,)
+        Where the rows of each step begin; rows 0 .. B - 1 are the initial state.
+    start, stop : int
+        The rows that are steps.
+    """
+
+    def __init__(self, lengths: np.ndarray) -> None:
+        self.lengths = lengths
+        B, T = len(lengths), int(lengths[0])
+        running = np.arange(T)[:, None] < lengths
+        counts = np.full(T, B) if lengths[-1] == T else running.sum(axis=1)
+        self.first = np.concatenate([[0, B], B + np.cumsum(counts)])
+        self.start, self.stop = B, int(self.first[-1])
+        offsets = np.cumsum(lengths) - lengths
+        self.source = (np.arange(T)[:, None] + offsets)[running]  # in the sequences one after another
+
+    @staticmethod
+    def of(lengths: np.ndarray) -> Steps:
+        """Return the rows for these lengths; batches of the same lengths share them."""
+        return _steps(lengths.tobytes())
+
+    def load(self, X: list[np.ndarray], rows: np.ndarray) -> None:
+        """Copy the sequences to their rows."""
+        joined = np.concatenate(X, dtype=rows.dtype, casting="unsafe")
+        np.take(joined, self.source, axis=0, out=rows[self.start : self.stop], mode="clip")
+
+    @cached_property
+    def all_rows(self) -> np.ndarray:
+        """Index of every step's row."""
+        return np.arange(self.start, self.stop)
+
+    @cached_property
+    def last_rows(self) -> np.ndarray:
+        """Index of each sequence's last row."""
+        return self.first[self.lengths] + np.arange(len(self.lengths))
+
+    @cached_property
+    def mirrored_rows(self) -> np.ndarray:
+        """For each row that of the same sequence's step counted from its end."""
+        steps = np.repeat(np.arange(len(self.first) - 2), np.diff(self.first[1:]))
+        member = self.members
+        return self.first[self.lengths[member] - steps] + member
+
+    @cached_property
+    def members(self) -> np.ndarray:
+        """Which sequence of the batch each row belongs to."""
+        return np.arange(self.start, self.stop) - np.repeat(self.first[1:-1], np.diff(self.first[1:]))
+
+    def by_step(self, values: list[np.ndarray]) -> np.ndarray:
+        """Per-step values of each sequence in the order of the rows."""
+        return np.concatenate(values)[self.source]
+
+    def by_sequence(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Undo `by_step`."""
+        joined = np.empty_like(rows)
+        joined[self.source] = rows
+        return np.split(joined, np.cumsum(self.lengths)[:-1])
+
+
+@lru_cache(maxsize=16)
+def _steps(lengths: bytes) -> Steps:
+    return Steps(np.frombuffer(lengths, np.int64))
+
+
+class Windows:
+    """Rows for a feed-forward network: the last `window` inputs of a step side by side, zeros before the first.
+
+    With `last`, one row a sequence, for its last step; else one for each step, sequence by sequence. These overlap: the inputs
+    are stored once, each sequence after window - 1 rows of zeros, and a row of the window layer's X begins one input after
+    the row above. Rows that reach from one sequence into the next are computed and never looked at.
+    """
+
+    def __init__(self, lengths: np.ndarray, window: int, last: bool) -> None:
+        self.lengths, self.window, self.last = lengths, window, last
+        self.counts = np.ones_like(lengths) if last else lengths
+        spans = self.counts + window - 1
+        ends = np.cumsum(lengths)
+        steps = _ranges(lengths - self.counts - window + 1, spans)
+        self.source = np.where(steps < 0, 0, steps + 1 + np.repeat(ends - lengths, spans))  # 0 is a row of zeros
+        self.rows = len(lengths) if last else len(self.source) - window + 1
+        self.index = np.arange(self.rows) if last else _ranges(np.cumsum(spans) - spans, lengths)
+
+    def inputs(self, X: list[np.ndarray], dtype: np.typing.DTypeLike) -> np.ndarray:
+        """Return the windows (rows, window * F)."""
+        zeros = np.zeros((1, X[0].shape[1]), dtype)
+        flat = np.concatenate([zeros, *X], dtype=dtype, casting="unsafe")[self.source]
+        F = flat.shape[1]
+        if self.last:
+            return flat.reshape(self.rows, self.window * F)
+        return np.lib.stride_tricks.as_strided(flat, (self.rows, self.window * F), (flat.strides[0], flat.itemsize))
+
+    def by_step(self, values: list[np.ndarray]) -> np.ndarray:
+        """Per-step values of each sequence in the order of the rows."""
+        return np.concatenate(values)
+
+    def by_sequence(self, rows: np.ndarray) -> list[np.ndarray]:
+        """Undo `by_step`."""
+        return np.split(rows, np.cumsum(self.lengths)[:-1])
+
+    @cached_property
+    def members(self) -> np.ndarray:
+        """Which sequence of the batch each output row belongs to."""
+        return np.repeat(np.arange(len(self.lengths)), self.counts)
+
+
+@lru_cache(maxsize=64)
+def blocks(start: int, rows: int) -> np.ndarray:
+    """`first` for rows without recurrence: blocks take the place of steps, and there is no initial state."""
+    return np.array([start, *range(start, start + rows, WINDOW_ROWS), start + rows])
+
+
+def _ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Concatenate start .. start + count - 1 for each pair."""
+    ends = np.cumsum(counts)
+    return np.arange(ends[-1]) + np.repeat(starts - (ends - counts), counts)

@@ -1,0 +1,223 @@
+"""Checks of single arguments: a plain Python value out, or an error that says what to write instead.
+
+Every message reads "<argument> must be <requirement>, got <value>." followed by one sentence of remedy. A value of the
+wrong kind is a `TypeError`, a value of the right kind outside its range a `ValueError`. Estimators, preprocessing and
+datasets share these functions; nothing below them checks an argument again.
+"""
+
+import difflib
+import math
+import numbers
+import reprlib
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+_short = reprlib.Repr()
+_short.maxstring = _short.maxother = 60
+
+
+def shown(value: object) -> str:
+    """Describe `value` in few characters for an error message: arrays by shape and dtype, the rest by a short repr.
+
+    Examples
+    --------
+    >>> shown("gru"), shown(range(3))
+    ("'gru'", 'range(0, 3)')
+    >>> import numpy as np
+    >>> shown(np.zeros((2, 3)))
+    'an array of shape (2, 3) and dtype float64'
+    """
+    if isinstance(value, np.ndarray):
+        return f"an array of shape {value.shape} and dtype {value.dtype}"
+    if isinstance(value, np.generic):
+        value = value.item()
+    try:
+        return _short.repr(value)
+    except ValueError:  # Python refuses to print integers of several thousand digits
+        return f"a {type(value).__name__} too long to print"
+
+
+def integer(name: str, value: object, low: int, high: int | None = None) -> int:
+    """Return `value` as an int if it is one and lies in [low, high].
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the message.
+    value : object
+        An int or NumPy integer; bool, float and text are refused.
+    low, high : int
+        The closed range; `high=None` leaves it open above.
+
+    Raises
+    ------
+    TypeError
+        If `value` is no integer.
+    ValueError
+        If it lies outside the range.
+
+    Examples
+    --------
+    >>> integer("window", 20, 1)
+    20
+    >>> integer("window", 0, 1)
+    Traceback (most recent call last):
+        ...
+    ValueError: window must be an integer of at least 1, got 0. Choose a number in this range.
+    """
+    bounds = f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+        raise TypeError(
+            f"{name} must be {bounds}, got {shown(value)}. Give a whole number, without a decimal point or quotes."
+        )
+    number = int(value)
+    if number < low or (high is not None and number > high):
+        raise ValueError(f"{name} must be {bounds}, got {shown(value)}. Choose a number in this range.")
+    return number
+
+
+def real(
+    name: str,
+    value: object,
+    low: float | None = None,
+    high: float | None = None,
+    *,
+    low_open: bool = False,
+    high_open: bool = False,
+) -> float:
+    """Return `value` as a float if it is a finite real number between `low` and `high`.
+
+    Parameters
+    ----------
+    name : str
+        The argument's name, for the message.
+    value : object
+        A float, an int or a NumPy number; bool and text are refused.
+    low, high : float, optional
+        The range's ends; None means no limit there.
+    low_open, high_open : bool
+        Whether the end itself is excluded.
+
+    Raises
+    ------
+    TypeError
+        If `value` is no real number.
+    ValueError
+        If it is NaN, infinite or outside the range.
+
+    Examples
+    --------
+    >>> real("dropout", 0.5, 0, 1, high_open=True)
+    0.5
+    >>> real("dropout", 1.5, 0, 1, high_open=True)
+    Traceback (most recent call last):
+        ...
+    ValueError: dropout must be a number in [0, 1), got 1.5. Choose a number in this range.
+    """
+    left = "(-inf" if low is None else f"{'(' if low_open else '['}{low}"
+    right = "inf)" if high is None else f"{high}{')' if high_open else ']'}"
+    wanted = f"{name} must be a number in {left}, {right}"
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{wanted}, got {shown(value)}. Give a plain number, not text, a bool or an array.")
+    number = _as_float(value)
+    below = low is not None and (number <= low if low_open else number < low)
+    above = high is not None and (number >= high if high_open else number > high)
+    if below or above or not math.isfinite(number):
+        raise ValueError(f"{wanted}, got {shown(value)}. Choose a number in this range.")
+    return number
+
+
+def _as_float(value: numbers.Real) -> float:
+    """Convert to float; an int beyond float64's range counts as infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
+def choice(name: str, value: object, options: Sequence[Any]) -> Any:
+    """Return `value` if it is one of `options` (texts or None); the error lists them.
+
+    Raises
+    ------
+    TypeError
+        If `value` is of another kind than every option.
+    ValueError
+        If it is none of them.
+
+    Examples
+    --------
+    >>> choice("cell", "gru", ("ffnn", "rnn", "gru", "lstm"))
+    'gru'
+    >>> choice("cell", "lsmt", ("ffnn", "rnn", "gru", "lstm"))
+    Traceback (most recent call last):
+        ...
+    ValueError: cell must be one of 'ffnn', 'rnn', 'gru', 'lstm', got 'lsmt'. Did you mean 'lstm'?
+    """
+    known = value is None or isinstance(value, str)
+    if known and value in options:
+        return value
+    wanted = f"{name} must be one of {', '.join(repr(option) for option in options)}, got {shown(value)}."
+    if not isinstance(value, str):
+        raise (ValueError if known else TypeError)(f"{wanted} Give one of these names.")
+    close = difflib.get_close_matches(value, [option for option in options if isinstance(option, str)], n=1)
+    raise ValueError(f"{wanted} " + (f"Did you mean {close[0]!r}?" if close else "Give one of these names."))
+
+
+def flag(name: str, value: object) -> bool:
+    """Return `value` as a bool if it is True or False (NumPy's too).
+
+    Raises
+    ------
+    TypeError
+        If `value` is anything else; 0 and 1 are not taken for flags.
+
+    Examples
+    --------
+    >>> flag("shuffle", True)
+    True
+    """
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} must be True or False, got {shown(value)}. Write it without quotes.")
+    return bool(value)
+
+
+def random_generator(random_state: object) -> np.random.Generator:
+    """Turn scikit-learn's `random_state` into a NumPy Generator.
+
+    Parameters
+    ----------
+    random_state : None, int, numpy.random.RandomState or numpy.random.Generator
+        None takes fresh entropy, an int of at least 0 is a seed, a RandomState gives a seed (and so moves on), a
+        Generator is used as it is.
+
+    Returns
+    -------
+    numpy.random.Generator
+
+    Raises
+    ------
+    TypeError
+        If it is none of these.
+    ValueError
+        If it is a negative int.
+
+    Examples
+    --------
+    >>> random_generator(7).integers(1000) == random_generator(7).integers(1000)
+    np.True_
+    """
+    if isinstance(random_state, np.random.Generator):
+        return random_state
+    if isinstance(random_state, np.random.RandomState):
+        return np.random.default_rng(random_state.randint(0, 2**32, size=4, dtype=np.uint64))
+    if random_state is None:
+        return np.random.default_rng()
+    if isinstance(random_state, numbers.Integral) and not isinstance(random_state, (bool, np.bool_)):
+        return np.random.default_rng(integer("random_state", random_state, 0))
+    raise TypeError(
+        "random_state must be None, an integer of at least 0, a RandomState or a Generator, got "
+        f"{shown(random_state)}. Give an integer to get the same result every time."
+    )

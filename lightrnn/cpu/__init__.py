@@ -1,0 +1,13 @@
+"""The compiled side for CPUs. Nothing here is imported, and Numba with it, before a network is built."""
+
+from importlib import import_module
+from types import ModuleType
+
+_MODULES = ("entropy", "gather", "host", "matmul", "recurrence", "threads", "updates")
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import a submodule when it is first named."""
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

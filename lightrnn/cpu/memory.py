@@ -1,0 +1,181 @@
+"""Registers to and from arrays.
+
+Arrays are 2-D with unit stride along a row; an address is (row, column) and nothing checks it.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+
+from .simd import INT32, INTP, Vector, vector_of
+
+
+def lanes(array: Any) -> int:
+    """Number of the array's elements in a register; only compiled code can tell."""
+    raise NotImplementedError
+
+
+@overload(lanes)
+def _lanes(array):
+    count = vector_of(array.dtype).lanes
+    return lambda array: count
+
+
+# -- emitting LLVM ----------------------------------------------------------------------------------------------------
+
+
+def _width(context, builder, array_type, array):
+    """Distance between rows, in elements: the shape tells it for a C-ordered array, the strides for any other."""
+    struct = context.make_array(array_type)(context, builder, array)
+    if array_type.layout == "C":
+        return cgutils.unpack_tuple(builder, struct.shape)[-1]
+    return builder.sdiv(cgutils.unpack_tuple(builder, struct.strides)[0], INTP(array_type.dtype.bitwidth // 8))
+
+
+def address(context, builder, array_type, array, row, column):
+    """Pointer to an element, and the distance between rows."""
+    data = context.make_array(array_type)(context, builder, array).data
+    width = _width(context, builder, array_type, array)
+    return builder.gep(data, [builder.add(builder.mul(row, width), column)]), width
+
+
+def element(context, builder, array_type, array, index):
+    """Pointer to an element of a 1-D array."""
+    return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
+
+
+def _alignment(vector: ir.VectorType) -> int:
+    return 4 if isinstance(vector.element, ir.FloatType) else 8
+
+
+def read(builder, pointer, vector):
+    return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=_alignment(vector))
+
+
+def write(builder, pointer, value):
+    builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=_alignment(value.type))
+
+
+# -- registers --------------------------------------------------------------------------------------------------------
+
+
+@intrinsic
+def load(context, array, row, column):
+    """Read one register."""
+    vector = vector_of(array.dtype)
+
+    def generate(context, builder, signature, args):
+        pointer, _ = address(context, builder, signature.args[0], *args)
+        return read(builder, pointer, context.get_value_type(vector))
+
+    return vector(array, types.intp, types.intp), generate
+
+
+@intrinsic
+def store(context, array, row, column, value):
+    """Write one register."""
+
+    def generate(context, builder, signature, args):
+        write(builder, address(context, builder, signature.args[0], *args[:3])[0], args[3])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, value), generate
+
+
+@intrinsic(prefer_literal=True)
+def loads(context, array, row, column, step, count):
+    """Read a tuple of `count` registers, `step` columns apart."""
+    out = types.UniTuple(vector_of(array.dtype), count.literal_value)
+
+    def generate(context, builder, signature, args):
+        start, _ = address(context, builder, signature.args[0], *args[:3])
+        vector = context.get_value_type(out.dtype)
+        places = [builder.gep(start, [builder.mul(args[3], INTP(i))]) for i in range(out.count)]
+        return context.make_tuple(builder, out, [read(builder, place, vector) for place in places])
+
+    return out(array, types.intp, types.intp, types.intp, count), generate
+
+
+def _each(write: Callable[..., None]) -> Callable[..., Any]:
+    """Build an intrinsic that writes a tuple of registers, `step` columns apart; None in the tuple writes nothing."""
+
+    @intrinsic
+    def apply(context, array, row, column, step, values):
+        def generate(context, builder, signature, args):
+            start, _ = address(context, builder, signature.args[0], *args[:3])
+            for i, kind in enumerate(signature.args[4]):
+                if isinstance(kind, Vector):
+                    place = builder.gep(start, [builder.mul(args[3], INTP(i))])
+                    write(builder, place, builder.extract_value(args[4], i))
+            return context.get_dummy_value()
+
+        return types.void(array, types.intp, types.intp, types.intp, values), generate
+
+    return apply
+
+
+stores = _each(write)
+adds = _each(lambda builder, place, value: write(builder, place, builder.fadd(read(builder, place, value.type), value)))
+
+
+@intrinsic
+def load_flat(context, array, index):
+    """Read one register from a 1-D array."""
+    vector = vector_of(array.dtype)
+
+    def generate(context, builder, signature, args):
+        return read(builder, element(context, builder, signature.args[0], *args), context.get_value_type(vector))
+
+    return vector(array, types.intp), generate
+
+
+@intrinsic
+def store_flat(context, array, index, value):
+    """Write one register to a 1-D array."""
+
+    def generate(context, builder, signature, args):
+        write(builder, element(context, builder, signature.args[0], *args[:2]), args[2])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, value), generate
+
+
+def _interleave(builder, x, y, block, lanes):
+    """Swap the off-diagonal blocks of a pair of rows: one round of a transposition."""
+    low = [i if not i & block else i - block + lanes for i in range(lanes)]
+    high = [i + block if not i & block else i + lanes for i in range(lanes)]
+    kind = ir.VectorType(INT32, lanes)
+    return [builder.shuffle_vector(x, y, ir.Constant(kind, order)) for order in (low, high)]
+
+
+@intrinsic
+def store_transposed(context, panel, index, step, array, row, column, rows):
+    """Panel[index + c * step + r] = array[row + r, column + c] for one square of lanes; 0 for r >= rows."""
+    vector = vector_of(array.dtype)
+
+    def generate(context, builder, signature, args):
+        panel, index, step, array, row, column, rows = args
+        kind, lanes = context.get_value_type(vector), vector.lanes
+        start, width = address(context, builder, signature.args[3], array, row, column)
+        square = []
+        for r in range(lanes):
+            inside = builder.icmp_signed("<", INTP(r), rows)
+            place = builder.gep(start, [builder.mul(width, builder.select(inside, INTP(r), INTP(0)))])
+            square.append(builder.select(inside, read(builder, place, kind), ir.Constant(kind, None)))
+        block = 1
+        while block < lanes:
+            for r in range(lanes):
+                if not r & block:
+                    square[r], square[r + block] = _interleave(builder, square[r], square[r + block], block, lanes)
+            block *= 2
+        first = element(context, builder, signature.args[0], panel, index)
+        for c, value in enumerate(square):
+            write(builder, builder.gep(first, [builder.mul(step, INTP(c))]), value)
+        return context.get_dummy_value()
+
+    intp = types.intp
+    return types.void(panel, intp, intp, array, intp, intp, intp), generate

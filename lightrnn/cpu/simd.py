@@ -1,0 +1,238 @@
+"""A SIMD register as a Numba value, `Vector(dtype, lanes)`: its arithmetic, and the primitives of `elementwise` on it.
+
+Arithmetic is exact as written, without fast flags, so that a value's bits do not depend on what stands around it; a fused
+multiply-add happens where `fma` says so and nowhere else.
+"""
+
+import math
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, overload, register_jitable, register_model
+
+from .. import cells, elementwise
+from . import host
+
+INTP = ir.IntType(64)
+INT32 = ir.IntType(32)
+
+
+class Vector(types.Type):
+    """Type of a register of `lanes` floats."""
+
+    def __init__(self, dtype: types.Float, lanes: int) -> None:
+        self.dtype, self.lanes = dtype, lanes
+        super().__init__(name=f"Vector({dtype}, {lanes})")
+
+
+@register_model(Vector)
+class VectorModel(models.PrimitiveModel):
+    """In LLVM it is the vector itself."""
+
+    def __init__(self, manager: Any, vector: Vector) -> None:
+        element = manager.lookup(vector.dtype).get_value_type()
+        super().__init__(manager, vector, ir.VectorType(element, vector.lanes))
+
+
+def vector_of(dtype: types.Float) -> Vector:
+    """Return the host's register of this dtype."""
+    return Vector(dtype, host.REGISTER_BYTES * 8 // dtype.bitwidth)
+
+
+# -- emitting LLVM ----------------------------------------------------------------------------------------------------
+
+
+def splat(builder: ir.IRBuilder, scalar: ir.Value, vector: ir.VectorType) -> ir.Value:
+    """All lanes set to `scalar`."""
+    undefined = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(undefined, scalar, INT32(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(INT32, vector.count), [0] * vector.count))
+
+
+def call_intrinsic(builder: ir.IRBuilder, name: str, vector: ir.VectorType, args: Sequence[ir.Value]) -> ir.Value:
+    """Call ``llvm.<name>`` on vectors; llvmlite's own declaration refuses them, so the name is mangled here."""
+    bits = 32 if isinstance(vector.element, ir.FloatType) else 64
+    signature = ir.FunctionType(vector, [vector] * len(args))
+    function = cgutils.get_or_insert_function(builder.module, signature, f"llvm.{name}.v{vector.count}f{bits}")
+    return builder.call(function, args)
+
+
+# -- arithmetic -------------------------------------------------------------------------------------------------------
+
+
+def _binary(operation: Callable[..., Any], method: str) -> None:
+    """Give vectors a Python operator."""
+
+    @intrinsic
+    def apply(context, x, y):
+        return x(x, y), lambda context, builder, signature, args: getattr(builder, method)(*args)
+
+    @overload(operation)
+    def _operator(x, y):
+        if isinstance(x, Vector) and x == y:
+            return lambda x, y: apply(x, y)
+        return None
+
+
+for _operation, _method in (
+    (operator.add, "fadd"),
+    (operator.sub, "fsub"),
+    (operator.mul, "fmul"),
+    (operator.truediv, "fdiv"),
+):
+    _binary(_operation, _method)
+
+
+@intrinsic
+def _negate(context, x):
+    return x(x), lambda context, builder, signature, args: builder.fneg(args[0])
+
+
+@overload(operator.neg)
+def _neg(x):
+    return (lambda x: _negate(x)) if isinstance(x, Vector) else None
+
+
+# -- the primitives of elementwise ------------------------------------------------------------------------------------
+
+
+@intrinsic
+def _splat_like(context, x, constant):
+    def generate(context, builder, signature, args):
+        return splat(builder, args[1], args[0].type)
+
+    return x(x, x.dtype), generate
+
+
+@register_jitable
+def _cast(x, constant):
+    return type(x)(constant)
+
+
+@overload(elementwise.like)
+def _like(x, constant):
+    if isinstance(x, Vector):
+        dtype = x.dtype
+        return lambda x, constant: _splat_like(x, dtype(constant))
+    return lambda x, constant: _cast(x, constant)
+
+
+@intrinsic
+def _vector_fma(context, x, y, z):
+    def generate(context, builder, signature, args):
+        return call_intrinsic(builder, "fma", args[0].type, args)
+
+    return x(x, x, x), generate
+
+
+@overload(elementwise.fma)
+def _fma(x, y, z):
+    return (lambda x, y, z: _vector_fma(x, y, z)) if isinstance(x, Vector) else (lambda x, y, z: x * y + z)
+
+
+@intrinsic
+def _vector_clip(context, x, low, high):
+    """Compare and select: NaN compares false and so passes, where LLVM's minnum and maxnum would swallow it."""
+
+    def generate(context, builder, signature, args):
+        x, low, high = args
+        x = builder.select(builder.fcmp_ordered("<", x, low), low, x)
+        return builder.select(builder.fcmp_ordered(">", x, high), high, x)
+
+    return x(x, x, x), generate
+
+
+@overload(elementwise.clip)
+def _clip(x, low, high):
+    if isinstance(x, Vector):
+        return lambda x, low, high: _vector_clip(x, low, high)
+    return lambda x, low, high: low if x < low else (high if x > high else x)
+
+
+@intrinsic
+def _vector_positive(context, condition, x):
+    def generate(context, builder, signature, args):
+        zero = ir.Constant(args[0].type, None)
+        return builder.select(builder.fcmp_ordered("<=", args[0], zero), zero, args[1])
+
+    return x(x, x), generate
+
+
+@overload(elementwise.positive)
+def _positive(condition, x):
+    if isinstance(x, Vector):
+        return lambda condition, x: _vector_positive(condition, x)
+    return lambda condition, x: _cast(x, 0) if condition <= 0 else x
+
+
+@intrinsic
+def _power_of_two(context, shifted):
+    """2**k, where `shifted` = k + 1.5 * 2**mantissa holds the whole number k in its lowest bits."""
+    bits = getattr(shifted, "dtype", shifted).bitwidth
+    mantissa, bias = {32: (23, 127), 64: (52, 1023)}[bits]
+
+    def generate(context, builder, signature, args):
+        kind = args[0].type
+        vector = isinstance(kind, ir.VectorType)
+        integer = ir.VectorType(ir.IntType(bits), kind.count) if vector else ir.IntType(bits)
+
+        def constant(c):
+            return ir.Constant(integer, [c] * kind.count if vector else c)
+
+        k = builder.add(builder.bitcast(args[0], integer), constant(bias))
+        return builder.bitcast(builder.shl(k, constant(mantissa)), kind)
+
+    return shifted(shifted), generate
+
+
+# exp(r) - 1 = r + r^2 P(r) for |r| <= ln(2) / 2, P the polynomial of least relative error (Remez): 0.1 eps in either precision.
+_SERIES = {
+    32: (0.00138825260543, 0.0083665469774, 0.041667200585, 0.166665434249, 0.499999981497),
+    64: (
+        2.50538175809414127e-8,
+        2.7626091959181908345e-7,
+        2.7557407554261293141e-6,
+        2.4801505144646596497e-5,
+        1.9841269718852460517e-4,
+        1.3888888931665922851e-3,
+        8.3333333333896754738e-3,
+        4.1666666666576468436e-2,
+        1.6666666666666589031e-1,
+        5.0000000000000052006e-1,
+    ),
+}
+_MAGIC = {32: 1.5 * 2**23, 64: 1.5 * 2**52}  # adding it rounds to a whole number, kept in the lowest bits
+_LN2 = {32: (0.693145751953125, 1.428606765330187e-06), 64: (6.93145751953125e-1, 1.42860682030941723212e-6)}
+_LOG2E = 1 / math.log(2)
+
+
+@overload(elementwise.expm1)
+def _expm1(x):
+    bits = getattr(x, "dtype", x).bitwidth
+    leading, series, magic, (ln2_high, ln2_low) = _SERIES[bits][0], _SERIES[bits][1:], _MAGIC[bits], _LN2[bits]
+    like, fma = elementwise.like, elementwise.fma
+
+    def expm1(x):
+        shifted = fma(x, like(x, _LOG2E), like(x, magic))
+        k = shifted - like(x, magic)
+        r = fma(k, like(x, -ln2_low), fma(k, like(x, -ln2_high), x))
+        p = like(x, leading)
+        for coefficient in series:
+            p = fma(p, r, like(x, coefficient))
+        p = fma(r * r, p, r)
+        scale = _power_of_two(shifted)
+        return fma(scale, p, scale - like(x, 1))
+
+    return expm1
+
+
+# Numba compiles what stands above; the rest of elementwise, and the rules, are arithmetic on it.
+register_jitable(elementwise.tanh)
+register_jitable(elementwise.sigmoid)
+for _cell in cells.CELLS.values():
+    register_jitable(_cell.forward)
+    register_jitable(_cell.backward)

@@ -1,0 +1,17 @@
+"""Data to learn from: real series that ship with the package, and synthetic problems that tell one cell from another.
+
+Loaders read files that lie in this package, with licence and source beside them; nothing is downloaded. Generators
+take a `random_state` and give arrays, as scikit-learn's do.
+"""
+
+from lightrnn.datasets._generators import make_adding_problem, make_copy_memory, make_frames, make_temporal_order
+from lightrnn.datasets._loaders import load_japanese_vowels, load_sunspots
+
+__all__ = [
+    "load_japanese_vowels",
+    "load_sunspots",
+    "make_adding_problem",
+    "make_copy_memory",
+    "make_frames",
+    "make_temporal_order",
+]

@@ -1,0 +1,96 @@
+"""The real data that ships with the package: speech to classify and a series to forecast."""
+
+from importlib.resources import files
+from typing import IO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lightrnn import checks
+
+N_VOWELS_TRAIN = 270
+
+
+def load_japanese_vowels(subset: str = "all") -> tuple[list[NDArray[np.float32]], NDArray[np.int64]]:
+    """Load real speech: tell which of nine speakers says the vowels /ae/.
+
+    640 utterances of 7 to 29 frames, each frame 12 LPC cepstrum coefficients (25.6 ms of sound, one every 6.4 ms).
+    The official split trains on 270 utterances, 30 a speaker, and tests on 370, 24 to 88 a speaker. CC BY 4.0;
+    licence and source are in `lightrnn/datasets/data/japanese_vowels.txt`.
+
+    Parameters
+    ----------
+    subset : {"all", "train", "test"}, default="all"
+        The official training set, the official test set, or both, training utterances first.
+
+    Returns
+    -------
+    X : list of n arrays (T_i, 12), float32
+        The utterances; n = 270 ("train"), 370 ("test") or 640 ("all"), 7 <= T_i <= 29. The coefficients lie within -2
+        and 3.
+    y : array (n,), int64
+        The speakers, 1 to 9.
+
+    Raises
+    ------
+    ValueError
+        If `subset` is not one of the three.
+
+    References
+    ----------
+    M. Kudo, J. Toyama and M. Shimbo (1999). "Multidimensional Curve Classification Using Passing-Through Regions".
+    Pattern Recognition Letters 20(11-13), 1103-1111. UCI Machine Learning Repository,
+    https://doi.org/10.24432/C5NS47.
+
+    Examples
+    --------
+    >>> from lightrnn.datasets import load_japanese_vowels
+    >>> X_train, y_train = load_japanese_vowels("train")
+    >>> X_test, y_test = load_japanese_vowels("test")
+    >>> len(X_train), len(X_test), X_train[0].shape, int(y_train[0])
+    (270, 370, (20, 12), 1)
+    """
+    checks.choice("subset", subset, ("all", "train", "test"))
+    with _open("japanese_vowels.npz") as file, np.load(file) as arrays:
+        lengths = arrays["lengths"].astype(np.int64)
+        X = np.split(arrays["steps"], np.cumsum(lengths)[:-1])
+        y = arrays["speakers"].astype(np.int64)
+    part = {"all": slice(None), "train": slice(N_VOWELS_TRAIN), "test": slice(N_VOWELS_TRAIN, None)}[subset]
+    return X[part], y[part]
+
+
+def load_sunspots() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Load the sunspot numbers of the years 1700 to 2008, the oldest benchmark of forecasting.
+
+    The sun's activity rises and falls in about eleven years, more steeply than it falls, to a height that changes
+    from cycle to cycle. The usual split trains on the years to 1920 and tests on 1921-1955 and 1956-1979; errors are
+    told as average relative variance, the mean squared error over the variance of the series. Public domain; the
+    source is in `lightrnn/datasets/data/sunspots.txt`.
+
+    Returns
+    -------
+    years : array (309,), int64
+        1700 to 2008.
+    numbers : array (309,), float64
+        The mean sunspot number of each year, 0 to 190.2.
+
+    References
+    ----------
+    A. S. Weigend, B. A. Huberman and D. E. Rumelhart (1990). "Predicting the Future: A Connectionist Approach".
+    International Journal of Neural Systems 1(3), 193-209.
+
+    Examples
+    --------
+    >>> from lightrnn.datasets import load_sunspots
+    >>> years, numbers = load_sunspots()
+    >>> int(years[0]), int(years[-1]), float(numbers.max())
+    (1700, 2008, 190.2)
+    """
+    with _open("sunspots.csv") as file:
+        years, numbers = np.loadtxt(file, delimiter=",", skiprows=1).T
+    return years.astype(np.int64), numbers.copy()
+
+
+def _open(name: str) -> IO[bytes]:
+    """Open a shipped file for reading bytes, wherever the package is installed."""
+    return (files("lightrnn.datasets") / "data" / name).open("rb")

@@ -1,0 +1,48 @@
+"""tanh, sigmoid and the few primitives under them, each written once for every kind of value.
+
+A value is a NumPy array or number here, a SIMD register in a CPU kernel, a scalar in a GPU thread. `like`, `fma`,
+`clip`, `positive` and `expm1` are the primitives: the bodies below are their meaning for NumPy, and each compiled target
+brings its own (see `cpu/simd.py`). Everything else is arithmetic on them and needs no second version.
+"""
+
+from typing import Any
+
+import numpy as np
+
+Value = Any
+
+
+def like(x: Value, constant: float) -> Value:
+    """Give `constant` the type of `x`: a bare literal would turn float32 into float64."""
+    return np.asarray(x).dtype.type(constant)
+
+
+def fma(x: Value, y: Value, z: Value) -> Value:
+    """``x * y + z``, rounded once where the hardware can."""
+    return x * y + z
+
+
+def clip(x: Value, low: Value, high: Value) -> Value:
+    """`x` held between `low` and `high`; NaN stays NaN."""
+    return np.clip(x, low, high)
+
+
+def positive(condition: Value, x: Value) -> Value:
+    """`x` where `condition` > 0 or is NaN, else 0."""
+    return np.where(condition <= 0, like(x, 0), x)
+
+
+def expm1(x: Value) -> Value:
+    """``exp(x) - 1`` without the cancellation near 0."""
+    return np.expm1(x)
+
+
+def tanh(x: Value) -> Value:
+    """Hyperbolic tangent, within 1.5 units in the last place; beyond 20 it is 1 in either precision."""
+    e = expm1(clip(x + x, like(x, -40), like(x, 40)))
+    return e / (e + like(x, 2))
+
+
+def sigmoid(x: Value) -> Value:
+    """Logistic function ``1 / (1 + exp(-x))``; below -80 it stays at 1.8e-35, above 80 at 1."""
+    return like(x, 1) / (expm1(clip(-x, like(x, -80), like(x, 80))) + like(x, 2))

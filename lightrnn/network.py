@@ -1,0 +1,297 @@
+"""A stack of layers over one flat vector of parameters: outputs, and the loss with its gradient.
+
+A batch is cut into shards, each of which runs all layers forward and back by itself, on a thread of its own where there are
+several. How it is cut depends on the work alone, and the shards' gradients are added in order, so that the number of threads
+changes no bit.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from functools import partial
+from threading import Lock
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import cpu
+from .batches import Batch
+from .layers import Layer, LayerGradients, Workspace, aligned
+from .losses import Loss
+from .parameters import Layout
+from .passes import Pass
+
+_SHARD_WORK = 200e6  # FLOP below which a shard is not worth a thread
+_SHARDS = 8
+_LARGE = 1_000_000  # parameters above which more than two shards cost more memory traffic than they bring
+_ROWS = 4096  # rows that are predicted at once
+
+
+class Network:
+    """Layers of one kind of cell and a linear output layer, for sequences of any lengths.
+
+    Parameters
+    ----------
+    cell : {"ffnn", "rnn", "gru", "lstm"}
+        Kind of cell.
+    n_features : int
+        Columns of the input.
+    hidden_layer_sizes : sequence of int
+        Units of each layer.
+    n_outputs : int
+        Columns of the output.
+    target : {"sequence", "step"}
+        Whether the output reads the final state or that of every step.
+    bidirectional : bool
+        Whether each layer has a second direction, back from the end.
+    window : int
+        Inputs that an "ffnn" sees.
+    dropout : float in [0, 1)
+        Share of each layer's outputs that is dropped in training, by sequence [1]_.
+    dtype : {"float32", "float64"}
+        Of the parameters and of all that is computed.
+
+    Attributes
+    ----------
+    parameters, gradient : ndarray (size,)
+        Flat vectors; `named` tells what they hold.
+    n_parameters : int
+        Number of parameters, padding not counted.
+
+    References
+    ----------
+    .. [1] Gal, Y. and Ghahramani, Z. (2016). A theoretically grounded application of dropout in recurrent neural networks. NIPS:
+       one mask for all steps.
+    """
+
+    def __init__(
+        self,
+        cell: str,
+        n_features: int,
+        hidden_layer_sizes: Sequence[int],
+        n_outputs: int,
+        *,
+        target: str = "sequence",
+        bidirectional: bool = False,
+        window: int = 20,
+        dropout: float = 0.0,
+        dtype: np.typing.DTypeLike = "float32",
+    ) -> None:
+        self.cell, self.target, self.window, self.dropout, self.dtype = cell, target, window, dropout, np.dtype(dtype)
+        self.levels: list[tuple[Layer, ...]] = []
+        features = n_features * window if cell == "ffnn" else n_features
+        for number, units in enumerate(hidden_layer_sizes):
+            names = [f"layer{number}", f"layer{number}.reverse"][: 1 + bidirectional]
+            self.levels.append(tuple(Layer(name, cell, features, units, dtype) for name in names))
+            features = len(names) * units
+        self.head = Layer("head", "linear", features, n_outputs, dtype)
+        self.layers = [*(layer for level in self.levels for layer in level), self.head]
+        self.layout = Layout([parameter for layer in self.layers for parameter in layer.parameters], self.dtype)
+        self.n_parameters = self.layout.count
+        self._last: tuple[int, list[Pass]] = 0, []
+        self._parameters: np.ndarray | None = None
+        self._gradients: list[Gradient] = []
+        self._rooms: deque[Workspace] = deque()
+        self._packed, self._lock = False, Lock()
+
+    # -- parameters ---------------------------------------------------------------------------------------------------
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """The flat vector; whoever holds it may change it."""
+        if self._parameters is None:
+            self._parameters = aligned(1, self.layout.size, self.dtype)[0]
+            blocks = self.layout.blocks(self._parameters)
+            for layer in self.layers:
+                layer.bind(blocks)
+        self._packed = False
+        return self._parameters
+
+    @property
+    def gradient(self) -> np.ndarray:
+        """What `loss_and_gradient` has filled."""
+        return self._shard_gradients(1)[0].vector
+
+    def initialize(self, rng: np.random.Generator) -> None:
+        """Draw new parameters; the output layer's bias is 0."""
+        self.assign({name: array for layer in self.layers for name, array in layer.initialize(rng).items()})
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Copies of the parameters by name, unpadded, gates in public order."""
+        return self.named(self.parameters)
+
+    def assign(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Set every parameter by name."""
+        self.parameters[:] = self.layout.flatten(arrays)
+
+    def named(self, vector: np.ndarray) -> dict[str, np.ndarray]:
+        """Split any vector of the parameters' layout, a gradient or a moment, into named arrays."""
+        return self.layout.arrays(vector)
+
+    def flatten(self, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Undo `named`."""
+        return self.layout.flatten(arrays)
+
+    def scale_outputs(self, scale: np.ndarray, shift: np.ndarray) -> None:
+        """Make every output o into o * scale + shift."""
+        arrays = self.arrays()
+        arrays["head.W"] = arrays["head.W"] * scale
+        arrays["head.b"] = arrays["head.b"] * scale + shift
+        self.assign(arrays)
+
+    def bytes_needed(self, batch_size: int, T: int) -> int:
+        """Memory to train on batches of this size: parameters and moments, and what each row keeps for the way back."""
+        rows = 0
+        for layer in self.layers:
+            arrays = len(layer.cell.slots) + 2 * len(layer.cell.states) + 3
+            rows += layer.features + arrays * layer.width
+        shards = min(2 if self.layout.size > _LARGE else _SHARDS, -(-batch_size // 8))
+        return self.dtype.itemsize * ((6 + shards) * self.layout.size + batch_size * (T + 1) * rows)
+
+    # -- training -----------------------------------------------------------------------------------------------------
+
+    def dropout_masks(self, batch_size: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """Draw what each layer's output is multiplied by: 0, or 1 / (1 - dropout) so that the mean stays."""
+        keep = 1 - self.dropout
+        widths = [sum(layer.units for layer in level) for level in self.levels]
+        return tuple(((rng.random((batch_size, D)) < keep) / keep).astype(self.dtype) for D in widths)
+
+    def loss_and_gradient(self, batch: Batch, loss: Loss, threads: int = 1) -> float:
+        """Return sum(w * l) / sum(w) over the batch and leave its gradient in `gradient`.
+
+        Parameters
+        ----------
+        batch : Batch
+            With targets and weights; its states are constants, no gradient goes through them.
+        loss : Loss
+            What the outputs cost.
+        threads : int
+            Most threads to use; changes nothing but the time.
+        """
+        count = self._shards(batch)
+        self.pack(transposed=True)
+        gradients = self._shard_gradients(count)
+        shards = [self._pass(batch.shard(s, count)) for s in range(count)]
+        tasks = [partial(_train, shard, loss, gradient) for shard, gradient in zip(shards, gradients, strict=False)]
+        losses = cpu.threads.run(tasks, threads)
+        total = gradients[0].vector
+        for other in gradients[1:count]:
+            np.add(total, other.vector, out=total)
+        self._last = len(batch.X), shards
+        self._release(shards)
+        return sum(losses)
+
+    def run(self, batch: Batch) -> None:
+        """Bring `final_states` to the batch's end."""
+        self.pack()
+        shard = self._pass(batch)
+        shard.forward()
+        self._last = len(batch.X), [shard]
+        self._release([shard])
+
+    def pack(self, transposed: bool = False) -> None:
+        """Bring the parameters into the form that kernels read."""
+        with self._lock:
+            if transposed or not self._packed:
+                for layer in self.layers:
+                    layer.pack(transposed)
+                self._packed = True
+
+    def _shards(self, batch: Batch) -> int:
+        """Into how many parts to cut a batch: a power of two, so that they share out evenly."""
+        work = 6.0 * self.layout.size * float(batch.lengths.sum())
+        most = 2 if self.layout.size > _LARGE else _SHARDS
+        parts = max(1, min(most, len(batch.X) // 8, int(work / _SHARD_WORK)))
+        return 1 << (parts.bit_length() - 1)
+
+    def _shard_gradients(self, count: int) -> list[Gradient]:
+        """Return one for each shard; the first is the network's."""
+        while len(self._gradients) < count:
+            vector = aligned(1, self.layout.size, self.dtype)[0]
+            blocks = self.layout.blocks(vector)
+            self._gradients.append(Gradient(vector, {layer.name: layer.gradients(blocks) for layer in self.layers}))
+        return self._gradients
+
+    @property
+    def final_states(self) -> tuple[np.ndarray, ...]:
+        """The states in which the sequences of the last batch ended, (B, Z * H) for each layer; read before the next run."""
+        B, shards = self._last
+        parts = [shard.final_states() for shard in shards]
+        states = tuple(np.empty((B, part.shape[1]), self.dtype) for part in parts[0])
+        for s, part in enumerate(parts):
+            for state, rows in zip(states, part, strict=True):
+                state[s :: len(shards)] = rows
+        return states
+
+    # -- prediction ---------------------------------------------------------------------------------------------------
+
+    def outputs(self, X: Sequence[np.ndarray], threads: int = 1) -> Any:
+        """Raw outputs (n, k), or for target "step" a list of (T_i, k), in the order of `X`."""
+        return self._predict(X, threads, Pass.outputs)
+
+    def states(self, X: Sequence[np.ndarray], threads: int = 1) -> Any:
+        """The last layer's state (n, D), or for target "step" a list of (T_i, D)."""
+        return self._predict(X, threads, Pass.features)
+
+    def _predict(self, X: Sequence[np.ndarray], threads: int, read: Any) -> Any:
+        self.pack()
+        groups = _groups(np.fromiter(map(len, X), np.int64, len(X)))
+        parts = cpu.threads.run([partial(self._read, [X[i] for i in group], read) for group in groups], threads)
+        if len(groups) == 1 and len(X) == 1:
+            return parts[0]
+        order = np.concatenate(groups)
+        if self.target == "step":
+            rows = [row for part in parts for row in part]
+            return [rows[i] for i in np.argsort(order)]
+        return np.concatenate(parts)[np.argsort(order)]
+
+    def _read(self, X: Sequence[np.ndarray], read: Any) -> Any:
+        """Run forward and read what is asked for, in the order of `X`."""
+        batch = Batch.of_inputs(X)
+        shard = self._pass(batch)
+        shard.forward()
+        result = read(shard)
+        self._release([shard])
+        back = np.argsort(batch.order)
+        return [result[i] for i in back] if isinstance(result, list) else result[back]
+
+    # -- workspaces ---------------------------------------------------------------------------------------------------
+
+    def _pass(self, batch: Batch) -> Pass:
+        """Lend a workspace to a run over `batch`."""
+        try:
+            room = self._rooms.pop()
+        except IndexError:
+            room = Workspace(self.dtype)
+        return Pass(self, batch, room)
+
+    def _release(self, shards: list[Pass]) -> None:
+        """Take the workspaces back."""
+        self._rooms.extend(shard.room for shard in reversed(shards))
+
+
+class Gradient(NamedTuple):
+    """A flat gradient and where each layer's part of it is."""
+
+    vector: np.ndarray
+    layers: dict[str, LayerGradients]
+
+
+def _train(shard: Pass, loss: Loss, gradient: Gradient) -> float:
+    """One shard forward, its loss, and back."""
+    shard.forward()
+    value, draw = shard.cost(loss)
+    shard.backward(draw, gradient.layers)
+    return value
+
+
+def _groups(lengths: np.ndarray) -> list[np.ndarray]:
+    """Cut sequences, longest first, into groups of up to `_ROWS` steps."""
+    order = np.argsort(-lengths, kind="stable")
+    groups, start = [], 0
+    while start < len(order):
+        count = max(1, _ROWS // int(lengths[order[start]]))
+        groups.append(order[start : start + count])
+        start += count
+    return groups

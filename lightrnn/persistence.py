@@ -1,0 +1,54 @@
+"""`load`: an estimator back from the file that its `save` wrote."""
+
+import os
+from typing import Any
+
+from . import archive
+from .estimators import RNNClassifier, RNNRegressor
+
+_ESTIMATORS = {estimator.__name__: estimator for estimator in (RNNClassifier, RNNRegressor)}
+
+
+def load(path: str | os.PathLike[str]) -> Any:
+    """Read a fitted estimator from a file.
+
+    Nothing in the file is executed: it holds arrays and JSON, no pickle.
+
+    Parameters
+    ----------
+    path : str or path-like
+        What ``estimator.save(path)`` wrote, on whatever machine.
+
+    Returns
+    -------
+    RNNClassifier or RNNRegressor
+        It predicts, and goes on with `partial_fit`, exactly as the saved one would have done.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If the file was not written by `save`, is damaged, or was written by a later version of the format.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import numpy as np
+    >>> from lightrnn import RNNRegressor, load
+    >>> X, y = [np.ones((3, 2)), np.zeros((5, 2))], [1.0, 2.0]
+    >>> model = RNNRegressor("rnn", (4,), max_iter=2, learning_rate="cosine", random_state=0).fit(X, y)
+    >>> path = os.path.join(tempfile.mkdtemp(), "model.npz")
+    >>> model.save(path)
+    >>> bool((load(path).predict(X) == model.predict(X)).all())
+    True
+    """
+    content = archive.read(path)
+    try:
+        estimator = _ESTIMATORS[content["estimator"]].__new__(_ESTIMATORS[content["estimator"]])
+        estimator.__setstate__(content["state"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"path must be a file written by save, got {os.fspath(path)!r}. Its content is incomplete."
+        ) from error
+    return estimator

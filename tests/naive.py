@@ -1,0 +1,122 @@
+"""The slow and obvious oracle: one sequence at a time, one step at a time, in NumPy, with nothing of lightrnn's.
+
+Weights are the public named arrays (`weights_`). A mask multiplies the output of a layer; states are what a sequence
+starts from, one for each layer and direction: (h,) or, for the lstm, (h, c).
+"""
+
+import numpy as np
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def rnn_step(W, x, state):
+    h = np.tanh(x @ W["W_ih"] + state[0] @ W["W_hh"] + W["b"])
+    return (h,)
+
+
+def lstm_step(W, x, state):
+    h, c = state
+    i, f, g, o = np.split(x @ W["W_ih"] + h @ W["W_hh"] + W["b"], 4)
+    c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
+    return sigmoid(o) * np.tanh(c), c
+
+
+def gru_step(W, x, state):
+    h = state[0]
+    from_x = np.split(x @ W["W_ih"] + W["b_ih"], 3)
+    from_h = np.split(h @ W["W_hh"] + W["b_hh"], 3)
+    r = sigmoid(from_x[0] + from_h[0])
+    z = sigmoid(from_x[1] + from_h[1])
+    n = np.tanh(from_x[2] + r * from_h[2])
+    return ((1 - z) * n + z * h,)
+
+
+STEPS = {"rnn": rnn_step, "gru": gru_step, "lstm": lstm_step}
+
+
+def part(weights, layer):
+    """The arrays of one layer, without its name."""
+    return {name[len(layer) + 1 :]: a for name, a in weights.items() if name.rsplit(".", 1)[0] == layer}
+
+
+def recurrent_layer(W, cell, X, state):
+    """The output at every step, and the state at the end."""
+    outputs = []
+    for x in X:
+        state = STEPS[cell](W, x, state)
+        outputs.append(state[0])
+    return np.array(outputs), state
+
+
+def window_layer(W, X, window):
+    """Step t sees inputs t - window + 1 .. t; before the start they are zeros."""
+    outputs = []
+    for t in range(len(X)):
+        seen = [X[s] if s >= 0 else np.zeros(X.shape[1]) for s in range(t - window + 1, t + 1)]
+        outputs.append(np.maximum(np.concatenate(seen) @ W["W"] + W["b"], 0))
+    return np.array(outputs)
+
+
+def zeros(weights, cell, layer):
+    """The state of rest."""
+    H = len(weights[f"{layer}.W_hh"])
+    return (np.zeros(H),) * (2 if cell == "lstm" else 1)
+
+
+def hidden(weights, cell, X, window=1, masks=None, states=None):
+    """The last layer's output at every step, the summary of the sequence, and every layer's final state."""
+    sizes = sum(
+        name.startswith("layer") and name.endswith(("W_ih", ".W")) and "reverse" not in name for name in weights
+    )
+    finals = []
+    for number in range(sizes):
+        name, reverse = f"layer{number}", f"layer{number}.reverse"
+        if cell == "ffnn":
+            X = window_layer(part(weights, name), X, window if number == 0 else 1)
+            summary = X[-1]
+        else:
+            start = states[len(finals)] if states else zeros(weights, cell, name)
+            forward, final = recurrent_layer(part(weights, name), cell, X, start)
+            finals.append(final)
+            summary = final[0]
+            if f"{reverse}.W_ih" in weights:
+                backward, final = recurrent_layer(part(weights, reverse), cell, X[::-1], zeros(weights, cell, reverse))
+                finals.append(final)
+                forward, summary = np.hstack([forward, backward[::-1]]), np.concatenate([summary, final[0]])
+            X = forward
+        if masks is not None:
+            X, summary = X * masks[number], summary * masks[number]
+    return X, summary, finals
+
+
+def outputs(weights, cell, X, target="sequence", **options):
+    """Raw outputs: (k,) for the sequence, or (T, k)."""
+    steps, summary, _ = hidden(weights, cell, np.asarray(X, float), **options)
+    return (steps if target == "step" else summary) @ weights["head.W"] + weights["head.b"]
+
+
+def row_loss(name, raw, y, delta=1.0, quantile=0.5):
+    """The loss of a row of raw outputs: for softmax y is a class, else a number for each output; these are averaged."""
+    if name == "softmax":
+        return np.log(np.sum(np.exp(raw))) - raw[y]
+    costs = []
+    for r, t in zip(np.ravel(raw), np.ravel(y), strict=True):
+        e = abs(r - t)
+        costs.append(
+            {
+                "sigmoid": -t * np.log(sigmoid(r)) - (1 - t) * np.log(1 - sigmoid(r)),
+                "squared_error": e**2,
+                "absolute_error": e,
+                "huber": e**2 / 2 if e <= delta else delta * (e - delta / 2),
+                "quantile": quantile * e if t >= r else (1 - quantile) * e,
+            }[name]
+        )
+    return np.mean(costs)
+
+
+def mean_loss(name, raws, targets, weights, **options):
+    """sum(w * l) / sum(w) over rows."""
+    total = sum(w * row_loss(name, raw, y, **options) for raw, y, w in zip(raws, targets, weights, strict=True))
+    return total / np.sum(weights)

@@ -1,0 +1,139 @@
+"""The products on packed panels against NumPy's, at every tail; whole numbers make equality exact."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lightrnn.cpu import host
+from lightrnn.cpu.jit import kernel
+from lightrnn.cpu.matmul import add_column_sums, add_product, add_product_t, copy_row, fill_rows, pack, pack_transposed
+
+DTYPES = ["float32", "float64"]
+
+
+@kernel
+def product(C, row, column, A, a_row, a_column, panels, M, K, N):
+    add_product(C, row, column, A, a_row, a_column, panels, M, K, N)
+
+
+@kernel
+def product_t(C, M, A, a_row, B, b_row, b_column, panel, K):
+    add_product_t(C, M, A, a_row, B, b_row, b_column, panel, K)
+
+
+@kernel
+def whole_rows(C, row, M, values, total, copied):
+    fill_rows(C, row, M, values)
+    copy_row(copied, 0, C, row)
+    add_column_sums(total, C, row, M)
+
+
+def whole(rng, shape, dtype):
+    """Whole numbers small enough that sums are exact."""
+    return rng.integers(-8, 9, shape).astype(dtype)
+
+
+def packed(B):
+    panels = np.full(B.size, np.nan, B.dtype)
+    pack(panels, B)
+    return panels
+
+
+def widths(dtype):
+    """Whole registers, from one to beyond two panels."""
+    lanes = host.lanes(dtype)
+    return st.integers(1, 2 * host.TILE_VECTORS + 1).map(lambda registers: registers * lanes)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@settings(max_examples=80)
+@given(data=st.data(), M=st.integers(0, 10), K=st.integers(0, 9), at=st.tuples(*[st.integers(0, 3)] * 3))
+def test_product_at_every_tail(dtype, data, M, K, at):
+    N, (row, a_row, a_column) = data.draw(widths(dtype)), at
+    column = host.lanes(dtype) * row
+    rng = np.random.default_rng(M + 11 * K)
+    A, B = whole(rng, (a_row + M + 1, a_column + K + 2), dtype), whole(rng, (K, N), dtype)
+    C = whole(rng, (row + M + 2, column + N + 16), dtype)
+    want = C.copy()
+    want[row : row + M, column : column + N] += A[a_row : a_row + M, a_column : a_column + K] @ B
+    product(C, row, column, A, a_row, a_column, packed(B), M, K, N)
+    assert np.array_equal(C, want)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@settings(max_examples=80)
+@given(data=st.data(), M=st.integers(0, 10), K=st.integers(0, 9), at=st.tuples(*[st.integers(0, 3)] * 2))
+def test_product_of_the_transpose_at_every_tail(dtype, data, M, K, at):
+    N, (a_row, b_row) = data.draw(widths(dtype)), at
+    b_column = host.lanes(dtype) * a_row
+    rng = np.random.default_rng(M + 11 * K)
+    A, B = whole(rng, (a_row + K, M + 3), dtype), whole(rng, (b_row + K, b_column + N), dtype)
+    C = whole(rng, (M + 1, N), dtype)
+    want = C.copy()
+    want[:M] += A[a_row:, :M].T @ B[b_row:, b_column:]
+    panel = np.full(max(1, K) * host.TILE_VECTORS * host.lanes(dtype), np.nan, dtype)
+    product_t(C, M, A, a_row, B, b_row, b_column, panel, K)
+    assert np.array_equal(C, want)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@settings(max_examples=40)
+@given(rows=st.integers(1, 70), registers=st.integers(1, 5))
+def test_transposed_pack_is_the_pack_of_the_padded_transpose(dtype, rows, registers):
+    B = np.random.default_rng(rows).normal(size=(rows, registers * host.lanes(dtype))).astype(dtype)
+    N = host.padded(rows, dtype)
+    transposed = np.zeros((B.shape[1], N), dtype)
+    transposed[:, :rows] = B.T
+    panels = np.full(transposed.size, np.nan, dtype)
+    pack_transposed(panels, B, N)
+    assert np.array_equal(panels, packed(transposed))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_pack_is_the_matrix_cut_into_panels(dtype):
+    width = host.TILE_VECTORS * host.lanes(dtype)
+    B = np.arange(3 * (2 * width + host.lanes(dtype)), dtype=dtype).reshape(3, -1)
+    want = [B[:, :width], B[:, width : 2 * width], B[:, 2 * width :]]
+    assert np.array_equal(packed(B), np.concatenate([part.ravel() for part in want]))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@settings(max_examples=30)
+@given(M=st.integers(1, 13), K=st.integers(1, 70), data=st.data())
+def test_a_rows_bits_do_not_depend_on_the_rows_beside_it(dtype, M, K, data):
+    """Nor a column's on whether its panel is wide or narrow: one chain of sums in the order of K."""
+    N, rng = data.draw(widths(dtype)), np.random.default_rng(K)
+    A, B, C = (rng.normal(size=shape).astype(dtype) for shape in ((M, K), (K, N), (M, N)))
+    together, alone, narrow = C.copy(), C.copy(), C.copy()
+    product(together, 0, 0, A, 0, 0, packed(B), M, K, N)
+    for i in range(M):
+        product(alone, i, 0, A, i, 0, packed(B), 1, K, N)
+    for j in range(0, N, host.lanes(dtype)):
+        part = np.ascontiguousarray(B[:, j : j + host.lanes(dtype)])
+        product(narrow, 0, j, A, 0, 0, packed(part), M, K, part.shape[1])
+    assert np.array_equal(together, alone) and np.array_equal(together, narrow)
+    assert np.allclose(together, C + A.astype(float) @ B, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_overlapping_rows_are_read_by_their_stride(dtype):
+    """Windows are rows that share memory: the distance between rows is the array's stride, not its width."""
+    flat, lanes = np.arange(40, dtype=dtype), host.lanes(dtype)
+    A = np.lib.stride_tricks.as_strided(flat, (10, 12), (3 * flat.itemsize, flat.itemsize))
+    B = whole(np.random.default_rng(0), (12, lanes), dtype)
+    C = np.zeros((10, lanes), dtype)
+    product(C, 0, 0, A, 0, 0, packed(B), 10, 12, lanes)
+    assert np.array_equal(C, A @ B)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("M", [1, 4, 7])
+def test_rows_filled_copied_and_summed(dtype, M):
+    N, rng = 3 * host.lanes(dtype), np.random.default_rng(0)
+    C, values, total = (whole(rng, (rows, N), dtype) for rows in (M + 3, 1, 1))
+    want, sums, copied = C.copy(), total.copy(), np.zeros((1, N), dtype)
+    want[2 : 2 + M] = values
+    whole_rows(C, 2, M, values, total, copied)
+    assert np.array_equal(C, want) and np.array_equal(copied, values)
+    assert np.array_equal(total, sums + M * values)

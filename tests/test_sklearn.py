@@ -1,0 +1,173 @@
+"""scikit-learn's contract, as scikit-learn itself checks it, and its tools around these estimators."""
+
+import os
+import warnings
+
+import numpy as np
+import pytest
+
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # a check of array_api_support skips without it
+
+sklearn = pytest.importorskip("sklearn", reason="tests against scikit-learn")
+
+from sklearn.base import clone, is_classifier, is_regressor  # noqa: E402
+from sklearn.exceptions import ConvergenceWarning, NotFittedError  # noqa: E402
+from sklearn.model_selection import (  # noqa: E402
+    GridSearchCV,
+    StratifiedKFold,
+    cross_val_predict,
+    cross_val_score,
+    learning_curve,
+)
+from sklearn.pipeline import make_pipeline  # noqa: E402
+from sklearn.utils.estimator_checks import estimator_checks_generator  # noqa: E402
+
+from lightrnn import RNNClassifier, RNNRegressor  # noqa: E402
+from lightrnn.preprocessing import SequenceScaler  # noqa: E402
+
+KINDS = (RNNClassifier, RNNRegressor)
+RNG = np.random.default_rng(0)
+X = [RNG.normal(size=(length, 3)) for length in RNG.integers(1, 9, 48)]
+SUMS = np.array([x[:, 0].sum() for x in X])
+LABELS = np.where(SUMS > 0, "up", "down")
+BRIEF = {"hidden_layer_sizes": (4,), "max_iter": 3, "learning_rate": "cosine", "random_state": 0}
+# The only checks that do not pass, and why.
+FAILING_IN_FLOAT32 = {
+    "check_sample_weight_equivalence_on_dense_data": "Adam amplifies the rounding of sums taken in another order",
+    "check_regressor_multioutput": "predictions have the network's dtype, the check wants float64",
+}
+
+
+def checks(failing, **arguments):
+    """Every check of scikit-learn for both estimators, as parameters of a test."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Estimator .* does not inherit")  # that is the point
+        return [
+            pair
+            for kind in KINDS
+            for pair in estimator_checks_generator(
+                kind(**arguments), expected_failed_checks=failing, mark="xfail", xfail_strict=True
+            )
+        ]
+
+
+def name_of(value):
+    """Name a parameter of a test."""
+    return getattr(getattr(value, "func", value), "__name__", type(value).__name__)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    ("estimator", "check"), checks({}, dtype="float64", max_iter=50, learning_rate_init=3e-3), ids=name_of
+)
+def test_checks_of_scikit_learn_in_float64(estimator, check):
+    check(estimator)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(("estimator", "check"), checks(FAILING_IN_FLOAT32), ids=name_of)
+def test_checks_of_scikit_learn_by_default(estimator, check):
+    check(estimator)
+
+
+def test_kinds():
+    assert is_classifier(RNNClassifier()) and is_regressor(RNNRegressor())
+
+
+def test_clone_takes_arguments_and_leaves_the_rest():
+    model = RNNClassifier(**BRIEF).set_fit_request(sample_weight=True).fit(X, LABELS)
+    copy = clone(model)
+    assert repr(copy) == repr(model) and not hasattr(copy, "classes_")
+    again = copy.fit(X, LABELS)
+    assert all(np.array_equal(array, again.weights_[name]) for name, array in model.weights_.items())
+
+
+def test_errors_and_warnings_are_scikit_learns():
+    with pytest.raises(NotFittedError):
+        RNNClassifier().predict(X)
+    with pytest.warns(ConvergenceWarning):
+        RNNClassifier(max_iter=1).fit(X, LABELS)
+
+
+def test_pipeline():
+    model = make_pipeline(SequenceScaler(), RNNClassifier(**BRIEF)).fit(X, LABELS)
+    assert model.predict(X).shape == (48,) and 0 <= model.score(X, LABELS) <= 1
+
+
+def test_states_feed_another_estimator():
+    linear = pytest.importorskip("sklearn.linear_model")
+    model = make_pipeline(
+        RNNRegressor("gru", (8,), max_iter=30, learning_rate_init=0.03, learning_rate="cosine", random_state=0),
+        linear.Ridge(),
+    )
+    assert model.fit(X, SUMS).score(X, SUMS) > 0.5
+
+
+@pytest.mark.parametrize("n_jobs", [None, 2])
+def test_grid_search_over_cells(n_jobs):
+    grid = {"cell": ["ffnn", "rnn", "gru", "lstm"], "hidden_layer_sizes": [(3,), (2, 2)]}
+    search = GridSearchCV(RNNClassifier(**BRIEF), grid, cv=2, n_jobs=n_jobs, error_score="raise").fit(X, LABELS)
+    assert len(search.cv_results_["mean_test_score"]) == 8 and search.best_params_["cell"] in grid["cell"]
+    assert search.predict(X).shape == (48,)
+
+
+@pytest.mark.parametrize("form", [list, tuple], ids=["list", "tuple"])
+def test_cross_validation(form):
+    scores = cross_val_score(RNNClassifier(**BRIEF), form(X), LABELS, cv=3)
+    assert scores.shape == (3,) and np.isfinite(scores).all()
+    assert cross_val_score(RNNRegressor(**BRIEF), form(X), SUMS, cv=3, scoring="neg_mean_absolute_error").shape == (3,)
+    assert cross_val_predict(RNNClassifier(**BRIEF), form(X), LABELS, cv=3, method="predict_proba").shape == (48, 2)
+
+
+def test_cross_validation_of_steps():
+    y = [(x[:, 0] > 0).astype(int) for x in X]
+    scores = cross_val_score(RNNClassifier(**BRIEF, target="step"), X, y, cv=3)
+    assert scores.shape == (3,) and np.isfinite(scores).all()
+
+
+def test_object_arrays():
+    array = np.empty(len(X), dtype=object)
+    array[:] = X
+    assert np.array_equal(
+        RNNClassifier(**BRIEF).fit(array, LABELS).predict(array), RNNClassifier(**BRIEF).fit(X, LABELS).predict(X)
+    )
+    assert cross_val_score(RNNClassifier(**BRIEF), array, LABELS, cv=StratifiedKFold(3)).shape == (3,)
+
+
+def test_learning_curve():
+    _, training, testing = learning_curve(RNNRegressor(**BRIEF), X, SUMS, cv=2, train_sizes=[0.5, 1.0])
+    assert training.shape == testing.shape == (2, 2)
+
+
+def test_voting_and_calibration():
+    ensemble = pytest.importorskip("sklearn.ensemble")
+    calibration = pytest.importorskip("sklearn.calibration")
+    table = RNG.normal(size=(48, 6))
+    members = [("a", RNNClassifier("rnn", **BRIEF)), ("b", RNNClassifier("gru", **BRIEF))]
+    assert ensemble.VotingClassifier(members, voting="soft").fit(table, LABELS).predict(table).shape == (48,)
+    calibrated = calibration.CalibratedClassifierCV(RNNClassifier(**BRIEF), cv=2).fit(table, LABELS)
+    assert calibrated.predict_proba(table).shape == (48, 2)
+
+
+def test_sample_weight_is_routed():
+    seen = []
+
+    class Spy(RNNRegressor):
+        def fit(self, X, y, sample_weight=None, X_val=None, y_val=None):
+            seen.append(sample_weight)
+            return super().fit(X, y, sample_weight, X_val, y_val)
+
+    with sklearn.config_context(enable_metadata_routing=True):
+        model = Spy(**BRIEF).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        GridSearchCV(model, {"cell": ["rnn"]}, cv=2).fit(X, SUMS, sample_weight=np.ones(48))
+        with pytest.raises(ValueError, match="sample_weight"):
+            GridSearchCV(RNNRegressor(**BRIEF), {"cell": ["rnn"]}, cv=2).fit(X, SUMS, sample_weight=np.ones(48))
+    assert [len(weights) for weights in seen] == [24, 24, 48]
+
+
+def test_set_output():
+    pandas = pytest.importorskip("pandas", reason="makes DataFrames")
+    model = RNNRegressor(**BRIEF).set_output(transform="pandas").fit(X, SUMS)
+    frame = model.transform(X)
+    assert isinstance(frame, pandas.DataFrame) and list(frame.columns) == list(model.get_feature_names_out())
