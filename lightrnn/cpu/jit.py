@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from threading import RLock
-from typing import Any
+from typing import Any, TypeVar
 
 import numba
 from numba import njit
@@ -26,12 +26,13 @@ from . import host
 _config: Any = numba.config
 _PACKAGE = Path(__file__).resolve().parent.parent
 _lock = RLock()
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 @cache
 def digest() -> str:
     """Name of this version of the sources on this kind of register."""
-    total = hashlib.sha256(f"{host.REGISTER_BYTES}x{host.TILE_VECTORS}".encode())
+    total = hashlib.sha256(f"{host.REGISTER_BYTES}x{host.TILE_VECTORS} {host.HAS_MXCSR}".encode())
     for path in sorted(_PACKAGE.rglob("*.py")):
         total.update(path.read_bytes())
     return total.hexdigest()[:16]
@@ -79,4 +80,18 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
         return njit(nogil=True, error_model="numpy", cache=directory is not None)(function)
 
 
-__all__ = ["cache_directory", "digest", "kernel", "register_jitable"]
+def named(name: str) -> Callable[[Function], Function]:
+    """Name one of several functions that a factory makes from the same source.
+
+    In machine code Numba tells functions of one name and type apart by a count of its process alone: kernels cached by two
+    processes and loaded by a third would call each other's.
+    """
+
+    def rename(function: Function) -> Function:
+        function.__name__ = function.__qualname__ = name
+        return function
+
+    return rename
+
+
+__all__ = ["cache_directory", "digest", "kernel", "named", "register_jitable"]

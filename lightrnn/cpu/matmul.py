@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .host import TILE_ROWS, TILE_VECTORS
-from .jit import kernel, register_jitable
+from .jit import kernel, named, register_jitable
 from .memory import lanes, load, store, store_flat, store_transposed
 from .tile import load_tile, products, products_t, store_tile
 
@@ -20,22 +20,25 @@ def panel_vectors(L, j, N):
     return TILE_VECTORS if j + TILE_VECTORS * L <= N else 1
 
 
-def _block(rows: int, vectors: int, products: Callable[..., Any]) -> Callable[..., Any]:
+def _block(rows: int, vectors: int, *, transposed: bool) -> Callable[..., Any]:
     """Add to one tile of C."""
+    chain = products_t if transposed else products
 
     @register_jitable
+    @named(f"block{'_t' * transposed}_{rows}_{vectors}")
     def block(C, row, column, A, a_row, a_column, panels, at, K):
         tile = load_tile(C, row, column, rows, vectors)
-        store_tile(C, row, column, products(tile, A, a_row, a_column, panels, at, K))
+        store_tile(C, row, column, chain(tile, A, a_row, a_column, panels, at, K))
 
     return block
 
 
 def _strip(vectors: int) -> Callable[..., Any]:
     """Rows of C under one panel, `A`'s rows giving C's."""
-    many, two, one = (_block(rows, vectors, products) for rows in (TILE_ROWS, 2, 1))
+    many, two, one = (_block(rows, vectors, transposed=False) for rows in (TILE_ROWS, 2, 1))
 
     @register_jitable
+    @named(f"strip_{vectors}")
     def strip(C, row, column, A, a_row, a_column, panels, at, M, K):
         i = 0
         while i + TILE_ROWS <= M:
@@ -52,9 +55,10 @@ def _strip(vectors: int) -> Callable[..., Any]:
 
 def _strip_t(vectors: int) -> Callable[..., Any]:
     """Rows of C under one panel, `A`'s columns giving C's rows."""
-    many, two, one = (_block(rows, vectors, products_t) for rows in (TILE_ROWS, 2, 1))
+    many, two, one = (_block(rows, vectors, transposed=True) for rows in (TILE_ROWS, 2, 1))
 
     @register_jitable
+    @named(f"strip_t_{vectors}")
     def strip_t(C, column, A, a_row, M, panel, K):
         i = 0
         while i + TILE_ROWS <= M:

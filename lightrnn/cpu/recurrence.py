@@ -15,7 +15,7 @@ import numpy as np
 
 from ..cells import CELLS
 from .flush import flush_denormals, restore_denormals
-from .jit import kernel
+from .jit import kernel, named
 from .matmul import add_column_sums, add_product, add_product_t, copy_row, fill_rows
 from .memory import adds, lanes, loads, stores
 
@@ -67,6 +67,7 @@ def forward(cell: str) -> Callable[[Tape, Weights, Plan], None]:
     G, S, Z = len(CELLS[cell].gates), len(CELLS[cell].slots), len(CELLS[cell].states)
 
     @kernel
+    @named(f"forward_{cell}")
     def forward(tape, weights, plan):
         control = flush_denormals()
         X, slots, state = tape
@@ -100,6 +101,7 @@ def backward(cell: str) -> Callable[[np.ndarray, np.ndarray, Tape, Weights, Grad
     G, S, Z = len(CELLS[cell].gates), len(CELLS[cell].slots), len(CELLS[cell].states)
 
     @kernel
+    @named(f"backward_{cell}")
     def backward(dX, dstate, tape, weights, gradients, scratch, plan):
         control = flush_denormals()
         X, slots, state = tape

@@ -16,6 +16,7 @@ from numba.extending import intrinsic, models, overload, register_jitable, regis
 
 from .. import cells, elementwise
 from . import host
+from .jit import named
 
 INTP = ir.IntType(64)
 INT32 = ir.IntType(32)
@@ -74,7 +75,7 @@ def _binary(operation: Callable[..., Any], method: str) -> None:
     @overload(operation)
     def _operator(x, y):
         if isinstance(x, Vector) and x == y:
-            return lambda x, y: apply(x, y)
+            return named(method)(lambda x, y: apply(x, y))
         return None
 
 
