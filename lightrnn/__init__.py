@@ -1,7 +1,7 @@
 """lightrnn: recurrent networks for people who live in scikit-learn and plain scripts.
 
-``RNNClassifier().fit(X, y)`` takes sequences of unequal length as they are; ``cell="ffnn" | "rnn" | "gru" | "lstm"`` is one
-argument of the same estimator. Importing compiles nothing.
+``RNNClassifier().fit(X, y)`` takes sequences of unequal length as they are; ``cell="ffnn" | "rnn" | "gru" | "lstm"`` is
+one argument of the same estimator. Importing compiles nothing.
 """
 
 from .estimators import RNNClassifier, RNNRegressor

@@ -1,7 +1,7 @@
 """Minibatches: which sequences, in what order, and where each of their steps lies in the packed rows.
 
-A batch has its longest sequence first; then the sequences still running at a step are a prefix, and rows in the order of
-time need no mask and hold no padding. `Steps` is that order, for recurrent cells; `Windows` lays the inputs of a
+A batch has its longest sequence first; then the sequences still running at a step are a prefix, and rows in the order
+of time need no mask and hold no padding. `Steps` is that order, for recurrent cells; `Windows` lays the inputs of a
 feed-forward net so that each window is one row.
 """
 
@@ -26,8 +26,8 @@ def minibatches(
 ) -> Iterator[np.ndarray]:
     """Yield the indices of each batch; over an epoch every sequence once.
 
-    Shuffled sequences are sorted by length within buckets of some batches, cut into batches, and these shuffled again: a
-    batch then has sequences of similar lengths, and no two epochs the same batches.
+    Shuffled sequences are sorted by length within buckets of some batches, cut into batches, and these shuffled again:
+    a batch then has sequences of similar lengths, and no two epochs the same batches.
 
     Parameters
     ----------
@@ -107,14 +107,14 @@ class Batch:
         if count == 1:
             return self
         part = slice(index, None, count)
-        arrays = {name: tuple(np.ascontiguousarray(a[part]) for a in getattr(self, name)) for name in ("masks", "states")}
+        arrays = {
+            name: tuple(np.ascontiguousarray(a[part]) for a in getattr(self, name)) for name in ("masks", "states")
+        }
         targets, weights = (None if v is None else v[part] for v in (self.targets, self.weights))
-        return Batch(
-            self.X[part], self.lengths[part], self.order[part], targets, weights, self.weight, **arrays
-        )
+        return Batch(self.X[part], self.lengths[part], self.order[part], targets, weights, self.weight, **arrays)
 
     def steps(self, start: int, stop: int) -> Batch:
-        """Steps start .. stop - 1 of the sequences that reach them, per-step targets with them."""
+        """Return steps start .. stop - 1 of the sequences that reach them, per-step targets with them."""
         count = int(np.searchsorted(-self.lengths, -start))
         X, targets, weights = (_cut(values, start, stop, count) for values in (self.X, self.targets, self.weights))
         total = float(sum(w.sum() for w in weights)) if isinstance(weights, list) else self.weight
@@ -134,8 +134,8 @@ class Batch:
 def chunks(batch: Batch, truncate: int | None, network: Network) -> Iterator[Batch]:
     """Cut a batch in time for truncated backpropagation; the state goes from chunk to chunk, the gradient does not.
 
-    With per-step targets each chunk of `truncate` steps is one to learn from, and the network's parameters may change between
-    them. With one target a sequence only its last `truncate` steps are, after a run over those before.
+    With per-step targets each chunk of `truncate` steps is one to learn from, and the network's parameters may change
+    between them. With one target a sequence only its last `truncate` steps are, after a run over those before.
 
     References
     ----------
@@ -270,9 +270,9 @@ def _steps(lengths: bytes) -> Steps:
 class Windows:
     """Rows for a feed-forward network: the last `window` inputs of a step side by side, zeros before the first.
 
-    With `last`, one row a sequence, for its last step; else one for each step, sequence by sequence. These overlap: the inputs
-    are stored once, each sequence after window - 1 rows of zeros, and a row of the window layer's X begins one input after
-    the row above. Rows that reach from one sequence into the next are computed and never looked at.
+    With `last`, one row a sequence, for its last step; else one for each step, sequence by sequence. These overlap: the
+    inputs are stored once, each sequence after window - 1 rows of zeros, and a row of the window layer's X begins one
+    input after the row above. Rows that reach from one sequence into the next are computed and never looked at.
     """
 
     def __init__(self, lengths: np.ndarray, window: int, last: bool) -> None:

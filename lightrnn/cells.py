@@ -1,9 +1,10 @@
 """The cells. A rule is a pair of pure functions on values; a new cell is added here and nowhere else.
 
 A step sums the products of the input and of the state into *slots*: the input's gates feed the first `G` slots, the
-state's the last `G`, so a slot that both reach holds their sum. `forward` turns the slots and the old state into the new
-state and what `backward` will need, which takes the slots' place (as many values as slots). `backward` turns the gradient
-of the new state into that of the slots and of the old state; None there means: only through the gates' products.
+state's the last `G`, so a slot that both reach holds their sum. `forward` turns the slots and the old state into the
+new state and what `backward` will need, which takes the slots' place (as many values as slots). `backward` turns the
+gradient of the new state into that of the slots and of the old state; None there means: only through the gates'
+products.
 
 No arrays, no indices, no loops, no literals: a value may be a SIMD register, a number or an array (`elementwise.py`).
 
@@ -47,19 +48,19 @@ class Cell(NamedTuple):
 
 
 def rnn_forward(slots: Values, state: Values) -> tuple[Values, Values]:
-    """H = tanh(a)."""
+    """``h = tanh(a)``."""
     h = tanh(slots[0])
     return (h,), (h,)
 
 
 def rnn_backward(dstate: Values, saved: Values, state: Values, old: Values) -> tuple[Values, Values]:
-    """Da = dh (1 - h^2)."""
+    """``da = dh (1 - h^2)``."""
     dh, h = dstate[0], saved[0]
     return (dh - dh * h * h,), (None,)
 
 
 def gru_forward(slots: Values, state: Values) -> tuple[Values, Values]:
-    """H' = (1 - z) n + z h with n = tanh(a_n + r m), m the state's own part of the candidate."""
+    """``h' = (1 - z) n + z h`` with ``n = tanh(a_n + r m)``, m the state's own part of the candidate."""
     n, r, z, m = slots
     r, z = sigmoid(r), sigmoid(z)
     n = tanh(n + r * m)
@@ -67,7 +68,7 @@ def gru_forward(slots: Values, state: Values) -> tuple[Values, Values]:
 
 
 def gru_backward(dstate: Values, saved: Values, state: Values, old: Values) -> tuple[Values, Values]:
-    """The old state is reached directly through z as well as through the gates."""
+    """Reach the old state directly through z, and through the gates."""
     (dh,), (n, r, z, m) = dstate, saved
     dn = dh - dh * z
     dn = dn - dn * n * n
@@ -75,14 +76,14 @@ def gru_backward(dstate: Values, saved: Values, state: Values, old: Values) -> t
 
 
 def lstm_forward(slots: Values, state: Values) -> tuple[Values, Values]:
-    """C' = f c + i g, h' = o tanh(c')."""
+    """``c' = f c + i g``, ``h' = o tanh(c')``."""
     i, f, g, o = sigmoid(slots[0]), sigmoid(slots[1]), tanh(slots[2]), sigmoid(slots[3])
     c = f * state[1] + i * g
     return (o * tanh(c), c), (i, f, g, o)
 
 
 def lstm_backward(dstate: Values, saved: Values, state: Values, old: Values) -> tuple[Values, Values]:
-    """tanh(c') is computed again: it costs less than the memory to keep it."""
+    """``dc += dh o (1 - tanh(c')^2)``; computing tanh(c') again costs less than the memory to keep it."""
     (dh, dc), (i, f, g, o) = dstate, saved
     y = tanh(state[1])
     dc = dc + dh * (o - o * y * y)
@@ -90,23 +91,23 @@ def lstm_backward(dstate: Values, saved: Values, state: Values, old: Values) -> 
 
 
 def ffnn_forward(slots: Values, state: Values) -> tuple[Values, Values]:
-    """H = max(a, 0): a layer without memory, so the state is never read."""
+    """``h = max(a, 0)``: a layer without memory, so the state is never read."""
     h = positive(slots[0], slots[0])
     return (h,), (h,)
 
 
 def ffnn_backward(dstate: Values, saved: Values, state: Values, old: Values) -> tuple[Values, Values]:
-    """Da = dh where h > 0."""
+    """``da = dh`` where h > 0."""
     return (positive(saved[0], dstate[0]),), (None,)
 
 
 def linear_forward(slots: Values, state: Values) -> tuple[Values, Values]:
-    """H = a: the output layer, whose link function belongs to the loss."""
+    """``h = a``: the output layer, whose link function belongs to the loss."""
     return slots, slots
 
 
 def linear_backward(dstate: Values, saved: Values, state: Values, old: Values) -> tuple[Values, Values]:
-    """Da = dh."""
+    """``da = dh``."""
     return dstate, (None,)
 
 

@@ -1,8 +1,8 @@
 """tanh, sigmoid and the few primitives under them, each written once for every kind of value.
 
 A value is a NumPy array or number here, a SIMD register in a CPU kernel, a scalar in a GPU thread. `like`, `fma`,
-`clip`, `positive` and `expm1` are the primitives: the bodies below are their meaning for NumPy, and each compiled target
-brings its own (see `cpu/simd.py`). Everything else is arithmetic on them and needs no second version.
+`clip`, `positive` and `expm1` are the primitives: the bodies below are their meaning for NumPy, and each compiled
+target brings its own (see `cpu/simd.py`). Everything else is arithmetic on them and needs no second version.
 """
 
 from typing import Any
@@ -38,7 +38,7 @@ def expm1(x: Value) -> Value:
 
 
 def tanh(x: Value) -> Value:
-    """Hyperbolic tangent, within 1.5 units in the last place; beyond 20 it is 1 in either precision."""
+    """Hyperbolic tangent, relative error below 1.5 eps; beyond 20 it is 1 in either precision."""
     e = expm1(clip(x + x, like(x, -40), like(x, 40)))
     return e / (e + like(x, 2))
 

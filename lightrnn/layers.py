@@ -1,6 +1,7 @@
 """A layer: one direction of one cell, its parameters and its runs forward and back over packed rows.
 
-The output layer is one too, of the cell "linear". Kernels see parameters as panels, which are packed anew after each update.
+The output layer is one too, of the cell "linear". Kernels see parameters as panels, which are packed anew after each
+update.
 """
 
 from __future__ import annotations
@@ -89,14 +90,14 @@ class Layer:
         return [*matrices, parameter("b_ih", None, cell.input_gates), parameter("b_hh", None, cell.state_gates)]
 
     def initialize(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Glorot-uniform input weights, orthogonal recurrent weights, biases 0 but 1 for the forget gate [1]_ [2]_ [3]_.
+        """Draw Glorot-uniform input weights and orthogonal recurrent ones; forget biases are 1 [1]_ [2]_ [3]_.
 
         References
         ----------
-        .. [1] Glorot, X. and Bengio, Y. (2010). Understanding the difficulty of training deep feedforward neural networks.
-           AISTATS, equation 16.
-        .. [2] Saxe, A., McClelland, J. and Ganguli, S. (2014). Exact solutions to the nonlinear dynamics of learning in deep
-           linear neural networks. ICLR.
+        .. [1] Glorot, X. and Bengio, Y. (2010). Understanding the difficulty of training deep feedforward neural
+           networks. AISTATS, equation 16.
+        .. [2] Saxe, A., McClelland, J. and Ganguli, S. (2014). Exact solutions to the nonlinear dynamics of learning in
+           deep linear neural networks. ICLR.
         .. [3] Jozefowicz, R., Zaremba, W. and Sutskever, I. (2015). An empirical exploration of recurrent network
            architectures. ICML, section 3.
         """
@@ -141,7 +142,8 @@ class Layer:
         if transposed:
             columns = [cpu.host.padded(len(W), self.dtype) for W in self._matrices]
             if not self._panels_T.input.size:
-                self._panels_T = self._room([n * W.shape[1] for n, W in zip(columns, self._matrices, strict=True)], bias)
+                sizes = [n * W.shape[1] for n, W in zip(columns, self._matrices, strict=True)]
+                self._panels_T = self._room(sizes, bias)
             for panels, W, n in zip(self._panels_T, self._matrices, columns, strict=False):
                 cpu.matmul.pack_transposed(panels, W, n)
 
@@ -154,7 +156,7 @@ class Layer:
         return LayerGradients(cpu.recurrence.Gradients(dW_ih, dW_hh, bias), tuple(parts))
 
     def _bias_parts(self, bias: np.ndarray) -> list[np.ndarray]:
-        """The columns of the slots' bias that each bias parameter is added to."""
+        """Return the columns of the slots' bias that each bias parameter is added to."""
         width = len(self.cell.gates) * self.width
         return [bias] if bias.shape[1] == width else [bias[:, :width], bias[:, -width:]]
 

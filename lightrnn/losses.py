@@ -1,7 +1,8 @@
 """Losses: what a network's raw outputs cost, the gradient, and the link from raw outputs to predictions.
 
-A loss is a pure function of rows: ``loss(raw, target, weight)`` returns ``sum(weight * l)`` and its gradient with respect to
-`raw`, l being the loss of a row; a row with several outputs costs their mean. Formula and derivative stand side by side.
+A loss is a pure function of rows: ``loss(raw, target, weight)`` returns ``sum(weight * l)`` and its gradient with
+respect to `raw`, l being the loss of a row; a row with several outputs costs their mean. Formula and derivative stand
+side by side.
 """
 
 from __future__ import annotations
@@ -103,7 +104,9 @@ def identity(raw: np.ndarray) -> np.ndarray:
     return raw
 
 
-def _by_element(name: str, costs: Callable[..., Costs], link: Callable[[np.ndarray], np.ndarray], **fixed: float) -> Loss:
+def _by_element(
+    name: str, costs: Callable[..., Costs], link: Callable[[np.ndarray], np.ndarray], **fixed: float
+) -> Loss:
     return Loss(name, partial(_elementwise, partial(costs, **fixed)), link)
 
 

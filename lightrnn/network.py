@@ -1,8 +1,8 @@
 """A stack of layers over one flat vector of parameters: outputs, and the loss with its gradient.
 
-A batch is cut into shards, each of which runs all layers forward and back by itself, on a thread of its own where there are
-several. How it is cut depends on the work alone, and the shards' gradients are added in order, so that the number of threads
-changes no bit.
+A batch is cut into shards, each of which runs all layers forward and back by itself, on a thread of its own where there
+are several. How it is cut depends on the work alone, and the shards' gradients are added in order, so that the number
+of threads changes no bit.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ class Network:
 
     References
     ----------
-    .. [1] Gal, Y. and Ghahramani, Z. (2016). A theoretically grounded application of dropout in recurrent neural networks. NIPS:
-       one mask for all steps.
+    .. [1] Gal, Y. and Ghahramani, Z. (2016). A theoretically grounded application of dropout in recurrent neural
+       networks. NIPS: one mask for all steps.
     """
 
     def __init__(
@@ -118,7 +118,7 @@ class Network:
         self.assign({name: array for layer in self.layers for name, array in layer.initialize(rng).items()})
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Copies of the parameters by name, unpadded, gates in public order."""
+        """Return copies of the parameters by name, unpadded, gates in public order."""
         return self.named(self.parameters)
 
     def assign(self, arrays: Mapping[str, np.ndarray]) -> None:
@@ -215,7 +215,7 @@ class Network:
 
     @property
     def final_states(self) -> tuple[np.ndarray, ...]:
-        """The states in which the sequences of the last batch ended, (B, Z * H) for each layer; read before the next run."""
+        """States in which the last batch's sequences ended, (B, Z * H) a layer; read before the next run."""
         B, shards = self._last
         parts = [shard.final_states() for shard in shards]
         states = tuple(np.empty((B, part.shape[1]), self.dtype) for part in parts[0])
@@ -231,7 +231,7 @@ class Network:
         return self._predict(X, threads, Pass.outputs)
 
     def states(self, X: Sequence[np.ndarray], threads: int = 1) -> Any:
-        """The last layer's state (n, D), or for target "step" a list of (T_i, D)."""
+        """Return the last layer's state (n, D), or for target "step" a list of (T_i, D)."""
         return self._predict(X, threads, Pass.features)
 
     def _predict(self, X: Sequence[np.ndarray], threads: int, read: Any) -> Any:

@@ -1,8 +1,8 @@
 """Named matrices in one flat vector.
 
-Solvers, clipping, saving and the finite-difference check act on the vector; layers and users see matrices. Each gate's columns
-are padded with zeros to whole SIMD registers: a zero column gets a zero gradient and stays zero under every solver. What users
-see, and what is saved, is unpadded and has the gates in the cell's public order.
+Solvers, clipping, saving and the finite-difference check act on the vector; layers and users see matrices. Each gate's
+columns are padded with zeros to whole SIMD registers: a zero column gets a zero gradient and stays zero under every
+solver. What users see, and what is saved, is unpadded and has the gates in the cell's public order.
 """
 
 from collections.abc import Mapping, Sequence
@@ -51,14 +51,14 @@ class Layout:
         self.count = sum(parameter.n_free for parameter in self.parameters)
 
     def blocks(self, vector: np.ndarray) -> dict[str, np.ndarray]:
-        """Views of the stored matrices, (rows, blocks * width), vectors as one row."""
+        """Return views of the stored matrices, (rows, blocks * width), vectors as one row."""
         return {
             parameter.name: vector[offset : offset + parameter.size].reshape(parameter.rows or 1, -1)
             for parameter, offset in zip(self.parameters, self.offsets, strict=False)
         }
 
     def arrays(self, vector: np.ndarray) -> dict[str, np.ndarray]:
-        """Copies in the public form, by name."""
+        """Return copies in the public form, by name."""
         blocks = self.blocks(vector)
         return {parameter.name: parameter.public(blocks[parameter.name]) for parameter in self.parameters}
 

@@ -34,7 +34,8 @@ class Pass:
         self.rows: Any = (
             Steps.of(batch.lengths) if self.recurrent else Windows(batch.lengths, network.window, last=not self.step)
         )
-        self._start = self.rows.start if self.recurrent and self.step else 0  # the outputs' first row among the features
+        # The outputs' first row among the features.
+        self._start = self.rows.start if self.step and isinstance(self.rows, Steps) else 0
         self._stop = self._start + self._output_rows()
         self._runs: list[tuple[Layer, Any, Any]] = []  # layer, tape, plan: in the order of the layers
 
@@ -53,7 +54,7 @@ class Pass:
         self._run(self.network.head, self._features, -1)
 
     def _inputs(self) -> list[np.ndarray]:
-        """The first level's input for each direction."""
+        """Return the first level's input for each direction."""
         if not self.recurrent:
             return [self.rows.inputs(self.batch.X, self.network.dtype)]
         F = self.batch.X[0].shape[1]
@@ -92,16 +93,17 @@ class Pass:
         return self.rows.stop - self.rows.start if self.step else len(self.batch.X)
 
     def _paths(self, number: int) -> tuple[int, list[np.ndarray]]:
-        """The first row of a level's output, and for each direction which row of its state goes there."""
+        """Return the first row of a level's output, and for each direction which row of its state goes there."""
         if not self.recurrent:
             return 0, [self.rows.index if number == 0 else np.arange(len(self.rows.index))]
         if number == len(self.network.levels) - 1 and not self.step:
             return 0, [self.rows.last_rows] * len(self.network.levels[number])
         forward = self.rows.all_rows
-        return self.rows.start, [forward, self.rows.mirrored_rows] if len(self.network.levels[number]) > 1 else [forward]
+        both = len(self.network.levels[number]) > 1
+        return self.rows.start, [forward, self.rows.mirrored_rows] if both else [forward]
 
     def _joined(self, number: int, paths: tuple[int, list[np.ndarray]]) -> list[np.ndarray]:
-        """A level's output, its directions side by side, after dropout; reversed too, for a next level that wants it."""
+        """Return a level's output, directions side by side, after dropout; reversed too, if the next level wants it."""
         level, (start, indices) = self.network.levels[number], paths
         D, column = sum(layer.units for layer in level), 0
         name = f"output{number}"
@@ -126,7 +128,7 @@ class Pass:
     # -- reading ------------------------------------------------------------------------------------------------------
 
     def _raw(self) -> np.ndarray:
-        """The head's outputs (rows, k)."""
+        """Return the head's outputs (rows, k)."""
         return self._runs[-1][1].state[self._start : self._stop, : self.network.head.units]
 
     def outputs(self) -> Any:
@@ -135,7 +137,7 @@ class Pass:
         return self.rows.by_sequence(raw) if self.step else raw
 
     def features(self) -> Any:
-        """The last level's output by sequence, (B, D) or a list of (T_i, D)."""
+        """Return the last level's output by sequence, (B, D) or a list of (T_i, D)."""
         rows = np.array(self._features[self._start : self._stop])
         return self.rows.by_sequence(rows) if self.step else rows
 
@@ -144,7 +146,7 @@ class Pass:
         return [tape.state[self.rows.last_rows] for _, tape, _ in self._runs[:-1]]
 
     def cost(self, loss: Loss) -> tuple[float, np.ndarray]:
-        """The shard's part of the batch's loss, and its gradient with respect to the raw outputs."""
+        """Return the shard's part of the batch's loss, and its gradient with respect to the raw outputs."""
         targets, weights = self.batch.targets, self.batch.weights
         if self.step:
             targets, weights = self.rows.by_step(targets), self.rows.by_step(weights)

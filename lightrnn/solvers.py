@@ -1,7 +1,8 @@
 """Solvers: what turns a gradient into a step, in place, on the flat vector of parameters.
 
-Each is a set of moments (vectors like the parameters), the constants of its update, and a kernel in `cpu/updates.py` that
-makes one pass. The decay is decoupled from the gradient, for every solver: parameters shrink by ``learning_rate * alpha``.
+Each is a set of moments (vectors like the parameters), the constants of its update, and a kernel in `cpu/updates.py`
+that makes one pass. The decay is decoupled from the gradient, for every solver: parameters shrink by
+``learning_rate * alpha``.
 """
 
 from __future__ import annotations
@@ -79,8 +80,8 @@ class SGD(Solver):
 
     References
     ----------
-    .. [1] Sutskever, I., Martens, J., Dahl, G. and Hinton, G. (2013). On the importance of initialization and momentum in deep
-       learning. ICML, equations 3 and 4.
+    .. [1] Sutskever, I., Martens, J., Dahl, G. and Hinton, G. (2013). On the importance of initialization and momentum
+       in deep learning. ICML, equations 3 and 4.
     """
 
     name, moments = "sgd", ("velocity",)

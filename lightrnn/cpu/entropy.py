@@ -1,4 +1,4 @@
-"""The softmax and its cross-entropy, row by row: in NumPy a dozen small calls would cost more than a small network's layers."""
+"""The softmax and its cross-entropy, row by row: NumPy's dozen calls would cost more than a small network's layers."""
 
 import math
 

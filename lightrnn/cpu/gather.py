@@ -5,7 +5,7 @@ from .jit import kernel
 
 @kernel
 def gather(target, start, column, source, index, width):
-    """Target[start + i, column : column + width] = source[index[i], :width]."""
+    """``target[start + i, column : column + width] = source[index[i], :width]``."""
     for i in range(len(index)):
         for j in range(width):
             target[start + i, column + j] = source[index[i], j]
@@ -13,7 +13,7 @@ def gather(target, start, column, source, index, width):
 
 @kernel
 def scatter(target, index, source, start, column, width):
-    """Target[index[i], :width] += source[start + i, column : column + width]."""
+    """``target[index[i], :width] += source[start + i, column : column + width]``."""
     for i in range(len(index)):
         for j in range(width):
             target[index[i], j] += source[start + i, column + j]
@@ -21,7 +21,7 @@ def scatter(target, index, source, start, column, width):
 
 @kernel
 def scale(target, start, mask, member):
-    """Target[start + i] *= mask[member[i]], over the mask's columns."""
+    """``target[start + i] *= mask[member[i]]``, over the mask's columns."""
     for i in range(len(member)):
         for j in range(mask.shape[1]):
             target[start + i, j] *= mask[member[i], j]

@@ -1,8 +1,8 @@
 """What the host's registers hold, and with it the shape of the matmul tile.
 
-`REGISTER_BYTES` and `TILE_VECTORS` are read when a kernel is compiled. LLVM legalises any width, so a wrong one is slow and
-never wrong. The tile is `TILE_ROWS` x `TILE_VECTORS` accumulators: 16 of the 32 registers of AVX-512 and NEON, 8 of AVX2's
-16, the rest being left for operands.
+`REGISTER_BYTES` and `TILE_VECTORS` are read when a kernel is compiled. LLVM legalises any width, so a wrong one is slow
+and never wrong. The tile is `TILE_ROWS` x `TILE_VECTORS` accumulators: 16 of the 32 registers of AVX-512 and NEON, 8 of
+AVX2's 16, the rest being left for operands.
 """
 
 import platform
@@ -38,7 +38,7 @@ HAS_MXCSR = platform.machine().lower() in {"x86_64", "amd64"}
 
 
 def lanes(dtype: np.typing.DTypeLike) -> int:
-    """Number of `dtype` elements in one register."""
+    """Return the number of `dtype` elements in one register."""
     return REGISTER_BYTES // np.dtype(dtype).itemsize
 
 

@@ -3,8 +3,8 @@
 - ``nogil``: shards of a batch run on threads.
 - ``error_model="numpy"``: the check for a zero divisor blocks vectorisation.
 - no ``fastmath``: it lets bits depend on context, and deletes NaN checks.
-- ``cache``: on disk, in a directory named by a digest of this package's sources and the register width, because Numba sees
-  an edit only in the file of the kernel itself and would go on using machine code made from an older rule.
+- ``cache``: on disk, in a directory named by a digest of this package's sources and the register width, because Numba
+  sees an edit only in the file of the kernel itself and would go on using machine code made from an older rule.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ def _candidates() -> Iterator[Path]:
 
 @cache
 def cache_directory() -> Path | None:
-    """The first place that can be written to; None, and every process compiles anew, where there is none."""
+    """Return the first place that can be written to; None, and every process compiles anew, where there is none."""
     for place in _candidates():
         directory = place / f"lightrnn-{digest()}"
         try:
@@ -63,7 +63,7 @@ def cache_directory() -> Path | None:
 
 @contextmanager
 def _numba_cache(directory: Path | None) -> Iterator[None]:
-    """Let Numba's locator see `directory` while a kernel is declared, and no longer: users have kernels of their own."""
+    """Let Numba's locator see `directory` while a kernel is declared, no longer: users have kernels of their own."""
     with _lock:
         before = _config.CACHE_DIR
         _config.CACHE_DIR = before if directory is None else str(directory)
@@ -83,8 +83,8 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 def named(name: str) -> Callable[[Function], Function]:
     """Name one of several functions that a factory makes from the same source.
 
-    In machine code Numba tells functions of one name and type apart by a count of its process alone: kernels cached by two
-    processes and loaded by a third would call each other's.
+    In machine code Numba tells functions of one name and type apart by a count of its process alone: kernels cached by
+    two processes and loaded by a third would call each other's.
     """
 
     def rename(function: Function) -> Function:

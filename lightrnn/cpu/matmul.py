@@ -1,8 +1,8 @@
 """Products on packed panels: ``C += A @ B`` and ``C += A.T @ B``.
 
-B (K, N) is packed into panels: cut into blocks of `TILE_VECTORS` registers of columns (single ones at the end), each block
-contiguous, so that the tile reads it straight through. N comes in whole registers, which padding sees to; K and the rows are
-any number.
+B (K, N) is packed into panels: cut into blocks of `TILE_VECTORS` registers of columns (single ones at the end), each
+block contiguous, so that the tile reads it straight through. N comes in whole registers, which padding sees to; K and
+the rows are any number.
 """
 
 from collections.abc import Callable
@@ -79,7 +79,7 @@ _wide_t, _narrow_t = _strip_t(TILE_VECTORS), _strip_t(1)
 
 @register_jitable
 def add_product(C, row, column, A, a_row, a_column, panels, M, K, N):
-    """C[row : row + M, column : column + N] += A[a_row : a_row + M, a_column : a_column + K] @ panels of (K, N)."""
+    """``C[row : row + M, column : column + N] += A[a_row : a_row + M, a_column : a_column + K] @ panels``."""
     L, j = lanes(C), 0
     while j < N:
         vectors = panel_vectors(L, j, N)
@@ -101,7 +101,7 @@ def _pack_panel(panels, at, B, row, column, K, vectors):
 
 @register_jitable
 def add_product_t(C, M, A, a_row, B, b_row, b_column, panel, K):
-    """C[:M] += A[a_row : a_row + K, :M].T @ B[b_row : b_row + K, b_column : ...], one panel of B at a time in `panel`."""
+    """``C[:M] += A[a_row : a_row + K, :M].T @ B[b_row : b_row + K, b_column : ...]``, `panel` holding a panel of B."""
     L, N, j = lanes(C), C.shape[1], 0
     while j < N:
         vectors = panel_vectors(L, j, N)
@@ -115,7 +115,7 @@ def add_product_t(C, M, A, a_row, B, b_row, b_column, panel, K):
 
 @register_jitable
 def fill_rows(C, row, M, values):
-    """C[row : row + M] = values, one row."""
+    """``C[row : row + M] = values``, one row."""
     for j in range(0, C.shape[1], lanes(C)):
         value = load(values, 0, j)
         for i in range(M):
@@ -124,7 +124,7 @@ def fill_rows(C, row, M, values):
 
 @register_jitable
 def add_column_sums(total, C, row, M):
-    """Total += C[row : row + M].sum(axis=0)."""
+    """``total += C[row : row + M].sum(axis=0)``."""
     for j in range(0, C.shape[1], lanes(C)):
         value = load(total, 0, j)
         for i in range(M):
@@ -134,7 +134,7 @@ def add_column_sums(total, C, row, M):
 
 @register_jitable
 def copy_row(C, row, A, a_row):
-    """C[row] = A[a_row, : C.shape[1]]."""
+    """``C[row] = A[a_row, : C.shape[1]]``."""
     for j in range(0, C.shape[1], lanes(C)):
         store(C, row, j, load(A, a_row, j))
 

@@ -15,7 +15,7 @@ from .simd import INT32, INTP, Vector, vector_of
 
 
 def lanes(array: Any) -> int:
-    """Number of the array's elements in a register; only compiled code can tell."""
+    """Return the number of the array's elements in a register; only compiled code can tell."""
     raise NotImplementedError
 
 
@@ -53,10 +53,12 @@ def _alignment(vector: ir.VectorType) -> int:
 
 
 def read(builder, pointer, vector):
+    """Load a vector that may stand at any element."""
     return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=_alignment(vector))
 
 
 def write(builder, pointer, value):
+    """Store a vector at any element."""
     builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=_alignment(value.type))
 
 
@@ -154,7 +156,7 @@ def _interleave(builder, x, y, block, lanes):
 
 @intrinsic
 def store_transposed(context, panel, index, step, array, row, column, rows):
-    """Panel[index + c * step + r] = array[row + r, column + c] for one square of lanes; 0 for r >= rows."""
+    """``panel[index + c * step + r] = array[row + r, column + c]`` for one square of lanes; 0 for r >= rows."""
     vector = vector_of(array.dtype)
 
     def generate(context, builder, signature, args):

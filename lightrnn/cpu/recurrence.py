@@ -1,10 +1,10 @@
 """The time loops: one forward and one backward, for every cell.
 
-Every array has one row for each (step, sequence), steps in order. Step t = 1 .. T owns the rows first[t] .. first[t + 1] - 1,
-its sequences longest first, so that sequence b of a step follows sequence b of the step before and those still running are a
-prefix. The rows before first[1] are the initial state. H is padded to whole registers; products over many rows go `chunk`
-steps at a time, so that what the time loop touches next, or has just left, is in the cache. A cell without recurrence has
-blocks of rows for steps and the same loops without the state's products.
+Every array has one row for each (step, sequence), steps in order. Step t = 1 .. T owns the rows from first[t] up to
+first[t + 1], its sequences longest first, so that sequence b of a step follows sequence b of the step before and those
+still running are a prefix. The rows before first[1] are the initial state. H is padded to whole registers; products
+over many rows go `chunk` steps at a time, so that what the time loop touches next, or has just left, is in the cache. A
+cell without recurrence has blocks of rows for steps and the same loops without the state's products.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
 """A SIMD register as a Numba value, `Vector(dtype, lanes)`: its arithmetic, and the primitives of `elementwise` on it.
 
-Arithmetic is exact as written, without fast flags, so that a value's bits do not depend on what stands around it; a fused
-multiply-add happens where `fma` says so and nowhere else.
+Arithmetic is exact as written, without fast flags, so that a value's bits do not depend on what stands around it; a
+fused multiply-add happens where `fma` says so and nowhere else.
 """
 
 import math
@@ -190,7 +190,8 @@ def _power_of_two(context, shifted):
     return shifted(shifted), generate
 
 
-# exp(r) - 1 = r + r^2 P(r) for |r| <= ln(2) / 2, P the polynomial of least relative error (Remez): 0.1 eps in either precision.
+# exp(r) - 1 = r + r^2 P(r) for |r| <= ln(2) / 2, P the polynomial of least relative error (Remez): 0.1 eps in either
+# precision.
 _SERIES = {
     32: (0.00138825260543, 0.0083665469774, 0.041667200585, 0.166665434249, 0.499999981497),
     64: (

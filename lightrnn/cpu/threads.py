@@ -1,7 +1,7 @@
 """Work shared out over threads: kernels release the GIL, so plain threads do, and nothing breaks after a fork.
 
-How a batch is cut into tasks never depends on the number of threads, and results are combined in the order of the tasks: that
-is why the same seed gives the same bits at any `n_jobs`.
+How a batch is cut into tasks never depends on the number of threads, and results are combined in the order of the
+tasks: that is why the same seed gives the same bits at any `n_jobs`.
 """
 
 import multiprocessing
@@ -21,8 +21,8 @@ def usable(n_jobs: int | None) -> int:
     Parameters
     ----------
     n_jobs : int or None
-        None: the CPUs that this process may use, but 1 inside a worker of joblib or multiprocessing, which has been given
-        its share of the machine already. -1: all of them, -2 all but one, and so on. Otherwise the number itself.
+        None: the CPUs that this process may use, but 1 inside a worker of joblib or multiprocessing, which has been
+        given its share of the machine already. -1: all of them, -2 all but one, and so on. Otherwise the number itself.
     """
     if n_jobs is None:
         return 1 if _in_worker() else _cpus()
@@ -44,7 +44,7 @@ def _in_worker() -> bool:
 
 @cache
 def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """A process's own pool: a fork's child has its parent's objects, without their threads."""
+    """Return the process's own pool: a fork's child has its parent's objects, without their threads."""
     return ThreadPoolExecutor(threads, thread_name_prefix="lightrnn")
 
 

@@ -10,6 +10,7 @@ from numba.extending import intrinsic
 from .memory import address, element, read, write
 from .simd import INTP, call_intrinsic, splat, vector_of
 
+
 @intrinsic(prefer_literal=True)
 def load_tile(context, array, row, column, rows, vectors):
     """Read `rows` x `vectors` registers."""
@@ -50,8 +51,9 @@ def store_tile(context, array, row, column, tile):
 def _products(transposed: bool) -> Callable[..., Any]:
     """Build the tile: accumulators plus a (rows, K) block of A times a contiguous (K, vectors) panel.
 
-    The loop over k is emitted as LLVM with the accumulators as phi nodes, which makes them registers. Every element is one
-    chain of fused multiply-adds in the order of k, whatever the tile's size: that is what makes results independent of it.
+    The loop over k is emitted as LLVM with the accumulators as phi nodes, which makes them registers. Every element is
+    one chain of fused multiply-adds in the order of k, whatever the tile's size: that is what makes results independent
+    of it.
     """
 
     @intrinsic

@@ -30,7 +30,7 @@ def squared_norm(gradient):
 
 @kernel
 def sgd(parameters, gradient, moments, rate, decay, scale, constants):
-    """Nesterov's momentum: v = m v - rate g; p += m v - rate g."""
+    """Nesterov's momentum: ``v = m v - rate g; p += m v - rate g``."""
     (velocity,), (momentum,) = moments, constants
     for i in range(len(parameters)):
         step = rate * (scale * gradient[i])
@@ -40,7 +40,7 @@ def sgd(parameters, gradient, moments, rate, decay, scale, constants):
 
 @kernel
 def rmsprop(parameters, gradient, moments, rate, decay, scale, constants):
-    """S = r s + (1 - r) g^2; p -= rate g / (sqrt(s) + epsilon)."""
+    """``s = r s + (1 - r) g^2; p -= rate g / (sqrt(s) + epsilon)``."""
     (square,), (rho, rest, epsilon) = moments, constants
     for i in range(len(parameters)):
         g = scale * gradient[i]
@@ -50,7 +50,7 @@ def rmsprop(parameters, gradient, moments, rate, decay, scale, constants):
 
 @kernel
 def adam(parameters, gradient, moments, rate, decay, scale, constants):
-    """M = b1 m + (1 - b1) g; s = b2 s + (1 - b2) g^2; p -= rate c1 m / (sqrt(c2 s) + epsilon)."""
+    """``m = b1 m + (1 - b1) g; s = b2 s + (1 - b2) g^2; p -= rate c1 m / (sqrt(c2 s) + epsilon)``."""
     (mean, square), (beta1, rest1, correction1, beta2, rest2, correction2, epsilon) = moments, constants
     for i in range(len(parameters)):
         g = scale * gradient[i]
