@@ -133,9 +133,16 @@ def _check_finite(network: Network, value: float, monitor: Monitor, batch: int) 
     raise ValueError(
         f"The loss or its gradient must stay finite, got {value} in epoch {len(monitor.history.losses) + 1}, "
         f"batch {batch}; the first parameter that is not finite: {place or 'none, the outputs overflow'}. "
-        f"Lower learning_rate_init (it is {monitor.plan.learning_rate_init:g}), set clip_norm to 1.0 or less, "
-        "or bring X to unit scale with SequenceScaler."
+        f"Lower learning_rate_init (it is {monitor.plan.learning_rate_init:g}), bring X to unit scale with "
+        f"SequenceScaler, or {_shorter_gradient(monitor.plan)}."
     )
+
+
+def _shorter_gradient(plan: Plan) -> str:
+    """Remedy for a gradient that explodes on its way back through time."""
+    if plan.clip_norm is None:
+        return "set clip_norm=1.0"
+    return "set truncate, so that the gradient goes back through fewer steps"
 
 
 def _first_non_finite(arrays: dict[str, np.ndarray]) -> str | None:

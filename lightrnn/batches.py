@@ -26,8 +26,9 @@ def minibatches(
 ) -> Iterator[np.ndarray]:
     """Yield the indices of each batch; over an epoch every sequence once.
 
-    Shuffled sequences are sorted by length within buckets of some batches, cut into batches, and these shuffled again:
-    a batch then has sequences of similar lengths, and no two epochs the same batches.
+    Shuffled sequences are sorted by length within buckets of some batches, cut into batches from a random one on,
+    and these shuffled again: a batch has sequences of similar lengths, and each epoch has other batches, even of one
+    bucket whose lengths all differ.
 
     Parameters
     ----------
@@ -48,7 +49,8 @@ def minibatches(
     if lengths.min() != lengths.max():
         for start in range(0, n, BUCKET * batch_size):
             bucket = order[start : start + BUCKET * batch_size]
-            bucket[:] = bucket[np.argsort(lengths[bucket], kind="stable")]
+            ascending = bucket[np.argsort(lengths[bucket], kind="stable")]
+            bucket[:] = np.roll(ascending, rng.integers(batch_size))
     starts = np.arange(0, n, batch_size)
     for start in starts[rng.permutation(len(starts))]:
         yield order[start : start + batch_size]

@@ -192,6 +192,8 @@ class Network:
 
     def pack(self, transposed: bool = False) -> None:
         """Bring the parameters into the form that kernels read."""
+        if self._parameters is None:
+            self.parameters[:] = 0
         with self._lock:
             if transposed or not self._packed:
                 for layer in self.layers:

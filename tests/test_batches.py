@@ -44,8 +44,9 @@ def test_a_seed_means_an_order():
     assert first != second
 
 
-def test_no_two_epochs_have_the_same_batches():
-    lengths, rng = np.repeat([3, 9], 200), np.random.default_rng(0)
+@pytest.mark.parametrize("lengths", [np.repeat([3, 9], 200), np.arange(1, 401)], ids=["few", "all_differ"])
+def test_no_two_epochs_have_the_same_batches(lengths):
+    rng = np.random.default_rng(0)
     first, second = ({tuple(sorted(b)) for b in minibatches(lengths, 16, rng, True)} for _ in range(2))
     assert first.isdisjoint(second)
 
