@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import cpu
+
 if TYPE_CHECKING:
     from .network import Network
 
@@ -35,13 +37,14 @@ def minibatches(
     lengths : ndarray of int (n,)
         Steps of each sequence.
     batch_size : int
-        Sequences in a batch; the last may have fewer.
+        Sequences in a batch; the last may have fewer. More than there are means all.
     rng : Generator or None
         What shuffles; not used without `shuffle`.
     shuffle : bool
         Whether to shuffle at all.
     """
     n = len(lengths)
+    batch_size = min(batch_size, n)
     if not shuffle or rng is None:
         yield from (np.arange(start, min(start + batch_size, n)) for start in range(0, n, batch_size))
         return
@@ -92,17 +95,21 @@ class Batch:
         cls, X: Sequence[np.ndarray], targets: Any, weights: Any, rng: np.random.Generator | None, network: Network
     ) -> Batch:
         """Sort a minibatch; draw its dropout masks from `rng`, unless that is None."""
-        lengths, order = _longest_first(X)
-        masks = () if rng is None or not network.dropout else network.dropout_masks(len(X), rng)
-        targets, weights = _taken(targets, order), _taken(weights, order)
-        total = float(sum(w.sum() for w in weights)) if isinstance(weights, list) else float(weights.sum())
-        return cls([X[i] for i in order.tolist()], lengths, order, targets, weights, total, masks)
+        batch = cls.of_inputs(X)
+        if rng is not None and network.dropout:
+            batch.masks = network.dropout_masks(len(X), rng)
+        batch.targets, batch.weights = _taken(targets, batch.order), _taken(weights, batch.order)
+        batch.weight = float(sum(w.sum() for w in weights)) if isinstance(weights, list) else float(weights.sum())
+        return batch
 
     @classmethod
     def of_inputs(cls, X: Sequence[np.ndarray]) -> Batch:
         """Sort sequences to predict from."""
-        lengths, order = _longest_first(X)
-        return cls([X[i] for i in order.tolist()], lengths, order)
+        lengths = list(map(len, X))
+        if lengths.count(lengths[0]) == len(lengths):
+            return cls(list(X), np.array(lengths), np.arange(len(lengths)))
+        order = np.argsort(np.negative(lengths), kind="stable")
+        return cls([X[i] for i in order.tolist()], np.array(lengths)[order], order)
 
     def shard(self, index: int, count: int) -> Batch:
         """Every `count`-th sequence from `index` on: lengths are spread evenly, and do not increase."""
@@ -183,13 +190,6 @@ def _zero_padded(rows: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate([rows, np.zeros((count - len(rows), rows.shape[1]), rows.dtype)])
 
 
-def _longest_first(X: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-    """Lengths, not increasing, and the order that makes them so."""
-    lengths = np.fromiter(map(len, X), np.int64, len(X))
-    order = np.argsort(-lengths, kind="stable")
-    return lengths[order], order
-
-
 def _taken(values: Any, order: np.ndarray) -> Any:
     """Index an array or a list alike."""
     return values[order] if isinstance(values, np.ndarray) else [values[i] for i in order.tolist()]
@@ -207,6 +207,8 @@ class Steps:
     ----------
     first : ndarray of int64 (T + 2,)
         Where the rows of each step begin; rows 0 .. B - 1 are the initial state.
+    last_rows : ndarray of int64 (B,)
+        Each sequence's last row.
     start, stop : int
         The rows that are steps.
     """
@@ -214,12 +216,10 @@ class Steps:
     def __init__(self, lengths: np.ndarray) -> None:
         self.lengths = lengths
         B, T = len(lengths), int(lengths[0])
-        running = np.arange(T)[:, None] < lengths
-        counts = np.full(T, B) if lengths[-1] == T else running.sum(axis=1)
-        self.first = np.concatenate([[0, B], B + np.cumsum(counts)])
-        self.start, self.stop = B, int(self.first[-1])
-        offsets = np.cumsum(lengths) - lengths
-        self.source = (np.arange(T)[:, None] + offsets)[running]  # in the sequences one after another
+        self.first, self.last_rows = np.empty(T + 2, np.int64), np.empty(B, np.int64)
+        self.source = np.empty(int(lengths.sum()), np.int64)  # of each row in the sequences one after another
+        cpu.gather.time_major(lengths, self.first, self.last_rows, self.source)
+        self.start, self.stop = B, B + len(self.source)
 
     @staticmethod
     def of(lengths: np.ndarray) -> Steps:
@@ -235,11 +235,6 @@ class Steps:
     def all_rows(self) -> np.ndarray:
         """Index of every step's row."""
         return np.arange(self.start, self.stop)
-
-    @cached_property
-    def last_rows(self) -> np.ndarray:
-        """Index of each sequence's last row."""
-        return self.first[self.lengths] + np.arange(len(self.lengths))
 
     @cached_property
     def mirrored_rows(self) -> np.ndarray:

@@ -83,9 +83,9 @@ def lstm_forward(slots: Values, state: Values) -> tuple[Values, Values]:
 
 
 def lstm_backward(dstate: Values, saved: Values, state: Values, old: Values) -> tuple[Values, Values]:
-    """``dc += dh o (1 - tanh(c')^2)``; computing tanh(c') again costs less than the memory to keep it."""
+    """``dc += dh o (1 - tanh(c')^2)``; a division gives tanh(c') back from h, and o is never 0."""
     (dh, dc), (i, f, g, o) = dstate, saved
-    y = tanh(state[1])
+    y = state[0] / o
     dc = dc + dh * (o - o * y * y)
     return (dc * g * (i - i * i), dc * old[1] * (f - f * f), dc * (i - i * g * g), dh * y * (o - o * o)), (None, dc * f)
 

@@ -1,7 +1,7 @@
 """tanh, sigmoid and the few primitives under them, each written once for every kind of value.
 
 A value is a NumPy array or number here, a SIMD register in a CPU kernel, a scalar in a GPU thread. `like`, `fma`,
-`clip`, `positive` and `expm1` are the primitives: the bodies below are their meaning for NumPy, and each compiled
+`clip`, `positive`, `sqrt`, `exp` and `expm1` are the primitives: the bodies below are their meaning for NumPy, and each compiled
 target brings its own (see `cpu/simd.py`). Everything else is arithmetic on them and needs no second version.
 """
 
@@ -32,6 +32,16 @@ def positive(condition: Value, x: Value) -> Value:
     return np.where(condition <= 0, like(x, 0), x)
 
 
+def sqrt(x: Value) -> Value:
+    """Square root."""
+    return np.sqrt(x)
+
+
+def exp(x: Value) -> Value:
+    """``exp(x)``."""
+    return np.exp(x)
+
+
 def expm1(x: Value) -> Value:
     """``exp(x) - 1`` without the cancellation near 0."""
     return np.expm1(x)
@@ -45,4 +55,5 @@ def tanh(x: Value) -> Value:
 
 def sigmoid(x: Value) -> Value:
     """Logistic function ``1 / (1 + exp(-x))``; below -80 it stays at 1.8e-35, above 80 at 1."""
-    return like(x, 1) / (expm1(clip(-x, like(x, -80), like(x, 80))) + like(x, 2))
+    e = exp(clip(x, like(x, -80), like(x, 80)))
+    return e / (e + like(x, 1))

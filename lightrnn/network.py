@@ -17,10 +17,12 @@ import numpy as np
 
 from . import cpu
 from .batches import Batch
-from .layers import Layer, LayerGradients, Workspace, aligned
+from .cpu.host import aligned
+from .layers import Layer
 from .losses import Loss
 from .parameters import Layout
 from .passes import Pass
+from .runs import Workspace
 
 _SHARD_WORK = 200e6  # FLOP below which a shard is not worth a thread
 _SHARDS = 8
@@ -173,7 +175,7 @@ class Network:
         self.pack(transposed=True)
         gradients = self._shard_gradients(count)
         shards = [self._pass(batch.shard(s, count)) for s in range(count)]
-        tasks = [partial(_train, shard, loss, gradient) for shard, gradient in zip(shards, gradients, strict=False)]
+        tasks = [partial(_train, shard, loss, gradients[s]) for s, shard in enumerate(shards)]
         losses = cpu.threads.run(tasks, threads)
         total = gradients[0].vector
         for other in gradients[1:count]:
@@ -277,7 +279,7 @@ class Gradient(NamedTuple):
     """A flat gradient and where each layer's part of it is."""
 
     vector: np.ndarray
-    layers: dict[str, LayerGradients]
+    layers: dict[str, cpu.recurrence.Gradients]
 
 
 def _train(shard: Pass, loss: Loss, gradient: Gradient) -> float:

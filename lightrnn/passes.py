@@ -8,15 +8,19 @@ import numpy as np
 
 from . import cpu
 from .batches import Batch, Steps, Windows, blocks
-from .layers import Layer, LayerGradients, Workspace
 from .losses import Loss
+from .runs import Run, Workspace
 
 if TYPE_CHECKING:
+    from .cpu.recurrence import Gradients
     from .network import Network
 
 
 class Pass:
     """A run over one batch; `forward` comes first, then whatever is wanted of it.
+
+    A level's output is the state itself, row by row, where it has one direction and no dropout; else a copy. So is the
+    gradient of the output, on the way back.
 
     Parameters
     ----------
@@ -34,102 +38,93 @@ class Pass:
         self.rows: Any = (
             Steps.of(batch.lengths) if self.recurrent else Windows(batch.lengths, network.window, last=not self.step)
         )
+        self._levels = [[room.run(layer) for layer in level] for level in network.levels]
+        self._head = room.run(network.head)
         # The outputs' first row among the features.
-        self._start = self.rows.start if self.step and isinstance(self.rows, Steps) else 0
-        self._stop = self._start + self._output_rows()
-        self._runs: list[tuple[Layer, Any, Any]] = []  # layer, tape, plan: in the order of the layers
+        self._start = self.rows.start if self.step and self.recurrent else 0
+        self._stop = self._start + (len(self.rows.index) if not self.recurrent else self.rows.stop - self._start if self.step else len(batch.X))
 
     # -- forward ------------------------------------------------------------------------------------------------------
 
     def forward(self) -> None:
         """Run every layer and the head."""
-        levels = self.network.levels
-        X = self._inputs()
-        for number, level in enumerate(levels):
-            for direction, layer in enumerate(level):
-                self._run(layer, X[direction], number)
-            if number < len(levels) - 1:
-                X = self._joined(number, self._paths(number))
-        self._features = self._joined(len(levels) - 1, self._paths(len(levels) - 1))[0]
-        self._run(self.network.head, self._features, -1)
+        X, runs = self._inputs(), 0
+        for number, level in enumerate(self._levels):
+            for run, rows in zip(level, X, strict=True):
+                run.reserve(self._first(number))
+                if self.recurrent:
+                    states = self.batch.states
+                    run.state[: self.rows.start] = states[runs] if states else 0
+                run.forward(rows)
+                runs += 1
+            X = self._outputs_of(number)
+        self._features = X[0]
+        self._head.reserve(blocks(self._start, self._stop - self._start))
+        self._head.forward(self._features)
 
     def _inputs(self) -> list[np.ndarray]:
         """Return the first level's input for each direction."""
         if not self.recurrent:
             return [self.rows.inputs(self.batch.X, self.network.dtype)]
-        F = self.batch.X[0].shape[1]
-        X = self.room.rows("X", self.rows.stop, F)
+        X = self.room.rows("X", self.rows.stop, self.batch.X[0].shape[1])
         self.rows.load(self.batch.X, X)
-        return [X, self._mirrored("X", X)] if len(self.network.levels[0]) > 1 else [X]
+        return self._both_ways("X", X, len(self._levels[0]))
 
-    def _mirrored(self, name: str, X: np.ndarray) -> np.ndarray:
-        """Rows for the direction that runs back from each sequence's end."""
+    def _both_ways(self, name: str, X: np.ndarray, directions: int) -> list[np.ndarray]:
+        """Return rows, and for a second direction the rows that run back from each sequence's end."""
+        if directions == 1:
+            return [X]
         reverse = self.room.rows(f"{name}.reverse", self.rows.stop, X.shape[1])
         cpu.gather.gather(reverse, self.rows.start, 0, X, self.rows.mirrored_rows, X.shape[1])
-        return reverse
-
-    def _run(self, layer: Layer, X: np.ndarray, number: int) -> None:
-        """Run one layer and keep its tape."""
-        first = self._first(number)
-        tape = layer.tape(X, int(first[-1]), self.room)
-        if self.recurrent and number >= 0:
-            states = self.batch.states
-            tape.state[: self.rows.start] = states[len(self._runs)] if states else 0
-        plan = layer.plan(first)
-        layer.forward(tape, plan)
-        self._runs.append((layer, tape, plan))
+        return [X, reverse]
 
     def _first(self, number: int) -> np.ndarray:
-        """Where the steps of a level begin; -1 is the head."""
-        if number < 0:
-            return blocks(self._start, self._stop - self._start)
+        """Where the steps of a level begin."""
         if self.recurrent:
             return self.rows.first
         return blocks(0, self.rows.rows if number == 0 else len(self.rows.index))
 
-    def _output_rows(self) -> int:
+    def _paths(self, number: int) -> list[np.ndarray] | None:
+        """Return for each direction which rows of its state are the level's output; None: each row its own."""
+        last, level = number == len(self._levels) - 1, self._levels[number]
         if not self.recurrent:
-            return len(self.rows.index)
-        return self.rows.stop - self.rows.start if self.step else len(self.batch.X)
+            return None if number or not self.step else [self.rows.index]
+        if last and not self.step:
+            return [self.rows.last_rows] * len(level)
+        return None if len(level) == 1 else [self.rows.all_rows, self.rows.mirrored_rows]
 
-    def _paths(self, number: int) -> tuple[int, list[np.ndarray]]:
-        """Return the first row of a level's output, and for each direction which row of its state goes there."""
-        if not self.recurrent:
-            return 0, [self.rows.index if number == 0 else np.arange(len(self.rows.index))]
-        if number == len(self.network.levels) - 1 and not self.step:
-            return 0, [self.rows.last_rows] * len(self.network.levels[number])
-        forward = self.rows.all_rows
-        both = len(self.network.levels[number]) > 1
-        return self.rows.start, [forward, self.rows.mirrored_rows] if both else [forward]
+    def _output_start(self, number: int) -> int:
+        """Return the first row of a level's output."""
+        last = number == len(self._levels) - 1
+        return self.rows.start if self.recurrent and (self.step or not last) else 0
 
-    def _joined(self, number: int, paths: tuple[int, list[np.ndarray]]) -> list[np.ndarray]:
-        """Return a level's output, directions side by side, after dropout; reversed too, if the next level wants it."""
-        level, (start, indices) = self.network.levels[number], paths
-        D, column = sum(layer.units for layer in level), 0
-        name = f"output{number}"
-        output = self.room.rows(name, start + len(indices[0]), D)
-        for layer, index in zip(level, indices, strict=True):
-            cpu.gather.gather(output, start, column, self._tape(layer).state, index, layer.units)
-            column += layer.units
-        self._drop(number, output, start)
-        last = number == len(self.network.levels) - 1
-        return [output] if last or len(level) == 1 else [output, self._mirrored(name, output)]
+    def _outputs_of(self, number: int) -> list[np.ndarray]:
+        """Return a level's output, directions side by side, after dropout, for each direction of the next level."""
+        level, paths, last = self._levels[number], self._paths(number), number == len(self._levels) - 1
+        if paths is None and not self.batch.masks:
+            return [level[0].state]
+        start, column = self._output_start(number), 0
+        if paths is None:
+            paths = [np.arange(start, level[0].rows)]
+        output = self.room.rows(f"output{number}", start + len(paths[0]), sum(run.layer.units for run in level))
+        for run, index in zip(level, paths, strict=True):
+            cpu.gather.gather(output, start, column, run.state, index, run.layer.units)
+            column += run.layer.units
+        self._drop(number, output)
+        return self._both_ways(f"output{number}", output, 1 if last else len(level))
 
-    def _drop(self, number: int, rows: np.ndarray, start: int) -> None:
+    def _drop(self, number: int, rows: np.ndarray) -> None:
         """Multiply a level's output, or the gradient of it, by its dropout mask."""
         if self.batch.masks:
-            last = number == len(self.network.levels) - 1 and not self.step
+            last = number == len(self._levels) - 1 and not self.step
             member = np.arange(len(self.batch.X)) if last else self.rows.members
-            cpu.gather.scale(rows, start, self.batch.masks[number], member)
-
-    def _tape(self, layer: Layer) -> Any:
-        return next(tape for other, tape, _ in self._runs if other is layer)
+            cpu.gather.scale(rows, self._output_start(number), self.batch.masks[number], member)
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
     def _raw(self) -> np.ndarray:
         """Return the head's outputs (rows, k)."""
-        return self._runs[-1][1].state[self._start : self._stop, : self.network.head.units]
+        return self._head.state[self._start : self._stop, : self.network.head.units]
 
     def outputs(self) -> Any:
         """Raw outputs by sequence, (B, k) or a list of (T_i, k), in the batch's order."""
@@ -138,12 +133,12 @@ class Pass:
 
     def features(self) -> Any:
         """Return the last level's output by sequence, (B, D) or a list of (T_i, D)."""
-        rows = np.array(self._features[self._start : self._stop])
+        rows = np.array(self._features[self._start : self._stop, : self.network.head.features])
         return self.rows.by_sequence(rows) if self.step else rows
 
     def final_states(self) -> list[np.ndarray]:
         """Each recurrent layer's state after each sequence's last step."""
-        return [tape.state[self.rows.last_rows] for _, tape, _ in self._runs[:-1]]
+        return [run.state[self.rows.last_rows] for level in self._levels for run in level]
 
     def cost(self, loss: Loss) -> tuple[float, np.ndarray]:
         """Return the shard's part of the batch's loss, and its gradient with respect to the raw outputs."""
@@ -158,38 +153,48 @@ class Pass:
 
     # -- back ---------------------------------------------------------------------------------------------------------
 
-    def backward(self, draw: np.ndarray, gradients: dict[str, LayerGradients]) -> None:
+    def backward(self, draw: np.ndarray, gradients: dict[str, Gradients]) -> None:
         """Set each layer's gradient."""
-        head, tape, _ = self._runs[-1]
-        head.dstate(tape, self.room)[self._start : self._stop, : head.units] = draw
-        doutput = self._back(len(self._runs) - 1, gradients)
-        for number in reversed(range(len(self.network.levels))):
+        head = self._head
+        dh = self.room.rows("draw", self._stop, head.layer.width)
+        dh[self._start : self._stop, : head.layer.units] = draw
+        doutput = self._back(head, dh, gradients, wanted=True)
+        for number in reversed(range(len(self._levels))):
             doutput = self._level_back(number, doutput, gradients)
 
-    def _back(self, run: int, gradients: dict[str, LayerGradients]) -> np.ndarray:
-        """One layer back; returns the gradient of its input, of no columns for the first level."""
-        layer, tape, plan = self._runs[run]
-        rows = int(plan.first[-1])
-        columns = 0 if run < len(self.network.levels[0]) else cpu.host.padded(layer.features, layer.dtype)
-        dX = self.room.rows(f"{layer.name}.dX", rows if columns else 0, columns)
-        if columns:
-            dX[:rows] = 0
-        layer.backward(dX, tape, plan, gradients[layer.name], self.room)
+    def _back(self, run: Run, dh: np.ndarray, gradients: dict[str, Gradients], wanted: bool) -> np.ndarray:
+        """One layer back; returns the gradient of its input, of no columns if it is not wanted."""
+        layer = run.layer
+        columns = cpu.host.padded(layer.features, layer.dtype) if wanted else 0
+        dX = self.room.rows(f"{layer.name}.dX", run.rows if wanted else 0, columns)
+        run.backward(dX, dh, gradients[layer.name])
         return dX
 
-    def _level_back(self, number: int, doutput: np.ndarray, gradients: dict[str, LayerGradients]) -> np.ndarray:
+    def _level_back(self, number: int, doutput: np.ndarray, gradients: dict[str, Gradients]) -> np.ndarray:
         """One level back, from the gradient of its output to that of its input."""
-        level, (start, indices) = self.network.levels[number], self._paths(number)
-        self._drop(number, doutput, start)
-        run = sum(map(len, self.network.levels[:number]))
-        column, dX = 0, []
-        for direction, (layer, index) in enumerate(zip(level, indices, strict=True)):
-            _, tape, plan = self._runs[run + direction]
-            dstate = layer.dstate(tape, self.room)
-            dstate[: plan.first[-1]] = 0
-            cpu.gather.scatter(dstate, index, doutput, start, column, layer.units)
-            column += layer.units
-            dX.append(self._back(run + direction, gradients))
+        level = self._levels[number]
+        self._drop(number, doutput)
+        dX, column = [], 0
+        for direction, run in enumerate(level):
+            dh = self._arriving(number, direction, doutput, column)
+            dX.append(self._back(run, dh, gradients, wanted=number > 0))
+            column += run.layer.units
         if number and len(level) > 1:
-            cpu.gather.scatter(dX[0], self.rows.mirrored_rows, dX[1], self.rows.start, 0, level[0].features)
+            cpu.gather.add(dX[0], self.rows.mirrored_rows, dX[1], self.rows.start, level[0].layer.features)
         return dX[0]
+
+    def _arriving(self, number: int, direction: int, doutput: np.ndarray, column: int) -> np.ndarray:
+        """Return the gradient of a run's h at each row, and set that of the states in which its sequences end."""
+        run, paths = self._levels[number][direction], self._paths(number)
+        run.dstate[:] = 0
+        if paths is None:
+            return doutput
+        units, index = run.layer.units, paths[direction]
+        if self.recurrent and number == len(self._levels) - 1 and not self.step:
+            run.dstate[: len(index), :units] = doutput[: len(index), column : column + units]
+            return run.dstate[:, :0]
+        dh = self.room.rows(f"{run.layer.name}.dh", run.rows, run.layer.width)
+        if not self.recurrent:
+            dh[:] = 0
+        cpu.gather.scatter(dh, index, doutput, self._output_start(number), column, units)
+        return dh

@@ -1,7 +1,6 @@
 """Solvers: what turns a gradient into a step, in place, on the flat vector of parameters.
 
-Each is a set of moments (vectors like the parameters), the constants of its update, and a kernel in `cpu/updates.py`
-that makes one pass. The decay is decoupled from the gradient, for every solver: parameters shrink by
+Each is a set of moments (vectors like the parameters) and the constants of its rule in `updates.py`. The decay is decoupled from the gradient, for every solver: parameters shrink by
 ``learning_rate * alpha``.
 """
 
@@ -21,7 +20,7 @@ class Solver:
     Parameters
     ----------
     size : int
-        Elements of the parameter vector.
+        Elements of the parameter vector, in whole SIMD registers.
     dtype : dtype
         float32 or float64.
     alpha : float
@@ -34,7 +33,7 @@ class Solver:
     def __init__(self, size: int, dtype: np.typing.DTypeLike, alpha: float = 0.0) -> None:
         self._dtype, self._alpha = np.dtype(dtype).type, alpha
         self.state: dict[str, Any] = {"steps": 0} | {moment: np.zeros(size, dtype) for moment in self.moments}
-        self._update = getattr(cpu.updates, self.name)
+        self._update = cpu.updates.update(self.name)
 
     def step(
         self, parameters: np.ndarray, gradient: np.ndarray, learning_rate: float, clip_norm: float | None = None
@@ -66,12 +65,12 @@ class Solver:
         self.state["steps"] += 1
         scale = 1.0 if clip_norm is None or norm <= clip_norm else clip_norm / norm
         moments = tuple(self.state[moment] for moment in self.moments)
-        rates = map(self._dtype, (learning_rate, learning_rate * self._alpha, scale))
-        self._update(parameters, gradient, moments, *rates, tuple(map(self._dtype, self._constants())))
+        constants = self._constants(learning_rate)
+        self._update(parameters, gradient, moments, self._dtype(scale), tuple(map(self._dtype, constants)))
         return norm
 
-    def _constants(self) -> tuple[float, ...]:
-        """Numbers of the update, which may depend on how many steps were made."""
+    def _constants(self, rate: float) -> tuple[float, ...]:
+        """Numbers of the rule, which may depend on how many steps were made."""
         raise NotImplementedError
 
 
@@ -90,8 +89,8 @@ class SGD(Solver):
         super().__init__(size, dtype, alpha)
         self._momentum = momentum
 
-    def _constants(self) -> tuple[float, ...]:
-        return (self._momentum,)
+    def _constants(self, rate: float) -> tuple[float, ...]:
+        return rate, rate * self._alpha, self._momentum
 
 
 class RMSprop(Solver):
@@ -104,8 +103,8 @@ class RMSprop(Solver):
 
     name, moments = "rmsprop", ("square",)
 
-    def _constants(self) -> tuple[float, ...]:
-        return 0.9, 0.1, 1e-7
+    def _constants(self, rate: float) -> tuple[float, ...]:
+        return rate, rate * self._alpha, 0.9, 0.1, 1e-7
 
 
 class Adam(Solver):
@@ -119,9 +118,10 @@ class Adam(Solver):
 
     name, moments = "adam", ("mean", "square")
 
-    def _constants(self) -> tuple[float, ...]:
+    def _constants(self, rate: float) -> tuple[float, ...]:
         steps = self.state["steps"]
-        return 0.9, 0.1, 1 / (1 - 0.9**steps), 0.999, 0.001, 1 / (1 - 0.999**steps), 1e-8
+        corrections = 1 / (1 - 0.9**steps), 1 / (1 - 0.999**steps)
+        return rate * corrections[0], rate * self._alpha, 0.9, 0.1, 0.999, 0.001, corrections[1], 1e-8
 
 
 SOLVERS: dict[str, type[Solver]] = {"adam": Adam, "sgd": SGD, "rmsprop": RMSprop}

@@ -18,12 +18,12 @@ ORDER = """
     plotting inspection archive
     training _descent progress _validation
     preprocessing
-    network passes layers parameters batches
+    network passes runs layers parameters batches
     weights targets sequences rows arrays
     losses solvers
     cpu.__init__ cpu.gather cpu.updates cpu.entropy cpu.recurrence cpu.matmul cpu.tile cpu.memory cpu.flush
     cpu.simd cpu.jit cpu.host cpu.threads
-    cells elementwise
+    cells updates elementwise
     datasets.__init__ datasets._generators datasets._loaders
     _base checks
 """.split()

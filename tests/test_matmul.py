@@ -7,26 +7,33 @@ from hypothesis import strategies as st
 
 from lightrnn.cpu import host
 from lightrnn.cpu.jit import kernel
-from lightrnn.cpu.matmul import add_column_sums, add_product, add_product_t, copy_row, fill_rows, pack, pack_transposed
+from lightrnn.cpu.matmul import copy_row, fill, itself, pack, pack_transposed, product, product_t
 
 DTYPES = ["float32", "float64"]
 
 
 @kernel
-def product(C, row, column, A, a_row, a_column, panels, M, K, N):
-    add_product(C, row, column, A, a_row, a_column, panels, M, K, N)
+def add(C, row, column, A, a_row, a_column, panels, M, K, N):
+    place = C, row, column
+    product(place, itself(place), (A, a_row, a_column), panels, M, K, N)
 
 
 @kernel
-def product_t(C, M, A, a_row, B, b_row, b_column, panel, K):
-    add_product_t(C, M, A, a_row, B, b_row, b_column, panel, K)
+def begin(C, row, column, values, A, panels, M, K, N):
+    product((C, row, column), (values, 0, 0, 0), (A, 0, 0), panels, M, K, N)
 
 
 @kernel
-def whole_rows(C, row, M, values, total, copied):
-    fill_rows(C, row, M, values)
+def add_t(C, M, A, a_row, sums, B, b_row, b_column, panel, K):
+    place, total, ones = (C, 0, 0), (sums, 0, 0), np.ones((K, 1), C.dtype)
+    columns = (B, b_row, b_column)
+    product_t(place, itself(place), (A, a_row, 0), total, itself(total), (ones, 0, 0), columns, panel, M, K)
+
+
+@kernel
+def rows_of(C, row, M, values, copied):
+    fill((C, row, 0), (values, 0, 0), M, C.shape[1])
     copy_row(copied, 0, C, row)
-    add_column_sums(total, C, row, M)
 
 
 def whole(rng, shape, dtype):
@@ -48,7 +55,7 @@ def widths(dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @settings(max_examples=80)
-@given(data=st.data(), M=st.integers(0, 10), K=st.integers(0, 9), at=st.tuples(*[st.integers(0, 3)] * 3))
+@given(data=st.data(), M=st.integers(0, 10), K=st.integers(1, 9), at=st.tuples(*[st.integers(0, 3)] * 3))
 def test_product_at_every_tail(dtype, data, M, K, at):
     N, (row, a_row, a_column) = data.draw(widths(dtype)), at
     column = host.lanes(dtype) * row
@@ -57,24 +64,36 @@ def test_product_at_every_tail(dtype, data, M, K, at):
     C = whole(rng, (row + M + 2, column + N + 16), dtype)
     want = C.copy()
     want[row : row + M, column : column + N] += A[a_row : a_row + M, a_column : a_column + K] @ B
-    product(C, row, column, A, a_row, a_column, packed(B), M, K, N)
+    add(C, row, column, A, a_row, a_column, packed(B), M, K, N)
     assert np.array_equal(C, want)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
+@settings(max_examples=40)
+@given(data=st.data(), M=st.integers(0, 10), K=st.integers(1, 9))
+def test_product_that_begins_from_one_row(dtype, data, M, K):
+    """A bias, or zeros: what C held before does not count."""
+    N, rng = data.draw(widths(dtype)), np.random.default_rng(M + 11 * K)
+    A, B, values = (whole(rng, shape, dtype) for shape in ((M, K), (K, N), (1, N)))
+    C = np.full((M + 1, N), np.nan, dtype)
+    begin(C, 0, 0, values, A, packed(B), M, K, N)
+    assert np.array_equal(C[:M], values + A @ B) and np.isnan(C[M]).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
 @settings(max_examples=80)
-@given(data=st.data(), M=st.integers(0, 10), K=st.integers(0, 9), at=st.tuples(*[st.integers(0, 3)] * 2))
+@given(data=st.data(), M=st.integers(0, 10), K=st.integers(1, 9), at=st.tuples(*[st.integers(0, 3)] * 2))
 def test_product_of_the_transpose_at_every_tail(dtype, data, M, K, at):
     N, (a_row, b_row) = data.draw(widths(dtype)), at
     b_column = host.lanes(dtype) * a_row
     rng = np.random.default_rng(M + 11 * K)
     A, B = whole(rng, (a_row + K, M + 3), dtype), whole(rng, (b_row + K, b_column + N), dtype)
-    C = whole(rng, (M + 1, N), dtype)
-    want = C.copy()
+    C, sums = whole(rng, (M + 1, N), dtype), whole(rng, (data.draw(st.integers(0, 1)), N), dtype)
+    want, total = C.copy(), sums + B[b_row:, b_column:].sum(axis=0)
     want[:M] += A[a_row:, :M].T @ B[b_row:, b_column:]
-    panel = np.full(max(1, K) * host.TILE_VECTORS * host.lanes(dtype), np.nan, dtype)
-    product_t(C, M, A, a_row, B, b_row, b_column, panel, K)
-    assert np.array_equal(C, want)
+    panel = np.full(K * (host.TILE_VECTORS + 1) * host.lanes(dtype), np.nan, dtype)
+    add_t(C, M, A, a_row, sums, B, b_row, b_column, panel, K)
+    assert np.array_equal(C, want) and np.array_equal(sums, total)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -92,10 +111,12 @@ def test_transposed_pack_is_the_pack_of_the_padded_transpose(dtype, rows, regist
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_pack_is_the_matrix_cut_into_panels(dtype):
-    width = host.TILE_VECTORS * host.lanes(dtype)
-    B = np.arange(3 * (2 * width + host.lanes(dtype)), dtype=dtype).reshape(3, -1)
-    want = [B[:, :width], B[:, width : 2 * width], B[:, 2 * width :]]
-    assert np.array_equal(packed(B), np.concatenate([part.ravel() for part in want]))
+    """A register left over joins the last panel."""
+    lanes, V = host.lanes(dtype), host.TILE_VECTORS
+    for registers, cuts in ((1, []), (V + 1, []), (2 * V + 1, [V]), (2 * V + 2, [V, 2 * V])):
+        B = np.arange(3 * registers * lanes, dtype=dtype).reshape(3, -1)
+        want = np.split(B, np.array(cuts, int) * lanes, axis=1)
+        assert np.array_equal(packed(B), np.concatenate([part.ravel() for part in want]))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -106,12 +127,12 @@ def test_a_rows_bits_do_not_depend_on_the_rows_beside_it(dtype, M, K, data):
     N, rng = data.draw(widths(dtype)), np.random.default_rng(K)
     A, B, C = (rng.normal(size=shape).astype(dtype) for shape in ((M, K), (K, N), (M, N)))
     together, alone, narrow = C.copy(), C.copy(), C.copy()
-    product(together, 0, 0, A, 0, 0, packed(B), M, K, N)
+    add(together, 0, 0, A, 0, 0, packed(B), M, K, N)
     for i in range(M):
-        product(alone, i, 0, A, i, 0, packed(B), 1, K, N)
+        add(alone, i, 0, A, i, 0, packed(B), 1, K, N)
     for j in range(0, N, host.lanes(dtype)):
         part = np.ascontiguousarray(B[:, j : j + host.lanes(dtype)])
-        product(narrow, 0, j, A, 0, 0, packed(part), M, K, part.shape[1])
+        add(narrow, 0, j, A, 0, 0, packed(part), M, K, part.shape[1])
     assert np.array_equal(together, alone) and np.array_equal(together, narrow)
     assert np.allclose(together, C + A.astype(float) @ B, rtol=1e-4, atol=1e-4)
 
@@ -123,17 +144,16 @@ def test_overlapping_rows_are_read_by_their_stride(dtype):
     A = np.lib.stride_tricks.as_strided(flat, (10, 12), (3 * flat.itemsize, flat.itemsize))
     B = whole(np.random.default_rng(0), (12, lanes), dtype)
     C = np.zeros((10, lanes), dtype)
-    product(C, 0, 0, A, 0, 0, packed(B), 10, 12, lanes)
+    add(C, 0, 0, A, 0, 0, packed(B), 10, 12, lanes)
     assert np.array_equal(C, A @ B)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("M", [1, 4, 7])
-def test_rows_filled_copied_and_summed(dtype, M):
+def test_rows_filled_and_copied(dtype, M):
     N, rng = 3 * host.lanes(dtype), np.random.default_rng(0)
-    C, values, total = (whole(rng, (rows, N), dtype) for rows in (M + 3, 1, 1))
-    want, sums, copied = C.copy(), total.copy(), np.zeros((1, N), dtype)
+    C, values = (whole(rng, (rows, N), dtype) for rows in (M + 3, 1))
+    want, copied = C.copy(), np.zeros((1, N), dtype)
     want[2 : 2 + M] = values
-    whole_rows(C, 2, M, values, total, copied)
+    rows_of(C, 2, M, values, copied)
     assert np.array_equal(C, want) and np.array_equal(copied, values)
-    assert np.array_equal(total, sums + M * values)

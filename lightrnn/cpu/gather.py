@@ -1,4 +1,9 @@
-"""Rows moved between a layer's state and its output: picked by index, in a column range, and scaled for dropout."""
+"""Packed rows: their index, and rows moved between a layer's state and its output or scaled for dropout.
+
+Each loop takes its rows as arrays first: Numba then vectorises it.
+"""
+
+import numpy as np
 
 from .jit import kernel
 
@@ -7,21 +12,53 @@ from .jit import kernel
 def gather(target, start, column, source, index, width):
     """``target[start + i, column : column + width] = source[index[i], :width]``."""
     for i in range(len(index)):
+        to, row = target[start + i], source[index[i]]
         for j in range(width):
-            target[start + i, column + j] = source[index[i], j]
+            to[column + j] = row[j]
 
 
 @kernel
 def scatter(target, index, source, start, column, width):
-    """``target[index[i], :width] += source[start + i, column : column + width]``."""
+    """``target[index[i], :width] = source[start + i, column : column + width]``."""
     for i in range(len(index)):
+        to, row = target[index[i]], source[start + i]
         for j in range(width):
-            target[index[i], j] += source[start + i, column + j]
+            to[j] = row[column + j]
+
+
+@kernel
+def add(target, index, source, start, width):
+    """``target[index[i], :width] += source[start + i, :width]``."""
+    for i in range(len(index)):
+        to, row = target[index[i]], source[start + i]
+        for j in range(width):
+            to[j] += row[j]
 
 
 @kernel
 def scale(target, start, mask, member):
     """``target[start + i] *= mask[member[i]]``, over the mask's columns."""
     for i in range(len(member)):
-        for j in range(mask.shape[1]):
-            target[start + i, j] *= mask[member[i], j]
+        to, factors = target[start + i], mask[member[i]]
+        for j in range(len(factors)):
+            to[j] *= factors[j]
+
+
+@kernel
+def time_major(lengths, first, last, source):
+    """Index of packed rows, for lengths that do not increase: see `batches.Steps`, which says what each array is."""
+    B, T, row = len(lengths), lengths[0], len(lengths)
+    starts = np.empty(B, np.int64)
+    starts[0] = first[0] = 0
+    for b in range(1, B):
+        starts[b] = starts[b - 1] + lengths[b - 1]
+    running = B
+    for t in range(T):
+        first[t + 1] = row
+        while lengths[running - 1] <= t:
+            running -= 1
+        for b in range(running):
+            source[row - B] = starts[b] + t
+            last[b] = row
+            row += 1
+    first[T + 1] = row

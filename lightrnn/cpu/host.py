@@ -34,6 +34,7 @@ def _shape() -> tuple[int, int]:
 
 REGISTER_BYTES, TILE_VECTORS = _shape()
 TILE_ROWS = 4
+CACHE_LINE = 64  # bytes
 HAS_MXCSR = platform.machine().lower() in {"x86_64", "amd64"}
 
 
@@ -45,3 +46,11 @@ def lanes(dtype: np.typing.DTypeLike) -> int:
 def padded(columns: int, dtype: np.typing.DTypeLike) -> int:
     """`columns` rounded up to whole registers."""
     return -(-columns // lanes(dtype)) * lanes(dtype)
+
+
+def aligned(rows: int, columns: int, dtype: np.typing.DTypeLike) -> np.ndarray:
+    """Zeros that begin at a cache line: a register that straddles two costs two accesses."""
+    size = rows * columns * np.dtype(dtype).itemsize
+    memory = np.zeros(size + CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % CACHE_LINE
+    return memory[start : start + size].view(dtype).reshape(rows, columns)

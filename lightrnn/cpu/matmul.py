@@ -1,135 +1,76 @@
-"""Products on packed panels: ``C += A @ B`` and ``C += A.T @ B``.
+"""Products on packed panels: ``C = start + A @ B`` and ``C = start + A.T @ B``.
 
-B (K, N) is packed into panels: cut into blocks of `TILE_VECTORS` registers of columns (single ones at the end), each
-block contiguous, so that the tile reads it straight through. N comes in whole registers, which padding sees to; K and
-the rows are any number.
+B (K, N) is packed into panels: cut into blocks of `TILE_VECTORS` registers of columns (the last has one more, or fewer),
+each block contiguous, so that the tile reads it straight through. N comes in whole registers, which padding sees to; K
+and the rows are any number. Matrices are places, see `tile.py`.
 """
 
-from collections.abc import Callable
-from typing import Any
+from numba import literal_unroll
 
-from .host import TILE_ROWS, TILE_VECTORS
-from .jit import kernel, named, register_jitable
+from .host import TILE_VECTORS
+from .jit import kernel, register_jitable
 from .memory import lanes, load, store, store_flat, store_transposed
-from .tile import load_tile, products, products_t, store_tile
+from .tile import strip, strip_t
 
 
 @register_jitable
 def panel_vectors(L, j, N):
-    """Width, in registers, of the panel that begins at column j."""
-    return TILE_VECTORS if j + TILE_VECTORS * L <= N else 1
-
-
-def _block(rows: int, vectors: int, *, transposed: bool) -> Callable[..., Any]:
-    """Add to one tile of C."""
-    chain = products_t if transposed else products
-
-    @register_jitable
-    @named(f"block{'_t' * transposed}_{rows}_{vectors}")
-    def block(C, row, column, A, a_row, a_column, panels, at, K):
-        tile = load_tile(C, row, column, rows, vectors)
-        store_tile(C, row, column, chain(tile, A, a_row, a_column, panels, at, K))
-
-    return block
-
-
-def _strip(vectors: int) -> Callable[..., Any]:
-    """Rows of C under one panel, `A`'s rows giving C's."""
-    many, two, one = (_block(rows, vectors, transposed=False) for rows in (TILE_ROWS, 2, 1))
-
-    @register_jitable
-    @named(f"strip_{vectors}")
-    def strip(C, row, column, A, a_row, a_column, panels, at, M, K):
-        i = 0
-        while i + TILE_ROWS <= M:
-            many(C, row + i, column, A, a_row + i, a_column, panels, at, K)
-            i += TILE_ROWS
-        while i + 2 <= M:
-            two(C, row + i, column, A, a_row + i, a_column, panels, at, K)
-            i += 2
-        if i < M:
-            one(C, row + i, column, A, a_row + i, a_column, panels, at, K)
-
-    return strip
-
-
-def _strip_t(vectors: int) -> Callable[..., Any]:
-    """Rows of C under one panel, `A`'s columns giving C's rows."""
-    many, two, one = (_block(rows, vectors, transposed=True) for rows in (TILE_ROWS, 2, 1))
-
-    @register_jitable
-    @named(f"strip_t_{vectors}")
-    def strip_t(C, column, A, a_row, M, panel, K):
-        i = 0
-        while i + TILE_ROWS <= M:
-            many(C, i, column, A, a_row, i, panel, 0, K)
-            i += TILE_ROWS
-        while i + 2 <= M:
-            two(C, i, column, A, a_row, i, panel, 0, K)
-            i += 2
-        if i < M:
-            one(C, i, column, A, a_row, i, panel, 0, K)
-
-    return strip_t
-
-
-_wide, _narrow = _strip(TILE_VECTORS), _strip(1)
-_wide_t, _narrow_t = _strip_t(TILE_VECTORS), _strip_t(1)
+    """Width, in registers, of the panel that begins at column j: one register alone keeps no tile busy."""
+    rest = (N - j) // L
+    return rest if rest <= TILE_VECTORS + 1 else TILE_VECTORS
 
 
 @register_jitable
-def add_product(C, row, column, A, a_row, a_column, panels, M, K, N):
-    """``C[row : row + M, column : column + N] += A[a_row : a_row + M, a_column : a_column + K] @ panels``."""
-    L, j = lanes(C), 0
+def itself(C):
+    """Return a place as its own start."""
+    return C[0], C[1], C[2], 1
+
+
+@register_jitable
+def beside(place, columns):
+    """Return a place, or a start, so many columns further."""
+    return (place[0], place[1], place[2] + columns) + place[3:]  # noqa: RUF005
+
+
+@register_jitable
+def product(C, start, A, panels, M, K, N):
+    """``C[:M, :N] = start + A[:M, :K] @ panels``."""
+    L, j = lanes(C[0]), 0
     while j < N:
         vectors = panel_vectors(L, j, N)
-        if vectors > 1:
-            _wide(C, row, column + j, A, a_row, a_column, panels, j * K, M, K)
-        else:
-            _narrow(C, row, column + j, A, a_row, a_column, panels, j * K, M, K)
+        strip(beside(C, j), beside(start, j), A, panels, j * K, M, K, vectors)
         j += vectors * L
 
 
 @register_jitable
-def _pack_panel(panels, at, B, row, column, K, vectors):
-    """One panel from B[row : row + K, column : column + vectors * L]."""
-    L = lanes(B)
+def _pack_panel(panels, at, B, K, vectors):
+    """One panel from B[:K, : vectors * L]."""
+    L = lanes(B[0])
     for k in range(K):
         for v in range(vectors):
-            store_flat(panels, at + (k * vectors + v) * L, load(B, row + k, column + v * L))
+            store_flat(panels, at + (k * vectors + v) * L, load(B[0], B[1] + k, B[2] + v * L))
 
 
 @register_jitable
-def add_product_t(C, M, A, a_row, B, b_row, b_column, panel, K):
-    """``C[:M] += A[a_row : a_row + K, :M].T @ B[b_row : b_row + K, b_column : ...]``, `panel` holding a panel of B."""
-    L, N, j = lanes(C), C.shape[1], 0
+def products_t(products, B, panel, K, N):
+    """``C[:M, :N] = start + A[:K, :M].T @ B[:K, :N]`` for each ``(C, start, A, M)``; `panel` is room for one of B."""
+    L, j = lanes(B[0]), 0
     while j < N:
         vectors = panel_vectors(L, j, N)
-        _pack_panel(panel, 0, B, b_row, b_column + j, K, vectors)
-        if vectors > 1:
-            _wide_t(C, j, A, a_row, M, panel, K)
-        else:
-            _narrow_t(C, j, A, a_row, M, panel, K)
+        _pack_panel(panel, 0, beside(B, j), K, vectors)
+        for one in literal_unroll(products):
+            C, start, A, M = one
+            strip_t(beside(C, j), beside(start, j), A, panel, 0, M, K, vectors)
         j += vectors * L
 
 
 @register_jitable
-def fill_rows(C, row, M, values):
-    """``C[row : row + M] = values``, one row."""
-    for j in range(0, C.shape[1], lanes(C)):
-        value = load(values, 0, j)
+def fill(C, values, M, N):
+    """``C[:M, :N] = values``, the row at a place."""
+    for j in range(0, N, lanes(C[0])):
+        value = load(values[0], values[1], values[2] + j)
         for i in range(M):
-            store(C, row + i, j, value)
-
-
-@register_jitable
-def add_column_sums(total, C, row, M):
-    """``total += C[row : row + M].sum(axis=0)``."""
-    for j in range(0, C.shape[1], lanes(C)):
-        value = load(total, 0, j)
-        for i in range(M):
-            value = value + load(C, row + i, j)
-        store(total, 0, j, value)
+            store(C[0], C[1] + i, C[2] + j, value)
 
 
 @register_jitable
@@ -145,7 +86,7 @@ def pack(panels, B):
     L, (K, N), j = lanes(B), B.shape, 0
     while j < N:
         vectors = panel_vectors(L, j, N)
-        _pack_panel(panels, j * K, B, 0, j, K, vectors)
+        _pack_panel(panels, j * K, (B, 0, j), K, vectors)
         j += vectors * L
 
 

@@ -11,7 +11,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
-from .simd import INT32, INTP, Vector, vector_of
+from .simd import INT32, INTP, Vector, splat, vector_of
 
 
 def lanes(array: Any) -> int:
@@ -102,26 +102,20 @@ def loads(context, array, row, column, step, count):
     return out(array, types.intp, types.intp, types.intp, count), generate
 
 
-def _each(write: Callable[..., None]) -> Callable[..., Any]:
-    """Build an intrinsic that writes a tuple of registers, `step` columns apart; None in the tuple writes nothing."""
+@intrinsic
+def stores(context, array, row, column, step, values):
+    """Write a tuple of registers, `step` columns apart; None in the tuple writes zeros."""
+    vector = vector_of(array.dtype)
 
-    @intrinsic
-    def apply(context, array, row, column, step, values):
-        def generate(context, builder, signature, args):
-            start, _ = address(context, builder, signature.args[0], *args[:3])
-            for i, kind in enumerate(signature.args[4]):
-                if isinstance(kind, Vector):
-                    place = builder.gep(start, [builder.mul(args[3], INTP(i))])
-                    write(builder, place, builder.extract_value(args[4], i))
-            return context.get_dummy_value()
+    def generate(context, builder, signature, args):
+        start, _ = address(context, builder, signature.args[0], *args[:3])
+        zero = ir.Constant(context.get_value_type(vector), None)
+        for i, kind in enumerate(signature.args[4]):
+            value = builder.extract_value(args[4], i) if isinstance(kind, Vector) else zero
+            write(builder, builder.gep(start, [builder.mul(args[3], INTP(i))]), value)
+        return context.get_dummy_value()
 
-        return types.void(array, types.intp, types.intp, types.intp, values), generate
-
-    return apply
-
-
-stores = _each(write)
-adds = _each(lambda builder, place, value: write(builder, place, builder.fadd(read(builder, place, value.type), value)))
+    return types.void(array, types.intp, types.intp, types.intp, values), generate
 
 
 @intrinsic
@@ -144,6 +138,48 @@ def store_flat(context, array, index, value):
         return context.get_dummy_value()
 
     return types.void(array, types.intp, value), generate
+
+
+@intrinsic
+def loads_flat(context, arrays, index):
+    """Read one register from each of a tuple of 1-D arrays."""
+    vector = vector_of(arrays.dtype.dtype)
+    out = types.UniTuple(vector, arrays.count)
+
+    def generate(context, builder, signature, args):
+        places = [element(context, builder, arrays.dtype, array, args[1]) for array in cgutils.unpack_tuple(builder, args[0])]
+        return context.make_tuple(builder, out, [read(builder, place, context.get_value_type(vector)) for place in places])
+
+    return out(arrays, types.intp), generate
+
+
+@intrinsic
+def stores_flat(context, arrays, index, values):
+    """Write what `loads_flat` reads."""
+
+    def generate(context, builder, signature, args):
+        arrays_, index, values = args
+        for i, array in enumerate(cgutils.unpack_tuple(builder, arrays_)):
+            write(builder, element(context, builder, arrays.dtype, array, index), builder.extract_value(values, i))
+        return context.get_dummy_value()
+
+    return types.void(arrays, types.intp, values), generate
+
+
+@intrinsic
+def splats(context, array, constants):
+    """Give each of a tuple of numbers to all lanes of a register of the array's kind."""
+    vector = vector_of(array.dtype)
+    out = types.UniTuple(vector, len(constants))
+
+    def generate(context, builder, signature, args):
+        numbers = [
+            context.cast(builder, number, kind, array.dtype)
+            for number, kind in zip(cgutils.unpack_tuple(builder, args[1]), signature.args[1], strict=True)
+        ]
+        return context.make_tuple(builder, out, [splat(builder, number, context.get_value_type(vector)) for number in numbers])
+
+    return out(array, constants), generate
 
 
 def _interleave(builder, x, y, block, lanes):

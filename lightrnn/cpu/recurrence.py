@@ -15,9 +15,9 @@ import numpy as np
 
 from ..cells import CELLS
 from .flush import flush_denormals, restore_denormals
-from .jit import kernel, named
-from .matmul import add_column_sums, add_product, add_product_t, copy_row, fill_rows
-from .memory import adds, lanes, loads, stores
+from .jit import kernel, named, register_jitable
+from .matmul import copy_row, fill, itself, product, products_t
+from .memory import lanes, load, loads, stores
 
 
 class Plan(NamedTuple):
@@ -46,11 +46,12 @@ class Weights(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """Where backward adds the gradients of the parameters."""
+    """Where backward leaves the gradients of the parameters."""
 
     W_ih: np.ndarray  # (F, G * H)
+    b_ih: np.ndarray  # (1, G * H), the sums of the first G slots
     W_hh: np.ndarray  # (H, G * H)
-    bias: np.ndarray  # (1, S * H)
+    b_hh: np.ndarray  # (1, G * H), the sums of the last G slots; no row where that is no parameter of its own
 
 
 class Scratch(NamedTuple):
@@ -58,6 +59,8 @@ class Scratch(NamedTuple):
 
     before: np.ndarray  # (rows, H): the old h beside each row, so that a weight gradient is one product
     panel: np.ndarray  # (rows of a chunk * a panel's width,)
+    zeros: np.ndarray  # (1, columns of the widest matrix)
+    ones: np.ndarray  # (rows of a chunk, 1)
 
 
 @cache
@@ -75,11 +78,13 @@ def forward(cell: str) -> Callable[[Tape, Weights, Plan], None]:
         for t in range(1, T + 1):
             old, new, end = first[t - 1], first[t], first[t + 1]
             if (t - 1) % plan.chunk == 0:
-                rows = first[min(t + plan.chunk, T + 1)] - new
-                fill_rows(slots, new, rows, weights.bias)
-                add_product(slots, new, 0, X, new, 0, weights.input, rows, plan.features, G * H)
+                rows, bias = first[min(t + plan.chunk, T + 1)] - new, (weights.bias, 0, 0, 0)
+                product((slots, new, 0), bias, (X, new, 0), weights.input, rows, plan.features, G * H)
+                if S > G:
+                    fill((slots, new, G * H), (weights.bias, 0, G * H), rows, (S - G) * H)
             if recurrent:
-                add_product(slots, new, (S - G) * H, state, old, 0, weights.state, end - new, plan.units, G * H)
+                sums = slots, new, (S - G) * H
+                product(sums, itself(sums), (state, old, 0), weights.state, end - new, plan.units, G * H)
             for b in range(end - new):
                 for j in range(0, H, lanes(state)):
                     new_state, saved = rule(loads(slots, new + b, j, H, S), loads(state, old + b, j, H, Z))
@@ -90,47 +95,65 @@ def forward(cell: str) -> Callable[[Tape, Weights, Plan], None]:
     return forward
 
 
+@register_jitable
+def _added(gradient, A, rows, more, zeros):
+    """One gradient to add to if there were `more` rows before, else to begin: a product for `products_t`."""
+    C = gradient, 0, 0
+    return C, (itself(C) if more else (zeros, 0, 0, 0)), A, rows
+
+
 @cache
-def backward(cell: str) -> Callable[[np.ndarray, np.ndarray, Tape, Weights, Gradients, Scratch, Plan], None]:
+def backward(cell: str) -> Callable[[np.ndarray, np.ndarray, np.ndarray, Tape, Weights, Gradients, Scratch, Plan], None]:
     """Compile backpropagation through time.
 
-    `dstate (rows, Z * H)` comes in with the gradient that reaches each row from outside the recurrence, zero elsewhere;
-    `slots` leaves with the gradient of the sums. `dX` is added to; with no columns it is not computed.
+    `dstate (B, Z * H)` comes in with the gradient of the state in which each sequence ends, and is carried back in
+    place; `dh (rows, >= H)` is the gradient that reaches each step's h from outside the recurrence, none if it has no
+    columns. `slots` leaves with the gradient of the sums, `dX` with that of X unless it has no columns.
     """
     rule, recurrent = CELLS[cell].backward, CELLS[cell].recurrent
     G, S, Z = len(CELLS[cell].gates), len(CELLS[cell].slots), len(CELLS[cell].states)
 
     @kernel
     @named(f"backward_{cell}")
-    def backward(dX, dstate, tape, weights, gradients, scratch, plan):
+    def backward(dX, dh, dstate, tape, weights, gradients, scratch, plan):
         control = flush_denormals()
         X, slots, state = tape
         first, T, H = plan.first, len(plan.first) - 2, state.shape[1] // Z
         for t in range(T, 0, -1):
             old, new, end = first[t - 1], first[t], first[t + 1]
             if recurrent:
-                later = first[min(t + 2, T + 1)] - end
-                add_product(dstate, new, 0, slots, end, (S - G) * H, weights.state, later, G * H, H)
+                later, carried = first[min(t + 2, T + 1)] - end, (dstate, 0, 0)
+                product(carried, itself(carried), (slots, end, (S - G) * H), weights.state, later, G * H, H)
             for b in range(end - new):
                 for j in range(0, H, lanes(state)):
+                    d = loads(dstate, b, j, H, Z)
+                    if dh.shape[1]:
+                        d = (d[0] + load(dh, new + b, j),) + d[1:]  # noqa: RUF005
                     dslots, dold = rule(
-                        loads(dstate, new + b, j, H, Z),
+                        d,
                         loads(slots, new + b, j, H, S),
                         loads(state, new + b, j, H, Z),
                         loads(state, old + b, j, H, Z),
                     )
                     stores(slots, new + b, j, H, dslots)
-                    adds(dstate, old + b, j, H, dold)
+                    stores(dstate, b, j, H, dold)
                 if recurrent:
                     copy_row(scratch.before, new + b, state, old + b)
             if (t - 1) % plan.chunk == 0:
-                rows = first[min(t + plan.chunk, T + 1)] - new
-                add_product_t(gradients.W_ih, plan.features, X, new, slots, new, 0, scratch.panel, rows)
-                if recurrent:
-                    panel, W_hh = scratch.panel, gradients.W_hh
-                    add_product_t(W_hh, plan.units, scratch.before, new, slots, new, (S - G) * H, panel, rows)
-                add_product(dX, new, 0, slots, new, 0, weights.input, rows, G * H, dX.shape[1])
-                add_column_sums(gradients.bias, slots, new, rows)
+                rows, more, zeros = first[min(t + plan.chunk, T + 1)] - new, t + plan.chunk <= T, scratch.zeros
+                dW_ih = _added(gradients.W_ih, (X, new, 0), plan.features, more, zeros)
+                dW_hh = _added(gradients.W_hh, (scratch.before, new, 0), plan.units, more, zeros)
+                db_ih = _added(gradients.b_ih, (scratch.ones, 0, 0), 1, more, zeros)
+                db_hh = _added(gradients.b_hh, (scratch.ones, 0, 0), 1, more, zeros)
+                sums, sums_hh, panel = (slots, new, 0), (slots, new, (S - G) * H), scratch.panel
+                if not recurrent:
+                    products_t((db_ih, dW_ih), sums, panel, rows, G * H)
+                elif S == G:
+                    products_t((db_ih, dW_ih, dW_hh), sums, panel, rows, G * H)
+                else:
+                    products_t((db_ih, dW_ih), sums, panel, rows, G * H)
+                    products_t((db_hh, dW_hh), sums_hh, panel, rows, G * H)
+                product((dX, new, 0), (zeros, 0, 0, 0), sums, weights.input, rows, G * H, dX.shape[1])
         restore_denormals(control)
 
     return backward

@@ -14,7 +14,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_jitable, register_model
 
-from .. import cells, elementwise
+from .. import cells, elementwise, updates
 from . import host
 from .jit import named
 
@@ -136,6 +136,19 @@ def _fma(x, y, z):
 
 
 @intrinsic
+def _vector_sqrt(context, x):
+    def generate(context, builder, signature, args):
+        return call_intrinsic(builder, "sqrt", args[0].type, args)
+
+    return x(x), generate
+
+
+@overload(elementwise.sqrt)
+def _sqrt(x):
+    return (lambda x: _vector_sqrt(x)) if isinstance(x, Vector) else (lambda x: math.sqrt(x))
+
+
+@intrinsic
 def _vector_clip(context, x, low, high):
     """Compare and select: NaN compares false and so passes, where LLVM's minnum and maxnum would swallow it."""
 
@@ -172,20 +185,16 @@ def _positive(condition, x):
 
 @intrinsic
 def _power_of_two(context, shifted):
-    """2**k, where `shifted` = k + 1.5 * 2**mantissa holds the whole number k in its lowest bits."""
+    """2**k, where `shifted` is k plus a magic number whose lowest bits are then k's exponent bits."""
     bits = getattr(shifted, "dtype", shifted).bitwidth
-    mantissa, bias = {32: (23, 127), 64: (52, 1023)}[bits]
+    mantissa = {32: 23, 64: 52}[bits]
 
     def generate(context, builder, signature, args):
         kind = args[0].type
         vector = isinstance(kind, ir.VectorType)
         integer = ir.VectorType(ir.IntType(bits), kind.count) if vector else ir.IntType(bits)
-
-        def constant(c):
-            return ir.Constant(integer, [c] * kind.count if vector else c)
-
-        k = builder.add(builder.bitcast(args[0], integer), constant(bias))
-        return builder.bitcast(builder.shl(k, constant(mantissa)), kind)
+        places = ir.Constant(integer, [mantissa] * kind.count if vector else mantissa)
+        return builder.bitcast(builder.shl(builder.bitcast(args[0], integer), places), kind)
 
     return shifted(shifted), generate
 
@@ -207,26 +216,49 @@ _SERIES = {
         5.0000000000000052006e-1,
     ),
 }
-_MAGIC = {32: 1.5 * 2**23, 64: 1.5 * 2**52}  # adding it rounds to a whole number, kept in the lowest bits
+# Adding it rounds to a whole number k, kept in the lowest bits, and adds the exponent's bias to it.
+_MAGIC = {32: 1.5 * 2**23 + 127, 64: 1.5 * 2**52 + 1023}
 _LN2 = {32: (0.693145751953125, 1.428606765330187e-06), 64: (6.93145751953125e-1, 1.42860682030941723212e-6)}
 _LOG2E = 1 / math.log(2)
 
 
-@overload(elementwise.expm1)
-def _expm1(x):
+def _scaled(x: Any) -> Callable[..., Any]:
+    """Split exp(x) into 2**k and exp(r) - 1 with |r| <= ln(2) / 2: makes the function for the type of x."""
     bits = getattr(x, "dtype", x).bitwidth
     leading, series, magic, (ln2_high, ln2_low) = _SERIES[bits][0], _SERIES[bits][1:], _MAGIC[bits], _LN2[bits]
     like, fma = elementwise.like, elementwise.fma
 
-    def expm1(x):
+    @register_jitable
+    @named(f"scaled_{bits}")
+    def scaled(x):
         shifted = fma(x, like(x, _LOG2E), like(x, magic))
         k = shifted - like(x, magic)
         r = fma(k, like(x, -ln2_low), fma(k, like(x, -ln2_high), x))
         p = like(x, leading)
         for coefficient in series:
             p = fma(p, r, like(x, coefficient))
-        p = fma(r * r, p, r)
-        scale = _power_of_two(shifted)
+        return _power_of_two(shifted), fma(r * r, p, r)
+
+    return scaled
+
+
+@overload(elementwise.exp)
+def _exp(x):
+    scaled, fma = _scaled(x), elementwise.fma
+
+    def exp(x):
+        scale, p = scaled(x)
+        return fma(scale, p, scale)
+
+    return exp
+
+
+@overload(elementwise.expm1)
+def _expm1(x):
+    scaled, fma, like = _scaled(x), elementwise.fma, elementwise.like
+
+    def expm1(x):
+        scale, p = scaled(x)
         return fma(scale, p, scale - like(x, 1))
 
     return expm1
@@ -238,3 +270,5 @@ register_jitable(elementwise.sigmoid)
 for _cell in cells.CELLS.values():
     register_jitable(_cell.forward)
     register_jitable(_cell.backward)
+for _update in updates.UPDATES.values():
+    register_jitable(_update)

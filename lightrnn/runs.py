@@ -1,0 +1,113 @@
+"""A layer's run over the packed rows of a batch, forward and back, in arrays that it keeps from batch to batch."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from . import cpu
+from .batches import WINDOW_ROWS
+from .layers import Layer
+
+if TYPE_CHECKING:
+    from .cpu.recurrence import Gradients, Scratch
+
+ROWS_AT_ONCE = 384  # rows of the products outside the recurrence: measured, see bench/README.md
+
+
+class Run:
+    """One layer and the arrays of its runs; what they hold is left over from the run before.
+
+    Parameters
+    ----------
+    layer : Layer
+        Whose parameters count.
+
+    Attributes
+    ----------
+    slots, state : ndarray (>= rows, S * width), (>= rows, Z * width)
+        What `forward` leaves, row by row; the initial state stands in the first rows.
+    dstate : ndarray (>= B, Z * width)
+        To be set before `backward`: the gradient of the state in which each sequence ends.
+    """
+
+    def __init__(self, layer: Layer) -> None:
+        self.layer, name = layer, layer.cell_name
+        self._forward, self._backward = cpu.recurrence.forward(name), cpu.recurrence.backward(name)
+        self._rows = self._batch = -1
+
+    def reserve(self, first: np.ndarray) -> None:
+        """Make room for a run over steps that begin at the rows `first`."""
+        start, end, rows = int(first[1]), int(first[2]), int(first[-1])
+        batch = end - start
+        chunk = max(1, ROWS_AT_ONCE // max(1, batch)) if self.layer.cell.recurrent else 1
+        self._plan = cpu.recurrence.Plan(first, chunk, self.layer.features, self.layer.units)
+        if rows > self._rows or batch > self._batch:
+            self._grow(max(rows, self._rows), max(batch, self._batch))
+        self.rows = rows
+
+    def _grow(self, rows: int, batch: int) -> None:
+        layer, cell = self.layer, self.layer.cell
+        self._rows, self._batch = rows, batch
+        self.slots = cpu.host.aligned(rows, len(cell.slots) * layer.width, layer.dtype)
+        self.state = cpu.host.aligned(rows, len(cell.states) * layer.width, layer.dtype)
+        self.dstate = cpu.host.aligned(batch, len(cell.states) * layer.width, layer.dtype)
+        self._scratch: Scratch | None = None
+
+    def forward(self, X: np.ndarray) -> None:
+        """Fill `slots` and `state` from the initial state on."""
+        self._tape = cpu.recurrence.Tape(X, self.slots, self.state)
+        self._forward(self._tape, self.layer.panels, self._plan)
+
+    def backward(self, dX: np.ndarray, dh: np.ndarray, gradients: Gradients) -> None:
+        """Set `gradients` and `dX` to what `dstate` and `dh` give.
+
+        Parameters
+        ----------
+        dX : ndarray (>= rows, features padded), or of no columns
+            Gradient of the input.
+        dh : ndarray (>= rows, units padded), or of no columns
+            What reaches each h from the layers above; zeros in the padding.
+        gradients : Gradients
+            Of the parameters.
+        """
+        scratch = self._scratch or self._make_scratch()
+        self._backward(dX, dh, self.dstate, self._tape, self.layer.panels_T, gradients, scratch, self._plan)
+
+    def _make_scratch(self) -> Scratch:
+        """Make the room that only the way back needs."""
+        layer, aligned = self.layer, cpu.host.aligned
+        rows = max(ROWS_AT_ONCE, WINDOW_ROWS, self._batch)
+        columns = max(self.slots.shape[1], cpu.host.padded(layer.features, layer.dtype))
+        panel = rows * (cpu.host.TILE_VECTORS + 1) * cpu.host.lanes(layer.dtype)
+        self._scratch = cpu.recurrence.Scratch(
+            before=aligned(self._rows if layer.cell.recurrent else 0, layer.width, layer.dtype),
+            panel=aligned(1, panel, layer.dtype)[0],
+            zeros=aligned(1, columns, layer.dtype),
+            ones=np.ones((rows, 1), layer.dtype),
+        )
+        return self._scratch
+
+
+class Workspace:
+    """The arrays of one pass: those of every layer's run, and others by name."""
+
+    def __init__(self, dtype: np.typing.DTypeLike) -> None:
+        self.dtype = np.dtype(dtype)
+        self._arrays: dict[str, np.ndarray] = {}
+        self._runs: dict[str, Run] = {}
+
+    def run(self, layer: Layer) -> Run:
+        """Return the run of a layer."""
+        run = self._runs.get(layer.name)
+        if run is None:
+            run = self._runs[layer.name] = Run(layer)
+        return run
+
+    def rows(self, name: str, rows: int, columns: int) -> np.ndarray:
+        """Return an array of at least `rows` rows, zeros at first; what it holds is left over from before."""
+        array = self._arrays.get(name)
+        if array is None or len(array) < rows or array.shape[1] != columns:
+            array = self._arrays[name] = cpu.host.aligned(rows, columns, self.dtype)
+        return array
