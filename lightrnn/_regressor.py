@@ -79,7 +79,7 @@ class RNNRegressor(RecurrentEstimator):
     device : {"cpu"}
         Where to compute.
     dtype : {"float32", "float64"}
-        Precision of the network and of what it returns.
+        Precision of the network and of the states that `transform` returns.
     n_jobs : int or None
         Threads: None for all CPUs of this process (one inside a joblib or multiprocessing worker), -1 for all. It
         changes no bit of a result.
@@ -223,7 +223,7 @@ class RNNRegressor(RecurrentEstimator):
         Returns
         -------
         ndarray (n,) or (n, k), or with target="step" a list of (T_i,) or (T_i, k)
-            In y's form and units.
+            In y's form and units: float32 if y was float32, else float64.
 
         Raises
         ------

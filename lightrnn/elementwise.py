@@ -1,8 +1,8 @@
 """tanh, sigmoid and the few primitives under them, each written once for every kind of value.
 
 A value is a NumPy array or number here, a SIMD register in a CPU kernel, a scalar in a GPU thread. `like`, `fma`,
-`clip`, `positive`, `sqrt`, `exp` and `expm1` are the primitives: the bodies below are their meaning for NumPy, and each compiled
-target brings its own (see `cpu/simd.py`). Everything else is arithmetic on them and needs no second version.
+`clip`, `positive`, `sqrt`, `exp` and `expm1` are the primitives: the bodies below are their meaning for NumPy, and each
+compiled target brings its own (see `cpu/simd.py`). Everything else is arithmetic on them and needs no second version.
 """
 
 from typing import Any

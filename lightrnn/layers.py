@@ -92,7 +92,8 @@ class Layer:
         bias = self._biases[0] if len(self._biases) == 1 else cpu.host.aligned(1, slots, self.dtype)
         self.panels = self._room([W.size for W in matrices], bias)
         self._packs = list(zip(self.panels, matrices, strict=False))
-        self._matrices, self._packs_T = matrices, []
+        self._matrices = matrices
+        self._packs_T: list[tuple[np.ndarray, np.ndarray, int]] = []
 
     def _parts(self, blocks: dict[str, np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Return this layer's matrices and its biases, the input's first."""

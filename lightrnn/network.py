@@ -204,9 +204,10 @@ class Network:
 
     def _shards(self, batch: Batch) -> int:
         """Into how many parts to cut a batch: a power of two, so that they share out evenly."""
-        work = 6.0 * self.layout.size * float(batch.lengths.sum())
-        most = 2 if self.layout.size > _LARGE else _SHARDS
-        parts = max(1, min(most, len(batch.X) // 8, int(work / _SHARD_WORK)))
+        work = 6.0 * self.layout.size * batch.n_steps
+        if work < 2 * _SHARD_WORK:
+            return 1
+        parts = max(1, min(2 if self.layout.size > _LARGE else _SHARDS, len(batch.X) // 8, int(work / _SHARD_WORK)))
         return 1 << (parts.bit_length() - 1)
 
     def _shard_gradients(self, count: int) -> list[Gradient]:

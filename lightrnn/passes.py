@@ -40,9 +40,14 @@ class Pass:
         )
         self._levels = [[room.run(layer) for layer in level] for level in network.levels]
         self._head = room.run(network.head)
-        # The outputs' first row among the features.
-        self._start = self.rows.start if self.step and self.recurrent else 0
-        self._stop = self._start + (len(self.rows.index) if not self.recurrent else self.rows.stop - self._start if self.step else len(batch.X))
+        # The outputs' first row among the features, and where they end.
+        self._start = self._output_start(len(self._levels) - 1)
+        self._stop = self._start + self._output_rows()
+
+    def _output_rows(self) -> int:
+        if not self.recurrent:
+            return len(self.rows.index)
+        return self.rows.stop - self.rows.start if self.step else len(self.batch.X)
 
     # -- forward ------------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Solvers: what turns a gradient into a step, in place, on the flat vector of parameters.
 
-Each is a set of moments (vectors like the parameters) and the constants of its rule in `updates.py`. The decay is decoupled from the gradient, for every solver: parameters shrink by
-``learning_rate * alpha``.
+Each is a set of moments (vectors like the parameters) and the constants of its rule in `updates.py`. The decay is
+decoupled from the gradient, for every solver: parameters shrink by ``learning_rate * alpha``.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ class Solver:
     moments: tuple[str, ...]
 
     def __init__(self, size: int, dtype: np.typing.DTypeLike, alpha: float = 0.0) -> None:
-        self._dtype, self._alpha = np.dtype(dtype).type, alpha
-        self.state: dict[str, Any] = {"steps": 0} | {moment: np.zeros(size, dtype) for moment in self.moments}
+        self._alpha = alpha
+        self.state: dict[str, Any] = {"steps": 0}
+        self.state |= {moment: cpu.host.aligned(1, size, dtype)[0] for moment in self.moments}
         self._update = cpu.updates.update(self.name)
 
     def step(
@@ -65,8 +66,7 @@ class Solver:
         self.state["steps"] += 1
         scale = 1.0 if clip_norm is None or norm <= clip_norm else clip_norm / norm
         moments = tuple(self.state[moment] for moment in self.moments)
-        constants = self._constants(learning_rate)
-        self._update(parameters, gradient, moments, self._dtype(scale), tuple(map(self._dtype, constants)))
+        self._update(parameters, gradient, moments, scale, self._constants(learning_rate))
         return norm
 
     def _constants(self, rate: float) -> tuple[float, ...]:

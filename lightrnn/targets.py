@@ -264,6 +264,8 @@ class RealTargets(_Targets):
         Whether there is a target for every step.
     dtype : dtype
         Of the standardised rows.
+    result : dtype
+        Of decoded rows.
 
     Examples
     --------
@@ -278,6 +280,7 @@ class RealTargets(_Targets):
     scale: np.ndarray
     step: bool = False
     dtype: npt.DTypeLike = np.float32
+    result: npt.DTypeLike = np.float64
 
     @property
     def n_outputs(self) -> int:
@@ -293,6 +296,7 @@ class RealTargets(_Targets):
         return ((columns - self.mean) / self.scale).astype(self.dtype)
 
     def _decoded(self, rows: np.ndarray) -> np.ndarray:
+        rows = rows.astype(self.result, copy=False)
         return rows[:, 0] if self.n_outputs == 1 else rows
 
 
@@ -313,6 +317,8 @@ def real_targets(
     name: str = "y",
 ) -> RealTargets:
     """Learn from y what a regressor predicts: weighted mean and scale of each column over all rows.
+
+    Predictions will be float32 where y is float32 or float16, else float64, whatever the network computes in.
 
     Parameters
     ----------
@@ -336,7 +342,8 @@ def real_targets(
     TypeError
         If it holds anything but numbers.
     """
-    columns = _columns(_flat_with_warning(as_rows(y, lengths, step, name), name), dtype, name)
+    rows = _flat_with_warning(as_rows(y, lengths, step, name), name)
+    columns = _columns(rows, dtype, name)
     w = np.ones(len(columns)) if weights is None else pool(weights)
     with np.errstate(over="ignore", invalid="ignore"):
         mean = np.average(columns, axis=0, weights=w)
@@ -345,4 +352,4 @@ def real_targets(
         raise ValueError(f"{name} must have a finite variance, got values to {abs(columns).max():g}. Rescale it first.")
     # rounding alone gives a constant column a scale of a few eps
     scale[scale <= 10 * np.finfo(np.float64).eps * abs(columns).max(axis=0)] = 1.0
-    return RealTargets(mean, scale, step, dtype)
+    return RealTargets(mean, scale, step, dtype, "float32" if rows.dtype in (np.float16, np.float32) else "float64")

@@ -94,7 +94,8 @@ def test_regression(loss):
     y = 1000 + 50 * SUMS
     model.fit(X, y)
     predicted = model.predict(X)
-    assert predicted.shape == (24,) and predicted.dtype == np.float32
+    assert predicted.shape == (24,) and predicted.dtype == np.float64
+    assert model.fit(X, y.astype(np.float32)).predict(X).dtype == np.float32
     residual = ((y - predicted) ** 2).sum() / ((y - y.mean()) ** 2).sum()
     assert np.isclose(model.score(X, y), 1 - residual) and residual < 0.1
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lightrnn.cpu import host
 from lightrnn.cpu.jit import kernel
-from lightrnn.cpu.matmul import copy_row, fill, itself, pack, pack_transposed, product, product_t
+from lightrnn.cpu.matmul import copy_row, fill, itself, pack, pack_transposed, product, products_t
 
 DTYPES = ["float32", "float64"]
 
@@ -26,8 +26,9 @@ def begin(C, row, column, values, A, panels, M, K, N):
 @kernel
 def add_t(C, M, A, a_row, sums, B, b_row, b_column, panel, K):
     place, total, ones = (C, 0, 0), (sums, 0, 0), np.ones((K, 1), C.dtype)
-    columns = (B, b_row, b_column)
-    product_t(place, itself(place), (A, a_row, 0), total, itself(total), (ones, 0, 0), columns, panel, M, K)
+    first = place, itself(place), (A, a_row, 0), M
+    second = total, itself(total), (ones, 0, 0), len(sums)
+    products_t((first, second), (B, b_row, b_column), panel, K, C.shape[1])
 
 
 @kernel

@@ -31,10 +31,9 @@ X = [RNG.normal(size=(length, 3)) for length in RNG.integers(1, 9, 48)]
 SUMS = np.array([x[:, 0].sum() for x in X])
 LABELS = np.where(SUMS > 0, "up", "down")
 BRIEF = {"hidden_layer_sizes": (4,), "max_iter": 3, "learning_rate": "cosine", "random_state": 0}
-# The only checks that do not pass, and why.
+# The only check that does not pass, and why.
 FAILING_IN_FLOAT32 = {
     "check_sample_weight_equivalence_on_dense_data": "Adam amplifies the rounding of sums taken in another order",
-    "check_regressor_multioutput": "predictions have the network's dtype, the check wants float64",
 }
 
 

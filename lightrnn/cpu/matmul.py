@@ -1,8 +1,8 @@
 """Products on packed panels: ``C = start + A @ B`` and ``C = start + A.T @ B``.
 
-B (K, N) is packed into panels: cut into blocks of `TILE_VECTORS` registers of columns (the last has one more, or fewer),
-each block contiguous, so that the tile reads it straight through. N comes in whole registers, which padding sees to; K
-and the rows are any number. Matrices are places, see `tile.py`.
+B (K, N) is packed into panels: cut into blocks of `TILE_VECTORS` registers of columns (the last may have one more, or
+fewer), each block contiguous, so that the tile reads it straight through. N comes in whole registers, which padding
+sees to; K and the rows are any number. Matrices are places, see `tile.py`.
 """
 
 from numba import literal_unroll

@@ -3,7 +3,6 @@
 Arrays are 2-D with unit stride along a row; an address is (row, column) and nothing checks it.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -140,6 +139,9 @@ def store_flat(context, array, index, value):
     return types.void(array, types.intp, value), generate
 
 
+_unpacked = cgutils.unpack_tuple
+
+
 @intrinsic
 def loads_flat(context, arrays, index):
     """Read one register from each of a tuple of 1-D arrays."""
@@ -147,8 +149,9 @@ def loads_flat(context, arrays, index):
     out = types.UniTuple(vector, arrays.count)
 
     def generate(context, builder, signature, args):
-        places = [element(context, builder, arrays.dtype, array, args[1]) for array in cgutils.unpack_tuple(builder, args[0])]
-        return context.make_tuple(builder, out, [read(builder, place, context.get_value_type(vector)) for place in places])
+        kind = context.get_value_type(vector)
+        places = (element(context, builder, arrays.dtype, array, args[1]) for array in _unpacked(builder, args[0]))
+        return context.make_tuple(builder, out, [read(builder, place, kind) for place in places])
 
     return out(arrays, types.intp), generate
 
@@ -159,7 +162,7 @@ def stores_flat(context, arrays, index, values):
 
     def generate(context, builder, signature, args):
         arrays_, index, values = args
-        for i, array in enumerate(cgutils.unpack_tuple(builder, arrays_)):
+        for i, array in enumerate(_unpacked(builder, arrays_)):
             write(builder, element(context, builder, arrays.dtype, array, index), builder.extract_value(values, i))
         return context.get_dummy_value()
 
@@ -173,11 +176,10 @@ def splats(context, array, constants):
     out = types.UniTuple(vector, len(constants))
 
     def generate(context, builder, signature, args):
-        numbers = [
-            context.cast(builder, number, kind, array.dtype)
-            for number, kind in zip(cgutils.unpack_tuple(builder, args[1]), signature.args[1], strict=True)
-        ]
-        return context.make_tuple(builder, out, [splat(builder, number, context.get_value_type(vector)) for number in numbers])
+        pairs = zip(_unpacked(builder, args[1]), signature.args[1], strict=True)
+        numbers = (context.cast(builder, number, kind, array.dtype) for number, kind in pairs)
+        kind = context.get_value_type(vector)
+        return context.make_tuple(builder, out, [splat(builder, number, kind) for number in numbers])
 
     return out(array, constants), generate
 

@@ -96,15 +96,15 @@ def forward(cell: str) -> Callable[[Tape, Weights, Plan], None]:
 
 
 @register_jitable
-def _added(gradient, A, rows, more, zeros):
-    """One gradient to add to if there were `more` rows before, else to begin: a product for `products_t`."""
+def _added(gradient, A, M, more, zeros):
+    """One of `products_t`: a gradient, added to where there is `more` in it already."""
     C = gradient, 0, 0
-    return C, (itself(C) if more else (zeros, 0, 0, 0)), A, rows
+    return C, (itself(C) if more else (zeros, 0, 0, 0)), A, M
 
 
 @cache
-def backward(cell: str) -> Callable[[np.ndarray, np.ndarray, np.ndarray, Tape, Weights, Gradients, Scratch, Plan], None]:
-    """Compile backpropagation through time.
+def backward(cell: str) -> Callable[..., None]:
+    """Compile backpropagation through time: ``backward(dX, dh, dstate, tape, weights, gradients, scratch, plan)``.
 
     `dstate (B, Z * H)` comes in with the gradient of the state in which each sequence ends, and is carried back in
     place; `dh (rows, >= H)` is the gradient that reaches each step's h from outside the recurrence, none if it has no
