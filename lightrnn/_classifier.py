@@ -10,8 +10,8 @@ from ._estimator import Arguments, RecurrentEstimator
 from ._model import Model, Targets
 from ._validation import accuracy
 from .checks import shown
+from .labels import class_targets
 from .rows import Rows
-from .targets import class_targets
 from .weights import class_weights, require_two_classes
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from .targets import ClassTargets, MultilabelTargets, RealTargets
+from .labels import ClassTargets, MultilabelTargets
+from .targets import RealTargets
 from .training import History
 
 if TYPE_CHECKING:

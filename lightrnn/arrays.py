@@ -1,6 +1,7 @@
 """Anything array-like as a NumPy array of finite real numbers, or an error that names the place and the remedy.
 
-`sequences` and `targets` read the user's data through these functions. Nothing is copied unless its type demands it.
+`sequences`, `targets` and `labels` read the user's data through these functions. Nothing is copied unless its type
+demands it.
 """
 
 import decimal

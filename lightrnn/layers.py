@@ -1,7 +1,6 @@
 """A layer: one direction of one cell, and its parameters as kernels see them.
 
-The output layer is one too, of the cell "linear". Kernels see parameters as panels, which are packed anew after each
-update. How a layer runs over a batch is in `runs.py`.
+The output layer is one too, of the cell "linear". How a layer runs over a batch is in `runs.py`.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from .cells import CELLS, Cell
 from .parameters import Parameter
 
 if TYPE_CHECKING:
-    from .cpu.recurrence import Gradients, Weights
+    from .cpu.recurrence import Weights
 
 
 class Layer:
@@ -46,7 +45,8 @@ class Layer:
 
         def parameter(name: str, rows: int | None, gates: tuple[str, ...]) -> Parameter:
             order = tuple(cell.gates.index(gate) for gate in gates)
-            return Parameter(f"{self.name}.{name}", rows, order, self.units, self.width)
+            cuts = cpu.host.panel_cuts(len(gates) * self.width, self.dtype)
+            return Parameter(f"{self.name}.{name}", rows, order, self.units, self.width, cuts)
 
         if not cell.recurrent:
             return [parameter("W", self.features, cell.gates), parameter("b", None, cell.gates)]
@@ -85,55 +85,37 @@ class Layer:
 
     # -- as kernels see them ------------------------------------------------------------------------------------------
 
-    def bind(self, blocks: dict[str, np.ndarray]) -> None:
-        """Take the views of the parameters in the network's vector, and make room for their panels."""
-        matrices, self._biases = self._parts(blocks)
-        slots = len(self.cell.slots) * self.width
-        bias = self._biases[0] if len(self._biases) == 1 else cpu.host.aligned(1, slots, self.dtype)
-        self.panels = self._room([W.size for W in matrices], bias)
-        self._packs = list(zip(self.panels, matrices, strict=False))
-        self._matrices = matrices
-        self._packs_T: list[tuple[np.ndarray, np.ndarray, int]] = []
-
-    def _parts(self, blocks: dict[str, np.ndarray]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Return this layer's matrices and its biases, the input's first."""
-        parts: dict[str, list[np.ndarray]] = {"W": [], "b": []}
+    def parts(self, blocks: dict[str, np.ndarray]) -> Weights:
+        """Find this layer's parts in a vector of the network's layout: parameters or a gradient."""
+        found: dict[str, list[np.ndarray]] = {"W": [], "b": []}
         for parameter in self.parameters:
-            kind = parameter.name.rsplit(".", 1)[1][0]
-            parts[kind].append(blocks[parameter.name])
-        return parts["W"], parts["b"]
+            found[parameter.name.rsplit(".", 1)[1][0]].append(blocks[parameter.name])
+        nothing = np.zeros(0, self.dtype)
+        (W_ih, W_hh, *_), (b_ih, b_hh, *_) = ([*arrays, nothing] for arrays in found.values())
+        return cpu.recurrence.Weights(W_ih, b_ih, W_hh, b_hh)
 
-    def _room(self, sizes: list[int], bias: np.ndarray) -> Weights:
-        """Make room for panels; a cell without recurrence has none for the state."""
-        W_ih, W_hh = (cpu.host.aligned(1, size, self.dtype)[0] for size in [*sizes, 0][:2])
-        return cpu.recurrence.Weights(W_ih, W_hh, bias)
+    def bind(self, blocks: dict[str, np.ndarray]) -> None:
+        """Take the views of the parameters in the network's vector."""
+        self.weights = self.parts(blocks)
+        self._transposes: list[tuple[np.ndarray, np.ndarray, int, int]] = []
 
-    def pack(self, transposed: bool) -> None:
-        """Bring the parameters into the kernels' form; `transposed` adds what backward needs."""
-        for panels, W in self._packs:
-            cpu.matmul.pack(panels, W)
-        if len(self._biases) > 1:
-            bias, width = self.panels.bias, len(self.cell.gates) * self.width
-            bias[:, :width] = self._biases[0]
-            bias[:, width:] = 0
-            bias[:, -width:] += self._biases[1]
-        if transposed:
-            for panels, W, columns in self._packs_T or self._bind_transposed():
-                cpu.matmul.pack_transposed(panels, W, columns)
+    def transpose(self) -> None:
+        """Bring the matrices into the form in which backward reads them."""
+        for panels, W, rows, columns in self._transposes or self._bind_transposes():
+            cpu.matmul.transpose_panels(panels, W, rows, columns)
 
-    def _bind_transposed(self) -> list[tuple[np.ndarray, np.ndarray, int]]:
-        """Make room for the panels of the transposed matrices, which only training needs."""
-        columns = [cpu.host.padded(len(W), self.dtype) for W in self._matrices]
-        sizes = [n * W.shape[1] for n, W in zip(columns, self._matrices, strict=True)]
-        self.panels_T = self._room(sizes, self.panels.bias)
-        self._packs_T = list(zip(self.panels_T, self._matrices, columns, strict=False))
-        return self._packs_T
-
-    def gradients(self, blocks: dict[str, np.ndarray]) -> Gradients:
-        """Find this layer's parts of a gradient in the network's layout."""
-        (W_ih, *W_hh), (b_ih, *b_hh) = self._parts(blocks)
-        nothing = [W_ih[:0]]
-        return cpu.recurrence.Gradients(W_ih, b_ih, *(W_hh or nothing), *(b_hh or nothing))
+    def _bind_transposes(self) -> list[tuple[np.ndarray, np.ndarray, int, int]]:
+        """Make room for the transposed matrices, which only training needs."""
+        matrices = (self.weights.W_ih, self.features), (self.weights.W_hh, self.units)
+        columns = [cpu.host.padded(rows, self.dtype) for _, rows in matrices]
+        room = [
+            cpu.host.aligned(1, n * (W.size // rows), self.dtype)[0]
+            for (W, rows), n in zip(matrices, columns, strict=True)
+        ]
+        self.transposed = cpu.recurrence.Transposed(*room)
+        pairs = zip(room, matrices, columns, strict=True)
+        self._transposes = [(panels, W, rows, n) for panels, (W, rows), n in pairs if W.size]
+        return self._transposes
 
 
 def _orthogonal(size: int, rng: np.random.Generator) -> np.ndarray:

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
-from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -95,19 +94,17 @@ class Network:
         self._parameters: np.ndarray | None = None
         self._gradients: list[Gradient] = []
         self._rooms: deque[Workspace] = deque()
-        self._packed, self._lock = False, Lock()
 
     # -- parameters ---------------------------------------------------------------------------------------------------
 
     @property
     def parameters(self) -> np.ndarray:
-        """The flat vector; whoever holds it may change it."""
+        """The flat vector, zeros at first; whoever holds it may change it."""
         if self._parameters is None:
             self._parameters = aligned(1, self.layout.size, self.dtype)[0]
             blocks = self.layout.blocks(self._parameters)
             for layer in self.layers:
                 layer.bind(blocks)
-        self._packed = False
         return self._parameters
 
     @property
@@ -172,7 +169,8 @@ class Network:
             Most threads to use; changes nothing but the time.
         """
         count = self._shards(batch)
-        self.pack(transposed=True)
+        for layer in self.layers:
+            layer.transpose()
         gradients = self._shard_gradients(count)
         shards = [self._pass(batch.shard(s, count)) for s in range(count)]
         tasks = [partial(_train, shard, loss, gradients[s]) for s, shard in enumerate(shards)]
@@ -186,21 +184,10 @@ class Network:
 
     def run(self, batch: Batch) -> None:
         """Bring `final_states` to the batch's end."""
-        self.pack()
         shard = self._pass(batch)
         shard.forward()
         self._last = len(batch.X), [shard]
         self._release([shard])
-
-    def pack(self, transposed: bool = False) -> None:
-        """Bring the parameters into the form that kernels read."""
-        if self._parameters is None:
-            self.parameters[:] = 0
-        with self._lock:
-            if transposed or not self._packed:
-                for layer in self.layers:
-                    layer.pack(transposed)
-                self._packed = True
 
     def _shards(self, batch: Batch) -> int:
         """Into how many parts to cut a batch: a power of two, so that they share out evenly."""
@@ -215,7 +202,7 @@ class Network:
         while len(self._gradients) < count:
             vector = aligned(1, self.layout.size, self.dtype)[0]
             blocks = self.layout.blocks(vector)
-            self._gradients.append(Gradient(vector, {layer.name: layer.gradients(blocks) for layer in self.layers}))
+            self._gradients.append(Gradient(vector, {layer.name: layer.parts(blocks) for layer in self.layers}))
         return self._gradients
 
     @property
@@ -240,7 +227,6 @@ class Network:
         return self._predict(X, threads, Pass.features)
 
     def _predict(self, X: Sequence[np.ndarray], threads: int, read: Any) -> Any:
-        self.pack()
         groups = _groups(np.fromiter(map(len, X), np.int64, len(X)))
         parts = cpu.threads.run([partial(self._read, [X[i] for i in group], read) for group in groups], threads)
         if len(groups) == 1 and len(X) == 1:
@@ -268,7 +254,7 @@ class Network:
         try:
             room = self._rooms.pop()
         except IndexError:
-            room = Workspace(self.dtype)
+            room = Workspace(self.levels, self.head)
         return Pass(self, batch, room)
 
     def _release(self, shards: list[Pass]) -> None:
@@ -280,7 +266,7 @@ class Gradient(NamedTuple):
     """A flat gradient and where each layer's part of it is."""
 
     vector: np.ndarray
-    layers: dict[str, cpu.recurrence.Gradients]
+    layers: dict[str, cpu.recurrence.Weights]
 
 
 def _train(shard: Pass, loss: Loss, gradient: Gradient) -> float:

@@ -1,8 +1,9 @@
 """Named matrices in one flat vector.
 
-Solvers, clipping, saving and the finite-difference check act on the vector; layers and users see matrices. Each gate's
-columns are padded with zeros to whole SIMD registers: a zero column gets a zero gradient and stays zero under every
-solver. What users see, and what is saved, is unpadded and has the gates in the cell's public order.
+Solvers, clipping, saving and the finite-difference check act on the vector; users see matrices. In the vector they have
+the form that kernels read: each gate's columns are padded with zeros to whole SIMD registers (a zero column gets a zero
+gradient and stays zero under every solver), and the columns cut into panels, one after another (`cpu/matmul.py`). What
+users see, and what is saved, is unpadded and has the gates in the cell's public order.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ class Parameter(NamedTuple):
     order: tuple[int, ...]  # for each stored block of columns, its place among the public ones
     units: int
     width: int  # units after padding
+    cuts: Sequence[int]  # columns, after padding, between the panels
 
     @property
     def size(self) -> int:
@@ -31,14 +33,20 @@ class Parameter(NamedTuple):
         return (self.rows or 1) * len(self.order) * self.units
 
     def public(self, block: np.ndarray) -> np.ndarray:
-        """Copy the stored matrix into its public form."""
-        cube = block.reshape(-1, len(self.order), self.width)[:, np.argsort(self.order), : self.units]
-        return cube.reshape(-1) if self.rows is None else cube.reshape(self.rows, -1)
+        """Copy what is stored into the public form."""
+        rows = self.rows or 1
+        panels = np.split(block, [rows * cut for cut in self.cuts])
+        columns = np.concatenate([panel.reshape(rows, -1) for panel in panels], axis=1)
+        cube = columns.reshape(rows, len(self.order), self.width)[:, np.argsort(self.order), : self.units]
+        return cube.reshape(-1) if self.rows is None else cube.reshape(rows, -1)
 
     def store(self, block: np.ndarray, array: np.ndarray) -> None:
-        """Write a public matrix into its stored place."""
-        cube = np.asarray(array).reshape(-1, len(self.order), self.units)
-        block.reshape(-1, len(self.order), self.width)[:, :, : self.units] = cube[:, list(self.order)]
+        """Write the public form into its stored place."""
+        rows = self.rows or 1
+        columns = np.zeros((rows, len(self.order), self.width), block.dtype)
+        columns[:, :, : self.units] = np.asarray(array).reshape(rows, len(self.order), self.units)[:, list(self.order)]
+        panels = np.split(columns.reshape(rows, -1), self.cuts, axis=1)
+        block[:] = np.concatenate([panel.ravel() for panel in panels])
 
 
 class Layout:
@@ -51,9 +59,9 @@ class Layout:
         self.count = sum(parameter.n_free for parameter in self.parameters)
 
     def blocks(self, vector: np.ndarray) -> dict[str, np.ndarray]:
-        """Return views of the stored matrices, (rows, blocks * width), vectors as one row."""
+        """Return views of what is stored of each parameter, flat."""
         return {
-            parameter.name: vector[offset : offset + parameter.size].reshape(parameter.rows or 1, -1)
+            parameter.name: vector[offset : offset + parameter.size]
             for parameter, offset in zip(self.parameters, self.offsets, strict=False)
         }
 

@@ -12,7 +12,7 @@ from .losses import Loss
 from .runs import Run, Workspace
 
 if TYPE_CHECKING:
-    from .cpu.recurrence import Gradients
+    from .cpu.recurrence import Weights
     from .network import Network
 
 
@@ -38,8 +38,7 @@ class Pass:
         self.rows: Any = (
             Steps.of(batch.lengths) if self.recurrent else Windows(batch.lengths, network.window, last=not self.step)
         )
-        self._levels = [[room.run(layer) for layer in level] for level in network.levels]
-        self._head = room.run(network.head)
+        self._levels, self._head = room.levels, room.head
         # The outputs' first row among the features, and where they end.
         self._start = self._output_start(len(self._levels) - 1)
         self._stop = self._start + self._output_rows()
@@ -158,7 +157,7 @@ class Pass:
 
     # -- back ---------------------------------------------------------------------------------------------------------
 
-    def backward(self, draw: np.ndarray, gradients: dict[str, Gradients]) -> None:
+    def backward(self, draw: np.ndarray, gradients: dict[str, Weights]) -> None:
         """Set each layer's gradient."""
         head = self._head
         dh = self.room.rows("draw", self._stop, head.layer.width)
@@ -167,7 +166,7 @@ class Pass:
         for number in reversed(range(len(self._levels))):
             doutput = self._level_back(number, doutput, gradients)
 
-    def _back(self, run: Run, dh: np.ndarray, gradients: dict[str, Gradients], wanted: bool) -> np.ndarray:
+    def _back(self, run: Run, dh: np.ndarray, gradients: dict[str, Weights], wanted: bool) -> np.ndarray:
         """One layer back; returns the gradient of its input, of no columns if it is not wanted."""
         layer = run.layer
         columns = cpu.host.padded(layer.features, layer.dtype) if wanted else 0
@@ -175,7 +174,7 @@ class Pass:
         run.backward(dX, dh, gradients[layer.name])
         return dX
 
-    def _level_back(self, number: int, doutput: np.ndarray, gradients: dict[str, Gradients]) -> np.ndarray:
+    def _level_back(self, number: int, doutput: np.ndarray, gradients: dict[str, Weights]) -> np.ndarray:
         """One level back, from the gradient of its output to that of its input."""
         level = self._levels[number]
         self._drop(number, doutput)

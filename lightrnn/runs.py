@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +12,7 @@ from .batches import WINDOW_ROWS
 from .layers import Layer
 
 if TYPE_CHECKING:
-    from .cpu.recurrence import Gradients, Scratch
+    from .cpu.recurrence import Scratch, Weights
 
 ROWS_AT_ONCE = 384  # rows of the products outside the recurrence: measured, see bench/README.md
 
@@ -36,16 +37,18 @@ class Run:
         self.layer, name = layer, layer.cell_name
         self._forward, self._backward = cpu.recurrence.forward(name), cpu.recurrence.backward(name)
         self._rows = self._batch = -1
+        self._first = self._X = np.empty(0)
 
     def reserve(self, first: np.ndarray) -> None:
         """Make room for a run over steps that begin at the rows `first`."""
-        start, end, rows = int(first[1]), int(first[2]), int(first[-1])
-        batch = end - start
+        if first is self._first:
+            return
+        rows, batch = int(first[-1]), int(first[2] - first[1])
         chunk = max(1, ROWS_AT_ONCE // max(1, batch)) if self.layer.cell.recurrent else 1
         self._plan = cpu.recurrence.Plan(first, chunk, self.layer.features, self.layer.units)
         if rows > self._rows or batch > self._batch:
             self._grow(max(rows, self._rows), max(batch, self._batch))
-        self.rows = rows
+        self._first, self.rows = first, rows
 
     def _grow(self, rows: int, batch: int) -> None:
         layer, cell = self.layer, self.layer.cell
@@ -54,13 +57,15 @@ class Run:
         self.state = cpu.host.aligned(rows, len(cell.states) * layer.width, layer.dtype)
         self.dstate = cpu.host.aligned(batch, len(cell.states) * layer.width, layer.dtype)
         self._scratch: Scratch | None = None
+        self._X = np.empty(0)
 
     def forward(self, X: np.ndarray) -> None:
         """Fill `slots` and `state` from the initial state on."""
-        self._tape = cpu.recurrence.Tape(X, self.slots, self.state)
-        self._forward(self._tape, self.layer.panels, self._plan)
+        if X is not self._X:
+            self._tape, self._X = cpu.recurrence.Tape(X, self.slots, self.state), X
+        self._forward(self._tape, self.layer.weights, self._plan)
 
-    def backward(self, dX: np.ndarray, dh: np.ndarray, gradients: Gradients) -> None:
+    def backward(self, dX: np.ndarray, dh: np.ndarray, gradients: Weights) -> None:
         """Set `gradients` and `dX` to what `dstate` and `dh` give.
 
         Parameters
@@ -69,41 +74,33 @@ class Run:
             Gradient of the input.
         dh : ndarray (>= rows, units padded), or of no columns
             What reaches each h from the layers above; zeros in the padding.
-        gradients : Gradients
+        gradients : Weights
             Of the parameters.
         """
         scratch = self._scratch or self._make_scratch()
-        self._backward(dX, dh, self.dstate, self._tape, self.layer.panels_T, gradients, scratch, self._plan)
+        self._backward(dX, dh, self.dstate, self._tape, self.layer.transposed, gradients, scratch, self._plan)
 
     def _make_scratch(self) -> Scratch:
         """Make the room that only the way back needs."""
         layer, aligned = self.layer, cpu.host.aligned
         rows = max(ROWS_AT_ONCE, WINDOW_ROWS, self._batch)
-        columns = max(self.slots.shape[1], cpu.host.padded(layer.features, layer.dtype))
-        panel = rows * (cpu.host.TILE_VECTORS + 1) * cpu.host.lanes(layer.dtype)
+        width = (cpu.host.TILE_VECTORS + 1) * cpu.host.lanes(layer.dtype)
         self._scratch = cpu.recurrence.Scratch(
             before=aligned(self._rows if layer.cell.recurrent else 0, layer.width, layer.dtype),
-            panel=aligned(1, panel, layer.dtype)[0],
-            zeros=aligned(1, columns, layer.dtype),
+            panel=aligned(1, rows * width, layer.dtype)[0],
+            zeros=aligned(1, max(width, cpu.host.padded(layer.features, layer.dtype)), layer.dtype)[0],
             ones=np.ones((rows, 1), layer.dtype),
         )
         return self._scratch
 
 
 class Workspace:
-    """The arrays of one pass: those of every layer's run, and others by name."""
+    """The arrays of one pass: those of every layer's run, level by level, and others by name."""
 
-    def __init__(self, dtype: np.typing.DTypeLike) -> None:
-        self.dtype = np.dtype(dtype)
+    def __init__(self, levels: Sequence[Sequence[Layer]], head: Layer) -> None:
+        self.levels = [[Run(layer) for layer in level] for level in levels]
+        self.head, self.dtype = Run(head), head.dtype
         self._arrays: dict[str, np.ndarray] = {}
-        self._runs: dict[str, Run] = {}
-
-    def run(self, layer: Layer) -> Run:
-        """Return the run of a layer."""
-        run = self._runs.get(layer.name)
-        if run is None:
-            run = self._runs[layer.name] = Run(layer)
-        return run
 
     def rows(self, name: str, rows: int, columns: int) -> np.ndarray:
         """Return an array of at least `rows` rows, zeros at first; what it holds is left over from before."""

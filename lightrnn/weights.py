@@ -71,14 +71,14 @@ def class_weights(codes: Rows, weights: Rows, class_weight: Any, classes: np.nda
     Parameters
     ----------
     codes : ndarray of int (n,), or list of (T_i,)
-        What `targets.ClassTargets.encode` returned.
+        What `labels.ClassTargets.encode` returned.
     weights : ndarray (n,), or list of (T_i,)
         What `check_sample_weight` returned.
     class_weight : None, "balanced" or dict
         "balanced" gives every class the same total weight, counted over all steps; a dict gives a factor for each
         label, 1 where it names none.
     classes : ndarray
-        `targets.ClassTargets.classes_`.
+        `labels.ClassTargets.classes_`.
 
     Raises
     ------

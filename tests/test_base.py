@@ -12,8 +12,9 @@ import pytest
 
 from lightrnn import _base
 from lightrnn._base import BaseEstimator, TransformerMixin, check_is_fitted
+from lightrnn.labels import class_targets
 from lightrnn.sequences import as_sequences, remember_features, sequences_for
-from lightrnn.targets import class_targets, real_targets
+from lightrnn.targets import real_targets
 from lightrnn.weights import check_sample_weight, require_two_classes
 
 
@@ -198,7 +199,7 @@ def test_without_scikit_learn_nothing_of_it_is_imported():
 import sys
 sys.modules["sklearn"] = sys.modules["pandas"] = None  # importing them fails
 import numpy as np
-from lightrnn import _base, sequences, targets, weights
+from lightrnn import _base, labels, sequences, weights
 class E(_base.BaseEstimator):
     def __init__(self, a=1): self.a = a
 try:
@@ -206,7 +207,7 @@ try:
 except _base.NotFittedError as error:
     assert type(error) is _base.NotFittedError
 X = sequences.as_sequences([[1, 2], [3]])
-targets.class_targets(["a", "b"], X.lengths).encode(["a", "b"], X.lengths)
+labels.class_targets(["a", "b"], X.lengths).encode(["a", "b"], X.lengths)
 loaded = [name for name in ("numba", "scipy", "llvmlite", "matplotlib") if name in sys.modules]
 assert not loaded, loaded
 print(E(a=2), repr(E().set_params(a=1)))

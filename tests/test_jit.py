@@ -100,7 +100,7 @@ def test_no_two_functions_in_machine_code_have_one_name():
     """
     kernels = [getattr(recurrence, way)(cell) for way in ("forward", "backward") for cell in CELLS]
     named = {}
-    for function in functions_of([*kernels, matmul.pack, matmul.pack_transposed]):
+    for function in functions_of([*kernels, matmul.transpose_panels]):
         named.setdefault(f"{function.__module__}.{function.__qualname__}", set()).add(function)
     assert len(named) > 20
     assert not [name for name, functions in named.items() if len(functions) > 1]

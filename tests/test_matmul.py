@@ -7,33 +7,33 @@ from hypothesis import strategies as st
 
 from lightrnn.cpu import host
 from lightrnn.cpu.jit import kernel
-from lightrnn.cpu.matmul import copy_row, fill, itself, pack, pack_transposed, product, products_t
+from lightrnn.cpu.matmul import copy_row, fill, panel_vectors, product, products_t, transpose_panels
+from lightrnn.cpu.memory import at
 
 DTYPES = ["float32", "float64"]
 
 
 @kernel
 def add(C, row, column, A, a_row, a_column, panels, M, K, N):
-    place = C, row, column
-    product(place, itself(place), (A, a_row, a_column), panels, M, K, N)
+    place = at(C, row, column)
+    product(place, place, at(A, a_row, a_column), panels, M, K, N)
 
 
 @kernel
-def begin(C, row, column, values, A, panels, M, K, N):
-    product((C, row, column), (values, 0, 0, 0), (A, 0, 0), panels, M, K, N)
+def begin(C, values, A, panels, M, K, N):
+    product(at(C, 0, 0), (values, 0, 0), at(A, 0, 0), panels, M, K, N)
 
 
 @kernel
-def add_t(C, M, A, a_row, sums, B, b_row, b_column, panel, K):
-    place, total, ones = (C, 0, 0), (sums, 0, 0), np.ones((K, 1), C.dtype)
-    first = place, itself(place), (A, a_row, 0), M
-    second = total, itself(total), (ones, 0, 0), len(sums)
-    products_t((first, second), (B, b_row, b_column), panel, K, C.shape[1])
+def gradients(C, sums, A, M, a_row, B, b_row, b_column, more, K, N):
+    ones, zeros, panel = np.ones((K, 1), C.dtype), np.zeros(N, C.dtype), np.empty(K * N, C.dtype)
+    products = (C, at(A, a_row, 0), M), (sums, at(ones, 0, 0), 1)
+    products_t(products, more, zeros, at(B, b_row, b_column), panel, K, N)
 
 
 @kernel
 def rows_of(C, row, M, values, copied):
-    fill((C, row, 0), (values, 0, 0), M, C.shape[1])
+    fill(at(C, row, 0), (values, 0, 0), M, C.shape[1])
     copy_row(copied, 0, C, row)
 
 
@@ -43,9 +43,8 @@ def whole(rng, shape, dtype):
 
 
 def packed(B):
-    panels = np.full(B.size, np.nan, B.dtype)
-    pack(panels, B)
-    return panels
+    """Cut into panels by the rule that the layout of parameters goes by."""
+    return np.concatenate([part.ravel() for part in np.split(B, host.panel_cuts(B.shape[1], B.dtype), axis=1)])
 
 
 def widths(dtype):
@@ -56,9 +55,9 @@ def widths(dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @settings(max_examples=80)
-@given(data=st.data(), M=st.integers(0, 10), K=st.integers(1, 9), at=st.tuples(*[st.integers(0, 3)] * 3))
-def test_product_at_every_tail(dtype, data, M, K, at):
-    N, (row, a_row, a_column) = data.draw(widths(dtype)), at
+@given(data=st.data(), M=st.integers(0, 10), K=st.integers(1, 9), places=st.tuples(*[st.integers(0, 3)] * 3))
+def test_product_at_every_tail(dtype, data, M, K, places):
+    N, (row, a_row, a_column) = data.draw(widths(dtype)), places
     column = host.lanes(dtype) * row
     rng = np.random.default_rng(M + 11 * K)
     A, B = whole(rng, (a_row + M + 1, a_column + K + 2), dtype), whole(rng, (K, N), dtype)
@@ -75,49 +74,56 @@ def test_product_at_every_tail(dtype, data, M, K, at):
 def test_product_that_begins_from_one_row(dtype, data, M, K):
     """A bias, or zeros: what C held before does not count."""
     N, rng = data.draw(widths(dtype)), np.random.default_rng(M + 11 * K)
-    A, B, values = (whole(rng, shape, dtype) for shape in ((M, K), (K, N), (1, N)))
+    A, B, values = (whole(rng, shape, dtype) for shape in ((M, K), (K, N), N))
     C = np.full((M + 1, N), np.nan, dtype)
-    begin(C, 0, 0, values, A, packed(B), M, K, N)
+    begin(C, values, A, packed(B), M, K, N)
     assert np.array_equal(C[:M], values + A @ B) and np.isnan(C[M]).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @settings(max_examples=80)
-@given(data=st.data(), M=st.integers(0, 10), K=st.integers(1, 9), at=st.tuples(*[st.integers(0, 3)] * 2))
-def test_product_of_the_transpose_at_every_tail(dtype, data, M, K, at):
-    N, (a_row, b_row) = data.draw(widths(dtype)), at
+@given(
+    data=st.data(),
+    M=st.integers(1, 10),
+    K=st.integers(1, 9),
+    places=st.tuples(*[st.integers(0, 3)] * 2),
+    more=st.booleans(),
+)
+def test_products_of_the_transpose_at_every_tail(dtype, data, M, K, places, more):
+    """Two factors of one panel, into panels: added, or begun."""
+    N, (a_row, b_row) = data.draw(widths(dtype)), places
     b_column = host.lanes(dtype) * a_row
     rng = np.random.default_rng(M + 11 * K)
     A, B = whole(rng, (a_row + K, M + 3), dtype), whole(rng, (b_row + K, b_column + N), dtype)
-    C, sums = whole(rng, (M + 1, N), dtype), whole(rng, (data.draw(st.integers(0, 1)), N), dtype)
-    want, total = C.copy(), sums + B[b_row:, b_column:].sum(axis=0)
-    want[:M] += A[a_row:, :M].T @ B[b_row:, b_column:]
-    panel = np.full(K * (host.TILE_VECTORS + 1) * host.lanes(dtype), np.nan, dtype)
-    add_t(C, M, A, a_row, sums, B, b_row, b_column, panel, K)
-    assert np.array_equal(C, want) and np.array_equal(sums, total)
+    C, sums = whole(rng, (M, N), dtype), whole(rng, N, dtype)
+    want, total = A[a_row:, :M].T @ B[b_row:, b_column:], B[b_row:, b_column:].sum(axis=0)
+    got, got_sums = (packed(C), sums.copy()) if more else (np.full(C.size, np.nan, dtype), np.full(N, np.nan, dtype))
+    gradients(got, got_sums, A, M, a_row, B, b_row, b_column, more, K, N)
+    assert np.array_equal(got, packed(want + more * C)) and np.array_equal(got_sums, total + more * sums)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@settings(max_examples=40)
-@given(rows=st.integers(1, 70), registers=st.integers(1, 5))
-def test_transposed_pack_is_the_pack_of_the_padded_transpose(dtype, rows, registers):
+@settings(max_examples=60)
+@given(rows=st.integers(1, 200), registers=st.integers(1, 11))
+def test_transposed_panels_are_the_panels_of_the_padded_transpose(dtype, rows, registers):
     B = np.random.default_rng(rows).normal(size=(rows, registers * host.lanes(dtype))).astype(dtype)
     N = host.padded(rows, dtype)
     transposed = np.zeros((B.shape[1], N), dtype)
     transposed[:, :rows] = B.T
     panels = np.full(transposed.size, np.nan, dtype)
-    pack_transposed(panels, B, N)
+    transpose_panels(panels, packed(B), rows, N)
     assert np.array_equal(panels, packed(transposed))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_pack_is_the_matrix_cut_into_panels(dtype):
-    """A register left over joins the last panel."""
-    lanes, V = host.lanes(dtype), host.TILE_VECTORS
-    for registers, cuts in ((1, []), (V + 1, []), (2 * V + 1, [V]), (2 * V + 2, [V, 2 * V])):
-        B = np.arange(3 * registers * lanes, dtype=dtype).reshape(3, -1)
-        want = np.split(B, np.array(cuts, int) * lanes, axis=1)
-        assert np.array_equal(packed(B), np.concatenate([part.ravel() for part in want]))
+@pytest.mark.parametrize("registers", range(1, 16))
+def test_both_rules_cut_the_same_panels(dtype, registers):
+    """One of Python, one compiled: no panel of one register unless it is alone."""
+    lanes, columns, ends = host.lanes(dtype), registers * host.lanes(dtype), [0]
+    while ends[-1] < columns:
+        ends.append(ends[-1] + panel_vectors(lanes, ends[-1], columns) * lanes)
+    assert list(host.panel_cuts(columns, dtype)) == ends[1:-1]
+    assert registers == 1 or min(np.diff(ends)) > lanes
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -153,8 +159,8 @@ def test_overlapping_rows_are_read_by_their_stride(dtype):
 @pytest.mark.parametrize("M", [1, 4, 7])
 def test_rows_filled_and_copied(dtype, M):
     N, rng = 3 * host.lanes(dtype), np.random.default_rng(0)
-    C, values = (whole(rng, (rows, N), dtype) for rows in (M + 3, 1))
+    C, values = (whole(rng, shape, dtype) for shape in ((M + 3, N), N))
     want, copied = C.copy(), np.zeros((1, N), dtype)
     want[2 : 2 + M] = values
     rows_of(C, 2, M, values, copied)
-    assert np.array_equal(C, want) and np.array_equal(copied, values)
+    assert np.array_equal(C, want) and np.array_equal(copied[0], values)

@@ -20,8 +20,12 @@ def layouts(draw, dtype="float64"):
                 order=tuple(draw(st.permutations(range(draw(st.integers(1, 4)))))),
                 units=units,
                 width=units + draw(st.integers(0, 3)),
+                cuts=(),
             )
         )
+        columns = len(parameters[-1].order) * parameters[-1].width
+        cuts = sorted(draw(st.sets(st.integers(1, columns), max_size=3)) - {columns})
+        parameters[-1] = parameters[-1]._replace(cuts=cuts)
     return Layout(parameters, dtype)
 
 
@@ -66,7 +70,7 @@ def test_blocks_are_views_and_arrays_are_copies(layout):
 
 def test_gates_are_stored_in_the_slots_order():
     """Public gates r, z, n; stored n, r, z, each padded from 2 to 3 columns."""
-    layout = Layout([Parameter("W", 1, (2, 0, 1), 2, 3), Parameter("b", None, (2, 0, 1), 2, 3)], "float32")
+    layout = Layout([Parameter("W", 1, (2, 0, 1), 2, 3, ()), Parameter("b", None, (2, 0, 1), 2, 3, (4,))], "float32")
     public = np.array([10, 11, 20, 21, 30, 31])
     vector = layout.flatten({"W": public[None], "b": public + 100})
     assert vector.dtype == np.float32
@@ -74,8 +78,14 @@ def test_gates_are_stored_in_the_slots_order():
     assert layout.arrays(vector)["W"].shape == (1, 6) and layout.arrays(vector)["b"].shape == (6,)
 
 
+def test_a_matrix_is_stored_panel_by_panel():
+    layout = Layout([Parameter("W", 2, (0,), 5, 6, (4,))], "float32")
+    vector = layout.flatten({"W": np.arange(10).reshape(2, 5)})
+    assert vector.tolist() == [0, 1, 2, 3, 5, 6, 7, 8, 4, 0, 9, 0]
+
+
 def test_every_array_is_needed_and_must_fit():
-    layout = Layout([Parameter("W", 2, (0,), 3, 4)], "float64")
+    layout = Layout([Parameter("W", 2, (0,), 3, 4, ())], "float64")
     with pytest.raises(KeyError):
         layout.flatten({})
     with pytest.raises(ValueError, match=r"could not broadcast|reshape"):

@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from junk import Foreign, junk, object_array
 
 from lightrnn._base import DataConversionWarning
+from lightrnn.labels import ClassTargets, MultilabelTargets, class_targets
 from lightrnn.rows import as_rows, split
-from lightrnn.targets import ClassTargets, MultilabelTargets, RealTargets, class_targets, real_targets
+from lightrnn.targets import RealTargets, real_targets
 
 N = np.array([2, 3, 1])
 LABELS = [

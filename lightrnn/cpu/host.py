@@ -48,6 +48,12 @@ def padded(columns: int, dtype: np.typing.DTypeLike) -> int:
     return -(-columns // lanes(dtype)) * lanes(dtype)
 
 
+def panel_cuts(columns: int, dtype: np.typing.DTypeLike) -> range:
+    """Columns between the panels of a matrix of whole registers; `matmul.panel_vectors` is the rule compiled."""
+    width = TILE_VECTORS * lanes(dtype)
+    return range(width, columns - lanes(dtype), width)
+
+
 def aligned(rows: int, columns: int, dtype: np.typing.DTypeLike) -> np.ndarray:
     """Zeros that begin at a cache line: a register that straddles two costs two accesses."""
     size = rows * columns * np.dtype(dtype).itemsize

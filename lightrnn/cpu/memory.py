@@ -1,6 +1,8 @@
 """Registers to and from arrays.
 
-Arrays are 2-D with unit stride along a row; an address is (row, column) and nothing checks it.
+Arrays have unit stride along a row; an address is (row, column) and nothing checks it. A matrix within an array is a
+place, ``(array, offset, width)``: its first element, counted from the array's, and the distance between its rows. With
+width 0 all rows are the first.
 """
 
 from typing import Any
@@ -35,16 +37,15 @@ def _width(context, builder, array_type, array):
     return builder.sdiv(cgutils.unpack_tuple(builder, struct.strides)[0], INTP(array_type.dtype.bitwidth // 8))
 
 
-def address(context, builder, array_type, array, row, column):
-    """Pointer to an element, and the distance between rows."""
-    data = context.make_array(array_type)(context, builder, array).data
-    width = _width(context, builder, array_type, array)
-    return builder.gep(data, [builder.add(builder.mul(row, width), column)]), width
-
-
 def element(context, builder, array_type, array, index):
-    """Pointer to an element of a 1-D array."""
+    """Pointer to an element, counted from the first."""
     return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
+
+
+def _address(context, builder, array_type, array, row, column):
+    """Pointer to an element of a 2-D array."""
+    width = _width(context, builder, array_type, array)
+    return element(context, builder, array_type, array, builder.add(builder.mul(row, width), column))
 
 
 def _alignment(vector: ir.VectorType) -> int:
@@ -61,6 +62,20 @@ def write(builder, pointer, value):
     builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=_alignment(value.type))
 
 
+@intrinsic
+def at(context, array, row, column):
+    """Return the place of a 2-D array's part that begins at (row, column)."""
+    out = types.Tuple([array, types.intp, types.intp])
+
+    def generate(context, builder, signature, args):
+        width = _width(context, builder, signature.args[0], args[0])
+        place = [args[0], builder.add(builder.mul(args[1], width), args[2]), width]
+        context.nrt.incref(builder, signature.args[0], args[0])
+        return context.make_tuple(builder, out, place)
+
+    return out(array, types.intp, types.intp), generate
+
+
 # -- registers --------------------------------------------------------------------------------------------------------
 
 
@@ -70,7 +85,7 @@ def load(context, array, row, column):
     vector = vector_of(array.dtype)
 
     def generate(context, builder, signature, args):
-        pointer, _ = address(context, builder, signature.args[0], *args)
+        pointer = _address(context, builder, signature.args[0], *args)
         return read(builder, pointer, context.get_value_type(vector))
 
     return vector(array, types.intp, types.intp), generate
@@ -81,7 +96,7 @@ def store(context, array, row, column, value):
     """Write one register."""
 
     def generate(context, builder, signature, args):
-        write(builder, address(context, builder, signature.args[0], *args[:3])[0], args[3])
+        write(builder, _address(context, builder, signature.args[0], *args[:3]), args[3])
         return context.get_dummy_value()
 
     return types.void(array, types.intp, types.intp, value), generate
@@ -93,7 +108,7 @@ def loads(context, array, row, column, step, count):
     out = types.UniTuple(vector_of(array.dtype), count.literal_value)
 
     def generate(context, builder, signature, args):
-        start, _ = address(context, builder, signature.args[0], *args[:3])
+        start = _address(context, builder, signature.args[0], *args[:3])
         vector = context.get_value_type(out.dtype)
         places = [builder.gep(start, [builder.mul(args[3], INTP(i))]) for i in range(out.count)]
         return context.make_tuple(builder, out, [read(builder, place, vector) for place in places])
@@ -107,7 +122,7 @@ def stores(context, array, row, column, step, values):
     vector = vector_of(array.dtype)
 
     def generate(context, builder, signature, args):
-        start, _ = address(context, builder, signature.args[0], *args[:3])
+        start = _address(context, builder, signature.args[0], *args[:3])
         zero = ir.Constant(context.get_value_type(vector), None)
         for i, kind in enumerate(signature.args[4]):
             value = builder.extract_value(args[4], i) if isinstance(kind, Vector) else zero
@@ -193,19 +208,20 @@ def _interleave(builder, x, y, block, lanes):
 
 
 @intrinsic
-def store_transposed(context, panel, index, step, array, row, column, rows):
-    """``panel[index + c * step + r] = array[row + r, column + c]`` for one square of lanes; 0 for r >= rows."""
-    vector = vector_of(array.dtype)
+def store_transposed(context, panel, index, step, place, rows):
+    """``panel[index + c * step + r] = M[r, c]`` for one square of lanes, M being at a place; 0 for r >= rows."""
+    vector = vector_of(panel.dtype)
 
     def generate(context, builder, signature, args):
-        panel, index, step, array, row, column, rows = args
+        panel, index, step, place, rows = args
         kind, lanes = context.get_value_type(vector), vector.lanes
-        start, width = address(context, builder, signature.args[3], array, row, column)
+        array, offset, width = _unpacked(builder, place)
+        start = element(context, builder, signature.args[3][0], array, offset)
         square = []
         for r in range(lanes):
             inside = builder.icmp_signed("<", INTP(r), rows)
-            place = builder.gep(start, [builder.mul(width, builder.select(inside, INTP(r), INTP(0)))])
-            square.append(builder.select(inside, read(builder, place, kind), ir.Constant(kind, None)))
+            row = builder.gep(start, [builder.mul(width, builder.select(inside, INTP(r), INTP(0)))])
+            square.append(builder.select(inside, read(builder, row, kind), ir.Constant(kind, None)))
         block = 1
         while block < lanes:
             for r in range(lanes):
@@ -218,4 +234,4 @@ def store_transposed(context, panel, index, step, array, row, column, rows):
         return context.get_dummy_value()
 
     intp = types.intp
-    return types.void(panel, intp, intp, array, intp, intp, intp), generate
+    return types.void(panel, intp, intp, place, intp), generate

@@ -16,8 +16,8 @@ import numpy as np
 from ..cells import CELLS
 from .flush import flush_denormals, restore_denormals
 from .jit import kernel, named, register_jitable
-from .matmul import copy_row, fill, itself, product, products_t
-from .memory import lanes, load, loads, stores
+from .matmul import copy_row, fill, product, products_t
+from .memory import at, lanes, load, loads, stores
 
 
 class Plan(NamedTuple):
@@ -38,20 +38,19 @@ class Tape(NamedTuple):
 
 
 class Weights(NamedTuple):
-    """Parameters in panels: those of W_ih and W_hh to go forward, of their transposes to go back."""
+    """A layer's parameters, or their gradients: matrices in panels, biases as rows."""
 
-    input: np.ndarray
-    state: np.ndarray
-    bias: np.ndarray  # (1, S * H); unused on the way back
+    W_ih: np.ndarray  # of (F, G * H)
+    b_ih: np.ndarray  # (G * H,), added to the first G slots
+    W_hh: np.ndarray  # of (H, G * H); empty in a cell without recurrence
+    b_hh: np.ndarray  # (G * H,), added to the last G slots; empty where these are the same
 
 
-class Gradients(NamedTuple):
-    """Where backward leaves the gradients of the parameters."""
+class Transposed(NamedTuple):
+    """Panels of the transposed matrices, for the way back."""
 
-    W_ih: np.ndarray  # (F, G * H)
-    b_ih: np.ndarray  # (1, G * H), the sums of the first G slots
-    W_hh: np.ndarray  # (H, G * H)
-    b_hh: np.ndarray  # (1, G * H), the sums of the last G slots; no row where that is no parameter of its own
+    W_ih: np.ndarray
+    W_hh: np.ndarray
 
 
 class Scratch(NamedTuple):
@@ -59,7 +58,7 @@ class Scratch(NamedTuple):
 
     before: np.ndarray  # (rows, H): the old h beside each row, so that a weight gradient is one product
     panel: np.ndarray  # (rows of a chunk * a panel's width,)
-    zeros: np.ndarray  # (1, columns of the widest matrix)
+    zeros: np.ndarray  # (columns of the widest matrix,)
     ones: np.ndarray  # (rows of a chunk, 1)
 
 
@@ -75,16 +74,17 @@ def forward(cell: str) -> Callable[[Tape, Weights, Plan], None]:
         control = flush_denormals()
         X, slots, state = tape
         first, T, H = plan.first, len(plan.first) - 2, state.shape[1] // Z
+        bias = weights.b_ih if S == G else _all_slots(weights.b_ih, weights.b_hh, S * H)
         for t in range(1, T + 1):
             old, new, end = first[t - 1], first[t], first[t + 1]
             if (t - 1) % plan.chunk == 0:
-                rows, bias = first[min(t + plan.chunk, T + 1)] - new, (weights.bias, 0, 0, 0)
-                product((slots, new, 0), bias, (X, new, 0), weights.input, rows, plan.features, G * H)
+                rows = first[min(t + plan.chunk, T + 1)] - new
+                product(at(slots, new, 0), (bias, 0, 0), at(X, new, 0), weights.W_ih, rows, plan.features, G * H)
                 if S > G:
-                    fill((slots, new, G * H), (weights.bias, 0, G * H), rows, (S - G) * H)
+                    fill(at(slots, new, G * H), (bias, G * H, 0), rows, (S - G) * H)
             if recurrent:
-                sums = slots, new, (S - G) * H
-                product(sums, itself(sums), (state, old, 0), weights.state, end - new, plan.units, G * H)
+                sums = at(slots, new, (S - G) * H)
+                product(sums, sums, at(state, old, 0), weights.W_hh, end - new, plan.units, G * H)
             for b in range(end - new):
                 for j in range(0, H, lanes(state)):
                     new_state, saved = rule(loads(slots, new + b, j, H, S), loads(state, old + b, j, H, Z))
@@ -96,10 +96,12 @@ def forward(cell: str) -> Callable[[Tape, Weights, Plan], None]:
 
 
 @register_jitable
-def _added(gradient, A, M, more, zeros):
-    """One of `products_t`: a gradient, added to where there is `more` in it already."""
-    C = gradient, 0, 0
-    return C, (itself(C) if more else (zeros, 0, 0, 0)), A, M
+def _all_slots(b_ih, b_hh, size):
+    """Return the slots' bias: the sum where input and state both feed a slot."""
+    bias = np.zeros(size, b_ih.dtype)
+    bias[: len(b_ih)] += b_ih
+    bias[size - len(b_hh) :] += b_hh
+    return bias
 
 
 @cache
@@ -122,8 +124,8 @@ def backward(cell: str) -> Callable[..., None]:
         for t in range(T, 0, -1):
             old, new, end = first[t - 1], first[t], first[t + 1]
             if recurrent:
-                later, carried = first[min(t + 2, T + 1)] - end, (dstate, 0, 0)
-                product(carried, itself(carried), (slots, end, (S - G) * H), weights.state, later, G * H, H)
+                later, carried = first[min(t + 2, T + 1)] - end, at(dstate, 0, 0)
+                product(carried, carried, at(slots, end, (S - G) * H), weights.W_hh, later, G * H, H)
             for b in range(end - new):
                 for j in range(0, H, lanes(state)):
                     d = loads(dstate, b, j, H, Z)
@@ -140,20 +142,20 @@ def backward(cell: str) -> Callable[..., None]:
                 if recurrent:
                     copy_row(scratch.before, new + b, state, old + b)
             if (t - 1) % plan.chunk == 0:
-                rows, more, zeros = first[min(t + plan.chunk, T + 1)] - new, t + plan.chunk <= T, scratch.zeros
-                dW_ih = _added(gradients.W_ih, (X, new, 0), plan.features, more, zeros)
-                dW_hh = _added(gradients.W_hh, (scratch.before, new, 0), plan.units, more, zeros)
-                db_ih = _added(gradients.b_ih, (scratch.ones, 0, 0), 1, more, zeros)
-                db_hh = _added(gradients.b_hh, (scratch.ones, 0, 0), 1, more, zeros)
-                sums, sums_hh, panel = (slots, new, 0), (slots, new, (S - G) * H), scratch.panel
-                if not recurrent:
-                    products_t((db_ih, dW_ih), sums, panel, rows, G * H)
-                elif S == G:
-                    products_t((db_ih, dW_ih, dW_hh), sums, panel, rows, G * H)
+                rows, more = first[min(t + plan.chunk, T + 1)] - new, t + plan.chunk <= T
+                sums, ones = at(slots, new, 0), at(scratch.ones, 0, 0)
+                dW_ih, db_ih = (gradients.W_ih, at(X, new, 0), plan.features), (gradients.b_ih, ones, 1)
+                if recurrent:
+                    dW_hh = gradients.W_hh, at(scratch.before, new, 0), plan.units
+                    if S == G:
+                        products_t((db_ih, dW_ih, dW_hh), more, scratch.zeros, sums, scratch.panel, rows, G * H)
+                    else:
+                        sums_hh, db_hh = at(slots, new, (S - G) * H), (gradients.b_hh, ones, 1)
+                        products_t((db_ih, dW_ih), more, scratch.zeros, sums, scratch.panel, rows, G * H)
+                        products_t((db_hh, dW_hh), more, scratch.zeros, sums_hh, scratch.panel, rows, G * H)
                 else:
-                    products_t((db_ih, dW_ih), sums, panel, rows, G * H)
-                    products_t((db_hh, dW_hh), sums_hh, panel, rows, G * H)
-                product((dX, new, 0), (zeros, 0, 0, 0), sums, weights.input, rows, G * H, dX.shape[1])
+                    products_t((db_ih, dW_ih), more, scratch.zeros, sums, scratch.panel, rows, G * H)
+                product(at(dX, new, 0), (scratch.zeros, 0, 0), sums, weights.W_ih, rows, G * H, dX.shape[1])
         restore_denormals(control)
 
     return backward

@@ -1,9 +1,5 @@
 """The matmul tile: accumulators that live in registers while a loop over k runs under them.
 
-A matrix is a place in an array, ``(array, row, column)``. What its rows begin from is one with a fourth number, the
-rows by which to go on for each row of C: C's own place with 1 adds to C, another array's with 0 lets every row begin
-from the same one, such as a bias.
-
 `strip` is emitted whole, rows and all: what Numba would compile from loops around a smaller piece spends up to a tenth
 of the time on addresses.
 """
@@ -16,7 +12,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from .host import TILE_ROWS, TILE_VECTORS
-from .memory import address, element, read, write
+from .memory import element, read, write
 from .simd import INTP, call_intrinsic, splat, vector_of
 
 HEIGHTS = (TILE_ROWS, 2, 1)  # rows of a tile: as many as fit, then what is left
@@ -26,11 +22,9 @@ class _Matrix:
     """Where a matrix begins and how far its rows are apart."""
 
     def __init__(self, context, builder, kind, place):
-        self.builder = builder
-        array, row, column, *step = (builder.extract_value(place, i) for i in range(len(kind)))
-        self.pointer, width = address(context, builder, kind[0], array, row, column)
-        self.along_column = builder.mul(width, step[0]) if step else width
-        self.along_row = INTP(1)
+        array, offset, width = (builder.extract_value(place, i) for i in range(3))
+        self.builder, self.pointer = builder, element(context, builder, kind[0], array, offset)
+        self.along_row, self.along_column = INTP(1), width
 
     def transpose(self):
         """Take columns for rows from now on."""
