@@ -23,7 +23,7 @@ from .parameters import Layout
 from .passes import Pass
 from .runs import Workspace
 
-_SHARD_WORK = 200e6  # FLOP below which a shard is not worth a thread
+_SHARD_WORK = 120e6  # FLOP below which a shard is not worth a thread
 _SHARDS = 8
 _LARGE = 1_000_000  # parameters above which more than two shards cost more memory traffic than they bring
 _ROWS = 4096  # rows that are predicted at once
