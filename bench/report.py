@@ -9,6 +9,7 @@ from pathlib import Path
 from .peers import CPUS
 
 README = Path(__file__).parent / "README.md"
+FRONT_PAGE = README.parent.parent / "README.md"  # shows some of the tables too
 
 Row = tuple[str, ...]
 
@@ -57,7 +58,7 @@ class Table:
         for row in self.rows(run):
             run.progress(f"{self.name}: {' '.join(cell for cell in row if cell)}")
             rows.append(row)
-        return f"**{self.title}**\n\n{_markdown(self.columns, rows)}\n\n{self.note}\n", rows
+        return f"**{self.title}**\n\n{markdown(self.columns, rows)}\n\n{self.note}\n", rows
 
 
 def verdict(figure: float, bar: float | None, template: str = "{:g}", at_most: bool = False) -> Row:
@@ -83,13 +84,15 @@ def milliseconds(seconds: float) -> str:
 
 
 def write(name: str, text: str) -> None:
-    """Put a text between the markers of this name in README.md."""
+    """Put a text between the markers of this name, wherever they stand."""
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
-    before, rest = README.read_text().split(begin)
-    README.write_text(before + begin + text + end + rest.split(end)[1])
+    for page in (README, FRONT_PAGE):
+        before, found, rest = page.read_text().partition(begin)
+        if found:
+            page.write_text(before + begin + text + end + rest.split(end)[1])
 
 
-def _markdown(columns: Row, rows: list[Row]) -> str:
+def markdown(columns: Row, rows: list[Row]) -> str:
     """Return a table whose columns are also aligned as plain text: first column to the left, others to the right."""
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
     lines = [_line(columns, widths), "|" + "|".join("-" * (w + 1) + "-:"[i > 0] for i, w in enumerate(widths)) + "|"]

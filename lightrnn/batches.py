@@ -90,11 +90,6 @@ class Batch:
     masks: tuple[np.ndarray, ...] = ()
     states: tuple[np.ndarray, ...] = ()
 
-    @cached_property
-    def n_steps(self) -> int:
-        """Steps of all sequences."""
-        return int(self.lengths.sum())
-
     @classmethod
     def of(
         cls, X: Sequence[np.ndarray], targets: Any, weights: Any, rng: np.random.Generator | None, network: Network

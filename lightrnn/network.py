@@ -191,7 +191,7 @@ class Network:
 
     def _shards(self, batch: Batch) -> int:
         """Into how many parts to cut a batch: a power of two, so that they share out evenly."""
-        work = 6.0 * self.layout.size * batch.n_steps
+        work = 6.0 * self.layout.size * int(batch.lengths.sum())
         if work < 2 * _SHARD_WORK:
             return 1
         parts = max(1, min(2 if self.layout.size > _LARGE else _SHARDS, len(batch.X) // 8, int(work / _SHARD_WORK)))
