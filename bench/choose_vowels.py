@@ -37,8 +37,8 @@ GRID: dict[str, tuple[Any, ...]] = {
 }
 BAR = 97.0
 NOTE = (
-    "The test column is the mean of five seeds on the 370 test utterances, beside the least and the most of them. The bar "
-    "is for the configuration that cross-validation chose, over all cells; every candidate and its score is printed."
+    "The test column is the mean of five seeds on the 370 test utterances, beside the least and the most of them. The "
+    "bar is for the configuration that cross-validation chose, over all cells; the command prints every candidate."
 )
 SCHEDULE: dict[str, Any] = {"learning_rate": "cosine", "max_iter": 100}
 
