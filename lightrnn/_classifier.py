@@ -40,6 +40,15 @@ class RNNClassifier(RecurrentEstimator):
         Read from both ends. Not for the ffnn.
     window : int >= 1
         Steps that the ffnn's first layer sees, the current one last; zeros stand before the start.
+    tokens : {"auto", "char", "word", "category", "number"}
+        What a step of X is. "auto": numbers are numbers, a list of str is categories, one a step, and a plain str is
+        its characters. "word": a plain str is words and punctuation. "category": integers or str, one a step.
+    embedding_size : int >= 1
+        Numbers that stand for a token; they are learned with the rest.
+    min_count : int >= 1
+        Tokens that occur less often in `fit` count as unknown.
+    max_vocabulary : int >= 1 or None
+        Keep at most so many tokens, the most frequent ones.
     dropout : float in [0, 1)
         Share of every layer's outputs switched off in training, one mask a sequence [4]_.
     solver : {"adam", "sgd", "rmsprop", "lbfgs"}
@@ -99,6 +108,8 @@ class RNNClassifier(RecurrentEstimator):
         Features of a step; after a fit on a table its number of columns, which are steps.
     feature_names_in_ : ndarray of str
         Column names, where X had them all as text.
+    vocabulary_ : ndarray of object (V,), or None
+        The token of each row of the embedding, most frequent first; row 0 is every unknown token's. None for numbers.
     n_outputs_, n_iter_, n_parameters_ : int
         Outputs of the network, epochs run, number of weights.
     loss_curve_, best_loss_ : list of float, float
@@ -142,6 +153,10 @@ class RNNClassifier(RecurrentEstimator):
         target: str = "sequence",
         bidirectional: bool = False,
         window: int = 20,
+        tokens: str = "auto",
+        embedding_size: int = 32,
+        min_count: int = 1,
+        max_vocabulary: int | None = None,
         dropout: float = 0.0,
         solver: str = "adam",
         learning_rate: str = "constant",
@@ -171,6 +186,10 @@ class RNNClassifier(RecurrentEstimator):
         self.target = target
         self.bidirectional = bidirectional
         self.window = window
+        self.tokens = tokens
+        self.embedding_size = embedding_size
+        self.min_count = min_count
+        self.max_vocabulary = max_vocabulary
         self.dropout = dropout
         self.solver = solver
         self.learning_rate = learning_rate

@@ -10,6 +10,7 @@ import numpy as np
 from ._validation import hold_out
 from .rows import Rows
 from .sequences import Sequences, as_sequences, sequences_for
+from .tokens import Vocabulary, as_items, encoded, kind_of
 from .training import Samples
 from .weights import check_sample_weight
 
@@ -25,6 +26,7 @@ class Data(NamedTuple):
     targets: Targets
     samples: Samples  # those with a weight
     weights: Rows  # theirs without the class weights: what scores are weighted by
+    vocabulary: Vocabulary | None  # of tokens
 
 
 def read(
@@ -52,8 +54,10 @@ def read(
         All labels, where y need not have each.
     """
     X, y, sample_weight = data
-    dtype = arguments["dtype"]
-    sequences = sequences_for(estimator, X, dtype) if fitted else as_sequences(X, dtype)
+    if fitted:
+        sequences, vocabulary = like_fitted(estimator, X, arguments["dtype"]), estimator._model.vocabulary
+    else:
+        sequences, vocabulary = _first_sequences(arguments, X)
     lengths = sequences.lengths
     weights = check_sample_weight(sample_weight, lengths, arguments["target"] == "step")
     if targets is None:
@@ -62,7 +66,25 @@ def read(
     samples = Samples(sequences.items, lengths, encoded, estimator._weigh(arguments, targets, encoded, weights))
     kept = np.flatnonzero([np.any(weight) for weight in samples.weights])
     plain = replace(samples, weights=weights)
-    return Data(sequences, targets, samples.take(kept), plain.take(kept).weights)
+    return Data(sequences, targets, samples.take(kept), plain.take(kept).weights, vocabulary)
+
+
+def _first_sequences(arguments: dict[str, Any], X: Any) -> tuple[Sequences, Vocabulary | None]:
+    """Read X for an estimator that is not fitted yet, and learn its vocabulary if it holds tokens."""
+    kind = kind_of(X, arguments["tokens"])
+    if kind == "number":
+        return as_sequences(X, arguments["dtype"]), None
+    items = as_items(X, kind)
+    vocabulary = Vocabulary.learn(kind, items, arguments["min_count"], arguments["max_vocabulary"])
+    return encoded(items, vocabulary), vocabulary
+
+
+def like_fitted(estimator: RecurrentEstimator, X: Any, dtype: Any = None, name: str = "X") -> Sequences:
+    """Read X for a fitted estimator: numbers of the same features, or tokens of the same kind."""
+    model = estimator._model
+    if model.vocabulary is None:
+        return sequences_for(estimator, X, dtype or model.network.dtype, name=name)
+    return encoded(as_items(X, model.vocabulary.kind, name), model.vocabulary)
 
 
 def read_validation(arguments: dict[str, Any], data: Data, X_val: Any, y_val: Any) -> Samples | None:
@@ -72,7 +94,10 @@ def read_validation(arguments: dict[str, Any], data: Data, X_val: Any, y_val: An
     if X_val is None or y_val is None:
         missing = "X_val" if X_val is None else "y_val"
         raise ValueError(f"{missing} must be given, got None. Pass both X_val and y_val, or neither.")
-    sequences = as_sequences(X_val, arguments["dtype"], name="X_val")
+    if data.vocabulary is None:
+        sequences = as_sequences(X_val, arguments["dtype"], name="X_val")
+    else:
+        sequences = encoded(as_items(X_val, data.vocabulary.kind, "X_val"), data.vocabulary)
     wanted = data.sequences.n_features
     if sequences.n_features != wanted:
         raise ValueError(

@@ -17,12 +17,12 @@ import numpy as np
 from . import archive, cpu
 from ._arguments import checked
 from ._base import BaseEstimator, ConvergenceWarning, TransformerMixin, check_is_fitted, warn
-from ._data import Data, read, read_validation, split
+from ._data import Data, like_fitted, read, read_validation, split
 from ._descent import LBFGS_BATCH
 from ._model import Model, Targets, build_network
 from .checks import random_generator
 from .rows import Rows, as_rows, pool
-from .sequences import Sequences, remember_features, sequences_for
+from .sequences import Sequences, remember_features
 from .training import History, Plan, Samples, train
 from .weights import check_sample_weight
 
@@ -112,7 +112,9 @@ class RecurrentEstimator(TransformerMixin, BaseEstimator):
     # -- the model ----------------------------------------------------------------------------------------------------
 
     def _architecture(self, arguments: Arguments, data: Data) -> Arguments:
-        sizes = {"n_features": data.sequences.n_features, "n_outputs": data.targets.n_outputs}
+        sizes = {"n_features": data.sequences.n_features, "n_outputs": data.targets.n_outputs, "n_tokens": 0}
+        if data.vocabulary is not None:
+            sizes |= {"n_features": arguments["embedding_size"], "n_tokens": len(data.vocabulary)}
         return sizes | {name: arguments[name] for name in _ARCHITECTURE}
 
     def _begun(self, arguments: Arguments, data: Data) -> Model:
@@ -124,7 +126,7 @@ class RecurrentEstimator(TransformerMixin, BaseEstimator):
         network = build_network(architecture, rows)
         rng = random_generator(self.random_state)
         network.initialize(rng)
-        return Model(architecture, network, data.targets, arguments["solver"], None, History(), rng)
+        return Model(architecture, network, data.targets, data.vocabulary, arguments["solver"], None, History(), rng)
 
     def _resumed(self, arguments: Arguments, data: Data, *, warm: bool) -> Model:
         """Copy the fitted model to go on with; a warm start keeps nothing but the weights."""
@@ -180,6 +182,7 @@ class RecurrentEstimator(TransformerMixin, BaseEstimator):
         self.best_loss_ = min(history.losses, default=math.inf)
         self.validation_scores_ = list(history.scores) if history.scores else None
         self.n_parameters_ = model.network.n_parameters
+        self.vocabulary_ = None if model.vocabulary is None else model.vocabulary.tokens
         self.device_ = "cpu"
         self._n_features_out = model.architecture["hidden_layer_sizes"][-1] * (1 + model.architecture["bidirectional"])
 
@@ -216,8 +219,7 @@ class RecurrentEstimator(TransformerMixin, BaseEstimator):
     def _outputs(self, X: Any) -> Rows:
         """Return the raw outputs: (n, n_outputs), or a list of (T_i, n_outputs)."""
         check_is_fitted(self)
-        network = self._model.network
-        return network.outputs(sequences_for(self, X, network.dtype).items, cpu.threads.usable(self.n_jobs))
+        return self._model.network.outputs(like_fitted(self, X).items, cpu.threads.usable(self.n_jobs))
 
     def _scored(self, X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return predictions, truth and weights, pooled over steps."""
@@ -251,8 +253,7 @@ class RecurrentEstimator(TransformerMixin, BaseEstimator):
             If the estimator was not fitted.
         """
         check_is_fitted(self)
-        network = self._model.network
-        states = network.states(sequences_for(self, X, network.dtype).items, cpu.threads.usable(self.n_jobs))
+        states = self._model.network.states(like_fitted(self, X).items, cpu.threads.usable(self.n_jobs))
         return self._contained(states, X)
 
     @property

@@ -15,6 +15,7 @@ import numpy as np
 
 from .labels import ClassTargets, MultilabelTargets
 from .targets import RealTargets
+from .tokens import Vocabulary
 from .training import History
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ class Model:
         A regressor's gives targets in their own units: the standardisation is folded into the head.
     targets : ClassTargets, MultilabelTargets or RealTargets
         Between the user's y and the network's outputs.
+    vocabulary : Vocabulary or None
+        Between tokens and codes; None for numbers.
     solver : str
         Its name.
     moments : dict or None
@@ -91,6 +94,7 @@ class Model:
     architecture: dict[str, Any]
     network: Network
     targets: Targets
+    vocabulary: Vocabulary | None
     solver: str
     moments: dict[str, Any] | None
     history: History
@@ -98,12 +102,11 @@ class Model:
 
     def tree(self) -> dict[str, Any]:
         """Return everything as plain values."""
-        kind = type(self.targets).__name__
-        held = {field.name: getattr(self.targets, field.name) for field in fields(self.targets)}
-        tree = {field.name: getattr(self, field.name) for field in fields(self)}
+        tree = _shallow(self)
         return tree | {
             "network": self.network.arrays(),
-            "targets": {"kind": kind, **held},
+            "targets": {"kind": type(self.targets).__name__, **_shallow(self.targets)},
+            "vocabulary": None if self.vocabulary is None else _shallow(self.vocabulary),
             "history": asdict(self.history),
         }
 
@@ -114,8 +117,9 @@ class Model:
         network.assign(tree["network"])
         targets = dict(tree["targets"])
         kind = _KINDS[targets.pop("kind")]
-        history, rng = History(**tree["history"]), copy.deepcopy(tree["rng"])
-        return cls(**tree | {"network": network, "targets": kind(**targets), "history": history, "rng": rng})
+        vocabulary = None if tree["vocabulary"] is None else Vocabulary(**tree["vocabulary"])
+        own = {"network": network, "targets": kind(**targets), "vocabulary": vocabulary}
+        return cls(**tree | own | {"history": History(**tree["history"]), "rng": copy.deepcopy(tree["rng"])})
 
     def make_solver(self, momentum: float, alpha: float) -> Solver | None:
         """Make the solver, going on from its moments if there are any; None for lbfgs."""
@@ -141,3 +145,8 @@ class Model:
             self.moments = {
                 key: named(value) if isinstance(value, np.ndarray) else value for key, value in solver.state.items()
             }
+
+
+def _shallow(instance: Any) -> dict[str, Any]:
+    """Return a dataclass's fields by name, as they are."""
+    return {field.name: getattr(instance, field.name) for field in fields(instance)}

@@ -35,6 +35,15 @@ class RNNRegressor(RecurrentEstimator):
         Read from both ends. Not for the ffnn.
     window : int >= 1
         Steps that the ffnn's first layer sees, the current one last; zeros stand before the start.
+    tokens : {"auto", "char", "word", "category", "number"}
+        What a step of X is. "auto": numbers are numbers, a list of str is categories, one a step, and a plain str is
+        its characters. "word": a plain str is words and punctuation. "category": integers or str, one a step.
+    embedding_size : int >= 1
+        Numbers that stand for a token; they are learned with the rest.
+    min_count : int >= 1
+        Tokens that occur less often in `fit` count as unknown.
+    max_vocabulary : int >= 1 or None
+        Keep at most so many tokens, the most frequent ones.
     loss : {"squared_error", "absolute_error", "huber", "quantile"}
         Of the standardised targets.
     quantile : float in (0, 1)
@@ -96,6 +105,8 @@ class RNNRegressor(RecurrentEstimator):
         Features of a step; after a fit on a table its number of columns, which are steps.
     feature_names_in_ : ndarray of str
         Column names, where X had them all as text.
+    vocabulary_ : ndarray of object (V,), or None
+        The token of each row of the embedding, most frequent first; row 0 is every unknown token's. None for numbers.
     n_outputs_, n_iter_, n_parameters_ : int
         Outputs of the network, epochs run, number of weights.
     loss_curve_, best_loss_ : list of float, float
@@ -134,6 +145,10 @@ class RNNRegressor(RecurrentEstimator):
         target: str = "sequence",
         bidirectional: bool = False,
         window: int = 20,
+        tokens: str = "auto",
+        embedding_size: int = 32,
+        min_count: int = 1,
+        max_vocabulary: int | None = None,
         loss: str = "squared_error",
         quantile: float = 0.5,
         delta: float = 1.0,
@@ -165,6 +180,10 @@ class RNNRegressor(RecurrentEstimator):
         self.target = target
         self.bidirectional = bidirectional
         self.window = window
+        self.tokens = tokens
+        self.embedding_size = embedding_size
+        self.min_count = min_count
+        self.max_vocabulary = max_vocabulary
         self.loss = loss
         self.quantile = quantile
         self.delta = delta

@@ -121,7 +121,10 @@ def complex_found(where: str) -> str:
 
 def text_found(value: object, where: str) -> str:
     """Say that text is no sequence of numbers."""
-    return f"{where} must hold numbers, got text: {shown(value)}. Encode text first, one number or one-hot row a step."
+    return (
+        f"{where} must hold numbers, got text: {shown(value)}. Encode it as numbers, or let an estimator read it as "
+        "tokens: a list of texts, or of lists of str."
+    )
 
 
 def first_not_finite(arrays: Iterable[np.ndarray], dtype: npt.DTypeLike) -> int | None:

@@ -231,6 +231,10 @@ class Steps:
         joined = np.concatenate(X, dtype=rows.dtype, casting="unsafe")
         np.take(joined, self.source, axis=0, out=rows[self.start : self.stop], mode="clip")
 
+    def codes(self, X: list[np.ndarray]) -> np.ndarray:
+        """Tokens in the order of the rows."""
+        return np.concatenate(X)[self.source]
+
     @cached_property
     def all_rows(self) -> np.ndarray:
         """Index of every step's row."""

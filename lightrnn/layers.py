@@ -1,6 +1,6 @@
 """A layer: one direction of one cell, and its parameters as kernels see them.
 
-The output layer is one too, of the cell "linear". How a layer runs over a batch is in `runs.py`.
+The output layer is one too, of the cell "linear"; an embedding is not. How a layer runs over a batch is in `runs.py`.
 """
 
 from __future__ import annotations
@@ -116,6 +116,48 @@ class Layer:
         pairs = zip(room, matrices, columns, strict=True)
         self._transposes = [(panels, W, rows, n) for panels, (W, rows), n in pairs if W.size]
         return self._transposes
+
+
+class Embedding:
+    """A row of numbers for each token, learned with the rest.
+
+    Parameters
+    ----------
+    n_tokens, size : int
+        Rows and columns.
+    dtype : dtype
+        float32 or float64.
+    """
+
+    name = "embedding"
+
+    def __init__(self, n_tokens: int, size: int, dtype: np.typing.DTypeLike) -> None:
+        self.n_tokens, self.size = n_tokens, size
+        self.width = cpu.host.padded(size, dtype)
+        cuts = cpu.host.panel_cuts(self.width, dtype)
+        self.parameters = (Parameter("embedding.W", n_tokens, (0,), size, self.width, cuts),)
+
+    def initialize(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Draw normal numbers of unit variance, as inputs should have; an unknown token's are zeros."""
+        W = rng.standard_normal((self.n_tokens, self.size))
+        W[0] = 0
+        return {"embedding.W": W}
+
+    def parts(self, blocks: dict[str, np.ndarray]) -> np.ndarray:
+        """Find the matrix in a vector of the network's layout."""
+        return blocks["embedding.W"]
+
+    def bind(self, blocks: dict[str, np.ndarray]) -> None:
+        """Take the view of the matrix in the network's vector."""
+        self.weights = self.parts(blocks)
+
+    def look_up(self, codes: np.ndarray, rows: np.ndarray, start: int) -> None:
+        """Write each code's numbers to a row, from `start` on; rows have `width` columns."""
+        cpu.gather.look_up(rows, start, self.weights, self.n_tokens, codes)
+
+    def add_gradient(self, gradient: np.ndarray, codes: np.ndarray, rows: np.ndarray, start: int) -> None:
+        """Add to the matrix's gradient what each row, from `start` on, gives to its code's."""
+        cpu.gather.add_by_code(gradient, self.n_tokens, codes, rows, start)
 
 
 def _orthogonal(size: int, rng: np.random.Generator) -> np.ndarray:

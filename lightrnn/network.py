@@ -17,7 +17,7 @@ import numpy as np
 from . import cpu
 from .batches import Batch
 from .cpu.host import aligned
-from .layers import Layer
+from .layers import Embedding, Layer
 from .losses import Loss
 from .parameters import Layout
 from .passes import Pass
@@ -37,7 +37,7 @@ class Network:
     cell : {"ffnn", "rnn", "gru", "lstm"}
         Kind of cell.
     n_features : int
-        Columns of the input.
+        Columns of the input; those of the embedding, if the input is tokens.
     hidden_layer_sizes : sequence of int
         Units of each layer.
     n_outputs : int
@@ -50,6 +50,8 @@ class Network:
         Inputs that an "ffnn" sees.
     dropout : float in [0, 1)
         Share of each layer's outputs that is dropped in training, by sequence [1]_.
+    n_tokens : int
+        Codes that a step may be, if the input is tokens (T,) instead of numbers (T, F); else 0.
     dtype : {"float32", "float64"}
         Of the parameters and of all that is computed.
 
@@ -77,9 +79,11 @@ class Network:
         bidirectional: bool = False,
         window: int = 20,
         dropout: float = 0.0,
+        n_tokens: int = 0,
         dtype: np.typing.DTypeLike = "float32",
     ) -> None:
         self.cell, self.target, self.window, self.dropout, self.dtype = cell, target, window, dropout, np.dtype(dtype)
+        self.embedding = Embedding(n_tokens, n_features, dtype) if n_tokens else None
         self.levels: list[tuple[Layer, ...]] = []
         features = n_features * window if cell == "ffnn" else n_features
         for number, units in enumerate(hidden_layer_sizes):
@@ -88,7 +92,9 @@ class Network:
             features = len(names) * units
         self.head = Layer("head", "linear", features, n_outputs, dtype)
         self.layers = [*(layer for level in self.levels for layer in level), self.head]
-        self.layout = Layout([parameter for layer in self.layers for parameter in layer.parameters], self.dtype)
+        self._parts: list[Embedding | Layer] = [self.embedding] if self.embedding else []
+        self._parts += self.layers
+        self.layout = Layout([parameter for part in self._parts for parameter in part.parameters], self.dtype)
         self.n_parameters = self.layout.count
         self._last: tuple[int, list[Pass]] = 0, []
         self._parameters: np.ndarray | None = None
@@ -103,8 +109,8 @@ class Network:
         if self._parameters is None:
             self._parameters = aligned(1, self.layout.size, self.dtype)[0]
             blocks = self.layout.blocks(self._parameters)
-            for layer in self.layers:
-                layer.bind(blocks)
+            for part in self._parts:
+                part.bind(blocks)
         return self._parameters
 
     @property
@@ -114,7 +120,7 @@ class Network:
 
     def initialize(self, rng: np.random.Generator) -> None:
         """Draw new parameters; the output layer's bias is 0."""
-        self.assign({name: array for layer in self.layers for name, array in layer.initialize(rng).items()})
+        self.assign({name: array for part in self._parts for name, array in part.initialize(rng).items()})
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return copies of the parameters by name, unpadded, gates in public order."""
@@ -202,7 +208,7 @@ class Network:
         while len(self._gradients) < count:
             vector = aligned(1, self.layout.size, self.dtype)[0]
             blocks = self.layout.blocks(vector)
-            self._gradients.append(Gradient(vector, {layer.name: layer.parts(blocks) for layer in self.layers}))
+            self._gradients.append(Gradient(vector, {part.name: part.parts(blocks) for part in self._parts}))
         return self._gradients
 
     @property
@@ -266,7 +272,7 @@ class Gradient(NamedTuple):
     """A flat gradient and where each layer's part of it is."""
 
     vector: np.ndarray
-    layers: dict[str, cpu.recurrence.Weights]
+    layers: dict[str, Any]
 
 
 def _train(shard: Pass, loss: Loss, gradient: Gradient) -> float:

@@ -68,11 +68,24 @@ class Pass:
 
     def _inputs(self) -> list[np.ndarray]:
         """Return the first level's input for each direction."""
+        embedding = self.network.embedding
         if not self.recurrent:
-            return [self.rows.inputs(self.batch.X, self.network.dtype)]
-        X = self.room.rows("X", self.rows.stop, self.batch.X[0].shape[1])
-        self.rows.load(self.batch.X, X)
+            return [self.rows.inputs(self._embedded() if embedding else self.batch.X, self.network.dtype)]
+        X = self.room.rows("X", self.rows.stop, embedding.width if embedding else self.batch.X[0].shape[1])
+        if embedding:
+            self._codes = self.rows.codes(self.batch.X)
+            embedding.look_up(self._codes, X, self.rows.start)
+        else:
+            self.rows.load(self.batch.X, X)
         return self._both_ways("X", X, len(self._levels[0]))
+
+    def _embedded(self) -> list[np.ndarray]:
+        """Return the tokens' numbers, all sequences' one after another."""
+        embedding: Any = self.network.embedding
+        self._codes = np.concatenate(self.batch.X)
+        rows = self.room.rows("embedded", len(self._codes), embedding.width)
+        embedding.look_up(self._codes, rows, 0)
+        return [rows[: len(self._codes), : embedding.size]]
 
     def _both_ways(self, name: str, X: np.ndarray, directions: int) -> list[np.ndarray]:
         """Return rows, and for a second direction the rows that run back from each sequence's end."""
@@ -165,6 +178,21 @@ class Pass:
         doutput = self._back(head, dh, gradients, wanted=True)
         for number in reversed(range(len(self._levels))):
             doutput = self._level_back(number, doutput, gradients)
+        if self.network.embedding:
+            self._embedding_back(doutput, gradients[self.network.embedding.name])
+
+    def _embedding_back(self, dX: np.ndarray, gradient: Any) -> None:
+        """Set the embedding's gradient from that of the first level's input."""
+        embedding: Any = self.network.embedding
+        gradient[:] = 0
+        start = self.rows.start if self.recurrent else 0
+        if not self.recurrent:
+            windows, dX = dX, self.room.rows("dembedded", len(self._codes) + 1, embedding.width)
+            dX[:] = 0
+            step = self.network.window if self.rows.last else 1
+            cpu.gather.fold(dX, self.rows.source, windows, step, self.network.window, embedding.size)
+            start = 1  # the first row is that of the zeros before every sequence
+        embedding.add_gradient(gradient, self._codes, dX, start)
 
     def _back(self, run: Run, dh: np.ndarray, gradients: dict[str, Weights], wanted: bool) -> np.ndarray:
         """One layer back; returns the gradient of its input, of no columns if it is not wanted."""
@@ -181,9 +209,9 @@ class Pass:
         dX, column = [], 0
         for direction, run in enumerate(level):
             dh = self._arriving(number, direction, doutput, column)
-            dX.append(self._back(run, dh, gradients, wanted=number > 0))
+            dX.append(self._back(run, dh, gradients, wanted=number > 0 or self.network.embedding is not None))
             column += run.layer.units
-        if number and len(level) > 1:
+        if len(dX) > 1 and dX[0].shape[1]:
             cpu.gather.add(dX[0], self.rows.mirrored_rows, dX[1], self.rows.start, level[0].layer.features)
         return dX[0]
 

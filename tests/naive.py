@@ -67,6 +67,8 @@ def zeros(weights, cell, layer):
 
 def hidden(weights, cell, X, window=1, masks=None, states=None):
     """The last layer's output at every step, the summary of the sequence, and every layer's final state."""
+    if "embedding.W" in weights:
+        X = weights["embedding.W"][X]
     sizes = sum(
         name.startswith("layer") and name.endswith(("W_ih", ".W")) and "reverse" not in name for name in weights
     )
@@ -93,7 +95,7 @@ def hidden(weights, cell, X, window=1, masks=None, states=None):
 
 def outputs(weights, cell, X, target="sequence", **options):
     """Raw outputs: (k,) for the sequence, or (T, k)."""
-    steps, summary, _ = hidden(weights, cell, np.asarray(X, float), **options)
+    steps, summary, _ = hidden(weights, cell, np.asarray(X), **options)
     return (steps if target == "step" else summary) @ weights["head.W"] + weights["head.b"]
 
 

@@ -30,13 +30,16 @@ class Problem:
     constant: float  # of the losses that have one
     k: int
     F: int
+    n_tokens: int  # 0: X holds numbers
     lengths: tuple[int, ...]
     truncate: int | None
     seed: int
 
     def network(self, **changes: Any) -> Network:
         """The network with parameters drawn, biases too."""
-        options = {name: getattr(self, name) for name in ("target", "bidirectional", "window", "dropout", "dtype")}
+        options = {
+            name: getattr(self, name) for name in ("target", "bidirectional", "window", "dropout", "n_tokens", "dtype")
+        }
         network = Network(self.cell, self.F, self.sizes, self.k, **options | changes)
         rng = np.random.default_rng(self.seed)
         network.assign({name: rng.normal(0, 0.5, array.shape) for name, array in network.arrays().items()})
@@ -52,7 +55,13 @@ class Problem:
     @property
     def X(self) -> list[np.ndarray]:
         rng = np.random.default_rng(self.seed + 1)
+        if self.n_tokens:
+            return [rng.integers(0, self.n_tokens, T) for T in self.lengths]
         return [rng.normal(size=(T, self.F)) for T in self.lengths]
+
+    def other(self, T: int) -> np.ndarray:
+        """Another sequence, of T steps."""
+        return np.ones(T, np.int64) if self.n_tokens else np.ones((T, self.F))
 
     def _drawn(self, draw) -> Any:
         """Something for each sequence, or for each step of it."""
@@ -94,6 +103,7 @@ def problems(draw, cells=CELLS, dtypes=DTYPES, targets=TARGETS, losses=LOSSES, m
     fields["constant"] = draw(st.sampled_from([0.1, 0.5, 0.8]))
     fields["k"] = draw(st.integers(2 if fields["loss"] == "softmax" else 1, 4))
     fields["F"] = draw(st.integers(1, 18))
+    fields["n_tokens"] = draw(st.just(0) | st.integers(2, 9))
     fields["lengths"] = draw(st.lists(st.integers(1, max_length), min_size=1, max_size=20).map(tuple))
     fields["truncate"] = None if plain or fields["bidirectional"] else draw(st.none() | st.integers(1, 4))
     fields["seed"] = draw(st.integers(0, 2**16))

@@ -19,7 +19,7 @@ ORDER = """
     training _descent progress _validation
     preprocessing
     network passes runs layers parameters batches
-    weights labels targets sequences rows arrays
+    weights labels targets tokens sequences rows arrays
     losses solvers
     cpu.__init__ cpu.gather cpu.updates cpu.entropy cpu.recurrence cpu.matmul cpu.tile cpu.memory cpu.flush
     cpu.simd cpu.jit cpu.host cpu.threads

@@ -183,7 +183,7 @@ def test_an_output_depends_on_its_sequence_alone(problem, data):
     whole, states = network.outputs(X), network.states(X)
     order = data.draw(st.permutations(range(len(X))))
     kept = order[: data.draw(st.integers(1, len(X)))]
-    others = [np.ones((T, problem.F)) for T in data.draw(st.lists(st.integers(1, 12), max_size=12))]
+    others = [problem.other(T) for T in data.draw(st.lists(st.integers(1, 12), max_size=12))]
     threads = data.draw(st.integers(1, 3))
     some = network.outputs([X[i] for i in kept] + others, threads)
     some_states = network.states(others + [X[i] for i in kept], threads)[len(others) :]
@@ -257,8 +257,8 @@ def test_nothing_is_left_over_from_the_batch_before(problem, other):
     fresh, used = problem.network(), problem.network()
     rng = np.random.default_rng(other)
     for spoil in (1.0, np.nan):
-        X = [spoil * rng.normal(size=(T, problem.F)) for T in rng.integers(1, 15, 24)]
-        lengths = tuple(map(len, X))
+        lengths = tuple(rng.integers(1, 15, 24).tolist())
+        X = [problem.other(T) if problem.n_tokens else spoil * rng.normal(size=(T, problem.F)) for T in lengths]
         former = replace(problem, lengths=lengths)
         used.loss_and_gradient(
             Batch.of(X, former.targets, former.weights, np.random.default_rng(0), used), problem.make_loss()

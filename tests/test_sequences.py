@@ -139,7 +139,7 @@ def test_missing_values_count_as_nan(missing):
         (3, TypeError, "X must be an array, a DataFrame or a list, got 3"),
         ({}, TypeError, r"X must be an array, a DataFrame or a list, got \{\}"),
         ((x for x in ()), TypeError, "X must be an array, a DataFrame or a list, got <generator"),
-        ("text", TypeError, "X must hold numbers, got text: 'text'. Encode text"),
+        ("text", TypeError, "X must hold numbers, got text: 'text'. Encode it"),
         (["text", "more"], TypeError, r"X\[0\] must hold numbers, got text: 'text'"),
         ([["a", "b"]], TypeError, r"X\[0\] must hold numbers, got text: 'a'"),
         ([[1, "b"]], TypeError, r"X\[0\] must hold numbers, got text"),

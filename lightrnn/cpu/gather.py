@@ -6,6 +6,8 @@ Each loop takes its rows as arrays first: Numba then vectorises it.
 import numpy as np
 
 from .jit import kernel
+from .matmul import panel_vectors
+from .memory import lanes, load, load_flat, store, store_flat
 
 
 @kernel
@@ -62,3 +64,40 @@ def time_major(lengths, first, last, source):
             last[b] = row
             row += 1
     first[T + 1] = row
+
+
+@kernel
+def look_up(target, start, table, rows, codes):
+    """``target[start + i] = table[codes[i]]``, the table being a matrix of so many rows in panels."""
+    L, N = lanes(table), target.shape[1]
+    for i in range(len(codes)):
+        j = 0
+        while j < N:
+            width = panel_vectors(L, j, N) * L
+            for k in range(0, width, L):
+                store(target, start + i, j + k, load_flat(table, j * rows + codes[i] * width + k))
+            j += width
+
+
+@kernel
+def add_by_code(table, rows, codes, source, start):
+    """``table[codes[i]] += source[start + i]``, in the order of i."""
+    L, N = lanes(table), source.shape[1]
+    for i in range(len(codes)):
+        j = 0
+        while j < N:
+            width = panel_vectors(L, j, N) * L
+            for k in range(0, width, L):
+                place = j * rows + codes[i] * width + k
+                store_flat(table, place, load_flat(table, place) + load(source, start + i, j + k))
+            j += width
+
+
+@kernel
+def fold(target, index, source, step, window, width):
+    """``target[index[step * r + w]] += source[r, w * width : (w + 1) * width]``: from windows to what they look at."""
+    for r in range((len(index) - window) // step + 1):
+        for w in range(window):
+            to, row = target[index[step * r + w]], source[r]
+            for j in range(width):
+                to[j] += row[w * width + j]
