@@ -37,6 +37,7 @@ class Layer:
         self.features, self.units, self.dtype = features, units, np.dtype(dtype)
         self.width = cpu.host.padded(units, dtype)
         self.parameters = tuple(self._declare(self.cell))
+        self._embedding: Embedding | None = None
 
     # -- parameters ---------------------------------------------------------------------------------------------------
 
@@ -85,9 +86,21 @@ class Layer:
 
     # -- as kernels see them ------------------------------------------------------------------------------------------
 
+    def tie(self, embedding: Embedding) -> None:
+        """Use the transpose of an embedding as the matrix, with its padding: features that are zeros there."""
+        self._embedding, self.features = embedding, embedding.width
+        self.parameters = self.parameters[1:]
+
+    @property
+    def tied(self) -> bool:
+        """Whether the matrix is an embedding's."""
+        return self._embedding is not None
+
     def parts(self, blocks: dict[str, np.ndarray]) -> Weights:
         """Find this layer's parts in a vector of the network's layout: parameters or a gradient."""
         found: dict[str, list[np.ndarray]] = {"W": [], "b": []}
+        if self._embedding is not None:
+            found["W"].append(self._embedding.parts(blocks))
         for parameter in self.parameters:
             found[parameter.name.rsplit(".", 1)[1][0]].append(blocks[parameter.name])
         nothing = np.zeros(0, self.dtype)
@@ -98,9 +111,19 @@ class Layer:
         """Take the views of the parameters in the network's vector."""
         self.weights = self.parts(blocks)
         self._transposes: list[tuple[np.ndarray, np.ndarray, int, int]] = []
+        if self._embedding is not None:
+            self._bind_tied(self._embedding)
+
+    def _bind_tied(self, embedding: Embedding) -> None:
+        """Let forward read the embedding's transpose, and backward the embedding itself."""
+        table, (rows, columns) = self.weights.W_ih, (embedding.n_tokens, self.width)
+        W = cpu.host.aligned(1, self.features * columns, self.dtype)[0]
+        self.weights = self.weights._replace(W_ih=W)
+        self.transposed = cpu.recurrence.Transposed(table, W[:0])
+        self._transposes = [(W, table, rows, columns)]
 
     def transpose(self) -> None:
-        """Bring the matrices into the form in which backward reads them."""
+        """Bring the matrices into the form in which backward reads them; a tied one into that which forward reads."""
         for panels, W, rows, columns in self._transposes or self._bind_transposes():
             cpu.matmul.transpose_panels(panels, W, rows, columns)
 

@@ -13,8 +13,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import cpu
-
 Costs = tuple[np.ndarray, np.ndarray]  # loss and derivative, element by element
 
 
@@ -46,6 +44,12 @@ def softmax(raw: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
+def log_softmax(raw: np.ndarray) -> np.ndarray:
+    """Logarithm of `softmax`, without its underflow."""
+    shifted = raw - raw.max(axis=1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+
+
 def sigmoid(raw: np.ndarray) -> np.ndarray:
     """Probability of each label by itself: 1 / (1 + exp(-raw))."""
     small = np.exp(-np.abs(raw))
@@ -53,9 +57,10 @@ def sigmoid(raw: np.ndarray) -> np.ndarray:
 
 
 def cross_entropy(raw: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
-    """-log softmax(raw)[target]; `target` (N,) holds class codes."""
-    gradient = np.empty(raw.shape, raw.dtype)
-    return cpu.entropy.cross_entropy(raw, target, weight, gradient), gradient
+    """-log softmax(raw)[target]; `target` (N,) holds class codes. Heads compute it themselves, some rows at a time."""
+    gradient, rows = softmax(raw), np.arange(len(raw))
+    gradient[rows, target] -= 1
+    return -float(weight @ log_softmax(raw)[rows, target]), gradient * weight[:, None]
 
 
 def _elementwise(

@@ -17,6 +17,7 @@ import numpy as np
 from . import cpu
 from .batches import Batch
 from .cpu.host import aligned
+from .heads import LinearHead
 from .layers import Embedding, Layer
 from .losses import Loss
 from .parameters import Layout
@@ -90,8 +91,8 @@ class Network:
             names = [f"layer{number}", f"layer{number}.reverse"][: 1 + bidirectional]
             self.levels.append(tuple(Layer(name, cell, features, units, dtype) for name in names))
             features = len(names) * units
-        self.head = Layer("head", "linear", features, n_outputs, dtype)
-        self.layers = [*(layer for level in self.levels for layer in level), self.head]
+        self.head = LinearHead(features, n_outputs, dtype)
+        self.layers = [*(layer for level in self.levels for layer in level), *self.head.layers]
         self._parts: list[Embedding | Layer] = [self.embedding] if self.embedding else []
         self._parts += self.layers
         self.layout = Layout([parameter for part in self._parts for parameter in part.parameters], self.dtype)
@@ -260,7 +261,7 @@ class Network:
         try:
             room = self._rooms.pop()
         except IndexError:
-            room = Workspace(self.levels, self.head)
+            room = Workspace(self.levels, self.dtype)
         return Pass(self, batch, room)
 
     def _release(self, shards: list[Pass]) -> None:
@@ -278,9 +279,7 @@ class Gradient(NamedTuple):
 def _train(shard: Pass, loss: Loss, gradient: Gradient) -> float:
     """One shard forward, its loss, and back."""
     shard.forward()
-    value, draw = shard.cost(loss)
-    shard.backward(draw, gradient.layers)
-    return value
+    return shard.learn(loss, gradient.layers)
 
 
 def _groups(lengths: np.ndarray) -> list[np.ndarray]:

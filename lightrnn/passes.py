@@ -38,7 +38,7 @@ class Pass:
         self.rows: Any = (
             Steps.of(batch.lengths) if self.recurrent else Windows(batch.lengths, network.window, last=not self.step)
         )
-        self._levels, self._head = room.levels, room.head
+        self._levels = room.levels
         # The outputs' first row among the features, and where they end.
         self._start = self._output_start(len(self._levels) - 1)
         self._stop = self._start + self._output_rows()
@@ -51,7 +51,7 @@ class Pass:
     # -- forward ------------------------------------------------------------------------------------------------------
 
     def forward(self) -> None:
-        """Run every layer and the head."""
+        """Run every layer but the head."""
         X, runs = self._inputs(), 0
         for number, level in enumerate(self._levels):
             for run, rows in zip(level, X, strict=True):
@@ -63,8 +63,6 @@ class Pass:
                 runs += 1
             X = self._outputs_of(number)
         self._features = X[0]
-        self._head.reserve(blocks(self._start, self._stop - self._start))
-        self._head.forward(self._features)
 
     def _inputs(self) -> list[np.ndarray]:
         """Return the first level's input for each direction."""
@@ -123,7 +121,8 @@ class Pass:
         start, column = self._output_start(number), 0
         if paths is None:
             paths = [np.arange(start, level[0].rows)]
-        output = self.room.rows(f"output{number}", start + len(paths[0]), sum(run.layer.units for run in level))
+        columns = cpu.host.padded(sum(run.layer.units for run in level), self.network.dtype)
+        output = self.room.rows(f"output{number}", start + len(paths[0]), columns)
         for run, index in zip(level, paths, strict=True):
             cpu.gather.gather(output, start, column, run.state, index, run.layer.units)
             column += run.layer.units
@@ -139,13 +138,9 @@ class Pass:
 
     # -- reading ------------------------------------------------------------------------------------------------------
 
-    def _raw(self) -> np.ndarray:
-        """Return the head's outputs (rows, k)."""
-        return self._head.state[self._start : self._stop, : self.network.head.units]
-
     def outputs(self) -> Any:
         """Raw outputs by sequence, (B, k) or a list of (T_i, k), in the batch's order."""
-        raw = np.array(self._raw())
+        raw = np.array(self.network.head.outputs(self.room, self._features, self._start, self._stop))
         return self.rows.by_sequence(raw) if self.step else raw
 
     def features(self) -> Any:
@@ -157,34 +152,35 @@ class Pass:
         """Each recurrent layer's state after each sequence's last step."""
         return [run.state[self.rows.last_rows] for level in self._levels for run in level]
 
-    def cost(self, loss: Loss) -> tuple[float, np.ndarray]:
-        """Return the shard's part of the batch's loss, and its gradient with respect to the raw outputs."""
+    def score(self) -> float:
+        """Return the shard's part of the batch's cross-entropy."""
+        head, (targets, weights) = self.network.head, self._wanted()
+        return head.score(self.room, self._features, self._start, targets, weights, self.batch.weight)
+
+    def _wanted(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return targets and weights in the order of the outputs' rows."""
         targets, weights = self.batch.targets, self.batch.weights
-        if self.step:
-            targets, weights = self.rows.by_step(targets), self.rows.by_step(weights)
-        dtype = self.network.dtype
-        weights = (weights / self.batch.weight).astype(dtype, copy=False)
-        if targets.dtype.kind == "f":
-            targets = targets.astype(dtype, copy=False)
-        return loss(self._raw(), targets, weights)
+        return (self.rows.by_step(targets), self.rows.by_step(weights)) if self.step else (targets, weights)
 
     # -- back ---------------------------------------------------------------------------------------------------------
 
-    def backward(self, draw: np.ndarray, gradients: dict[str, Weights]) -> None:
-        """Set each layer's gradient."""
-        head = self._head
-        dh = self.room.rows("draw", self._stop, head.layer.width)
-        dh[self._start : self._stop, : head.layer.units] = draw
-        doutput = self._back(head, dh, gradients, wanted=True)
+    def learn(self, loss: Loss, gradients: dict[str, Any]) -> float:
+        """Return the shard's part of the batch's loss and set each layer's gradient."""
+        embedding, (targets, weights) = self.network.embedding, self._wanted()
+        if embedding:
+            gradients[embedding.name][:] = 0
+        value, doutput = self.network.head.learn(
+            self.room, self._features, self._start, targets, weights, self.batch.weight, loss, gradients
+        )
         for number in reversed(range(len(self._levels))):
             doutput = self._level_back(number, doutput, gradients)
-        if self.network.embedding:
-            self._embedding_back(doutput, gradients[self.network.embedding.name])
+        if embedding:
+            self._embedding_back(doutput, gradients[embedding.name])
+        return value
 
-    def _embedding_back(self, dX: np.ndarray, gradient: Any) -> None:
-        """Set the embedding's gradient from that of the first level's input."""
+    def _embedding_back(self, dX: np.ndarray, gradient: np.ndarray) -> None:
+        """Add to the embedding's gradient what that of the first level's input gives."""
         embedding: Any = self.network.embedding
-        gradient[:] = 0
         start = self.rows.start if self.recurrent else 0
         if not self.recurrent:
             windows, dX = dX, self.room.rows("dembedded", len(self._codes) + 1, embedding.width)

@@ -97,10 +97,19 @@ class Run:
 class Workspace:
     """The arrays of one pass: those of every layer's run, level by level, and others by name."""
 
-    def __init__(self, levels: Sequence[Sequence[Layer]], head: Layer) -> None:
+    def __init__(self, levels: Sequence[Sequence[Layer]], dtype: np.typing.DTypeLike) -> None:
         self.levels = [[Run(layer) for layer in level] for level in levels]
-        self.head, self.dtype = Run(head), head.dtype
+        self.dtype = np.dtype(dtype)
+        self._others: dict[str, Run] = {}
         self._arrays: dict[str, np.ndarray] = {}
+        self._ones = np.ones((0, 1), dtype)
+
+    def run(self, layer: Layer) -> Run:
+        """Return the run of a layer that belongs to no level."""
+        run = self._others.get(layer.name)
+        if run is None:
+            run = self._others[layer.name] = Run(layer)
+        return run
 
     def rows(self, name: str, rows: int, columns: int) -> np.ndarray:
         """Return an array of at least `rows` rows, zeros at first; what it holds is left over from before."""
@@ -108,3 +117,9 @@ class Workspace:
         if array is None or len(array) < rows or array.shape[1] != columns:
             array = self._arrays[name] = cpu.host.aligned(rows, columns, self.dtype)
         return array
+
+    def ones(self, rows: int) -> np.ndarray:
+        """Return an array (>= rows, 1) of ones."""
+        if len(self._ones) < rows:
+            self._ones = np.ones((rows, 1), self.dtype)
+        return self._ones

@@ -18,10 +18,10 @@ ORDER = """
     plotting inspection archive
     training _descent progress _validation
     preprocessing
-    network passes runs layers parameters batches
+    network passes heads runs layers parameters batches
     weights labels targets tokens sequences rows arrays
     losses solvers
-    cpu.__init__ cpu.gather cpu.updates cpu.entropy cpu.recurrence cpu.matmul cpu.tile cpu.memory cpu.flush
+    cpu.__init__ cpu.gather cpu.updates cpu.softmax cpu.recurrence cpu.matmul cpu.tile cpu.memory cpu.flush
     cpu.simd cpu.jit cpu.host cpu.threads
     cells updates elementwise
     datasets.__init__ datasets._generators datasets._loaders

@@ -62,7 +62,7 @@ def test_a_network_initialises_each_layer_from_the_seed(cell):
 
 
 def test_a_workspace_keeps_its_arrays_until_they_are_too_small():
-    room = Workspace([], Layer("head", "linear", 2, 3, "float32"))
+    room = Workspace([], "float32")
     array = room.rows("a", 3, 4)
     assert array.dtype == np.float32 and array.shape == (3, 4) and not array.any()
     assert room.rows("a", 2, 4) is array and room.rows("a", 3, 4) is array

@@ -5,6 +5,7 @@ place, ``(array, offset, width)``: its first element, counted from the array's, 
 width 0 all rows are the first.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
@@ -12,6 +13,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
+from .jit import named
 from .simd import INT32, INTP, Vector, splat, vector_of
 
 
@@ -153,6 +155,37 @@ def store_flat(context, array, index, value):
 
     return types.void(array, types.intp, value), generate
 
+
+@intrinsic
+def maximum(context, x, y):
+    """Return the greater of two registers, lane by lane; a NaN loses."""
+
+    def generate(context, builder, signature, args):
+        return builder.select(builder.fcmp_ordered(">", args[0], args[1]), args[0], args[1])
+
+    return x(x, y), generate
+
+
+def _across(name: str, combine: Callable[..., Any]) -> Callable[..., Any]:
+    """Build an intrinsic that combines all lanes of a register, half with half."""
+
+    def reduce(context, x):
+        def generate(context, builder, signature, args):
+            value, lanes = args[0], x.lanes
+            while lanes > 1:
+                lanes //= 2
+                kind = ir.VectorType(INT32, lanes)
+                low, high = (ir.Constant(kind, list(range(start, start + lanes))) for start in (0, lanes))
+                value = combine(builder, *(builder.shuffle_vector(value, value, half) for half in (low, high)))
+            return builder.extract_element(value, INT32(0))
+
+        return x.dtype(x), generate
+
+    return intrinsic(named(name)(reduce))
+
+
+highest = _across("highest", lambda builder, x, y: builder.select(builder.fcmp_ordered(">", x, y), x, y))
+total = _across("total", lambda builder, x, y: builder.fadd(x, y))
 
 _unpacked = cgutils.unpack_tuple
 
