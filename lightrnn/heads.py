@@ -243,6 +243,20 @@ class AdaptiveHead:
         return room.run(down).state
 
 
+Head = LinearHead | AdaptiveHead
+
+
+def make_head(
+    kind: str, features: int, n_outputs: int, dtype: np.typing.DTypeLike, embedding: Embedding | None = None
+) -> Head:
+    """Make the output layer of this kind: "linear", "tied" or "adaptive"."""
+    if kind == "tied" and embedding is not None:
+        return TiedHead(embedding, dtype)
+    if kind == "adaptive":
+        return AdaptiveHead(features, n_outputs, dtype)
+    return LinearHead(features, n_outputs, dtype)
+
+
 def _linear(layer: Layer, room: Workspace, h: np.ndarray, start: int, stop: int) -> np.ndarray:
     """Run a layer on rows of h and return what it gives."""
     run = room.run(layer)

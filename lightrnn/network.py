@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping, Sequence
 from functools import partial
+from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,7 @@ import numpy as np
 from . import cpu
 from .batches import Batch
 from .cpu.host import aligned
-from .heads import LinearHead
+from .heads import make_head
 from .layers import Embedding, Layer
 from .losses import Loss
 from .parameters import Layout
@@ -53,6 +54,8 @@ class Network:
         Share of each layer's outputs that is dropped in training, by sequence [1]_.
     n_tokens : int
         Codes that a step may be, if the input is tokens (T,) instead of numbers (T, F); else 0.
+    head : {"linear", "tied", "adaptive"}
+        Output layer: one of its own, the embedding's matrix, or an adaptive softmax; see `heads.py`.
     dtype : {"float32", "float64"}
         Of the parameters and of all that is computed.
 
@@ -81,6 +84,7 @@ class Network:
         window: int = 20,
         dropout: float = 0.0,
         n_tokens: int = 0,
+        head: str = "linear",
         dtype: np.typing.DTypeLike = "float32",
     ) -> None:
         self.cell, self.target, self.window, self.dropout, self.dtype = cell, target, window, dropout, np.dtype(dtype)
@@ -91,7 +95,7 @@ class Network:
             names = [f"layer{number}", f"layer{number}.reverse"][: 1 + bidirectional]
             self.levels.append(tuple(Layer(name, cell, features, units, dtype) for name in names))
             features = len(names) * units
-        self.head = LinearHead(features, n_outputs, dtype)
+        self.head = make_head(head, features, n_outputs, dtype, self.embedding)
         self.layers = [*(layer for level in self.levels for layer in level), *self.head.layers]
         self._parts: list[Embedding | Layer] = [self.embedding] if self.embedding else []
         self._parts += self.layers
@@ -101,12 +105,14 @@ class Network:
         self._parameters: np.ndarray | None = None
         self._gradients: list[Gradient] = []
         self._rooms: deque[Workspace] = deque()
+        self._stale, self._lock = True, Lock()
 
     # -- parameters ---------------------------------------------------------------------------------------------------
 
     @property
     def parameters(self) -> np.ndarray:
         """The flat vector, zeros at first; whoever holds it may change it."""
+        self._stale = True
         if self._parameters is None:
             self._parameters = aligned(1, self.layout.size, self.dtype)[0]
             blocks = self.layout.blocks(self._parameters)
@@ -196,6 +202,16 @@ class Network:
         self._last = len(batch.X), [shard]
         self._release([shard])
 
+    def score(self, batch: Batch) -> float:
+        """Return the batch's mean cross-entropy, and bring `final_states` to its end."""
+        self._refresh()
+        shard = self._pass(batch)
+        shard.forward()
+        value = shard.score()
+        self._last = len(batch.X), [shard]
+        self._release([shard])
+        return value
+
     def _shards(self, batch: Batch) -> int:
         """Into how many parts to cut a batch: a power of two, so that they share out evenly."""
         work = 6.0 * self.layout.size * int(batch.lengths.sum())
@@ -233,7 +249,15 @@ class Network:
         """Return the last layer's state (n, D), or for target "step" a list of (T_i, D)."""
         return self._predict(X, threads, Pass.features)
 
+    def _refresh(self) -> None:
+        """Let the output layer follow a change of the parameters."""
+        with self._lock:
+            if self._stale:
+                self.head.refresh()
+                self._stale = False
+
     def _predict(self, X: Sequence[np.ndarray], threads: int, read: Any) -> Any:
+        self._refresh()
         groups = _groups(np.fromiter(map(len, X), np.int64, len(X)))
         parts = cpu.threads.run([partial(self._read, [X[i] for i in group], read) for group in groups], threads)
         if len(groups) == 1 and len(X) == 1:

@@ -96,7 +96,27 @@ def hidden(weights, cell, X, window=1, masks=None, states=None):
 def outputs(weights, cell, X, target="sequence", **options):
     """Raw outputs: (k,) for the sequence, or (T, k)."""
     steps, summary, _ = hidden(weights, cell, np.asarray(X), **options)
-    return (steps if target == "step" else summary) @ weights["head.W"] + weights["head.b"]
+    return head(weights, steps if target == "step" else summary)
+
+
+def head(weights, features):
+    """Raw outputs of features (..., D): by a matrix, the embedding's, or an adaptive softmax's log probabilities."""
+    W = weights["head.W"] if "head.W" in weights else weights["embedding.W"].T
+    raw = features @ W + weights["head.b"]
+    clusters = sum(name.endswith(".down.W") for name in weights)
+    if not clusters:
+        return raw
+    logs = log_softmax(raw)
+    parts = [logs[..., :-clusters]]
+    for i in range(clusters):
+        low = features @ weights[f"tail{i}.down.W"] + weights[f"tail{i}.down.b"]
+        inside = log_softmax(low @ weights[f"tail{i}.W"] + weights[f"tail{i}.b"])
+        parts.append(inside + logs[..., i - clusters, None])
+    return np.concatenate(parts, axis=-1)
+
+
+def log_softmax(raw):
+    return raw - np.log(np.sum(np.exp(raw), axis=-1, keepdims=True))
 
 
 def row_loss(name, raw, y, delta=1.0, quantile=0.5):

@@ -31,6 +31,7 @@ class Problem:
     k: int
     F: int
     n_tokens: int  # 0: X holds numbers
+    head: str
     lengths: tuple[int, ...]
     truncate: int | None
     seed: int
@@ -38,7 +39,8 @@ class Problem:
     def network(self, **changes: Any) -> Network:
         """The network with parameters drawn, biases too."""
         options = {
-            name: getattr(self, name) for name in ("target", "bidirectional", "window", "dropout", "n_tokens", "dtype")
+            name: getattr(self, name)
+            for name in ("target", "bidirectional", "window", "dropout", "n_tokens", "head", "dtype")
         }
         network = Network(self.cell, self.F, self.sizes, self.k, **options | changes)
         rng = np.random.default_rng(self.seed)
@@ -107,4 +109,12 @@ def problems(draw, cells=CELLS, dtypes=DTYPES, targets=TARGETS, losses=LOSSES, m
     fields["lengths"] = draw(st.lists(st.integers(1, max_length), min_size=1, max_size=20).map(tuple))
     fields["truncate"] = None if plain or fields["bidirectional"] else draw(st.none() | st.integers(1, 4))
     fields["seed"] = draw(st.integers(0, 2**16))
-    return Problem(**fields | fixed)
+    fields |= fixed
+    fields["head"] = draw(st.sampled_from(["linear", "tied", "adaptive"])) if fields["loss"] == "softmax" else "linear"
+    if fields["head"] == "tied":
+        last = fields["sizes"][-1] * (1 + fields["bidirectional"])
+        fields |= {"n_tokens": max(2, fields["n_tokens"]), "F": last}
+        fields["k"] = fields["n_tokens"]
+    elif fields["head"] == "adaptive":
+        fields["k"] = draw(st.integers(4, 40))
+    return Problem(**fields)

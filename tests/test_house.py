@@ -24,7 +24,7 @@ ORDER = """
     cpu.__init__ cpu.gather cpu.updates cpu.softmax cpu.recurrence cpu.matmul cpu.tile cpu.memory cpu.flush
     cpu.simd cpu.jit cpu.host cpu.threads
     cells updates elementwise
-    datasets.__init__ datasets._generators datasets._loaders
+    datasets.__init__ datasets._generators datasets._loaders datasets._sentences
     _base checks
 """.split()
 LIGHT = {"numpy", "typing", "__future__"} | set(sys.stdlib_module_names)
