@@ -15,9 +15,9 @@ from .rows import Rows
 from .weights import class_weights, require_two_classes
 
 if TYPE_CHECKING:
+    from .feeds import Samples
     from .losses import Loss
     from .sequences import Sequences
-    from .training import Samples
 
 
 class RNNClassifier(RecurrentEstimator):

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ._validation import hold_out
+from .feeds import Samples
 from .rows import Rows
 from .sequences import Sequences, as_sequences, sequences_for
 from .tokens import Vocabulary, as_items, encoded, kind_of
-from .training import Samples
 from .weights import check_sample_weight
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Two ways down: a step of the solver for every minibatch, or L-BFGS on all sequences at once.
+"""Two ways down: a step of the solver for every batch, or L-BFGS on all sequences at once.
 
 Both run epochs on a network in place and tell a monitor of each; both stop at a loss or gradient that is not finite.
 """
@@ -6,74 +6,52 @@ Both run epochs on a network in place and tell a monitor of each; both stop at a
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .batches import Batch, chunks, minibatches
-
 if TYPE_CHECKING:
+    from .feeds import Feed
     from .losses import Loss
     from .network import Network
     from .solvers import Solver
-    from .training import Monitor, Plan, Samples
+    from .training import Monitor, Plan
 
 LBFGS_BATCH = 256
 
 
 class Descent:
-    """One step of the solver for every minibatch, or for every chunk of one under truncated backpropagation."""
+    """One step of the solver for every batch of a feed."""
 
-    def __init__(
-        self,
-        network: Network,
-        loss: Loss,
-        solver: Solver,
-        plan: Plan,
-        samples: Samples,
-        rng: np.random.Generator,
-        monitor: Monitor,
-    ) -> None:
+    def __init__(self, network: Network, loss: Loss, solver: Solver, plan: Plan, feed: Feed, monitor: Monitor) -> None:
         self.network, self.loss, self.solver, self.plan = network, loss, solver, plan
-        self.samples, self.rng, self.monitor = samples, rng, monitor
+        self.feed, self.monitor = feed, monitor
 
     def __call__(self, epochs: int) -> bool:
         for _ in range(epochs):
-            rate = self.monitor.history.learning_rate(self.plan)
-            loss, norm = self._epoch(rate)
+            rate = self.monitor.history.learning_rate(self.plan, 0.0)
+            loss, norm = self._epoch()
             if self.monitor.end_epoch(loss, norm, rate):
                 return True
         return False
 
-    def _epoch(self, rate: float) -> tuple[float, float]:
+    def _epoch(self) -> tuple[float, float]:
         """Return the mean loss and the mean gradient norm of one epoch."""
-        network, solver, clip = self.network, self.solver, self.plan.clip_norm
+        network, solver, plan, history = self.network, self.solver, self.plan, self.monitor.history
         total = weight = norms = 0.0
         steps = 0
-        for number, batch in self._batches():
-            loss = network.loss_and_gradient(batch, self.loss, self.plan.threads)
+        for number, batch in self.feed.epoch(network):
+            rate = history.learning_rate(plan, weight / self.feed.weight)
+            loss = network.loss_and_gradient(batch, self.loss, plan.threads)
             _check_finite(network, loss, self.monitor, number)
-            norm = solver.step(network.parameters, network.gradient, rate, clip)
+            norm = solver.step(network.parameters, network.gradient, rate, plan.clip_norm)
             _check_finite(network, norm, self.monitor, number)
             total += loss * batch.weight
             weight += batch.weight
             norms += norm
             steps += 1
+            self.monitor.progress.advance(weight / self.feed.weight, total / weight)
         return total / weight, norms / steps
-
-    def _batches(self) -> Iterator[tuple[int, Batch]]:
-        """Yield every batch of an epoch with its number, from 1."""
-        samples, plan = self.samples, self.plan
-        for number, indices in enumerate(minibatches(samples.lengths, plan.batch_size, self.rng, plan.shuffle), 1):
-            for batch in chunks(_batch(samples, indices, self.rng, self.network), plan.truncate, self.network):
-                yield number, batch
-
-
-def _batch(samples: Samples, indices: np.ndarray, rng: np.random.Generator | None, network: Network) -> Batch:
-    """Pack the sequences of some indices."""
-    chosen = samples.take(indices)
-    return Batch.of(chosen.items, chosen.targets, chosen.weights, rng, network)
 
 
 class Lbfgs:
@@ -82,8 +60,8 @@ class Lbfgs:
     The batches only bound the memory: their gradients are summed. SciPy works in float64 whatever the network's dtype.
     """
 
-    def __init__(self, network: Network, loss: Loss, plan: Plan, samples: Samples, monitor: Monitor) -> None:
-        self.network, self.loss, self.plan, self.samples, self.monitor = network, loss, plan, samples, monitor
+    def __init__(self, network: Network, loss: Loss, plan: Plan, feed: Feed, monitor: Monitor) -> None:
+        self.network, self.loss, self.plan, self.feed, self.monitor = network, loss, plan, feed, monitor
         self._norm = math.nan
 
     def __call__(self, epochs: int) -> bool:
@@ -110,7 +88,7 @@ class Lbfgs:
         network.parameters[:] = point
         total, weight = 0.0, 0.0
         gradient = np.zeros_like(point)
-        for number, batch in enumerate(self._batches(), 1):
+        for number, batch in enumerate(self.feed.whole(network, LBFGS_BATCH), 1):
             loss = network.loss_and_gradient(batch, self.loss, self.plan.threads)
             _check_finite(network, loss, self.monitor, number)
             total += loss * batch.weight
@@ -119,10 +97,6 @@ class Lbfgs:
         gradient = gradient / weight + alpha * point
         self._norm = float(np.linalg.norm(gradient))
         return total / weight + 0.5 * alpha * float(point @ point), gradient
-
-    def _batches(self) -> Iterator[Batch]:
-        for indices in minibatches(self.samples.lengths, LBFGS_BATCH, None, False):
-            yield _batch(self.samples, indices, None, self.network)
 
 
 def _check_finite(network: Network, value: float, monitor: Monitor, batch: int) -> None:

@@ -1,4 +1,4 @@
-"""What `RNNClassifier` and `RNNRegressor` share: fitting, going on fitting, states, saving.
+"""What `RNNClassifier` and `RNNRegressor` share: fitting, going on fitting, states.
 
 A fit reads its data, trains a `Model`, and only then touches the estimator: whatever raises before leaves it as it was.
 A subclass says what its targets, its loss and its score are.
@@ -6,35 +6,34 @@ A subclass says what its targets, its loss and its score are.
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from . import archive, cpu
+from . import cpu
 from ._arguments import checked
-from ._base import BaseEstimator, ConvergenceWarning, TransformerMixin, check_is_fitted, warn
+from ._base import ConvergenceWarning, TransformerMixin, check_is_fitted, warn
 from ._data import Data, like_fitted, read, read_validation, split
 from ._descent import LBFGS_BATCH
+from ._fitted import NetworkEstimator
 from ._model import Model, Targets, build_network
 from .checks import random_generator
+from .feeds import Minibatches, Samples
 from .rows import Rows, as_rows, pool
 from .sequences import Sequences, remember_features
-from .training import History, Plan, Samples, train
+from .training import History, train
 from .weights import check_sample_weight
 
 if TYPE_CHECKING:
     from .losses import Loss
 
 _ARCHITECTURE = ("cell", "hidden_layer_sizes", "target", "bidirectional", "window", "dropout", "dtype")
-_PLAN = tuple(name for name in Plan.__dataclass_fields__ if name != "threads")
 Arguments = dict[str, Any]
 
 
-class RecurrentEstimator(TransformerMixin, BaseEstimator):
+class RecurrentEstimator(TransformerMixin, NetworkEstimator):
     """Base of the estimators; not for use by itself."""
 
     max_iter: int
@@ -148,14 +147,12 @@ class RecurrentEstimator(TransformerMixin, BaseEstimator):
         self, arguments: Arguments, model: Model, samples: Samples, held_out: Samples | None, epochs: int
     ) -> bool:
         """Run epochs on the model; return whether training ended by itself."""
-        threads = cpu.threads.usable(arguments["n_jobs"])
-        plan = Plan(threads=threads, **{name: arguments[name] for name in _PLAN})
+        plan = self._make_plan(arguments)
         loss = self._make_loss(model.targets)
         solver = model.make_solver(arguments["momentum"], arguments["alpha"])
-        validate = None if held_out is None else self._validator(model, loss, held_out, threads)
-        ended = train(
-            model.network, loss, solver, plan, samples, model.rng, model.history, epochs=epochs, validate=validate
-        )
+        validate = None if held_out is None else self._validator(model, loss, held_out, plan.threads)
+        feed = Minibatches(samples, plan.batch_size, plan.shuffle, plan.truncate, model.rng)
+        ended = train(model.network, loss, solver, plan, feed, model.history, epochs=epochs, validate=validate)
         model.keep_moments(solver)
         return ended
 
@@ -174,16 +171,8 @@ class RecurrentEstimator(TransformerMixin, BaseEstimator):
         self._fold(model)
         if sequences is not None:
             remember_features(self, sequences)
-        self._model = model
-        history = model.history
+        self._adopt(model)
         self.n_outputs_ = model.targets.n_outputs
-        self.n_iter_ = len(history.losses)
-        self.loss_curve_ = list(history.losses)
-        self.best_loss_ = min(history.losses, default=math.inf)
-        self.validation_scores_ = list(history.scores) if history.scores else None
-        self.n_parameters_ = model.network.n_parameters
-        self.vocabulary_ = None if model.vocabulary is None else model.vocabulary.tokens
-        self.device_ = "cpu"
         self._n_features_out = model.architecture["hidden_layer_sizes"][-1] * (1 + model.architecture["bidirectional"])
 
     # -- what a subclass decides --------------------------------------------------------------------------------------
@@ -211,10 +200,6 @@ class RecurrentEstimator(TransformerMixin, BaseEstimator):
         """Let the network give targets in the user's units, or back."""
 
     # -- using a fitted network ---------------------------------------------------------------------------------------
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether there is a network."""
-        return "_model" in vars(self)
 
     def _outputs(self, X: Any) -> Rows:
         """Return the raw outputs: (n, n_outputs), or a list of (T_i, n_outputs)."""
@@ -255,46 +240,6 @@ class RecurrentEstimator(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         states = self._model.network.states(like_fitted(self, X).items, cpu.threads.usable(self.n_jobs))
         return self._contained(states, X)
-
-    @property
-    def weights_(self) -> dict[str, np.ndarray]:
-        """Copies of the network's parameters by name; `n_parameters_` elements in all."""
-        check_is_fitted(self)
-        return self._model.network.arrays()
-
-    # -- keeping ------------------------------------------------------------------------------------------------------
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted estimator to one file, which `lightrnn.load` reads on any machine.
-
-        Callbacks are not written. The file holds arrays and JSON, no pickle.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The file, used as it is: no suffix is added.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator was not fitted.
-        """
-        check_is_fitted(self)
-        archive.write(path, {"estimator": type(self).__name__, "state": self.__getstate__() | {"callbacks": None}})
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the attributes, with the model as a tree of plain values."""
-        state = dict(vars(self))
-        return state | {"_model": state["_model"].tree()} if "_model" in state else state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        """Undo `__getstate__`."""
-        state = dict(state)
-        for method, requests in state.pop("_metadata_request", {}).items():
-            getattr(self, f"set_{method}_request")(**requests)
-        if "_model" in state:
-            state["_model"] = Model.from_tree(state["_model"])
-        vars(self).update(state)
 
 
 def _check_same_architecture(old: Arguments, new: Arguments) -> None:

@@ -169,6 +169,15 @@ class Network:
         widths = [sum(layer.units for layer in level) for level in self.levels]
         return tuple(((rng.random((batch_size, D)) < keep) / keep).astype(self.dtype) for D in widths)
 
+    @property
+    def recurrent(self) -> bool:
+        """Whether there is a state to carry."""
+        return self.levels[0][0].cell.recurrent
+
+    def zero_states(self) -> tuple[np.ndarray, ...]:
+        """Return the state of rest of each layer and direction, (Z * width,)."""
+        return tuple(np.zeros(len(r.cell.states) * r.width, self.dtype) for level in self.levels for r in level)
+
     def loss_and_gradient(self, batch: Batch, loss: Loss, threads: int = 1) -> float:
         """Return sum(w * l) / sum(w) over the batch and leave its gradient in `gradient`.
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +24,7 @@ from ._descent import Descent, Lbfgs
 from .progress import Progress
 
 if TYPE_CHECKING:
+    from .feeds import Feed
     from .losses import Loss
     from .network import Network
     from .solvers import Solver
@@ -80,43 +81,6 @@ class Plan:
     verbose: int
 
 
-@dataclass(frozen=True)
-class Samples:
-    """Sequences with their encoded targets and weights.
-
-    Parameters
-    ----------
-    items : list of ndarray (T_i, F)
-        As the user gave them, memory maps included; a minibatch copies its own.
-    lengths : ndarray of int64 (n,)
-        Their numbers of steps.
-    targets : ndarray (n,) or (n, k), or list of ndarray (T_i,) or (T_i, k)
-        Class codes (intp) or values (float).
-    weights : ndarray of float (n,), or list of ndarray (T_i,)
-        Positive in sum.
-    """
-
-    items: Sequence[np.ndarray]
-    lengths: np.ndarray
-    targets: Any
-    weights: Any
-
-    def take(self, indices: np.ndarray) -> Samples:
-        """Return the samples of some indices."""
-        chosen = indices.tolist()
-        return Samples(
-            _taken(self.items, chosen),
-            self.lengths[indices],
-            _taken(self.targets, chosen),
-            _taken(self.weights, chosen),
-        )
-
-
-def _taken(values: Any, indices: list[int]) -> Any:
-    """Index an array or a list alike."""
-    return values[indices] if isinstance(values, np.ndarray) else [values[index] for index in indices]
-
-
 @dataclass
 class History:
     """What training leaves behind, and what the next `partial_fit` goes on from."""
@@ -127,14 +91,14 @@ class History:
     stale: int = 0
     cuts: int = 0
 
-    def learning_rate(self, plan: Plan) -> float:
-        """Return the step size for the next epoch.
+    def learning_rate(self, plan: Plan, done: float) -> float:
+        """Return the step size when a share of the epoch, in [0, 1), is done.
 
         The cosine falls to zero within ``max_iter`` epochs, and starts anew if there are more of them: SGDR,
         Loshchilov & Hutter 2017, eq. 5.
         """
         if plan.learning_rate == "cosine":
-            turn = math.pi * (len(self.losses) % plan.max_iter) / plan.max_iter
+            turn = math.pi * (len(self.losses) % plan.max_iter + done) / plan.max_iter
             return plan.learning_rate_init * 0.5 * (1.0 + math.cos(turn))
         return plan.learning_rate_init / _CUT**self.cuts
 
@@ -144,8 +108,7 @@ def train(
     loss: Loss,
     solver: Solver | None,
     plan: Plan,
-    samples: Samples,
-    rng: np.random.Generator,
+    feed: Feed,
     history: History,
     *,
     epochs: int,
@@ -155,10 +118,8 @@ def train(
 
     Parameters
     ----------
-    network, loss, solver, plan, samples : Network, Loss, Solver, Plan, Samples
+    network, loss, solver, plan, feed : Network, Loss, Solver, Plan, Feed
         What learns, by what, how, from what. The solver is None for lbfgs.
-    rng : Generator
-        Shuffles the sequences and draws the dropout masks.
     history : History
         Is extended.
     epochs : int
@@ -181,11 +142,12 @@ def train(
     UserWarning
         If interrupted from the keyboard; the network then has the best weights so far.
     """
-    monitor = Monitor(network, plan, history, validate, Progress(plan.verbose, epochs, len(samples.items)))
+    progress = Progress(plan.verbose, epochs, feed.count, feed.unit)
+    monitor = Monitor(network, plan, history, validate, progress)
     run = (
-        Lbfgs(network, loss, plan, samples, monitor)
+        Lbfgs(network, loss, plan, feed, monitor)
         if solver is None
-        else Descent(network, loss, solver, plan, samples, rng, monitor)
+        else Descent(network, loss, solver, plan, feed, monitor)
     )
     try:
         with np.errstate(all="ignore"):  # an overflow ends in a loss that is not finite, which is an error of ours

@@ -8,9 +8,10 @@ import pytest
 from lightrnn import RNNRegressor
 from lightrnn._descent import Lbfgs
 from lightrnn._model import build_network
+from lightrnn.feeds import Minibatches, Samples
 from lightrnn.losses import make_loss
 from lightrnn.progress import Progress
-from lightrnn.training import History, Monitor, Plan, Samples
+from lightrnn.training import History, Monitor, Plan
 
 
 def plan(**changes):
@@ -78,8 +79,8 @@ def test_lbfgs_gradient_includes_the_penalty():
     network = build_network(arguments | {"bidirectional": False, "window": 1, "dropout": 0.0, "dtype": "float64"})
     network.initialize(np.random.default_rng(0))
     lengths = np.array([len(x) for x in X])
-    samples = Samples(X, lengths, y[:, None], np.arange(1.0, 8.0))
-    objective = Lbfgs(network, make_loss("squared_error"), plan(alpha=0.3), samples, monitor(plan()))._objective
+    feed = Minibatches(Samples(X, lengths, y[:, None], np.arange(1.0, 8.0)), 4, True, None, np.random.default_rng(0))
+    objective = Lbfgs(network, make_loss("squared_error"), plan(alpha=0.3), feed, monitor(plan()))._objective
     point = network.parameters.astype(float)
     direction = np.where(point != 0, np.random.default_rng(1).normal(size=len(point)), 0.0)
     _, gradient = objective(point)
@@ -88,7 +89,7 @@ def test_lbfgs_gradient_includes_the_penalty():
     assert np.isclose(gradient @ direction, difference, rtol=1e-6)
     assert np.isclose(
         objective(point)[0] - 0.15 * point @ point,
-        Lbfgs(network, make_loss("squared_error"), plan(), samples, monitor(plan()))._objective(point)[0],
+        Lbfgs(network, make_loss("squared_error"), plan(), feed, monitor(plan()))._objective(point)[0],
     )
 
 

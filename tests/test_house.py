@@ -14,9 +14,9 @@ PACKAGE = Path(lightrnn.__file__).parent
 # From the roof down: a module imports only what stands below it.
 ORDER = """
     __init__ __main__ persistence
-    estimators _classifier _regressor _estimator _arguments _data _model
+    estimators _classifier _regressor _estimator language _fitted _arguments _data _model
     plotting inspection archive
-    training _descent progress _validation
+    training _descent feeds progress _validation
     preprocessing
     network passes heads runs layers parameters batches
     weights labels targets tokens sequences rows arrays

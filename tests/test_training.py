@@ -97,7 +97,7 @@ def test_adaptive_rate_is_cut_four_times_before_the_end():
     watch = monitor(settings)
     rates = []
     for _ in range(50):
-        rates.append(watch.history.learning_rate(settings))
+        rates.append(watch.history.learning_rate(settings, 0.0))
         if watch.end_epoch(1.0, 1.0, rates[-1]):
             break
     assert np.allclose(rates, np.repeat(0.1 / 5.0 ** np.arange(5), [3, 2, 2, 2, 2]))
@@ -105,10 +105,12 @@ def test_adaptive_rate_is_cut_four_times_before_the_end():
 
 def test_cosine_falls_to_zero_and_starts_anew():
     settings = plan(learning_rate="cosine", max_iter=4)
-    rates = [History(losses=[1.0] * epoch).learning_rate(settings) for epoch in range(6)]
+    rates = [History(losses=[1.0] * epoch).learning_rate(settings, 0.0) for epoch in range(6)]
     assert np.allclose(
         rates, 0.1 * np.array([1.0, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2, 1.0, 0.853553])
     )
+    within = [History(losses=[1.0]).learning_rate(settings, done) for done in (0.0, 0.5, 0.999999)]
+    assert within[0] == rates[1] and within[0] > within[1] > within[2] and np.isclose(within[2], rates[2], rtol=1e-4)
 
 
 # -- whole fits -------------------------------------------------------------------------------------------------------

@@ -65,10 +65,10 @@ def make_long_context_sentences(
 ) -> tuple[list[str], NDArray[np.str_]]:
     """Make sentences that lack their last word, which the first word tells and no other does.
 
-    "Starving, Alice drives to the nearest store to buy" wants "food"; thirsty, freezing, ill, bored, muddy, lovesick and
-    sleepless people want something else. Between the first word and the last stand `distance` words of clauses drawn at
-    random; none of their words is ever a cue, and names, places and verbs are drawn without regard to it. So whoever
-    does not remember the first word is right once in eight times.
+    "Starving, Alice drives to the nearest store to buy" wants "food"; thirsty, freezing, ill, bored, muddy, lovesick
+    and sleepless people want something else. Between the first word and the last stand `distance` words of clauses
+    drawn at random; none of their words is ever a cue, and names, places and verbs are drawn without regard to it. So
+    whoever does not remember the first word is right once in eight times.
 
     Parameters
     ----------

@@ -1,0 +1,82 @@
+"""What every estimator with a network shares: its weights, its history, saving and copying."""
+
+from __future__ import annotations
+
+import math
+import os
+from typing import Any
+
+import numpy as np
+
+from . import archive, cpu
+from ._base import BaseEstimator, check_is_fitted
+from ._model import Model
+from .training import Plan
+
+PLAN = tuple(name for name in Plan.__dataclass_fields__ if name != "threads")
+
+
+class NetworkEstimator(BaseEstimator):
+    """Base of the estimators; not for use by itself."""
+
+    _model: Model
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether there is a network."""
+        return "_model" in vars(self)
+
+    @property
+    def weights_(self) -> dict[str, np.ndarray]:
+        """Copies of the network's parameters by name; `n_parameters_` elements in all."""
+        check_is_fitted(self)
+        return self._model.network.arrays()
+
+    def _make_plan(self, arguments: dict[str, Any]) -> Plan:
+        """Take from checked arguments what concerns training."""
+        return Plan(threads=cpu.threads.usable(arguments["n_jobs"]), **{name: arguments[name] for name in PLAN})
+
+    def _adopt(self, model: Model) -> None:
+        """Make a trained model the estimator's own."""
+        self._model = model
+        history = model.history
+        self.n_iter_ = len(history.losses)
+        self.loss_curve_ = list(history.losses)
+        self.best_loss_ = min(history.losses, default=math.inf)
+        self.validation_scores_ = list(history.scores) if history.scores else None
+        self.n_parameters_ = model.network.n_parameters
+        self.vocabulary_ = None if model.vocabulary is None else model.vocabulary.tokens
+        self.device_ = "cpu"
+
+    # -- keeping ------------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted estimator to one file, which `lightrnn.load` reads on any machine.
+
+        Callbacks are not written. The file holds arrays and JSON, no pickle.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file, used as it is: no suffix is added.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator was not fitted.
+        """
+        check_is_fitted(self)
+        archive.write(path, {"estimator": type(self).__name__, "state": self.__getstate__() | {"callbacks": None}})
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Return the attributes, with the model as a tree of plain values."""
+        state = dict(vars(self))
+        return state | {"_model": state["_model"].tree()} if "_model" in state else state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Undo `__getstate__`."""
+        state = dict(state)
+        for method, requests in state.pop("_metadata_request", {}).items():
+            getattr(self, f"set_{method}_request")(**requests)
+        if "_model" in state:
+            state["_model"] = Model.from_tree(state["_model"])
+        vars(self).update(state)

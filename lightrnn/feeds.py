@@ -1,0 +1,237 @@
+"""What an epoch is made of: minibatches of samples, or texts read by many at once.
+
+A feed yields batches; what a batch learns may change the network before the next is drawn, whose initial states it has
+then carried on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from .batches import Batch, chunks, minibatches
+
+if TYPE_CHECKING:
+    from .network import Network
+
+
+class Feed(Protocol):
+    """What `training.train` learns from.
+
+    Attributes
+    ----------
+    count, unit : int, str
+        Things in an epoch, and what they are called, to show progress.
+    weight : float
+        Sum of an epoch's weights.
+    """
+
+    count: int
+    unit: str
+    weight: float
+
+    def epoch(self, network: Network) -> Iterator[tuple[int, Batch]]:
+        """Yield the batches of an epoch, each with its number, from 1."""
+
+    def whole(self, network: Network, batch_size: int) -> Iterator[Batch]:
+        """Yield everything in order, cut into batches that fit into memory."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Sequences with their encoded targets and weights.
+
+    Parameters
+    ----------
+    items : list of ndarray (T_i, F), or of codes (T_i,)
+        As the user gave them, memory maps included; a minibatch copies its own.
+    lengths : ndarray of int64 (n,)
+        Their numbers of steps.
+    targets : ndarray (n,) or (n, k), or list of ndarray (T_i,) or (T_i, k)
+        Class codes (intp) or values (float).
+    weights : ndarray of float (n,), or list of ndarray (T_i,)
+        Positive in sum.
+    """
+
+    items: Sequence[np.ndarray]
+    lengths: np.ndarray
+    targets: Any
+    weights: Any
+
+    def take(self, indices: np.ndarray) -> Samples:
+        """Return the samples of some indices."""
+        chosen = indices.tolist()
+        return Samples(
+            _taken(self.items, chosen),
+            self.lengths[indices],
+            _taken(self.targets, chosen),
+            _taken(self.weights, chosen),
+        )
+
+
+def _taken(values: Any, indices: list[int]) -> Any:
+    """Index an array or a list alike."""
+    return values[indices] if isinstance(values, np.ndarray) else [values[index] for index in indices]
+
+
+class Minibatches:
+    """Samples, some at a time.
+
+    Parameters
+    ----------
+    samples : Samples
+        What to learn.
+    batch_size, shuffle, truncate : int, bool, int or None
+        See `lightrnn.RNNClassifier`.
+    rng : Generator
+        Shuffles, and draws dropout masks.
+    """
+
+    unit = "sequences"
+
+    def __init__(
+        self, samples: Samples, batch_size: int, shuffle: bool, truncate: int | None, rng: np.random.Generator
+    ) -> None:
+        self.samples, self.count, self.rng = samples, len(samples.items), rng
+        self.batch_size, self.shuffle, self.truncate = batch_size, shuffle, truncate
+        weights = samples.weights
+        self.weight = float(weights.sum() if isinstance(weights, np.ndarray) else sum(map(np.sum, weights)))
+
+    def epoch(self, network: Network) -> Iterator[tuple[int, Batch]]:
+        """Yield every minibatch, or every chunk of it under truncated backpropagation."""
+        drawn = minibatches(self.samples.lengths, self.batch_size, self.rng, self.shuffle)
+        for number, indices in enumerate(drawn, 1):
+            for batch in chunks(self._batch(indices, network, self.rng), self.truncate, network):
+                yield number, batch
+
+    def whole(self, network: Network, batch_size: int) -> Iterator[Batch]:
+        """Yield all samples in order, without dropout."""
+        for indices in minibatches(self.samples.lengths, batch_size, None, False):
+            yield self._batch(indices, network, None)
+
+    def _batch(self, indices: np.ndarray, network: Network, rng: np.random.Generator | None) -> Batch:
+        """Pack the sequences of some indices."""
+        chosen = self.samples.take(indices)
+        return Batch.of(chosen.items, chosen.targets, chosen.weights, rng, network)
+
+
+@dataclass
+class _Reader:
+    """Somewhere in a text: the next step to read, where to stop, and the state of each layer so far."""
+
+    codes: np.ndarray
+    at: int
+    stop: int
+    states: tuple[np.ndarray, ...] = ()
+
+
+class Texts:
+    """Texts read by many readers at once, some steps at a time: at each step the next token is to be predicted.
+
+    A text of N tokens has N + 1 steps: the first sees the boundary and predicts the first token, the last predicts the
+    boundary. A reader carries its state from chunk to chunk of its text, and takes the next text when it is through.
+    Texts longer than a reader's share are cut into several, so that all readers are busy.
+
+    Parameters
+    ----------
+    texts : sequence of ndarray of int (N_i,)
+        Codes; arrays on disk are read some steps at a time.
+    boundary : int
+        Code of the start and the end of a text.
+    batch_size, truncate : int
+        Readers, and steps they read at a time.
+    window : int
+        Steps before that a feed-forward net sees again, with no weight; 0 for recurrent cells.
+    rng : Generator or None
+        Shuffles the texts, and draws dropout masks; None reads in order without dropout.
+    """
+
+    unit = "tokens"
+
+    def __init__(
+        self,
+        texts: Sequence[np.ndarray],
+        boundary: int,
+        batch_size: int,
+        truncate: int,
+        window: int = 0,
+        rng: np.random.Generator | None = None,
+        shuffle: bool = True,
+    ) -> None:
+        self.texts, self.boundary, self.rng, self.shuffle = texts, boundary, rng, shuffle
+        self.batch_size, self.truncate, self.before = batch_size, truncate, max(0, window - 1)
+        self.count = sum(len(text) + 1 for text in texts)
+        self.weight = float(self.count)
+
+    def epoch(self, network: Network) -> Iterator[tuple[int, Batch]]:
+        """Yield what the readers read, chunk by chunk."""
+        waiting = self._parts()
+        readers: list[_Reader] = []
+        number = 0
+        while waiting or readers:
+            while waiting and len(readers) < self.batch_size:
+                readers.append(waiting.pop())
+            number += 1
+            batch = self._batch(readers, network)
+            yield number, batch
+            self._carry(readers, batch, network)
+            readers = [reader for reader in readers if reader.at < reader.stop]
+
+    def whole(self, network: Network, batch_size: int) -> Iterator[Batch]:
+        """Yield the same chunks without their numbers."""
+        return (batch for _, batch in self.epoch(network))
+
+    def _parts(self) -> list[_Reader]:
+        """Return readers for all texts, those to begin with last."""
+        share = max(self.truncate, -(-self.count // self.batch_size))
+        parts = [
+            _Reader(text, start, min(start + share, len(text) + 1))
+            for text in self.texts
+            for start in range(0, len(text) + 1, share)
+        ]
+        if self.rng is not None and self.shuffle:
+            return [parts[i] for i in self.rng.permutation(len(parts)).tolist()]
+        return parts[::-1]
+
+    def _batch(self, readers: list[_Reader], network: Network) -> Batch:
+        """Pack the next chunk of every reader."""
+        pieces = [self._piece(reader) for reader in readers]
+        X, targets, weights = (list(values) for values in zip(*pieces, strict=True))
+        batch = Batch.of(X, targets, weights, self.rng, network)
+        if network.recurrent:
+            batch.states = _stacked([readers[i].states for i in batch.order.tolist()], network)
+        return batch
+
+    def _piece(self, reader: _Reader) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return inputs, targets and weights of a reader's next steps."""
+        start, stop = reader.at, min(reader.at + self.truncate, reader.stop)
+        first = max(0, start - self.before)
+        tokens = np.asarray(reader.codes[max(0, first - 1) : stop], np.int64)
+        X = tokens[: stop - first] if first else np.concatenate([[self.boundary], tokens])[: stop - first]
+        targets = tokens[first > 0 :]
+        if len(targets) < stop - first:
+            targets = np.concatenate([targets, [self.boundary]])
+        return X, targets, (np.arange(first, stop) >= start).astype(np.float64)
+
+    def _carry(self, readers: list[_Reader], batch: Batch, network: Network) -> None:
+        """Let the readers go on from where the batch has left them."""
+        if network.recurrent:
+            finals = network.final_states
+            for row, i in enumerate(batch.order.tolist()):
+                readers[i].states = tuple(state[row] for state in finals)
+        for reader in readers:
+            reader.at = min(reader.at + self.truncate, reader.stop)
+
+
+def _stacked(states: list[tuple[np.ndarray, ...]], network: Network) -> tuple[np.ndarray, ...]:
+    """Put the readers' states one below the other, zeros for those that begin."""
+    rest = network.zero_states()
+    return tuple(
+        np.array([own[layer] if own else zeros for own in states], network.dtype) for layer, zeros in enumerate(rest)
+    )
+
+
+__all__ = ["Feed", "Minibatches", "Samples", "Texts"]
