@@ -5,7 +5,8 @@ one argument of the same estimator. Importing compiles nothing.
 """
 
 from .estimators import RNNClassifier, RNNRegressor
+from .language import RNNLanguageModel
 from .persistence import load
 
 __version__ = "0.1.0"
-__all__ = ["RNNClassifier", "RNNRegressor", "load"]
+__all__ = ["RNNClassifier", "RNNLanguageModel", "RNNRegressor", "load"]

@@ -90,6 +90,8 @@ _CHECKS: dict[str, _Check] = {
     "bidirectional": checks.flag,
     "window": _integer(1),
     "tokens": _choice("auto", "char", "word", "category", "number"),
+    "tie_weights": checks.flag,
+    "output": _choice("auto", "softmax", "adaptive"),
     "embedding_size": _integer(1),
     "min_count": _integer(1),
     "max_vocabulary": _optional(_integer(1)),

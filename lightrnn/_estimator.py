@@ -7,7 +7,6 @@ A subclass says what its targets, its loss and its score are.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -129,17 +128,10 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
 
     def _resumed(self, arguments: Arguments, data: Data, *, warm: bool) -> Model:
         """Copy the fitted model to go on with; a warm start keeps nothing but the weights."""
-        architecture = self._architecture(arguments, data)
-        _check_same_architecture(self._model.architecture, architecture)
+        rng = random_generator(self.random_state) if warm else None
         _check_same_classes(self._model.targets, data.targets)
-        tree = self._model.tree() | {"architecture": architecture, "solver": arguments["solver"]}
-        if warm:
-            tree |= {"history": asdict(History()), "rng": None}
-        if warm or arguments["solver"] != self._model.solver:
-            tree["moments"] = None
-        model = Model.from_tree(tree)
+        model = self._model.resumed(self._architecture(arguments, data), arguments["solver"], rng)
         model.targets = data.targets
-        model.rng = random_generator(self.random_state) if warm else model.rng
         self._fold(model, undo=True)
         return model
 
@@ -240,16 +232,6 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
         check_is_fitted(self)
         states = self._model.network.states(like_fitted(self, X).items, cpu.threads.usable(self.n_jobs))
         return self._contained(states, X)
-
-
-def _check_same_architecture(old: Arguments, new: Arguments) -> None:
-    """Refuse to go on with weights of another shape or meaning; dropout has none."""
-    for name, value in new.items():
-        if name != "dropout" and value != old[name]:
-            raise ValueError(
-                f"{name} must stay {old[name]!r} while training goes on, got {value!r}. "
-                "Fit a new estimator, or with warm_start=False."
-            )
 
 
 def _check_same_classes(old: Targets, new: Targets) -> None:

@@ -77,8 +77,8 @@ class Model:
         Arguments of `Network`.
     network : Network
         A regressor's gives targets in their own units: the standardisation is folded into the head.
-    targets : ClassTargets, MultilabelTargets or RealTargets
-        Between the user's y and the network's outputs.
+    targets : ClassTargets, MultilabelTargets, RealTargets or None
+        Between the user's y and the network's outputs; None for a language model.
     vocabulary : Vocabulary or None
         Between tokens and codes; None for numbers.
     solver : str
@@ -93,7 +93,7 @@ class Model:
 
     architecture: dict[str, Any]
     network: Network
-    targets: Targets
+    targets: Any
     vocabulary: Vocabulary | None
     solver: str
     moments: dict[str, Any] | None
@@ -105,7 +105,9 @@ class Model:
         tree = _shallow(self)
         return tree | {
             "network": self.network.arrays(),
-            "targets": {"kind": type(self.targets).__name__, **_shallow(self.targets)},
+            "targets": None
+            if self.targets is None
+            else {"kind": type(self.targets).__name__, **_shallow(self.targets)},
             "vocabulary": None if self.vocabulary is None else _shallow(self.vocabulary),
             "history": asdict(self.history),
         }
@@ -115,11 +117,33 @@ class Model:
         """Build the model anew from its tree; what training changes is copied."""
         network = build_network(tree["architecture"])
         network.assign(tree["network"])
-        targets = dict(tree["targets"])
-        kind = _KINDS[targets.pop("kind")]
-        vocabulary = None if tree["vocabulary"] is None else Vocabulary(**tree["vocabulary"])
-        own = {"network": network, "targets": kind(**targets), "vocabulary": vocabulary}
+        targets = tree["targets"] and _targets(tree["targets"])
+        vocabulary = tree["vocabulary"] and Vocabulary(**tree["vocabulary"])
+        own = {"network": network, "targets": targets, "vocabulary": vocabulary}
         return cls(**tree | own | {"history": History(**tree["history"]), "rng": copy.deepcopy(tree["rng"])})
+
+    def resumed(self, architecture: dict[str, Any], solver: str, rng: np.random.Generator | None) -> Self:
+        """Copy the model to go on with; with `rng` it keeps nothing but the weights.
+
+        Raises
+        ------
+        ValueError
+            If the architecture is another; dropout may change.
+        """
+        for name, value in architecture.items():
+            if name != "dropout" and value != self.architecture[name]:
+                raise ValueError(
+                    f"{name} must stay {self.architecture[name]!r} while training goes on, got {value!r}. "
+                    "Fit a new estimator, or with warm_start=False."
+                )
+        tree = self.tree() | {"architecture": architecture, "solver": solver}
+        if rng is not None:
+            tree |= {"history": asdict(History()), "rng": None}
+        if rng is not None or solver != self.solver:
+            tree["moments"] = None
+        model = self.from_tree(tree)
+        model.rng = model.rng if rng is None else rng
+        return model
 
     def make_solver(self, momentum: float, alpha: float) -> Solver | None:
         """Make the solver, going on from its moments if there are any; None for lbfgs."""
@@ -150,3 +174,9 @@ class Model:
 def _shallow(instance: Any) -> dict[str, Any]:
     """Return a dataclass's fields by name, as they are."""
     return {field.name: getattr(instance, field.name) for field in fields(instance)}
+
+
+def _targets(tree: dict[str, Any]) -> Targets:
+    """Build targets anew from their tree."""
+    kind: Targets = _KINDS[tree["kind"]](**{name: value for name, value in tree.items() if name != "kind"})
+    return kind

@@ -133,7 +133,7 @@ class Texts:
 
     A text of N tokens has N + 1 steps: the first sees the boundary and predicts the first token, the last predicts the
     boundary. A reader carries its state from chunk to chunk of its text, and takes the next text when it is through.
-    Texts longer than a reader's share are cut into several, so that all readers are busy.
+    To learn from, texts longer than a reader's share are cut into several, so that all readers are busy.
 
     Parameters
     ----------
@@ -146,7 +146,7 @@ class Texts:
     window : int
         Steps before that a feed-forward net sees again, with no weight; 0 for recurrent cells.
     rng : Generator or None
-        Shuffles the texts, and draws dropout masks; None reads in order without dropout.
+        Shuffles the texts, and draws dropout masks; None reads texts in order, uncut, without dropout.
     """
 
     unit = "tokens"
@@ -186,7 +186,7 @@ class Texts:
 
     def _parts(self) -> list[_Reader]:
         """Return readers for all texts, those to begin with last."""
-        share = max(self.truncate, -(-self.count // self.batch_size))
+        share = self.count if self.rng is None else max(self.truncate, -(-self.count // self.batch_size))
         parts = [
             _Reader(text, start, min(start + share, len(text) + 1))
             for text in self.texts

@@ -254,6 +254,11 @@ class Network:
         """Raw outputs (n, k), or for target "step" a list of (T_i, k), in the order of `X`."""
         return self._predict(X, threads, Pass.outputs)
 
+    def final_outputs(self, X: Sequence[np.ndarray], threads: int = 1) -> np.ndarray:
+        """Return the raw outputs (n, k) at each sequence's last step, though the target is "step"."""
+        outputs: np.ndarray = self._predict(X, threads, Pass.final_outputs)
+        return outputs
+
     def states(self, X: Sequence[np.ndarray], threads: int = 1) -> Any:
         """Return the last layer's state (n, D), or for target "step" a list of (T_i, D)."""
         return self._predict(X, threads, Pass.features)
@@ -272,7 +277,7 @@ class Network:
         if len(groups) == 1 and len(X) == 1:
             return parts[0]
         order = np.concatenate(groups)
-        if self.target == "step":
+        if isinstance(parts[0], list):
             rows = [row for part in parts for row in part]
             return [rows[i] for i in np.argsort(order)]
         return np.concatenate(parts)[np.argsort(order)]

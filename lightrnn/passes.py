@@ -143,6 +143,13 @@ class Pass:
         raw = np.array(self.network.head.outputs(self.room, self._features, self._start, self._stop))
         return self.rows.by_sequence(raw) if self.step else raw
 
+    def final_outputs(self) -> np.ndarray:
+        """Raw outputs (B, k) at each sequence's last step, for target "step"."""
+        index = self.rows.last_rows if self.recurrent else np.cumsum(self.batch.lengths) - 1
+        rows = self.room.rows("last", len(index), self._features.shape[1])
+        cpu.gather.gather(rows, 0, 0, self._features, index, rows.shape[1])
+        return np.array(self.network.head.outputs(self.room, rows, 0, len(index)))
+
     def features(self) -> Any:
         """Return the last level's output by sequence, (B, D) or a list of (T_i, D)."""
         rows = np.array(self._features[self._start : self._stop, : self.network.head.features])

@@ -5,8 +5,9 @@ from typing import Any
 
 from . import archive
 from .estimators import RNNClassifier, RNNRegressor
+from .language import RNNLanguageModel
 
-_ESTIMATORS = {estimator.__name__: estimator for estimator in (RNNClassifier, RNNRegressor)}
+_ESTIMATORS = {estimator.__name__: estimator for estimator in (RNNClassifier, RNNLanguageModel, RNNRegressor)}
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -21,7 +22,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    RNNClassifier or RNNRegressor
+    RNNClassifier, RNNRegressor or RNNLanguageModel
         It predicts, and goes on with `partial_fit`, exactly as the saved one would have done.
 
     Raises

@@ -14,14 +14,15 @@ PACKAGE = Path(lightrnn.__file__).parent
 # From the roof down: a module imports only what stands below it.
 ORDER = """
     __init__ __main__ persistence
-    estimators _classifier _regressor _estimator language _fitted _arguments _data _model
+    estimators _classifier _regressor _estimator language _completion corpus _fitted _arguments _data _model
     plotting inspection archive
     training _descent feeds progress _validation
+    stepping
     preprocessing
     network passes heads runs layers parameters batches
     weights labels targets tokens sequences rows arrays
     losses solvers
-    cpu.__init__ cpu.gather cpu.updates cpu.softmax cpu.recurrence cpu.matmul cpu.tile cpu.memory cpu.flush
+    cpu.__init__ cpu.gather cpu.updates cpu.softmax cpu.sampling cpu.recurrence cpu.matmul cpu.tile cpu.memory cpu.flush
     cpu.simd cpu.jit cpu.host cpu.threads
     cells updates elementwise
     datasets.__init__ datasets._generators datasets._loaders datasets._sentences
