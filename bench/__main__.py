@@ -13,9 +13,10 @@ from .ragged import RAGGED
 from .report import Row, Run, Table, write
 from .startup import MEMORY, STARTUP
 from .steps import SHARE, STEPS
+from .text import SENTENCES, TEXT
 from .vowels import VOWELS
 
-TABLES = (STEPS, SHARE, RAGGED, VOWELS, PREDICT, STARTUP, MEMORY, MLP, DISTANCE, ADDING)
+TABLES = (STEPS, SHARE, RAGGED, VOWELS, PREDICT, STARTUP, MEMORY, MLP, DISTANCE, ADDING, TEXT, SENTENCES)
 
 
 def main() -> None:

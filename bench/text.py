@@ -1,0 +1,218 @@
+"""Text: a language model's training and writing beside the same torch loop, and the sentences that need a memory."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from lightrnn import RNNClassifier, RNNLanguageModel
+from lightrnn.datasets import make_long_context_sentences
+from lightrnn.feeds import Texts
+from lightrnn.losses import make_loss
+from lightrnn.network import Network
+from lightrnn.solvers import make_solver
+from lightrnn.training import Epoch
+
+from . import peers
+from .report import Row, Run, Table, shown, times_faster, verdict
+from .timing import Times, alternate, median, ratio
+
+# name: vocabulary, embedding, layers, streams, steps, bar
+MODELS: dict[str, tuple[int, int, tuple[int, ...], int, int, float]] = {
+    "characters, LSTM 256": (82, 64, (256,), 32, 64, 1.5),
+    "words, LSTM 200 x 2": (10_000, 200, (200, 200), 20, 35, 1.3),
+}
+CHARACTERS, MILLISECONDS = 1000, 60.0
+
+
+class Training:
+    """Our side: what `RNNLanguageModel.fit` does with every chunk."""
+
+    def __init__(self, V: int, E: int, sizes: tuple[int, ...], B: int, T: int, threads: int) -> None:
+        self.network = Network("lstm", E, sizes, V, target="step", n_tokens=V)
+        self.network.initialize(np.random.default_rng(0))
+        self.solver = make_solver("adam", self.network.layout.size, "float32")
+        self.loss, self.threads, self.texts = make_loss("softmax"), threads, _text(V, B * T * 50)
+        self.feed = Texts([self.texts], 1, B, T, rng=np.random.default_rng(0))
+        self._batches: Iterator[Any] = iter(())
+
+    def step(self) -> None:
+        """Train on the next chunk of every stream."""
+        item = next(self._batches, None)
+        if item is None:
+            self._batches = self.feed.epoch(self.network)
+            item = next(self._batches)
+        self.network.loss_and_gradient(item[1], self.loss, self.threads)
+        self.solver.step(self.network.parameters, self.network.gradient, 1e-3, 1.0)
+
+
+def _text(V: int, n: int) -> np.ndarray:
+    """Return codes as frequent as words are: Zipf's law."""
+    p = 1 / np.arange(1, V - 1)
+    return 2 + np.random.default_rng(0).choice(V - 2, n, p=p / p.sum())
+
+
+def _torch_step(V: int, E: int, sizes: tuple[int, ...], B: int, T: int) -> Callable[[], Any]:
+    """Return the usual loop's step: embedding, LSTM, linear, cross-entropy, clipping, Adam; the state is carried."""
+    import torch
+
+    embedding, head = torch.nn.Embedding(V, E), torch.nn.Linear(sizes[-1], V)
+    lstm = torch.nn.LSTM(E, sizes[0], len(sizes), batch_first=True)
+    parameters = [*embedding.parameters(), *lstm.parameters(), *head.parameters()]
+    solver, loss = torch.optim.Adam(parameters, lr=1e-3), torch.nn.CrossEntropyLoss()
+    text = torch.from_numpy(_text(V, B * (T * 50 + 1))).reshape(B, -1)
+    place: dict[str, Any] = {"t": 0, "state": None}
+
+    def step() -> None:
+        t = place["t"] = place["t"] + T if place["t"] + 2 * T < text.shape[1] else 0
+        state = place["state"] and tuple(s.detach() for s in place["state"])
+        solver.zero_grad()
+        h, place["state"] = lstm(embedding(text[:, t : t + T]), state)
+        value = loss(head(h).reshape(-1, V), text[:, t + 1 : t + T + 1].reshape(-1))
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        solver.step()
+
+    return step
+
+
+def sides(model: tuple[Any, ...], threads: int) -> dict[str, Callable[[], Any]]:
+    """Return a training step for each side."""
+    V, E, sizes, B, T, _ = model
+    calls: dict[str, Callable[[], Any]] = {"lightrnn": Training(V, E, sizes, B, T, threads).step}
+    if peers.HAS_TORCH:
+        calls["torch"] = _torch_step(V, E, sizes, B, T)
+    return calls
+
+
+def _speed_rows(run: Run) -> Iterator[Row]:
+    for threads in run.threads:
+        for name, model in MODELS.items():
+            tokens = model[3] * model[4]
+            with peers.limited(threads):
+                times = alternate(sides(model, threads), quick=run.quick)
+            yield name, str(threads), *_rates(times, tokens), *verdict(ratio(times, "torch"), model[5])
+    yield _generation(run)
+
+
+def _rates(times: Times, tokens: int) -> Row:
+    rates = (shown(tokens / median(times, side), "{:,.0f}") for side in ("lightrnn", "torch"))
+    return *rates, times_faster(ratio(times, "torch"))
+
+
+def _generation(run: Run) -> Row:
+    rng = np.random.default_rng(0)
+    text = "".join(chr(33 + i) for i in rng.integers(0, 80, 20_000))
+    model = RNNLanguageModel(hidden_layer_sizes=(256,), max_iter=1, random_state=0).fit(text)
+    times = alternate({"lightrnn": partial(model.generate, "a", CHARACTERS, random_state=0)}, quick=run.quick)
+    milliseconds = 1e3 * median(times, "lightrnn")
+    return (
+        f"generate, {CHARACTERS:,} characters, LSTM 256",
+        "1",
+        f"{milliseconds:.1f} ms",
+        "",
+        "",
+        *verdict(milliseconds, MILLISECONDS, "{:g} ms", at_most=True),
+    )
+
+
+# -- the sentences ----------------------------------------------------------------------------------------------------
+
+DISTANCES = (8, 20, 40, 80)
+SEEDS = (0, 1, 2)
+RATES = (1e-3, 3e-3)
+TRAIN, HELD_OUT, TEST, EPOCHS, BATCH, UNITS = 5000, 500, 10_000, 20, 16, 64
+NETS: dict[str, dict[str, Any]] = {
+    "ffnn, window 5": {"cell": "ffnn", "window": 5},
+    "ffnn, window 20": {"cell": "ffnn", "window": 20},
+    "rnn": {"cell": "rnn"},
+    "gru": {"cell": "gru"},
+    "lstm": {"cell": "lstm"},
+}
+CHANCE, GUESS = 0.125, 0.15  # below the latter a net does no better than the former
+SENTENCE_BARS = {
+    ("ffnn, window 5", 20): -GUESS,
+    ("lstm", 20): 0.99,
+    ("ffnn, window 20", 40): -GUESS,
+    ("lstm", 40): 0.95,
+    ("ffnn, window 20", 80): -GUESS,
+    ("lstm", 80): 0.95,
+}
+
+
+def _sentence_rows(run: Run) -> Iterator[Row]:
+    for distance in DISTANCES[:2] if run.quick else DISTANCES:
+        test = make_long_context_sentences(distance, TEST, random_state=99)
+        for name, net in NETS.items():
+            models = [_best(net, distance, seed, run) for seed in (SEEDS[:1] if run.quick else SEEDS)]
+            right = [model.score(*test) for model in models]
+            weights = models[0].weights_["layer0.W" if net["cell"] == "ffnn" else "layer0.W_ih"].size
+            yield (
+                str(distance),
+                name,
+                " ".join(f"{score:.1%}" for score in right),
+                f"{np.median(right):.1%}",
+                f"{models[0].n_parameters_:,}",
+                f"{weights:,}",
+                *_sentence_verdict(float(np.median(right)), SENTENCE_BARS.get((name, distance))),
+            )
+
+
+def _sentence_verdict(figure: float, bar: float | None) -> Row:
+    """A negative bar is one not to be exceeded."""
+    if bar is None:
+        return "", ""
+    return (f"{bar:.0%}" if bar > 0 else "chance"), "yes" if (figure >= bar if bar > 0 else figure < -bar) else "NO"
+
+
+def _best(net: dict[str, Any], distance: int, seed: int, run: Run) -> RNNClassifier:
+    """Try every learning rate, keep what does best on held-out sentences."""
+    X, y = make_long_context_sentences(distance, TRAIN, random_state=seed)
+    held_out = make_long_context_sentences(distance, HELD_OUT, random_state=1000 + seed)
+    epochs = 2 if run.quick else EPOCHS
+    tried = []
+    for rate in RATES:
+        model = RNNClassifier(
+            **net,
+            hidden_layer_sizes=(UNITS,),
+            tokens="word",
+            embedding_size=16,
+            batch_size=BATCH,
+            learning_rate="cosine",
+            learning_rate_init=rate,
+            max_iter=epochs,
+            n_iter_no_change=epochs,
+            early_stopping=True,
+            callbacks=_solved,
+            random_state=seed,
+        ).fit(X, y, X_val=held_out[0], y_val=held_out[1])
+        tried.append((max(model.validation_scores_), model))
+    return max(tried, key=lambda trial: trial[0])[1]
+
+
+def _solved(record: Epoch) -> bool:
+    return record.validation_score == 1.0
+
+
+TEXT = Table(
+    "text",
+    "Language models: tokens trained a second",
+    ("what", "threads", "lightrnn", "torch", "lightrnn / torch", "bar", "reached"),
+    _speed_rows,
+    "A step is a chunk of every stream: embedding, LSTM, output layer, cross-entropy, backpropagation through time, "
+    "clipping, Adam; the state is carried. Characters: 32 streams of 64 steps, 82 characters, embedding 64. Words: 20 "
+    "streams of 35 steps, 10,000 words as frequent as Zipf's law has them, embedding 200. torch: nn.Embedding, nn.LSTM, "
+    "nn.Linear, CrossEntropyLoss, with their defaults, on tensors that are ready; lightrnn cuts and packs its chunks "
+    "inside the step. Not shown: adaptive softmax, tied weights.",
+)
+SENTENCES = Table(
+    "sentences",
+    "Starving, Alice drives to the nearest store ... to buy: the right last word, by words between and net",
+    ("distance", "net", "seeds", "median", "parameters", "input weights", "bar", "reached"),
+    _sentence_rows,
+    f"{TRAIN:,} sentences to learn from, {TEST:,} fresh ones to tell; eight words, so 12.5 % is chance. {UNITS} units, "
+    f"embedding 16; every net has the same budget: learning rates {', '.join(f'{rate:g}' for rate in RATES)}, at most "
+    f"{EPOCHS} epochs each in minibatches of {BATCH}, ended early if all of {HELD_OUT} held-out sentences are right; the "
+    "rate that does best on these counts.",
+)
