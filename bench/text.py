@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lightrnn import RNNClassifier, RNNLanguageModel
-from lightrnn.datasets import make_long_context_sentences
+from lightrnn.datasets import load_shakespeare, make_long_context_sentences
 from lightrnn.feeds import Texts
 from lightrnn.losses import make_loss
 from lightrnn.network import Network
@@ -102,10 +102,9 @@ def _rates(times: Times, tokens: int) -> Row:
 
 
 def _generation(run: Run) -> Row:
-    rng = np.random.default_rng(0)
-    text = "".join(chr(33 + i) for i in rng.integers(0, 80, 20_000))
+    text = load_shakespeare()[:200_000]
     model = RNNLanguageModel(hidden_layer_sizes=(256,), max_iter=1, random_state=0).fit(text)
-    times = alternate({"lightrnn": partial(model.generate, "a", CHARACTERS, random_state=0)}, quick=run.quick)
+    times = alternate({"lightrnn": partial(model.generate, "A", CHARACTERS, random_state=0)}, quick=run.quick)
     milliseconds = 1e3 * median(times, "lightrnn")
     return (
         f"generate, {CHARACTERS:,} characters, LSTM 256",
@@ -202,17 +201,17 @@ TEXT = Table(
     _speed_rows,
     "A step is a chunk of every stream: embedding, LSTM, output layer, cross-entropy, backpropagation through time, "
     "clipping, Adam; the state is carried. Characters: 32 streams of 64 steps, 82 characters, embedding 64. Words: 20 "
-    "streams of 35 steps, 10,000 words as frequent as Zipf's law has them, embedding 200. torch: nn.Embedding, nn.LSTM, "
-    "nn.Linear, CrossEntropyLoss, with their defaults, on tensors that are ready; lightrnn cuts and packs its chunks "
-    "inside the step. Not shown: adaptive softmax, tied weights.",
+    "streams of 35 steps, 10,000 words as frequent as Zipf's law has them, embedding 200. torch: nn.Embedding, "
+    "nn.LSTM, nn.Linear, CrossEntropyLoss, with their defaults, on tensors that are ready; lightrnn cuts and packs its "
+    "chunks inside the step. Not shown: adaptive softmax, tied weights.",
 )
 SENTENCES = Table(
     "sentences",
     "Starving, Alice drives to the nearest store ... to buy: the right last word, by words between and net",
     ("distance", "net", "seeds", "median", "parameters", "input weights", "bar", "reached"),
     _sentence_rows,
-    f"{TRAIN:,} sentences to learn from, {TEST:,} fresh ones to tell; eight words, so 12.5 % is chance. {UNITS} units, "
-    f"embedding 16; every net has the same budget: learning rates {', '.join(f'{rate:g}' for rate in RATES)}, at most "
-    f"{EPOCHS} epochs each in minibatches of {BATCH}, ended early if all of {HELD_OUT} held-out sentences are right; the "
-    "rate that does best on these counts.",
+    f"{TRAIN:,} sentences to learn from, {TEST:,} fresh ones to tell; eight words, so 12.5 % is chance. {UNITS} "
+    f"units, embedding 16; every net has the same budget: learning rates {', '.join(f'{rate:g}' for rate in RATES)}, "
+    f"at most {EPOCHS} epochs each in minibatches of {BATCH}, ended early if all of {HELD_OUT} held-out sentences are "
+    "right; the rate that does best on these counts.",
 )

@@ -27,6 +27,7 @@ from .runs import Workspace
 
 _SHARD_WORK = 120e6  # FLOP below which a shard is not worth a thread
 _SHARDS = 8
+_MEDIUM = 200_000  # parameters above which a shard has 16 sequences, so that they are read from afar less often
 _LARGE = 1_000_000  # parameters above which more than two shards cost more memory traffic than they bring
 _ROWS = 4096  # rows that are predicted at once
 
@@ -226,7 +227,9 @@ class Network:
         work = 6.0 * self.layout.size * int(batch.lengths.sum())
         if work < 2 * _SHARD_WORK:
             return 1
-        parts = max(1, min(2 if self.layout.size > _LARGE else _SHARDS, len(batch.X) // 8, int(work / _SHARD_WORK)))
+        B = len(batch.X)
+        most = 2 if self.layout.size > _LARGE else max(2, B // 16) if self.layout.size > _MEDIUM else _SHARDS
+        parts = max(1, min(most, B // 8, int(work / _SHARD_WORK)))
         return 1 << (parts.bit_length() - 1)
 
     def _shard_gradients(self, count: int) -> list[Gradient]:

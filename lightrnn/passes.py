@@ -13,6 +13,7 @@ from .runs import Run, Workspace
 
 if TYPE_CHECKING:
     from .cpu.recurrence import Weights
+    from .layers import Embedding
     from .network import Network
 
 
@@ -39,6 +40,7 @@ class Pass:
             Steps.of(batch.lengths) if self.recurrent else Windows(batch.lengths, network.window, last=not self.step)
         )
         self._levels = room.levels
+        self._by_token: list[np.ndarray] = []  # the token of each row, for each direction, if X has one row a token
         # The outputs' first row among the features, and where they end.
         self._start = self._output_start(len(self._levels) - 1)
         self._stop = self._start + self._output_rows()
@@ -54,12 +56,12 @@ class Pass:
         """Run every layer but the head."""
         X, runs = self._inputs(), 0
         for number, level in enumerate(self._levels):
-            for run, rows in zip(level, X, strict=True):
+            for direction, run in enumerate(level):
                 run.reserve(self._first(number))
                 if self.recurrent:
                     states = self.batch.states
                     run.state[: self.rows.start] = states[runs] if states else 0
-                run.forward(rows)
+                run.forward(X[direction], self._by_token[direction] if number == 0 and self._by_token else None)
                 runs += 1
             X = self._outputs_of(number)
         self._features = X[0]
@@ -69,13 +71,22 @@ class Pass:
         embedding = self.network.embedding
         if not self.recurrent:
             return [self.rows.inputs(self._embedded() if embedding else self.batch.X, self.network.dtype)]
-        X = self.room.rows("X", self.rows.stop, embedding.width if embedding else self.batch.X[0].shape[1])
         if embedding:
-            self._codes = self.rows.codes(self.batch.X)
-            embedding.look_up(self._codes, X, self.rows.start)
-        else:
-            self.rows.load(self.batch.X, X)
+            return self._tokens(embedding)
+        X = self.room.rows("X", self.rows.stop, self.batch.X[0].shape[1])
+        self.rows.load(self.batch.X, X)
         return self._both_ways("X", X, len(self._levels[0]))
+
+    def _tokens(self, embedding: Embedding) -> list[np.ndarray]:
+        """Return a row for each step, or where there are many more steps than tokens, one for each token."""
+        self._codes, n_tokens, directions = self.rows.codes(self.batch.X), embedding.n_tokens, len(self._levels[0])
+        if len(self._codes) >= 2 * n_tokens:
+            mirrored = [self._codes[self.rows.mirrored_rows - self.rows.start]] if directions > 1 else []
+            self._by_token = [self._codes, *mirrored]
+            self._codes = np.arange(n_tokens)
+        X = self.room.rows("X", n_tokens if self._by_token else self.rows.stop, embedding.width)
+        embedding.look_up(self._codes, X, 0 if self._by_token else self.rows.start)
+        return [X[:n_tokens]] * directions if self._by_token else self._both_ways("X", X, directions)
 
     def _embedded(self) -> list[np.ndarray]:
         """Return the tokens' numbers, all sequences' one after another."""
@@ -188,7 +199,7 @@ class Pass:
     def _embedding_back(self, dX: np.ndarray, gradient: np.ndarray) -> None:
         """Add to the embedding's gradient what that of the first level's input gives."""
         embedding: Any = self.network.embedding
-        start = self.rows.start if self.recurrent else 0
+        start = self.rows.start if self.recurrent and not self._by_token else 0
         if not self.recurrent:
             windows, dX = dX, self.room.rows("dembedded", len(self._codes) + 1, embedding.width)
             dX[:] = 0
@@ -201,7 +212,8 @@ class Pass:
         """One layer back; returns the gradient of its input, of no columns if it is not wanted."""
         layer = run.layer
         columns = cpu.host.padded(layer.features, layer.dtype) if wanted else 0
-        dX = self.room.rows(f"{layer.name}.dX", run.rows if wanted else 0, columns)
+        rows = len(self._codes) if self._by_token and run in self._levels[0] else run.rows
+        dX = self.room.rows(f"{layer.name}.dX", rows if wanted else 0, columns)
         run.backward(dX, dh, gradients[layer.name])
         return dX
 
@@ -215,7 +227,9 @@ class Pass:
             dX.append(self._back(run, dh, gradients, wanted=number > 0 or self.network.embedding is not None))
             column += run.layer.units
         if len(dX) > 1 and dX[0].shape[1]:
-            cpu.gather.add(dX[0], self.rows.mirrored_rows, dX[1], self.rows.start, level[0].layer.features)
+            by_token = self._by_token and number == 0
+            rows, start = (self._codes, 0) if by_token else (self.rows.mirrored_rows, self.rows.start)
+            cpu.gather.add(dX[0], rows, dX[1], start, level[0].layer.features)
         return dX[0]
 
     def _arriving(self, number: int, direction: int, doutput: np.ndarray, column: int) -> np.ndarray:

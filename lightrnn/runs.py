@@ -14,6 +14,7 @@ from .layers import Layer
 if TYPE_CHECKING:
     from .cpu.recurrence import Scratch, Weights
 
+_NO_CODES = np.empty(0, np.int64)
 ROWS_AT_ONCE = 384  # rows of the products outside the recurrence: measured, see bench/README.md
 
 
@@ -37,7 +38,9 @@ class Run:
         self.layer, name = layer, layer.cell_name
         self._forward, self._backward = cpu.recurrence.forward(name), cpu.recurrence.backward(name)
         self._rows = self._batch = -1
-        self._first = self._X = np.empty(0)
+        self._first = np.empty(0)
+        self._X: np.ndarray | None = None
+        self._table = np.empty((0, 0), layer.dtype)
 
     def reserve(self, first: np.ndarray) -> None:
         """Make room for a run over steps that begin at the rows `first`."""
@@ -57,12 +60,26 @@ class Run:
         self.state = cpu.host.aligned(rows, len(cell.states) * layer.width, layer.dtype)
         self.dstate = cpu.host.aligned(batch, len(cell.states) * layer.width, layer.dtype)
         self._scratch: Scratch | None = None
-        self._X = np.empty(0)
+        self._X = None
 
-    def forward(self, X: np.ndarray) -> None:
-        """Fill `slots` and `state` from the initial state on."""
-        if X is not self._X:
-            self._tape, self._X = cpu.recurrence.Tape(X, self.slots, self.state), X
+    def forward(self, X: np.ndarray, codes: np.ndarray | None = None) -> None:
+        """Fill `slots` and `state` from the initial state on.
+
+        Parameters
+        ----------
+        X : ndarray (>= rows, >= features), or with codes one row a token
+            Inputs.
+        codes : ndarray of int64, optional
+            The token of each row after the initial state's.
+        """
+        if codes is not None:
+            columns = len(self.layer.cell.gates) * self.layer.width
+            if self._table.shape != (len(X), columns):
+                self._table = cpu.host.aligned(len(X), columns, self.layer.dtype)
+            self._tape, self._X = cpu.recurrence.Tape(X, self.slots, self.state, codes, self._table), None
+        elif X is not self._X:
+            self._tape = cpu.recurrence.Tape(X, self.slots, self.state, _NO_CODES, self.slots)
+            self._X = X
         self._forward(self._tape, self.layer.weights, self._plan)
 
     def backward(self, dX: np.ndarray, dh: np.ndarray, gradients: Weights) -> None:

@@ -49,7 +49,7 @@ class Stepper:
         X, tapes, plans = self._X, [], []
         for run in self._runs:
             run.reserve(first)
-            tapes.append(cpu.recurrence.Tape(X, run.slots, run.state))
+            tapes.append(cpu.recurrence.Tape(X, run.slots, run.state, np.empty(0, np.int64), run.slots))
             plans.append(cpu.recurrence.Plan(first, 1, run.layer.features, run.layer.units))
             X = run.state
         self._arguments = tuple(tapes), tuple(run.layer.weights for run in self._runs), tuple(plans)

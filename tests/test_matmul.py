@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from lightrnn.cpu import host
 from lightrnn.cpu.jit import kernel
-from lightrnn.cpu.matmul import copy_row, fill, panel_vectors, product, products_t, transpose_panels
+from lightrnn.cpu.matmul import add_row, copy_row, fill, panel_vectors, product, products_t, transpose_panels
 from lightrnn.cpu.memory import at
 
 DTYPES = ["float32", "float64"]
@@ -34,7 +34,8 @@ def gradients(C, sums, A, M, a_row, B, b_row, b_column, more, K, N):
 @kernel
 def rows_of(C, row, M, values, copied):
     fill(at(C, row, 0), (values, 0, 0), M, C.shape[1])
-    copy_row(copied, 0, C, row)
+    copy_row(copied, 0, C, row, C.shape[1])
+    add_row(copied, 0, C, row, C.shape[1])
 
 
 def whole(rng, shape, dtype):
@@ -157,10 +158,10 @@ def test_overlapping_rows_are_read_by_their_stride(dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("M", [1, 4, 7])
-def test_rows_filled_and_copied(dtype, M):
+def test_rows_filled_copied_and_added(dtype, M):
     N, rng = 3 * host.lanes(dtype), np.random.default_rng(0)
     C, values = (whole(rng, shape, dtype) for shape in ((M + 3, N), N))
     want, copied = C.copy(), np.zeros((1, N), dtype)
     want[2 : 2 + M] = values
     rows_of(C, 2, M, values, copied)
-    assert np.array_equal(C, want) and np.array_equal(copied[0], values)
+    assert np.array_equal(C, want) and np.array_equal(copied[0], 2 * values)

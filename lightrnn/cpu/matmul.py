@@ -72,10 +72,17 @@ def fill(C, values, M, N):
 
 
 @register_jitable
-def copy_row(C, row, A, a_row):
-    """``C[row] = A[a_row, : C.shape[1]]``."""
-    for j in range(0, C.shape[1], lanes(C)):
+def copy_row(C, row, A, a_row, N):
+    """``C[row, :N] = A[a_row, :N]``."""
+    for j in range(0, N, lanes(C)):
         store(C, row, j, load(A, a_row, j))
+
+
+@register_jitable
+def add_row(C, row, A, a_row, N):
+    """``C[row, :N] += A[a_row, :N]``."""
+    for j in range(0, N, lanes(C)):
+        store(C, row, j, load(C, row, j) + load(A, a_row, j))
 
 
 @kernel

@@ -16,7 +16,7 @@ import numpy as np
 from ..cells import CELLS
 from .flush import flush_denormals, restore_denormals
 from .jit import kernel, named, register_jitable
-from .matmul import copy_row, fill, product, products_t
+from .matmul import add_row, copy_row, fill, product, products_t
 from .memory import at, lanes, load, loads, stores
 
 
@@ -30,11 +30,17 @@ class Plan(NamedTuple):
 
 
 class Tape(NamedTuple):
-    """What forward reads and writes, and backward reads back."""
+    """What forward reads and writes, and backward reads back.
 
-    X: np.ndarray  # (rows, >= F)
+    With codes, X holds one row a token, and each row of the steps looks up what its token's gives: the product by W_ih
+    is then computed once for every token instead of once for every step.
+    """
+
+    X: np.ndarray  # (rows, >= F), or one row a token
     slots: np.ndarray  # (rows, S * H): in turn the sums, what the rule saves, the gradient of the sums
     state: np.ndarray  # (rows, Z * H): h first
+    codes: np.ndarray  # int64: the token of each row from first[1] on, or empty
+    table: np.ndarray  # (tokens, G * H): in turn the input's share of each token's sums, and the gradient of it
 
 
 class Weights(NamedTuple):
@@ -70,14 +76,20 @@ def _steps(cell: str) -> Callable[..., Any]:
     @register_jitable
     @named(f"steps_{cell}")
     def steps(tape, weights, plan):
-        X, slots, state = tape
+        X, slots, state, codes, table = tape
         first, T, H = plan.first, len(plan.first) - 2, state.shape[1] // Z
         bias = weights.b_ih if S == G else _all_slots(weights.b_ih, weights.b_hh, S * H)
+        if len(codes):
+            product(at(table, 0, 0), (bias, 0, 0), at(X, 0, 0), weights.W_ih, len(table), plan.features, G * H)
         for t in range(1, T + 1):
             old, new, end = first[t - 1], first[t], first[t + 1]
             if (t - 1) % plan.chunk == 0:
                 rows = first[min(t + plan.chunk, T + 1)] - new
-                product(at(slots, new, 0), (bias, 0, 0), at(X, new, 0), weights.W_ih, rows, plan.features, G * H)
+                if len(codes):
+                    for i in range(rows):
+                        copy_row(slots, new + i, table, codes[new - first[1] + i], G * H)
+                else:
+                    product(at(slots, new, 0), (bias, 0, 0), at(X, new, 0), weights.W_ih, rows, plan.features, G * H)
                 if S > G:
                     fill(at(slots, new, G * H), (bias, G * H, 0), rows, (S - G) * H)
             if recurrent:
@@ -123,7 +135,7 @@ def advance(cell: str) -> Callable[[tuple[Tape, ...], tuple[Weights, ...], tuple
             steps(tapes[layer], weights[layer], plans[layer])
             state = tapes[layer].state
             for b in range(plans[layer].first[1]):
-                copy_row(state, b, state, plans[layer].first[1] + b)
+                copy_row(state, b, state, plans[layer].first[1] + b, state.shape[1])
         restore_denormals(control)
 
     return advance
@@ -136,6 +148,17 @@ def _all_slots(b_ih, b_hh, size):
     bias[: len(b_ih)] += b_ih
     bias[size - len(b_hh) :] += b_hh
     return bias
+
+
+@register_jitable
+def _tokens_back(dX, X, table, weights, gradients, scratch, features):
+    """From the gradient of each token's share of the sums to that of W_ih, its bias and X."""
+    columns, block = table.shape[1], len(scratch.ones)
+    for start in range(0, len(table), block):
+        rows, sums = min(block, len(table) - start), at(table, start, 0)
+        db, dW = (gradients.b_ih, at(scratch.ones, 0, 0), 1), (gradients.W_ih, at(X, start, 0), features)
+        products_t((db, dW), start > 0, scratch.zeros, sums, scratch.panel, rows, columns)
+        product(at(dX, start, 0), (scratch.zeros, 0, 0), sums, weights.W_ih, rows, columns, dX.shape[1])
 
 
 @cache
@@ -153,8 +176,10 @@ def backward(cell: str) -> Callable[..., None]:
     @named(f"backward_{cell}")
     def backward(dX, dh, dstate, tape, weights, gradients, scratch, plan):
         control = flush_denormals()
-        X, slots, state = tape
+        X, slots, state, codes, table = tape
         first, T, H = plan.first, len(plan.first) - 2, state.shape[1] // Z
+        if len(codes):
+            table[:] = 0
         for t in range(T, 0, -1):
             old, new, end = first[t - 1], first[t], first[t + 1]
             if recurrent:
@@ -174,22 +199,32 @@ def backward(cell: str) -> Callable[..., None]:
                     stores(slots, new + b, j, H, dslots)
                     stores(dstate, b, j, H, dold)
                 if recurrent:
-                    copy_row(scratch.before, new + b, state, old + b)
+                    copy_row(scratch.before, new + b, state, old + b, H)
             if (t - 1) % plan.chunk == 0:
                 rows, more = first[min(t + plan.chunk, T + 1)] - new, t + plan.chunk <= T
                 sums, ones = at(slots, new, 0), at(scratch.ones, 0, 0)
                 dW_ih, db_ih = (gradients.W_ih, at(X, new, 0), plan.features), (gradients.b_ih, ones, 1)
                 if recurrent:
-                    dW_hh = gradients.W_hh, at(scratch.before, new, 0), plan.units
-                    if S == G:
+                    sums_hh = at(slots, new, (S - G) * H)
+                    dW_hh, db_hh = (gradients.W_hh, at(scratch.before, new, 0), plan.units), (gradients.b_hh, ones, 1)
+                    if len(codes):
+                        for i in range(rows):
+                            add_row(table, codes[new - first[1] + i], slots, new + i, G * H)
+                        if S == G:
+                            products_t((dW_hh,), more, scratch.zeros, sums_hh, scratch.panel, rows, G * H)
+                        else:
+                            products_t((db_hh, dW_hh), more, scratch.zeros, sums_hh, scratch.panel, rows, G * H)
+                    elif S == G:
                         products_t((db_ih, dW_ih, dW_hh), more, scratch.zeros, sums, scratch.panel, rows, G * H)
                     else:
-                        sums_hh, db_hh = at(slots, new, (S - G) * H), (gradients.b_hh, ones, 1)
                         products_t((db_ih, dW_ih), more, scratch.zeros, sums, scratch.panel, rows, G * H)
                         products_t((db_hh, dW_hh), more, scratch.zeros, sums_hh, scratch.panel, rows, G * H)
                 else:
                     products_t((db_ih, dW_ih), more, scratch.zeros, sums, scratch.panel, rows, G * H)
-                product(at(dX, new, 0), (scratch.zeros, 0, 0), sums, weights.W_ih, rows, G * H, dX.shape[1])
+                if not len(codes):
+                    product(at(dX, new, 0), (scratch.zeros, 0, 0), sums, weights.W_ih, rows, G * H, dX.shape[1])
+        if len(codes):
+            _tokens_back(dX, X, table, weights, gradients, scratch, plan.features)
         restore_denormals(control)
 
     return backward
