@@ -1,6 +1,6 @@
 """One fit in a process of its own: its seconds and its peak memory, printed as JSON.
 
-    python -m bench.child (lightrnn | torch | numpy) (lstm | gru | rnn | ffnn) (vowels | large)
+    python -m bench.child (lightrnn | torch | numpy) (lstm | gru | rnn | ffnn) (vowels | large | words)
 
 It imports nothing at first but NumPy, so that an import that is timed finds no module loaded by the bench.
 """
@@ -16,7 +16,8 @@ import numpy as np
 def main(side: str, cell: str, data: str) -> None:
     """Import one side, fit it for an epoch, print what that took."""
     warnings.filterwarnings("ignore", message="Maximum iterations")  # one epoch is what is asked for
-    figures = {"numpy": only_numpy, "lightrnn": lightrnn_fit, "torch": torch_fit}[side](cell, data)
+    fits = {"lightrnn": lightrnn_words, "torch": torch_words} if data == "words" else {}
+    figures = ({"numpy": only_numpy, "lightrnn": lightrnn_fit, "torch": torch_fit} | fits)[side](cell, data)
     print(json.dumps(figures | {"peak": peak_megabytes()}))
 
 
@@ -44,9 +45,30 @@ def torch_fit(cell: str, data: str) -> dict[str, float]:
     return {"import": imported, "fit": time.perf_counter() - start}
 
 
+def lightrnn_words(cell: str, data: str) -> dict[str, float]:
+    """Fit a language model with a vocabulary of 10,000 words."""
+    from .text import MODELS, Training
+
+    training = Training(*MODELS["words, LSTM 200 x 2"][:5], threads=1)
+    for _ in range(20):
+        training.step()
+    return {}
+
+
+def torch_words(cell: str, data: str) -> dict[str, float]:
+    """Run the same torch loop."""
+    from .text import MODELS, torch_step
+
+    step = torch_step(*MODELS["words, LSTM 200 x 2"][:5])
+    for _ in range(20):
+        step()
+    return {}
+
+
 def only_numpy(cell: str, data: str) -> dict[str, float]:
     """Load the data and do nothing."""
-    load(data)
+    if data != "words":
+        load(data)
     return {}
 
 

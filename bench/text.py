@@ -53,7 +53,7 @@ def _text(V: int, n: int) -> np.ndarray:
     return 2 + np.random.default_rng(0).choice(V - 2, n, p=p / p.sum())
 
 
-def _torch_step(V: int, E: int, sizes: tuple[int, ...], B: int, T: int) -> Callable[[], Any]:
+def torch_step(V: int, E: int, sizes: tuple[int, ...], B: int, T: int) -> Callable[[], Any]:
     """Return the usual loop's step: embedding, LSTM, linear, cross-entropy, clipping, Adam; the state is carried."""
     import torch
 
@@ -82,7 +82,7 @@ def sides(model: tuple[Any, ...], threads: int) -> dict[str, Callable[[], Any]]:
     V, E, sizes, B, T, _ = model
     calls: dict[str, Callable[[], Any]] = {"lightrnn": Training(V, E, sizes, B, T, threads).step}
     if peers.HAS_TORCH:
-        calls["torch"] = _torch_step(V, E, sizes, B, T)
+        calls["torch"] = torch_step(V, E, sizes, B, T)
     return calls
 
 
