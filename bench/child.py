@@ -47,7 +47,8 @@ def torch_fit(cell: str, data: str) -> dict[str, float]:
 
 def lightrnn_words(cell: str, data: str) -> dict[str, float]:
     """Fit a language model with a vocabulary of 10,000 words."""
-    from .text import MODELS, Training
+    from .corpora import MODELS
+    from .text import Training
 
     training = Training(*MODELS["words, LSTM 200 x 2"][:5], threads=1)
     for _ in range(20):
@@ -57,9 +58,10 @@ def lightrnn_words(cell: str, data: str) -> dict[str, float]:
 
 def torch_words(cell: str, data: str) -> dict[str, float]:
     """Run the same torch loop."""
-    from .text import MODELS, torch_step
+    from .corpora import MODELS
+    from .pytorch import language_step
 
-    step = torch_step(*MODELS["words, LSTM 200 x 2"][:5])
+    step = language_step(*MODELS["words, LSTM 200 x 2"][:5])
     for _ in range(20):
         step()
     return {}

@@ -1,12 +1,14 @@
 """PyTorch's side: a recurrent layer and a linear one, and the usual training loop. Imported only where torch is."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch.nn.utils import clip_grad_norm_
 from torch.nn.utils.rnn import PackedSequence, pack_padded_sequence, pad_sequence
+
+from .corpora import zipf
 
 LAYERS = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}
 
@@ -79,3 +81,25 @@ def _cut(X: torch.Tensor, last: torch.Tensor, chosen: torch.Tensor) -> tuple[tor
     """Take a minibatch, no longer than its longest sequence."""
     last = last[chosen]
     return X[chosen, : int(last.max()) + 1], last
+
+
+def language_step(V: int, E: int, sizes: tuple[int, ...], B: int, T: int) -> Callable[[], Any]:
+    """Return the usual loop's step: embedding, LSTM, linear, cross-entropy, clipping, Adam; the state is carried."""
+    embedding, head = torch.nn.Embedding(V, E), torch.nn.Linear(sizes[-1], V)
+    lstm = torch.nn.LSTM(E, sizes[0], len(sizes), batch_first=True)
+    parameters = [*embedding.parameters(), *lstm.parameters(), *head.parameters()]
+    solver, loss = torch.optim.Adam(parameters, lr=1e-3), torch.nn.CrossEntropyLoss()
+    text = torch.from_numpy(zipf(V, B * (T * 50 + 1))).reshape(B, -1)
+    place: dict[str, Any] = {"t": 0, "state": None}
+
+    def step() -> None:
+        t = place["t"] = place["t"] + T if place["t"] + 2 * T < text.shape[1] else 0
+        state = place["state"] and tuple(s.detach() for s in place["state"])
+        solver.zero_grad()
+        h, place["state"] = lstm(embedding(text[:, t : t + T]), state)
+        value = loss(head(h).reshape(-1, V), text[:, t + 1 : t + T + 1].reshape(-1))
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        solver.step()
+
+    return step

@@ -15,14 +15,10 @@ from lightrnn.solvers import make_solver
 from lightrnn.training import Epoch
 
 from . import peers
+from .corpora import MODELS, zipf
 from .report import Row, Run, Table, shown, times_faster, verdict
 from .timing import Times, alternate, median, ratio
 
-# name: vocabulary, embedding, layers, streams, steps, bar
-MODELS: dict[str, tuple[int, int, tuple[int, ...], int, int, float]] = {
-    "characters, LSTM 256": (82, 64, (256,), 32, 64, 1.5),
-    "words, LSTM 200 x 2": (10_000, 200, (200, 200), 20, 35, 1.3),
-}
 CHARACTERS, MILLISECONDS = 1000, 60.0
 
 
@@ -33,7 +29,7 @@ class Training:
         self.network = Network("lstm", E, sizes, V, target="step", n_tokens=V)
         self.network.initialize(np.random.default_rng(0))
         self.solver = make_solver("adam", self.network.layout.size, "float32")
-        self.loss, self.threads, self.texts = make_loss("softmax"), threads, _text(V, B * T * 50)
+        self.loss, self.threads, self.texts = make_loss("softmax"), threads, zipf(V, B * T * 50)
         self.feed = Texts([self.texts], 1, B, T, rng=np.random.default_rng(0))
         self._batches: Iterator[Any] = iter(())
 
@@ -47,42 +43,14 @@ class Training:
         self.solver.step(self.network.parameters, self.network.gradient, 1e-3, 1.0)
 
 
-def _text(V: int, n: int) -> np.ndarray:
-    """Return codes as frequent as words are: Zipf's law."""
-    p = 1 / np.arange(1, V - 1)
-    return 2 + np.random.default_rng(0).choice(V - 2, n, p=p / p.sum())
-
-
-def torch_step(V: int, E: int, sizes: tuple[int, ...], B: int, T: int) -> Callable[[], Any]:
-    """Return the usual loop's step: embedding, LSTM, linear, cross-entropy, clipping, Adam; the state is carried."""
-    import torch
-
-    embedding, head = torch.nn.Embedding(V, E), torch.nn.Linear(sizes[-1], V)
-    lstm = torch.nn.LSTM(E, sizes[0], len(sizes), batch_first=True)
-    parameters = [*embedding.parameters(), *lstm.parameters(), *head.parameters()]
-    solver, loss = torch.optim.Adam(parameters, lr=1e-3), torch.nn.CrossEntropyLoss()
-    text = torch.from_numpy(_text(V, B * (T * 50 + 1))).reshape(B, -1)
-    place: dict[str, Any] = {"t": 0, "state": None}
-
-    def step() -> None:
-        t = place["t"] = place["t"] + T if place["t"] + 2 * T < text.shape[1] else 0
-        state = place["state"] and tuple(s.detach() for s in place["state"])
-        solver.zero_grad()
-        h, place["state"] = lstm(embedding(text[:, t : t + T]), state)
-        value = loss(head(h).reshape(-1, V), text[:, t + 1 : t + T + 1].reshape(-1))
-        value.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
-        solver.step()
-
-    return step
-
-
 def sides(model: tuple[Any, ...], threads: int) -> dict[str, Callable[[], Any]]:
     """Return a training step for each side."""
     V, E, sizes, B, T, _ = model
     calls: dict[str, Callable[[], Any]] = {"lightrnn": Training(V, E, sizes, B, T, threads).step}
     if peers.HAS_TORCH:
-        calls["torch"] = torch_step(V, E, sizes, B, T)
+        from .pytorch import language_step
+
+        calls["torch"] = language_step(V, E, sizes, B, T)
     return calls
 
 
