@@ -124,13 +124,13 @@ class Completion(NetworkEstimator):
         Parameters
         ----------
         prompt : str or list of tokens
-            The beginning, which is not returned.
+            The beginning, which is not returned; tokens that `fit` has not seen count as unknown.
         n_tokens : int >= 0
             The most tokens to draw; fewer if the text ends before.
-        temperature : float >= 0
-            Below 1 likely tokens become likelier still, 0 takes the likeliest; above 1 the reverse.
+        temperature : float > 0
+            Below 1 likely tokens become likelier still, above 1 the reverse.
         top_k : int >= 1 or None
-            Draw from so many of the likeliest tokens.
+            Draw from so many of the likeliest tokens; 1 always takes the likeliest.
         top_p : float in (0, 1]
             Draw from the likeliest tokens that have this much of the probability together [1]_.
         random_state : None, int, RandomState or Generator
@@ -148,10 +148,10 @@ class Completion(NetworkEstimator):
         """
         check_is_fitted(self)
         n_tokens = checks.integer("n_tokens", n_tokens, 0)
-        temperature = checks.real("temperature", temperature, 0)
+        temperature = checks.real("temperature", temperature, 0, low_open=True)
         top_k = len(self._vocabulary) if top_k is None else checks.integer("top_k", top_k, 1)
         top_p = checks.real("top_p", top_p, 0, 1, low_open=True)
-        rng, sharpness = random_generator(random_state), 1.0 / max(temperature, 1e-6)
+        rng, sharpness = random_generator(random_state), 1.0 / temperature
         stepper, codes = self._after(check_context(prompt, self._vocabulary, "prompt"))
         drawn: list[int] = []
         for uniform in rng.random(n_tokens):

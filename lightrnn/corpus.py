@@ -72,15 +72,25 @@ def read_corpus(
     """
     if isinstance(texts, str):
         texts = [texts]
-    if not isinstance(texts, (list, tuple)) and not hasattr(texts, "__array__") and hasattr(texts, "__iter__"):
+    if not isinstance(texts, (list, tuple, bytes)) and not hasattr(texts, "__array__") and hasattr(texts, "__iter__"):
         return _spooled(iter(texts), tokens, min_count, max_vocabulary, vocabulary, name)
     kind = _kind(texts, tokens, vocabulary)
     items = as_items(texts, kind, name)
     if vocabulary is None:
-        vocabulary = Vocabulary.learn(kind, items, min_count, max_vocabulary, (END,))
+        vocabulary = _of_two(Vocabulary.learn(kind, items, min_count, max_vocabulary, (END,)), name)
     dtype = np.min_scalar_type(len(vocabulary) - 1)
     codes = [vocabulary.encode(item).astype(dtype) for item in items]
     return Corpus(vocabulary, codes, sum(map(_characters, items)))
+
+
+def _of_two(vocabulary: Vocabulary, name: str) -> Vocabulary:
+    """Refuse a vocabulary that leaves nothing to predict."""
+    if len(vocabulary) < BOUNDARY + 3:
+        raise ValueError(
+            f"{name} must hold at least two different tokens, got 1: {vocabulary.tokens[-1]!r}. Give more text, or "
+            "lower min_count."
+        )
+    return vocabulary
 
 
 def _kind(texts: Any, tokens: str, vocabulary: Vocabulary | None) -> str:
@@ -121,7 +131,7 @@ def _spooled(
         file.flush()
         everything = np.memmap(file, np.uint32, "r+")
     if vocabulary is None:
-        vocabulary = Vocabulary.of_counts(kind, counts, min_count, max_vocabulary, (END,))
+        vocabulary = _of_two(Vocabulary.of_counts(kind, counts, min_count, max_vocabulary, (END,)), name)
     table = np.array([vocabulary.codes.get(token, 0) for token in numbers], np.uint32)
     for start in range(0, len(everything), _BLOCK):
         everything[start : start + _BLOCK] = table[everything[start : start + _BLOCK]]

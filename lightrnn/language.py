@@ -118,7 +118,7 @@ class RNNLanguageModel(Completion):
     >>> from lightrnn import RNNLanguageModel
     >>> model = RNNLanguageModel(hidden_layer_sizes=(32,), max_iter=60, learning_rate_init=0.01, random_state=0)
     >>> model = model.fit(["to be or not to be"] * 20)
-    >>> model.generate("to be or", 10, temperature=0)
+    >>> model.generate("to be or", 10, top_k=1)
     ' not to be'
     """
 

@@ -120,6 +120,10 @@ def _categories(item: Any, kind: str, where: str) -> list[Any]:
                 f"{where} must hold categories, all str or all integers, got {shown(token)} at step {t}. "
                 "Use tokens='number' for numbers."
             )
+        if token < 0:
+            raise ValueError(
+                f"{where} must hold integers of at least 0, got {token} at step {t}. Number the categories from 0 on."
+            )
     return [int(token) for token in item]
 
 
