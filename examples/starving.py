@@ -2,7 +2,8 @@
 
 "Starving, Alice drives to the nearest store ... to buy" ends with "food", "Thirsty, ..." with "water": the first word
 tells the last, and any number of words that tell nothing stand between. The table says how much probability each net
-gives to the right one of eight words, in sentences that it has never seen, as the distance grows.
+gives to the right one of eight words, in sentences that it has never seen, as the distance grows. The sentences to
+learn from are of all lengths up to it, as sentences are.
 
 A feed-forward net (`ffnn`) sees its window and nothing else, so it guesses as soon as the first word has left it,
 however many weights it spends on the window. A plain recurrent net (`rnn`) could hold the word, but the gradient that
@@ -19,7 +20,7 @@ from lightrnn import RNNClassifier
 from lightrnn.datasets import make_long_context_sentences
 from lightrnn.training import Epoch
 
-DISTANCES = (8, 20, 40, 80)
+LEAST, DISTANCES = 8, (20, 40, 80)
 NETS: dict[str, dict[str, Any]] = {
     "ffnn, window 5": {"cell": "ffnn", "window": 5},
     "ffnn, window 20": {"cell": "ffnn", "window": 20},
@@ -28,9 +29,9 @@ NETS: dict[str, dict[str, Any]] = {
     "lstm": {"cell": "lstm"},
 }
 RATES = (1e-3, 3e-3)
-TRAIN, HELD_OUT, TEST = 3000, 300, 1000
-UNITS, EPOCHS, BATCH = 64, 20, 16
-SHOWN = 40  # the distance of the sentence that is completed at the end
+TRAIN, HELD_OUT, TEST = 5000, 300, 1000
+UNITS, EPOCHS, BATCH = 64, 12, 16
+SHOWN = 80  # the distance of the sentence that is completed at the end
 
 
 def solved(record: Epoch) -> bool:
@@ -40,7 +41,7 @@ def solved(record: Epoch) -> bool:
 
 def train(net: dict[str, Any], distance: int) -> tuple[RNNClassifier, float]:
     """Try both learning rates; return what does best on held-out sentences, and the seconds that it took."""
-    X, y = make_long_context_sentences(distance, TRAIN, random_state=0)
+    X, y = make_long_context_sentences((LEAST, distance), TRAIN, random_state=0)
     X_val, y_val = make_long_context_sentences(distance, HELD_OUT, random_state=1)
     tried = []
     for rate in RATES:

@@ -205,3 +205,61 @@ def test_frames_carry_noise_of_the_given_deviation():
     clean, noisy = (make_frames(200, noise=noise, random_state=0)[0] for noise in (0, 0.3))
     assert (noisy - clean).std() == pytest.approx(0.3, rel=0.02)
     assert (noisy - clean).mean() == pytest.approx(0, abs=0.005)
+
+
+# -- sentences --------------------------------------------------------------------------------------------------------
+
+
+def test_a_sentence_has_its_cue_first_and_nowhere_else():
+    from lightrnn.datasets import make_long_context_sentences
+    from lightrnn.datasets._sentences import CUES
+
+    sentences, wanted = make_long_context_sentences(30, 500, random_state=0)
+    cues = {cue.lower() for cue in CUES} | set(CUES.values())
+    for sentence, word in zip(sentences, wanted, strict=True):
+        cue, *rest = sentence.replace(",", "").split()
+        assert CUES[cue] == word and len(rest) == 30 and rest[-2:] == ["to", "buy"]
+        assert not cues & {w.lower() for w in rest}
+    assert set(wanted) == set(CUES.values())
+
+
+def test_what_stands_between_says_nothing_of_the_cue():
+    """Words of the middle are as frequent whatever the cue: no chi-square stands out."""
+    from collections import Counter
+
+    from lightrnn.datasets import make_long_context_sentences
+
+    sentences, wanted = make_long_context_sentences(20, 8000, random_state=1)
+    counts = {word: Counter() for word in set(wanted)}
+    for sentence, word in zip(sentences, wanted, strict=True):
+        counts[word].update(sentence.replace(",", "").split()[1:])
+    total = sum(counts.values(), Counter())
+    share = {word: sum(c.values()) / sum(total.values()) for word, c in counts.items()}
+    for token, n in total.items():
+        chi = sum((c[token] - n * share[word]) ** 2 / (n * share[word]) for word, c in counts.items())
+        assert chi < 40, token
+
+
+def test_distances_of_a_range():
+    from lightrnn.datasets import make_long_context_sentences
+
+    sentences, _ = make_long_context_sentences((8, 12), 400, random_state=0)
+    lengths = {len(sentence.replace(",", "").split()) - 1 for sentence in sentences}
+    assert lengths == set(range(8, 13))
+    for bad, error in (
+        (7, ValueError),
+        ((8, 7), ValueError),
+        ((8,), ValueError),
+        (8.5, TypeError),
+        ((8, "9"), TypeError),
+    ):
+        with pytest.raises(error, match="distance"):
+            make_long_context_sentences(bad, 2)
+
+
+def test_the_plays_are_all_there():
+    from lightrnn.datasets import load_shakespeare
+
+    text = load_shakespeare()
+    assert load_shakespeare("train") + load_shakespeare("test") == text and len(text) > 4.9e6
+    assert "To be, or not to be: that is the question" in text and "**" not in text and "_" not in text

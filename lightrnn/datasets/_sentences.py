@@ -48,6 +48,7 @@ CLAUSES = [
     )
 ]
 OPENING = "NAMES MOTIONS to the nearest PLACES".split()
+_FIXED = len(OPENING) + len(ENDING.split())
 LISTS = {
     "NAMES": NAMES,
     "MOTIONS": MOTIONS,
@@ -61,7 +62,7 @@ LISTS = {
 
 
 def make_long_context_sentences(
-    distance: int = 20, n_samples: int = 1000, *, random_state: Any = None
+    distance: int | tuple[int, int] = 20, n_samples: int = 1000, *, random_state: Any = None
 ) -> tuple[list[str], NDArray[np.str_]]:
     """Make sentences that lack their last word, which the first word tells and no other does.
 
@@ -72,8 +73,9 @@ def make_long_context_sentences(
 
     Parameters
     ----------
-    distance : int, default=20
-        Words between the cue and the missing word, at least 8; punctuation does not count.
+    distance : int or tuple (least, most), default=20
+        Words between the cue and the missing word, at least 8, punctuation not counted; two numbers draw it anew for
+        each sentence, every distance from the least to the most being equally likely.
     n_samples : int, default=1000
         Sentences, at least 1.
     random_state : None, int, RandomState or Generator, default=None
@@ -82,7 +84,7 @@ def make_long_context_sentences(
     Returns
     -------
     X : list of n_samples str
-        The sentences without their last word. Read by `tokens="word"` each has ``distance + 2`` tokens or a few more:
+        The sentences without their last word. Read by `tokens="word"` each has ``distance + 2`` tokens or some more:
         the cue, a comma, the words between, and a comma before some clauses.
     y : array (n_samples,) of str
         The last words: "food", "water", "coats", "medicine", "books", "soap", "flowers" or "pillows".
@@ -101,15 +103,30 @@ def make_long_context_sentences(
     Lovesick, Carol runs to the nearest bazaar with Oscar again quickly to buy ... flowers
     Muddy, Nora runs to the nearest kiosk with Maria with David to buy ... soap
     """
-    distance = checks.integer("distance", distance, len(OPENING) + len(ENDING.split()))
+    least, most = _range(distance)
     n_samples = checks.integer("n_samples", n_samples, 1)
     rng = checks.random_generator(random_state)
     draw = _drawer(rng)
+    free = rng.integers(least, most + 1, n_samples) - _FIXED
     cues = rng.integers(0, len(CUES), n_samples)
     names, wanted = list(CUES), np.array(list(CUES.values()))
-    free = distance - len(OPENING) - len(ENDING.split())
-    sentences = [f"{names[cue]}, {_filled(OPENING, draw)}{_middle(free, draw)} {ENDING}" for cue in cues.tolist()]
+    sentences = [
+        f"{names[cue]}, {_filled(OPENING, draw)}{_middle(words, draw)} {ENDING}"
+        for cue, words in zip(cues.tolist(), free.tolist(), strict=True)
+    ]
     return sentences, wanted[cues]
+
+
+def _range(distance: Any) -> tuple[int, int]:
+    """Check a distance, or the least and the most of some."""
+    if not isinstance(distance, (tuple, list)):
+        return (checks.integer("distance", distance, _FIXED),) * 2
+    if len(distance) != 2:
+        raise ValueError(
+            f"distance must be one integer or two, got {checks.shown(distance)}. Give the least and the most."
+        )
+    least = checks.integer("distance[0]", distance[0], _FIXED)
+    return least, checks.integer("distance[1]", distance[1], least)
 
 
 def _drawer(rng: np.random.Generator) -> Callable[[int], int]:
