@@ -19,6 +19,9 @@ PLAN = tuple(name for name in Plan.__dataclass_fields__ if name != "threads")
 class NetworkEstimator(BaseEstimator):
     """Base of the estimators; not for use by itself."""
 
+    cell: str
+    window: int
+    n_jobs: int | None
     _model: Model
 
     def __sklearn_is_fitted__(self) -> bool:

@@ -76,13 +76,13 @@ class Run:
             columns = len(self.layer.cell.gates) * self.layer.width
             if self._table.shape != (len(X), columns):
                 self._table = cpu.host.aligned(len(X), columns, self.layer.dtype)
-            self._tape, self._X = cpu.recurrence.Tape(X, self.slots, self.state, codes, self._table), None
+            self.tape, self._X = cpu.recurrence.Tape(X, self.slots, self.state, codes, self._table), None
         elif X is not self._X:
-            self._tape = cpu.recurrence.Tape(X, self.slots, self.state, _NO_CODES, self.slots)
+            self.tape = cpu.recurrence.Tape(X, self.slots, self.state, _NO_CODES, self.slots)
             self._X = X
-        self._forward(self._tape, self.layer.weights, self._plan)
+        self._forward(self.tape, self.layer.weights, self._plan)
 
-    def backward(self, dX: np.ndarray, dh: np.ndarray, gradients: Weights) -> None:
+    def backward(self, dX: np.ndarray, dh: np.ndarray, gradients: Weights, record: np.ndarray | None = None) -> None:
         """Set `gradients` and `dX` to what `dstate` and `dh` give.
 
         Parameters
@@ -93,9 +93,12 @@ class Run:
             What reaches each h from the layers above; zeros in the padding.
         gradients : Weights
             Of the parameters.
+        record : ndarray (>= rows, Z * width), optional
+            Becomes the gradient of the state after each step.
         """
-        scratch = self._scratch or self._make_scratch()
-        self._backward(dX, dh, self.dstate, self._tape, self.layer.transposed, gradients, scratch, self._plan)
+        scratch, nothing = self._scratch or self._make_scratch(), self.dstate[:, :0]
+        arrays = dX, dh, self.dstate, nothing if record is None else record
+        self._backward(*arrays, self.tape, self.layer.transposed, gradients, scratch, self._plan)
 
     def _make_scratch(self) -> Scratch:
         """Make the room that only the way back needs."""

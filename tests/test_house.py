@@ -14,10 +14,11 @@ PACKAGE = Path(lightrnn.__file__).parent
 # From the roof down: a module imports only what stands below it.
 ORDER = """
     __init__ __main__ persistence
+    plotting inspection _influence _gates _attribution _count _layout _question
     estimators _classifier _regressor _estimator language _completion corpus _fitted _arguments _data _model
-    plotting inspection archive
+    archive
     training _descent feeds progress _validation
-    stepping
+    stepping tracing
     preprocessing
     network passes heads runs layers parameters batches
     weights labels targets tokens sequences rows arrays

@@ -163,18 +163,20 @@ def _tokens_back(dX, X, table, weights, gradients, scratch, features):
 
 @cache
 def backward(cell: str) -> Callable[..., None]:
-    """Compile backpropagation through time: ``backward(dX, dh, dstate, tape, weights, gradients, scratch, plan)``.
+    """Compile backpropagation through time.
 
-    `dstate (B, Z * H)` comes in with the gradient of the state in which each sequence ends, and is carried back in
-    place; `dh (rows, >= H)` is the gradient that reaches each step's h from outside the recurrence, none if it has no
-    columns. `slots` leaves with the gradient of the sums, `dX` with that of X unless it has no columns.
+    ``backward(dX, dh, dstate, record, tape, weights, gradients, scratch, plan)``: `dstate (B, Z * H)` comes in with the
+    gradient of the state in which each sequence ends, and is carried back in place; `dh (rows, >= H)` is the gradient
+    that reaches each step's h from outside the recurrence, none if it has no columns. `slots` leaves with the gradient
+    of the sums, `dX` with that of X and `record (rows, Z * H)` with that of the state after each step, unless these
+    have no columns.
     """
     rule, recurrent = CELLS[cell].backward, CELLS[cell].recurrent
     G, S, Z = len(CELLS[cell].gates), len(CELLS[cell].slots), len(CELLS[cell].states)
 
     @kernel
     @named(f"backward_{cell}")
-    def backward(dX, dh, dstate, tape, weights, gradients, scratch, plan):
+    def backward(dX, dh, dstate, record, tape, weights, gradients, scratch, plan):
         control = flush_denormals()
         X, slots, state, codes, table = tape
         first, T, H = plan.first, len(plan.first) - 2, state.shape[1] // Z
@@ -190,6 +192,8 @@ def backward(cell: str) -> Callable[..., None]:
                     d = loads(dstate, b, j, H, Z)
                     if dh.shape[1]:
                         d = (d[0] + load(dh, new + b, j),) + d[1:]  # noqa: RUF005
+                    if record.shape[1]:
+                        stores(record, new + b, j, H, d)
                     dslots, dold = rule(
                         d,
                         loads(slots, new + b, j, H, S),
@@ -228,3 +232,70 @@ def backward(cell: str) -> Callable[..., None]:
         restore_denormals(control)
 
     return backward
+
+
+@cache
+def jacobian(cell: str) -> Callable[..., None]:
+    """Compile ``jacobian(norms, spectral, tape, W_hh, first, lengths, units, rounds)`` for a cell with recurrence.
+
+    For each sequence it carries the derivative of its last h by the state back through time, as many rows as h has
+    units; between states nothing reaches h but the recurrence. ``norms[b, k]`` becomes the Frobenius norm of the
+    derivative by the state k steps before the end, ``spectral[b, k]`` its spectral norm by power iteration, if there
+    are rounds of it: each lag begins from the singular vector of the one before.
+    """
+    rule = CELLS[cell].backward
+    G, S, Z = len(CELLS[cell].gates), len(CELLS[cell].slots), len(CELLS[cell].states)
+
+    @kernel
+    @named(f"jacobian_{cell}")
+    def jacobian(norms, spectral, tape, W_hh, first, lengths, units, rounds):
+        control = flush_denormals()
+        slots, state = tape.slots, tape.state
+        H = state.shape[1] // Z
+        D, dslots = np.empty((units, Z * H), state.dtype), np.empty((units, S * H), state.dtype)
+        for b in range(len(lengths)):
+            D[:] = 0
+            for j in range(units):
+                D[j, j] = 1
+            u = np.ones(units, state.dtype)
+            for lag in range(lengths[b]):
+                row, old = first[lengths[b] - lag] + b, first[lengths[b] - lag - 1] + b
+                norms[b, lag] = np.sqrt((D * D).sum())
+                if rounds:
+                    spectral[b, lag] = _spectral(D, norms[b, lag], u, rounds)
+                for i in range(units):
+                    for j in range(0, H, lanes(state)):
+                        gradient, before = rule(
+                            loads(D, i, j, H, Z),
+                            loads(slots, row, j, H, S),
+                            loads(state, row, j, H, Z),
+                            loads(state, old, j, H, Z),
+                        )
+                        stores(dslots, i, j, H, gradient)
+                        stores(D, i, j, H, before)
+                carried = at(D, 0, 0)
+                product(carried, carried, at(dslots, 0, (S - G) * H), W_hh, units, G * H, H)
+        restore_denormals(control)
+
+    return jacobian
+
+
+@register_jitable
+def _spectral(D, norm, u, rounds):
+    """Spectral norm of D (m, n) of a known Frobenius norm; `u (m,)` comes and leaves as an estimate of its vector."""
+    if norm == 0:
+        return norm
+    m = len(u)
+    gram = np.zeros((m, m), D.dtype)
+    columns = np.ascontiguousarray(D.T) / norm
+    for i in range(m):
+        for column in columns:
+            gram[i] += column[i] * column
+    length = norm
+    for _ in range(rounds):
+        image = np.zeros_like(u)
+        for i in range(m):
+            image += u[i] * gram[i]
+        length = np.sqrt((image * image).sum())
+        u[:] = image / length
+    return norm * np.sqrt(length)

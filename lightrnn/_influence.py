@@ -1,0 +1,322 @@
+"""Gradient flow and memory horizon: how far back it reaches what a network says."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from . import cpu
+from ._question import answers_of, inputs_of, loss_gradient, output_gradient
+from .checks import choice, flag, integer
+
+if TYPE_CHECKING:
+    from ._fitted import NetworkEstimator
+    from .tracing import Trace
+
+KINDS = ("state", "input", "jacobian", "spectral")
+_TOGETHER = 8  # sequences in a task for a thread
+_ROUNDS, _SPECTRAL = 30, 16  # of power iteration, on at most so many sequences
+_FAINT, _STEADY = 0.01, 0.01  # influence that counts as none; growth per lag that counts as none
+
+
+class LayerFlow(NamedTuple):
+    """Norms (n, K) of one layer and direction: of sequence i, k steps before its end; NaN where it has none.
+
+    Attributes
+    ----------
+    state : ndarray
+        ``||dL/ds||``, s the state after the step: h, or (h, c) together.
+    input : ndarray
+        ``||dL/dx||``, x the layer's input at the step (the embedding's row, where X is tokens).
+    jacobian : ndarray
+        Frobenius norm of dh/ds, h the last state of this layer.
+    spectral : ndarray
+        Its spectral norm, for the first 16 sequences; all NaN unless it was asked for.
+    """
+
+    state: np.ndarray
+    input: np.ndarray
+    jacobian: np.ndarray
+    spectral: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
+class GradientFlow:
+    """What `gradient_flow` returns.
+
+    Attributes
+    ----------
+    cell : str
+        The estimator's.
+    layers : dict of str to LayerFlow
+        By name, as in `weights_`: "layer0", "layer0.reverse", "layer1" ... A reverse direction ends at the sequence's
+        first step: its states are counted from there, its inputs as the forward direction's.
+    """
+
+    cell: str
+    layers: dict[str, LayerFlow]
+
+    @property
+    def lags(self) -> np.ndarray:
+        """The steps before the end, 0 .. K - 1."""
+        return np.arange(self.layers["layer0"].state.shape[1])
+
+    def values(self, kind: str = "state", layer: str = "layer0") -> np.ndarray:
+        """Return the norms (n, K) of a kind ("state", "input", "jacobian" or "spectral") in a layer."""
+        layer = choice("layer", layer, tuple(self.layers))
+        norms: np.ndarray = getattr(self.layers[layer], choice("kind", kind, KINDS))
+        return norms[~np.isnan(norms).all(axis=1)]
+
+    def mean(self, kind: str = "state", layer: str = "layer0") -> np.ndarray:
+        """Return the mean over sequences, (K,)."""
+        return _over_sequences(np.nanmean, self.values(kind, layer))
+
+    def quantile(self, q: Any, kind: str = "state", layer: str = "layer0") -> np.ndarray:
+        """Return quantiles over sequences, (K,), or (len(q), K) for several."""
+        return _over_sequences(lambda norms, axis: np.nanquantile(norms, q, axis=axis), self.values(kind, layer))
+
+
+def _over_sequences(statistic: Callable[..., Any], norms: np.ndarray) -> np.ndarray:
+    if not len(norms):
+        raise ValueError("kind must be one that was computed, got 'spectral'. Call gradient_flow with spectral=True.")
+    result: np.ndarray = statistic(norms, axis=0)
+    return result
+
+
+def gradient_flow(
+    estimator: NetworkEstimator, X: Any, y: Any = None, *, max_lag: int | None = None, spectral: bool = False
+) -> GradientFlow:
+    """Measure what arrives of the gradient at every step back through time [1]_, exactly, by the way training takes.
+
+    L is of a sequence's last step: the loss against y, or without y the output that the prediction rests on, the
+    greatest of several (of a softmax's logits, what it has above their mean). A state is a leaf: its gradient counts
+    every way from it to L.
+
+    Parameters
+    ----------
+    estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
+        Fitted.
+    X : as in `predict`; for a language model a list of texts
+        n sequences.
+    y : as in `fit`, optional
+        The right answers; for a language model the next token of each text.
+    max_lag : int >= 0, optional
+        Go back at most so many steps; by default as far as the longest sequence reaches.
+    spectral : bool
+        Also compute the spectral norm of dh/ds, by power iteration, for the first 16 sequences.
+
+    Returns
+    -------
+    GradientFlow
+        Norms by layer, sequence and lag, with mean and quantiles over sequences; all sequences end at lag 0.
+
+    Raises
+    ------
+    NotFittedError
+        If the estimator was not fitted.
+    ValueError
+        If no sequence is longer than `max_lag`, or X or y is not what it was fitted on.
+
+    References
+    ----------
+    .. [1] Pascanu, R., Mikolov, T. and Bengio, Y. (2013). On the difficulty of training recurrent neural networks.
+       ICML, equations 4 and 5.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lightrnn import RNNRegressor
+    >>> from lightrnn.inspection import gradient_flow
+    >>> X = np.random.default_rng(0).normal(size=(20, 30, 2))
+    >>> net = RNNRegressor("rnn", (8,), max_iter=1, learning_rate="cosine", random_state=0).fit(X, X[:, -1, 0])
+    >>> flow = gradient_flow(net, X)
+    >>> flow.mean("state").shape
+    (30,)
+    >>> bool(flow.mean("state")[-1] < flow.mean("state")[0])
+    True
+    """
+    items, spectral = inputs_of(estimator, X), flag("spectral", spectral)
+    longest = max(map(len, items))
+    reach = longest - 1 if max_lag is None else integer("max_lag", max_lag, 0)
+    if reach >= longest:
+        raise ValueError(f"max_lag must be less than the longest sequence has steps, {longest}, got {reach}. Lower it.")
+    answers = None if y is None else answers_of(estimator, items, y)
+    network = estimator._model.network
+    for layer in network.layers:
+        layer.transpose()
+    parts = [slice(start, start + _TOGETHER) for start in range(0, len(items), _TOGETHER)]
+
+    def flow(part: slice) -> dict[str, LayerFlow]:
+        asked = None if answers is None else answers[part]
+        return _flow(estimator, items[part], asked, _ROUNDS if spectral and part.start < _SPECTRAL else 0)
+
+    done = cpu.threads.run([lambda part=part: flow(part) for part in parts], cpu.threads.usable(estimator.n_jobs))
+    columns = reach + 1
+    layers = {
+        name: LayerFlow(*(_stacked([layers[name][kind] for layers in done], columns) for kind in range(len(KINDS))))
+        for name in done[0]
+    }
+    return GradientFlow(estimator.cell, layers)
+
+
+def _flow(
+    estimator: NetworkEstimator, X: list[np.ndarray], answers: np.ndarray | None, rounds: int
+) -> dict[str, LayerFlow]:
+    """Measure some sequences."""
+    from .tracing import Trace
+
+    trace = Trace(estimator._model.network, X)
+    asked = output_gradient(estimator, trace, None) if answers is None else loss_gradient(estimator, trace, answers)
+    jacobians = {name: trace.jacobian_norms(run, rounds) for name, run in trace.runs.items()}
+    trace.back(asked)
+    return {name: _layer_flow(trace, name, *jacobians[name]) for name in trace.runs}
+
+
+def _layer_flow(trace: Trace, name: str, jacobian: np.ndarray, spectral: np.ndarray) -> LayerFlow:
+    number = int(name.partition(".")[0].removeprefix("layer"))
+    return LayerFlow(trace.state_gradient(trace.runs[name]), trace.input_gradient(number), jacobian, spectral)
+
+
+def _stacked(blocks: list[np.ndarray], columns: int) -> np.ndarray:
+    """Put blocks one below the other, `columns` wide: cut, or filled up with NaN."""
+    out = np.full((sum(map(len, blocks)), columns), np.nan)
+    start = 0
+    for block in blocks:
+        width = min(columns, block.shape[1])
+        out[start : start + len(block), :width] = block[:, :width]
+        start += len(block)
+    return out
+
+
+class MemoryHorizon(NamedTuple):
+    """What `memory_horizon` returns; printed, it is a sentence.
+
+    Attributes
+    ----------
+    cell : str
+        The estimator's.
+    horizon : float
+        Lag from which on the influence stays below 1 % of what it is at the end; inf if it never does.
+    half_life : float
+        Lag from which on it stays below a half.
+    growth : float
+        Factor by which the influence changes from lag to lag, from a line through its logarithm.
+    word : {"vanishing", "stable", "exploding", "windowed"}
+        What growth means: below 0.99, between, above 1.01. A feed-forward net has a window instead.
+    observed : int
+        The longest sequence's steps: how far the measurement reaches.
+    layer : str
+        The layer whose memory reaches furthest, which all this is about.
+    influence : ndarray (observed,)
+        By lag, relative to lag 0.
+    window, n_parameters : int
+        The feed-forward net that sees as far, of the same layers: its window (`observed`, if the horizon is inf),
+        and its number of parameters.
+    """
+
+    cell: str
+    horizon: float
+    half_life: float
+    growth: float
+    word: str
+    observed: int
+    layer: str
+    influence: np.ndarray
+    window: int
+    n_parameters: int
+
+    def __str__(self) -> str:
+        """Say it in words."""
+        net = f"an FFNN window of {self.window} steps, which would need {self.n_parameters:,} parameters"
+        if self.word == "windowed":
+            return f"{self.cell}: sees its window of {self.window} steps and nothing before."
+        if math.isinf(self.horizon):
+            reach = f"remembers beyond the {self.observed} steps that were looked at: more than {net}"
+        else:
+            reach = f"remembers {self.horizon:.0f} steps, half-life {self.half_life:.0f}: equal to {net}"
+        return f"{self.cell}: {reach}. Influence is {self.word}, times {self.growth:.3g} each step back."
+
+
+def memory_horizon(estimator: NetworkEstimator, X: Any) -> MemoryHorizon:
+    """Measure how many steps back a network's memory reaches.
+
+    Influence at lag k is the mean over sequences of ``||dL/ds||`` there (see `gradient_flow`), relative to lag 0; of
+    several layers and directions the one counts that reaches furthest.
+
+    Parameters
+    ----------
+    estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
+        Fitted.
+    X : as in `predict`; for a language model a list of texts
+        Sequences, long enough to forget something in.
+
+    Returns
+    -------
+    MemoryHorizon
+        Printed, it is a sentence.
+
+    Raises
+    ------
+    NotFittedError
+        If the estimator was not fitted.
+    ValueError
+        If every sequence has one step only.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lightrnn import RNNRegressor
+    >>> from lightrnn.inspection import memory_horizon
+    >>> X = np.random.default_rng(0).normal(size=(20, 50, 2))
+    >>> net = RNNRegressor("ffnn", (8,), window=5, max_iter=1, learning_rate="cosine").fit(X, X[:, -1, 0])
+    >>> print(memory_horizon(net, X))
+    ffnn: sees its window of 5 steps and nothing before.
+    """
+    flow = gradient_flow(estimator, X)
+    observed = len(flow.lags)
+    if observed < 2:
+        raise ValueError("X must have a sequence of at least 2 steps, got 1 step in each. Give longer ones.")
+    kind = "input" if flow.cell == "ffnn" else "state"
+    curves = {name: _relative(flow.mean(kind, name)) for name in flow.layers}
+    layer = max(curves, key=lambda name: (_reach(curves[name], _FAINT), curves[name].sum()))
+    if flow.cell == "ffnn":
+        layer = "layer0"
+    curve = curves[layer]
+    horizon, growth = _reach(curve, _FAINT), _growth(curve)
+    word = "vanishing" if growth < 1 - _STEADY else "exploding" if growth > 1 + _STEADY else "stable"
+    window = observed if math.isinf(horizon) else int(horizon)
+    if flow.cell == "ffnn":
+        horizon, word, window = estimator.window, "windowed", estimator.window
+    figures = horizon, _reach(curve, 0.5), growth, word, observed, layer, curve, window
+    return MemoryHorizon(flow.cell, *figures, equal_ffnn(estimator, window))
+
+
+def equal_ffnn(estimator: NetworkEstimator, window: int) -> int:
+    """Return the number of parameters of a feed-forward net of the same layers with this window."""
+    from .network import Network
+
+    changes = {"cell": "ffnn", "bidirectional": False, "window": window}
+    return Network(**estimator._model.architecture | changes).n_parameters
+
+
+def _relative(curve: np.ndarray) -> np.ndarray:
+    return curve / curve[0] if curve[0] > 0 else curve
+
+
+def _reach(curve: np.ndarray, least: float) -> float:
+    """Return the lag from which on a curve stays below `least`; inf if it does not."""
+    above = np.flatnonzero(~(curve < least))
+    last = int(above[-1]) if len(above) else -1
+    return math.inf if last == len(curve) - 1 else float(last + 1)
+
+
+def _growth(curve: np.ndarray) -> float:
+    """Return the factor by which a curve changes from lag to lag, the first apart: there L touches no more than h."""
+    lags = 1 + np.flatnonzero(curve[1:] > 0)
+    if len(lags) < 2:
+        return float(curve[1] / curve[0]) if curve[0] > 0 else math.nan
+    return float(np.exp(np.polyfit(lags, np.log(curve[lags]), 1)[0]))

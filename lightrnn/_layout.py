@@ -1,0 +1,23 @@
+"""Tables for a terminal."""
+
+from collections.abc import Sequence
+
+
+def as_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Put rows below a header: the first column to the left, the others to the right.
+
+    Examples
+    --------
+    >>> print(as_table(("net", "score"), [("lstm", "0.98"), ("ffnn", "0.5")]))
+    net   score
+    lstm   0.98
+    ffnn    0.5
+    """
+    lines = [header, *rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        "  ".join(
+            [line[0].ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True))]
+        )
+        for line in lines
+    ).replace(" \n", "\n")

@@ -1,0 +1,113 @@
+"""What an inspection asks of a fitted estimator: its sequences, and one number said of each, whose gradient is wanted.
+
+The number belongs to a sequence's last step: the loss against a given answer, or without one the output that the
+prediction rests on.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import cpu
+from ._base import check_is_fitted
+from ._data import like_fitted
+from ._estimator import RecurrentEstimator
+from .checks import shown
+from .corpus import check_context
+from .heads import AdaptiveHead
+
+if TYPE_CHECKING:
+    from ._fitted import NetworkEstimator
+    from .tracing import Trace
+
+
+def inputs_of(estimator: NetworkEstimator, X: Any) -> list[np.ndarray]:
+    """Check and encode X for a fitted estimator; a language model's are beginnings of texts.
+
+    Raises
+    ------
+    NotFittedError
+        If the estimator was not fitted.
+    ValueError, TypeError
+        If X is not what it was fitted on.
+    """
+    check_is_fitted(estimator)
+    if isinstance(estimator, RecurrentEstimator):
+        return list(like_fitted(estimator, X).items)
+    if isinstance(X, str):
+        raise TypeError(f"X must be a list of texts, got the text {shown(X)}. Put it into a list.")
+    vocabulary: Any = estimator._model.vocabulary
+    return [check_context(text, vocabulary, f"X[{i}]") for i, text in enumerate(X)]
+
+
+def answers_of(estimator: NetworkEstimator, X: list[np.ndarray], y: Any) -> np.ndarray:
+    """Encode the right answer at each sequence's last step, (n,) codes or (n, k) numbers."""
+    model = estimator._model
+    if isinstance(estimator, RecurrentEstimator):
+        rows = model.targets.encode(y, np.array([len(x) for x in X]))
+        return np.array([row[-1] for row in rows]) if isinstance(rows, list) else rows
+    codes = model.vocabulary.encode(list(y)) if model.vocabulary else np.empty(0, np.int64)
+    if len(codes) != len(X):
+        raise ValueError(f"y must be the next token of each of the {len(X)} texts, got {len(codes)}. Give one a text.")
+    return codes
+
+
+def loss_gradient(estimator: NetworkEstimator, trace: Trace, answers: np.ndarray) -> np.ndarray:
+    """Return the gradient of each sequence's loss by what the output layer reads, (B, D) in the trace's order."""
+    from .losses import make_loss
+
+    model, answers = estimator._model, answers[trace.order]
+    if isinstance(trace.network.head, AdaptiveHead):
+        return _adaptive_gradient(trace, answers)
+    scale, mean, loss = np.float64(1), np.float64(0), make_loss("softmax")
+    if isinstance(estimator, RecurrentEstimator):
+        loss = estimator._make_loss(model.targets)
+        scale, mean = getattr(model.targets, "scale", scale), getattr(model.targets, "mean", mean)
+    draw = loss((trace.last_outputs() - mean) / scale, answers, np.ones(len(answers)))[1]
+    return _through_head(trace, draw / scale)
+
+
+def output_gradient(estimator: NetworkEstimator, trace: Trace, columns: np.ndarray | None) -> np.ndarray:
+    """Return the same for an output, see `explained`: of these columns, by sequence of X; by default the greatest."""
+    outputs = trace.last_outputs()
+    chosen = outputs.argmax(axis=1) if columns is None else columns[trace.order]
+    if isinstance(trace.network.head, AdaptiveHead):  # its outputs are log probabilities, the negative of a loss
+        return -_adaptive_gradient(trace, chosen)
+    draw = np.zeros_like(outputs)
+    draw[np.arange(len(draw)), chosen] = 1
+    return _through_head(trace, draw - draw.mean(axis=1, keepdims=True) if _chooses(estimator) else draw)
+
+
+def explained(estimator: NetworkEstimator, outputs: np.ndarray) -> np.ndarray:
+    """Return what of raw outputs (N, k) predictions rest on: where one of k is chosen, what each has above the mean."""
+    return outputs - outputs.mean(axis=1, keepdims=True) if _chooses(estimator) else outputs
+
+
+def _chooses(estimator: NetworkEstimator) -> bool:
+    """Whether outputs are logits of a softmax, which does not see what all have in common."""
+    adaptive = isinstance(estimator._model.network.head, AdaptiveHead)
+    targets = estimator._model.targets
+    return not adaptive and (targets is None or (hasattr(targets, "classes_") and not targets.is_multilabel))
+
+
+def _through_head(trace: Trace, draw: np.ndarray) -> np.ndarray:
+    """From the gradient of the raw outputs of a linear layer to that of what it reads."""
+    arrays = trace.network.arrays()
+    W = arrays["head.W"] if "head.W" in arrays else arrays["embedding.W"].T
+    gradient: np.ndarray = draw @ W.T
+    return gradient
+
+
+def _adaptive_gradient(trace: Trace, targets: np.ndarray) -> np.ndarray:
+    """Return the gradient of the cross-entropy of an adaptive softmax."""
+    from .losses import make_loss
+
+    network, ones = trace.network, np.ones(len(targets))
+    blocks = network.layout.blocks(cpu.host.aligned(1, network.layout.size, network.dtype)[0])
+    parts = {layer.name: layer.parts(blocks) for layer in network.head.layers}
+    h = trace.room.rows("last", len(targets), cpu.host.padded(network.head.features, network.dtype))
+    h[: len(targets), : network.head.features] = trace.last_features()
+    dh = network.head.learn(trace.room, h, 0, targets, ones, 1.0, make_loss("softmax"), parts)[1]
+    return np.array(dh[: len(targets), : network.head.features])
