@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ._base import ConvergenceWarning, warn
+
 if TYPE_CHECKING:
     from .feeds import Feed
     from .losses import Loss
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from .training import Monitor, Plan
 
 LBFGS_BATCH = 256
+_EXPLODES = 1e4  # norm of the gradient of a mean loss; one that only adds up over thousands of steps stays below
 
 
 class Descent:
@@ -26,6 +29,7 @@ class Descent:
     def __init__(self, network: Network, loss: Loss, solver: Solver, plan: Plan, feed: Feed, monitor: Monitor) -> None:
         self.network, self.loss, self.solver, self.plan = network, loss, solver, plan
         self.feed, self.monitor = feed, monitor
+        self._warned = False
 
     def __call__(self, epochs: int) -> bool:
         for _ in range(epochs):
@@ -38,7 +42,7 @@ class Descent:
     def _epoch(self) -> tuple[float, float]:
         """Return the mean loss and the mean gradient norm of one epoch."""
         network, solver, plan, history = self.network, self.solver, self.plan, self.monitor.history
-        total = weight = norms = 0.0
+        total = weight = norms = worst = 0.0
         steps = 0
         for number, batch in self.feed.epoch(network):
             rate = history.learning_rate(plan, weight / self.feed.weight)
@@ -49,9 +53,24 @@ class Descent:
             total += loss * batch.weight
             weight += batch.weight
             norms += norm
+            worst = max(worst, norm)
             steps += 1
             self.monitor.progress.advance(weight / self.feed.weight, total / weight)
+        self._watch(worst)
         return total / weight, norms / steps
+
+    def _watch(self, norm: float) -> None:
+        """Warn of a gradient that explodes, once."""
+        if norm < _EXPLODES or self._warned:
+            return
+        self._warned = True
+        epoch, rate = len(self.monitor.history.losses) + 1, self.plan.learning_rate_init
+        warn(
+            ConvergenceWarning,
+            f"The gradient explodes: its norm reached {norm:.3g} in epoch {epoch}. Bring X to unit scale with "
+            f"SequenceScaler, lower learning_rate_init (it is {rate:g}), or {_shorter_gradient(self.plan)}.",
+            stacklevel=7,
+        )
 
 
 class Lbfgs:

@@ -14,7 +14,9 @@ PACKAGE = Path(lightrnn.__file__).parent
 # From the roof down: a module imports only what stands below it.
 ORDER = """
     __init__ __main__ persistence
-    plotting inspection _influence _gates _attribution _count _layout _question
+    comparison _baselines
+    plotting _curves _strips _diagram _canvas
+    inspection _influence _gates _attribution _count _layout _question
     estimators _classifier _regressor _estimator language _completion corpus _fitted _arguments _data _model
     archive
     training _descent feeds progress _validation

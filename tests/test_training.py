@@ -205,6 +205,28 @@ def test_running_out_of_epochs_warns():
         RNNRegressor(**QUICK, max_iter=2, solver="lbfgs").fit(X, y)
 
 
+def exploding(**options):
+    """A fitted net whose state grows by half at every step back."""
+    rng = np.random.default_rng(0)
+    X, y = 1e-3 * rng.normal(size=(64, 100, 3)), rng.normal(size=64)
+    model = RNNRegressor("rnn", (64,), max_iter=3, learning_rate="cosine", random_state=0, **options).fit(X[:4], y[:4])
+    weights = model.weights_
+    weights["layer0.W_hh"] *= 1.5
+    weights["layer0.W_ih"] *= 1e-3
+    model._model.network.assign(weights)
+    return model.set_params(warm_start=True), X, y
+
+
+def test_a_gradient_that_explodes_is_told_once():
+    model, X, y = exploding()
+    with pytest.warns(ConvergenceWarning, match=r"norm reached \d.* in epoch 1.* set truncate") as caught:
+        model.fit(X, y)
+    assert len(caught) == 1 and caught[0].filename == __file__
+    model, X, y = exploding(clip_norm=None, learning_rate_init=1e-9)
+    with pytest.warns(ConvergenceWarning, match=r"learning_rate_init \(it is 1e-09\), or set clip_norm=1.0"):
+        model.fit(X, y)
+
+
 # -- data -------------------------------------------------------------------------------------------------------------
 
 
