@@ -69,9 +69,12 @@ def _rebuild(own: type[Exception], args: tuple[Any, ...]) -> Exception:
     return resolve(own)(*args)
 
 
-def warn(category: type[Warning], message: str, *, stacklevel: int = 2) -> None:
-    """Warn with `category` as scikit-learn knows it; `stacklevel` counts from the caller."""
-    warnings.warn(message, resolve(category), stacklevel=stacklevel + 1)
+def warn(category: type[Warning], message: str) -> None:
+    """Warn with `category` as scikit-learn knows it, at the line outside this package that led here."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and f"{frame.f_globals.get('__package__')}.".startswith(f"{__package__}."):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, resolve(category), stacklevel=level)
 
 
 class _Requests(dict[str, dict[str, Any]]):
@@ -326,9 +329,9 @@ def check_feature_names(estimator: Any, names: np.ndarray | None) -> None:
     fitted = getattr(estimator, "feature_names_in_", None)
     cls = type(estimator).__name__
     if fitted is None and names is not None:
-        warnings.warn(f"X has feature names, but {cls} was fitted without feature names", stacklevel=3)
+        warn(UserWarning, f"X has feature names, but {cls} was fitted without feature names")
     elif fitted is not None and names is None:
-        warnings.warn(f"X does not have valid feature names, but {cls} was fitted with feature names", stacklevel=3)
+        warn(UserWarning, f"X does not have valid feature names, but {cls} was fitted with feature names")
     elif fitted is not None and names is not None and not np.array_equal(fitted, names):
         raise ValueError(_name_mismatch(set(fitted), set(names)))
 

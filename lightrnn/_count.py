@@ -163,8 +163,9 @@ def _parts(network: Network, T: int, B: int) -> list[Part]:
     parts = [] if network.embedding is None else [_embedding(network.embedding)]
     levels = [(layer, number) for number, level in enumerate(network.levels) for layer in level]
     window = network.window if network.cell == "ffnn" else 1
-    parts += [_layer(layer, T * B, window if number == 0 else 1) for layer, number in levels]
     outputs = B * (T if network.target == "step" else 1)
+    rows = T * B if network.recurrent else outputs
+    parts += [_layer(layer, rows, window if number == 0 else 1) for layer, number in levels]
     return parts + [_layer(layer, outputs, 1) for layer in network.head.layers]
 
 

@@ -29,7 +29,6 @@ class Descent:
     def __init__(self, network: Network, loss: Loss, solver: Solver, plan: Plan, feed: Feed, monitor: Monitor) -> None:
         self.network, self.loss, self.solver, self.plan = network, loss, solver, plan
         self.feed, self.monitor = feed, monitor
-        self._warned = False
 
     def __call__(self, epochs: int) -> bool:
         for _ in range(epochs):
@@ -61,15 +60,14 @@ class Descent:
 
     def _watch(self, norm: float) -> None:
         """Warn of a gradient that explodes, once."""
-        if norm < _EXPLODES or self._warned:
+        if norm < _EXPLODES or self.monitor.history.exploded:
             return
-        self._warned = True
+        self.monitor.history.exploded = True
         epoch, rate = len(self.monitor.history.losses) + 1, self.plan.learning_rate_init
         warn(
             ConvergenceWarning,
             f"The gradient explodes: its norm reached {norm:.3g} in epoch {epoch}. Bring X to unit scale with "
             f"SequenceScaler, lower learning_rate_init (it is {rate:g}), or {_shorter_gradient(self.plan)}.",
-            stacklevel=7,
         )
 
 

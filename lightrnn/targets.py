@@ -27,7 +27,6 @@ def flat_with_warning(rows: np.ndarray, name: str) -> np.ndarray:
             DataConversionWarning,
             f"A column-vector y was passed when a 1d array was expected. Please change the shape of {name} to "
             "(n_samples,), for example using ravel().",
-            stacklevel=4,
         )
     return flat
 

@@ -12,7 +12,6 @@ divides the learning rate by five.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ._base import warn
 from ._descent import Descent, Lbfgs
 from .progress import Progress
 
@@ -90,6 +90,7 @@ class History:
     best: float = -math.inf
     stale: int = 0
     cuts: int = 0
+    exploded: bool = False
 
     def learning_rate(self, plan: Plan, done: float) -> float:
         """Return the step size when a share of the epoch, in [0, 1), is done.
@@ -157,7 +158,7 @@ def train(
         return ended
     except KeyboardInterrupt:
         monitor.restore()
-        warnings.warn("Training was interrupted; the network has the best weights so far.", stacklevel=4)
+        warn(UserWarning, "Training was interrupted; the network has the best weights so far.")
         return True
     finally:
         monitor.progress.close()

@@ -1,0 +1,31 @@
+"""How many weights has a network? Counted by hand, and found to be what there is.
+
+A layer of H units over F inputs has F x H weights and H biases. A recurrent layer also feeds its H states back, H x H
+more; a GRU has three such sets, an LSTM four. A feed-forward net that shall see T steps has T x F inputs: its weights
+grow with what it is to remember, those of a recurrent net do not. PyTorch counts one more bias in each recurrent layer,
+which adds to the first and brings nothing.
+"""
+
+import numpy as np
+
+from lightrnn import RNNClassifier
+from lightrnn.inspection import parameter_table
+
+F, H, CLASSES = 12, 64, 9
+
+
+def main() -> None:
+    """Count four nets before they exist, then one that does."""
+    for cell, more in (("ffnn", {"window": 20}), ("rnn", {}), ("gru", {}), ("lstm", {})):
+        net = RNNClassifier(cell, (H,), **more)
+        print(f"{net}\n\n{parameter_table(net, n_features=F, n_outputs=CLASSES)}\n")
+    net = RNNClassifier("lstm", (64, 32), bidirectional=True, max_iter=1, learning_rate="cosine")
+    rng = np.random.default_rng(0)
+    net.fit(rng.normal(size=(20, 30, F)), np.arange(20) % CLASSES)
+    print(f"{net}\n\n{parameter_table(net)}\n")
+    counted = sum(array.size for array in net.weights_.values())
+    print(f"Fitted, and its arrays added up: {counted:,} numbers; n_parameters_ is {net.n_parameters_:,}.")
+
+
+if __name__ == "__main__":
+    main()
