@@ -282,6 +282,10 @@ class RNNClassifier(RecurrentEstimator):
         link = self._make_loss(self._model.targets).link
         return link(outputs) if isinstance(outputs, np.ndarray) else [link(rows) for rows in outputs]
 
+    def _answers(self) -> dict[str, tuple[Any, Any]]:
+        link = self._make_loss(self._model.targets).link
+        return super()._answers() | {"predict_proba": (link, lambda row: link(row[None])[0])}
+
     def predict_log_proba(self, X: Any) -> Any:
         """Return the logarithm of `predict_proba`."""
         probabilities = self.predict_proba(X)

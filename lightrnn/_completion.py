@@ -24,6 +24,7 @@ class Completion(NetworkEstimator):
     """Base of the language model; not for use by itself."""
 
     n_jobs: int | None
+    _start = BOUNDARY
 
     # -- likelihood ---------------------------------------------------------------------------------------------------
 
@@ -108,6 +109,11 @@ class Completion(NetworkEstimator):
         likeliest = 1 + np.argsort(-probabilities[1:], kind="stable")[:k]
         return [(self._vocabulary.tokens[code], float(probabilities[code])) for code in likeliest.tolist()]
 
+    def _answers(self) -> dict[str, tuple[Any, Any]]:
+        from .losses import softmax
+
+        return {"predict_proba": (softmax, lambda row: softmax(row[None])[0])}
+
     # -- writing ------------------------------------------------------------------------------------------------------
 
     def generate(
@@ -169,7 +175,8 @@ class Completion(NetworkEstimator):
 
         stepper = Stepper(self._model.network, 1)
         for code in codes[:-1]:
-            stepper.features(code[None])
+            stepper.read(code[None])
+            stepper.advance()
         return stepper, codes[-1:].copy()
 
     @property

@@ -206,6 +206,9 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
         weights = check_sample_weight(sample_weight, lengths, step)
         return pool(predicted), as_rows(y, lengths, step), pool(weights)
 
+    def _answers(self) -> dict[str, tuple[Any, Any]]:
+        return {"predict": (self._model.targets.decode, self._model.targets.decode_row)}
+
     def predict(self, X: Any) -> Any:
         """Return predictions in y's form."""
         raise NotImplementedError

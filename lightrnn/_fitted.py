@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import math
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from . import archive, cpu
 from ._base import BaseEstimator, check_is_fitted
 from ._model import Model
+from .checks import choice
 from .training import Plan
+
+if TYPE_CHECKING:
+    from .streams import Stream
 
 PLAN = tuple(name for name in Plan.__dataclass_fields__ if name != "threads")
 
@@ -23,6 +27,7 @@ class NetworkEstimator(BaseEstimator):
     window: int
     n_jobs: int | None
     _model: Model
+    _start: int | None = None  # code that stands before every sequence
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether there is a network."""
@@ -49,6 +54,46 @@ class NetworkEstimator(BaseEstimator):
         self.n_parameters_ = model.network.n_parameters
         self.vocabulary_ = None if model.vocabulary is None else model.vocabulary.tokens
         self.device_ = "cpu"
+
+    # -- streams ------------------------------------------------------------------------------------------------------
+
+    def stream(self, n_streams: int | None = None, *, method: str | None = None) -> Stream:
+        """Return the fitted network as something that is fed one step at a call and answers at once.
+
+        Parameters
+        ----------
+        n_streams : int >= 1, optional
+            Sequences in parallel; by default one, whose steps come without an axis for it. A language model's begin at
+            the start of a text.
+        method : str, optional
+            What a step answers: "predict", "predict_proba" or "transform"; by default the first that the estimator has.
+
+        Returns
+        -------
+        lightrnn.streams.Stream
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator was not fitted.
+        ValueError
+            If it is bidirectional: the end of a stream is not known.
+        """
+        from .streams import Stream
+
+        check_is_fitted(self)
+        if self._model.architecture.get("bidirectional"):
+            raise ValueError(
+                "bidirectional must be False for a stream, got True. The backward direction begins at the end, which a "
+                "stream has not reached; fit with bidirectional=False."
+            )
+        answers = self._answers() | {"transform": (None, None)}
+        rows, row = answers[choice("method", method or next(iter(answers)), tuple(answers))]
+        return Stream(self._model, n_streams, row if n_streams is None else rows, self._start)
+
+    def _answers(self) -> dict[str, tuple[Any, Any]]:
+        """Return what raw outputs mean by each method: of rows (n, k), and of one (k,)."""
+        raise NotImplementedError
 
     # -- keeping ------------------------------------------------------------------------------------------------------
 

@@ -96,6 +96,10 @@ class ClassTargets(Targets):
             )
         return codes
 
+    def decode_row(self, output: np.ndarray) -> Any:
+        """Turn one raw output (n_outputs,) into a label."""
+        return self.classes_[output.argmax()]
+
     def _decoded(self, rows: np.ndarray) -> np.ndarray:
         return self.classes_[rows.argmax(axis=-1)]
 

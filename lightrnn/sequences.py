@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ._base import check_feature_names, column_names
+from ._columns import check_feature_names, column_names
 from .arrays import as_array, as_numbers, first_bad, first_not_finite, text_found
 from .checks import shown
 

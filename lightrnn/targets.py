@@ -47,6 +47,10 @@ class Targets:
         decoded = self._decoded(pool(outputs))
         return decoded if isinstance(outputs, np.ndarray) else split(decoded, np.array([len(o) for o in outputs]))
 
+    def decode_row(self, output: np.ndarray) -> Any:
+        """Turn one raw output (n_outputs,) into what `decode` gives for it."""
+        return self._decoded(output[None])[0]
+
     def _encoded(self, rows: np.ndarray, name: str) -> np.ndarray:
         raise NotImplementedError
 

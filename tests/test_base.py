@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 import pytest
 
-from lightrnn import _base
+from lightrnn import _base, _columns
 from lightrnn._base import BaseEstimator, TransformerMixin, check_is_fitted
 from lightrnn.labels import class_targets
 from lightrnn.sequences import as_sequences, remember_features, sequences_for
@@ -173,7 +173,7 @@ def test_other_names_than_in_fit_are_spelled_out(names):
     with pytest.raises(
         ValueError, match=r"^The feature names should match those that were passed during fit"
     ) as caught:
-        _base.check_feature_names(fitted, np.array(names, dtype=object))
+        _columns.check_feature_names(fitted, np.array(names, dtype=object))
     text = str(caught.value)
     assert ("must be in the same order" in text) == (sorted(names) == list("abcd"))
     assert ("unseen at fit time:\n- " in text) == (not set(names) <= set("abcd"))

@@ -20,16 +20,16 @@ ORDER = """
     estimators _classifier _regressor _estimator language _completion corpus _fitted _arguments _data _model
     archive
     training _descent feeds progress _validation
-    stepping tracing
+    streams stepping tracing
     preprocessing
     network passes heads runs layers parameters batches
     weights labels targets tokens sequences rows arrays
     losses solvers
-    cpu.__init__ cpu.gather cpu.updates cpu.softmax cpu.sampling cpu.recurrence cpu.matmul cpu.tile cpu.memory cpu.flush
-    cpu.simd cpu.jit cpu.host cpu.threads
+    cpu.__init__ cpu.gather cpu.updates cpu.softmax cpu.sampling cpu.advance cpu.recurrence cpu.matmul cpu.tile
+    cpu.memory cpu.flush cpu.simd cpu.jit cpu.host cpu.threads
     cells updates elementwise
     datasets.__init__ datasets._generators datasets._loaders datasets._sentences
-    _base checks
+    _columns _base checks
 """.split()
 LIGHT = {"numpy", "typing", "__future__"} | set(sys.stdlib_module_names)
 

@@ -3,7 +3,7 @@
 from importlib import import_module
 from types import ModuleType
 
-_MODULES = ("gather", "host", "matmul", "recurrence", "sampling", "softmax", "threads", "updates")
+_MODULES = ("advance", "gather", "host", "matmul", "recurrence", "sampling", "softmax", "threads", "updates")
 
 
 def __getattr__(name: str) -> ModuleType:

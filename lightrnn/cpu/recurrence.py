@@ -68,14 +68,14 @@ class Scratch(NamedTuple):
     ones: np.ndarray  # (rows of a chunk, 1)
 
 
-def _steps(cell: str) -> Callable[..., Any]:
-    """Build the forward loop."""
+def steps(cell: str) -> Callable[..., Any]:
+    """Build the forward loop, ``steps(tape, weights, plan)``, for kernels to call."""
     rule, recurrent = CELLS[cell].forward, CELLS[cell].recurrent
     G, S, Z = len(CELLS[cell].gates), len(CELLS[cell].slots), len(CELLS[cell].states)
 
     @register_jitable
     @named(f"steps_{cell}")
-    def steps(tape, weights, plan):
+    def loop(tape, weights, plan):
         X, slots, state, codes, table = tape
         first, T, H = plan.first, len(plan.first) - 2, state.shape[1] // Z
         bias = weights.b_ih if S == G else _all_slots(weights.b_ih, weights.b_hh, S * H)
@@ -101,44 +101,22 @@ def _steps(cell: str) -> Callable[..., Any]:
                     stores(state, new + b, j, H, new_state)
                     stores(slots, new + b, j, H, saved)
 
-    return steps
+    return loop
 
 
 @cache
 def forward(cell: str) -> Callable[[Tape, Weights, Plan], None]:
     """Compile the forward loop: fills `slots` with what backward needs and `state` from first[1] on."""
-    steps = _steps(cell)
+    loop = steps(cell)
 
     @kernel
     @named(f"forward_{cell}")
     def forward(tape, weights, plan):
         control = flush_denormals()
-        steps(tape, weights, plan)
+        loop(tape, weights, plan)
         restore_denormals(control)
 
     return forward
-
-
-@cache
-def advance(cell: str) -> Callable[[tuple[Tape, ...], tuple[Weights, ...], tuple[Plan, ...]], None]:
-    """Compile one step through all layers: from the state in the first B rows of each tape to that in the next B.
-
-    The new state then takes the old one's place. A layer's X is the tape's state below it.
-    """
-    steps = _steps(cell)
-
-    @kernel
-    @named(f"advance_{cell}")
-    def advance(tapes, weights, plans):
-        control = flush_denormals()
-        for layer in range(len(tapes)):
-            steps(tapes[layer], weights[layer], plans[layer])
-            state = tapes[layer].state
-            for b in range(plans[layer].first[1]):
-                copy_row(state, b, state, plans[layer].first[1] + b, state.shape[1])
-        restore_denormals(control)
-
-    return advance
 
 
 @register_jitable
