@@ -5,8 +5,9 @@ one argument of the same estimator. Importing compiles nothing.
 """
 
 from .estimators import RNNClassifier, RNNRegressor
+from .export import export_numpy
 from .language import RNNLanguageModel
 from .persistence import load
 
 __version__ = "0.1.0"
-__all__ = ["RNNClassifier", "RNNLanguageModel", "RNNRegressor", "load"]
+__all__ = ["RNNClassifier", "RNNLanguageModel", "RNNRegressor", "export_numpy", "load"]

@@ -14,6 +14,7 @@ PACKAGE = Path(lightrnn.__file__).parent
 # From the roof down: a module imports only what stands below it.
 ORDER = """
     __init__ __main__ persistence
+    export _summary _numpy_model _numpy_layers
     comparison _baselines
     plotting _curves _strips _diagram _canvas
     inspection _influence _gates _attribution _count _layout _question
