@@ -4,10 +4,11 @@
 one argument of the same estimator. Importing compiles nothing.
 """
 
+from ._onnx import to_onnx
 from .estimators import RNNClassifier, RNNRegressor
 from .export import export_numpy
 from .language import RNNLanguageModel
 from .persistence import load
 
 __version__ = "0.1.0"
-__all__ = ["RNNClassifier", "RNNLanguageModel", "RNNRegressor", "export_numpy", "load"]
+__all__ = ["RNNClassifier", "RNNLanguageModel", "RNNRegressor", "export_numpy", "load", "to_onnx"]

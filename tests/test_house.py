@@ -14,7 +14,7 @@ PACKAGE = Path(lightrnn.__file__).parent
 # From the roof down: a module imports only what stands below it.
 ORDER = """
     __init__ __main__ persistence
-    export _summary _numpy_model _numpy_layers
+    export _onnx _summary _numpy_model _numpy_layers
     comparison _baselines
     plotting _curves _strips _diagram _canvas
     inspection _influence _gates _attribution _count _layout _question
@@ -89,7 +89,7 @@ def test_only_numpy_is_imported_outside_the_compiled_side(module):
 
 
 def test_importing_compiles_nothing_and_loads_nothing_heavy():
-    heavy = ("numba", "llvmlite", "scipy", "sklearn", "pandas", "torch", "matplotlib", "tqdm", "joblib")
+    heavy = ("numba", "llvmlite", "scipy", "sklearn", "pandas", "torch", "matplotlib", "tqdm", "joblib", "onnx")
     code = f"import lightrnn, sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True
