@@ -5,10 +5,20 @@ one argument of the same estimator. Importing compiles nothing.
 """
 
 from ._onnx import to_onnx
+from .conversion import from_keras, from_torch
 from .estimators import RNNClassifier, RNNRegressor
 from .export import export_numpy
 from .language import RNNLanguageModel
 from .persistence import load
 
 __version__ = "0.1.0"
-__all__ = ["RNNClassifier", "RNNLanguageModel", "RNNRegressor", "export_numpy", "load", "to_onnx"]
+__all__ = [
+    "RNNClassifier",
+    "RNNLanguageModel",
+    "RNNRegressor",
+    "export_numpy",
+    "from_keras",
+    "from_torch",
+    "load",
+    "to_onnx",
+]

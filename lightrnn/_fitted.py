@@ -11,6 +11,7 @@ import numpy as np
 from . import archive, cpu
 from ._base import BaseEstimator, check_is_fitted
 from ._model import Model
+from ._torch import torch_arrays
 from .checks import choice
 from .training import Plan
 
@@ -114,6 +115,32 @@ class NetworkEstimator(BaseEstimator):
         """
         check_is_fitted(self)
         archive.write(path, {"estimator": type(self).__name__, "state": self.__getstate__() | {"callbacks": None}})
+
+    def to_torch(self) -> dict[str, np.ndarray]:
+        """Return the weights as PyTorch's state_dict has them, for a module with the parts named here.
+
+        ``embedding = nn.Embedding(V, E)`` where tokens are read, ``rnn = nn.LSTM(...)``, nn.GRU or nn.RNN, and
+        ``head = nn.Linear(D, n_outputs_)``: the names are "embedding.weight", "rnn.weight_ih_l0", "rnn.weight_hh_l0",
+        "rnn.bias_ih_l0", "rnn.bias_hh_l0", with "_reverse" at the end for the backward direction, and so on for layer
+        1, then "head.weight" and "head.bias". Where layers have different sizes each is a module of its own: "rnn0",
+        "rnn1". A bias that we keep as one is torch's first; the second is zeros. Row r of the embedding is token r of
+        `vocabulary_`, row k of the head class k of `classes_`.
+
+        Returns
+        -------
+        dict of str to ndarray
+            Copies, in the network's dtype. In PyTorch: ``module.load_state_dict({name: torch.from_numpy(array) for
+            name, array in estimator.to_torch().items()})``. `lightrnn.from_torch` reads them too.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator was not fitted.
+        ValueError
+            If torch has no such layers: those of the ffnn, or an adaptive softmax's.
+        """
+        check_is_fitted(self)
+        return torch_arrays(self._model.network)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes, with the model as a tree of plain values."""

@@ -9,5 +9,7 @@ os.environ.setdefault("NUMBA_CACHE_DIR", str(Path(tempfile.gettempdir()) / "ligh
 
 from hypothesis import HealthCheck, settings
 
+collect_ignore = ["golden"]  # scripts that made the files there, with what need not be installed
+
 settings.register_profile("lightrnn", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("lightrnn")

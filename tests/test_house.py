@@ -14,12 +14,14 @@ PACKAGE = Path(lightrnn.__file__).parent
 # From the roof down: a module imports only what stands below it.
 ORDER = """
     __init__ __main__ persistence
+    conversion _meaning
     export _onnx _summary _numpy_model _numpy_layers
     comparison _baselines
     plotting _curves _strips _diagram _canvas
     inspection _influence _gates _attribution _count _layout _question
     estimators _classifier _regressor _estimator language _completion corpus _fitted _arguments _data _model
     archive
+    _keras _keras_config _torch _mapping _tensorfiles _pickles
     training _descent feeds progress _validation
     streams stepping tracing
     preprocessing
