@@ -1,0 +1,70 @@
+"""A network that PyTorch has trained, at work where PyTorch is not installed.
+
+`data/vowels_gru.safetensors` holds the weights of a bidirectional nn.GRU with an nn.Linear, which tells nine speakers
+apart by their vowels (`data/train_with_torch.py` made it). `from_torch` turns the file into a fitted `RNNClassifier`:
+no layer is declared again, since the weights say which there are. What PyTorch made of the test utterances is recorded
+beside the weights, and the table says how far this is from it.
+
+The estimator is like any other: it is saved as one of ours, and learns on, which here means that it sees the training
+utterances three times more.
+"""
+
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+import lightrnn
+from lightrnn import RNNClassifier
+from lightrnn.datasets import load_japanese_vowels
+from lightrnn.preprocessing import SequenceScaler
+
+DATA = Path(__file__).resolve().parent / "data"
+WEIGHTS = DATA / "vowels_gru.safetensors"
+
+
+def main() -> None:
+    """Convert, predict, compare with what PyTorch gave, keep, and go on training."""
+    X, y = load_japanese_vowels("train")
+    X_test, y_test = load_japanese_vowels("test")
+    scaler = SequenceScaler().fit(X)
+    X, X_test = scaler.transform(X), scaler.transform(X_test)
+
+    start = time.perf_counter()
+    settings = RNNClassifier(learning_rate_init=3e-4, dropout=0.5, random_state=0)
+    model = lightrnn.from_torch(WEIGHTS, settings, classes=range(1, 10))
+    converted = time.perf_counter() - start
+    print(f"{WEIGHTS.name}, {WEIGHTS.stat().st_size:,} bytes, is {model}\n")
+
+    model.predict(X_test[:1])  # compiles, or finds the machine code in the cache
+    start = time.perf_counter()
+    probabilities = model.predict_proba(X_test)
+    predicted = time.perf_counter() - start
+    with np.load(DATA / "vowels_gru.npz") as file:
+        difference = abs(probabilities - file["probabilities"]).max()
+
+    with tempfile.TemporaryDirectory() as folder:
+        model.save(Path(folder) / "speakers.npz")
+        kept = lightrnn.load(Path(folder) / "speakers.npz")
+    learned = lightrnn.from_torch(model.to_torch(), settings, classes=model.classes_)
+    for _ in range(3):
+        learned.partial_fit(X, y)
+
+    rows = {
+        "accuracy on 370 test utterances": f"{model.score(X_test, y_test):.1%}",
+        "farthest probability from PyTorch's": f"{difference:.1e}",
+        "ms to convert": f"{1e3 * converted:.1f}",
+        "ms to predict 370 utterances": f"{1e3 * predicted:.1f}",
+        "the same after save and load": str(np.array_equal(kept.predict_proba(X_test), probabilities)),
+        "accuracy after three more epochs": f"{learned.score(X_test, y_test):.1%}",
+        "torch was imported": str("torch" in sys.modules),
+    }
+    for name, value in rows.items():
+        print(f"{name:<38}{value:>10}")
+    assert difference < 1e-5
+
+
+if __name__ == "__main__":
+    main()
