@@ -11,12 +11,16 @@ from .mlp import MLP
 from .predict import PREDICT
 from .ragged import RAGGED
 from .report import Row, Run, Table, write
+from .serving import BATCHES, SCRIPT, STREAM
 from .startup import MEMORY, STARTUP
 from .steps import SHARE, STEPS
 from .text import SENTENCES, TEXT
 from .vowels import VOWELS
 
-TABLES = (STEPS, SHARE, RAGGED, VOWELS, PREDICT, STARTUP, MEMORY, MLP, DISTANCE, ADDING, TEXT, SENTENCES)
+TABLES = (
+    *(STEPS, SHARE, RAGGED, VOWELS, PREDICT, STREAM, BATCHES, SCRIPT, STARTUP, MEMORY, MLP),
+    *(DISTANCE, ADDING, TEXT, SENTENCES),
+)
 
 
 def main() -> None:
@@ -25,7 +29,7 @@ def main() -> None:
     warnings.filterwarnings("ignore", message=".*Maximum iterations")  # the number of epochs is what is asked for
     run, machine, summary = Run(arguments.quick), describe(), []
     _show("machine", machine, arguments.write)
-    if not (peers.HAS_TORCH and peers.HAS_SKLEARN):
+    if not (peers.HAS_TORCH and peers.HAS_SKLEARN and peers.HAS_ONNX):
         print("A peer is not installed; its columns are empty. pip install '.[bench]' brings both.\n")
     for table in TABLES:
         if table.name in arguments.only:
