@@ -29,7 +29,7 @@ ORDER = """
     weights labels targets tokens sequences rows arrays
     losses solvers
     cpu.__init__ cpu.gather cpu.updates cpu.softmax cpu.sampling cpu.advance cpu.recurrence cpu.matmul cpu.tile
-    cpu.memory cpu.flush cpu.simd cpu.jit cpu.host cpu.threads
+    cpu.memory cpu.flush cpu.simd cpu.jit cpu.cache cpu.host cpu.threads
     cells updates elementwise
     datasets.__init__ datasets._generators datasets._loaders datasets._sentences
     _columns _base checks

@@ -1,9 +1,11 @@
-"""Where machine code is kept: keyed by the sources, somewhere that can be written to, and never a reason to fail."""
+"""Where machine code is kept: keyed by the sources, wherever it can be read or written, and never a reason to fail."""
 
 import os
 import shutil
+import stat
 import subprocess
 import sys
+import tempfile
 from inspect import getclosurevars
 from pathlib import Path
 from types import FunctionType
@@ -13,29 +15,30 @@ import pytest
 from numba import config
 
 from lightrnn.cells import CELLS
-from lightrnn.cpu import gather, host, jit, matmul, recurrence
+from lightrnn.cpu import cache, gather, host, jit, matmul, recurrence
 
 
 def fresh_digest():
-    return jit.digest.__wrapped__()
-
-
-def fresh_directory():
-    return jit.cache_directory.__wrapped__()
+    return cache.digest.__wrapped__()
 
 
 @pytest.fixture
 def copy(tmp_path, monkeypatch):
     """A copy of the package for the digest to read."""
+    return copied(tmp_path, monkeypatch)
+
+
+def copied(tmp_path, monkeypatch=None):
     target = tmp_path / "lightrnn"
-    shutil.copytree(jit._PACKAGE, target, ignore=shutil.ignore_patterns("__pycache__", "data"))
-    monkeypatch.setattr(jit, "_PACKAGE", target)
+    shutil.copytree(cache._PACKAGE, target, ignore=shutil.ignore_patterns("__pycache__", "data"))
+    if monkeypatch is not None:
+        monkeypatch.setattr(cache, "_PACKAGE", target)
     return target
 
 
 def test_the_directory_is_keyed_by_the_sources(copy):
     before = fresh_digest()
-    assert before == jit.digest()
+    assert before == cache.digest()
     for name in ("cells.py", "elementwise.py", "cpu/simd.py"):
         path, text = copy / name, (copy / name).read_text()
         path.write_text(text + "\n")
@@ -44,40 +47,157 @@ def test_the_directory_is_keyed_by_the_sources(copy):
     assert fresh_digest() == before
 
 
-def test_the_directory_is_keyed_by_the_registers(monkeypatch):
+def test_the_directory_is_keyed_by_the_registers_and_by_what_compiles(monkeypatch):
     before = fresh_digest()
-    for name in ("REGISTER_BYTES", "TILE_VECTORS"):
+    for module, name in ((host, "REGISTER_BYTES"), (host, "TILE_VECTORS"), (cache.numba, "__version__")):
         with monkeypatch.context() as patch:
-            patch.setattr(host, name, 3)
+            patch.setattr(module, name, 3)
             assert fresh_digest() != before
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """Every place for machine code within tmp_path, by name."""
+    roots = {name: tmp_path / name for name in ("given", "package", "home", "temporary")}
+    monkeypatch.setattr(config, "CACHE_DIR", str(roots["given"]))
+    monkeypatch.setattr(cache, "_PACKAGE", roots["package"])
+    monkeypatch.setattr(cache, "digest", lambda: "digest")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(roots["home"]))
+    monkeypatch.setattr(tempfile, "tempdir", str(roots["temporary"]))
+    roots["temporary"].mkdir()
+    below = ("", "__pycache__", "lightrnn", f"lightrnn-{os.getuid()}")
+    return [root / name / "lightrnn-digest" for root, name in zip(roots.values(), below, strict=True)]
+
+
+def block(place):
+    """Let nothing be made below the root of a place, not even by the superuser."""
+    for path in reversed(place.parents):
+        if not path.exists():
+            path.write_text("")
+            return
+    shutil.rmtree(place.parent)
+    place.parent.write_text("")
+
+
+def test_the_first_place_that_can_be_written_to_is_taken(places):
+    for number, place in enumerate(places):
+        assert cache.write("name", b"code %d" % number) == place
+        assert cache.read("name") == b"code %d" % number
+        assert [path.name for path in place.iterdir()] == ["name"]
+        shutil.rmtree(place)
+        block(place)
+    assert cache.write("name", b"code") is None and cache.read("name") is None
+    assert cache.entries() == []
+
+
+def test_what_cannot_be_written_to_is_read_all_the_same(places, monkeypatch):
+    """An image whose machine code was compiled by the superuser when it was built."""
+    (given, package, home, _) = places
+    block(given)
+    assert cache.write("old", b"built") == package
+    replace = os.replace
+
+    def refuse(source, target):
+        if Path(target).is_relative_to(package):
+            raise PermissionError
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", refuse)
+    assert cache.write("new", b"found out") == home
+    assert cache.read("old") == b"built" and cache.read("new") == b"found out"
+    assert [path.name for path in package.iterdir()] == ["old"]
+
+
+def test_a_directory_of_somebody_else_is_not_trusted(places):
+    for place in places[:-1]:
+        block(place)
+    place = places[-1]
+    assert cache.write("name", b"code") == place
+    assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
+    place.parent.chmod(0o777)
+    assert cache.read("name") is None and cache.write("name", b"code") is None
+    place.parent.chmod(0o700)
+    assert cache.read("name") == b"code"
+
+
+def test_no_home_is_no_place(places, monkeypatch):
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    assert list(cache.places()) == places[:2]
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-1], lambda data: data[:40] + b"x" + data[41:], lambda data: b""]
+)
+def test_a_damaged_entry_is_none(places, damage):
+    place = cache.write("name", b"machine code" * 9)
+    (place / "name").write_bytes(damage((place / "name").read_bytes()))
+    assert cache.read("name") is None
 
 
 def test_kernels_keep_their_code_there():
     gather.scale(np.ones((2, 2)), 0, np.ones((1, 2)), np.zeros(2, int))
-    assert jit.cache_directory().name == f"lightrnn-{jit.digest()}"
-    assert list(jit.cache_directory().rglob("gather.scale*.nbi"))
+    assert any(path.name.startswith("cpu.gather.scale-") for path in cache.entries())
 
 
-def test_an_edited_rule_is_compiled_anew(tmp_path):
+PROGRAM = """
+import numpy as np
+from lightrnn.cpu import gather
+target = np.ones((1, 2))
+gather.scale(target, 0, np.full((1, 2), 3.0), np.zeros(1, int))
+from lightrnn.cpu.cache import KernelCache
+(entry,) = KernelCache.log
+print(target[0, 0], entry.compiled, entry.place)
+"""
+
+
+def start(directory, **environment):
+    """Begin a process that runs one kernel and prints its result, whether it was compiled, and where it is kept."""
+    environment = os.environ | {"PYTHONPATH": str(directory), "NUMBA_OPT": "0"} | environment
+    command = [sys.executable, "-W", "error", "-c", PROGRAM]
+    return subprocess.Popen(command, env=environment, cwd=directory, stdout=subprocess.PIPE, text=True)
+
+
+def printed(directory, **environment):
+    return start(directory, **environment).communicate(timeout=100)[0].split()
+
+
+def test_an_edit_anywhere_is_compiled_anew_and_versions_stand_side_by_side(tmp_path):
     """A kernel in one file, the rule it compiles in another: Numba alone would go on with the old one."""
-    shutil.copytree(jit._PACKAGE, tmp_path / "lightrnn", ignore=shutil.ignore_patterns("__pycache__", "data"))
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache"), "PYTHONPATH": str(tmp_path)}
-    code = (
-        "import numpy as np; from lightrnn.network import Network; n = Network('linear', 1, (1,), 1, window=1);"
-        "n.assign({name: np.ones_like(array) for name, array in n.arrays().items()});"
-        "print(n.outputs([np.ones((1, 1))])[0, 0])"
-    )
+    package, places = copied(tmp_path), {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    assert printed(tmp_path, **places)[:2] == ["3.0", "True"]
+    assert printed(tmp_path, **places)[:2] == ["3.0", "False"]
+    rule = package / "cpu" / "gather.py"
+    text = rule.read_text()
+    assert "to[j] *= factors[j]" in text
+    rule.write_text(text.replace("to[j] *= factors[j]", "to[j] *= factors[j] + 1"))
+    assert printed(tmp_path, **places)[:2] == ["4.0", "True"]
+    rule.write_text(text)
+    assert printed(tmp_path, **places)[:2] == ["3.0", "False"]
 
-    def output():
-        return float(subprocess.check_output([sys.executable, "-c", code], env=environment, cwd=tmp_path, text=True))
 
-    assert output() == 3
-    cells = tmp_path / "lightrnn" / "cells.py"
-    text = cells.read_text()
-    rule = "    return slots, slots\n"
-    assert rule in text
-    cells.write_text(text.replace(rule, "    return (slots[0] + slots[0],), slots\n"))
-    assert output() == 10
+def test_ten_processes_at_once(tmp_path):
+    """All find nothing, compile, and save the same at the same time."""
+    places = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    children = [start(cache._PACKAGE.parent, **places) for _ in range(10)]
+    assert {child.communicate(timeout=100)[0].split()[0] for child in children} == {"3.0"}
+    assert printed(cache._PACKAGE.parent, **places)[:2] == ["3.0", "False"]
+    assert len(list((tmp_path / "cache").rglob("*.*"))) == 1
+
+
+def test_without_any_place_kernels_are_compiled_all_the_same(tmp_path):
+    """No home, an install that cannot be written to, nor temporary files."""
+    package, nowhere = copied(tmp_path), str(tmp_path / "file")
+    for path in (tmp_path / "file", package / "__pycache__"):
+        path.write_text("")
+    environment = dict.fromkeys(("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "HOME"), nowhere)
+    environment |= {"PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(tmp_path)}
+    assert printed(tmp_path, **environment)[:2] == ["3.0", "True"]
+    mine = tmp_path / f"lightrnn-{os.getuid()}"
+    assert printed(tmp_path, **environment)[:2] == ["3.0", "False"] and any(mine.iterdir())
+    shutil.rmtree(mine)
+    mine.write_text("")
+    assert printed(tmp_path, **environment) == ["3.0", "True", "None"]
 
 
 def functions_of(kernels):
@@ -106,47 +226,21 @@ def test_no_two_functions_in_machine_code_have_one_name():
     assert not [name for name, functions in named.items() if len(functions) > 1]
 
 
-@pytest.fixture
-def nowhere(tmp_path):
-    """A path in which nothing can be made, not even by the superuser."""
-    file = tmp_path / "file"
-    file.write_text("")
-    return file / "below"
-
-
-def test_places_that_cannot_be_written_to_are_passed_over(nowhere, tmp_path, monkeypatch):
-    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path / "given"))
-    monkeypatch.setattr(jit, "_PACKAGE", tmp_path / "package")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user"))
-    monkeypatch.setattr(jit, "digest", lambda: "digest")
-    assert fresh_directory() == tmp_path / "given" / "lightrnn-digest"
-    monkeypatch.setattr(config, "CACHE_DIR", str(nowhere))
-    assert fresh_directory() == tmp_path / "package" / "__pycache__" / "lightrnn-digest"
-    monkeypatch.setattr(config, "CACHE_DIR", "")
-    assert fresh_directory() == tmp_path / "package" / "__pycache__" / "lightrnn-digest"
-    monkeypatch.setattr(jit, "_PACKAGE", nowhere)
-    assert fresh_directory() == tmp_path / "user" / "lightrnn" / "lightrnn-digest"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(nowhere))
-    assert fresh_directory() is None
-    assert not list(tmp_path.rglob("tmp*"))
-
-
-def test_without_any_place_kernels_are_compiled_all_the_same(monkeypatch):
-    monkeypatch.setattr(jit, "cache_directory", lambda: None)
+def test_kernels_of_others_are_not_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
     assert jit.kernel(lambda x: x + 1)(2) == 3
-
-
-def test_users_own_kernels_are_kept_where_they_want_them(monkeypatch):
-    monkeypatch.setattr(config, "CACHE_DIR", "theirs")
-    with jit._numba_cache(Path("ours")):
-        assert config.CACHE_DIR == "ours"
-    assert config.CACHE_DIR == "theirs"
-    with pytest.raises(ZeroDivisionError), jit._numba_cache(Path("ours")):
-        _ = 1 / 0
-    assert config.CACHE_DIR == "theirs"
-    jit.kernel(lambda x: x)
-    assert config.CACHE_DIR == "theirs"
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_zero_divisor_is_not_an_error():
     assert jit.kernel(lambda x: 1.0 / x)(0.0) == np.inf
+
+
+def test_what_is_loaded_leaves_numba_whole(tmp_path):
+    """Machine code is loaded without Numba's registries, which a compilation after it must still find."""
+    code = PROGRAM + "import numba; print(numba.njit(lambda a: np.dot(a, a).sum())(np.eye(2)))"
+    command, paths = [sys.executable, "-W", "error", "-c", code], {"NUMBA_CACHE_DIR": str(tmp_path)}
+    environment = os.environ | {"PYTHONPATH": str(cache._PACKAGE.parent), "NUMBA_OPT": "0"} | paths
+    for compiled in ("True", "False"):
+        lines = subprocess.check_output(command, env=environment, text=True).splitlines()
+        assert lines[0].split()[:2] == ["3.0", compiled] and lines[1] == "2.0"

@@ -9,13 +9,13 @@ import narrow
 import numpy as np
 import pytest
 
-from lightrnn.cpu import host, jit
+from lightrnn.cpu import cache, host, jit
 from lightrnn.cpu.flush import flush_denormals, restore_denormals
 
 
 def run(*arguments, **environment):
     """Run `narrow.py` and return what it prints."""
-    paths = os.pathsep.join(filter(None, [str(jit._PACKAGE.parent), os.environ.get("PYTHONPATH")]))
+    paths = os.pathsep.join(filter(None, [str(cache._PACKAGE.parent), os.environ.get("PYTHONPATH")]))
     done = subprocess.run(
         [sys.executable, "-W", "error", narrow.__file__, *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": paths} | environment,
