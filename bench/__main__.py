@@ -1,9 +1,10 @@
-"""Print the tables: `python -m bench [--only steps,share] [--quick] [--write]`."""
+"""Print the tables: `python -m bench [--only steps,share] [--quick] [--write]`, or `--fuzz` the loader."""
 
 import argparse
+import sys
 import warnings
 
-from . import peers
+from . import fuzz, peers
 from .adding import ADDING
 from .distance import DISTANCE
 from .machine import describe
@@ -26,6 +27,8 @@ TABLES = (
 def main() -> None:
     """Measure what was asked for and print each table as it is done."""
     arguments = _arguments()
+    if arguments.fuzz:
+        sys.exit(not fuzz.main(arguments.fuzz))
     warnings.filterwarnings("ignore", message=".*Maximum iterations")  # the number of epochs is what is asked for
     run, machine, summary = Run(arguments.quick), describe(), []
     _show("machine", machine, arguments.write)
@@ -45,6 +48,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(names), help=f"tables, of {', '.join(names)}")
     parser.add_argument("--quick", action="store_true", help="few repetitions: does it run, not how fast")
     parser.add_argument("--write", action="store_true", help="put the results into bench/README.md")
+    parser.add_argument(
+        "--fuzz", nargs="?", const=100_000, type=int, metavar="FILES", help="load corrupted model files instead"
+    )
     arguments = parser.parse_args()
     arguments.only = arguments.only.split(",")
     if unknown := set(arguments.only) - set(names):

@@ -5,17 +5,18 @@ one argument of the same estimator. Importing compiles nothing.
 """
 
 from ._onnx import to_onnx
+from ._version import __version__
 from .conversion import from_keras, from_torch
 from .estimators import RNNClassifier, RNNRegressor
 from .export import export_numpy
 from .language import RNNLanguageModel
 from .persistence import load
 
-__version__ = "0.1.0"
 __all__ = [
     "RNNClassifier",
     "RNNLanguageModel",
     "RNNRegressor",
+    "__version__",
     "export_numpy",
     "from_keras",
     "from_torch",

@@ -6,6 +6,7 @@ gradient and stays zero under every solver), and the columns cut into panels, on
 users see, and what is saved, is unpadded and has the gates in the cell's public order.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -23,6 +24,12 @@ class Parameter(NamedTuple):
     cuts: Sequence[int]  # columns, after padding, between the panels
 
     @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the public form."""
+        columns = len(self.order) * self.units
+        return (columns,) if self.rows is None else (self.rows, columns)
+
+    @property
     def size(self) -> int:
         """Elements stored."""
         return (self.rows or 1) * len(self.order) * self.width
@@ -30,7 +37,7 @@ class Parameter(NamedTuple):
     @property
     def n_free(self) -> int:
         """Elements that are parameters."""
-        return (self.rows or 1) * len(self.order) * self.units
+        return math.prod(self.shape)
 
     def public(self, block: np.ndarray) -> np.ndarray:
         """Copy what is stored into the public form."""

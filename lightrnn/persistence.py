@@ -4,6 +4,7 @@ import os
 from typing import Any
 
 from . import archive
+from ._saved import checked_state
 from .estimators import RNNClassifier, RNNRegressor
 from .language import RNNLanguageModel
 
@@ -27,10 +28,11 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Raises
     ------
-    FileNotFoundError
-        If there is no such file.
+    OSError
+        If there is no such file, or it may not be read.
     ValueError
-        If the file was not written by `save`, is damaged, or was written by a later version of the format.
+        If the file was not written by `save`, is damaged, was written by a later version of the format, or its parts do
+        not fit together. Sizes are checked before room is made for what they tell.
 
     Examples
     --------
@@ -46,10 +48,12 @@ def load(path: str | os.PathLike[str]) -> Any:
     """
     content = archive.read(path)
     try:
-        estimator = _ESTIMATORS[content["estimator"]].__new__(_ESTIMATORS[content["estimator"]])
-        estimator.__setstate__(content["state"])
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        kind, state = checked_state(_ESTIMATORS, content)
+        estimator = kind.__new__(kind)
+        estimator.__setstate__(state)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(
-            f"path must be a file written by save, got {os.fspath(path)!r}. Its content is incomplete."
+            f"path must be a file written by save, got {os.fspath(path)!r}. Its content is incomplete or does not fit "
+            f"together: {str(error).rstrip('.')}."
         ) from error
     return estimator

@@ -13,7 +13,7 @@ PACKAGE = Path(lightrnn.__file__).parent
 
 # From the roof down: a module imports only what stands below it.
 ORDER = """
-    __init__ __main__ persistence
+    __init__ __main__ persistence _saved
     conversion _meaning
     export _onnx _summary _numpy_model _numpy_layers
     comparison _baselines
@@ -32,7 +32,7 @@ ORDER = """
     cpu.memory cpu.flush cpu.simd cpu.jit cpu.cache cpu.host cpu.threads
     cells updates elementwise
     datasets.__init__ datasets._generators datasets._loaders datasets._sentences
-    _columns _base checks
+    _columns _base checks _version
 """.split()
 LIGHT = {"numpy", "typing", "__future__"} | set(sys.stdlib_module_names)
 

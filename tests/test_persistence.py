@@ -198,6 +198,126 @@ def test_a_model_of_another_program_is_refused(tmp_path):
         load(tmp_path / "absent")
 
 
+def changed(tree, path, value):
+    """The tree with another value in one place; `...` leaves it out."""
+    tree = copy.deepcopy(tree)
+    *above, last = path.split("/")
+    holder = tree
+    for name in above:
+        holder = holder[name]
+    if value is ...:
+        del holder[last]
+    else:
+        holder[last] = value
+    return tree
+
+
+HOSTILE = {
+    "": {
+        "estimator": ["RNNRegressor", "Pipeline", 3],
+        "state/a_new_argument": [1],
+        "state/fit": [None],
+        "state/__class__": [None],
+        "state/_model": [None, {}, ...],
+        "state/n_features_in_": [2, 4, "3", ...],
+        "state/_is_table": [True, None],
+        "state/_n_features_out": [5],
+        "state/n_outputs_": [3],
+        "state/classes_": [np.array([0, 1]), None, ...],
+        "state/vocabulary_": [np.array(["a"])],
+        "state/_metadata_request": [{"fit": {"X": True}}, {"nothing": {}}, 3],
+    },
+    "state/_model/": {
+        "solver": ["lbfgs", "sgd", None],
+        "rng": [None, 3],
+        "network": [{}, None],
+        "vocabulary": [{"kind": "char", "tokens": np.array(["a"], object), "n_special": 1}],
+        "targets": [None, {"kind": "RealTargets", "mean": np.zeros(2), "scale": np.ones(2)}],
+        "targets/kind": ["MultilabelTargets", "Targets"],
+        "targets/step": [True, 0],
+        "targets/classes_": [np.arange(3), np.eye(2), [0, 1], np.array([[], {}], object)],
+        "moments/steps": [-1, 0.5, ...],
+        "moments/mean": [3, {}, ...],
+        "history/losses": [[None], 3],
+        "history/best": [None],
+        "history/stale": [-1],
+        "history/more": [0],
+        "architecture/cell": ["lstm", "linear", "elman"],
+        "architecture/n_features": [0, 4, 2**70, 3.0, True],
+        "architecture/n_outputs": [1, 3, 2**62],
+        "architecture/n_tokens": [-1, 5],
+        "architecture/hidden_layer_sizes": [(), (5,), (5, 10**9), [5, 4], (5, 4, 1), (1,) * 99],
+        "architecture/target": ["step", "both"],
+        "architecture/bidirectional": [True, 0],
+        "architecture/window": [0],
+        "architecture/dropout": [1.0, -1],
+        "architecture/dtype": ["float64", "float16"],
+        "architecture/head": ["tied", "adaptive", "deep"],
+        "architecture/more": [1],
+        "architecture/dropout_": [0],
+    },
+}
+CASES = [
+    (start + path, value) for start, paths in HOSTILE.items() for path, values in paths.items() for value in values
+]
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    path = tmp_path_factory.mktemp("saved") / "model"
+    RNNClassifier("gru", **BRIEF).fit(X, SUMS > 0).save(path)
+    return path
+
+
+@pytest.mark.parametrize(("place", "value"), CASES, ids=str)
+def test_what_does_not_fit_together_is_refused(saved, place, value, tmp_path):
+    archive.write(tmp_path / "model", changed(archive.read(saved), place, value))
+    with pytest.raises(ValueError, match=r"path must be a file written by save, got .*model"):
+        load(tmp_path / "model")
+
+
+@pytest.mark.parametrize("name", [f"layer0.{name}" for name in ("W_ih", "W_hh", "b_ih", "b_hh")] + ["head.W", "head.b"])
+def test_a_misshapen_weight_is_named(saved, name, tmp_path):
+    arrays = archive.read(saved)["state"]["_model"]["network"]
+    for wrong in (arrays[name][:-1], arrays[name][None], arrays[name].astype(np.float64), arrays[name].tolist()):
+        tree = archive.read(saved)
+        tree["state"]["_model"]["network"][name] = wrong
+        archive.write(tmp_path / "model", tree)
+        with pytest.raises(ValueError, match=rf"network/{name} must be an array of shape .* and dtype float32, got"):
+            load(tmp_path / "model")
+
+
+def test_a_network_of_a_hostile_size_is_never_made(saved, tmp_path):
+    import tracemalloc
+
+    tree = archive.read(saved)
+    tree["state"]["_model"]["architecture"]["hidden_layer_sizes"] = (10_000, 4)
+    archive.write(tmp_path / "model", tree)
+    tracemalloc.start()
+    with pytest.raises(ValueError, match="network/layer0"):
+        load(tmp_path / "model")
+    assert tracemalloc.get_traced_memory()[1] < 1e6
+    tracemalloc.stop()
+
+
+def test_arguments_that_are_new_have_their_defaults(saved, tmp_path):
+    tree = archive.read(saved)
+    del tree["state"]["momentum"], tree["state"]["window"]
+    archive.write(tmp_path / "model", tree)
+    model = load(tmp_path / "model")
+    assert (model.momentum, model.window) == (0.9, 20)
+    assert np.array_equal(model.predict(X), load(saved).predict(X))
+
+
+def test_joblib_keeps_everything(tmp_path):
+    joblib = pytest.importorskip("joblib", reason="joblib is an optional peer")
+    model = RNNClassifier(**BRIEF).fit(X, SUMS > 0)
+    joblib.dump(model, tmp_path / "model")
+    back = joblib.load(tmp_path / "model")
+    assert_same(model, back)
+    assert np.array_equal(model.predict_proba(X), back.predict_proba(X))
+
+
 def test_loading_imports_no_scikit_learn(tmp_path):
     import subprocess
 

@@ -1,0 +1,3 @@
+"""The version, which saved files name too."""
+
+__version__ = "0.1.0"

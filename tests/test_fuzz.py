@@ -1,0 +1,33 @@
+"""Corrupted files: 2,000 here, 100,000 by ``python -m bench --fuzz``."""
+
+import pytest
+
+from bench import fuzz
+
+
+def test_a_corrupted_file_is_refused_or_equal():
+    counts = fuzz.run(seed=1, files=2000)
+    assert sum(counts.values()) == 2000
+    assert not {key: count for key, count in counts.items() if key[1] in fuzz.BAD}
+    plain = {damage.__name__.replace("_", " ") for damage in fuzz.PLAIN}
+    assert {outcome for name, outcome in counts if name in plain} == {"refused", "equal"}
+
+
+@pytest.mark.parametrize("damage", fuzz.PLAIN + fuzz.SEALED)
+def test_the_damage_is_one(damage, tmp_path):
+    model, data = next(fuzz.models())
+    whole, rng = fuzz.Judge(model, data, tmp_path).whole, fuzz.np.random.default_rng(0)
+    assert sum(damage(whole, rng) != whole for _ in range(20)) > 10
+
+
+def test_what_is_wrong_is_found(tmp_path, monkeypatch):
+    """A loader that lets everything pass, one that raises something else, one that is slow."""
+    model, data = next(fuzz.models())
+    judge, rng = fuzz.Judge(model, data, tmp_path), fuzz.np.random.default_rng(0)
+    monkeypatch.setattr(fuzz.lightrnn, "load", lambda path: model)
+    monkeypatch.setattr(fuzz.archive, "read", lambda path: {"another": "tree"})
+    assert judge.outcome(fuzz.one_bit, rng) == "WRONG"
+    monkeypatch.setattr(fuzz, "SLOW", 0.0)
+    assert judge.outcome(fuzz.sealed_text, rng) == "SLOW"
+    monkeypatch.setattr(fuzz.lightrnn, "load", lambda path: {}["key"])
+    assert judge.outcome(fuzz.one_bit, rng) == "ESCAPED"
