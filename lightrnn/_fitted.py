@@ -46,6 +46,7 @@ class NetworkEstimator(BaseEstimator):
 
     def _adopt(self, model: Model) -> None:
         """Make a trained model the estimator's own."""
+        model.network.settle()
         self._model = model
         history = model.history
         self.n_iter_ = len(history.losses)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .network import Network
 
 BUCKET = 50  # batches whose sequences are sorted by length together
+_KEPT_ROWS = 1 << 16  # of a batch whose index is kept for the next of the same lengths
 WINDOW_ROWS = 256  # rows in a block, where there is no recurrence to make steps
 
 
@@ -223,8 +224,8 @@ class Steps:
 
     @staticmethod
     def of(lengths: np.ndarray) -> Steps:
-        """Return the rows for these lengths; batches of the same lengths share them."""
-        return _steps(lengths.tobytes())
+        """Return the rows for these lengths; batches of the same lengths share them, unless they are very large."""
+        return _steps(lengths.tobytes()) if lengths.sum() < _KEPT_ROWS else Steps(lengths)
 
     def load(self, X: list[np.ndarray], rows: np.ndarray) -> None:
         """Copy the sequences to their rows."""

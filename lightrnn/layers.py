@@ -127,6 +127,12 @@ class Layer:
         for panels, W, rows, columns in self._transposes or self._bind_transposes():
             cpu.matmul.transpose_panels(panels, W, rows, columns)
 
+    def settle(self) -> None:
+        """Give back the room for transposed matrices that only training reads."""
+        if not self.tied and self._transposes:
+            self._transposes = []
+            del self.transposed
+
     def _bind_transposes(self) -> list[tuple[np.ndarray, np.ndarray, int, int]]:
         """Make room for the transposed matrices, which only training needs."""
         matrices = (self.weights.W_ih, self.features), (self.weights.W_hh, self.units)

@@ -7,15 +7,17 @@ of threads changes no bit.
 
 from __future__ import annotations
 
+import copy
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import partial
 from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import cpu
+from . import cpu, prediction
 from .batches import Batch
 from .cpu.host import aligned
 from .heads import make_head
@@ -29,7 +31,6 @@ _SHARD_WORK = 120e6  # FLOP below which a shard is not worth a thread
 _SHARDS = 8
 _MEDIUM = 200_000  # parameters above which a shard has 16 sequences, so that they are read from afar less often
 _LARGE = 1_000_000  # parameters above which more than two shards cost more memory traffic than they bring
-_ROWS = 4096  # rows that are predicted at once
 
 
 class Network:
@@ -105,7 +106,7 @@ class Network:
         self._last: tuple[int, list[Pass]] = 0, []
         self._parameters: np.ndarray | None = None
         self._gradients: list[Gradient] = []
-        self._rooms: deque[Workspace] = deque()
+        self._rooms: deque[Workspace] = deque(maxlen=_SHARDS)
         self._stale, self._lock = True, Lock()
 
     # -- parameters ---------------------------------------------------------------------------------------------------
@@ -114,6 +115,10 @@ class Network:
     def parameters(self) -> np.ndarray:
         """The flat vector, zeros at first; whoever holds it may change it."""
         self._stale = True
+        return self._vector()
+
+    def _vector(self) -> np.ndarray:
+        """Return the flat vector to look at."""
         if self._parameters is None:
             self._parameters = aligned(1, self.layout.size, self.dtype)[0]
             blocks = self.layout.blocks(self._parameters)
@@ -132,7 +137,7 @@ class Network:
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return copies of the parameters by name, unpadded, gates in public order."""
-        return self.named(self.parameters)
+        return self.named(self._vector())
 
     def assign(self, arrays: Mapping[str, np.ndarray]) -> None:
         """Set every parameter by name."""
@@ -214,7 +219,7 @@ class Network:
 
     def score(self, batch: Batch) -> float:
         """Return the batch's mean cross-entropy, and bring `final_states` to its end."""
-        self._refresh()
+        self.refresh()
         shard = self._pass(batch)
         shard.forward()
         value = shard.score()
@@ -266,34 +271,32 @@ class Network:
         """Return the last layer's state (n, D), or for target "step" a list of (T_i, D)."""
         return self._predict(X, threads, Pass.features)
 
-    def _refresh(self) -> None:
-        """Let the output layer follow a change of the parameters."""
-        with self._lock:
-            if self._stale:
-                self.head.refresh()
-                self._stale = False
+    def _predict(self, X: Sequence[np.ndarray], threads: int, read: prediction.Read) -> Any:
+        self.refresh()
+        return prediction.predict(self, X, threads, read)
 
-    def _predict(self, X: Sequence[np.ndarray], threads: int, read: Any) -> Any:
-        self._refresh()
-        groups = _groups(np.fromiter(map(len, X), np.int64, len(X)))
-        parts = cpu.threads.run([partial(self._read, [X[i] for i in group], read) for group in groups], threads)
-        if len(groups) == 1 and len(X) == 1:
-            return parts[0]
-        order = np.concatenate(groups)
-        if isinstance(parts[0], list):
-            rows = [row for part in parts for row in part]
-            return [rows[i] for i in np.argsort(order)]
-        return np.concatenate(parts)[np.argsort(order)]
+    def refresh(self) -> None:
+        """Let the output layer follow a change of the parameters; without one, no lock that a fork could find held."""
+        if self._stale:
+            with self._lock:
+                if self._stale:
+                    self.head.refresh()
+                    self._stale = False
 
-    def _read(self, X: Sequence[np.ndarray], read: Any) -> Any:
-        """Run forward and read what is asked for, in the order of `X`."""
-        batch = Batch.of_inputs(X)
-        shard = self._pass(batch)
-        shard.forward()
-        result = read(shard)
-        self._release([shard])
-        back = np.argsort(batch.order)
-        return [result[i] for i in back] if isinstance(result, list) else result[back]
+    def twin(self) -> Network:
+        """Return a network of the same parameters that has states of its own, for a run beside others."""
+        self.refresh()
+        twin = copy.copy(self)
+        twin._last, twin._rooms = (0, []), deque(maxlen=_SHARDS)
+        return twin
+
+    def settle(self) -> None:
+        """Give back the memory that only training needs."""
+        self._last = 0, []
+        self._rooms.clear()
+        self._gradients.clear()
+        for layer in self.layers:
+            layer.settle()
 
     # -- workspaces ---------------------------------------------------------------------------------------------------
 
@@ -306,8 +309,16 @@ class Network:
         return Pass(self, batch, room)
 
     def _release(self, shards: list[Pass]) -> None:
-        """Take the workspaces back."""
+        """Take the workspaces back, as many as training uses; a crowd of threads may have had more."""
         self._rooms.extend(shard.room for shard in reversed(shards))
+
+    @contextmanager
+    def running(self, batch: Batch) -> Iterator[Pass]:
+        """Lend a run to predict with; the workspace of an unusually long one is not kept."""
+        shard = self._pass(batch)
+        yield shard
+        if batch.lengths.sum() <= 2 * prediction._ROWS:
+            self._release([shard])
 
 
 class Gradient(NamedTuple):
@@ -321,14 +332,3 @@ def _train(shard: Pass, loss: Loss, gradient: Gradient) -> float:
     """One shard forward, its loss, and back."""
     shard.forward()
     return shard.learn(loss, gradient.layers)
-
-
-def _groups(lengths: np.ndarray) -> list[np.ndarray]:
-    """Cut sequences, longest first, into groups of up to `_ROWS` steps."""
-    order = np.argsort(-lengths, kind="stable")
-    groups, start = [], 0
-    while start < len(order):
-        count = max(1, _ROWS // int(lengths[order[start]]))
-        groups.append(order[start : start + count])
-        start += count
-    return groups

@@ -45,7 +45,7 @@ class Stepper:
     def __init__(self, network: Network, count: int) -> None:
         self.network, self.count = network, count
         self._linear = isinstance(network.head, LinearHead)
-        network.head.refresh()
+        network.refresh()
         layers = [level[0] for level in network.levels] + [network.head.layer] * self._linear
         self._lay_out(layers)
         kernel = cpu.advance.advance(network.cell, self._linear)

@@ -25,7 +25,7 @@ ORDER = """
     training _descent feeds progress _validation
     streams stepping tracing
     preprocessing
-    network passes heads runs layers parameters batches
+    network prediction passes heads runs layers parameters batches
     weights labels targets tokens sequences rows arrays
     losses solvers
     cpu.__init__ cpu.gather cpu.updates cpu.softmax cpu.sampling cpu.advance cpu.recurrence cpu.matmul cpu.tile

@@ -420,3 +420,13 @@ def test_a_model_learns_what_depends_on_the_beginning(cell):
         (token, p), *_ = model.predict_next(f"{first}....")
         assert token == first and p > 0.9
         assert window.predict_next(f"{first}....")[0][1] < 0.5
+
+
+def test_a_tied_model_writes_the_same_after_loading(tmp_path):
+    """The output layer follows the embedding before the first step, not only before the first prediction."""
+    model = RNNLanguageModel("rnn", (8,), embedding_size=8, tie_weights=True, max_iter=2, random_state=0)
+    model.fit(["abcabcab"] * 3).save(tmp_path / "model")
+    written = [load(tmp_path / "model").generate("a", 30, random_state=0) for _ in range(2)]
+    back = load(tmp_path / "model")
+    back.predict_proba(["a"])
+    assert written == [back.generate("a", 30, random_state=0)] * 2

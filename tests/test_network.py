@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from strategies import CELLS, DTYPES, TARGETS, problems
 
 from lightrnn import network as network_module
+from lightrnn import prediction
 from lightrnn.batches import Batch, chunks
 from lightrnn.losses import make_loss
 from lightrnn.network import Network
@@ -201,7 +202,7 @@ def test_outputs_in_many_groups_and_threads(cell, target, monkeypatch):
     X = [rng.normal(size=(T, 3)) for T in rng.integers(1, 30, 50)]
     whole = network.outputs(X)
     for rows, threads in ((1, 1), (40, 3), (333, 2)):
-        monkeypatch.setattr(network_module, "_ROWS", rows)
+        monkeypatch.setattr(prediction, "_ROWS", rows)
         assert all(np.array_equal(a, b) for a, b in zip(network.outputs(X, threads), whole, strict=True))
 
 

@@ -70,6 +70,22 @@ def test_callers_on_several_threads():
     assert results == {name: [[name**2] * 4] * 30 for name in range(4)}
 
 
+def test_nobody_waits_for_help_that_has_not_come():
+    """The pool is busy with somebody else's long task; a caller that has done all by itself returns at once."""
+    begun, ended, results = threading.Event(), threading.Event(), []
+    long = threading.Thread(target=run, args=([lambda: begun.set() or ended.wait(), ended.wait], 2), daemon=True)
+    short = threading.Thread(target=lambda: results.extend(run([lambda: 1, lambda: 2], 2)), daemon=True)
+    long.start()
+    try:
+        assert begun.wait(20)
+        short.start()
+        short.join(5)
+        assert results == [1, 2]
+    finally:
+        ended.set()
+        long.join(20)
+
+
 def train():
     """The gradient of a network whose batch is cut into shards."""
     network = Network("rnn", 4, (20,), 1)
@@ -89,7 +105,12 @@ def test_a_fork_after_threads_goes_on_with_threads_of_its_own():
     before = train()
     context = multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=lambda: sender.send_bytes(train()))
+
+    def again():
+        test_tasks_run_side_by_side()
+        sender.send_bytes(train())
+
+    child = context.Process(target=again)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # that forks and threads do not mix is what is tested
         child.start()

@@ -43,9 +43,13 @@ def _in_worker() -> bool:
 
 
 @cache
-def _pool(process: int, threads: int) -> ThreadPoolExecutor:
-    """Return the process's own pool: a fork's child has its parent's objects, without their threads."""
+def _pool(threads: int) -> ThreadPoolExecutor:
+    """Return the process's own pool."""
     return ThreadPoolExecutor(threads, thread_name_prefix="lightrnn")
+
+
+if hasattr(os, "register_at_fork"):  # the child has its parent's objects, without their threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
 
 
 def run(tasks: Sequence[Callable[[], Result]], threads: int) -> list[Result]:
@@ -60,10 +64,11 @@ def run(tasks: Sequence[Callable[[], Result]], threads: int) -> list[Result]:
         for number in waiting:
             results[number] = tasks[number]()
 
-    futures = [_pool(os.getpid(), threads - 1).submit(work) for _ in range(threads - 1)]
+    futures = [_pool(threads - 1).submit(work) for _ in range(threads - 1)]
     try:
         work()
-    finally:
+    finally:  # help that has not come yet, the pool being busy with other callers, is not needed any more
+        futures = [future for future in futures if not future.cancel()]
         for future in futures:
             future.exception()
     for future in futures:

@@ -1,0 +1,93 @@
+"""Predictions of any number of sequences, some at a time: only what was asked for is kept of all.
+
+Sequences are run in groups of up to `_ROWS` steps. A longer one goes piece by piece, the state carried from one to the
+next, unless it is read from both ends. Neither changes a bit of the result.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from . import cpu
+from .batches import Batch
+from .passes import Pass
+
+if TYPE_CHECKING:
+    from .network import Network
+
+_ROWS = 4096  # rows that are predicted at once
+Read = Callable[[Pass], Any]
+
+
+def predict(network: Network, X: Sequence[np.ndarray], threads: int, read: Read) -> Any:
+    """Run forward and read what is asked for, in the order of `X`.
+
+    Parameters
+    ----------
+    network : Network
+        What predicts.
+    X : sequence of ndarray (T_i, F), or of codes (T_i,)
+        Sequences.
+    threads : int
+        Most threads to use.
+    read : callable
+        Method of a `Pass` that gives an array of one row, or a list of one item, a sequence.
+    """
+    groups = _groups(np.fromiter(map(len, X), np.int64, len(X)))
+    parts = cpu.threads.run([partial(_group, network, [X[i] for i in group], read) for group in groups], threads)
+    if len(groups) == 1 and len(X) == 1:
+        return parts[0]
+    order = np.concatenate(groups)
+    if isinstance(parts[0], list):
+        rows = [row for part in parts for row in part]
+        return [rows[i] for i in np.argsort(order)]
+    return np.concatenate(parts)[np.argsort(order)]
+
+
+def _groups(lengths: np.ndarray) -> list[np.ndarray]:
+    """Cut sequences, longest first, into groups of up to `_ROWS` steps."""
+    order = np.argsort(-lengths, kind="stable")
+    groups, start = [], 0
+    while start < len(order):
+        count = max(1, _ROWS // int(lengths[order[start]]))
+        groups.append(order[start : start + count])
+        start += count
+    return groups
+
+
+def _group(network: Network, X: list[np.ndarray], read: Read) -> Any:
+    """Predict one group."""
+    batch = Batch.of_inputs(X)
+    if batch.lengths[0] > _ROWS and all(len(level) == 1 for level in network.levels):
+        return _pieces(network, X[0], read)
+    with network.running(batch) as shard:
+        shard.forward()
+        result = read(shard)
+    back = np.argsort(batch.order)
+    return [result[i] for i in back] if isinstance(result, list) else result[back]
+
+
+def _pieces(network: Network, x: np.ndarray, read: Read) -> Any:
+    """Predict one long sequence, piece by piece."""
+    by_step: list[np.ndarray] = []
+    states: tuple[np.ndarray, ...] = ()
+    for piece, before in _cut(x, 0 if network.recurrent else network.window - 1):
+        with network.running(replace(Batch.of_inputs([piece]), states=states)) as shard:
+            shard.forward()
+            states = tuple(shard.final_states()) if network.recurrent else ()
+            result = read(shard)
+        if isinstance(result, list):
+            by_step.append(result[0][before:])
+    return [np.concatenate(by_step)] if by_step else result
+
+
+def _cut(x: np.ndarray, window: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield the pieces of a sequence, each with so many steps before it as a window sees, and their number."""
+    for start in range(0, len(x), _ROWS):
+        first = max(0, start - window)
+        yield x[first : start + _ROWS], start - first
