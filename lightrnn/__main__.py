@@ -1,17 +1,28 @@
-"""``python -m lightrnn compare data.npz``: which net for one's own data."""
+"""``python -m lightrnn``: ``info`` of this install, ``warmup`` of its kernels, ``compare`` nets on one's own data."""
 
 import argparse
 import sys
 
-from . import comparison
+from . import _info, _warmup, comparison
+
+_COMMANDS = {
+    "info": (_info, "versions, processor, cache of machine code, and a check of gradients"),
+    "warmup": (_warmup, "compile what an install needs, and keep it"),
+    "compare": (comparison, "every cell and two baselines on your data"),
+}
 
 
 def main() -> int:
     """Run a command; return the exit status."""
     parser = argparse.ArgumentParser("python -m lightrnn", description="Recurrent networks on the command line.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    comparison.add_arguments(commands.add_parser("compare", help="every cell and two baselines on your data"))
-    return comparison.run(parser.parse_args())
+    commands = parser.add_subparsers(dest="command", metavar="command")
+    for name, (module, purpose) in _COMMANDS.items():
+        module.add_arguments(commands.add_parser(name, help=purpose, description=f"{purpose.capitalize()}."))
+    arguments = parser.parse_args()
+    if arguments.command is None:
+        parser.print_help()
+        return 0
+    return _COMMANDS[arguments.command][0].run(arguments)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ PACKAGE = Path(lightrnn.__file__).parent
 
 # From the roof down: a module imports only what stands below it.
 ORDER = """
-    __init__ __main__ persistence _saved
+    __init__ __main__ _info _warmup _selfcheck persistence _saved
     conversion _meaning
     export _onnx _summary _numpy_model _numpy_layers
     comparison _baselines
