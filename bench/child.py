@@ -1,6 +1,9 @@
 """One fit in a process of its own: its seconds and its peak memory, printed as JSON.
 
     python -m bench.child (lightrnn | torch | numpy) (lstm | gru | rnn | ffnn) (vowels | large | words)
+    python -m bench.child (lightrnn | torch) (lstm | gru | rnn | ffnn) saved file
+
+The second loads a saved estimator and predicts, beside the import of torch alone; its seconds are those of the process.
 
 It imports nothing at first but NumPy, so that an import that is timed finds no module loaded by the bench.
 """
@@ -13,8 +16,11 @@ import warnings
 import numpy as np
 
 
-def main(side: str, cell: str, data: str) -> None:
+def main(side: str, cell: str, data: str, path: str = "") -> None:
     """Import one side, fit it for an epoch, print what that took."""
+    if data == "saved":
+        print(json.dumps(load_and_predict(path) if side == "lightrnn" else import_torch()))
+        return
     warnings.filterwarnings("ignore", message="Maximum iterations")  # one epoch is what is asked for
     fits = {"lightrnn": lightrnn_words, "torch": torch_words} if data == "words" else {}
     figures = ({"numpy": only_numpy, "lightrnn": lightrnn_fit, "torch": torch_fit} | fits)[side](cell, data)
@@ -31,6 +37,24 @@ def lightrnn_fit(cell: str, data: str) -> dict[str, float]:
     start = time.perf_counter()
     RNNClassifier(cell, (units,), max_iter=1, random_state=0).fit(X, y)
     return {"import": imported, "fit": time.perf_counter() - start}
+
+
+def load_and_predict(path: str) -> dict[str, float]:
+    """Load an estimator from its file and predict one sequence."""
+    start = time.perf_counter()
+    import lightrnn
+
+    model = lightrnn.load(path)
+    model.predict([np.zeros((20, model.n_features_in_))])
+    return {"fit": time.perf_counter() - start}
+
+
+def import_torch() -> dict[str, float]:
+    """Import torch and do nothing."""
+    start = time.perf_counter()
+    import torch
+
+    return {"fit": time.perf_counter() - start, "threads": torch.get_num_threads()}
 
 
 def torch_fit(cell: str, data: str) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """What a new process waits for and how much memory it takes: fits in children, one process each."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from .report import Row, Run, Table, verdict
 from .timing import in_child
 
 CELLS = ("lstm", "gru", "rnn", "ffnn")
-BARS = {"import": 0.15, "warm": 1.2, "cold": 12.0}
+BARS = {"import": 0.15, "warm": 1.2, "cold": 12.0, "saved": 0.8}
 
 DATA = {
     "vowels": "JapaneseVowels, LSTM 64",
@@ -34,8 +35,37 @@ def _startup_rows(run: Run) -> Iterator[Row]:
         yield _first_fit("first fit, cache warm", cell, ours, BARS["warm"])
         if theirs:
             yield _first_fit("torch, the same epoch", cell, theirs, None)
+    for cell in CELLS[:1] if run.quick else CELLS:
+        yield from _saved(run, cell)
     seconds = float(np.median(imports))
     yield "import, over NumPy's", "", f"{seconds:.3f}", "", *verdict(seconds, BARS["import"], at_most=True)
+
+
+def _saved(run: Run, cell: str) -> Iterator[Row]:
+    """Load a saved estimator and predict, in turns with the import of torch alone."""
+    from lightrnn import RNNClassifier
+    from lightrnn.datasets import load_japanese_vowels
+
+    with tempfile.TemporaryDirectory() as directory:
+        path = str(Path(directory) / "model.npz")
+        RNNClassifier(cell, max_iter=1, learning_rate="cosine").fit(*load_japanese_vowels("train")).save(path)
+        in_child("lightrnn", cell, "saved", path, cache=directory)
+        sides = ("lightrnn", "torch") if peers.HAS_TORCH else ("lightrnn",)
+        rounds = [
+            [in_child(side, cell, "saved", path, cache=directory) for side in sides]
+            for _ in range(2 if run.quick else 7)
+        ]
+    ours, *theirs = zip(*rounds, strict=True)
+    total = float(np.median([figures["total"] for figures in ours]))
+    yield "load and predict, cache warm", cell, *_medians(ours), *verdict(total, BARS["saved"], at_most=True)
+    if theirs:
+        beside = float(np.median([figures["total"] for figures in theirs[0]]))
+        yield "import torch alone", cell, *_medians(theirs[0]), *verdict(total, beside, "{:.2f}", at_most=True)
+
+
+def _medians(children: Sequence[Figures]) -> tuple[str, str]:
+    seconds, total = (float(np.median([figures[name] for figures in children])) for name in ("fit", "total"))
+    return f"{seconds:.3f}", f"{total:.2f}"
 
 
 def _turn(cell: str, cache: str) -> tuple[Figures, Figures]:
@@ -44,8 +74,7 @@ def _turn(cell: str, cache: str) -> tuple[Figures, Figures]:
 
 
 def _first_fit(what: str, cell: str, children: list[Figures], bar: float | None) -> Row:
-    seconds, total = (float(np.median([figures[name] for figures in children])) for name in ("fit", "total"))
-    return what, cell, f"{seconds:.3f}", f"{total:.2f}", *verdict(seconds, bar, at_most=True)
+    return what, cell, *_medians(children), *verdict(float(_medians(children)[0]), bar, at_most=True)
 
 
 def _memory_rows(run: Run) -> Iterator[Row]:
@@ -68,7 +97,9 @@ STARTUP = Table(
     "The fit is one epoch of JapaneseVowels with 64 units. The cold process compiles every kernel it needs, in an "
     "empty NUMBA_CACHE_DIR; the warm ones (medians) find them there. The bar is on the call of `fit`; the whole "
     "process is from its start to its end, Python, imports and reading the data included. Sources are compiled to "
-    "byte code beforehand and files lie in the page cache. Not shown: a second cell in the same "
+    "byte code beforehand and files lie in the page cache. 'Load and predict' is `lightrnn.load` and `predict` of one "
+    "sequence; its bar is on the whole process, and the second one is the whole process of `import torch` in the same "
+    "turns. Not shown: a second cell in the same "
     "process, which compiles faster.",
 )
 MEMORY = Table(

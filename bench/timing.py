@@ -46,12 +46,12 @@ def median(times: Times, name: str) -> float:
     return float(np.median(times[name])) if name in times else float("nan")
 
 
-def in_child(side: str, cell: str, data: str, cache: str | None = None) -> dict[str, float]:
-    """Fit once in a new process, see child.py; return the figures it prints, and its seconds as "total"."""
+def in_child(side: str, cell: str, data: str, *path: str, cache: str | None = None) -> dict[str, float]:
+    """Run child.py in a new process; return the figures it prints, and its seconds as "total"."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     if cache is not None:
         environment["NUMBA_CACHE_DIR"] = cache
-    command = [sys.executable, "-m", "bench.child", side, cell, data]
+    command = [sys.executable, "-m", "bench.child", side, cell, data, *path]
     root = Path(__file__).resolve().parent.parent
     start = time.perf_counter()
     done = subprocess.run(command, env=environment, cwd=root, stdout=subprocess.PIPE, text=True, check=True)
