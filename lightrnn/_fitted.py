@@ -102,7 +102,8 @@ class NetworkEstimator(BaseEstimator):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file, which `lightrnn.load` reads on any machine.
 
-        Callbacks are not written. The file holds arrays and JSON, no pickle.
+        Callbacks are not written. The file holds arrays and JSON, no pickle. It takes the place of one that was there
+        when it is whole, so that a save that is killed leaves the old one.
 
         Parameters
         ----------
