@@ -86,6 +86,26 @@ def test_threads_predict_while_another_fits():
     assert len({tuple(array.tobytes() for array in weights.values()) for weights in fits}) == 1
 
 
+def test_threads_predict_while_the_same_estimator_goes_on_training():
+    """Each prediction is that of the model before an epoch or after it, of nothing between."""
+    model = RNNRegressor("gru", (9,), **BRIEF).fit(X, SUMS)
+    states, seen, stop = [model.predict(X).tobytes()], set(), threading.Event()
+
+    def caller():
+        while not stop.is_set():
+            seen.add(model.predict(X).tobytes())
+
+    callers = [threading.Thread(target=caller) for _ in range(3)]
+    for thread in callers:
+        thread.start()
+    for _ in range(10):
+        states.append(model.partial_fit(X, SUMS).predict(X).tobytes())
+    stop.set()
+    for thread in callers:
+        thread.join(60)
+    assert seen and seen <= set(states) and len(set(states)) == 11
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 def test_a_fork_goes_on_predicting():
     """A server that loads its model, answers with threads, and then forks workers, which have threads of their own."""
