@@ -259,6 +259,15 @@ def test_kernels_of_others_are_not_kept(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+def test_two_kernels_cannot_have_one_name():
+    def scale(target):
+        target[0] = 7
+
+    scale.__module__, scale.__qualname__ = "lightrnn.cpu.gather", "scale"
+    with pytest.raises(RuntimeError, match=r"cpu.gather.scale must be the name of one kernel"):
+        jit.kernel(scale)
+
+
 def test_a_zero_divisor_is_not_an_error():
     assert jit.kernel(lambda x: 1.0 / x)(0.0) == np.inf
 

@@ -137,9 +137,14 @@ class KernelCache:
     """
 
     log: list[Entry] = []  # noqa: RUF012 - of the whole process
+    _known: dict[str, Callable[..., Any]] = {}  # noqa: RUF012
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.kernel = f"{function.__module__.removeprefix('lightrnn.')}.{function.__qualname__}"
+        if self._known.setdefault(self.kernel, function) is not function:
+            raise RuntimeError(
+                f"{self.kernel} must be the name of one kernel, got two. They would be given one's code."
+            )
 
     def load_overload(self, signature: Any, target: Any) -> Any:
         """Return what was compiled for these types, or None.
