@@ -7,6 +7,7 @@ import warnings
 from . import fuzz, peers
 from .adding import ADDING
 from .distance import DISTANCE
+from .inspecting import INSPECTION
 from .machine import describe
 from .mlp import MLP
 from .predict import PREDICT
@@ -19,7 +20,7 @@ from .text import SENTENCES, TEXT
 from .vowels import VOWELS
 
 TABLES = (
-    *(STEPS, SHARE, RAGGED, VOWELS, PREDICT, STREAM, BATCHES, SCRIPT, STARTUP, MEMORY, MLP),
+    *(STEPS, SHARE, RAGGED, VOWELS, PREDICT, STREAM, BATCHES, SCRIPT, STARTUP, MEMORY, INSPECTION, MLP),
     *(DISTANCE, ADDING, TEXT, SENTENCES),
 )
 

@@ -50,11 +50,12 @@ def predict(network: Network, X: Sequence[np.ndarray], threads: int, read: Read)
 
 
 def _groups(lengths: np.ndarray) -> list[np.ndarray]:
-    """Cut sequences, longest first, into groups of up to `_ROWS` steps."""
-    order = np.argsort(-lengths, kind="stable")
+    """Cut sequences, longest first, into groups of about `_ROWS` steps at most and about equally many."""
+    order, total = np.argsort(-lengths, kind="stable"), int(lengths.sum())
+    share = -(-total // -(-total // _ROWS))
     groups, start = [], 0
     while start < len(order):
-        count = max(1, _ROWS // int(lengths[order[start]]))
+        count = -(-share // int(lengths[order[start]]))
         groups.append(order[start : start + count])
         start += count
     return groups

@@ -1,0 +1,39 @@
+"""What it takes to see the gradient: norms by state, input and Jacobian, of every step of every sequence."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from lightrnn import RNNRegressor
+from lightrnn.inspection import gradient_flow
+
+from .report import Row, Run, Table, verdict
+from .timing import alternate, median
+
+N, T, F, H = 100, 200, 4, 64
+BAR = 1.0
+
+
+def _rows(run: Run) -> Iterator[Row]:
+    X = np.random.default_rng(0).standard_normal((N, T, F)).astype(np.float32)
+    for threads in run.threads:
+        for cell in ("lstm", "gru", "rnn"):
+            model = RNNRegressor(cell, (H,), max_iter=1, n_jobs=threads, random_state=0).fit(X[:8], np.arange(8.0))
+            sides = {
+                "exact": lambda m=model: gradient_flow(m, X),
+                "too": lambda m=model: gradient_flow(m, X, spectral=True),
+            }
+            times = alternate(sides, quick=run.quick, most=11, least=5)
+            seconds = median(times, "exact")
+            spectral = f"{median(times, 'too'):.2f}"
+            yield cell, str(threads), f"{seconds:.2f}", spectral, *verdict(seconds, BAR, at_most=True)
+
+
+INSPECTION = Table(
+    "inspection",
+    f"`gradient_flow` of {N} sequences of {T} steps, {H} units, seconds",
+    ("cell", "threads", "seconds", "with spectral norms", "bar", "reached"),
+    _rows,
+    "Gradients of every state and input, and the Frobenius norm of the last state's derivative by every state, all "
+    "float32; spectral norms of 16 sequences by power iteration.",
+)
