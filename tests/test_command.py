@@ -56,7 +56,7 @@ def test_a_wrong_gradient_is_found(dtype, monkeypatch, capsys):
 
 def test_the_check_takes_the_time_it_is_given(monkeypatch):
     monkeypatch.setattr(_selfcheck, "_errors", lambda cell, seed: (0.0, 0.0))
-    assert [result.rounds for result in _selfcheck.check(0)] == [1] * 4
+    assert [result.rounds for result in _selfcheck.check(0)] == [_selfcheck._KINDS] * 4
     assert [result.rounds for result in _selfcheck.check(60)] == [_selfcheck._ROUNDS] * 4
     assert not _selfcheck.Check("rnn", float("nan"), 0.0, 1).passed
 

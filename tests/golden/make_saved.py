@@ -1,6 +1,6 @@
 """Write the golden files: a small fitted estimator of every kind, and what it predicts.
 
-    python tests/golden/make.py
+    python tests/golden/make_saved.py
 
 Every later version must read them. A new version of the format adds files of its own beside these, which stay.
 """
