@@ -93,8 +93,7 @@ def _gradients(estimator: NetworkEstimator, X: list[np.ndarray], column: int | N
     from .tracing import Trace
 
     network = estimator._model.network
-    for layer in network.layers:
-        layer.transpose()
+    network.transpose()
     trace = Trace(network, X)
     trace.back(output_gradient(estimator, trace, None if column is None else np.full(len(X), column)))
     if network.embedding is not None:

@@ -145,9 +145,7 @@ def gradient_flow(
     if reach >= longest:
         raise ValueError(f"max_lag must be less than the longest sequence has steps, {longest}, got {reach}. Lower it.")
     answers = None if y is None else answers_of(estimator, items, y)
-    network = estimator._model.network
-    for layer in network.layers:
-        layer.transpose()
+    estimator._model.network.transpose()
     parts = [slice(start, start + _TOGETHER) for start in range(0, len(items), _TOGETHER)]
 
     def flow(part: slice) -> dict[str, LayerFlow]:

@@ -197,8 +197,7 @@ class Network:
             Most threads to use; changes nothing but the time.
         """
         count = self._shards(batch)
-        for layer in self.layers:
-            layer.transpose()
+        self.transpose()
         gradients = self._shard_gradients(count)
         shards = [self._pass(batch.shard(s, count)) for s in range(count)]
         tasks = [partial(_train, shard, loss, gradients[s]) for s, shard in enumerate(shards)]
@@ -209,6 +208,12 @@ class Network:
         self._last = len(batch.X), shards
         self._release(shards)
         return sum(losses)
+
+    def transpose(self) -> None:
+        """Bring every layer's matrices into the form in which the way back reads them."""
+        with self._lock:
+            for layer in self.layers:
+                layer.transpose()
 
     def run(self, batch: Batch) -> None:
         """Bring `final_states` to the batch's end."""
