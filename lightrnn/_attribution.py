@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import cpu
-from ._question import explained, inputs_of, output_gradient
+from ._question import as_fitted, explained, groups, inputs_of, output_gradient, predicted, regrouped
 from ._regressor import RNNRegressor
 from .checks import choice, integer
 
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from ._fitted import NetworkEstimator
 
 METHODS = ("occlusion", "gradient")
-_TOGETHER = 32
 _STEPS = 1 << 16  # of occluded sequences that are predicted together
 
 
@@ -68,11 +67,13 @@ def attribution(
     >>> int(attribution(net, ["good day to you"])[0].argmax())
     0
     """
-    items, method = inputs_of(estimator, X), choice("method", method, METHODS)
+    estimator, method = as_fitted(estimator), choice("method", method, METHODS)
+    items = inputs_of(estimator, X)
     column = _column(estimator, label)
     explain = _occlusions if method == "occlusion" else _gradients
-    parts = [items[start : start + _TOGETHER] for start in range(0, len(items), _TOGETHER)]
-    return [share for part in parts for share in explain(estimator, part, column)]
+    parts = groups(items)
+    shares = [share for part in parts for share in explain(estimator, [items[i] for i in part], column)]
+    return [shares[i] for i in regrouped(parts).tolist()]
 
 
 def _column(estimator: NetworkEstimator, label: Any) -> int | None:
@@ -116,7 +117,7 @@ def _occlusion(estimator: NetworkEstimator, x: np.ndarray, column: int | None) -
         return explained(estimator, read(X, threads))
 
     whole = predict([x])[0]
-    chosen = int(whole.argmax()) if column is None else column
+    chosen = int(predicted(estimator, whole[None])[0]) if column is None else column
     share, together = np.empty(len(x)), max(1, _STEPS // len(x))
     for start in range(0, len(x), together):
         steps = range(start, min(start + together, len(x)))

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ._arguments import checked
 from ._estimator import RecurrentEstimator
+from ._fitted import check_estimator
 from ._layout import as_table
 from .checks import integer
+from .language import RNNLanguageModel
 
 if TYPE_CHECKING:
     from ._fitted import NetworkEstimator
@@ -31,7 +33,10 @@ class Part(NamedTuple):
     torch : int
         PyTorch's number: its recurrent layers have two biases where one would do.
     flops : int
-        Floating-point operations a step in the matrix products, two for each weight.
+        Floating-point operations of a step in the matrix products, two for each weight.
+    sequence_flops : int
+        Those of a sequence of T steps. With ``target="sequence"`` the output layer runs once a sequence, and so does
+        all of a feed-forward net.
     memory : int
         Bytes that a batch of B sequences of T steps leaves for the way back: states, and gates.
     """
@@ -41,6 +46,7 @@ class Part(NamedTuple):
     parameters: int
     torch: int
     flops: int
+    sequence_flops: int
     memory: int
 
 
@@ -72,7 +78,15 @@ class ParameterTable(NamedTuple):
 
     def __str__(self) -> str:
         """Put it all into columns."""
-        header = "layer", "parameters, by hand", "parameters", "in PyTorch", "FLOPs a step", "memory"
+        header = (
+            "layer",
+            "parameters, by hand",
+            "parameters",
+            "in PyTorch",
+            "FLOPs a step",
+            f"of {self.T} steps",
+            "memory",
+        )
         same = _total(f"ffnn, window {self.T}", self.ffnn)
         rows = [_shown(part) for part in (*self.parts, self.total, same)]
         return f"{as_table(header, rows)}\nmemory: what {self.B} sequences of {self.T} steps leave for the way back"
@@ -123,6 +137,7 @@ def parameter_table(
     """
     from .network import Network
 
+    check_estimator(estimator)
     T, B = integer("T", T, 1), integer("B", B, 1)
     architecture = (
         estimator._model.architecture
@@ -131,7 +146,7 @@ def parameter_table(
     )
     plain = {"cell": "ffnn", "bidirectional": False, "window": T}
     networks = Network(**architecture), Network(**architecture | plain)
-    return ParameterTable(estimator.cell, T, B, *(tuple(_parts(network, T, B)) for network in networks))
+    return ParameterTable(networks[0].cell, T, B, *(tuple(_parts(network, T, B)) for network in networks))
 
 
 def _planned(
@@ -139,7 +154,9 @@ def _planned(
 ) -> dict[str, Any]:
     """Return the architecture that `fit` would build."""
     sizes = {"n_features": n_features, "n_outputs": n_outputs, "n_tokens": n_tokens}
-    given = {name: integer(name, value, 2 if name == "n_tokens" else 1) for name, value in sizes.items() if value}
+    given = {
+        name: integer(name, value, 2 if name == "n_tokens" else 1) for name, value in sizes.items() if value is not None
+    }
     supervised = isinstance(estimator, RecurrentEstimator)
     wanted = (
         {"n_outputs": "n_outputs", "n_features": "n_features or n_tokens"} if supervised else {"n_tokens": "n_tokens"}
@@ -149,10 +166,9 @@ def _planned(
             raise ValueError(
                 f"{said} must be given for an estimator that is not fitted, got None. Pass a number, or fit."
             )
+    if isinstance(estimator, RNNLanguageModel):
+        return estimator._architecture(estimator._checked(), given["n_tokens"])
     arguments = checked(estimator.get_params(deep=False))
-    if not supervised:
-        planned: dict[str, Any] = estimator._architecture(arguments, given["n_tokens"])  # type: ignore[attr-defined]
-        return planned
     if "n_tokens" in given:
         given["n_features"] = arguments["embedding_size"]
     return given | {name: arguments[name] for name in (*_SHARED, "target", "bidirectional")}
@@ -163,31 +179,32 @@ def _parts(network: Network, T: int, B: int) -> list[Part]:
     parts = [] if network.embedding is None else [_embedding(network.embedding)]
     levels = [(layer, number) for number, level in enumerate(network.levels) for layer in level]
     window = network.window if network.cell == "ffnn" else 1
-    outputs = B * (T if network.target == "step" else 1)
-    rows = T * B if network.recurrent else outputs
-    parts += [_layer(layer, rows, window if number == 0 else 1) for layer, number in levels]
-    return parts + [_layer(layer, outputs, 1) for layer in network.head.layers]
+    outputs = T if network.target == "step" else 1
+    steps = T if network.recurrent else outputs
+    parts += [_layer(layer, steps, B, window if number == 0 else 1) for layer, number in levels]
+    return parts + [_layer(layer, outputs, B, 1) for layer in network.head.layers]
 
 
 def _embedding(embedding: Embedding) -> Part:
     count = embedding.n_tokens * embedding.size
-    return Part(embedding.name, _product(embedding.n_tokens, embedding.size), count, count, 0, 0)
+    return Part(embedding.name, _product(embedding.n_tokens, embedding.size), count, count, 0, 0, 0)
 
 
-def _layer(layer: Layer, rows: int, window: int) -> Part:
-    """Count a layer that runs over so many rows."""
+def _layer(layer: Layer, steps: int, B: int, window: int) -> Part:
+    """Count a layer that runs over so many steps of each of B sequences."""
     F, H, cell = layer.features, layer.units, layer.cell
     G, twice = len(cell.gates), len(cell.slots) > len(cell.gates)
     count = sum(parameter.n_free for parameter in layer.parameters)
     weights = count - G * H * (1 + twice)
-    memory = rows * (len(cell.slots) + len(cell.states)) * H * layer.dtype.itemsize
+    memory = steps * B * (len(cell.slots) + len(cell.states)) * H * layer.dtype.itemsize
     if layer.tied:
-        return Part(layer.name, f"{H:,}, and the embedding's matrix", count, count, 2 * F * H, memory)
+        flops = 2 * F * H
+        return Part(layer.name, f"{H:,}, and the embedding's matrix", count, count, flops, flops * steps, memory)
     inputs = f"({window} x {F // window:,})" if window > 1 else f"{F:,}"
     terms = [f"{inputs} x {H:,}"] + [_product(H, H)] * cell.recurrent + [f"{'2 x ' * twice}{H:,}"]
     formula = " + ".join(terms) if G == 1 else f"{G} x ({' + '.join(terms)})"
     torch = count + (G * H if cell.recurrent and not twice else 0)
-    return Part(layer.name, formula, count, torch, 2 * weights, memory)
+    return Part(layer.name, formula, count, torch, 2 * weights, 2 * weights * steps, memory)
 
 
 def _product(a: int, b: int) -> str:
@@ -195,10 +212,11 @@ def _product(a: int, b: int) -> str:
 
 
 def _total(name: str, parts: tuple[Part, ...]) -> Part:
-    sums = [sum(getattr(part, field) for part in parts) for field in ("parameters", "torch", "flops", "memory")]
+    sums = [sum(getattr(part, field) for part in parts) for field in Part._fields[2:]]
     return Part(name, "", *sums)
 
 
 def _shown(part: Part) -> tuple[str, ...]:
     memory = f"{part.memory / 2**20:,.2f} MB"
-    return part.name, part.formula, f"{part.parameters:,}", f"{part.torch:,}", f"{part.flops:,}", memory
+    numbers = (f"{number:,}" for number in (part.parameters, part.torch, part.flops, part.sequence_flops))
+    return part.name, part.formula, *numbers, memory

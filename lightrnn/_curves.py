@@ -8,7 +8,8 @@ import numpy as np
 
 from ._base import check_is_fitted
 from ._canvas import COLOURS, DASHES, canvas
-from ._influence import gradient_flow
+from ._fitted import check_estimator
+from ._influence import FAINT, gradient_flow
 
 if TYPE_CHECKING:
     from ._fitted import NetworkEstimator
@@ -19,7 +20,6 @@ _NAMES = {
     "jacobian": r"$\|\partial h_T/\partial s\|_F$",
     "spectral": r"$\|\partial h_T/\partial s\|_2$",
 }
-_FORGOTTEN = 0.01
 
 
 class GradientFlowDisplay:
@@ -91,7 +91,7 @@ class GradientFlowDisplay:
         flow = gradient_flow(estimator, X, y, spectral=kind == "spectral")
         mean, (low, high) = flow.mean(kind, layer), flow.quantile([0.1, 0.9], kind, layer)
         unit = mean[0] if mean[0] > 0 else 1.0
-        return cls(mean / unit, low / unit, high / unit, kind=kind, label=label or estimator.cell).plot(ax)
+        return cls(mean / unit, low / unit, high / unit, kind=kind, label=label or flow.cell).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
         """Draw; `ax` as in `from_estimator`."""
@@ -113,10 +113,8 @@ class GradientFlowDisplay:
     def _frame(self, ax: Any) -> None:
         """Draw what all networks share."""
         ax.set_yscale("log")
-        ax.axhline(_FORGOTTEN, color="0.6", lw=0.8, zorder=0)
-        ax.annotate(
-            "1 %", (0.995, _FORGOTTEN), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.4"
-        )
+        ax.axhline(FAINT, color="0.6", lw=0.8, zorder=0)
+        ax.annotate("1 %", (0.995, FAINT), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.4")
         ax.set_xlabel("steps before the end")
         ax.set_ylabel(f"{_NAMES[self.kind]}, relative to the end")
         ax.set_title("What arrives of the gradient (band: 10 to 90 %)")
@@ -158,7 +156,10 @@ class LearningCurveDisplay:
         ax : matplotlib Axes, optional
             Where to draw; by default a new figure, a journal's column wide.
         """
+        check_estimator(estimator)
         check_is_fitted(estimator)
+        if not estimator.loss_curve_:
+            raise ValueError("estimator must have been trained here, got one of no epochs. Call fit or partial_fit.")
         scores = estimator.validation_scores_
         return cls(np.array(estimator.loss_curve_), np.array(scores) if scores else None, label=label).plot(ax)
 

@@ -12,13 +12,30 @@ from . import archive, cpu
 from ._base import BaseEstimator, check_is_fitted
 from ._model import Model
 from ._torch import torch_arrays
-from .checks import choice
+from .checks import choice, shown
 from .training import Plan
 
 if TYPE_CHECKING:
     from .streams import Stream
 
 PLAN = tuple(name for name in Plan.__dataclass_fields__ if name != "threads")
+
+
+PRIVATE = frozenset({"_model", "_is_table", "_n_features_out", "_metadata_request", "_sklearn_output_config"})
+
+
+def is_result(name: Any) -> bool:
+    """Whether a name is that of something `fit` has found out."""
+    return isinstance(name, str) and name.endswith("_") and not name.startswith("_") and name.isidentifier()
+
+
+def check_estimator(estimator: Any) -> None:
+    """Raise TypeError unless it is an estimator of this package; a Pipeline around one is none."""
+    if not isinstance(estimator, NetworkEstimator):
+        raise TypeError(
+            f"estimator must be an RNNClassifier, RNNRegressor or RNNLanguageModel, got {shown(estimator)}. "
+            "Take the fitted estimator out of what holds it."
+        )
 
 
 class NetworkEstimator(BaseEstimator):
@@ -102,8 +119,8 @@ class NetworkEstimator(BaseEstimator):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file, which `lightrnn.load` reads on any machine.
 
-        Callbacks are not written. The file holds arrays and JSON, no pickle. It takes the place of one that was there
-        when it is whole, so that a save that is killed leaves the old one.
+        Callbacks and attributes of your own are not written. The file holds arrays and JSON, no pickle. It takes the
+        place of one that was there when it is whole, so that a save that is killed leaves the old one.
 
         Parameters
         ----------
@@ -114,9 +131,17 @@ class NetworkEstimator(BaseEstimator):
         ------
         NotFittedError
             If the estimator was not fitted.
+        TypeError
+            If it is of a class derived from ours, which `load` would not know.
         """
         check_is_fitted(self)
-        archive.write(path, {"estimator": type(self).__name__, "state": self.__getstate__() | {"callbacks": None}})
+        if not type(self).__module__.startswith(f"{__package__}."):
+            raise TypeError(
+                f"save must be called of a class of lightrnn's own, got {type(self).__qualname__}. Pickle it instead."
+            )
+        known = self._defaults().keys() | PRIVATE
+        state = {name: value for name, value in self.__getstate__().items() if name in known or is_result(name)}
+        archive.write(path, {"estimator": type(self).__name__, "state": state | {"callbacks": None}})
 
     def to_torch(self) -> dict[str, np.ndarray]:
         """Return the weights as PyTorch's state_dict has them, for a module with the parts named here.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ._question import inputs_of
+from ._question import as_fitted, groups, inputs_of, regrouped
 
 if TYPE_CHECKING:
     from ._fitted import NetworkEstimator
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 GATES = {"lstm": {"input": "i", "forget": "f", "output": "o"}, "gru": {"reset": "r", "update": "z"}}
 KEEPS = {"lstm": "forget", "gru": "update"}  # the gate that says how much of the old state stays
-_TOGETHER = 32
 _CLOSED, _OPEN = 0.1, 0.9
 
 Activations = dict[str, dict[str, list[np.ndarray]]]
@@ -80,19 +79,21 @@ def gate_activations(estimator: NetworkEstimator, X: Any) -> Activations:
     """
     from .tracing import Trace
 
+    estimator = as_fitted(estimator)
     items, network = inputs_of(estimator, X), estimator._model.network
     if network.cell not in GATES:
         raise ValueError(
             f"estimator must have the cell 'lstm' or 'gru', got {network.cell!r}. It has no gates; memory_horizon and "
             "gradient_flow take every cell."
         )
-    parts = [
-        _activations(Trace(network, items[start : start + _TOGETHER])) for start in range(0, len(items), _TOGETHER)
-    ]
-    return {
-        layer: {gate: [rows for part in parts for rows in part[layer][gate]] for gate in parts[0][layer]}
-        for layer in parts[0]
-    }
+    parts = groups(items)
+    found, order = [_activations(Trace(network, [items[i] for i in part])) for part in parts], regrouped(parts)
+
+    def joined(layer: str, gate: str) -> list[np.ndarray]:
+        rows = [rows for part in found for rows in part[layer][gate]]
+        return [rows[i] for i in order.tolist()]
+
+    return {layer: {gate: joined(layer, gate) for gate in found[0][layer]} for layer in found[0]}
 
 
 def _activations(trace: Trace) -> Activations:
@@ -129,6 +130,7 @@ def gate_summary(estimator: NetworkEstimator, X: Any) -> dict[str, dict[str, Gat
     >>> bool(2 < constant < 5)  # a bias of 1 keeps 73 % from step to step
     True
     """
+    estimator = as_fitted(estimator)
     keeps = KEEPS.get(estimator.cell)
     return {
         layer: {gate: _summary(np.concatenate(rows), gate == keeps) for gate, rows in gates.items()}
@@ -141,5 +143,5 @@ def _summary(rows: np.ndarray, keeps: bool) -> GateSummary:
     constant = None
     if keeps:
         with np.errstate(divide="ignore"):
-            constant = -1 / np.log(rows).mean(axis=0)
+            constant = 1 / np.abs(np.log(rows).mean(axis=0))  # of a gate that never closes, inf
     return GateSummary(rows.mean(axis=0), (rows < _CLOSED).mean(axis=0), (rows > _OPEN).mean(axis=0), constant)

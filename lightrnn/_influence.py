@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from . import cpu
-from ._question import answers_of, inputs_of, loss_gradient, output_gradient
+from ._question import answers_of, as_fitted, groups, inputs_of, loss_gradient, output_gradient, regrouped
 from .checks import choice, flag, integer
 
 if TYPE_CHECKING:
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
     from .tracing import Trace
 
 KINDS = ("state", "input", "jacobian", "spectral")
-_TOGETHER = 8  # sequences in a task for a thread
 _ROUNDS, _SPECTRAL = 30, 16  # of power iteration, on at most so many sequences
-_FAINT, _STEADY = 0.01, 0.01  # influence that counts as none; growth per lag that counts as none
+FAINT, _STEADY = 0.01, 0.01  # influence that counts as none; growth per lag that counts as none
 
 
 class LayerFlow(NamedTuple):
@@ -35,7 +35,7 @@ class LayerFlow(NamedTuple):
     jacobian : ndarray
         Frobenius norm of dh/ds, h the last state of this layer.
     spectral : ndarray
-        Its spectral norm, for the first 16 sequences; all NaN unless it was asked for.
+        Its spectral norm, for the 16 longest sequences; all NaN unless it was asked for.
     """
 
     state: np.ndarray
@@ -92,9 +92,9 @@ def gradient_flow(
 ) -> GradientFlow:
     """Measure what arrives of the gradient at every step back through time [1]_, exactly, by the way training takes.
 
-    L is of a sequence's last step: the loss against y, or without y the output that the prediction rests on, the
-    greatest of several (of a softmax's logits, what it has above their mean). A state is a leaf: its gradient counts
-    every way from it to L.
+    L is of a sequence's last step: the loss against y, or without y the output that the prediction rests on: the
+    greatest logit (of a softmax's, what it has above their mean), a regressor's first column. A state is a leaf: its
+    gradient counts every way from it to L.
 
     Parameters
     ----------
@@ -107,7 +107,7 @@ def gradient_flow(
     max_lag : int >= 0, optional
         Go back at most so many steps; by default as far as the longest sequence reaches.
     spectral : bool
-        Also compute the spectral norm of dh/ds, by power iteration, for the first 16 sequences.
+        Also compute the spectral norm of dh/ds, by power iteration, for the 16 longest sequences.
 
     Returns
     -------
@@ -139,30 +139,33 @@ def gradient_flow(
     >>> bool(flow.mean("state")[-1] < flow.mean("state")[0])
     True
     """
-    items, spectral = inputs_of(estimator, X), flag("spectral", spectral)
+    estimator, spectral = as_fitted(estimator), flag("spectral", spectral)
+    items = inputs_of(estimator, X)
     longest = max(map(len, items))
     reach = longest - 1 if max_lag is None else integer("max_lag", max_lag, 0)
     if reach >= longest:
         raise ValueError(f"max_lag must be less than the longest sequence has steps, {longest}, got {reach}. Lower it.")
     answers = None if y is None else answers_of(estimator, items, y)
     estimator._model.network.transpose()
-    parts = [slice(start, start + _TOGETHER) for start in range(0, len(items), _TOGETHER)]
+    parts = groups(items)
+    longest_ones = set(np.concatenate(parts)[:_SPECTRAL].tolist()) if spectral else set()
 
-    def flow(part: slice) -> dict[str, LayerFlow]:
+    def flow(part: np.ndarray) -> dict[str, LayerFlow]:
         asked = None if answers is None else answers[part]
-        return _flow(estimator, items[part], asked, _ROUNDS if spectral and part.start < _SPECTRAL else 0)
+        return _flow(estimator, [items[i] for i in part], asked, [_ROUNDS * (i in longest_ones) for i in part.tolist()])
 
-    done = cpu.threads.run([lambda part=part: flow(part) for part in parts], cpu.threads.usable(estimator.n_jobs))
-    columns = reach + 1
-    layers = {
-        name: LayerFlow(*(_stacked([layers[name][kind] for layers in done], columns) for kind in range(len(KINDS))))
-        for name in done[0]
-    }
+    done = cpu.threads.run([partial(flow, part) for part in parts], cpu.threads.usable(estimator.n_jobs))
+    order = regrouped(parts)
+
+    def joined(name: str, kind: int) -> np.ndarray:
+        return _stacked([layers[name][kind] for layers in done], reach + 1)[order]
+
+    layers = {name: LayerFlow(*(joined(name, kind) for kind in range(len(KINDS)))) for name in done[0]}
     return GradientFlow(estimator.cell, layers)
 
 
 def _flow(
-    estimator: NetworkEstimator, X: list[np.ndarray], answers: np.ndarray | None, rounds: int
+    estimator: NetworkEstimator, X: list[np.ndarray], answers: np.ndarray | None, rounds: list[int]
 ) -> dict[str, LayerFlow]:
     """Measure some sequences."""
     from .tracing import Trace
@@ -262,7 +265,7 @@ def memory_horizon(estimator: NetworkEstimator, X: Any) -> MemoryHorizon:
     NotFittedError
         If the estimator was not fitted.
     ValueError
-        If every sequence has one step only.
+        If every sequence has one step only, or no gradient arrives anywhere.
 
     Examples
     --------
@@ -274,17 +277,20 @@ def memory_horizon(estimator: NetworkEstimator, X: Any) -> MemoryHorizon:
     >>> print(memory_horizon(net, X))
     ffnn: sees its window of 5 steps and nothing before.
     """
+    estimator = as_fitted(estimator)
     flow = gradient_flow(estimator, X)
     observed = len(flow.lags)
     if observed < 2:
         raise ValueError("X must have a sequence of at least 2 steps, got 1 step in each. Give longer ones.")
     kind = "input" if flow.cell == "ffnn" else "state"
+    if not any(flow.mean(kind, name)[0] > 0 for name in flow.layers):
+        raise ValueError("estimator must have outputs that depend on its states, got gradients of 0. Train it first.")
     curves = {name: _relative(flow.mean(kind, name)) for name in flow.layers}
-    layer = max(curves, key=lambda name: (_reach(curves[name], _FAINT), curves[name].sum()))
+    layer = max(curves, key=lambda name: (_reach(curves[name], FAINT), curves[name].sum()))
     if flow.cell == "ffnn":
         layer = "layer0"
     curve = curves[layer]
-    horizon, growth = _reach(curve, _FAINT), _growth(curve)
+    horizon, growth = _reach(curve, FAINT), _growth(curve)
     word = "vanishing" if growth < 1 - _STEADY else "exploding" if growth > 1 + _STEADY else "stable"
     window = observed if math.isinf(horizon) else int(horizon)
     if flow.cell == "ffnn":

@@ -50,7 +50,9 @@ def read_file(path: str | os.PathLike[str]) -> KerasFile:
     try:
         import h5py
     except ImportError:
-        raise ImportError("from_keras reads HDF5 files with h5py: pip install lightrnn[keras]") from None
+        raise ImportError(
+            "h5py must be installed to read HDF5 files, got none. Run: python -m pip install 'lightrnn[keras]'"
+        ) from None
     with open(path, "rb") as file:
         start = file.read(4)
     try:

@@ -85,7 +85,7 @@ def _tokens(given: Any, count: int, language: bool) -> list[Any]:
             f"vocabulary must list a different token for each of the embedding's {count} rows, got {shown(given)}. "
             "Give them in the order of the rows."
         )
-    return tokens
+    return [token.item() if isinstance(token, np.generic) else token for token in tokens]
 
 
 def _kind(tokens: str, plain: list[Any]) -> str:

@@ -19,7 +19,7 @@ _STATES = {"rnn": ("h",), "gru": ("h",), "lstm": ("h", "c")}
 _GATES = {"rnn": (0,), "gru": (1, 0, 2), "lstm": (0, 3, 1, 2)}
 
 
-def to_onnx(est: Any, path: str | os.PathLike[str]) -> None:
+def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Write a fitted estimator as an ONNX model, which onnxruntime and others run without Python.
 
     The model computes in float32, on any number of sequences of any lengths. Its inputs:
@@ -44,7 +44,7 @@ def to_onnx(est: Any, path: str | os.PathLike[str]) -> None:
 
     Parameters
     ----------
-    est : RNNClassifier, RNNRegressor or RNNLanguageModel
+    estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
         Fitted.
     path : str or path-like
         The file, used as it is: no suffix is added.
@@ -54,7 +54,7 @@ def to_onnx(est: Any, path: str | os.PathLike[str]) -> None:
     NotFittedError
         If the estimator was not fitted.
     TypeError
-        If `est` is no estimator of lightrnn.
+        If `estimator` is no estimator of lightrnn.
     ValueError
         If its weights take 2 GiB or more, which one ONNX file cannot hold.
     ImportError
@@ -68,12 +68,12 @@ def to_onnx(est: Any, path: str | os.PathLike[str]) -> None:
         state = np.zeros((len(X), session.get_inputs()[2].shape[1]), np.float32)
         probabilities, state = session.run(None, {"X": X, "seq_lens": lengths, "state": state})
     """
-    summary = summarize(est)
+    summary = summarize(estimator)
     size = 4 * sum(array.size for array in summary.weights.values())
     if size > _MOST_BYTES:
         raise ValueError(
-            f"est must have weights of less than 2 GiB, which is what an ONNX file can hold, got {size / 2**30:.1f} "
-            "GiB. Use save, or a smaller network."
+            "estimator must have weights of less than 2 GiB, which is what an ONNX file can hold, got "
+            f"{size / 2**30:.1f} GiB. Use save, or a smaller network."
         )
     model = _Writer(summary).model()
     Path(path).write_bytes(model.SerializeToString())
@@ -83,7 +83,9 @@ def _import_onnx() -> Any:
     try:
         import onnx
     except ImportError as error:
-        raise ImportError("to_onnx needs the package onnx, got none. Install it: pip install onnx.") from error
+        raise ImportError(
+            "onnx must be installed to write a model for it, got none. Run: python -m pip install 'lightrnn[onnx]'"
+        ) from error
     return onnx
 
 

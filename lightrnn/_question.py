@@ -14,13 +14,40 @@ from . import cpu
 from ._base import check_is_fitted
 from ._data import like_fitted
 from ._estimator import RecurrentEstimator
+from ._fitted import NetworkEstimator, check_estimator
+from ._regressor import RNNRegressor
 from .checks import shown
 from .corpus import check_context
 from .heads import AdaptiveHead
+from .prediction import grouped
 
 if TYPE_CHECKING:
-    from ._fitted import NetworkEstimator
     from .tracing import Trace
+
+_SHAPE = {"cell", "hidden_layer_sizes", "target", "bidirectional", "window", "dtype"}
+_ROWS = 2048  # steps that are traced at once
+
+
+def as_fitted(estimator: Any) -> NetworkEstimator:
+    """Return a shallow copy of a fitted estimator, for one inspection.
+
+    It keeps its network while another thread fits the estimator on, and describes this network, whatever arguments of
+    the constructor have been set since.
+
+    Raises
+    ------
+    TypeError
+        If it is no estimator of this package.
+    NotFittedError
+        If it was not fitted.
+    """
+    check_estimator(estimator)
+    check_is_fitted(estimator)
+    fitted: NetworkEstimator = object.__new__(type(estimator))
+    vars(fitted).update(vars(estimator))
+    architecture = fitted._model.architecture
+    vars(fitted).update({name: architecture[name] for name in _SHAPE & architecture.keys() & vars(fitted).keys()})
+    return fitted
 
 
 def inputs_of(estimator: NetworkEstimator, X: Any) -> list[np.ndarray]:
@@ -28,18 +55,28 @@ def inputs_of(estimator: NetworkEstimator, X: Any) -> list[np.ndarray]:
 
     Raises
     ------
-    NotFittedError
-        If the estimator was not fitted.
     ValueError, TypeError
         If X is not what it was fitted on.
     """
-    check_is_fitted(estimator)
     if isinstance(estimator, RecurrentEstimator):
         return list(like_fitted(estimator, X).items)
-    if isinstance(X, str):
-        raise TypeError(f"X must be a list of texts, got the text {shown(X)}. Put it into a list.")
+    if isinstance(X, str) or not hasattr(X, "__iter__"):
+        raise TypeError(f"X must be a list of texts, got {shown(X)}. Put a text into a list.")
     vocabulary: Any = estimator._model.vocabulary
-    return [check_context(text, vocabulary, f"X[{i}]") for i, text in enumerate(X)]
+    codes = [check_context(text, vocabulary, f"X[{i}]") for i, text in enumerate(X)]
+    if not codes:
+        raise ValueError("X must hold at least one text, got none. An empty text is one: [''].")
+    return codes
+
+
+def groups(X: list[np.ndarray]) -> list[np.ndarray]:
+    """Cut sequences, longest first, into groups that are traced at once; return the indices of each."""
+    return grouped(np.array([len(x) for x in X]), _ROWS)
+
+
+def regrouped(groups: list[np.ndarray]) -> np.ndarray:
+    """Return where in the groups, one after another, each sequence stands."""
+    return np.argsort(np.concatenate(groups))
 
 
 def answers_of(estimator: NetworkEstimator, X: list[np.ndarray], y: Any) -> np.ndarray:
@@ -70,14 +107,22 @@ def loss_gradient(estimator: NetworkEstimator, trace: Trace, answers: np.ndarray
 
 
 def output_gradient(estimator: NetworkEstimator, trace: Trace, columns: np.ndarray | None) -> np.ndarray:
-    """Return the same for an output, see `explained`: of these columns, by sequence of X; by default the greatest."""
+    """Return the same for an output, see `explained`: of these columns, by sequence of X; by default `predicted`'s."""
     outputs = trace.last_outputs()
-    chosen = outputs.argmax(axis=1) if columns is None else columns[trace.order]
+    chosen = predicted(estimator, outputs) if columns is None else columns[trace.order]
     if isinstance(trace.network.head, AdaptiveHead):  # its outputs are log probabilities, the negative of a loss
         return -_adaptive_gradient(trace, chosen)
     draw = np.zeros_like(outputs)
     draw[np.arange(len(draw)), chosen] = 1
     return _through_head(trace, draw - draw.mean(axis=1, keepdims=True) if _chooses(estimator) else draw)
+
+
+def predicted(estimator: NetworkEstimator, outputs: np.ndarray) -> np.ndarray:
+    """Return the output that each prediction rests on: the greatest, no unknown token; a regressor's first."""
+    if isinstance(estimator, RNNRegressor):
+        return np.zeros(len(outputs), np.intp)
+    unknown = 0 if isinstance(estimator, RecurrentEstimator) else 1
+    return unknown + outputs[:, unknown:].argmax(axis=1)
 
 
 def explained(estimator: NetworkEstimator, outputs: np.ndarray) -> np.ndarray:

@@ -14,6 +14,7 @@ import numpy as np
 
 from . import checks
 from ._arguments import checked
+from ._fitted import PRIVATE, is_result
 from ._model import Model, _targets, build_network
 from .checks import shown
 from .corpus import BOUNDARY
@@ -25,7 +26,6 @@ from .training import History
 if TYPE_CHECKING:
     from .network import Network
 
-_PRIVATE = {"_model", "_is_table", "_n_features_out", "_metadata_request", "_sklearn_output_config"}
 _SIZES = {"n_features": 1, "n_outputs": 1, "n_tokens": 0}  # of a network, with the least that each may be
 _CHECKED = {"cell", "hidden_layer_sizes", "target", "bidirectional", "window", "dropout", "dtype"}
 _TARGETS = {"classifier": ("ClassTargets", "MultilabelTargets"), "regressor": ("RealTargets",)}
@@ -50,7 +50,7 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
     name = checks.choice("estimator", content["estimator"], tuple(kinds))
     kind, state = kinds[name], dict(content["state"])
     arguments = kind._defaults()
-    unknown = [key for key in state if key not in arguments.keys() | _PRIVATE and not _is_result(key)]
+    unknown = [key for key in state if key not in arguments.keys() | PRIVATE and not is_result(key)]
     if unknown:
         raise ValueError(f"{name} has no argument {shown(unknown[0])} in this version")
     model = state["_model"]
@@ -61,11 +61,6 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
     _check_data(kind._kind, model)
     _check_results(state, model)
     return kind, arguments | state
-
-
-def _is_result(name: Any) -> bool:
-    """Whether a name is that of something `fit` has found out."""
-    return isinstance(name, str) and name.endswith("_") and not name.startswith("_") and name.isidentifier()
 
 
 def _same(where: str, found: Any, wanted: Any) -> None:

@@ -110,7 +110,7 @@ class GateDisplay:
             if self.steps is None or len(self.steps) > _MOST_TICKS:
                 self.ax_.set_xlabel("step")
             else:
-                self.ax_.set_xticks(np.arange(len(self.steps)), self.steps, rotation=90, fontsize=6)
+                self.ax_.set_xticks(np.arange(len(self.steps)), self.steps, rotation=90, fontsize=6, parse_math=False)
         self.figure_ = self.ax_.figure
         return self
 
@@ -165,7 +165,8 @@ class AttributionDisplay:
         -------
         AttributionDisplay
         """
-        shares, vocabulary = attribution(estimator, [x], label, method=method)[0], estimator._model.vocabulary
+        shares = attribution(estimator, [x], label, method=method)[0]
+        vocabulary = estimator._model.vocabulary
         joint = "" if vocabulary is not None and vocabulary.kind == "char" else " "
         said = _prediction(estimator, x) if label is None else str(label)
         return cls(shares, steps_of(estimator, x), label=said, joint=joint).plot(ax)
@@ -179,7 +180,8 @@ class AttributionDisplay:
                 self._bars(self.ax_)
             else:
                 self._sentence(self.ax_, lines)
-            self.ax_.set_title(f"What speaks for “{self.label}”" if self.label else "What the output rests on")
+            title = f"What speaks for “{self.label}”" if self.label else "What the output rests on"
+            self.ax_.set_title(title, parse_math=False)
         self.figure_ = self.ax_.figure
         return self
 
@@ -214,7 +216,7 @@ class AttributionDisplay:
         size = 8 * ax.get_position().width * ax.figure.get_figwidth() / COLUMN
         return ax.text(
             column + len(text) / 2, row, text, ha="center", va="center", family="monospace", size=size * 0.92,
-            color="white" if dark else "black",
+            color="white" if dark else "black", parse_math=False,
         )  # fmt: skip
 
 
@@ -239,4 +241,4 @@ def _prediction(estimator: Any, x: Any) -> str:
     if not hasattr(estimator, "classes_") or estimator._model.targets.is_multilabel:
         return ""
     predicted = estimator.predict([x])[0]
-    return str(predicted[-1] if estimator.target == "step" else predicted)
+    return str(predicted[-1] if estimator._model.network.target == "step" else predicted)

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ._base import check_is_fitted
-from ._fitted import NetworkEstimator
-from .checks import shown
+from ._fitted import check_estimator
 
 if TYPE_CHECKING:
     from .tokens import Vocabulary
@@ -71,27 +70,23 @@ class Summary(NamedTuple):
         return not self.window
 
 
-def summarize(est: Any) -> Summary:
+def summarize(estimator: Any) -> Summary:
     """Describe a fitted estimator.
 
     Raises
     ------
     TypeError
-        If `est` is no estimator of this package, such as a Pipeline around one.
+        If `estimator` is no estimator of this package, such as a Pipeline around one.
     NotFittedError
         If it was not fitted.
     """
-    if not isinstance(est, NetworkEstimator):
-        raise TypeError(
-            "est must be an RNNClassifier, an RNNRegressor or an RNNLanguageModel, got "
-            f"{shown(est)}. Take the fitted estimator out of what holds it."
-        )
-    check_is_fitted(est)
-    model = est._model
+    check_estimator(estimator)
+    check_is_fitted(estimator)
+    model = estimator._model
     architecture, targets, network = model.architecture, model.targets, model.network
     sizes = tuple(architecture["hidden_layer_sizes"])
     return Summary(
-        estimator=type(est).__name__,
+        estimator=type(estimator).__name__,
         cell=network.cell,
         task=_task(targets),
         step=targets is not None and network.target == "step",

@@ -24,7 +24,7 @@ from .language import RNNLanguageModel
 _CELLS = tuple(name for name in CELLS if name != "linear")
 _DTYPES = ("float32", "float64")
 _BRIEF: dict[str, Any] = {"max_iter": 1, "learning_rate": "cosine", "random_state": 0, "n_jobs": 1, "dropout": 0.1}
-_SIZES = ((2,), (2, 2), (2, 2, 2))  # a step through so many layers is a kernel of its own
+_SIZES = ((2,), (2, 2), (2, 2, 2))  # one for each kind of output layer, and each solver
 
 Call = Callable[[], Any]
 

@@ -196,7 +196,8 @@ class _Packer:
         if isinstance(value, np.random.RandomState):
             return {"!random_state": self.pack(value.get_state(legacy=False), where)}
         raise TypeError(
-            f"{where} must be a number, a string, an array or a collection of those to be saved, got {value!r}."
+            f"{where} must be a number, a string, an array or a collection of those to be saved, got {value!r}. "
+            "Give the estimator's argument another value."
         )
 
     def _items(self, values: list[Any] | tuple[Any, ...], where: str) -> list[Any]:

@@ -11,6 +11,7 @@ import os
 import sys
 import time
 import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -274,7 +275,15 @@ def _tell(line: str) -> None:
 
 def _read(path: str | os.PathLike[str]) -> tuple[Any, np.ndarray]:
     """Read X and y from an .npz."""
-    with np.load(path, allow_pickle=False) as data:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+    except (EOFError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"data must be an .npz file, got {os.fspath(path)!r}: {error}. Write it by np.savez."
+        ) from error
+    if not isinstance(loaded, np.lib.npyio.NpzFile):
+        raise ValueError(f"data must be an .npz file, got one array in {os.fspath(path)!r}. Write X and y by np.savez.")
+    with loaded as data:
         missing = {"X", "y"} - set(data)
         if missing:
             raise ValueError(f"data must hold X and y, got {sorted(data)}. Write it by np.savez(path, X=X, y=y).")

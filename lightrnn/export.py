@@ -32,7 +32,7 @@ _PUBLIC = {
 _WIDTH = 116
 
 
-def export_numpy(est: Any, path: str | os.PathLike[str], *, inline: bool = False) -> None:
+def export_numpy(estimator: Any, path: str | os.PathLike[str], *, inline: bool = False) -> None:
     """Write a fitted estimator as a Python file that predicts with NumPy alone.
 
     The file is made to be read: one function for a layer, one step of the network after the other, and only what this
@@ -41,7 +41,7 @@ def export_numpy(est: Any, path: str | os.PathLike[str], *, inline: bool = False
 
     Parameters
     ----------
-    est : RNNClassifier, RNNRegressor or RNNLanguageModel
+    estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
         Fitted. The file has its `predict` and `predict_proba`; for a language model `predict_proba` and `predict_next`.
     path : str or path-like
         The file to write, such as "model.py". It can be imported, so its name consists of letters, digits and "_".
@@ -53,7 +53,7 @@ def export_numpy(est: Any, path: str | os.PathLike[str], *, inline: bool = False
     NotFittedError
         If the estimator was not fitted.
     TypeError
-        If `est` is no estimator of lightrnn.
+        If `estimator` is no estimator of lightrnn.
     ValueError
         If `path` is not the name of a Python module, or labels are integers of more than 64 bits.
 
@@ -63,13 +63,13 @@ def export_numpy(est: Any, path: str | os.PathLike[str], *, inline: bool = False
     >>> import numpy as np
     >>> from lightrnn import RNNClassifier, export_numpy
     >>> X, y = [np.ones((3, 2)), np.zeros((5, 2))], ["up", "down"]
-    >>> est = RNNClassifier("gru", (4,), learning_rate="cosine", random_state=0).fit(X, y)
+    >>> estimator = RNNClassifier("gru", (4,), learning_rate="cosine", random_state=0).fit(X, y)
     >>> path = os.path.join(tempfile.mkdtemp(), "model.py")
-    >>> export_numpy(est, path)
+    >>> export_numpy(estimator, path)
     >>> runpy.run_path(path)["predict"](X).tolist()
     ['up', 'down']
     """
-    summary = summarize(est)
+    summary = summarize(estimator)
     inline = flag("inline", inline)
     file = Path(path)
     if file.suffix != ".py" or not file.stem.isidentifier():
@@ -100,7 +100,7 @@ def _plain(labels: np.ndarray) -> np.ndarray:
     plain = np.array(labels.tolist())
     if plain.dtype.hasobject:
         raise ValueError(
-            f"est must have text or integers of 64 bits as labels, got {labels.tolist()[-1]}. Fit it on others."
+            f"estimator must have text or integers of 64 bits as labels, got {labels.tolist()[-1]}. Fit it on others."
         )
     return plain
 

@@ -13,9 +13,11 @@ import numpy as np
 
 from ._attribution import attribution
 from ._count import ParameterTable, Part, parameter_table
+from ._fitted import check_estimator
 from ._gates import GATES, GateSummary, gate_activations, gate_summary
 from ._influence import GradientFlow, LayerFlow, MemoryHorizon, gradient_flow, memory_horizon
 from ._layout import as_table
+from ._question import as_fitted
 
 if TYPE_CHECKING:
     from ._fitted import NetworkEstimator
@@ -75,7 +77,11 @@ def describe(estimator: NetworkEstimator, X: Any = None, **sizes: int) -> str:
     ffnn, window 20                              337         337           656  0.00 MB
     memory: what 1 sequences of 20 steps leave for the way back
     """
-    paragraphs = [repr(estimator), str(parameter_table(estimator, **sizes))]
+    check_estimator(estimator)
+    shown = repr(estimator)
+    if X is not None or estimator.__sklearn_is_fitted__():
+        estimator = as_fitted(estimator)
+    paragraphs = [shown, str(parameter_table(estimator, **sizes))]
     if estimator.__sklearn_is_fitted__():
         paragraphs.insert(1, _training(estimator))
     if X is not None:
@@ -86,6 +92,8 @@ def describe(estimator: NetworkEstimator, X: Any = None, **sizes: int) -> str:
 
 
 def _training(estimator: NetworkEstimator) -> str:
+    if not estimator.loss_curve_:
+        return "taken over from elsewhere, not trained here"
     text = f"{estimator.n_iter_} epochs, last loss {estimator.loss_curve_[-1]:.4g}, best {estimator.best_loss_:.4g}"
     scores = estimator.validation_scores_
     return text if not scores else f"{text}; last validation score {scores[-1]:.4g}, best {max(scores):.4g}"

@@ -38,7 +38,7 @@ def predict(network: Network, X: Sequence[np.ndarray], threads: int, read: Read)
     read : callable
         Method of a `Pass` that gives an array of one row, or a list of one item, a sequence.
     """
-    groups = _groups(np.fromiter(map(len, X), np.int64, len(X)))
+    groups = grouped(np.fromiter(map(len, X), np.int64, len(X)), _ROWS)
     parts = cpu.threads.run([partial(_group, network, [X[i] for i in group], read) for group in groups], threads)
     if len(groups) == 1 and len(X) == 1:
         return parts[0]
@@ -49,10 +49,10 @@ def predict(network: Network, X: Sequence[np.ndarray], threads: int, read: Read)
     return np.concatenate(parts)[np.argsort(order)]
 
 
-def _groups(lengths: np.ndarray) -> list[np.ndarray]:
-    """Cut sequences, longest first, into groups of about `_ROWS` steps at most and about equally many."""
+def grouped(lengths: np.ndarray, rows: int) -> list[np.ndarray]:
+    """Cut sequences, longest first, into groups of about so many steps at most, and of about equally many."""
     order, total = np.argsort(-lengths, kind="stable"), int(lengths.sum())
-    share = -(-total // -(-total // _ROWS))
+    share = -(-total // -(-total // rows))
     groups, start = [], 0
     while start < len(order):
         count = -(-share // int(lengths[order[start]]))

@@ -13,10 +13,12 @@ import numpy as np
 
 from .checks import integer, shown
 from .stepping import Stepper
+from .tokens import split
 
 if TYPE_CHECKING:
     from ._model import Model
 
+_ONE = " Give those of a text one by one."
 Answer = Callable[[np.ndarray], Any]
 
 
@@ -105,7 +107,8 @@ class Stream:
         """Check numbers of any other form."""
         try:
             array = np.asarray(x)
-            numbers = array.astype(self._dtype) if array.dtype.kind in "biuf" else None
+            with np.errstate(over="ignore"):  # infinity is refused further on
+                numbers = array.astype(self._dtype) if array.dtype.kind in "biuf" else None
         except (TypeError, ValueError):
             numbers = None
         if numbers is None:
@@ -120,14 +123,17 @@ class Stream:
     def _codes(self, x: Any) -> np.ndarray:
         """Encode one token of each stream."""
         vocabulary: Any = self._vocabulary
-        tokens = [x] if self.n_streams is None else list(x)
-        if len(tokens) != self._count:
-            raise ValueError(f"x must be {self._count} tokens, got {len(tokens)}. Give one for each stream.")
+        tokens = [x] if self.n_streams is None else x
+        if not isinstance(tokens, (list, tuple, np.ndarray)) or len(tokens) != self._count:
+            raise ValueError(f"x must be {self._count} tokens, got {shown(x)}. Give one for each stream, in a list.")
+        text = vocabulary.kind != "category"
         for token in tokens:
-            if isinstance(token, bool) or not isinstance(token, (str, int, np.integer)):
-                raise TypeError(f"x must be a token, str or integer, got {shown(token)}. Give one step's.")
-        codes: np.ndarray = vocabulary.encode([token if isinstance(token, str) else int(token) for token in tokens])
-        return codes
+            if isinstance(token, bool) or not isinstance(token, str if text else (str, int, np.integer)):
+                raise TypeError(f"x must be a token, {'str' if text else 'str or integer'}, got {shown(token)}.{_ONE}")
+            if text and len(split(str(token), vocabulary.kind)) != 1:
+                raise ValueError(f"x must be one {vocabulary.kind}, got {shown(token)}.{_ONE}")
+        codes = [vocabulary.codes.get(token if isinstance(token, str) else int(token), 0) for token in tokens]
+        return np.array(codes)
 
     def _first_bad(self) -> float:
         return float(self._inputs[~np.isfinite(self._inputs)].flat[0])
@@ -167,10 +173,10 @@ class Stream:
             raise ValueError(
                 f"state must hold {', '.join(views)}, got {shown(sorted(values))}. Change a copy of state."
             )
-        given = {name: np.asarray(value, self._dtype) for name, value in values.items()}
+        given = {name: np.asarray(value) for name, value in values.items()}
         for name, view in views.items():
-            wanted = view.shape[1:] if self.n_streams is None else view.shape
-            if given[name].shape != wanted or not np.isfinite(given[name]).all():
+            wanted, array = view.shape[1:] if self.n_streams is None else view.shape, given[name]
+            if array.dtype.kind not in "biuf" or array.shape != wanted or not np.isfinite(array).all():
                 raise ValueError(
                     f"state[{name!r}] must be finite numbers of shape {wanted}, got {shown(given[name])}. "
                     "Change a copy of state."
@@ -198,7 +204,8 @@ class Stream:
             If it is of another network, or of another number of streams.
         """
         states = self._stepper.states
-        if [np.shape(part) for part in snapshot] != [state.shape for state in states]:
+        fits = isinstance(snapshot, tuple) and [np.shape(part) for part in snapshot] == [s.shape for s in states]
+        if not fits:
             raise ValueError(f"snapshot must be one of this network's streams, got {shown(snapshot)}. Use `state`.")
         for state, part in zip(states, snapshot, strict=True):
             state[:] = part

@@ -102,7 +102,7 @@ class RealTargets(Targets):
         return ((columns - self.mean) / self.scale).astype(self.dtype)
 
     def _decoded(self, rows: np.ndarray) -> np.ndarray:
-        rows = rows.astype(self.result, copy=False)
+        rows = rows.astype(self.result)  # a copy always: a stream goes on writing to its outputs
         return rows[:, 0] if self.n_outputs == 1 else rows
 
 

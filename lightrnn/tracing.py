@@ -151,15 +151,15 @@ class Trace(Pass):
 
     # -- Jacobians ----------------------------------------------------------------------------------------------------
 
-    def jacobian_norms(self, run: Run, rounds: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    def jacobian_norms(self, run: Run, rounds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
         """Return norms of the derivative of a layer's last h by its state, (n, lag) as `state_gradient`.
 
         Parameters
         ----------
         run : Run
             The layer's.
-        rounds : int
-            Of power iteration; without any the second norm is NaN.
+        rounds : sequence of int
+            Of power iteration, for each sequence of X; without any the second norm is NaN.
 
         Returns
         -------
@@ -170,7 +170,8 @@ class Trace(Pass):
             return self._only_last(np.full(B, run.layer.units**0.5)), self._only_last(np.ones(B))
         norms, spectral = (np.full((B, T), np.nan, run.layer.dtype) for _ in range(2))
         kernel, W_hh = cpu.recurrence.jacobian(run.layer.cell_name), run.layer.transposed.W_hh
-        kernel(norms, spectral, run.tape, W_hh, self.rows.first, self.lengths, run.layer.units, rounds)
+        turns = np.array(rounds)[self.order]
+        kernel(norms, spectral, run.tape, W_hh, self.rows.first, self.lengths, run.layer.units, turns)
         return norms[self._back_to].astype(np.float64), spectral[self._back_to].astype(np.float64)
 
 

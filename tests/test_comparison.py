@@ -75,3 +75,8 @@ def test_what_is_wrong_with_the_data_is_said(tmp_path, monkeypatch, capsys):
         status, out, err = run(monkeypatch, capsys, path)
         assert status == 1 and not out and message in err
     assert run(monkeypatch, capsys, tmp_path / "none.npz")[0] == 1
+    for content in (b"", b"PK\x03\x04 and no more", b"text"):
+        path.write_bytes(content)
+        assert "data must be an .npz file" in run(monkeypatch, capsys, path)[2]
+    np.save(tmp_path / "one.npy", np.zeros(3))
+    assert "got one array" in run(monkeypatch, capsys, tmp_path / "one.npy")[2]

@@ -217,7 +217,7 @@ def test_what_is_refused(tmp_path):
         export_numpy(est, tmp_path / "model.py", inline=1)
     with pytest.raises(ValueError, match="not fitted yet"):
         export_numpy(RNNClassifier(), tmp_path / "model.py")
-    with pytest.raises(TypeError, match=r"est must be an RNNClassifier, .* RNNLanguageModel, got 'x'"):
+    with pytest.raises(TypeError, match=r"estimator must be an RNNClassifier, .* RNNLanguageModel, got 'x'"):
         export_numpy("x", tmp_path / "model.py")
     huge = RNNClassifier(**SMALL).fit(X, np.array([2**70, 2**80] * 2, object))
     with pytest.raises(ValueError, match="64 bits as labels, got 1208925819614629174706176"):

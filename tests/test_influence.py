@@ -1,6 +1,7 @@
 """Gradient flow against finite differences and autograd, and the laws by which it vanishes and explodes."""
 
 import math
+import threading
 import time
 
 import naive
@@ -288,3 +289,46 @@ def test_what_is_refused(call, message):
     X = np.zeros((3, 4, 2))
     with pytest.raises(ValueError, match=message):
         call(fitted("rnn", X=X, y=np.arange(3.0)), X)
+
+
+def test_inspections_go_on_while_the_estimator_is_fitted_on():
+    X, y = np.random.default_rng(0).normal(size=(12, 9, 2)), np.arange(12.0)
+    model = fitted("lstm", X=X, y=y)
+    stop = threading.Event()
+
+    def train():
+        while not stop.is_set():
+            model.partial_fit(X, y)
+
+    worker = threading.Thread(target=train)
+    worker.start()
+    try:
+        for _ in range(20):
+            assert np.isfinite(gradient_flow(model, X).mean()).all()
+    finally:
+        stop.set()
+        worker.join()
+
+
+def test_norms_too_small_to_be_squared():
+    model, X = random_rnn(0.3)
+    small = RNNRegressor("rnn", (64,), max_iter=1, learning_rate="cosine").fit(X, np.arange(5.0))
+    small._model.network.assign(model.weights_)
+    mean = gradient_flow(small, X).mean("jacobian")
+    assert mean[50] > 0 and np.log(mean[50] / mean[40]) / 10 == pytest.approx(math.log(0.3), rel=0.05)
+
+
+def test_spectral_norms_reach_as_far_as_the_longest_sequence():
+    X = [np.random.default_rng(0).normal(size=(T, 2)) for T in [3] * 20 + [8]]
+    flow = gradient_flow(fitted("gru", X=X, y=np.arange(21.0)), X, spectral=True)
+    assert np.isfinite(flow.mean("spectral")).all() and np.isfinite(flow.layers["layer0"].spectral[20]).all()
+
+
+def test_a_network_that_says_nothing_has_no_horizon():
+    X = np.random.default_rng(0).normal(size=(4, 9, 2))
+    model = fitted("gru", X=X, y=np.arange(4.0))
+    weights = model.weights_
+    weights["head.W"][:] = 0
+    model._model.network.assign(weights)
+    with pytest.raises(ValueError, match="estimator must have outputs that depend on its states"):
+        memory_horizon(model, X)

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from strategies import CELLS
 
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor
-from lightrnn.inspection import attribution, describe, gate_activations, gate_summary, parameter_table
+from lightrnn.inspection import (
+    attribution,
+    describe,
+    gate_activations,
+    gate_summary,
+    memory_horizon,
+    parameter_table,
+)
 from lightrnn.network import Network
 
 QUICK = {"max_iter": 1, "learning_rate": "cosine", "random_state": 0}
@@ -220,3 +227,61 @@ def test_a_description_has_everything(cell):
     assert ("validation score" in text) == (cell == "gru")
     with pytest.raises(ValueError, match="not fitted"):
         describe(RNNClassifier(cell), X, n_features=2, n_outputs=2)
+
+
+# -- what an inspection sees ------------------------------------------------------------------------------------------
+
+
+def test_the_fitted_network_is_described_whatever_was_set_since():
+    X = sequences([6, 9])
+    model = RNNRegressor("ffnn", (3,), **QUICK, window=3).fit(X, [0.0, 1.0])
+    model.set_params(window=50, cell="lstm", hidden_layer_sizes=(7,))
+    assert memory_horizon(model, X).window == 3 and "ffnn: " in describe(model, X)
+    assert parameter_table(model).cell == "ffnn" and attribution(model, X)[0].shape == (6,)
+    with pytest.raises(ValueError, match="got 'ffnn'"):
+        gate_activations(model, X)
+    assert model.window == 50
+
+
+def test_a_gate_that_never_closes_keeps_for_ever():
+    X = sequences([4, 6])
+    model = RNNRegressor("lstm", (2,), **QUICK).fit(X, [0.0, 1.0])
+    weights = model.weights_
+    weights["layer0.b"] = np.full(8, 50.0)
+    model._model.network.assign(weights)
+    assert np.isposinf(gate_summary(model, X)["layer0"]["forget"].time_constant).all()
+
+
+def test_what_holds_an_estimator_is_none():
+    class Holder:
+        pass
+
+    for call in (lambda h: describe(h), lambda h: parameter_table(h), lambda h: gate_activations(h, sequences([3]))):
+        with pytest.raises(TypeError, match=r"estimator must be an RNNClassifier, .* Take the fitted estimator out"):
+            call(Holder())
+    model = RNNLanguageModel("gru", (5,), max_iter=1, random_state=0).fit(["to be or not to be"] * 3)
+    for bad, error in (([], ValueError), (None, TypeError), ("to be", TypeError)):
+        for inspect in (attribution, gate_activations, memory_horizon):
+            with pytest.raises(error, match="X must "):
+                inspect(model, bad)
+
+
+def test_a_network_that_was_taken_over_is_described():
+    model = RNNRegressor("gru", (3,), **QUICK).fit(sequences([3, 4]), [0.0, 1.0])
+    model.loss_curve_, model.n_iter_ = [], 0
+    assert "taken over from elsewhere" in describe(model)
+
+
+def test_a_language_model_is_checked_as_fit_does():
+    with pytest.raises(ValueError, match="embedding_size must be 256"):
+        parameter_table(RNNLanguageModel(tie_weights=True), n_tokens=100)
+    with pytest.raises(ValueError, match="n_features must be an integer of at least 1, got 0"):
+        parameter_table(RNNClassifier(), n_features=0, n_outputs=2)
+
+
+def test_operations_of_a_sequence_count_what_runs_once_a_sequence_once():
+    sizes = {"n_features": 2, "n_outputs": 3, "T": 50, "B": 2}
+    once = parameter_table(RNNClassifier("rnn", (8,)), **sizes)
+    every = parameter_table(RNNClassifier("rnn", (8,), target="step"), **sizes)
+    assert once.total.sequence_flops == 50 * 160 + 48 and every.total.sequence_flops == 50 * (160 + 48)
+    assert sum(part.sequence_flops for part in once.ffnn) == sum(part.flops for part in once.ffnn)

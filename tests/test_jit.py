@@ -227,6 +227,16 @@ def test_without_any_place_kernels_are_compiled_all_the_same(tmp_path):
     assert printed(tmp_path, **environment) == ["3.0", "True", "None"]
 
 
+def test_without_a_place_for_temporary_files(monkeypatch, tmp_path):
+    def none():
+        raise FileNotFoundError("no usable temporary directory")
+
+    monkeypatch.setattr("lightrnn.cpu.cache.tempfile.gettempdir", none)
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    places = list(cache.places(make=True))
+    assert places[0].parent == tmp_path
+
+
 def functions_of(kernels):
     """The kernels' functions and all of ours that they call, whether closed over or global."""
     found, waiting = set(), list(kernels)

@@ -127,11 +127,11 @@ def test_what_is_refused(tmp_path, monkeypatch):
     est = RNNClassifier(**SMALL).fit(X, [0, 1, 0, 1])
     with pytest.raises(ValueError, match="not fitted yet"):
         to_onnx(RNNClassifier(), path)
-    with pytest.raises(TypeError, match=r"est must be an RNNClassifier, .* RNNLanguageModel, got None"):
+    with pytest.raises(TypeError, match=r"estimator must be an RNNClassifier, .* RNNLanguageModel, got None"):
         to_onnx(None, path)
     with monkeypatch.context() as patch:
         patch.setattr(_onnx, "_MOST_BYTES", 100)
-        with pytest.raises(ValueError, match=r"est must have weights of less than 2 GiB.*Use save"):
+        with pytest.raises(ValueError, match=r"estimator must have weights of less than 2 GiB.*Use save"):
             to_onnx(est, path)
     monkeypatch.setitem(sys.modules, "onnx", None)
     with pytest.raises(ImportError, match=r"needs the package onnx, got none\. Install it"):

@@ -155,6 +155,21 @@ def test_callbacks_are_not_saved(tmp_path):
     assert by_file(model, tmp_path).callbacks is None and model.callbacks is not None
 
 
+class Derived(RNNRegressor):
+    """Somebody's own."""
+
+
+def test_what_is_not_ours_is_left_out_or_refused_before_a_file_is_there(tmp_path):
+    model = RNNRegressor("gru", (3,), max_iter=1, learning_rate="cosine").fit(X, np.arange(20.0))
+    model.note, model._mine = "x", object()
+    model.save(tmp_path / "model")
+    assert np.array_equal(load(tmp_path / "model").predict(X), model.predict(X)) and model.note == "x"
+    own = Derived("gru", (3,), max_iter=1, learning_rate="cosine").fit(X, np.arange(20.0))
+    with pytest.raises(TypeError, match="save must be called of a class of lightrnn's own, got Derived"):
+        own.save(tmp_path / "own")
+    assert not (tmp_path / "own").exists()
+
+
 def test_later_arguments_do_not_matter(tmp_path):
     model = RNNRegressor(**BRIEF).fit(X, SUMS).set_params(hidden_layer_sizes=(99,), cell="gru", dtype="float64")
     for way in (by_file, by_pickle, by_copy):

@@ -110,6 +110,13 @@ def test_attribution_of_words_and_of_numbers():
     assert display.ax_.get_xlabel() == "step" and display.texts_ is None
 
 
+def test_tokens_are_no_formulas():
+    X = [["$a_{$", "b"], ["b", "$"]] * 4
+    model = RNNClassifier("gru", (4,), **QUICK).fit(X, ["$x_{$", "y"] * 4)
+    rendered(AttributionDisplay.from_estimator(model, X[0], "$x_{$"))
+    rendered(GateDisplay.from_estimator(model, X[0]))
+
+
 def test_attribution_of_a_text_breaks_its_lines():
     model = RNNLanguageModel("gru", (4,), max_iter=1, random_state=0).fit(["to be or not to be"] * 3)
     display = rendered(AttributionDisplay.from_estimator(model, "to be or not " * 5))

@@ -70,8 +70,14 @@ def test_tokens_and_categories():
         assert same(many.step([X[0][t], "unseen"]), model.predict([X[0][: t + 1], ["unseen"] * (t + 1)]))
     with pytest.raises(TypeError, match="x must be a token, str or integer, got"):
         one.step(1.5)
-    with pytest.raises(ValueError, match="x must be 2 tokens, got 1"):
-        many.step(["a"])
+    for bad in (["a"], 3, "ab"):
+        with pytest.raises(ValueError, match="x must be 2 tokens, got"):
+            many.step(bad)
+    words = RNNClassifier("gru", (4,), tokens="word", **QUICK).fit(["to be", "not to be"] * 3, [0, 1] * 3).stream()
+    with pytest.raises(ValueError, match="x must be one word, got 'to be'"):
+        words.step("to be")
+    with pytest.raises(TypeError, match="x must be a token, str, got 7"):
+        words.step(7)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -131,14 +137,16 @@ def test_a_stream_is_not_changed_by_further_fitting():
     assert np.array_equal(stream.step(X[0, 1]), before) and not np.array_equal(model.predict(X[:1, :2])[0], before)
 
 
-def test_answers_and_states_are_not_overwritten_later():
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_streams", [None, 2])
+def test_answers_and_states_are_not_overwritten_later(dtype, n_streams):
     X, Y = data()
-    model = RNNRegressor("lstm", (5,), **QUICK).fit(X, Y)
+    model = RNNRegressor("lstm", (5,), dtype=dtype, **QUICK).fit(X, Y.astype(dtype))
     for method in ("predict", "transform"):
-        stream = model.stream(method=method)
-        first = stream.step(X[0, 0])
+        stream = model.stream(n_streams, method=method)
+        first = stream.step(X[0, 0] if n_streams is None else X[:2, 0])
         kept = first.copy()
-        stream.step(X[0, 1])
+        stream.step(X[0, 1] if n_streams is None else X[:2, 1])
         assert np.array_equal(first, kept)
 
 
@@ -169,7 +177,7 @@ def test_a_refused_step_leaves_the_stream_where_it_was(cell):
         ("abc", TypeError, "x must be numbers, got 'abc'"),
         (None, TypeError, "x must be numbers, got None"),
     ):
-        with np.errstate(over="ignore"), pytest.raises(error, match=message):
+        with pytest.raises(error, match=message):
             stream.step(bad)
     assert np.array_equal(stream.step(X[0, 1]), other.step(X[0, 1]))
     assert np.array_equal(stream.step([1, 2.5, False]), other.step(np.array([1, 2.5, 0])))
@@ -192,5 +200,8 @@ def test_what_cannot_stream_is_refused():
         stream.state = {"h": np.zeros(4)}
     with pytest.raises(ValueError, match=r"state\['layer0.h'\] must be finite numbers of shape \(4,\)"):
         stream.state = {"layer0.h": np.zeros(5)}
-    with pytest.raises(ValueError, match="snapshot must be one of this network's streams"):
-        stream.restore(model.stream(2).snapshot())
+    with pytest.raises(ValueError, match=r"state\['layer0.h'\] must be finite numbers of shape \(4,\)"):
+        stream.state = {"layer0.h": "abc"}
+    for bad in (model.stream(2).snapshot(), None):
+        with pytest.raises(ValueError, match="snapshot must be one of this network's streams"):
+            stream.restore(bad)

@@ -58,9 +58,10 @@ def places(make: bool = False) -> Iterator[Path]:
     if os.path.isabs(home):  # "~" stays where there is no home
         yield _below(Path(home) / "lightrnn")
     if hasattr(os, "getuid"):
-        temporary = Path(tempfile.gettempdir()) / f"lightrnn-{os.getuid()}"
-        if _is_mine(temporary, make):
-            yield _below(temporary)
+        with suppress(OSError):  # there may be no place for temporary files either
+            temporary = Path(tempfile.gettempdir()) / f"lightrnn-{os.getuid()}"
+            if _is_mine(temporary, make):
+                yield _below(temporary)
 
 
 def _below(root: Path) -> Path:

@@ -218,8 +218,8 @@ def jacobian(cell: str) -> Callable[..., None]:
 
     For each sequence it carries the derivative of its last h by the state back through time, as many rows as h has
     units; between states nothing reaches h but the recurrence. ``norms[b, k]`` becomes the Frobenius norm of the
-    derivative by the state k steps before the end, ``spectral[b, k]`` its spectral norm by power iteration, if there
-    are rounds of it: each lag begins from the singular vector of the one before.
+    derivative by the state k steps before the end, ``spectral[b, k]`` its spectral norm by ``rounds[b]`` rounds of
+    power iteration, if any: each lag begins from the singular vector of the one before.
     """
     rule = CELLS[cell].backward
     G, S, Z = len(CELLS[cell].gates), len(CELLS[cell].slots), len(CELLS[cell].states)
@@ -238,9 +238,9 @@ def jacobian(cell: str) -> Callable[..., None]:
             u = np.ones(units, state.dtype)
             for lag in range(lengths[b]):
                 row, old = first[lengths[b] - lag] + b, first[lengths[b] - lag - 1] + b
-                norms[b, lag] = np.sqrt((D * D).sum())
-                if rounds:
-                    spectral[b, lag] = _spectral(D, norms[b, lag], u, rounds)
+                norms[b, lag] = _norm(D)
+                if rounds[b]:
+                    spectral[b, lag] = _spectral(D, norms[b, lag], u, rounds[b])
                 for i in range(units):
                     for j in range(0, H, lanes(state)):
                         gradient, before = rule(
@@ -256,6 +256,16 @@ def jacobian(cell: str) -> Callable[..., None]:
         restore_denormals(control)
 
     return jacobian
+
+
+@register_jitable
+def _norm(D):
+    """Frobenius norm, of numbers too whose squares are too small for their precision."""
+    greatest = np.abs(D).max()
+    if greatest == 0:
+        return greatest
+    scaled = D / greatest
+    return greatest * np.sqrt((scaled * scaled).sum())
 
 
 @register_jitable
