@@ -1,8 +1,9 @@
 """tanh, sigmoid and the few primitives under them, each written once for every kind of value.
 
 A value is a NumPy array or number here, a SIMD register in a CPU kernel, a scalar in a GPU thread. `like`, `fma`,
-`clip`, `positive`, `sqrt`, `exp` and `expm1` are the primitives: the bodies below are their meaning for NumPy, and each
-compiled target brings its own (see `cpu/simd.py`). Everything else is arithmetic on them and needs no second version.
+`clip`, `positive`, `sqrt`, `exp`, `expm1`, `log` and `log1p` are the primitives: the bodies below are their meaning for
+NumPy, and each compiled target brings its own (see `cpu/simd.py` and `cuda/values.py`; logarithms are for the GPU's
+losses alone). Everything else is arithmetic on them and needs no second version.
 """
 
 from typing import Any
@@ -45,6 +46,16 @@ def exp(x: Value) -> Value:
 def expm1(x: Value) -> Value:
     """``exp(x) - 1`` without the cancellation near 0."""
     return np.expm1(x)
+
+
+def log1p(x: Value) -> Value:
+    """``log(1 + x)`` without the cancellation near 0."""
+    return np.log1p(x)
+
+
+def log(x: Value) -> Value:
+    """Natural logarithm."""
+    return np.log(x)
 
 
 def tanh(x: Value) -> Value:

@@ -13,7 +13,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-Costs = tuple[np.ndarray, np.ndarray]  # loss and derivative, element by element
+from . import elementwise
+from .elementwise import Value, clip, like, log1p, positive
+
+Costs = tuple[float, np.ndarray]  # sum of losses, and the gradient
+Rule = Callable[[Value, Value, Value], tuple[Value, Value]]  # (raw, target, constant) to loss and derivative
 
 
 class Loss(NamedTuple):
@@ -27,13 +31,16 @@ class Loss(NamedTuple):
         (raw (N, k), target, weight (N,)) -> (sum of w * l, gradient (N, k)).
     link : callable
         raw -> probabilities or values.
+    constant : float
+        Of "huber" and "quantile".
     """
 
     name: str
-    call: Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[float, np.ndarray]]
+    call: Callable[[np.ndarray, np.ndarray, np.ndarray], Costs]
     link: Callable[[np.ndarray], np.ndarray]
+    constant: float = 0.0
 
-    def __call__(self, raw: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
+    def __call__(self, raw: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Costs:
         """Return sum(weight * l) and its gradient with respect to `raw`."""
         return self.call(raw, target, weight)
 
@@ -56,63 +63,69 @@ def sigmoid(raw: np.ndarray) -> np.ndarray:
     return np.where(raw >= 0, 1, small) / (1 + small)
 
 
-def cross_entropy(raw: np.ndarray, target: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
+def cross_entropy(raw: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Costs:
     """-log softmax(raw)[target]; `target` (N,) holds class codes. Heads compute it themselves, some rows at a time."""
     gradient, rows = softmax(raw), np.arange(len(raw))
     gradient[rows, target] -= 1
     return -float(weight @ log_softmax(raw)[rows, target]), gradient * weight[:, None]
 
 
-def _elementwise(
-    costs: Callable[[np.ndarray, np.ndarray], Costs], raw: np.ndarray, target: np.ndarray, weight: np.ndarray
-) -> tuple[float, np.ndarray]:
+def _elementwise(costs: Rule, constant: float, raw: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Costs:
     """Mean over outputs of a loss that treats each by itself."""
     share = (weight / raw.shape[1])[:, None]
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # training says what is not finite, and where
-        loss, slope = costs(raw, target.reshape(raw.shape))
+        loss, slope = costs(raw, target.reshape(raw.shape), raw.dtype.type(constant))
         return float((loss * share).sum()), slope * share
 
 
-def sigmoid_cross_entropy(raw: np.ndarray, target: np.ndarray) -> Costs:
+# -- of one output: pure functions on values, as the cells are --------------------------------------------------------
+
+
+def sigmoid_cross_entropy(raw: Value, target: Value, constant: Value) -> tuple[Value, Value]:
     """-y log p - (1 - y) log(1 - p) with p = sigmoid(raw)."""
-    return np.maximum(raw, 0) + np.log1p(np.exp(-np.abs(raw))) - target * raw, sigmoid(raw) - target
+    size = positive(raw, raw) + positive(-raw, -raw)
+    loss = positive(raw, raw) + log1p(elementwise.exp(clip(-size, like(raw, -80), like(raw, 0))))
+    return loss - target * raw, elementwise.sigmoid(raw) - target
 
 
-def squared_error(raw: np.ndarray, target: np.ndarray) -> Costs:
+def squared_error(raw: Value, target: Value, constant: Value) -> tuple[Value, Value]:
     """(raw - y)^2."""
     error = raw - target
-    return error * error, 2 * error
+    return error * error, error + error
 
 
-def absolute_error(raw: np.ndarray, target: np.ndarray) -> Costs:
+def absolute_error(raw: Value, target: Value, constant: Value) -> tuple[Value, Value]:
     """|raw - y|, the median's loss."""
-    error = raw - target
-    return np.abs(error), np.sign(error)
+    error, one = raw - target, like(raw, 1)
+    return positive(error, error) + positive(-error, -error), positive(error, one) - positive(-error, one)
 
 
-def huber(raw: np.ndarray, target: np.ndarray, delta: float) -> Costs:
+def huber(raw: Value, target: Value, delta: Value) -> tuple[Value, Value]:
     """Squared up to `delta` of error, linear beyond: Huber (1964), Robust estimation of a location parameter."""
     error = raw - target
-    slope = np.clip(error, -delta, delta)
-    return slope * (error - slope / 2), slope
+    slope = clip(error, -delta, delta)
+    return slope * (error - slope * like(raw, 0.5)), slope
 
 
-def pinball(raw: np.ndarray, target: np.ndarray, quantile: float) -> Costs:
+def pinball(raw: Value, target: Value, quantile: Value) -> tuple[Value, Value]:
     """Q (y - raw) above, (1 - q) (raw - y) below: Koenker and Bassett (1978), Regression quantiles."""
     error = raw - target
-    slope = np.where(error > 0, 1 - quantile, np.where(error < 0, -quantile, 0)).astype(raw.dtype, copy=False)
+    slope = positive(error, like(raw, 1) - quantile) - positive(-error, quantile)
     return slope * error, slope
+
+
+COSTS: dict[str, Rule] = {
+    "sigmoid": sigmoid_cross_entropy,
+    "squared_error": squared_error,
+    "absolute_error": absolute_error,
+    "huber": huber,
+    "quantile": pinball,
+}
 
 
 def identity(raw: np.ndarray) -> np.ndarray:
     """Return `raw` itself."""
     return raw
-
-
-def _by_element(
-    name: str, costs: Callable[..., Costs], link: Callable[[np.ndarray], np.ndarray], **fixed: float
-) -> Loss:
-    return Loss(name, partial(_elementwise, partial(costs, **fixed)), link)
 
 
 def make_loss(name: str, *, delta: float = 1.0, quantile: float = 0.5) -> Loss:
@@ -129,13 +142,9 @@ def make_loss(name: str, *, delta: float = 1.0, quantile: float = 0.5) -> Loss:
     """
     if name == "softmax":
         return Loss(name, cross_entropy, softmax)
-    if name == "sigmoid":
-        return _by_element(name, sigmoid_cross_entropy, sigmoid)
-    if name == "huber":
-        return _by_element(name, huber, identity, delta=delta)
-    if name == "quantile":
-        return _by_element(name, pinball, identity, quantile=quantile)
-    return _by_element(name, {"squared_error": squared_error, "absolute_error": absolute_error}[name], identity)
+    constant = {"huber": delta, "quantile": quantile}.get(name, 0.0)
+    link = sigmoid if name == "sigmoid" else identity
+    return Loss(name, partial(_elementwise, COSTS[name], constant), link, constant)
 
 
-LOSSES = ("softmax", "sigmoid", "squared_error", "absolute_error", "huber", "quantile")
+LOSSES = ("softmax", *COSTS)
