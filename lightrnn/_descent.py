@@ -45,9 +45,8 @@ class Descent:
         steps = 0
         for number, batch in self.feed.epoch(network):
             rate = history.learning_rate(plan, weight / self.feed.weight)
-            loss = network.loss_and_gradient(batch, self.loss, plan.threads)
+            loss, norm = network.learn(batch, self.loss, solver, rate, plan.clip_norm, plan.threads)
             _check_finite(network, loss, self.monitor, number)
-            norm = solver.step(network.parameters, network.gradient, rate, plan.clip_norm)
             _check_finite(network, norm, self.monitor, number)
             total += loss * batch.weight
             weight += batch.weight

@@ -80,6 +80,8 @@ class Batch:
         For each layer what dropout multiplies its output by; empty without dropout.
     states : tuple of ndarray (B, Z * H)
         The initial state of each layer and direction; empty for zeros.
+    places : ndarray of int64 (B,) or None
+        Where each begins among the steps of all sequences that a device holds, if it holds them.
     """
 
     X: list[np.ndarray]
@@ -90,6 +92,7 @@ class Batch:
     weight: float = 0.0
     masks: tuple[np.ndarray, ...] = ()
     states: tuple[np.ndarray, ...] = ()
+    places: np.ndarray | None = None
 
     @classmethod
     def of(
@@ -117,11 +120,9 @@ class Batch:
         if count == 1:
             return self
         part = slice(index, None, count)
-        arrays = {
-            name: tuple(np.ascontiguousarray(a[part]) for a in getattr(self, name)) for name in ("masks", "states")
-        }
+        masks, states = (tuple(np.ascontiguousarray(a[part]) for a in arrays) for arrays in (self.masks, self.states))
         targets, weights = (None if v is None else v[part] for v in (self.targets, self.weights))
-        return Batch(self.X[part], self.lengths[part], self.order[part], targets, weights, self.weight, **arrays)
+        return Batch(self.X[part], self.lengths[part], self.order[part], targets, weights, self.weight, masks, states)
 
     def steps(self, start: int, stop: int) -> Batch:
         """Return steps start .. stop - 1 of the sequences that reach them, per-step targets with them."""
@@ -138,6 +139,7 @@ class Batch:
             weight=total,
             masks=tuple(mask[:count] for mask in self.masks),
             states=tuple(state[:count] for state in self.states),
+            places=None if self.places is None else self.places[:count] + start,
         )
 
 
@@ -169,6 +171,7 @@ def chunks(batch: Batch, truncate: int | None, network: Network) -> Iterator[Bat
             X=[x[-truncate:] for x in batch.X],
             lengths=np.minimum(batch.lengths, truncate),
             states=tuple(_zero_padded(state, len(batch.X)) for state in network.final_states),
+            places=None if batch.places is None else batch.places + np.maximum(batch.lengths - truncate, 0),
         )
 
 
@@ -183,6 +186,7 @@ def _before_last(batch: Batch, k: int) -> Batch:
         targets=None,
         weights=None,
         masks=tuple(mask[:count] for mask in batch.masks),
+        places=None if batch.places is None else batch.places[:count],
     )
 
 

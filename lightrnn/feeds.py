@@ -97,11 +97,13 @@ class Minibatches:
     ) -> None:
         self.samples, self.count, self.rng = samples, len(samples.items), rng
         self.batch_size, self.shuffle, self.truncate = batch_size, shuffle, truncate
+        self._starts = np.cumsum(samples.lengths) - samples.lengths
         weights = samples.weights
         self.weight = float(weights.sum() if isinstance(weights, np.ndarray) else sum(map(np.sum, weights)))
 
     def epoch(self, network: Network) -> Iterator[tuple[int, Batch]]:
         """Yield every minibatch, or every chunk of it under truncated backpropagation."""
+        network.hold(self.samples.items, self.samples.lengths, self.batch_size)
         drawn = minibatches(self.samples.lengths, self.batch_size, self.rng, self.shuffle)
         for number, indices in enumerate(drawn, 1):
             for batch in chunks(self._batch(indices, network, self.rng), self.truncate, network):
@@ -109,13 +111,16 @@ class Minibatches:
 
     def whole(self, network: Network, batch_size: int) -> Iterator[Batch]:
         """Yield all samples in order, without dropout."""
+        network.hold(self.samples.items, self.samples.lengths, batch_size)
         for indices in minibatches(self.samples.lengths, batch_size, None, False):
             yield self._batch(indices, network, None)
 
     def _batch(self, indices: np.ndarray, network: Network, rng: np.random.Generator | None) -> Batch:
         """Pack the sequences of some indices."""
         chosen = self.samples.take(indices)
-        return Batch.of(chosen.items, chosen.targets, chosen.weights, rng, network)
+        batch = Batch.of(chosen.items, chosen.targets, chosen.weights, rng, network)
+        batch.places = self._starts[indices][batch.order]
+        return batch
 
 
 @dataclass

@@ -198,7 +198,7 @@ class AdaptiveHead:
     ) -> tuple[float, np.ndarray]:
         """Return the loss and its gradient by h: see `LinearHead.learn`."""
         dh = room.rows("dfeatures", start + len(targets), cpu.host.padded(self.features, self.layer.dtype))
-        codes = self._head_codes(targets)
+        codes = self.head_codes(targets)
         value = softmax_loss(self.layer, room, h, start, codes, weights, whole, dh, gradients["head"])
         for i, (begin, _, down, tail) in enumerate(self.tails):
             rows = np.flatnonzero(codes == self.cutoffs[0] + i)
@@ -221,7 +221,7 @@ class AdaptiveHead:
         self, room: Workspace, h: np.ndarray, start: int, targets: np.ndarray, weights: np.ndarray, whole: float
     ) -> float:
         """Return the cross-entropy alone."""
-        codes = self._head_codes(targets)
+        codes = self.head_codes(targets)
         value = softmax_loss(self.layer, room, h, start, codes, weights, whole)
         for i, (begin, _, down, tail) in enumerate(self.tails):
             rows = np.flatnonzero(codes == self.cutoffs[0] + i)
@@ -230,7 +230,7 @@ class AdaptiveHead:
                 value += softmax_loss(tail, room, low, 0, targets[rows] - begin, weights[rows], whole)
         return value
 
-    def _head_codes(self, targets: np.ndarray) -> np.ndarray:
+    def head_codes(self, targets: np.ndarray) -> np.ndarray:
         """Return which output of the head each class belongs to: its own or its cluster's."""
         cluster = np.searchsorted(self.cutoffs, targets, side="right")
         return np.where(cluster, self.cutoffs[0] + cluster - 1, targets)

@@ -8,12 +8,13 @@ of threads changes no bit.
 from __future__ import annotations
 
 import copy
+import math
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from threading import Lock
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from .losses import Loss
 from .parameters import Layout
 from .passes import Pass
 from .runs import Workspace
+
+if TYPE_CHECKING:
+    from .solvers import Solver
 
 _SHARD_WORK = 120e6  # FLOP below which a shard is not worth a thread
 _SHARDS = 8
@@ -73,6 +77,8 @@ class Network:
     .. [1] Gal, Y. and Ghahramani, Z. (2016). A theoretically grounded application of dropout in recurrent neural
        networks. NIPS: one mask for all steps.
     """
+
+    device = "cpu"
 
     def __init__(
         self,
@@ -160,14 +166,14 @@ class Network:
 
     def bytes_needed(self, batch_size: int, T: int) -> int:
         """Memory to train on batches of this size: parameters and moments, and what each row keeps for the way back."""
-        rows = 0
-        for layer in self.layers:
-            arrays = len(layer.cell.slots) + 2 * len(layer.cell.states) + 3
-            rows += layer.features + arrays * layer.width
+        rows = sum(r.features + (len(r.cell.slots) + 2 * len(r.cell.states) + 3) * r.width for r in self.layers)
         shards = min(2 if self.layout.size > _LARGE else _SHARDS, -(-batch_size // 8))
         return self.dtype.itemsize * ((6 + shards) * self.layout.size + batch_size * (T + 1) * rows)
 
     # -- training -----------------------------------------------------------------------------------------------------
+
+    def hold(self, items: Sequence[np.ndarray], lengths: np.ndarray, batch_size: int) -> None:
+        """Keep all sequences that will be learned from, where a device of its own may save sending them; not here."""
 
     def dropout_masks(self, batch_size: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         """Draw what each layer's output is multiplied by: 0, or 1 / (1 - dropout) so that the mean stays."""
@@ -215,19 +221,28 @@ class Network:
             for layer in self.layers:
                 layer.transpose()
 
+    def learn(
+        self, batch: Batch, loss: Loss, solver: Solver, rate: float, clip_norm: float | None, threads: int = 1
+    ) -> tuple[float, float]:
+        """Let a solver make a step, unless loss or gradient is not finite; return the loss and the gradient's norm."""
+        value = self.loss_and_gradient(batch, loss, threads)
+        if not math.isfinite(value):
+            return value, math.nan
+        return value, solver.step(self.parameters, self.gradient, rate, clip_norm)
+
     def run(self, batch: Batch) -> None:
         """Bring `final_states` to the batch's end."""
-        shard = self._pass(batch)
-        shard.forward()
-        self._last = len(batch.X), [shard]
-        self._release([shard])
+        self._run(batch, lambda shard: None)
 
     def score(self, batch: Batch) -> float:
         """Return the batch's mean cross-entropy, and bring `final_states` to its end."""
         self.refresh()
+        return float(self._run(batch, Pass.score))
+
+    def _run(self, batch: Batch, read: Any) -> Any:
         shard = self._pass(batch)
         shard.forward()
-        value = shard.score()
+        value = read(shard)
         self._last = len(batch.X), [shard]
         self._release([shard])
         return value

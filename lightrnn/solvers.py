@@ -63,11 +63,15 @@ class Solver:
         norm = math.sqrt(cpu.updates.squared_norm(gradient))
         if not math.isfinite(norm):
             return norm
-        self.state["steps"] += 1
         scale = 1.0 if clip_norm is None or norm <= clip_norm else clip_norm / norm
         moments = tuple(self.state[moment] for moment in self.moments)
-        self._update(parameters, gradient, moments, scale, self._constants(learning_rate))
+        self._update(parameters, gradient, moments, scale, self.advance(learning_rate))
         return norm
+
+    def advance(self, learning_rate: float) -> tuple[float, ...]:
+        """Count a step and return the constants of its rule."""
+        self.state["steps"] += 1
+        return self._constants(learning_rate)
 
     def _constants(self, rate: float) -> tuple[float, ...]:
         """Numbers of the rule, which may depend on how many steps were made."""

@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightrnn.batches import BUCKET, Batch, Steps, Windows, blocks, chunks, minibatches
+from lightrnn.feeds import Minibatches, Samples
 from lightrnn.network import Network
 
 lengths_lists = st.lists(st.integers(1, 9), min_size=1, max_size=12)
@@ -125,6 +126,26 @@ def test_one_chunk_by_sequence_ends_where_the_sequence_does(lengths, truncate):
         rested = np.array([len(X[i]) <= truncate for i in chunk.order])
         assert not chunk.states[0][rested].any() and chunk.states[0][~rested].any(axis=1).all()
     assert (truncate >= max(lengths)) == (chunk is batch)
+
+
+@settings(max_examples=20)
+@given(
+    lengths=lengths_lists,
+    truncate=st.none() | st.integers(1, 4),
+    target=st.sampled_from(["step", "sequence"]),
+    seed=st.integers(0, 99),
+)
+def test_a_batch_knows_where_its_steps_lie_among_all(lengths, truncate, target, seed):
+    network = Network("rnn", 2, (1,), 1, target=target)
+    network.initialize(np.random.default_rng(0))
+    X = sequences(lengths)
+    values = [np.ones(T) for T in lengths] if target == "step" else np.ones(len(X))
+    feed = Minibatches(Samples(X, np.array(lengths), values, values), 3, True, truncate, np.random.default_rng(seed))
+    everything = np.concatenate(X)
+    for _, batch in feed.epoch(network):
+        for x, place in zip(batch.X, batch.places, strict=True):
+            assert np.array_equal(everything[place : place + len(x)], x)
+        network.run(batch)  # the next chunk begins where it ends
 
 
 def test_steps_that_weigh_nothing_are_run_over_and_not_learned_from():

@@ -14,6 +14,7 @@ from lightrnn import prediction
 from lightrnn.batches import Batch, chunks
 from lightrnn.losses import make_loss
 from lightrnn.network import Network
+from lightrnn.solvers import make_solver
 
 TOLERANCE = {"float64": 1e-12, "float32": 3e-5}
 
@@ -343,6 +344,20 @@ def test_outputs_follow_every_change_of_the_parameters(cell):
     network.initialize(np.random.default_rng(0))
     assert not np.array_equal(first, doubled)
     assert np.array_equal(first, network.outputs(X))
+
+
+def test_a_step_of_a_solver_is_made_only_from_what_is_finite():
+    network = Network("gru", 2, (3,), 1)
+    network.initialize(np.random.default_rng(0))
+    loss, solver = make_loss("squared_error"), make_solver("sgd", network.layout.size, "float32")
+    before = network.parameters.copy()
+    for target in (np.inf, 1.0):
+        batch = Batch.of([np.ones((4, 2))], np.array([[target]]), np.ones(1), None, network)
+        value, norm = network.learn(batch, loss, solver, 0.1, None)
+        assert (
+            np.isfinite([value, norm]).all() == np.isfinite(target) == (not np.array_equal(network.parameters, before))
+        )
+    assert network.loss_and_gradient(batch, loss) < value
 
 
 def test_memory_needed_grows_with_what_needs_it():
