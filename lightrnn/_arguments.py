@@ -13,6 +13,7 @@ from typing import Any
 from . import checks
 from .cells import CELLS
 from .checks import shown
+from .devices import check_device
 
 _MOST_THREADS = 1024
 _Check = Callable[[str, Any], Any]
@@ -115,7 +116,7 @@ _CHECKS: dict[str, _Check] = {
     "validation_fraction": partial(checks.real, low=0, high=1, low_open=True, high_open=True),
     "class_weight": _class_weight,
     "warm_start": checks.flag,
-    "device": _choice("cpu"),
+    "device": check_device,
     "dtype": _choice("float32", "float64"),
     "n_jobs": _n_jobs,
     "random_state": _random_state,

@@ -86,8 +86,10 @@ class RNNClassifier(RecurrentEstimator):
         Factor for each label; "balanced" gives every class the same total, counted over steps.
     warm_start : bool
         Let `fit` start from the weights of the last fit. The solver starts anew.
-    device : {"cpu"}
-        Where to compute.
+    device : {"cpu", "cuda", "cuda:1", ..., "auto"}
+        Where to compute: a GPU needs an NVIDIA driver and ``pip install "lightrnn[cuda12]"`` or ``[cuda13]``. "auto"
+        takes the first GPU if there is one and there is much to do, more than some seconds for two CPU cores. A fitted
+        model predicts on either: set ``set_params(device="cpu")`` where there is no GPU.
     dtype : {"float32", "float64"}
         Precision of the network and of what it returns.
     n_jobs : int or None

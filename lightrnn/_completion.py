@@ -15,8 +15,8 @@ from .checks import random_generator
 from .corpus import BOUNDARY, Corpus, check_context, joiner, read_corpus
 
 if TYPE_CHECKING:
-    from ._model import Model
     from .feeds import Texts
+    from .network import Network
     from .stepping import Stepper
 
 
@@ -66,7 +66,9 @@ class Completion(NetworkEstimator):
         """Return the mean cross-entropy of texts, and these encoded."""
         check_is_fitted(self)
         corpus = read_corpus(texts, vocabulary=self._model.vocabulary)
-        return mean_loss(self._model, self._feed(corpus)), corpus
+        feed = self._feed(corpus)
+        with self._placed(feed.count) as network:
+            return mean_loss(network, feed), corpus
 
     def predict_proba(self, contexts: Iterable[Any]) -> np.ndarray:
         """Return the probability of every token after each context.
@@ -91,7 +93,9 @@ class Completion(NetworkEstimator):
         codes = [check_context(c, self._vocabulary, f"contexts[{i}]") for i, c in enumerate(contexts)]
         if not codes:
             raise ValueError("contexts must hold at least one context, got none. An empty text is one: [''].")
-        return softmax(self._model.network.final_outputs(codes, cpu.threads.usable(self.n_jobs)))
+        with self._placed(sum(map(len, codes))) as network:
+            outputs = network.final_outputs(codes, cpu.threads.usable(self.n_jobs))
+        return softmax(outputs)
 
     def predict_next(self, context: Any, k: int = 5) -> list[tuple[Any, float]]:
         """Return the k likeliest next tokens, each with its probability; "<unknown>" is none.
@@ -188,7 +192,7 @@ class Completion(NetworkEstimator):
         raise NotImplementedError
 
 
-def mean_loss(model: Model, feed: Texts) -> float:
+def mean_loss(network: Network, feed: Texts) -> float:
     """Return the mean cross-entropy in nats a token; the states are carried aside, so that many may ask at once."""
-    network = model.network.twin()
+    network = network.apart()
     return sum(network.score(batch) * batch.weight for _, batch in feed.epoch(network)) / feed.weight

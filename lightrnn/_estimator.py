@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from . import cpu
+from . import cpu, devices
 from ._arguments import checked
 from ._base import ConvergenceWarning, TransformerMixin, check_is_fitted, warn
 from ._data import Data, like_fitted, read, read_validation, split
@@ -27,6 +27,7 @@ from .weights import check_sample_weight
 
 if TYPE_CHECKING:
     from .losses import Loss
+    from .network import Network
 
 _ARCHITECTURE = ("cell", "hidden_layer_sizes", "target", "bidirectional", "window", "dropout", "dtype")
 Arguments = dict[str, Any]
@@ -65,6 +66,8 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
         ValueError, TypeError
             If an argument of the constructor, X, y or a weight is not as it must be, if the network is too large for
             memory, or if the loss stops being finite. The estimator is then as it was before the call.
+        RuntimeError
+            If `device` asks for a GPU that cannot be used, or whose memory does not suffice; so too.
 
         Warns
         -----
@@ -142,18 +145,21 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
         plan = self._make_plan(arguments)
         loss = self._make_loss(model.targets)
         solver = model.make_solver(arguments["momentum"], arguments["alpha"])
-        validate = None if held_out is None else self._validator(model, loss, held_out, plan.threads)
         feed = Minibatches(samples, plan.batch_size, plan.shuffle, plan.truncate, model.rng)
-        ended = train(model.network, loss, solver, plan, feed, model.history, epochs=epochs, validate=validate)
+        work = devices.training_work(model.network, epochs * int(samples.lengths.sum()))
+        with devices.placed(model.network, arguments["device"], work) as network:
+            validate = None if held_out is None else self._validator(network, loss, held_out, plan.threads)
+            ended = train(network, loss, solver, plan, feed, model.history, epochs=epochs, validate=validate)
+            model.device = network.device
         model.keep_moments(solver)
         return ended
 
-    def _validator(self, model: Model, loss: Loss, held_out: Samples, threads: int) -> Callable[[], float]:
+    def _validator(self, network: Network, loss: Loss, held_out: Samples, threads: int) -> Callable[[], float]:
         """Return the function that scores the network as it is."""
         targets, weights = pool(held_out.targets), pool(held_out.weights)
 
         def validate() -> float:
-            outputs = pool(model.network.outputs(held_out.items, threads))
+            outputs = pool(network.outputs(held_out.items, threads))
             return self._score_outputs(loss, outputs, targets, weights)
 
         return validate
@@ -196,7 +202,10 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
     def _outputs(self, X: Any) -> Rows:
         """Return the raw outputs: (n, n_outputs), or a list of (T_i, n_outputs)."""
         check_is_fitted(self)
-        return self._model.network.outputs(like_fitted(self, X).items, cpu.threads.usable(self.n_jobs))
+        sequences = like_fitted(self, X)
+        with self._placed(int(sequences.lengths.sum())) as network:
+            outputs: Rows = network.outputs(sequences.items, cpu.threads.usable(self.n_jobs))
+        return outputs
 
     def _scored(self, X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return predictions, truth and weights, pooled over steps."""
@@ -233,7 +242,9 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
             If the estimator was not fitted.
         """
         check_is_fitted(self)
-        states = self._model.network.states(like_fitted(self, X).items, cpu.threads.usable(self.n_jobs))
+        sequences = like_fitted(self, X)
+        with self._placed(int(sequences.lengths.sum())) as network:
+            states = network.states(sequences.items, cpu.threads.usable(self.n_jobs))
         return self._contained(states, X)
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import os
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from . import archive, cpu
+from . import archive, cpu, devices
 from ._base import BaseEstimator, check_is_fitted
 from ._model import Model
 from ._torch import torch_arrays
@@ -44,6 +45,7 @@ class NetworkEstimator(BaseEstimator):
     cell: str
     window: int
     n_jobs: int | None
+    device: str
     _model: Model
     _start: int | None = None  # code that stands before every sequence
 
@@ -56,6 +58,11 @@ class NetworkEstimator(BaseEstimator):
         """Copies of the network's parameters by name; `n_parameters_` elements in all."""
         check_is_fitted(self)
         return self._model.network.arrays()
+
+    def _placed(self, steps: int) -> AbstractContextManager[Any]:
+        """Return the context in which the fitted network can predict from so many steps, where `device` says."""
+        network, device = self._model.network, devices.check_device("device", self.device)
+        return devices.placed(network, device, devices.prediction_work(network, steps))
 
     def _make_plan(self, arguments: dict[str, Any]) -> Plan:
         """Take from checked arguments what concerns training."""
@@ -72,7 +79,7 @@ class NetworkEstimator(BaseEstimator):
         self.validation_scores_ = list(history.scores) if history.scores else None
         self.n_parameters_ = model.network.n_parameters
         self.vocabulary_ = None if model.vocabulary is None else model.vocabulary.tokens
-        self.device_ = "cpu"
+        self.device_ = model.device
 
     # -- streams ------------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import platform
 import time
 from collections.abc import Iterator
@@ -28,9 +27,19 @@ def describe() -> Iterator[tuple[str, str]]:
     lanes = f"{host.lanes('float32')} float32 or {host.lanes('float64')} float64"
     yield "SIMD", f"registers of {host.REGISTER_BYTES} bytes, {lanes}; tile {host.TILE_ROWS} x {host.TILE_VECTORS}"
     yield "threads", f"{threads.usable(None)} with n_jobs=None, {threads.usable(-1)} CPUs usable"
-    built = importlib.util.find_spec("lightrnn.cuda") is not None
-    yield "CUDA", "in this build" if built else "none in this build"
+    yield "CUDA", _gpu()
     yield from _cache()
+
+
+def _gpu() -> str:
+    """Say whether there is a GPU to compute on, or why not."""
+    from .cuda import driver
+
+    try:
+        limits = driver.open_device(0)
+    except RuntimeError as error:
+        return str(error)
+    return f"a GPU of {limits.multiprocessors} multiprocessors"
 
 
 def _cache() -> Iterator[tuple[str, str]]:

@@ -89,6 +89,8 @@ class Model:
         Losses, scores, and the state of schedule and stopping rule.
     rng : Generator
         Goes on with shuffling and dropout.
+    device : str
+        Where the network was trained.
     """
 
     architecture: dict[str, Any]
@@ -99,6 +101,7 @@ class Model:
     moments: dict[str, Any] | None
     history: History
     rng: np.random.Generator
+    device: str = "cpu"
 
     def tree(self) -> dict[str, Any]:
         """Return everything as plain values."""

@@ -7,7 +7,7 @@ asks for a network of a hostile size would take all memory; so everything is com
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from ._fitted import PRIVATE, is_result
 from ._model import Model, _targets, build_network
 from .checks import shown
 from .corpus import BOUNDARY
+from .devices import check_device
 from .labels import ClassTargets
 from .targets import RealTargets
 from .tokens import KINDS, Vocabulary
@@ -54,7 +55,9 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
     if unknown:
         raise ValueError(f"{name} has no argument {shown(unknown[0])} in this version")
     model = state["_model"]
-    _same("_model", set(model), {field.name for field in fields(Model)})
+    needed = {field.name for field in fields(Model) if field.default is MISSING}
+    _same("_model", needed | model.keys(), {field.name for field in fields(Model)} & (needed | model.keys()))
+    check_device("device", model.get("device", "cpu"))
     network = _network(model["architecture"], len(model["network"]))
     _check_arrays("network", model["network"], network)
     _check_training(model, network)

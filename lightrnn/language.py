@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from . import devices
 from ._arguments import checked
 from ._completion import Completion, mean_loss
 from ._model import Model, build_network
@@ -13,6 +15,9 @@ from .checks import integer, random_generator
 from .corpus import BOUNDARY, Corpus, read_corpus
 from .feeds import Texts
 from .training import History, train
+
+if TYPE_CHECKING:
+    from .network import Network
 
 _ARCHITECTURE = ("cell", "hidden_layer_sizes", "window", "dropout", "dtype")
 _LARGE = 20_000  # tokens from which on an adaptive softmax pays
@@ -75,8 +80,8 @@ class RNNLanguageModel(Completion):
         Stop when the score of `texts_val` no longer improves, and restore the best weights.
     warm_start : bool
         Let `fit` start from the weights and the vocabulary of the last fit.
-    device : {"cpu"}
-        Where to compute.
+    device : {"cpu", "cuda", "cuda:1", ..., "auto"}
+        As in `RNNClassifier`; `generate` always computes on the CPU.
     dtype : {"float32", "float64"}
         Precision of the network and of what it returns.
     n_jobs : int or None
@@ -306,8 +311,12 @@ class RNNLanguageModel(Completion):
         plan = self._make_plan(arguments | {"truncate": None})
         feed = self._texts(arguments, corpus, model.rng)
         solver = model.make_solver(arguments["momentum"], arguments["alpha"])
-        validate = None if validation is None else lambda: -mean_loss(model, self._texts(arguments, validation))
-        train(model.network, make_loss("softmax"), solver, plan, feed, model.history, epochs=epochs, validate=validate)
+        held_out = None if validation is None else self._texts(arguments, validation)
+        work = devices.training_work(model.network, epochs * feed.count)
+        with devices.placed(model.network, arguments["device"], work) as network:
+            validate = None if held_out is None else partial(_score, network, held_out)
+            train(network, make_loss("softmax"), solver, plan, feed, model.history, epochs=epochs, validate=validate)
+            model.device = network.device
         model.keep_moments(solver)
         self._adopt(model)
 
@@ -319,3 +328,7 @@ class RNNLanguageModel(Completion):
         window = arguments["window"] if arguments["cell"] == "ffnn" else 0
         sizes = arguments["batch_size"], arguments["truncate"]
         return Texts(corpus.texts, BOUNDARY, *sizes, window, rng, arguments["shuffle"])
+
+
+def _score(network: Network, feed: Texts) -> float:
+    return -mean_loss(network, feed)

@@ -206,7 +206,7 @@ class Network:
         self.transpose()
         gradients = self._shard_gradients(count)
         shards = [self._pass(batch.shard(s, count)) for s in range(count)]
-        tasks = [partial(_train, shard, loss, gradients[s]) for s, shard in enumerate(shards)]
+        tasks = [partial(shard.train, loss, gradients[s].layers) for s, shard in enumerate(shards)]
         losses = cpu.threads.run(tasks, threads)
         total = gradients[0].vector
         for other in gradients[1:count]:
@@ -303,12 +303,12 @@ class Network:
                     self.head.refresh()
                     self._stale = False
 
-    def twin(self) -> Network:
+    def apart(self) -> Network:
         """Return a network of the same parameters that has states of its own, for a run beside others."""
         self.refresh()
-        twin = copy.copy(self)
-        twin._last, twin._rooms = (0, []), deque(maxlen=_SHARDS)
-        return twin
+        other = copy.copy(self)
+        other._last, other._rooms = (0, []), deque(maxlen=_SHARDS)
+        return other
 
     def settle(self) -> None:
         """Give back the memory that only training needs."""
@@ -346,9 +346,3 @@ class Gradient(NamedTuple):
 
     vector: np.ndarray
     layers: dict[str, Any]
-
-
-def _train(shard: Pass, loss: Loss, gradient: Gradient) -> float:
-    """One shard forward, its loss, and back."""
-    shard.forward()
-    return shard.learn(loss, gradient.layers)

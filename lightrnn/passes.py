@@ -182,6 +182,11 @@ class Pass:
 
     # -- back ---------------------------------------------------------------------------------------------------------
 
+    def train(self, loss: Loss, gradients: dict[str, Any]) -> float:
+        """Run forward, and do what `learn` does."""
+        self.forward()
+        return self.learn(loss, gradients)
+
     def learn(self, loss: Loss, gradients: dict[str, Any]) -> float:
         """Return the shard's part of the batch's loss and set each layer's gradient."""
         embedding, (targets, weights) = self.network.embedding, self._wanted()

@@ -62,7 +62,7 @@ BAD = [
     ("validation_fraction", 0.0, "validation_fraction must be a number in (0, 1)"),
     ("validation_fraction", 1.0, "validation_fraction must be a number in (0, 1)"),
     ("warm_start", "no", "warm_start must be True or False"),
-    ("device", "cuda", "device must be one of 'cpu', got 'cuda'"),
+    ("device", "gpu", "device must be 'cpu', 'cuda', 'cuda:1' or another number, or 'auto', got 'gpu'"),
     ("dtype", "float16", "dtype must be one of 'float32', 'float64', got 'float16'"),
     ("n_jobs", 0, "n_jobs must be None or an integer other than 0, got 0"),
     ("n_jobs", 10**6, "n_jobs must be an integer from -1024 to 1024"),

@@ -25,6 +25,9 @@ ORDER = """
     training _descent feeds progress _validation
     streams stepping tracing
     preprocessing
+    devices
+    cuda.__init__ cuda.network cuda.heads cuda.passes cuda.products cuda.rows cuda.sums cuda.recurrence cuda.step
+    cuda.barrier cuda.matmul cuda.values cuda.regimes cuda.memory cuda.driver
     network prediction passes heads runs layers parameters batches
     weights labels targets tokens sequences rows arrays
     losses solvers
@@ -84,10 +87,16 @@ def test_imports_run_only_downward(module):
     assert not upward, f"{module} imports {sorted(upward)}, which stand above it"
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith("cpu.")])
+@pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith(("cpu.", "cuda."))])
 def test_only_numpy_is_imported_outside_the_compiled_side(module):
     heavy = {name.split(".")[0] for name in imports(module, inner=False)} - LIGHT - {"lightrnn"}
     assert not heavy, f"{module} imports {sorted(heavy)} when it is imported"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith("cuda.")])
+def test_only_one_place_imports_numba_cuda(module):
+    assert not {name for name in imports(module, inner=True) if name.startswith("numba.cuda")}
+    assert "from numba import cuda" not in MODULES[module].read_text(encoding="utf-8")
 
 
 def test_importing_compiles_nothing_and_loads_nothing_heavy():

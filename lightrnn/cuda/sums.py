@@ -1,0 +1,150 @@
+"""Losses, norms and the solvers' updates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from numba import cuda
+
+from ..elementwise import clip, exp, like, log, sqrt
+from ..losses import COSTS
+from ..updates import UPDATES
+from .driver import THREADS, kernel
+from .values import MOMENTS, NUMBA, PUT, TAKE, register_jitable, zeros
+
+
+@cache
+def total(dtype: str, squared: bool) -> Callable[..., Any]:
+    """Compile a sum, or a sum of squares, a part to a block. Arguments: source, size, part; target, a number a part."""
+    number, zero = NUMBA[dtype], zeros(dtype, 1)[0]
+
+    @kernel
+    def total(floats, ints, at):
+        source, size, part, target = ints[at], ints[at + 1], ints[at + 2], ints[at + 3]
+        shared = cuda.shared.array(0, number)
+        thread, begin, value = cuda.threadIdx.x, cuda.blockIdx.x * part, zero
+        for i in range(begin + thread, min(size, begin + part), THREADS):
+            x = floats[source + i]
+            value += x * x if squared else x
+        shared[thread] = value
+        half = THREADS // 2
+        while half > 0:
+            cuda.syncthreads()
+            if thread < half:
+                shared[thread] += shared[thread + half]
+            half //= 2
+        if thread == 0:
+            floats[target + cuda.blockIdx.x] = shared[0]
+
+    return total
+
+
+@register_jitable
+def _greater(x, y):
+    """Return the greater one; the second, if either is NaN."""
+    return x if x > y else y
+
+
+@cache
+def softmax(dtype: str) -> Callable[..., Any]:
+    """Compile the softmax's cross-entropy, a row to a block: outputs become their gradient.
+
+    Arguments: outputs, rows' pitch, k; codes of the targets, weights; the rows' losses.
+    """
+    number, zero = NUMBA[dtype], zeros(dtype, 1)[0]
+
+    @kernel
+    def softmax(floats, ints, at):
+        i, thread = cuda.blockIdx.x, cuda.threadIdx.x
+        row, k = ints[at] + i * ints[at + 1], ints[at + 2]
+        target, weight = row + ints[ints[at + 3] + i], floats[ints[at + 4] + i]
+        shared, aim = cuda.shared.array(0, number), floats[target]
+        peak = floats[row]
+        for j in range(thread, k, THREADS):
+            peak = _greater(peak, floats[row + j])
+        shared[thread] = peak
+        half = THREADS // 2
+        while half > 0:
+            cuda.syncthreads()
+            if thread < half:
+                shared[thread] = _greater(shared[thread], shared[thread + half])
+            half //= 2
+        cuda.syncthreads()
+        peak, mass = shared[0], zero
+        cuda.syncthreads()
+        for j in range(thread, k, THREADS):
+            power = exp(clip(floats[row + j] - peak, like(peak, -80), zero))
+            floats[row + j] = power
+            mass += power
+        shared[thread] = mass
+        half = THREADS // 2
+        while half > 0:
+            cuda.syncthreads()
+            if thread < half:
+                shared[thread] += shared[thread + half]
+            half //= 2
+        cuda.syncthreads()
+        mass = shared[0]
+        share = weight / mass
+        for j in range(thread, k, THREADS):
+            floats[row + j] *= share
+        cuda.syncthreads()
+        if thread == 0:
+            floats[target] -= weight
+            floats[ints[at + 5] + i] = weight * (log(mass) - (aim - peak))
+
+    return softmax
+
+
+@cache
+def by_output(name: str, dtype: str) -> Callable[..., Any]:
+    """Compile a loss that treats each output by itself, a row to a thread: outputs become their gradient.
+
+    Arguments: outputs, rows, k; targets, weights; the rows' losses; the loss's constant.
+    """
+    costs, zero = COSTS[name], zeros(dtype, 1)[0]
+
+    @kernel
+    def by_output(floats, ints, at):
+        outputs, rows, k = ints[at], ints[at + 1], ints[at + 2]
+        targets, weights, losses, constant = ints[at + 3], ints[at + 4], ints[at + 5], floats[ints[at + 6]]
+        for i in range(cuda.grid(1), rows, cuda.gridsize(1)):
+            share, sum_ = floats[weights + i] / like(constant, k), zero
+            for j in range(i * k, (i + 1) * k):
+                loss, slope = costs(floats[outputs + j], floats[targets + j], constant)
+                sum_ += loss * share
+                floats[outputs + j] = slope * share
+            floats[losses + i] = sum_
+
+    return by_output
+
+
+@cache
+def update(name: str, dtype: str) -> Callable[..., Any]:
+    """Compile a solver's step. It changes nothing where the loss or the gradient is not finite.
+
+    Arguments: parameters, gradient, size; moments, so far apart; results: the loss and the squared norm; constants: the
+    norm to clip to, then the rule's.
+    """
+    rule: Any = UPDATES[name]
+    count = MOMENTS[name]
+    take, put, constants_of, one = TAKE[count[0]], PUT[count[0]], TAKE[count[1]], np.dtype(dtype).type(1)
+
+    @kernel
+    def update(floats, ints, at):
+        parameters, gradient, size, moments, apart = ints[at], ints[at + 1], ints[at + 2], ints[at + 3], ints[at + 4]
+        loss, norm, limit = floats[ints[at + 5]], sqrt(floats[ints[at + 5] + 1]), floats[ints[at + 6]]
+        values, scale = constants_of(floats, ints[at + 6] + 1, 1), one
+        if norm > limit:
+            scale = limit / norm
+        if loss - loss == norm - norm:  # NaN where either is not finite
+            for i in range(cuda.grid(1), size, cuda.gridsize(1)):
+                old = take(floats, moments + i, apart)
+                p, after = rule(floats[parameters + i], scale * floats[gradient + i], old, values)
+                floats[parameters + i] = p
+                put(floats, moments + i, apart, after)
+
+    return update

@@ -1,0 +1,131 @@
+"""The GPU's memory: what does not fit is said, and nothing stays behind."""
+
+import re
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from lightrnn import RNNClassifier, devices
+
+X, Y = [np.ones((T, 2)) * T for T in (2, 3, 4, 2)], [0, 1, 0, 1]
+QUICK = {"hidden_layer_sizes": (2,), "max_iter": 1, "learning_rate": "cosine", "random_state": 0}
+
+
+@pytest.fixture
+def twins(gpu, monkeypatch):
+    """Every twin that is made."""
+    made = []
+    original = gpu.Twin.__init__
+
+    def remember(self, *arguments):
+        original(self, *arguments)
+        made.append(self)
+
+    monkeypatch.setattr(gpu.Twin, "__init__", remember)
+    return made
+
+
+def held(twins):
+    return [twin.memory.bytes_held for twin in twins]
+
+
+def test_a_fit_and_a_prediction_give_the_memory_back(twins):
+    RNNClassifier(device="cuda", **QUICK).fit(X, Y).predict(X)
+    assert held(twins) == [0, 0]
+
+
+def test_too_little_memory_is_said_with_what_would_fit(twins, monkeypatch):
+    from lightrnn.cuda import driver
+
+    estimator = RNNClassifier(device="cuda", **QUICK)
+    before, long = vars(estimator).copy(), [np.ones((300, 50))] * 40
+
+    def refused(free):
+        def allocate(size, dtype):
+            raise MemoryError
+
+        monkeypatch.setattr(driver, "allocate", allocate)
+        monkeypatch.setattr(driver, "memory", lambda: (free, 2**40))
+        with pytest.raises(RuntimeError, match=r"device='cuda:0' must have .* MiB of memory free for 40 seq") as caught:
+            estimator.set_params(batch_size=40).fit(long, 10 * Y)
+        return str(caught.value)
+
+    message = refused(100)
+    assert message.endswith("Not even one sequence fits: lower hidden_layer_sizes, set truncate, or use device='cpu'.")
+    needed = float(re.search(r"must have ([\d.]+) MiB", message)[1]) * 2**20
+    assert 20 < int(re.search(r"batch_size=(\d+) would fit", refused(0.8 * needed))[1]) < 40
+    assert vars(estimator.set_params(batch_size=32)) == before and set(held(twins)) == {0}
+
+
+def test_an_error_in_training_frees_the_memory(twins):
+    def fail(record):
+        raise KeyError("a callback's own")
+
+    estimator = RNNClassifier(device="cuda", callbacks=fail, **QUICK)
+    with pytest.raises(KeyError):
+        estimator.fit(X, Y)
+    assert held(twins) == [0] and not hasattr(estimator, "classes_")
+
+
+def test_a_loss_that_is_not_finite_is_named_as_on_the_cpu(twins):
+    estimator = RNNClassifier(device="cuda", **QUICK | {"learning_rate_init": 1e30, "max_iter": 5, "clip_norm": None})
+    with pytest.raises(ValueError, match="The loss or its gradient must stay finite"):
+        estimator.fit([1e30 * x for x in X], Y)
+    assert held(twins) == [0]
+
+
+def test_auto_takes_the_gpu_where_there_is_much_to_do(twins, monkeypatch):
+    monkeypatch.setattr(devices, "_WORTH", 100.0)
+    model = RNNClassifier(device="auto", **QUICK).fit(X, Y)
+    assert model.device_ == "cuda:0" and len(twins) == 1
+
+
+def test_room_grows_and_keeps_what_is_kept(gpu):
+    from lightrnn.cuda.memory import Store
+
+    store = Store("float32")
+    store.reserve(64)
+    store.send(0, [np.arange(64.0)])
+    store.kept = 32
+    store.reserve(32)
+    assert store.size == 64
+    store.reserve(1000)
+    assert store.size == 1000 and np.array_equal(store.fetch(0, 32), np.arange(32))
+    store.free()
+    assert store.size == 0
+
+
+@pytest.mark.parametrize("options", [{}, {"truncate": 2}, {"cell": "ffnn"}, {"solver": "lbfgs", "max_iter": 1}])
+@pytest.mark.parametrize("tokens", [False, True])
+def test_sequences_on_the_gpu_are_those_that_are_sent(gpu, twins, monkeypatch, options, tokens):
+    from lightrnn.cuda import memory
+
+    monkeypatch.setattr(memory, "PIECE", 5)
+    data = ["abca", "bb", "cab", "ab"] if tokens else X
+    quick = QUICK | {"batch_size": 3, "max_iter": 2, "dtype": "float64", "tol": 100.0, "target": "step"} | options
+    y, fits = [np.arange(len(x)) % 2 for x in data], []
+    for share in (0.0, 0.8):
+        monkeypatch.setattr(gpu, "_SHARE", share)
+        monkeypatch.setattr(memory.driver, "memory", lambda: (2**30, 2**30))
+        fits.append(RNNClassifier(device="cuda", callbacks=lambda record: record.epoch == 2, **quick).fit(data, y))
+    assert [twin.held is not None for twin in twins] == [False, True]
+    for name, array in fits[0].weights_.items():
+        assert np.array_equal(fits[1].weights_[name], array), name
+
+
+def test_only_a_lack_of_memory_is_called_so(monkeypatch):
+    from lightrnn.cuda import driver
+
+    def failing(message):
+        def device_array(size, dtype):
+            raise OSError(message)
+
+        return lambda: SimpleNamespace(device_array=device_array)
+
+    monkeypatch.setattr(driver, "cuda", failing("Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY"))
+    with pytest.raises(MemoryError):
+        driver.allocate(1, "float32")
+    monkeypatch.setattr(driver, "cuda", failing("CUDA_ERROR_ILLEGAL_ADDRESS"))
+    with pytest.raises(OSError, match="ILLEGAL"):
+        driver.allocate(1, "float32")
