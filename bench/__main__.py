@@ -1,12 +1,15 @@
-"""Print the tables: `python -m bench [--only steps,share] [--quick] [--write]`, or `--fuzz` the loader."""
+"""Print the tables: `python -m bench [--cuda] [--only steps,share] [--quick] [--write]`, or `--fuzz` the loader."""
 
 import argparse
 import sys
 import warnings
 
+from lightrnn import cuda
+
 from . import fuzz, peers
 from .adding import ADDING
 from .distance import DISTANCE
+from .gpu import GPU_FIT, GPU_RAGGED, GPU_STEPS
 from .inspecting import INSPECTION
 from .machine import describe
 from .mlp import MLP
@@ -19,6 +22,7 @@ from .steps import SHARE, STEPS
 from .text import SENTENCES, TEXT
 from .vowels import VOWELS
 
+GPU_TABLES = (GPU_STEPS, GPU_RAGGED, GPU_FIT)
 TABLES = (
     *(STEPS, SHARE, RAGGED, VOWELS, PREDICT, STREAM, BATCHES, SCRIPT, STARTUP, MEMORY, INSPECTION, MLP),
     *(DISTANCE, ADDING, TEXT, SENTENCES),
@@ -35,7 +39,7 @@ def main() -> None:
     _show("machine", machine, arguments.write)
     if not (peers.HAS_TORCH and peers.HAS_SKLEARN and peers.HAS_ONNX):
         print("A peer is not installed; its columns are empty. pip install '.[bench]' brings both.\n")
-    for table in TABLES:
+    for table in arguments.tables:
         if table.name in arguments.only:
             text, rows = table.measure(run)
             _show(table.name, f"{text}\nMeasured on: {machine}" if arguments.write else text, arguments.write)
@@ -44,16 +48,20 @@ def main() -> None:
 
 
 def _arguments() -> argparse.Namespace:
-    names = [table.name for table in TABLES]
     parser = argparse.ArgumentParser("python -m bench", description="lightrnn beside its peers, measured here and now.")
-    parser.add_argument("--only", default=",".join(names), help=f"tables, of {', '.join(names)}")
+    parser.add_argument("--only", help="some of the tables, their names with commas between")
+    parser.add_argument("--cuda", action="store_true", help="the GPU's tables; needs one")
     parser.add_argument("--quick", action="store_true", help="few repetitions: does it run, not how fast")
     parser.add_argument("--write", action="store_true", help="put the results into bench/README.md")
     parser.add_argument(
         "--fuzz", nargs="?", const=100_000, type=int, metavar="FILES", help="load corrupted model files instead"
     )
     arguments = parser.parse_args()
-    arguments.only = arguments.only.split(",")
+    if arguments.cuda and not cuda.driver.present():
+        parser.error("--cuda needs a GPU that can be used; RNNClassifier(device='cuda') says what is missing")
+    arguments.tables = GPU_TABLES if arguments.cuda else TABLES
+    names = [table.name for table in arguments.tables]
+    arguments.only = arguments.only.split(",") if arguments.only else names
     if unknown := set(arguments.only) - set(names):
         parser.error(f"--only must name tables of {', '.join(names)}, got {', '.join(sorted(unknown))}")
     return arguments

@@ -1,0 +1,225 @@
+"""On one GPU: a layer's forward pass and training step, ragged batches and a whole fit, beside torch's cuDNN."""
+
+import itertools
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from lightrnn import RNNClassifier, cuda
+from lightrnn.batches import Batch
+from lightrnn.losses import make_loss
+from lightrnn.network import Network
+from lightrnn.solvers import make_solver
+
+from . import peers
+from .report import Row, Run, Table, milliseconds, shown, times_faster, verdict
+from .timing import alternate, median, ratio
+
+CELLS = ("lstm", "gru")
+UNITS, BATCHES, STEPS = (32, 64, 128, 256, 512, 1024), (1, 16, 64, 128), (128, 1024)
+FEATURES, OUTPUTS = 64, 9
+# Microseconds a step, estimated for an H200 by what must move and be computed; nobody has measured them.
+FLOORS = {64: {128: 0.3}, 128: {128: 0.5}, 256: {16: 0.5, 128: 1.5}, 512: {1: 1.3, 128: 6.5}, 1024: {1: 1.3, 16: 4.5}}
+RAGGED = 0.5  # of torch's time with packed sequences
+SEQUENCES, CPU_SEQUENCES = 100_000, 5_000
+FIT = 20.0  # times as fast as this machine's two cores
+
+Calls = dict[str, Callable[[], Any]]
+
+
+def bar(cell: str, H: int, B: int) -> float | None:
+    """Return what share of torch's time is to be reached."""
+    if cell == "gru" or (H <= 128 and B <= 64):
+        return 1.0
+    return 1.5 if H >= 256 else None
+
+
+def floor(H: int, B: int) -> str:
+    """Return the estimated floor for up to B sequences, as text."""
+    fitting = [value for most, value in FLOORS.get(H, {}).items() if most >= B]
+    return shown(fitting[0], "{:g}") if fitting else ""
+
+
+class Ours:
+    """A network's twin and minibatches whose sequences are on the GPU already."""
+
+    def __init__(self, cell: str, F: int, H: int, batches: list[tuple[list[np.ndarray], np.ndarray]]) -> None:
+        self.network = Network(cell, F, (H,), OUTPUTS)
+        self.network.initialize(np.random.default_rng(0))
+        self.twin, self.loss = cuda.network.Twin(self.network, 0), make_loss("softmax")
+        self.solver = make_solver("adam", self.network.layout.size, "float32")
+        items = [x for X, _ in batches for x in X]
+        lengths = np.array([len(x) for x in items])
+        self.twin.hold(items, lengths, len(batches[0][0]))
+        starts, made, at = np.cumsum(lengths) - lengths, [], 0
+        for X, y in batches:
+            batch = Batch.of(X, y, np.ones(len(X)), None, self.network)
+            batch.places = starts[at : at + len(X)][batch.order]
+            made.append(batch)
+            at += len(X)
+        self.turn = itertools.cycle(made)
+
+    def forward(self) -> Any:
+        """Run the layer and wait for it."""
+        self.twin.run(next(self.turn))
+        return self.twin.final_states
+
+    def train(self) -> Any:
+        """Make a step of training; it ends with the loss on the host."""
+        return self.twin.learn(next(self.turn), self.loss, self.solver, 1e-3, 1.0)
+
+
+def torch_calls(cell: str, F: int, H: int, batches: list[Any], pack: bool = False) -> dict[str, Calls]:
+    """Return torch's forward pass and training step, with and without TF32, if torch has a GPU."""
+    if not peers.HAS_TORCH:
+        return {"forward": {}, "train": {}}
+    import torch
+
+    if not torch.cuda.is_available():
+        return {"forward": {}, "train": {}}
+    from . import pytorch
+
+    training = pytorch.Training(cell, F, H, OUTPUTS)
+    training.net.cuda()
+    ready = [(X.cuda(), last.cuda(), torch.from_numpy(y).cuda()) for (X, last), y in _padded(batches)]
+    turn = itertools.cycle(ready)
+
+    def call(train: bool, tf32: bool) -> None:
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
+        X, last, y = next(turn)
+        inputs, at = (pytorch.packed(X, last.cpu()), None) if pack else (X, last)
+        if train:
+            training.step(inputs, y, at)
+        else:
+            with torch.no_grad():
+                training.net.recurrent(inputs)
+        torch.cuda.synchronize()
+
+    sides = {"torch": False} | ({} if pack else {"tf32": True})
+    return {
+        kind: {name: partial(call, kind == "train", tf32) for name, tf32 in sides.items()}
+        for kind in ("forward", "train")
+    }
+
+
+def _padded(batches: list[Any]) -> Iterator[Any]:
+    from . import pytorch
+
+    return ((pytorch.padded(X), y) for X, y in batches)
+
+
+def draw(B: int, lengths: Any, F: int, count: int = 1) -> list[Any]:
+    """Return minibatches of B sequences."""
+    rng = np.random.default_rng(0)
+    return [
+        (
+            [rng.standard_normal((int(T), F)).astype(np.float32) for T in np.broadcast_to(lengths(rng), B)],
+            rng.integers(0, OUTPUTS, B),
+        )
+        for _ in range(count)
+    ]
+
+
+def _step_rows(run: Run) -> Iterator[Row]:
+    shapes = itertools.product(CELLS, UNITS, BATCHES, STEPS)
+    for cell, H, B, T in shapes:
+        if run.quick and (B, T) != (16, 128):
+            continue
+        batches = draw(B, lambda rng, T=T: T, FEATURES)
+        ours, theirs = Ours(cell, FEATURES, H, batches), torch_calls(cell, FEATURES, H, batches)
+        for kind, call in (("forward", ours.forward), ("train", ours.train)):
+            times = alternate({"lightrnn": call} | theirs[kind], quick=run.quick, most=21, least=5)
+            share = 1 / ratio(times, "torch")
+            yield (
+                cell,
+                f"H{H} B{B} T{T}",
+                kind,
+                milliseconds(median(times, "lightrnn")),
+                shown(1e6 * median(times, "lightrnn") / T, "{:.2f}"),
+                floor(H, B),
+                milliseconds(median(times, "torch")),
+                milliseconds(median(times, "tf32")),
+                times_faster(share),
+                *verdict(share, bar(cell, H, B), at_most=True),
+            )
+        ours.twin.close()
+
+
+def _ragged_rows(run: Run) -> Iterator[Row]:
+    for cell, (B, H) in itertools.product(CELLS, ((32, 64), (64, 128), (64, 512))):
+        batches = draw(B, lambda rng, B=B: rng.integers(10, 201, B), FEATURES, 20)
+        ours = Ours(cell, FEATURES, H, batches)
+        theirs = torch_calls(cell, FEATURES, H, batches, pack=True)
+        for kind, call in (("forward", ours.forward), ("train", ours.train)):
+            times = alternate({"lightrnn": call} | theirs[kind], quick=run.quick, most=21, least=11)
+            share = 1 / ratio(times, "torch")
+            figures = milliseconds(median(times, "lightrnn")), milliseconds(median(times, "torch"))
+            yield cell, f"H{H} B{B}", kind, *figures, times_faster(share), *verdict(share, RAGGED, at_most=True)
+        ours.twin.close()
+
+
+def _fit_seconds(device: str, X: np.ndarray, y: np.ndarray) -> float:
+    """Return the seconds of an epoch, compilation not counted."""
+    options = {"hidden_layer_sizes": (128,), "max_iter": 1, "learning_rate": "cosine", "random_state": 0}
+    for count in (256, len(X)):
+        start = time.perf_counter()
+        RNNClassifier("lstm", device=device, **options).fit(X[:count], y[:count])
+    return time.perf_counter() - start
+
+
+def _torch_fit_seconds(X: np.ndarray, y: np.ndarray) -> float:
+    """Return the seconds of an epoch of the usual loop, all data on the GPU; NaN without torch there."""
+    if not peers.HAS_TORCH:
+        return float("nan")
+    import torch
+
+    if not torch.cuda.is_available():
+        return float("nan")
+    from . import pytorch
+
+    training = pytorch.Training("lstm", X.shape[2], 128, OUTPUTS, 3e-3)
+    training.net.cuda()
+    inputs, targets = torch.from_numpy(X).cuda(), torch.from_numpy(y).cuda()
+    for count in (256, len(X)):
+        start = time.perf_counter()
+        for chosen in torch.randperm(count, device="cuda").split(32):
+            training.step(inputs[chosen], targets[chosen])
+    return time.perf_counter() - start
+
+
+def _fit_rows(run: Run) -> Iterator[Row]:
+    rng, n = np.random.default_rng(0), 2_000 if run.quick else SEQUENCES
+    X, y = rng.standard_normal((n, 100, 32), dtype=np.float32), rng.integers(0, OUTPUTS, n)
+    gpu, theirs = _fit_seconds("cuda", X, y), _torch_fit_seconds(X, y)
+    few = min(n, CPU_SEQUENCES)
+    cpu = _fit_seconds("cpu", X[:few], y[:few]) * n / few
+    faster = cpu / gpu
+    figures = (shown(seconds, "{:.1f}") for seconds in (gpu, theirs, cpu))
+    yield f"{n:,} x T100 F32 H128", *figures, f"{faster:.1f}", *verdict(faster, FIT)
+
+
+GPU_STEPS = Table(
+    "gpu-steps",
+    "One layer on the GPU, float32: forward, and a training step with loss, clipping and Adam, ms",
+    ("cell", "shape", "what", "lightrnn", "us a step", "floor", "torch", "TF32", "ours / torch", "bar", "reached"),
+    _step_rows,
+    f"F {FEATURES}; sequences of one length that are on the GPU already; each call ends when the host has its result. "
+    "torch: cuDNN without TF32, and with it; the ratio is to that without. The floor is an estimate for an H200.",
+)
+GPU_RAGGED = Table(
+    "gpu-ragged",
+    "One layer on the GPU, lengths drawn uniformly from 10 to 200, beside PackedSequence, ms",
+    ("cell", "shape", "what", "lightrnn", "torch", "ours / torch", "bar", "reached"),
+    _ragged_rows,
+    "Twenty minibatches in turn; packing is inside the step on both sides.",
+)
+GPU_FIT = Table(
+    "gpu-fit",
+    "An epoch of fit on the GPU, seconds",
+    ("data", "lightrnn", "torch's loop", "lightrnn, CPU", "times the CPU", "bar", "reached"),
+    _fit_rows,
+    f"Minibatches of 32. The CPU's seconds are those of {CPU_SEQUENCES:,} sequences, in proportion.",
+)
