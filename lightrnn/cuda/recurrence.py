@@ -59,6 +59,8 @@ def forward(form: Form) -> Callable[..., Any]:
         group, low = cuda.blockIdx.x // blocks, cuda.blockIdx.x % blocks * units
         width, base = min(units, H - low), base + group
         columns, sums, part, lane = G * width, parts * share * rows, thread // lanes, thread % lanes
+        across = max(1, min(width, threads))
+        j_first, r_first, r_step = thread % across, thread // across, threads // across
         held = load(floats, W, G * H, 0, zero)
         if resident and part < parts and lane < columns:
             place = W + part * share * G * H + lane // width * H + low + lane % width
@@ -67,35 +69,35 @@ def forward(form: Form) -> Callable[..., Any]:
             shared[i] = zero
         steps = min(end, ints[lengths + base]) if base < B else 0
         for t in range(begin, steps):
-            row = ints[first + t] + base
+            row, last = ints[first + t] + base, ints[first + t + 1]
             old = (B + ints[first + t - 1] if t else 0) + base
-            count = min(rows, (ints[first + t + 1] - row + groups - 1) // groups)
             for slab in range(0, H, parts * share):
                 if not alone or t == begin:
                     cuda.syncthreads()
                     many = min(parts * share, H - slab)
-                    for i in range(thread, count * many, threads):
-                        r, k = i // many, i % many
-                        place = state + (old + r * groups) * Z * H + slab + k
-                        shared[k * rows + r] = floats[place] if alone else load_far(floats, place)
+                    for r in range(rows):
+                        if row + r * groups < last:
+                            place = state + (old + r * groups) * Z * H + slab
+                            for k in range(thread, many, threads):
+                                h = floats[place + k] if alone else load_far(floats, place + k)
+                                shared[k * rows + r] = h
                 cuda.syncthreads()
                 if part < parts:
                     at_W, target = W + slab * G * H, sums + part * G * units * rows
                     cut = width, H, low, lane, lanes, part * share, share, H - slab, slab > 0
                     product(floats, at_W, G * H, held, shared, target, columns, *cut)
             cuda.syncthreads()
-            for i in range(thread, count * width, threads):
-                r, j = i // width, i % width
+            for r in range(r_first if r_first < r_step else rows, rows, r_step):
                 new, before = row + r * groups, old + r * groups
-                place, u = slots + new * S * H + low + j, low + j
-                values = sum_slots(
-                    floats, place, H, bias + u, shared, sums + j * rows + r, G * units * rows, parts, width * rows, zero
-                )
-                after, saved = rule(values, take_state(floats, state + before * Z * H + u, H))
-                put_state(floats, state + (B + new) * Z * H + u, H, after)
-                put_slots(floats, place, H, saved)
-                if alone:
-                    shared[u * rows + r] = after[0]
+                for j in range(j_first, width if new < last else 0, across):
+                    place, u, at_sums = slots + new * S * H + low + j, low + j, sums + j * rows + r
+                    of_state = shared, at_sums, G * units * rows, parts, width * rows
+                    values = sum_slots(floats, place, H, bias + u, *of_state, zero)
+                    after, saved = rule(values, take_state(floats, state + before * Z * H + u, H))
+                    put_state(floats, state + (B + new) * Z * H + u, H, after)
+                    put_slots(floats, place, H, saved)
+                    if alone:
+                        shared[u * rows + r] = after[0]
             if blocks > 1 and not alone and t + 1 < steps:
                 cuda.syncthreads()
                 if thread == 0:
@@ -140,6 +142,8 @@ def backward(form: Form) -> Callable[..., Any]:
         group, low = cuda.blockIdx.x // blocks, cuda.blockIdx.x % blocks * units
         width, base = min(units, H - low), base + group
         sums, part, lane, K = parts * share * rows, thread // lanes, thread % lanes, G * H
+        across = max(1, min(width, threads))
+        j_first, r_first, r_step = thread % across, thread // across, threads // across
         held = load(floats, W, H, 0, zero)
         if resident and part < parts and lane < width:
             held = load(floats, W + part * share * H + low + lane, H, K - part * share, zero)
@@ -147,46 +151,45 @@ def backward(form: Form) -> Callable[..., Any]:
             shared[i] = zero
         steps = min(end, ints[lengths + base]) if base < B else 0
         for t in range(steps - 1, begin - 1, -1):
-            row, later = ints[first + t] + base, ints[first + t + 1] + base
+            row, last = ints[first + t] + base, ints[first + t + 1]
             old = (B + ints[first + t - 1] if t else 0) + base
-            count = min(rows, (later - base - row + groups - 1) // groups)
-            running = 0
-            if t + 1 < ints[lengths + base]:
-                running = min(rows, (ints[first + t + 2] - later + groups - 1) // groups)
+            later = last + base
+            last_later = ints[first + t + 2] if t + 1 < ints[lengths + base] else later
             for slab in range(0, K, parts * share):
                 if not alone or t == steps - 1:
                     cuda.syncthreads()
                     many = min(parts * share, K - slab)
-                    for i in range(thread, running * many, threads):
-                        r, k = i // many, i % many
-                        place = slots + (later + r * groups) * S * H + (S - G) * H + slab + k
-                        shared[k * rows + r] = floats[place] if alone else load_far(floats, place)
+                    for r in range(rows):
+                        if later + r * groups < last_later:
+                            place = slots + (later + r * groups) * S * H + (S - G) * H + slab
+                            for k in range(thread, many, threads):
+                                d = floats[place + k] if alone else load_far(floats, place + k)
+                                shared[k * rows + r] = d
                 cuda.syncthreads()
                 if part < parts:
                     target = sums + part * units * rows
                     cut = width, 0, low, lane, lanes, part * share, share, K - slab, slab > 0
                     product(floats, W + slab * H, H, held, shared, target, width, *cut)
             cuda.syncthreads()
-            for i in range(thread, count * width, threads):
-                r, j = i // width, i % width
-                new, before, u = row + r * groups, old + r * groups, low + j
-                more = zero
-                for p in range(parts):  # all zeros for a sequence that ends here
-                    more += shared[sums + (p * units + j) * rows + r]
-                if dh >= 0:
-                    more += floats[dh + new * pitch + u]
-                d = dstate + (base + r * groups) * Z * H + u
-                place = slots + new * S * H + u
-                dslots, dold = rule(
-                    read(floats, d, H, more),
-                    take_slots(floats, place, H),
-                    take_state(floats, state + (B + new) * Z * H + u, H),
-                    take_state(floats, state + before * Z * H + u, H),
-                )
-                put_slots(floats, place, H, dslots)
-                carry(floats, d, H, dold, zero)
-                if alone:
-                    put_gates(shared, u * rows + r, H * rows, dslots)
+            for r in range(r_first if r_first < r_step else rows, rows, r_step):
+                new, before = row + r * groups, old + r * groups
+                for j in range(j_first, width if new < last else 0, across):
+                    u, more = low + j, zero
+                    for p in range(parts):  # all zeros for a sequence that ends here
+                        more += shared[sums + (p * units + j) * rows + r]
+                    if dh >= 0:
+                        more += floats[dh + new * pitch + u]
+                    place, carried = slots + new * S * H + u, dstate + (base + r * groups) * Z * H + u
+                    dslots, dold = rule(
+                        read(floats, carried, H, more),
+                        take_slots(floats, place, H),
+                        take_state(floats, state + (B + new) * Z * H + u, H),
+                        take_state(floats, state + before * Z * H + u, H),
+                    )
+                    put_slots(floats, place, H, dslots)
+                    carry(floats, carried, H, dold, zero)
+                    if alone:
+                        put_gates(shared, u * rows + r, H * rows, dslots)
             if blocks > 1 and not alone and t > begin:
                 cuda.syncthreads()
                 if thread == 0:
