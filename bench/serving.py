@@ -29,6 +29,7 @@ def _session(model: Any, threads: int) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.add_session_config_entry("session.force_spinning_stop", "1")  # its threads would spin through our turns
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 

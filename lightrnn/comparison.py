@@ -275,19 +275,8 @@ def _tell(line: str) -> None:
 
 def _read(path: str | os.PathLike[str]) -> tuple[Any, np.ndarray]:
     """Read X and y from an .npz."""
-    try:
-        loaded = np.load(path, allow_pickle=False)
-    except (EOFError, ValueError, zipfile.BadZipFile) as error:
-        raise ValueError(
-            f"data must be an .npz file, got {os.fspath(path)!r}: {error}. Write it by np.savez."
-        ) from error
-    if not isinstance(loaded, np.lib.npyio.NpzFile):
-        raise ValueError(f"data must be an .npz file, got one array in {os.fspath(path)!r}. Write X and y by np.savez.")
-    with loaded as data:
-        missing = {"X", "y"} - set(data)
-        if missing:
-            raise ValueError(f"data must hold X and y, got {sorted(data)}. Write it by np.savez(path, X=X, y=y).")
-        X, y, lengths = data["X"], data["y"], data.get("lengths")
+    with open(path, "rb") as file:
+        X, y, lengths = _arrays(file, path)
     if lengths is None:
         return X, y
     if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or lengths.min() < 1 or lengths.sum() != len(X):
@@ -295,3 +284,19 @@ def _read(path: str | os.PathLike[str]) -> tuple[Any, np.ndarray]:
             f"lengths must be positive integers that sum up to X's {len(X)} rows, got {shown(lengths)}. Count."
         )
     return np.split(X, np.cumsum(lengths)[:-1]), y
+
+
+def _arrays(file: Any, path: str | os.PathLike[str]) -> tuple[Any, Any, Any]:
+    """Return X, y and, where there are any, lengths."""
+    try:
+        data = np.load(file, allow_pickle=False)
+    except (EOFError, ValueError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"data must be an .npz file, got {os.fspath(path)!r}: {error}. Write it by np.savez."
+        ) from error
+    if not isinstance(data, np.lib.npyio.NpzFile):
+        raise ValueError(f"data must be an .npz file, got one array in {os.fspath(path)!r}. Write X and y by np.savez.")
+    missing = {"X", "y"} - set(data)
+    if missing:
+        raise ValueError(f"data must hold X and y, got {sorted(data)}. Write it by np.savez(path, X=X, y=y).")
+    return data["X"], data["y"], data.get("lengths")

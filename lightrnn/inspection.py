@@ -70,11 +70,11 @@ def describe(estimator: NetworkEstimator, X: Any = None, **sizes: int) -> str:
     >>> print(describe(RNNRegressor("rnn", (8,)), T=20, B=1, n_features=2, n_outputs=1))
     RNNRegressor(cell='rnn', hidden_layer_sizes=(8,))
     <BLANKLINE>
-    layer            parameters, by hand  parameters  in PyTorch  FLOPs a step   memory
-    layer0             2 x 8 + 8 x 8 + 8          88          96           160  0.00 MB
-    head                       8 x 1 + 1           9           9            16  0.00 MB
-    total                                         97         105           176  0.00 MB
-    ffnn, window 20                              337         337           656  0.00 MB
+    layer            parameters, by hand  parameters  in PyTorch  FLOPs a step  of 20 steps   memory
+    layer0             2 x 8 + 8 x 8 + 8          88          96           160        3,200  0.00 MB
+    head                       8 x 1 + 1           9           9            16           16  0.00 MB
+    total                                         97         105           176        3,216  0.00 MB
+    ffnn, window 20                              337         337           656          656  0.00 MB
     memory: what 1 sequences of 20 steps leave for the way back
     """
     check_estimator(estimator)

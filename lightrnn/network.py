@@ -10,8 +10,7 @@ from __future__ import annotations
 import copy
 import math
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
 from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -205,14 +204,14 @@ class Network:
         count = self._shards(batch)
         self.transpose()
         gradients = self._shard_gradients(count)
-        shards = [self._pass(batch.shard(s, count)) for s in range(count)]
+        shards = [self.lend(batch.shard(s, count)) for s in range(count)]
         tasks = [partial(shard.train, loss, gradients[s].layers) for s, shard in enumerate(shards)]
         losses = cpu.threads.run(tasks, threads)
         total = gradients[0].vector
         for other in gradients[1:count]:
             np.add(total, other.vector, out=total)
         self._last = len(batch.X), shards
-        self._release(shards)
+        self.take_back(shards)
         return sum(losses)
 
     def transpose(self) -> None:
@@ -240,11 +239,11 @@ class Network:
         return float(self._run(batch, Pass.score))
 
     def _run(self, batch: Batch, read: Any) -> Any:
-        shard = self._pass(batch)
+        shard = self.lend(batch)
         shard.forward()
         value = read(shard)
         self._last = len(batch.X), [shard]
-        self._release([shard])
+        self.take_back([shard])
         return value
 
     def _shards(self, batch: Batch) -> int:
@@ -320,7 +319,7 @@ class Network:
 
     # -- workspaces ---------------------------------------------------------------------------------------------------
 
-    def _pass(self, batch: Batch) -> Pass:
+    def lend(self, batch: Batch) -> Pass:
         """Lend a workspace to a run over `batch`."""
         try:
             room = self._rooms.pop()
@@ -328,17 +327,9 @@ class Network:
             room = Workspace(self.levels, self.dtype)
         return Pass(self, batch, room)
 
-    def _release(self, shards: list[Pass]) -> None:
+    def take_back(self, shards: list[Pass]) -> None:
         """Take the workspaces back, as many as training uses; a crowd of threads may have had more."""
         self._rooms.extend(shard.room for shard in reversed(shards))
-
-    @contextmanager
-    def running(self, batch: Batch) -> Iterator[Pass]:
-        """Lend a run to predict with; the workspace of an unusually long one is not kept."""
-        shard = self._pass(batch)
-        yield shard
-        if batch.lengths.sum() <= 2 * prediction._ROWS:
-            self._release([shard])
 
 
 class Gradient(NamedTuple):

@@ -38,10 +38,10 @@ def predict(network: Network, X: Sequence[np.ndarray], threads: int, read: Read)
     read : callable
         Method of a `Pass` that gives an array of one row, or a list of one item, a sequence.
     """
+    if len(X) == 1:
+        return _group(network, list(X), read)
     groups = grouped(np.fromiter(map(len, X), np.int64, len(X)), _ROWS)
     parts = cpu.threads.run([partial(_group, network, [X[i] for i in group], read) for group in groups], threads)
-    if len(groups) == 1 and len(X) == 1:
-        return parts[0]
     order = np.concatenate(groups)
     if isinstance(parts[0], list):
         rows = [row for part in parts for row in part]
@@ -66,11 +66,21 @@ def _group(network: Network, X: list[np.ndarray], read: Read) -> Any:
     batch = Batch.of_inputs(X)
     if batch.lengths[0] > _ROWS and all(len(level) == 1 for level in network.levels):
         return _pieces(network, X[0], read)
-    with network.running(batch) as shard:
-        shard.forward()
-        result = read(shard)
+    result, _ = _run(network, batch, read)
+    if len(X) == 1:
+        return result
     back = np.argsort(batch.order)
     return [result[i] for i in back] if isinstance(result, list) else result[back]
+
+
+def _run(network: Network, batch: Batch, read: Read, *, carry: bool = False) -> tuple[Any, tuple[np.ndarray, ...]]:
+    """Run over a batch; return what was read, and with `carry` the states in which its sequences end."""
+    shard = network.lend(batch)
+    shard.forward()
+    result, states = read(shard), tuple(shard.final_states()) if carry else ()
+    if len(shard.batch.X) * int(batch.lengths[0]) <= 2 * _ROWS:  # the workspace of an unusually long run is not kept
+        network.take_back([shard])
+    return result, states
 
 
 def _pieces(network: Network, x: np.ndarray, read: Read) -> Any:
@@ -78,10 +88,7 @@ def _pieces(network: Network, x: np.ndarray, read: Read) -> Any:
     by_step: list[np.ndarray] = []
     states: tuple[np.ndarray, ...] = ()
     for piece, before in _cut(x, 0 if network.recurrent else network.window - 1):
-        with network.running(replace(Batch.of_inputs([piece]), states=states)) as shard:
-            shard.forward()
-            states = tuple(shard.final_states()) if network.recurrent else ()
-            result = read(shard)
+        result, states = _run(network, replace(Batch.of_inputs([piece]), states=states), read, carry=network.recurrent)
         if isinstance(result, list):
             by_step.append(result[0][before:])
     return [np.concatenate(by_step)] if by_step else result

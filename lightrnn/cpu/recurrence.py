@@ -121,10 +121,15 @@ def forward(cell: str) -> Callable[[Tape, Weights, Plan], None]:
 
 @register_jitable
 def _all_slots(b_ih, b_hh, size):
-    """Return the slots' bias: the sum where input and state both feed a slot."""
-    bias = np.zeros(size, b_ih.dtype)
-    bias[: len(b_ih)] += b_ih
-    bias[size - len(b_hh) :] += b_hh
+    """Return the slots' bias: the sum where input and state both feed a slot.
+
+    Loops, since array expressions bring code for errors of shape, which takes two seconds to compile.
+    """
+    bias, state = np.zeros(size, b_ih.dtype), size - len(b_hh)
+    for i in range(len(b_ih)):
+        bias[i] = b_ih[i]
+    for i in range(len(b_hh)):
+        bias[state + i] += b_hh[i]
     return bias
 
 
