@@ -81,7 +81,7 @@ class Batch:
     states : tuple of ndarray (B, Z * H)
         The initial state of each layer and direction; empty for zeros.
     places : ndarray of int64 (B,) or None
-        Where each begins among the steps of all sequences that a device holds, if it holds them.
+        Where each begins among the steps of all sequences of the feed, one after another.
     """
 
     X: list[np.ndarray]
@@ -102,7 +102,7 @@ class Batch:
         batch = cls.of_inputs(X)
         if rng is not None and network.dropout:
             batch.masks = network.dropout_masks(len(X), rng)
-        batch.targets, batch.weights = _taken(targets, batch.order), _taken(weights, batch.order)
+        batch.targets, batch.weights = taken(targets, batch.order), taken(weights, batch.order)
         batch.weight = float(sum(w.sum() for w in weights)) if isinstance(weights, list) else float(weights.sum())
         return batch
 
@@ -110,10 +110,10 @@ class Batch:
     def of_inputs(cls, X: Sequence[np.ndarray]) -> Batch:
         """Sort sequences to predict from."""
         lengths = list(map(len, X))
-        if lengths.count(lengths[0]) == len(lengths):
+        if lengths == sorted(lengths, reverse=True):
             return cls(list(X), np.array(lengths), np.arange(len(lengths)))
-        order = np.argsort(np.negative(lengths), kind="stable")
-        return cls([X[i] for i in order.tolist()], np.array(lengths)[order], order)
+        order = longest_first(np.array(lengths))
+        return cls(taken(X, order), np.array(lengths)[order], order)
 
     def shard(self, index: int, count: int) -> Batch:
         """Every `count`-th sequence from `index` on: lengths are spread evenly, and do not increase."""
@@ -121,8 +121,9 @@ class Batch:
             return self
         part = slice(index, None, count)
         masks, states = (tuple(np.ascontiguousarray(a[part]) for a in arrays) for arrays in (self.masks, self.states))
-        targets, weights = (None if v is None else v[part] for v in (self.targets, self.weights))
-        return Batch(self.X[part], self.lengths[part], self.order[part], targets, weights, self.weight, masks, states)
+        targets, weights, places = (None if v is None else v[part] for v in (self.targets, self.weights, self.places))
+        order = self.order[part]
+        return Batch(self.X[part], self.lengths[part], order, targets, weights, self.weight, masks, states, places)
 
     def steps(self, start: int, stop: int) -> Batch:
         """Return steps start .. stop - 1 of the sequences that reach them, per-step targets with them."""
@@ -141,6 +142,11 @@ class Batch:
             states=tuple(state[:count] for state in self.states),
             places=None if self.places is None else self.places[:count] + start,
         )
+
+
+def longest_first(lengths: np.ndarray) -> np.ndarray:
+    """Return the order of a batch: those of the same length stay as they were."""
+    return np.argsort(-lengths, kind="stable")
 
 
 def chunks(batch: Batch, truncate: int | None, network: Network) -> Iterator[Batch]:
@@ -195,9 +201,9 @@ def _zero_padded(rows: np.ndarray, count: int) -> np.ndarray:
     return np.concatenate([rows, np.zeros((count - len(rows), rows.shape[1]), rows.dtype)])
 
 
-def _taken(values: Any, order: np.ndarray) -> Any:
+def taken(values: Any, indices: np.ndarray) -> Any:
     """Index an array or a list alike."""
-    return values[order] if isinstance(values, np.ndarray) else [values[i] for i in order.tolist()]
+    return values[indices] if isinstance(values, np.ndarray) else [values[i] for i in indices.tolist()]
 
 
 def _cut(values: Any, start: int, stop: int, count: int) -> Any:
@@ -222,19 +228,29 @@ class Steps:
         self.lengths = lengths
         B, T = len(lengths), int(lengths[0])
         self.first, self.last_rows = np.empty(T + 2, np.int64), np.empty(B, np.int64)
-        self.source = np.empty(int(lengths.sum()), np.int64)  # of each row in the sequences one after another
-        cpu.gather.time_major(lengths, self.first, self.last_rows, self.source)
-        self.start, self.stop = B, B + len(self.source)
+        cpu.gather.time_major(lengths, self.first, self.last_rows)
+        self.start, self.stop = B, int(self.first[-1])
 
     @staticmethod
     def of(lengths: np.ndarray) -> Steps:
         """Return the rows for these lengths; batches of the same lengths share them, unless they are very large."""
-        return _steps(lengths.tobytes()) if lengths.sum() < _KEPT_ROWS else Steps(lengths)
+        return _steps(lengths.tobytes()) if len(lengths) * lengths[0] < _KEPT_ROWS else Steps(lengths)
 
-    def load(self, X: list[np.ndarray], rows: np.ndarray) -> None:
-        """Copy the sequences to their rows."""
-        joined = np.concatenate(X, dtype=rows.dtype, casting="unsafe")
-        np.take(joined, self.source, axis=0, out=rows[self.start : self.stop], mode="clip")
+    def index(self, places: np.ndarray) -> np.ndarray:
+        """Return where each row's step stands in an array in which each sequence begins at its place."""
+        index = np.empty(self.stop - self.start, np.int64)
+        cpu.gather.time_major_index(self.first, places, index)
+        return index
+
+    @cached_property
+    def source(self) -> np.ndarray:
+        """Where each row's step stands in the sequences one after another."""
+        return self.index(np.cumsum(self.lengths) - self.lengths)
+
+    def load(self, steps: np.ndarray, rows: np.ndarray, places: np.ndarray | None = None) -> None:
+        """Copy the sequences to their rows; among the steps they begin at the places, or follow one another."""
+        index = self.source if places is None else self.index(places)
+        steps.take(index, axis=0, out=rows[self.start : self.stop], mode="clip")
 
     def codes(self, X: list[np.ndarray]) -> np.ndarray:
         """Tokens in the order of the rows."""

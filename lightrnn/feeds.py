@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from .batches import Batch, chunks, minibatches
+from .batches import Batch, chunks, longest_first, minibatches, taken
 
 if TYPE_CHECKING:
     from .network import Network
@@ -63,18 +63,8 @@ class Samples:
 
     def take(self, indices: np.ndarray) -> Samples:
         """Return the samples of some indices."""
-        chosen = indices.tolist()
-        return Samples(
-            _taken(self.items, chosen),
-            self.lengths[indices],
-            _taken(self.targets, chosen),
-            _taken(self.weights, chosen),
-        )
-
-
-def _taken(values: Any, indices: list[int]) -> Any:
-    """Index an array or a list alike."""
-    return values[indices] if isinstance(values, np.ndarray) else [values[index] for index in indices]
+        items, targets, weights = (taken(values, indices) for values in (self.items, self.targets, self.weights))
+        return Samples(items, self.lengths[indices], targets, weights)
 
 
 class Minibatches:
@@ -117,9 +107,10 @@ class Minibatches:
 
     def _batch(self, indices: np.ndarray, network: Network, rng: np.random.Generator | None) -> Batch:
         """Pack the sequences of some indices."""
+        indices = indices[longest_first(self.samples.lengths[indices])]
         chosen = self.samples.take(indices)
         batch = Batch.of(chosen.items, chosen.targets, chosen.weights, rng, network)
-        batch.places = self._starts[indices][batch.order]
+        batch.places = self._starts[indices]
         return batch
 
 

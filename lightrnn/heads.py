@@ -299,11 +299,15 @@ def softmax_loss(
 
 def _scratch(layer: Layer, room: Workspace, width: int) -> Scratch:
     """Room for the outputs of some rows."""
-    rows = min(_MOST_ROWS, max(_LEAST_ROWS, _LOGITS // layer.width))
-    panel = (cpu.host.TILE_VECTORS + 1) * cpu.host.lanes(layer.dtype)
-    return cpu.recurrence.Scratch(
-        before=room.rows(f"{layer.name}.logits", rows, layer.width)[:rows],
-        panel=room.rows("panel", rows * panel, 1).reshape(-1),
-        zeros=room.rows("zeros", max(panel, width), 1).reshape(-1),
-        ones=room.ones(rows),
-    )
+    scratch = room.scratch.get(layer.name)
+    if scratch is None:
+        aligned, dtype = cpu.host.aligned, layer.dtype
+        rows = min(_MOST_ROWS, max(_LEAST_ROWS, _LOGITS // layer.width))
+        panel = (cpu.host.TILE_VECTORS + 1) * cpu.host.lanes(dtype)
+        scratch = room.scratch[layer.name] = cpu.recurrence.Scratch(
+            before=aligned(rows, layer.width, dtype),
+            panel=aligned(1, rows * panel, dtype)[0],
+            zeros=aligned(1, max(panel, width), dtype)[0],
+            ones=np.ones((rows, 1), dtype),
+        )
+    return scratch

@@ -122,10 +122,14 @@ class Layer:
         self.transposed = cpu.recurrence.Transposed(table, W[:0])
         self._transposes = [(W, table, rows, columns)]
 
-    def transpose(self) -> None:
-        """Bring the matrices into the form in which backward reads them; a tied one into that which forward reads."""
+    def transpose(self, inputs: bool = True) -> None:
+        """Bring the matrices into the form in which backward reads them; a tied one into that which forward reads.
+
+        Without `inputs` that of the input is left alone: nobody wants the gradient of the input.
+        """
         for panels, W, rows, columns in self._transposes or self._bind_transposes():
-            cpu.matmul.transpose_panels(panels, W, rows, columns)
+            if inputs or W is not self.weights.W_ih:
+                cpu.matmul.transpose_panels(panels, W, rows, columns)
 
     def settle(self) -> None:
         """Give back the room for transposed matrices that only training reads."""

@@ -30,10 +30,11 @@ from .runs import Workspace
 if TYPE_CHECKING:
     from .solvers import Solver
 
-_SHARD_WORK = 120e6  # FLOP below which a shard is not worth a thread
+_SHARD_WORK = 120e6  # FLOP below which a second shard is not worth a thread; from the third on it is twice that
 _SHARDS = 8
 _MEDIUM = 200_000  # parameters above which a shard has 16 sequences, so that they are read from afar less often
 _LARGE = 1_000_000  # parameters above which more than two shards cost more memory traffic than they bring
+_HELD = 1 << 26  # bytes of sequences that are worth a second copy
 
 
 class Network:
@@ -70,6 +71,8 @@ class Network:
         Flat vectors; `named` tells what they hold.
     n_parameters : int
         Number of parameters, padding not counted.
+    held : (sequence of ndarray, ndarray) or None
+        Sequences that are learned from, and the same joined.
 
     References
     ----------
@@ -108,6 +111,7 @@ class Network:
         self._parts += self.layers
         self.layout = Layout([parameter for part in self._parts for parameter in part.parameters], self.dtype)
         self.n_parameters = self.layout.count
+        self.held: tuple[Sequence[np.ndarray], np.ndarray] | None = None
         self._last: tuple[int, list[Pass]] = 0, []
         self._parameters: np.ndarray | None = None
         self._gradients: list[Gradient] = []
@@ -172,7 +176,13 @@ class Network:
     # -- training -----------------------------------------------------------------------------------------------------
 
     def hold(self, items: Sequence[np.ndarray], lengths: np.ndarray, batch_size: int) -> None:
-        """Keep all sequences that will be learned from, where a device of its own may save sending them; not here."""
+        """Join all sequences that will be learned from, to pack minibatches from, unless they are many or on disk."""
+        if self.held is not None and self.held[0] is items:
+            return
+        self.held, shape = None, (int(lengths.sum()), *items[0].shape[1:])
+        small = math.prod(shape) * self.dtype.itemsize <= _HELD and not any(isinstance(x, np.memmap) for x in items)
+        if small and self.recurrent and self.embedding is None:
+            self.held = items, np.concatenate(items, out=np.empty(shape, self.dtype), casting="unsafe")
 
     def dropout_masks(self, batch_size: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         """Draw what each layer's output is multiplied by: 0, or 1 / (1 - dropout) so that the mean stays."""
@@ -202,7 +212,7 @@ class Network:
             Most threads to use; changes nothing but the time.
         """
         count = self._shards(batch)
-        self.transpose()
+        self.transpose(inputs=False)
         gradients = self._shard_gradients(count)
         shards = [self.lend(batch.shard(s, count)) for s in range(count)]
         tasks = [partial(shard.train, loss, gradients[s].layers) for s, shard in enumerate(shards)]
@@ -214,11 +224,12 @@ class Network:
         self.take_back(shards)
         return sum(losses)
 
-    def transpose(self) -> None:
-        """Bring every layer's matrices into the form in which the way back reads them."""
+    def transpose(self, inputs: bool = True) -> None:
+        """Bring every layer's matrices into the form in which the way back reads them, to the inputs or not so far."""
+        first = () if inputs or self.embedding else self.levels[0]
         with self._lock:
             for layer in self.layers:
-                layer.transpose()
+                layer.transpose(layer not in first)
 
     def learn(
         self, batch: Batch, loss: Loss, solver: Solver, rate: float, clip_norm: float | None, threads: int = 1
@@ -253,7 +264,7 @@ class Network:
             return 1
         B = len(batch.X)
         most = 2 if self.layout.size > _LARGE else max(2, B // 16) if self.layout.size > _MEDIUM else _SHARDS
-        parts = max(1, min(most, B // 8, int(work / _SHARD_WORK)))
+        parts = max(1, min(most, B // 8, max(2, int(work / (2 * _SHARD_WORK)))))
         return 1 << (parts.bit_length() - 1)
 
     def _shard_gradients(self, count: int) -> list[Gradient]:
@@ -311,7 +322,7 @@ class Network:
 
     def settle(self) -> None:
         """Give back the memory that only training needs."""
-        self._last = 0, []
+        self._last, self.held = (0, []), None
         self._rooms.clear()
         self._gradients.clear()
         for layer in self.layers:

@@ -73,8 +73,13 @@ class Pass:
             return [self.rows.inputs(self._embedded() if embedding else self.batch.X, self.network.dtype)]
         if embedding:
             return self._tokens(embedding)
-        X = self.room.rows("X", self.rows.stop, self.batch.X[0].shape[1])
-        self.rows.load(self.batch.X, X)
+        columns, held, places = self.batch.X[0].shape[1], self.network.held, self.batch.places
+        X = self.room.rows("X", self.rows.stop, columns)
+        if held is None or places is None:
+            steps = self.room.rows("steps", self.rows.stop, columns)[self.rows.start : self.rows.stop]
+            self.rows.load(np.concatenate(self.batch.X, out=steps, casting="unsafe"), X)
+        else:
+            self.rows.load(held[1], X, places)
         return self._both_ways("X", X, len(self._levels[0]))
 
     def _tokens(self, embedding: Embedding) -> list[np.ndarray]:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from .cpu.recurrence import Scratch, Weights
 
 _NO_CODES = np.empty(0, np.int64)
-ROWS_AT_ONCE = 384  # rows of the products outside the recurrence: measured, see bench/README.md
+_ROWS, _FEW_ROWS = 384, 64  # of the products outside the recurrence: measured, see bench/README.md
+_CACHED = 2 << 20  # bytes of matrices up to which few rows are better, so that all of this stays in the second cache
 
 
 class Run:
@@ -37,6 +38,8 @@ class Run:
     def __init__(self, layer: Layer) -> None:
         self.layer, name = layer, layer.cell_name
         self._forward, self._backward = cpu.recurrence.forward(name), cpu.recurrence.backward(name)
+        matrices = (layer.features + layer.units) * len(layer.cell.gates) * layer.width * layer.dtype.itemsize
+        self._at_once = _FEW_ROWS if matrices <= _CACHED else _ROWS
         self._rows = self._batch = -1
         self._first = np.empty(0)
         self._X: np.ndarray | None = None
@@ -47,7 +50,7 @@ class Run:
         if first is self._first:
             return
         rows, batch = int(first[-1]), int(first[2] - first[1])
-        chunk = max(1, ROWS_AT_ONCE // max(1, batch)) if self.layer.cell.recurrent else 1
+        chunk = max(1, self._at_once // max(1, batch)) if self.layer.cell.recurrent else 1
         self._plan = cpu.recurrence.Plan(first, chunk, self.layer.features, self.layer.units)
         if rows > self._rows or batch > self._batch:
             self._grow(max(rows, self._rows), max(batch, self._batch))
@@ -103,7 +106,7 @@ class Run:
     def _make_scratch(self) -> Scratch:
         """Make the room that only the way back needs."""
         layer, aligned = self.layer, cpu.host.aligned
-        rows = max(ROWS_AT_ONCE, WINDOW_ROWS, self._batch)
+        rows = max(self._at_once, WINDOW_ROWS, self._batch)
         width = (cpu.host.TILE_VECTORS + 1) * cpu.host.lanes(layer.dtype)
         self._scratch = cpu.recurrence.Scratch(
             before=aligned(self._rows if layer.cell.recurrent else 0, layer.width, layer.dtype),
@@ -122,7 +125,7 @@ class Workspace:
         self.dtype = np.dtype(dtype)
         self._others: dict[str, Run] = {}
         self._arrays: dict[str, np.ndarray] = {}
-        self._ones = np.ones((0, 1), dtype)
+        self.scratch: dict[str, Scratch] = {}
 
     def run(self, layer: Layer) -> Run:
         """Return the run of a layer that belongs to no level."""
@@ -137,9 +140,3 @@ class Workspace:
         if array is None or len(array) < rows or array.shape[1] != columns:
             array = self._arrays[name] = cpu.host.aligned(rows, columns, self.dtype)
         return array
-
-    def ones(self, rows: int) -> np.ndarray:
-        """Return an array (>= rows, 1) of ones."""
-        if len(self._ones) < rows:
-            self._ones = np.ones((rows, 1), self.dtype)
-        return self._ones

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from lightrnn.batches import BUCKET, Batch, Steps, Windows, blocks, chunks, minibatches
 from lightrnn.feeds import Minibatches, Samples
+from lightrnn.losses import make_loss
 from lightrnn.network import Network
 
 lengths_lists = st.lists(st.integers(1, 9), min_size=1, max_size=12)
@@ -167,7 +168,7 @@ def test_steps_are_in_the_order_of_time_and_hold_no_padding(lengths):
     steps, B = Steps(lengths), len(lengths)
     X = sequences(lengths)
     rows = np.full((steps.stop, 2), np.nan)
-    steps.load(X, rows)
+    steps.load(np.concatenate(X), rows)
     assert steps.start == steps.first[1] == B and steps.first[0] == 0
     assert steps.stop == steps.first[-1] == B + lengths.sum()
     for t in range(max(lengths)):
@@ -182,8 +183,8 @@ def test_steps_are_in_the_order_of_time_and_hold_no_padding(lengths):
 def test_mirrored_rows_run_back_from_each_sequences_end(lengths):
     steps = Steps(lengths)
     rows, back = (np.zeros((steps.stop, 2)) for _ in range(2))
-    steps.load(sequences(lengths), rows)
-    steps.load([x[::-1] for x in sequences(lengths)], back)
+    steps.load(np.concatenate(sequences(lengths)), rows)
+    steps.load(np.concatenate([x[::-1] for x in sequences(lengths)]), back)
     mirror = steps.mirrored_rows
     assert np.array_equal(rows[mirror], back[steps.start :])
     assert np.array_equal(mirror[mirror - steps.start], steps.all_rows)
@@ -197,8 +198,52 @@ def test_values_by_step_and_back(lengths):
         assert all(np.array_equal(a, b) for a, b in zip(layout.by_sequence(by_step), X, strict=True))
     steps = Steps(lengths)
     rows = np.zeros((steps.stop, 2))
-    steps.load(X, rows)
+    steps.load(np.concatenate(X), rows)
     assert np.array_equal(rows[steps.start :], steps.by_step(X))
+
+
+@given(lengths=falling, seed=st.integers(0, 99))
+def test_rows_are_the_same_wherever_the_sequences_begin(lengths, seed):
+    X, steps = sequences(lengths), Steps(lengths)
+    order = np.random.default_rng(seed).permutation(len(X))
+    ends = np.cumsum(lengths[order])
+    places = np.empty(len(X), np.int64)
+    places[order] = ends - lengths[order]
+    rows, scattered = (np.zeros((steps.stop, 2)) for _ in range(2))
+    steps.load(np.concatenate(X), rows)
+    steps.load(np.concatenate([X[i] for i in order]), scattered, places)
+    assert np.array_equal(rows, scattered)
+
+
+@pytest.mark.parametrize("target", ["sequence", "step"])
+@pytest.mark.parametrize(("cell", "truncate"), [("lstm", None), ("lstm", 2), ("ffnn", None)])
+def test_batches_of_sequences_that_are_held_are_the_same_to_the_bit(cell, truncate, target):
+    lengths, rng = np.array([3, 7, 1, 5, 5, 2, 9]), np.random.default_rng(0)
+    X = [rng.standard_normal((T, 3)) for T in lengths]
+    values = [rng.standard_normal((T, 2)) for T in lengths] if target == "step" else rng.standard_normal((7, 2))
+    weights = [np.ones(T) for T in lengths] if target == "step" else np.ones(7)
+    samples, losses = Samples([np.asfortranarray(x) for x in X], lengths, values, weights), []
+    for held in (True, False):
+        network = Network(cell, 3, (4,), 2, target=target, window=3)
+        network.initialize(np.random.default_rng(1))
+        for _, batch in Minibatches(samples, 3, True, truncate, np.random.default_rng(2)).epoch(network):
+            assert (network.held is not None) == (cell != "ffnn")
+            if not held:
+                batch.places = None
+            value = network.loss_and_gradient(batch, make_loss("squared_error"))
+            losses.append((value, network.gradient.copy()))
+    half = len(losses) // 2
+    for (a, da), (b, db) in zip(losses[:half], losses[half:], strict=True):
+        assert a == b and np.array_equal(da, db)
+    network.settle()
+    assert network.held is None
+
+
+def test_much_data_is_not_held():
+    network = Network("rnn", 1, (1,), 1)
+    far = np.broadcast_to(np.zeros((1, 1), np.float32), (1 << 25, 1))
+    network.hold([far], np.array([len(far)]), 1)
+    assert network.held is None
 
 
 @given(lengths=falling, window=st.integers(1, 6))
@@ -224,14 +269,8 @@ def test_blocks_cover_the_rows(rows, start):
 
 @given(lengths=lengths_lists)
 def test_sequences_of_any_dtype_and_layout_are_read_alike(lengths):
-    X = sequences(lengths, F=3)
-    order = np.argsort([-len(x) for x in X], kind="stable")
-    X = [X[i] for i in order]
-    steps = Steps(np.array([len(x) for x in X]))
-    want, got = np.zeros((steps.stop, 3)), np.zeros((steps.stop, 3))
-    steps.load([np.floor(x) for x in X], want)
-    odd = [
-        np.asfortranarray(x.astype(np.int64)) if i % 2 else x.astype(np.float32)[:, ::1] // 1 for i, x in enumerate(X)
-    ]
-    steps.load(odd, got)
-    assert np.array_equal(got, want)
+    X = [np.floor(x) for x in sequences(lengths, F=3)]
+    odd = [np.asfortranarray(x.astype(np.int64)) if i % 2 else x.astype(np.float32)[:, ::1] for i, x in enumerate(X)]
+    network = Network("rnn", 3, (2,), 1, dtype="float64")
+    network.initialize(np.random.default_rng(0))
+    assert np.array_equal(network.outputs(odd), network.outputs(X))

@@ -3,8 +3,6 @@
 Each loop takes its rows as arrays first: Numba then vectorises it.
 """
 
-import numpy as np
-
 from .jit import kernel
 from .matmul import panel_vectors
 from .memory import lanes, load, load_flat, store, store_flat
@@ -47,23 +45,27 @@ def scale(target, start, mask, member):
 
 
 @kernel
-def time_major(lengths, first, last, source):
+def time_major(lengths, first, last):
     """Index of packed rows, for lengths that do not increase: see `batches.Steps`, which says what each array is."""
-    B, T, row = len(lengths), lengths[0], len(lengths)
-    starts = np.empty(B, np.int64)
-    starts[0] = first[0] = 0
-    for b in range(1, B):
-        starts[b] = starts[b - 1] + lengths[b - 1]
-    running = B
-    for t in range(T):
+    row = running = len(lengths)
+    first[0] = 0
+    for t in range(lengths[0]):
         first[t + 1] = row
         while lengths[running - 1] <= t:
             running -= 1
-        for b in range(running):
-            source[row - B] = starts[b] + t
-            last[b] = row
-            row += 1
-    first[T + 1] = row
+            last[running] = first[t] + running
+        row += running
+    first[lengths[0] + 1] = row
+    for b in range(running):
+        last[b] = first[lengths[0]] + b
+
+
+@kernel
+def time_major_index(first, places, index):
+    """``index`` becomes places[b] + t for the row of step t of sequence b, the first step's row being 0."""
+    for t in range(len(first) - 2):
+        for b in range(first[t + 2] - first[t + 1]):
+            index[first[t + 1] - first[1] + b] = places[b] + t
 
 
 @kernel

@@ -184,8 +184,8 @@ def _positive(condition, x):
 
 
 @intrinsic
-def _power_of_two(context, shifted):
-    """2**k, where `shifted` is k plus a magic number whose lowest bits are then k's exponent bits."""
+def _times_power_of_two(context, x, shifted):
+    """Return x * 2**k; the lowest bits of `shifted` are k, which is added to an exponent that must not overflow."""
     bits = getattr(shifted, "dtype", shifted).bitwidth
     mantissa = {32: 23, 64: 52}[bits]
 
@@ -194,9 +194,10 @@ def _power_of_two(context, shifted):
         vector = isinstance(kind, ir.VectorType)
         integer = ir.VectorType(ir.IntType(bits), kind.count) if vector else ir.IntType(bits)
         places = ir.Constant(integer, [mantissa] * kind.count if vector else mantissa)
-        return builder.bitcast(builder.shl(builder.bitcast(args[0], integer), places), kind)
+        x, shifted = (builder.bitcast(arg, integer) for arg in args)
+        return builder.bitcast(builder.add(x, builder.shl(shifted, places)), kind)
 
-    return shifted(shifted), generate
+    return x(x, shifted), generate
 
 
 # exp(r) - 1 = r + r^2 P(r) for |r| <= ln(2) / 2, P the polynomial of least relative error (Remez): 0.1 eps in either
@@ -216,49 +217,55 @@ _SERIES = {
         5.0000000000000052006e-1,
     ),
 }
-# Adding it rounds to a whole number k, kept in the lowest bits, and adds the exponent's bias to it.
-_MAGIC = {32: 1.5 * 2**23 + 127, 64: 1.5 * 2**52 + 1023}
+_MAGIC = {32: 1.5 * 2**23, 64: 1.5 * 2**52}  # adding it rounds to a whole number k, kept in the lowest bits
 _LN2 = {32: (0.693145751953125, 1.428606765330187e-06), 64: (6.93145751953125e-1, 1.42860682030941723212e-6)}
+# In one part, where the argument is small: in float32 its rounding, k * 1.9e-9, is 0.02 eps for each unit of x.
+_SHORT_LN2 = {32: (math.log(2),), 64: _LN2[64]}
 _LOG2E = 1 / math.log(2)
 
 
-def _scaled(x: Any) -> Callable[..., Any]:
-    """Split exp(x) into 2**k and exp(r) - 1 with |r| <= ln(2) / 2: makes the function for the type of x."""
+def _reduced(x: Any, ln2: dict[int, tuple[float, ...]]) -> Callable[..., Any]:
+    """Split exp(x) into 2**k and exp(r) with |r| <= ln(2) / 2; makes the function for the type of x.
+
+    It returns k, as `_times_power_of_two` wants it, and exp(r) - 1.
+    """
     bits = getattr(x, "dtype", x).bitwidth
-    leading, series, magic, (ln2_high, ln2_low) = _SERIES[bits][0], _SERIES[bits][1:], _MAGIC[bits], _LN2[bits]
+    leading, series, magic, parts = _SERIES[bits][0], _SERIES[bits][1:], _MAGIC[bits], ln2[bits]
     like, fma = elementwise.like, elementwise.fma
 
     @register_jitable
-    @named(f"scaled_{bits}")
-    def scaled(x):
+    @named(f"reduced_{bits}_{len(parts)}")
+    def reduced(x):
         shifted = fma(x, like(x, _LOG2E), like(x, magic))
-        k = shifted - like(x, magic)
-        r = fma(k, like(x, -ln2_low), fma(k, like(x, -ln2_high), x))
+        k, r = shifted - like(x, magic), x
+        for part in parts:
+            r = fma(k, like(x, -part), r)
         p = like(x, leading)
         for coefficient in series:
             p = fma(p, r, like(x, coefficient))
-        return _power_of_two(shifted), fma(r * r, p, r)
+        return shifted, fma(r * r, p, r)
 
-    return scaled
+    return reduced
 
 
 @overload(elementwise.exp)
 def _exp(x):
-    scaled, fma = _scaled(x), elementwise.fma
+    reduced, like = _reduced(x, _LN2), elementwise.like
 
     def exp(x):
-        scale, p = scaled(x)
-        return fma(scale, p, scale)
+        k, p = reduced(x)
+        return _times_power_of_two(p + like(x, 1), k)
 
     return exp
 
 
 @overload(elementwise.expm1)
 def _expm1(x):
-    scaled, fma, like = _scaled(x), elementwise.fma, elementwise.like
+    reduced, fma, like = _reduced(x, _SHORT_LN2), elementwise.fma, elementwise.like
 
     def expm1(x):
-        scale, p = scaled(x)
+        k, p = reduced(x)
+        scale = _times_power_of_two(like(x, 1), k)
         return fma(scale, p, scale - like(x, 1))
 
     return expm1

@@ -9,11 +9,12 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .host import TILE_ROWS, TILE_VECTORS
+from .host import CACHE_LINE, TILE_ROWS, TILE_VECTORS
 from .memory import element, read, write
-from .simd import INTP, call_intrinsic, splat, vector_of
+from .simd import INT32, INTP, call_intrinsic, splat, vector_of
 
 HEIGHTS = (TILE_ROWS, 2, 1)  # rows of a tile: as many as fit, then what is left
 
@@ -41,40 +42,65 @@ def _opaque(builder, value):
     return builder.asm(ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], side_effect=False)
 
 
-def _chain(builder, start, lines, along_k, panel, K):
+def _fetch(builder, pointer):
+    """Ask for a cache line to be brought to the second cache; one that does not exist is no error."""
+    line = builder.bitcast(pointer, ir.IntType(8).as_pointer())
+    kinds = [line.type, INT32, INT32, INT32]
+    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), kinds), "llvm.prefetch.p0")
+    builder.call(function, [line, INT32(0), INT32(2), INT32(1)])
+
+
+def _chain(builder, start, lines, along_k, panel, K, ahead):
     """Accumulators `start`, by (row, vector), plus their products over k, in a loop whose phi nodes they are.
 
     Every element is one chain of fused multiply-adds in the order of k, whatever the tile's size: that is what makes
-    results independent of it. `lines` point to A's rows, `panel` to the vectors of k = 0.
+    results independent of it. `lines` point to A's rows, `panel` to the vectors of k = 0, and `ahead`, unless None, to
+    what is read later: for each k one line of it is fetched.
     """
     kind, width = start[0, 0].type, 1 + max(v for _, v in start)
     before, loop, after = builder.block, builder.append_basic_block("k"), builder.append_basic_block("end")
     builder.branch(loop)
     builder.position_at_end(loop)
-    first = {"k": INTP(0), "offset": INTP(0), "panel": panel} | start
+    first = {"k": INTP(0), "offset": INTP(0), "panel": panel} | ({"ahead": ahead} if ahead else {}) | start
     phi = {name: builder.phi(value.type) for name, value in first.items()}
     w = [read(builder, builder.gep(phi["panel"], [INTP(v * kind.count)]), kind) for v in range(width)]
     a = [splat(builder, builder.load(builder.gep(line, [phi["offset"]])), kind) for line in lines]
     sums = {(r, v): call_intrinsic(builder, "fma", kind, [a[r], w[v], phi[r, v]]) for r, v in start}
-    k = _opaque(builder, builder.add(phi["k"], INTP(1)))
-    offset = builder.add(phi["offset"], along_k)
-    panel = builder.gep(phi["panel"], [INTP(width * kind.count)])
-    for name, value in ({"k": k, "offset": offset, "panel": panel} | sums).items():
+    following = {"k": _opaque(builder, builder.add(phi["k"], INTP(1))), "offset": builder.add(phi["offset"], along_k)}
+    following["panel"] = builder.gep(phi["panel"], [INTP(width * kind.count)])
+    if ahead:
+        _fetch(builder, phi["ahead"])
+        following["ahead"] = builder.gep(phi["ahead"], [INTP(_line(kind))])
+    for name, value in (following | sums).items():
         phi[name].add_incoming(first[name], before)
         phi[name].add_incoming(value, loop)
-    builder.cbranch(builder.icmp_signed("<", k, K), loop, after)
+    builder.cbranch(builder.icmp_signed("<", following["k"], K), loop, after)
     builder.position_at_end(after)
     return sums
 
 
-def _tile(builder, vector, height, width, row, C, start, A, panel, K):
-    """Compute `height` rows of C from `row` on, under a panel of `width` vectors."""
+def _line(vector):
+    """Elements in a cache line."""
+    return CACHE_LINE // (4 if isinstance(vector.element, ir.FloatType) else 8)
+
+
+def _tile(builder, vector, height, width, row, C, start, A, panel, K, fetch):
+    """Compute `height` rows of C from `row` on, under a panel of `width` vectors.
+
+    With `fetch` the next panel comes nearer meanwhile: of a matrix that does not fit into the second cache, the first
+    tile under each panel would otherwise wait for it. Each tile asks for another of its parts.
+    """
     rows = [builder.add(row, INTP(r)) for r in range(height)]
     columns = [INTP(v * vector.count) for v in range(width)]
     spots = {(r, v): (rows[r], columns[v]) for r in range(height) for v in range(width)}
     values = {spot: read(builder, start.element(*place), vector) for spot, place in spots.items()}
     lines = [A.element(row, INTP(0)) for row in rows]
-    for spot, value in _chain(builder, values, lines, A.along_row, panel, K).items():
+    ahead = None
+    if fetch:
+        part = builder.urem(builder.udiv(row, INTP(TILE_ROWS)), INTP(width))
+        beyond = builder.add(INTP(width * vector.count), builder.mul(part, INTP(_line(vector))))
+        ahead = builder.gep(panel, [builder.mul(beyond, K)])
+    for spot, value in _chain(builder, values, lines, A.along_row, panel, K, ahead).items():
         write(builder, C.element(*spots[spot]), value)
 
 
@@ -117,7 +143,11 @@ def _strip(transposed: bool) -> Callable[..., Any]:
                 block = builder.append_basic_block(f"width{width}")
                 choice.add_case(INTP(width), block)
                 builder.position_at_end(block)
-                _rows(builder, M, lambda h, row, w=width: _tile(builder, kind, h, w, row, C, start, A, panel, K))
+
+                def tile(height, row, width=width):
+                    _tile(builder, kind, height, width, row, C, start, A, panel, K, fetch=not transposed)
+
+                _rows(builder, M, tile)
                 builder.branch(end)
             builder.position_at_end(end)
             return context.get_dummy_value()
