@@ -64,7 +64,8 @@ def read(
         targets = estimator._learn_targets(arguments, y, lengths, weights, classes)
     encoded = targets.encode(y, lengths)
     samples = Samples(sequences.items, lengths, encoded, estimator._weigh(arguments, targets, encoded, weights))
-    kept = np.flatnonzero([np.any(weight) for weight in samples.weights])
+    each = samples.weights
+    kept = np.flatnonzero(each if isinstance(each, np.ndarray) else [weight.any() for weight in each])
     plain = replace(samples, weights=weights)
     return Data(sequences, targets, samples.take(kept), plain.take(kept).weights, vocabulary)
 

@@ -1,4 +1,4 @@
-"""Minibatches: which sequences, in what order, and where each of their steps lies in the packed rows.
+"""Batches: sequences that are run together, and where each of their steps lies in the packed rows.
 
 A batch has its longest sequence first; then the sequences still running at a step are a prefix, and rows in the order
 of time need no mask and hold no padding. `Steps` is that order, for recurrent cells; `Windows` lays the inputs of a
@@ -19,45 +19,8 @@ from . import cpu
 if TYPE_CHECKING:
     from .network import Network
 
-BUCKET = 50  # batches whose sequences are sorted by length together
 _KEPT_ROWS = 1 << 16  # of a batch whose index is kept for the next of the same lengths
 WINDOW_ROWS = 256  # rows in a block, where there is no recurrence to make steps
-
-
-def minibatches(
-    lengths: np.ndarray, batch_size: int, rng: np.random.Generator | None, shuffle: bool
-) -> Iterator[np.ndarray]:
-    """Yield the indices of each batch; over an epoch every sequence once.
-
-    Shuffled sequences are sorted by length within buckets of some batches, cut into batches from a random one on,
-    and these shuffled again: a batch has sequences of similar lengths, and each epoch has other batches, even of one
-    bucket whose lengths all differ.
-
-    Parameters
-    ----------
-    lengths : ndarray of int (n,)
-        Steps of each sequence.
-    batch_size : int
-        Sequences in a batch; the last may have fewer. More than there are means all.
-    rng : Generator or None
-        What shuffles; not used without `shuffle`.
-    shuffle : bool
-        Whether to shuffle at all.
-    """
-    n = len(lengths)
-    batch_size = min(batch_size, n)
-    if not shuffle or rng is None:
-        yield from (np.arange(start, min(start + batch_size, n)) for start in range(0, n, batch_size))
-        return
-    order = rng.permutation(n)
-    if lengths.min() != lengths.max():
-        for start in range(0, n, BUCKET * batch_size):
-            bucket = order[start : start + BUCKET * batch_size]
-            ascending = bucket[np.argsort(lengths[bucket], kind="stable")]
-            bucket[:] = np.roll(ascending, rng.integers(batch_size))
-    starts = np.arange(0, n, batch_size)
-    for start in starts[rng.permutation(len(starts))]:
-        yield order[start : start + batch_size]
 
 
 @dataclass(eq=False)
@@ -98,13 +61,9 @@ class Batch:
     def of(
         cls, X: Sequence[np.ndarray], targets: Any, weights: Any, rng: np.random.Generator | None, network: Network
     ) -> Batch:
-        """Sort a minibatch; draw its dropout masks from `rng`, unless that is None."""
+        """Sort a minibatch to learn from; see `learned`."""
         batch = cls.of_inputs(X)
-        if rng is not None and network.dropout:
-            batch.masks = network.dropout_masks(len(X), rng)
-        batch.targets, batch.weights = taken(targets, batch.order), taken(weights, batch.order)
-        batch.weight = float(sum(w.sum() for w in weights)) if isinstance(weights, list) else float(weights.sum())
-        return batch
+        return batch.learned(taken(targets, batch.order), taken(weights, batch.order), rng, network)
 
     @classmethod
     def of_inputs(cls, X: Sequence[np.ndarray]) -> Batch:
@@ -114,6 +73,13 @@ class Batch:
             return cls(list(X), np.array(lengths), np.arange(len(lengths)))
         order = longest_first(np.array(lengths))
         return cls(taken(X, order), np.array(lengths)[order], order)
+
+    def learned(self, targets: Any, weights: Any, rng: np.random.Generator | None, network: Network) -> Batch:
+        """Add what is to be learned; draw dropout masks from `rng`, unless that is None."""
+        if rng is not None and network.dropout:
+            self.masks = network.dropout_masks(len(self.X), rng)
+        self.targets, self.weights, self.weight = targets, weights, _total(weights)
+        return self
 
     def shard(self, index: int, count: int) -> Batch:
         """Every `count`-th sequence from `index` on: lengths are spread evenly, and do not increase."""
@@ -129,7 +95,7 @@ class Batch:
         """Return steps start .. stop - 1 of the sequences that reach them, per-step targets with them."""
         count = int(np.searchsorted(-self.lengths, -start))
         X, targets, weights = (_cut(values, start, stop, count) for values in (self.X, self.targets, self.weights))
-        total = float(sum(w.sum() for w in weights)) if isinstance(weights, list) else self.weight
+        total = _total(weights) if isinstance(weights, list) else self.weight
         return replace(
             self,
             X=X,
@@ -204,6 +170,11 @@ def _zero_padded(rows: np.ndarray, count: int) -> np.ndarray:
 def taken(values: Any, indices: np.ndarray) -> Any:
     """Index an array or a list alike."""
     return values[indices] if isinstance(values, np.ndarray) else [values[i] for i in indices.tolist()]
+
+
+def _total(weights: np.ndarray | list[np.ndarray]) -> float:
+    """Return the sum of all weights."""
+    return float((np.concatenate(weights) if isinstance(weights, list) else weights).sum())
 
 
 def _cut(values: Any, start: int, stop: int, count: int) -> Any:

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from .batches import Batch, chunks, longest_first, minibatches, taken
+from .batches import Batch, chunks, longest_first, taken
 
 if TYPE_CHECKING:
     from .network import Network
+
+BUCKET = 50  # minibatches whose sequences are sorted by length together
 
 
 class Feed(Protocol):
@@ -67,6 +69,43 @@ class Samples:
         return Samples(items, self.lengths[indices], targets, weights)
 
 
+def minibatches(
+    lengths: np.ndarray, batch_size: int, rng: np.random.Generator | None, shuffle: bool
+) -> Iterator[np.ndarray]:
+    """Yield the indices of each batch; over an epoch every sequence once.
+
+    Shuffled sequences are sorted by length within buckets of some batches, cut into batches from a random one on,
+    and these shuffled again: a batch has sequences of similar lengths, and each epoch has other batches, even of one
+    bucket whose lengths all differ.
+
+    Parameters
+    ----------
+    lengths : ndarray of int (n,)
+        Steps of each sequence.
+    batch_size : int
+        Sequences in a batch; the last may have fewer. More than there are means all.
+    rng : Generator or None
+        What shuffles; not used without `shuffle`.
+    shuffle : bool
+        Whether to shuffle at all.
+    """
+    n = len(lengths)
+    batch_size = min(batch_size, n)
+    if not shuffle or rng is None:
+        yield from (np.arange(start, min(start + batch_size, n)) for start in range(0, n, batch_size))
+        return
+    order = rng.permutation(n)
+    if lengths.min() != lengths.max():
+        for start in range(0, n, BUCKET * batch_size):
+            bucket = order[start : start + BUCKET * batch_size]
+            ascending = bucket[np.argsort(lengths[bucket], kind="stable")]
+            cut = len(bucket) - rng.integers(batch_size) % len(bucket)
+            bucket[:] = np.concatenate([ascending[cut:], ascending[:cut]])
+    starts = np.arange(0, n, batch_size)
+    for start in starts[rng.permutation(len(starts))]:
+        yield order[start : start + batch_size]
+
+
 class Minibatches:
     """Samples, some at a time.
 
@@ -106,22 +145,20 @@ class Minibatches:
             yield self._batch(indices, network, None)
 
     def _batch(self, indices: np.ndarray, network: Network, rng: np.random.Generator | None) -> Batch:
-        """Pack the sequences of some indices."""
-        indices = indices[longest_first(self.samples.lengths[indices])]
-        chosen = self.samples.take(indices)
-        batch = Batch.of(chosen.items, chosen.targets, chosen.weights, rng, network)
-        batch.places = self._starts[indices]
-        return batch
+        """Return the samples of some indices."""
+        order = longest_first(self.samples.lengths[indices])
+        some = self.samples.take(indices[order])
+        batch = Batch(list(some.items), some.lengths, order, places=self._starts[indices[order]])
+        return batch.learned(some.targets, some.weights, rng, network)
 
 
 @dataclass
 class _Reader:
-    """Somewhere in a text: the next step to read, where to stop, and the state of each layer so far."""
+    """Somewhere in a text: the next step to read, and where to stop."""
 
     codes: np.ndarray
     at: int
     stop: int
-    states: tuple[np.ndarray, ...] = ()
 
 
 class Texts:
@@ -166,14 +203,24 @@ class Texts:
         """Yield what the readers read, chunk by chunk."""
         waiting = self._parts()
         readers: list[_Reader] = []
+        states: list[np.ndarray] = []  # of each layer and direction, a row a reader
         number = 0
         while waiting or readers:
-            while waiting and len(readers) < self.batch_size:
-                readers.append(waiting.pop())
+            new = [waiting.pop() for _ in range(min(len(waiting), self.batch_size - len(readers)))]
+            if new and network.recurrent:
+                fresh = [np.tile(zeros, (len(new), 1)) for zeros in network.zero_states()]
+                states = [np.vstack(pair) for pair in zip(states, fresh, strict=True)] if states else fresh
+            readers += new
             number += 1
             batch = self._batch(readers, network)
+            batch.states = tuple(rows[batch.order] for rows in states)
             yield number, batch
-            self._carry(readers, batch, network)
+            for reader in readers:
+                reader.at = min(reader.at + self.truncate, reader.stop)
+            going_on = np.array([reader.at < reader.stop for reader in readers])
+            if network.recurrent:
+                back = np.argsort(batch.order)[going_on]
+                states = [rows[back] for rows in network.final_states]
             readers = [reader for reader in readers if reader.at < reader.stop]
 
     def whole(self, network: Network, batch_size: int) -> Iterator[Batch]:
@@ -196,10 +243,7 @@ class Texts:
         """Pack the next chunk of every reader."""
         pieces = [self._piece(reader) for reader in readers]
         X, targets, weights = (list(values) for values in zip(*pieces, strict=True))
-        batch = Batch.of(X, targets, weights, self.rng, network)
-        if network.recurrent:
-            batch.states = _stacked([readers[i].states for i in batch.order.tolist()], network)
-        return batch
+        return Batch.of(X, targets, weights, self.rng, network)
 
     def _piece(self, reader: _Reader) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return inputs, targets and weights of a reader's next steps."""
@@ -210,24 +254,9 @@ class Texts:
         targets = tokens[first > 0 :]
         if len(targets) < stop - first:
             targets = np.concatenate([targets, [self.boundary]])
-        return X, targets, (np.arange(first, stop) >= start).astype(np.float64)
-
-    def _carry(self, readers: list[_Reader], batch: Batch, network: Network) -> None:
-        """Let the readers go on from where the batch has left them."""
-        if network.recurrent:
-            finals = network.final_states
-            for row, i in enumerate(batch.order.tolist()):
-                readers[i].states = tuple(state[row] for state in finals)
-        for reader in readers:
-            reader.at = min(reader.at + self.truncate, reader.stop)
-
-
-def _stacked(states: list[tuple[np.ndarray, ...]], network: Network) -> tuple[np.ndarray, ...]:
-    """Put the readers' states one below the other, zeros for those that begin."""
-    rest = network.zero_states()
-    return tuple(
-        np.array([own[layer] if own else zeros for own in states], network.dtype) for layer, zeros in enumerate(rest)
-    )
+        weights = np.ones(stop - first)
+        weights[: start - first] = 0
+        return X, targets, weights
 
 
 __all__ = ["Feed", "Minibatches", "Samples", "Texts"]

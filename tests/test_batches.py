@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightrnn.batches import BUCKET, Batch, Steps, Windows, blocks, chunks, minibatches
-from lightrnn.feeds import Minibatches, Samples
+from lightrnn.batches import Batch, Steps, Windows, blocks, chunks
+from lightrnn.feeds import BUCKET, Minibatches, Samples, minibatches
 from lightrnn.losses import make_loss
 from lightrnn.network import Network
 
