@@ -30,7 +30,8 @@ from .runs import Workspace
 if TYPE_CHECKING:
     from .solvers import Solver
 
-_SHARD_WORK = 120e6  # FLOP below which a second shard is not worth a thread; from the third on it is twice that
+_WORTH_TWO = 50e6  # FLOP of a batch from which a second thread gains more than a second shard costs
+_WORTH_MORE = 240e6  # FLOP of a shard where there are more than two
 _SHARDS = 8
 _MEDIUM = 200_000  # parameters above which a shard has 16 sequences, so that they are read from afar less often
 _LARGE = 1_000_000  # parameters above which more than two shards cost more memory traffic than they bring
@@ -260,11 +261,11 @@ class Network:
     def _shards(self, batch: Batch) -> int:
         """Into how many parts to cut a batch: a power of two, so that they share out evenly."""
         work = 6.0 * self.layout.size * int(batch.lengths.sum())
-        if work < 2 * _SHARD_WORK:
+        if work < _WORTH_TWO:
             return 1
         B = len(batch.X)
         most = 2 if self.layout.size > _LARGE else max(2, B // 16) if self.layout.size > _MEDIUM else _SHARDS
-        parts = max(1, min(most, B // 8, max(2, int(work / (2 * _SHARD_WORK)))))
+        parts = max(1, min(most, B // 8, max(2, int(work / _WORTH_MORE))))
         return 1 << (parts.bit_length() - 1)
 
     def _shard_gradients(self, count: int) -> list[Gradient]:

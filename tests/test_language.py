@@ -365,7 +365,8 @@ def test_partial_fit_is_one_epoch_of_fit(cell):
     "options", [{}, {"hidden_layer_sizes": (7, 6), "embedding_size": 6, "tie_weights": True}], ids=str
 )
 def test_a_seed_means_the_same_weights_at_any_n_jobs(cell, options, monkeypatch):
-    monkeypatch.setattr("lightrnn.network._SHARD_WORK", 1.0)
+    monkeypatch.setattr("lightrnn.network._WORTH_TWO", 1.0)
+    monkeypatch.setattr("lightrnn.network._WORTH_MORE", 1.0)
     arguments = BRIEF | {"batch_size": 16, "dropout": 0.2} | options
     models = [RNNLanguageModel(cell, **arguments, n_jobs=n_jobs).fit(RHYMES * 3) for n_jobs in (1, 2, 3)]
     assert all(same_weights(models[0], other) for other in models[1:])

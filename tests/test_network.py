@@ -209,7 +209,8 @@ def test_outputs_in_many_groups_and_threads(cell, target, monkeypatch):
 
 def sharded(monkeypatch, shards):
     """Let even the smallest work be cut, into up to so many shards."""
-    monkeypatch.setattr(network_module, "_SHARD_WORK", 1.0)
+    monkeypatch.setattr(network_module, "_WORTH_TWO", 1.0)
+    monkeypatch.setattr(network_module, "_WORTH_MORE", 1.0)
     monkeypatch.setattr(network_module, "_SHARDS", shards)
 
 

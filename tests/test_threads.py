@@ -94,7 +94,8 @@ def train():
     X = [rng.normal(size=(50, 4)) for _ in range(32)]
     batch = Batch.of(X, rng.normal(size=(32, 1)), np.ones(32), None, network)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("lightrnn.network._SHARD_WORK", 1.0)
+        patch.setattr("lightrnn.network._WORTH_TWO", 1.0)
+        patch.setattr("lightrnn.network._WORTH_MORE", 1.0)
         assert network._shards(batch) > 1
         network.loss_and_gradient(batch, make_loss("squared_error"), 3)
     return network.gradient.tobytes()
