@@ -35,7 +35,8 @@ def main() -> None:
     if arguments.fuzz:
         sys.exit(not fuzz.main(arguments.fuzz))
     warnings.filterwarnings("ignore", message=".*Maximum iterations")  # the number of epochs is what is asked for
-    run, machine, summary = Run(arguments.quick), describe(), []
+    run, summary = Run(arguments.quick), []
+    machine = describe(0) if arguments.quick else describe()
     _show("machine", machine, arguments.write)
     if not (peers.HAS_TORCH and peers.HAS_SKLEARN and peers.HAS_ONNX):
         print("A peer is not installed; its columns are empty. pip install '.[bench]' brings both.\n")

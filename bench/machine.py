@@ -2,6 +2,7 @@
 
 import os
 import platform
+import time
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -9,14 +10,18 @@ from pathlib import Path
 from .peers import CPUS
 
 BUSY = 0.7  # running processes, this one not counted
+PATIENCE = 180  # seconds: the average remembers what ran a minute ago
 PACKAGES = ("numpy", "numba", "scipy", "torch", "scikit-learn")
 
 
-def describe() -> str:
-    """Return the processor, the versions and the date as one paragraph."""
+def describe(patience: float = PATIENCE) -> str:
+    """Return the processor, the versions and the date as one paragraph, once the machine is at rest if it soon is."""
     import lightrnn
     from lightrnn.cpu import host
 
+    end = time.monotonic() + patience
+    while _average() > BUSY and time.monotonic() < end:
+        time.sleep(1)
     packages = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
     return (
         f"{_processor()}, {CPUS} CPUs usable, registers of {host.REGISTER_BYTES} bytes; {platform.system()} "
@@ -31,11 +36,14 @@ def _processor() -> str:
     return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
 
 
+def _average() -> float:
+    """Processes that ran in the last minute; 0 where nobody counts them."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+
+
 def load() -> str:
     """Say whether others compete for the processors: then no figure means anything, least of all on two threads."""
-    if not hasattr(os, "getloadavg"):
-        return "Load unknown."
-    average = os.getloadavg()[0]
+    average = _average()
     warning = " THE MACHINE IS BUSY WITH OTHER WORK: THE FIGURES ARE NOT VALID." if average > BUSY else ""
     return f"Load before the first table {average:.1f}.{warning}"
 

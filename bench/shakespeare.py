@@ -45,7 +45,7 @@ def characters_a_second(text: str) -> float:
 
 def main() -> None:
     """Train and print the curve."""
-    train, test = load_shakespeare("train"), load_shakespeare("test")
+    machine, train, test = describe(), load_shakespeare("train"), load_shakespeare("test")
     seconds = len(train) / characters_a_second(train) + len(test) / 15_000  # an epoch, and the look at the test text
     epochs = max(1, int(60 * MINUTES / seconds))
     print(f"{epochs} epochs of about {seconds:.0f} s", flush=True)
@@ -64,7 +64,7 @@ def main() -> None:
     text = (
         f"**Shakespeare's plays, bits a character: LSTM {UNITS[0]}, {MINUTES} minutes on all CPUs**\n\n{table}\n\n"
         f"The bar is for the last row; an order-8 PPMd compressor that has read the rest needs {PPMD}, 5-grams with "
-        f"Witten-Bell's back-off need 2.37. Seed 0, nothing chosen by the last 5 %.\n\nMeasured on: {describe()}"
+        f"Witten-Bell's back-off need 2.37. Seed 0, nothing chosen by the last 5 %.\n\nMeasured on: {machine}"
     )
     print(text)
     if "--write" in sys.argv:

@@ -30,8 +30,7 @@ from .runs import Workspace
 if TYPE_CHECKING:
     from .solvers import Solver
 
-_WORTH_TWO = 50e6  # FLOP of a batch from which a second thread gains more than a second shard costs
-_WORTH_MORE = 240e6  # FLOP of a shard where there are more than two
+_WORTH_TWO, _WORTH_MORE = 50e6, 240e6  # FLOP of a batch that is worth two shards, and of a shard where there are more
 _SHARDS = 8
 _MEDIUM = 200_000  # parameters above which a shard has 16 sequences, so that they are read from afar less often
 _LARGE = 1_000_000  # parameters above which more than two shards cost more memory traffic than they bring
