@@ -134,7 +134,8 @@ class Completion(NetworkEstimator):
         Parameters
         ----------
         prompt : str or list of tokens
-            The beginning, which is not returned; tokens that `fit` has not seen count as unknown.
+            The beginning, which is not returned; tokens that `fit` has not seen count as unknown. A model of one long
+            text has seen once how a text begins: give it a prompt as it stands within the text.
         n_tokens : int >= 0
             The most tokens to draw; fewer if the text ends before.
         temperature : float > 0
