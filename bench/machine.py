@@ -1,5 +1,6 @@
 """Where and when the tables were measured."""
 
+import math
 import os
 import platform
 import time
@@ -37,13 +38,15 @@ def _processor() -> str:
 
 
 def _average() -> float:
-    """Processes that ran in the last minute; 0 where nobody counts them."""
-    return os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    """Processes that ran in the last minute; NaN where nobody counts them."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else math.nan
 
 
 def load() -> str:
     """Say whether others compete for the processors: then no figure means anything, least of all on two threads."""
     average = _average()
+    if math.isnan(average):
+        return "Load unknown."
     warning = " THE MACHINE IS BUSY WITH OTHER WORK: THE FIGURES ARE NOT VALID." if average > BUSY else ""
     return f"Load before the first table {average:.1f}.{warning}"
 

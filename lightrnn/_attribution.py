@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import cpu
-from ._question import as_fitted, explained, groups, inputs_of, output_gradient, predicted, regrouped
+from ._question import as_fitted, explained, groups, inputs_of, output_gradient, predicted
 from ._regressor import RNNRegressor
 from .checks import choice, integer
+from .prediction import regrouped
 
 if TYPE_CHECKING:
     from ._fitted import NetworkEstimator

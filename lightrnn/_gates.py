@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ._question import as_fitted, groups, inputs_of, regrouped
+from ._question import as_fitted, groups, inputs_of
+from .prediction import regrouped
 
 if TYPE_CHECKING:
     from ._fitted import NetworkEstimator

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from . import cpu
-from ._question import answers_of, as_fitted, groups, inputs_of, loss_gradient, output_gradient, regrouped
+from ._question import answers_of, as_fitted, groups, inputs_of, loss_gradient, output_gradient
 from .checks import choice, flag, integer
+from .prediction import regrouped
 
 if TYPE_CHECKING:
     from ._fitted import NetworkEstimator

@@ -74,11 +74,6 @@ def groups(X: list[np.ndarray]) -> list[np.ndarray]:
     return grouped(np.array([len(x) for x in X]), _ROWS)
 
 
-def regrouped(groups: list[np.ndarray]) -> np.ndarray:
-    """Return where in the groups, one after another, each sequence stands."""
-    return np.argsort(np.concatenate(groups))
-
-
 def answers_of(estimator: NetworkEstimator, X: list[np.ndarray], y: Any) -> np.ndarray:
     """Encode the right answer at each sequence's last step, (n,) codes or (n, k) numbers."""
     model = estimator._model

@@ -223,10 +223,6 @@ class Steps:
         index = self.source if places is None else self.index(places)
         steps.take(index, axis=0, out=rows[self.start : self.stop], mode="clip")
 
-    def codes(self, X: list[np.ndarray]) -> np.ndarray:
-        """Tokens in the order of the rows."""
-        return np.concatenate(X)[self.source]
-
     @cached_property
     def all_rows(self) -> np.ndarray:
         """Index of every step's row."""

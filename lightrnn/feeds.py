@@ -147,8 +147,9 @@ class Minibatches:
     def _batch(self, indices: np.ndarray, network: Network, rng: np.random.Generator | None) -> Batch:
         """Return the samples of some indices."""
         order = longest_first(self.samples.lengths[indices])
-        some = self.samples.take(indices[order])
-        batch = Batch(list(some.items), some.lengths, order, places=self._starts[indices[order]])
+        indices = indices[order]
+        some = self.samples.take(indices)
+        batch = Batch(list(some.items), some.lengths, order, places=self._starts[indices])
         return batch.learned(some.targets, some.weights, rng, network)
 
 
@@ -217,11 +218,11 @@ class Texts:
             yield number, batch
             for reader in readers:
                 reader.at = min(reader.at + self.truncate, reader.stop)
-            going_on = np.array([reader.at < reader.stop for reader in readers])
+            going_on = np.flatnonzero([reader.at < reader.stop for reader in readers])
             if network.recurrent:
                 back = np.argsort(batch.order)[going_on]
                 states = [rows[back] for rows in network.final_states]
-            readers = [reader for reader in readers if reader.at < reader.stop]
+            readers = taken(readers, going_on)
 
     def whole(self, network: Network, batch_size: int) -> Iterator[Batch]:
         """Yield the same chunks without their numbers."""

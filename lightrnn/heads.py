@@ -15,6 +15,7 @@ from . import cpu
 from .batches import blocks
 from .layers import Embedding, Layer
 from .losses import Loss, log_softmax
+from .runs import make_scratch
 
 if TYPE_CHECKING:
     from .cpu.recurrence import Scratch
@@ -289,7 +290,7 @@ def softmax_loss(
         layer.weights,
         layer.transposed if learn else cpu.recurrence.Transposed(layer.weights.W_ih, layer.weights.W_hh),
         gradients if learn else layer.weights,
-        _scratch(layer, room, width),
+        _scratch(layer, room),
         layer.features,
         layer.units,
         layer.tied,
@@ -297,17 +298,10 @@ def softmax_loss(
     )
 
 
-def _scratch(layer: Layer, room: Workspace, width: int) -> Scratch:
+def _scratch(layer: Layer, room: Workspace) -> Scratch:
     """Room for the outputs of some rows."""
     scratch = room.scratch.get(layer.name)
     if scratch is None:
-        aligned, dtype = cpu.host.aligned, layer.dtype
         rows = min(_MOST_ROWS, max(_LEAST_ROWS, _LOGITS // layer.width))
-        panel = (cpu.host.TILE_VECTORS + 1) * cpu.host.lanes(dtype)
-        scratch = room.scratch[layer.name] = cpu.recurrence.Scratch(
-            before=aligned(rows, layer.width, dtype),
-            panel=aligned(1, rows * panel, dtype)[0],
-            zeros=aligned(1, max(panel, width), dtype)[0],
-            ones=np.ones((rows, 1), dtype),
-        )
+        scratch = room.scratch[layer.name] = make_scratch(layer, rows, rows)
     return scratch

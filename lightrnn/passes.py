@@ -84,7 +84,7 @@ class Pass:
 
     def _tokens(self, embedding: Embedding) -> list[np.ndarray]:
         """Return a row for each step, or where there are many more steps than tokens, one for each token."""
-        self._codes, n_tokens, directions = self.rows.codes(self.batch.X), embedding.n_tokens, len(self._levels[0])
+        self._codes, n_tokens, directions = self.rows.by_step(self.batch.X), embedding.n_tokens, len(self._levels[0])
         if len(self._codes) >= 2 * n_tokens:
             mirrored = [self._codes[self.rows.mirrored_rows - self.rows.start]] if directions > 1 else []
             self._by_token = [self._codes, *mirrored]

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from . import cpu
-from .batches import Batch
+from .batches import Batch, longest_first, taken
 from .passes import Pass
 
 if TYPE_CHECKING:
@@ -42,16 +42,13 @@ def predict(network: Network, X: Sequence[np.ndarray], threads: int, read: Read)
         return _group(network, list(X), read)
     groups = grouped(np.fromiter(map(len, X), np.int64, len(X)), _ROWS)
     parts = cpu.threads.run([partial(_group, network, [X[i] for i in group], read) for group in groups], threads)
-    order = np.concatenate(groups)
-    if isinstance(parts[0], list):
-        rows = [row for part in parts for row in part]
-        return [rows[i] for i in np.argsort(order)]
-    return np.concatenate(parts)[np.argsort(order)]
+    rows = [row for part in parts for row in part] if isinstance(parts[0], list) else np.concatenate(parts)
+    return taken(rows, regrouped(groups))
 
 
 def grouped(lengths: np.ndarray, rows: int) -> list[np.ndarray]:
     """Cut sequences, longest first, into groups of about so many steps at most, and of about equally many."""
-    order, total = np.argsort(-lengths, kind="stable"), int(lengths.sum())
+    order, total = longest_first(lengths), int(lengths.sum())
     share = -(-total // -(-total // rows))
     groups, start = [], 0
     while start < len(order):
@@ -59,6 +56,11 @@ def grouped(lengths: np.ndarray, rows: int) -> list[np.ndarray]:
         groups.append(order[start : start + count])
         start += count
     return groups
+
+
+def regrouped(groups: list[np.ndarray]) -> np.ndarray:
+    """Return where in the groups, one after another, each sequence stands."""
+    return np.argsort(np.concatenate(groups))
 
 
 def _group(network: Network, X: list[np.ndarray], read: Read) -> Any:
@@ -69,8 +71,7 @@ def _group(network: Network, X: list[np.ndarray], read: Read) -> Any:
     result, _ = _run(network, batch, read)
     if len(X) == 1:
         return result
-    back = np.argsort(batch.order)
-    return [result[i] for i in back] if isinstance(result, list) else result[back]
+    return taken(result, np.argsort(batch.order))
 
 
 def _run(network: Network, batch: Batch, read: Read, *, carry: bool = False) -> tuple[Any, tuple[np.ndarray, ...]]:

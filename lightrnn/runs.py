@@ -105,16 +105,21 @@ class Run:
 
     def _make_scratch(self) -> Scratch:
         """Make the room that only the way back needs."""
-        layer, aligned = self.layer, cpu.host.aligned
-        rows = max(self._at_once, WINDOW_ROWS, self._batch)
-        width = (cpu.host.TILE_VECTORS + 1) * cpu.host.lanes(layer.dtype)
-        self._scratch = cpu.recurrence.Scratch(
-            before=aligned(self._rows if layer.cell.recurrent else 0, layer.width, layer.dtype),
-            panel=aligned(1, rows * width, layer.dtype)[0],
-            zeros=aligned(1, max(width, cpu.host.padded(layer.features, layer.dtype)), layer.dtype)[0],
-            ones=np.ones((rows, 1), layer.dtype),
-        )
+        before = self._rows if self.layer.cell.recurrent else 0
+        self._scratch = make_scratch(self.layer, before, max(self._at_once, WINDOW_ROWS, self._batch))
         return self._scratch
+
+
+def make_scratch(layer: Layer, before: int, rows: int) -> Scratch:
+    """Make room for products of a layer over so many rows at once; `before` has rows of its own."""
+    aligned, dtype = cpu.host.aligned, layer.dtype
+    width = (cpu.host.TILE_VECTORS + 1) * cpu.host.lanes(dtype)
+    return cpu.recurrence.Scratch(
+        before=aligned(before, layer.width, dtype),
+        panel=aligned(1, rows * width, dtype)[0],
+        zeros=aligned(1, max(width, cpu.host.padded(layer.features, dtype)), dtype)[0],
+        ones=np.ones((rows, 1), dtype),
+    )
 
 
 class Workspace:

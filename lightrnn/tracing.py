@@ -77,7 +77,7 @@ class Trace(Pass):
 
     def _tokens(self, embedding: Embedding) -> list[np.ndarray]:
         """Return a row for each step, however few tokens there are: each has a gradient of its own."""
-        self._codes = self.rows.codes(self.batch.X)
+        self._codes = self.rows.by_step(self.batch.X)
         X = self.room.rows("X", self.rows.stop, embedding.width)
         embedding.look_up(self._codes, X, self.rows.start)
         return self._both_ways("X", X, len(self._levels[0]))

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from ..batches import Batch
+from ..batches import Batch, taken
 from ..layers import Layer
 from ..losses import Loss, make_loss
 from ..network import Network
 from ..parameters import Layout
-from ..prediction import grouped
+from ..prediction import grouped, regrouped
 from ..solvers import SOLVERS, Solver
 from . import driver, sums
 from .heads import Sends, make_head
@@ -329,5 +329,4 @@ class Twin:
                 values = fetch()
             order.append(group[batch.order])
             parts += run.rows.by_sequence(values) if step else [values]
-        back = np.argsort(np.concatenate(order))
-        return [parts[i] for i in back] if step else np.concatenate(parts)[back]
+        return taken(parts if step else np.concatenate(parts), regrouped(order))

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from . import matmul, rows
+from . import matmul
+from .sums import column_sums
 
 if TYPE_CHECKING:
     from .passes import Pass
@@ -80,7 +81,7 @@ def weight_gradient(run: Pass, A: Matrix, B: Matrix, C: Matrix, shape: Shape, ad
 
 def bias_gradient(run: Pass, sums: Matrix, count: int, target: int, columns: int, adds: bool = False) -> None:
     """Sum the columns of `count` rows."""
-    kernel = rows.column_sums(run.dtype)
+    kernel = column_sums(run.dtype)
     run.program.launch(
         kernel, columns, run.twin.threads, sums.start, sums.pitch, count, target, int(adds), shared=run.twin.threads
     )

@@ -9,8 +9,8 @@ from typing import Any
 from numba import cuda
 
 from ..cells import CELLS
-from .driver import THREADS, kernel
-from .values import NUMBA, zeros
+from .driver import kernel
+from .values import zeros
 
 
 @cache
@@ -94,31 +94,6 @@ def transpose() -> Callable[..., Any]:
             floats[target + item] = floats[source + item % rows * columns + item // rows]
 
     return transpose
-
-
-@cache
-def column_sums(dtype: str) -> Callable[..., Any]:
-    """Compile the sums of columns, one a block. Arguments: source, its pitch; rows; target; adds."""
-    number, zero = NUMBA[dtype], zeros(dtype, 1)[0]
-
-    @kernel
-    def column_sums(floats, ints, at):
-        source, pitch, rows, target, adds = ints[at], ints[at + 1], ints[at + 2], ints[at + 3], ints[at + 4]
-        shared = cuda.shared.array(0, number)
-        thread, column, total = cuda.threadIdx.x, cuda.blockIdx.x, zero
-        for i in range(thread, rows, THREADS):
-            total += floats[source + i * pitch + column]
-        shared[thread] = total
-        half = THREADS // 2
-        while half > 0:
-            cuda.syncthreads()
-            if thread < half:
-                shared[thread] += shared[thread + half]
-            half //= 2
-        if thread == 0:
-            floats[target + column] = floats[target + column] + shared[0] if adds else shared[0]
-
-    return column_sums
 
 
 @cache

@@ -1,4 +1,4 @@
-"""Losses, norms and the solvers' updates."""
+"""Sums, losses, norms and the solvers' updates."""
 
 from __future__ import annotations
 
@@ -16,6 +16,41 @@ from .driver import THREADS, kernel
 from .values import MOMENTS, NUMBA, PUT, TAKE, register_jitable, zeros
 
 
+@register_jitable
+def _sum(x, y):
+    return x + y
+
+
+@register_jitable
+def _greater(x, y):
+    """Return the greater one; the second, if either is NaN."""
+    return x if x > y else y
+
+
+def _of_block(combine: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """Build the function that combines a number of each thread of a block, always in the same order."""
+
+    @register_jitable
+    def of_block(shared, value):
+        thread = cuda.threadIdx.x
+        shared[thread] = value
+        half = THREADS // 2
+        while half > 0:
+            cuda.syncthreads()
+            if thread < half:
+                shared[thread] = combine(shared[thread], shared[thread + half])
+            half //= 2
+        cuda.syncthreads()
+        combined = shared[0]
+        cuda.syncthreads()  # before anyone uses the shared memory again
+        return combined
+
+    return of_block
+
+
+block_sum, block_greatest = _of_block(_sum), _of_block(_greater)
+
+
 @cache
 def total(dtype: str, squared: bool) -> Callable[..., Any]:
     """Compile a sum, or a sum of squares, a part to a block. Arguments: source, size, part; target, a number a part."""
@@ -29,23 +64,30 @@ def total(dtype: str, squared: bool) -> Callable[..., Any]:
         for i in range(begin + thread, min(size, begin + part), THREADS):
             x = floats[source + i]
             value += x * x if squared else x
-        shared[thread] = value
-        half = THREADS // 2
-        while half > 0:
-            cuda.syncthreads()
-            if thread < half:
-                shared[thread] += shared[thread + half]
-            half //= 2
+        value = block_sum(shared, value)
         if thread == 0:
-            floats[target + cuda.blockIdx.x] = shared[0]
+            floats[target + cuda.blockIdx.x] = value
 
     return total
 
 
-@register_jitable
-def _greater(x, y):
-    """Return the greater one; the second, if either is NaN."""
-    return x if x > y else y
+@cache
+def column_sums(dtype: str) -> Callable[..., Any]:
+    """Compile the sums of columns, one a block. Arguments: source, its pitch; rows; target; adds."""
+    number, zero = NUMBA[dtype], zeros(dtype, 1)[0]
+
+    @kernel
+    def column_sums(floats, ints, at):
+        source, pitch, rows, target, adds = ints[at], ints[at + 1], ints[at + 2], ints[at + 3], ints[at + 4]
+        shared = cuda.shared.array(0, number)
+        thread, column, value = cuda.threadIdx.x, cuda.blockIdx.x, zero
+        for i in range(thread, rows, THREADS):
+            value += floats[source + i * pitch + column]
+        value = block_sum(shared, value)
+        if thread == 0:
+            floats[target + column] = floats[target + column] + value if adds else value
+
+    return column_sums
 
 
 @cache
@@ -65,29 +107,12 @@ def softmax(dtype: str) -> Callable[..., Any]:
         peak = floats[row]
         for j in range(thread, k, THREADS):
             peak = _greater(peak, floats[row + j])
-        shared[thread] = peak
-        half = THREADS // 2
-        while half > 0:
-            cuda.syncthreads()
-            if thread < half:
-                shared[thread] = _greater(shared[thread], shared[thread + half])
-            half //= 2
-        cuda.syncthreads()
-        peak, mass = shared[0], zero
-        cuda.syncthreads()
+        peak, mass = block_greatest(shared, peak), zero
         for j in range(thread, k, THREADS):
             power = exp(clip(floats[row + j] - peak, like(peak, -80), zero))
             floats[row + j] = power
             mass += power
-        shared[thread] = mass
-        half = THREADS // 2
-        while half > 0:
-            cuda.syncthreads()
-            if thread < half:
-                shared[thread] += shared[thread + half]
-            half //= 2
-        cuda.syncthreads()
-        mass = shared[0]
+        mass = block_sum(shared, mass)
         share = weight / mass
         for j in range(thread, k, THREADS):
             floats[row + j] *= share

@@ -25,7 +25,7 @@ def kernels(dtype):
     found = {"add_parts": matmul.add_parts(), "transpose": rows.transpose()}
     for turns in ((False, False), (False, True), (True, False)):
         found |= {f"product {turns} {four}": matmul.product(dtype, *turns, four) for four in (False, True)}
-    for make in (rows.copy, rows.fill, rows.column_sums, rows.add_by_code, rows.fold, sums.softmax):
+    for make in (rows.copy, rows.fill, sums.column_sums, rows.add_by_code, rows.fold, sums.softmax):
         found[make.__name__] = make(dtype)
     found |= {f"index {tokens}": rows.index(tokens) for tokens in (False, True)}
     found |= {f"total {squared}": sums.total(dtype, squared) for squared in (False, True)}
