@@ -69,7 +69,7 @@ class Ours:
 
     def train(self) -> Any:
         """Make a step of training; it ends with the loss on the host."""
-        return self.twin.learn(next(self.turn), self.loss, self.solver, 1e-3, 1.0)
+        return self.twin.learn(next(self.turn), self.loss, self.solver, 1e-3, 1.0)()
 
 
 def torch_calls(cell: str, F: int, H: int, batches: list[Any], pack: bool = False) -> dict[str, Calls]:

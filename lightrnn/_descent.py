@@ -6,6 +6,8 @@ Both run epochs on a network in place and tell a monitor of each; both stop at a
 from __future__ import annotations
 
 import math
+from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,15 +18,29 @@ if TYPE_CHECKING:
     from .feeds import Feed
     from .losses import Loss
     from .network import Network
-    from .solvers import Solver
+    from .solvers import Outcome, Solver
     from .training import Monitor, Plan
 
 LBFGS_BATCH = 256
 _EXPLODES = 1e4  # norm of the gradient of a mean loss; one that only adds up over thousands of steps stays below
 
 
+@dataclass
+class _Sums:
+    """Sums over the steps of an epoch."""
+
+    total: float = 0.0
+    weight: float = 0.0
+    norms: float = 0.0
+    worst: float = 0.0
+    steps: int = 0
+
+
 class Descent:
-    """One step of the solver for every batch of a feed."""
+    """One step of the solver for every batch of a feed.
+
+    A step's outcome is asked for once `network.ahead` more have begun, so that a GPU need not wait for the next batch.
+    """
 
     def __init__(self, network: Network, loss: Loss, solver: Solver, plan: Plan, feed: Feed, monitor: Monitor) -> None:
         self.network, self.loss, self.solver, self.plan = network, loss, solver, plan
@@ -40,22 +56,32 @@ class Descent:
 
     def _epoch(self) -> tuple[float, float]:
         """Return the mean loss and the mean gradient norm of one epoch."""
-        network, solver, plan, history = self.network, self.solver, self.plan, self.monitor.history
-        total = weight = norms = worst = 0.0
-        steps = 0
+        network, plan, epoch = self.network, self.plan, _Sums()
+        drawn = 0.0
+        waiting: deque[tuple[int, float, Outcome]] = deque()
         for number, batch in self.feed.epoch(network):
-            rate = history.learning_rate(plan, weight / self.feed.weight)
-            loss, norm = network.learn(batch, self.loss, solver, rate, plan.clip_norm, plan.threads)
-            _check_finite(network, loss, self.monitor, number)
-            _check_finite(network, norm, self.monitor, number)
-            total += loss * batch.weight
-            weight += batch.weight
-            norms += norm
-            worst = max(worst, norm)
-            steps += 1
-            self.monitor.progress.advance(weight / self.feed.weight, total / weight)
-        self._watch(worst)
-        return total / weight, norms / steps
+            rate = self.monitor.history.learning_rate(plan, drawn / self.feed.weight)
+            drawn += batch.weight
+            outcome = network.learn(batch, self.loss, self.solver, rate, plan.clip_norm, plan.threads)
+            waiting.append((number, batch.weight, outcome))
+            if len(waiting) > network.ahead:
+                self._note(epoch, *waiting.popleft())
+        while waiting:
+            self._note(epoch, *waiting.popleft())
+        self._watch(epoch.worst)
+        return epoch.total / epoch.weight, epoch.norms / epoch.steps
+
+    def _note(self, epoch: _Sums, number: int, weight: float, outcome: Outcome) -> None:
+        """Add a step's outcome to its epoch's."""
+        loss, norm = outcome()
+        _check_finite(self.network, loss, self.monitor, number)
+        _check_finite(self.network, norm, self.monitor, number)
+        epoch.total += loss * weight
+        epoch.weight += weight
+        epoch.norms += norm
+        epoch.worst = max(epoch.worst, norm)
+        epoch.steps += 1
+        self.monitor.progress.advance(epoch.weight / self.feed.weight, epoch.total / epoch.weight)
 
     def _watch(self, norm: float) -> None:
         """Warn of a gradient that explodes, once."""
@@ -119,10 +145,12 @@ def _check_finite(network: Network, value: float, monitor: Monitor, batch: int) 
     """Stop at a loss or a gradient norm that is NaN or infinite, and say where it came from."""
     if math.isfinite(value):
         return
-    place = _first_non_finite(network.named(network.parameters)) or _first_non_finite(network.named(network.gradient))
+    place = _first_non_finite(network.named(network.parameters))
+    if place is None and not network.ahead:  # else the gradient is of a later step
+        place = _first_non_finite(network.named(network.gradient)) or "none, the outputs overflow"
     raise ValueError(
         f"The loss or its gradient must stay finite, got {value} in epoch {len(monitor.history.losses) + 1}, "
-        f"batch {batch}; the first parameter that is not finite: {place or 'none, the outputs overflow'}. "
+        f"batch {batch}; the first parameter that is not finite: {place or 'none'}. "
         f"Lower learning_rate_init (it is {monitor.plan.learning_rate_init:g}), bring X to unit scale with "
         f"SequenceScaler, or {_shorter_gradient(monitor.plan)}."
     )

@@ -28,7 +28,7 @@ from .passes import Pass
 from .runs import Workspace
 
 if TYPE_CHECKING:
-    from .solvers import Solver
+    from .solvers import Outcome, Solver
 
 _WORTH_TWO, _WORTH_MORE = 50e6, 240e6  # FLOP of a batch that is worth two shards, and of a shard where there are more
 _SHARDS = 8
@@ -80,7 +80,7 @@ class Network:
        networks. NIPS: one mask for all steps.
     """
 
-    device = "cpu"
+    device, ahead = "cpu", 0  # and how many steps to begin before the first one's outcome is asked for
 
     def __init__(
         self,
@@ -233,12 +233,11 @@ class Network:
 
     def learn(
         self, batch: Batch, loss: Loss, solver: Solver, rate: float, clip_norm: float | None, threads: int = 1
-    ) -> tuple[float, float]:
-        """Let a solver make a step, unless loss or gradient is not finite; return the loss and the gradient's norm."""
+    ) -> Outcome:
+        """Let a solver make a step, unless loss or gradient is not finite; what is returned tells its outcome."""
         value = self.loss_and_gradient(batch, loss, threads)
-        if not math.isfinite(value):
-            return value, math.nan
-        return value, solver.step(self.parameters, self.gradient, rate, clip_norm)
+        norm = solver.step(self.parameters, self.gradient, rate, clip_norm) if math.isfinite(value) else math.nan
+        return lambda: (value, norm)
 
     def run(self, batch: Batch) -> None:
         """Bring `final_states` to the batch's end."""

@@ -7,11 +7,14 @@ decoupled from the gradient, for every solver: parameters shrink by ``learning_r
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from . import cpu
+
+Outcome = Callable[[], tuple[float, float]]  # waits for a step; returns the loss and the norm of its gradient
 
 
 class Solver:

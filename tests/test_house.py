@@ -26,8 +26,9 @@ ORDER = """
     streams stepping tracing
     preprocessing
     devices
-    cuda.__init__ cuda.network cuda.heads cuda.passes cuda.products cuda.rows cuda.sums cuda.recurrence cuda.step
-    cuda.barrier cuda.matmul cuda.values cuda.regimes cuda.memory cuda.driver
+    cuda.__init__ cuda.network cuda.heads cuda.passes cuda.places cuda.products cuda.recurrence cuda.regimes cuda.step
+    cuda.terms cuda.slots cuda.barrier cuda.matmul cuda.sums cuda.rows cuda.memory cuda.kernels cuda.values cuda.machine
+    cuda.driver
     network prediction passes heads runs layers parameters batches
     weights labels targets tokens sequences rows arrays
     losses solvers

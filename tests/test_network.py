@@ -354,7 +354,7 @@ def test_a_step_of_a_solver_is_made_only_from_what_is_finite():
     before = network.parameters.copy()
     for target in (np.inf, 1.0):
         batch = Batch.of([np.ones((4, 2))], np.array([[target]]), np.ones(1), None, network)
-        value, norm = network.learn(batch, loss, solver, 0.1, None)
+        value, norm = network.learn(batch, loss, solver, 0.1, None)()
         assert (
             np.isfinite([value, norm]).all() == np.isfinite(target) == (not np.array_equal(network.parameters, before))
         )

@@ -5,9 +5,9 @@ of all blocks wrote before is then seen by whoever reads it past the first cache
 time, and nothing else with blocks that wait.
 """
 
-from numba import cuda
+from numba.extending import register_jitable
 
-from .values import acquire, register_jitable
+from .machine import acquire, add, fence
 
 
 @register_jitable
@@ -16,8 +16,7 @@ def arrive_and_wait(ints, counter, blocks, number):
 
     The counter, 0 at first, only ever grows: a block that is late finds the door still open.
     """
-    cuda.threadfence()
-    cuda.atomic.add(ints, counter, 1)
+    fence()
+    add(ints, counter, 1)
     while acquire(ints, counter) < blocks * number:
         pass
-    cuda.threadfence()

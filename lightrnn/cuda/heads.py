@@ -62,7 +62,7 @@ class Head:
 
     def _linear(self, run: Pass, layer: Layer, features: Matrix, target: int, count: int) -> None:
         """Run a linear layer."""
-        weights, shape = self.twin.weights(layer), (count, layer.units, self._width(layer))
+        weights, shape = self.twin.places.weights(layer), (count, layer.units, self._width(layer))
         add_product(run, features, weights.W_ih, Matrix(target, layer.units), shape, weights.b_ih, turn_b=layer.tied)
 
     def _raw(self, run: Pass, layer: Layer, features: Matrix, count: int) -> Read:
@@ -90,13 +90,13 @@ class Head:
                 self._costs(run, loss, outputs, n, k, at)
                 if dfeatures >= 0:
                     self._back(run, layer, rows_, outputs, n, begin > 0)
-                    target, W = Matrix(dfeatures + begin * D, D), self.twin.weights(layer).W_ih
+                    target, W = Matrix(dfeatures + begin * D, D), self.twin.places.weights(layer).W_ih
                     add_product(run, Matrix(outputs, k), W, target, (n, D, k), turn_b=not layer.tied)
 
     def _costs(self, run: Pass, loss: Loss, outputs: int, n: int, k: int, at: tuple[int, int, int]) -> None:
         """Turn outputs into their gradient."""
         if loss.name == "softmax":
-            run.program.launch(
+            run.program.blocks(
                 sums.softmax(run.dtype), n, self.twin.threads, outputs, k, k, *at, shared=self.twin.threads
             )
         else:
@@ -104,7 +104,7 @@ class Head:
 
     def _back(self, run: Pass, layer: Layer, features: Matrix, doutputs: int, n: int, adds: bool) -> None:
         """From the gradient of a layer's outputs to that of its parameters."""
-        gradient, k, D = self.twin.gradients(layer), layer.units, self._width(layer)
+        gradient, k, D = self.twin.places.gradients(layer), layer.units, self._width(layer)
         out = Matrix(doutputs, k)
         if layer.tied:
             weight_gradient(run, out, features, gradient.W_ih, (k, D, n), adds)
@@ -181,13 +181,13 @@ class Adaptive(Head):
             if dfeatures >= 0:
                 self._back(run, down, features, dlow, n, False)
                 target, shape = Matrix(dfeatures, self.features, index), (n, self.features, down.units)
-                W = self.twin.weights(down).W_ih
+                W = self.twin.places.weights(down).W_ih
                 add_product(run, Matrix(dlow, down.units), W, target, shape, turn_b=True, adds=True)
 
     def _no_gradient(self, run: Pass, *layers: Layer) -> None:
         """Set the gradients of layers to zero."""
         for layer in layers:
-            gradient = self.twin.gradients(layer)
+            gradient = self.twin.places.gradients(layer)
             for place, size in ((gradient.W_ih.start, layer.features * layer.units), (gradient.b_ih, layer.units)):
                 run.program.over(rows.fill(run.dtype), size, place, size)
 

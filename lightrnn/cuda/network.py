@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from threading import Lock
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -13,21 +13,30 @@ from ..batches import Batch, taken
 from ..layers import Layer
 from ..losses import Loss, make_loss
 from ..network import Network
-from ..parameters import Layout
 from ..prediction import grouped, regrouped
-from ..solvers import SOLVERS, Solver
+from ..solvers import Outcome, Solver
 from . import driver, sums
 from .heads import Sends, make_head
-from .memory import ALIGNMENT, Memory, Program, rounded
+from .memory import Memory, Program, rounded
 from .passes import Pass
-from .products import Matrix, Weights
+from .places import Places
 from .regimes import Regime, choose
 
 RESULTS = 0  # place of the loss and the squared norm of the gradient
 _SHARE = 0.8  # of the free memory that may be filled with sequences
 _ROWS = 1 << 16  # rows that are predicted at once
 _PARTS = 256  # of a sum over many numbers, at most
-_busy = Lock()  # blocks that wait for each other must all run, so the GPU runs one program at a time
+
+
+def _there(method: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a twin's method run with its GPU as the thread's current one, whatever that was before."""
+
+    @wraps(method)
+    def on_gpu(twin: Twin, *arguments: Any, **options: Any) -> Any:
+        with driver.current(twin.number):
+            return method(twin, *arguments, **options)
+
+    return on_gpu
 
 
 class Twin:
@@ -51,14 +60,14 @@ class Twin:
         If the GPU cannot be used; see `driver.open_device`. The methods: if its memory does not suffice.
     """
 
+    ahead = 1  # a step is prepared and sent while the GPU computes the one before
+
     def __init__(self, host: Network, number: int) -> None:
         self.host, self.limits, self.device = host, driver.open_device(number), f"cuda:{number}"
-        self.memory, self.threads = Memory(host.dtype), driver.THREADS
-        self.layout = Layout([p._replace(width=p.units, cuts=()) for p in host.layout.parameters], host.dtype)
-        self._places = dict(zip((p.name for p in self.layout.parameters), self.layout.offsets, strict=False))
-        size = rounded(self.layout.size)
-        self._parameters, self._gradient, self._moments = ALIGNMENT, ALIGNMENT + size, ALIGNMENT + 2 * size
-        self._data = self.memory.floats.kept = self._moments + size * max(len(s.moments) for s in SOLVERS.values())
+        self.number, self.dtype_name = number, host.dtype.name
+        self.memory, self.threads = Memory(host.dtype, driver.streams(number)), driver.THREADS
+        self.places = Places(host)
+        self.layout, self.memory.floats.kept = self.places.layout, self.places.end
         self.held: Any = None  # the sequences that are on the GPU, and where they begin
         self._head = make_head(self)
         self._solver: Solver | None = None
@@ -66,37 +75,18 @@ class Twin:
         self._sent = False  # whether the GPU has the parameters
         self._moments_sent = False
         self._newer = False  # whether it has newer ones than the host
+        self._outcomes = self._make_outcomes()
+
+    @_there
+    def _make_outcomes(self) -> list[tuple[np.ndarray, Any]]:
+        """Make the places where a step's loss and squared norm arrive, and what tells when, one for each step begun."""
+        return [(driver.pinned(2, self.host.dtype), driver.cuda().event()) for _ in range(1 + self.ahead)]
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the host's."""
         return getattr(self.host, name)
 
-    # -- places -------------------------------------------------------------------------------------------------------
-
-    def parameter(self, name: str) -> int:
-        """Return the place of a parameter."""
-        return self._parameters + int(self._places[name])
-
-    def gradient_of(self, name: str) -> int:
-        """Return the place of a parameter's gradient."""
-        return self._gradient + int(self._places[name])
-
-    def weights(self, layer: Layer) -> Weights:
-        """Return the places of a layer's parameters."""
-        return self._parts(layer, self.parameter)
-
-    def gradients(self, layer: Layer) -> Weights:
-        """Return the places of a layer's gradients."""
-        return self._parts(layer, self.gradient_of)
-
-    def _parts(self, layer: Layer, place: Callable[[str], int]) -> Weights:
-        found = {parameter.name.rsplit(".", 1)[1]: place(parameter.name) for parameter in layer.parameters}
-        columns = len(layer.cell.gates) * layer.units
-        W, width = found.get("W_ih", found.get("W", -1)), columns
-        if layer.tied:
-            W, width = place("embedding.W"), self.host.head.features
-        b = found.get("b_ih", found.get("b", -1))
-        return Weights(Matrix(W, width), b, Matrix(found.get("W_hh", -1), columns), found.get("b_hh", -1))
+    # -- layers -------------------------------------------------------------------------------------------------------
 
     @property
     def tied(self) -> bool:
@@ -117,6 +107,7 @@ class Twin:
     # -- parameters ---------------------------------------------------------------------------------------------------
 
     @property
+    @_there
     def parameters(self) -> np.ndarray:
         """The host's flat vector, brought up to date; whoever holds it may change it."""
         self._pull()
@@ -124,27 +115,28 @@ class Twin:
         return self.host.parameters
 
     @property
+    @_there
     def gradient(self) -> np.ndarray:
         """The gradient in the host's layout."""
-        vector = self.memory.floats.fetch(self._gradient, self.layout.size)
+        vector = self.memory.floats.fetch(self.places.gradient, self.layout.size)
         return self.host.flatten(self.layout.arrays(vector))
 
     def _pull(self) -> None:
         """Bring newer parameters to the host."""
         if self._newer:
-            vector = self.memory.floats.fetch(self._parameters, self.layout.size)
+            vector = self.memory.floats.fetch(self.places.start, self.layout.size)
             self.host.assign(self.layout.arrays(vector))
             self._newer = False
 
     def _push(self) -> None:
         """Bring the host's parameters, and a solver's moments, to the GPU, unless it has them."""
         if not self._sent:
-            self.memory.floats.send(self._parameters, [self.layout.flatten(self.host.arrays())])
+            self.memory.floats.send((self.places.start, [self.layout.flatten(self.host.arrays())]))
             self._sent = True
         if self._solver is not None and not self._moments_sent:
             state, named = self._solver.state, self.host.named
             vectors = [self.layout.flatten(named(state[moment])) for moment in self._solver.moments]
-            self.memory.floats.send(self._moments, vectors)
+            self.memory.floats.send((self.places.moments, vectors))
             self._moments_sent = True
 
     def _adopt(self, solver: Solver) -> None:
@@ -152,48 +144,43 @@ class Twin:
         if self._solver is not solver:
             self._solver, self._moments_sent = solver, False
 
+    @_there
     def finish(self) -> None:
         """Bring parameters and moments to the host."""
         self._pull()
         if self._solver is not None and self._moments_sent:
             for i, moment in enumerate(self._solver.moments):
-                vector = self.memory.floats.fetch(self._moments + i * rounded(self.layout.size), self.layout.size)
+                vector = self.memory.floats.fetch(self.places.moments + i * self.places.apart, self.layout.size)
                 self._solver.state[moment][:] = self.host.flatten(self.layout.arrays(vector))
 
+    @_there
     def close(self) -> None:
         """Give the GPU's memory back."""
         self._last = None
         self.memory.free()
 
+    @_there
     def hold(self, items: Sequence[np.ndarray], lengths: np.ndarray, batch_size: int) -> None:
         """Send all sequences to the GPU, to stay there, if they and what a batch needs fit."""
         if self.held is not None and self.held[0] is items:
             return
         tokens, steps, B = self.host.embedding is not None, int(lengths.sum()), min(batch_size, len(items))
-        store, start = (self.memory.ints, 0) if tokens else (self.memory.floats, self._data)
+        store, start = (self.memory.ints, 0) if tokens else (self.memory.floats, self.places.end)
         size = rounded(steps) if tokens else rounded(steps * items[0].shape[1])
         room = self.host.bytes_needed(B, int(lengths.max())) // self.host.dtype.itemsize
         if (start + size) * store.dtype.itemsize + room * self.host.dtype.itemsize > driver.memory()[0] * _SHARE:
             return
-        self._pull()
         store.kept = start + size
-        self.memory.floats.reserve(self.memory.floats.kept + room)
-        self.memory.ints.reserve(self.memory.ints.kept + 8 * B * int(lengths.max()))
-        self._sent = self._moments_sent = False
-        store.send_rows(start, items)
+        try:
+            self.memory.floats.reserve(self.memory.floats.kept + room)
+            self.memory.ints.reserve(self.memory.ints.kept + 8 * B * int(lengths.max()))
+            store.send_rows(start, items)
+        except MemoryError:  # each minibatch is sent, then
+            store.kept = start
+            return
         self.held = items, start
 
     # -- running ------------------------------------------------------------------------------------------------------
-
-    def _make_room(self, floats: int, ints: int, B: int) -> None:
-        """Make room for so many numbers and indices, B sequences' among them."""
-        needed = self.memory.bytes_for(floats, ints)
-        try:
-            self.memory.floats.reserve(floats)
-            self.memory.ints.reserve(ints)
-        except MemoryError as error:
-            free = driver.memory()[0] + self.memory.bytes_held
-            raise RuntimeError(self._too_much(needed, free, B)) from error
 
     def _too_much(self, needed: int, free: float, B: int) -> str:
         """Say what does not fit, and what would."""
@@ -210,10 +197,17 @@ class Twin:
         )
 
     def _run(self, run: Pass) -> None:
-        program = run.program
-        self._make_room(*program.sizes, run.B)
-        self._push()
-        program.run()
+        """Begin what a pass does."""
+        floats, ints = run.program.sizes
+        needed = self.memory.bytes_for(floats, ints)
+        try:
+            self.memory.floats.reserve(floats)
+            self.memory.ints.reserve(ints)
+            self._push()
+            run.program.run()
+        except MemoryError as error:
+            free = driver.memory()[0] + self.memory.bytes_held
+            raise RuntimeError(self._too_much(needed, free, run.B)) from error
 
     def total(self, program: Program, source: int, size: int, result: int, *, squared: bool = False) -> None:
         """Sum numbers, or their squares, to one of the results."""
@@ -221,9 +215,9 @@ class Twin:
         parts = -(-size // part)
         with program.scratch():
             partial = program.room(parts)
-            first, second = (sums.total(self.host.dtype.name, flag) for flag in (squared, False))
-            program.launch(first, parts, self.threads, source, size, part, partial, shared=self.threads)
-            program.launch(second, 1, self.threads, partial, parts, parts, RESULTS + result, shared=self.threads)
+            first, second = (sums.total(self.dtype_name, flag) for flag in (squared, False))
+            program.blocks(first, parts, self.threads, source, size, part, partial, shared=self.threads)
+            program.blocks(second, 1, self.threads, partial, parts, parts, RESULTS + result, shared=self.threads)
 
     def _learning(self, batch: Batch, loss: Loss, more: Sends) -> Pass:
         """Make the pass that computes a batch's loss and gradient."""
@@ -239,50 +233,61 @@ class Twin:
             targets, weights = rows.by_step(targets), rows.by_step(weights)
         return targets, weights / batch.weight
 
+    @_there
     def learn(
         self, batch: Batch, loss: Loss, solver: Solver, rate: float, clip_norm: float | None, threads: int = 1
-    ) -> tuple[float, float]:
-        """Make a step of a solver; see `Network.learn`."""
-        with _busy:
-            self._adopt(solver)
-            limit = math.inf if clip_norm is None else clip_norm
-            run = self._learning(batch, loss, {"rule": np.array([limit, *solver.advance(rate)])})
-            name, size, program = self.host.dtype.name, self.layout.size, run.program
-            self.total(program, self._gradient, size, 1, squared=True)
-            places = self._parameters, self._gradient, size, self._moments, rounded(size), RESULTS, run.sent["rule"]
-            program.over(sums.update(solver.name, name), size, *places)
-            self._run(run)
-            self._last, self._newer = run, True
-            value, square = self.memory.floats.fetch(RESULTS, 2).tolist()
-        return value, math.sqrt(square) if square >= 0 else square
+    ) -> Outcome:
+        """Begin a step of a solver; see `Network.learn`."""
+        self._adopt(solver)
+        limit = math.inf if clip_norm is None else clip_norm
+        run = self._learning(batch, loss, {"rule": np.array([limit, *solver.advance(rate)])})
+        name, size, program = self.dtype_name, self.layout.size, run.program
+        at = self.places
+        self.total(program, at.gradient, size, 1, squared=True)
+        arguments = at.start, at.gradient, size, at.moments, at.apart, RESULTS, run.sent["rule"]
+        program.over(sums.update(solver.name, name), size, *arguments)
+        self._run(run)
+        self._last, self._newer = run, True
+        self._outcomes = self._outcomes[::-1]
+        pinned, there = self._outcomes[0]
+        driver.fetch(pinned, self.memory.floats.array, RESULTS, self.memory.streams.runs)
+        there.record(self.memory.streams.runs)
 
+        def outcome() -> tuple[float, float]:
+            with driver.current(self.number):
+                there.synchronize()
+            value, square = pinned.tolist()
+            return value, math.sqrt(square) if square >= 0 else square
+
+        return outcome
+
+    @_there
     def loss_and_gradient(self, batch: Batch, loss: Loss, threads: int = 1) -> float:
         """Return the loss of a batch and leave its gradient in `gradient`; see `Network.loss_and_gradient`."""
-        with _busy:
-            self._last = run = self._learning(batch, loss, {})
-            self._run(run)
-            return float(self.memory.floats.fetch(RESULTS, 1)[0])
+        self._last = run = self._learning(batch, loss, {})
+        self._run(run)
+        return float(self.memory.floats.fetch(RESULTS, 1)[0])
 
     def apart(self) -> Twin:
         """Return itself, whose states are nobody else's."""
         return self
 
+    @_there
     def run(self, batch: Batch) -> None:
         """Bring `final_states` to the batch's end."""
-        with _busy:
-            self._last = run = Pass(self, batch)
-            run.forward()
-            self._run(run)
+        self._last = run = Pass(self, batch)
+        run.forward()
+        self._run(run)
 
+    @_there
     def score(self, batch: Batch) -> float:
         """Return the batch's mean cross-entropy, and bring `final_states` to its end."""
         loss = make_loss("softmax")
-        with _busy:
-            self._last = run = Pass(self, batch, lambda rows: self._head.sends(loss, *self._wanted(batch, rows)))
-            run.forward()
-            self._head.learn(run, loss, run.count, learn=False)
-            self._run(run)
-            return float(self.memory.floats.fetch(RESULTS, 1)[0])
+        self._last = run = Pass(self, batch, lambda rows: self._head.sends(loss, *self._wanted(batch, rows)))
+        run.forward()
+        self._head.learn(run, loss, run.count, learn=False)
+        self._run(run)
+        return float(self.memory.floats.fetch(RESULTS, 1)[0])
 
     # -- states -------------------------------------------------------------------------------------------------------
 
@@ -292,6 +297,7 @@ class Twin:
         return tuple(np.zeros(len(layer.cell.states) * layer.units, self.host.dtype) for layer in layers)
 
     @property
+    @_there
     def final_states(self) -> tuple[np.ndarray, ...]:
         """States in which the last batch's sequences ended, (B, Z * H) a layer; read before the next run."""
         run: Any = self._last
@@ -312,6 +318,7 @@ class Twin:
         """Return the last layer's state (n, D), or for target "step" a list of (T_i, D)."""
         return self._predict(X, Pass.read_features)
 
+    @_there
     def _predict(self, X: Sequence[np.ndarray], read: Callable[[Pass], Any], step: bool | None = None) -> Any:
         """Run forward over groups of sequences and read what is wanted of each, in the order of `X`."""
         order: list[np.ndarray] = []
@@ -321,12 +328,11 @@ class Twin:
         most = int(max(1, min(_ROWS, driver.memory()[0] // (2 * per_row))))
         for group in grouped(np.fromiter(map(len, X), np.int64, len(X)), most):
             batch = Batch.of_inputs([X[i] for i in group])
-            with _busy:
-                run = Pass(self, batch)
-                run.forward()
-                fetch = read(run)
-                self._run(run)
-                values = fetch()
+            run = Pass(self, batch)
+            run.forward()
+            fetch = read(run)
+            self._run(run)
+            values = fetch()
             order.append(group[batch.order])
             parts += run.rows.by_sequence(values) if step else [values]
         return taken(parts if step else np.concatenate(parts), regrouped(order))

@@ -48,7 +48,7 @@ class Pass:
     def __init__(self, twin: Twin, batch: Batch, sends: Callable[[Any], dict[str, np.ndarray]] | None = None) -> None:
         self.twin, self.batch, self.program = twin, batch, Program(twin.memory)
         host = twin.host
-        self.step, self.recurrent, self.dtype = host.target == "step", host.recurrent, host.dtype.name
+        self.step, self.recurrent, self.dtype = host.target == "step", host.recurrent, twin.dtype_name
         self.B = len(batch.X)
         self._send_inputs(batch)
         self.masks = [self.program.send(mask) for mask in batch.masks]
@@ -76,7 +76,7 @@ class Pass:
         self._places = send(starts if held is None or batch.places is None else batch.places)
         if self.recurrent:
             self.rows: Any = Steps.of(lengths)
-            self.N, self._first = self._data_rows, send(self.rows.first[1:] - self.B)
+            self.N, self._first = self._data_rows, send(np.append(self.rows.first, self.rows.first[-1]))
         else:
             self._send_windows(lengths)
         if held is None:
@@ -103,7 +103,7 @@ class Pass:
         if not self.recurrent:
             return (), ()
         cuts = tuple(self.twin.regime(layer, self.B, back=back) for back in (False, True))
-        counters = [self.program.send_indices(np.zeros(cut.groups * len(cut.slices(self.B)), np.int64)) for cut in cuts]
+        counters = [self.program.send_indices(np.zeros(cut.groups * recurrence.APART, np.int64)) for cut in cuts]
         return cuts, tuple(counters)
 
     def _index(self) -> None:
@@ -148,7 +148,7 @@ class Pass:
         embedding = self.twin.host.embedding
         base, width = self._data, self.twin.host.levels[0][0].features
         if embedding is not None:
-            base = self.twin.parameter("embedding.W")
+            base = self.twin.places.parameter("embedding.W")
         if self.recurrent:
             return [Matrix(base, width, index) for index in (self._source, self._back)]
         F = width // self.twin.host.window
@@ -159,7 +159,7 @@ class Pass:
         """Run a recurrent layer."""
         layer, program = run.layer, self.program
         H, G, S, Z = layer.units, len(layer.cell.gates), len(layer.cell.slots), len(layer.cell.states)
-        weights = self.twin.weights(layer)
+        weights = self.twin.places.weights(layer)
         add_product(self, inputs, weights.W_ih, Matrix(run.slots, S * H), (self.N, G * H, layer.features), weights.b_ih)
         if self._starts:
             self._copy(run.state, Z * H, Matrix(self._starts[number], Z * H), self.B, Z * H)
@@ -168,22 +168,21 @@ class Pass:
         self._time(run, False, [run.slots, run.state, weights.W_hh.start, weights.b_hh])
 
     def _time(self, run: Run, back: bool, places: list[int]) -> None:
-        """Launch a time loop, for some sequences after the other if they are too many."""
+        """Launch a time loop."""
         cut, counter = run.regimes[back], run.counters[back]
-        form = recurrence.Form(run.layer.cell_name, self.dtype, cut.rows, cut.resident, cut.alone)
+        form = recurrence.Form(run.layer.cell_name, self.dtype, cut.rows, cut.resident, cut.stored > 0, cut.alone)
         kernel = (recurrence.backward if back else recurrence.forward)(form)
-        shape = [self._lengths, self._first, self.B, run.layer.units]
-        for base in cut.slices(self.B):
-            of_cut = [base, cut.groups, cut.blocks, cut.units, cut.parts, cut.share, cut.lanes]
-            for begin, end in self.twin.spans(cut, int(self.batch.lengths[base]), back):
-                arguments = *places, *shape, *of_cut, begin, end, counter
-                grid = cut.groups * cut.blocks
-                self.program.launch(kernel, grid, cut.threads, *arguments, shared=cut.shared)
-            counter += cut.groups
+        shape = self._lengths, self._first, self.B, run.layer.units
+        of_cut = cut.groups, cut.blocks, cut.units, cut.tiles, cut.parts, cut.share, cut.lanes, cut.spread, cut.folds
+        for begin, end in self.twin.spans(cut, int(self.batch.lengths[0]), back):
+            arguments = *places, *shape, *of_cut, begin, end, counter
+            grid, block = (cut.groups * cut.blocks, 1, 1), (cut.threads, 1, 1)
+            together = cut.blocks > 1
+            self.program.launch(kernel, grid, block, *arguments, shared=cut.shared, together=together)
 
     def _window(self, run: Run, inputs: Matrix, number: int) -> None:
         """Run a layer without recurrence."""
-        H, size, weights = run.layer.units, self.N * run.layer.units, self.twin.weights(run.layer)
+        H, size, weights = run.layer.units, self.N * run.layer.units, self.twin.places.weights(run.layer)
         add_product(self, inputs, weights.W_ih, Matrix(run.slots, H), (self.N, H, run.layer.features), weights.b_ih)
         self.program.over(rows.apply(run.layer.cell_name), size, run.slots, size, run.state)
 
@@ -271,7 +270,7 @@ class Pass:
         else:
             dh = program.room(self.N * H), H
             self._copy(*dh, Matrix(doutput + column, D, path), self.N, H, mask)
-        turned, W_hh = program.room(H * G * H), self.twin.weights(layer).W_hh
+        turned, W_hh = program.room(H * G * H), self.twin.places.weights(layer).W_hh
         program.over(rows.transpose(), H * G * H, turned, W_hh.start, H, G * H)
         self._time(run, True, [run.slots, run.state, turned, dstate, *dh])
 
@@ -287,7 +286,7 @@ class Pass:
 
     def _gradients(self, run: Run, inputs: Matrix) -> None:
         """From the gradient of the sums to that of a layer's parameters."""
-        layer, gradient = run.layer, self.twin.gradients(run.layer)
+        layer, gradient = run.layer, self.twin.places.gradients(run.layer)
         H, G, S = layer.units, len(layer.cell.gates), len(layer.cell.slots)
         sums = Matrix(run.slots, S * H)
         weight_gradient(self, inputs, sums, gradient.W_ih, (layer.features, G * H, self.N))
@@ -305,7 +304,7 @@ class Pass:
         H, G, S = layer.units, len(layer.cell.gates), len(layer.cell.slots)
         target = Matrix(dX, layer.features, self._mirror if direction else -1)
         shape = self.N, layer.features, G * H
-        W_ih = self.twin.weights(layer).W_ih
+        W_ih = self.twin.places.weights(layer).W_ih
         add_product(self, Matrix(run.slots, S * H), W_ih, target, shape, turn_b=True, adds=bool(direction))
 
     def _embedding_back(self, dX: int) -> None:
@@ -316,11 +315,11 @@ class Pass:
             flat, codes, count = self.program.room(self._data_rows * size), self._codes, self._data_rows
             last = int(self.rows.last)
             arguments = flat, dX, self._lengths, self._places, self.twin.host.window, size, last
-            self.program.launch(rows.fold(self.dtype), self.B, self.twin.threads, *arguments)
+            self.program.blocks(rows.fold(self.dtype), self.B, self.twin.threads, *arguments)
             dX = flat
-        table, adds = self.twin.gradient_of("embedding.W"), int(self.twin.tied)
+        table, adds = self.twin.places.gradient_of("embedding.W"), int(self.twin.tied)
         kernel = rows.add_by_code(self.dtype)
-        self.program.launch(
+        self.program.blocks(
             kernel, embedding.n_tokens, self.twin.threads, table, size, codes, count, dX, size, size, adds
         )
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import matmul
-from .sums import column_sums
+from .driver import THREADS
+from .sums import LANES, column_sums
 
 if TYPE_CHECKING:
     from .passes import Pass
 
 Shape = tuple[int, int, int]  # M, N, K
+BLOCK = matmul.SIDE, matmul.SIDE, 1
 
 
 class Matrix(NamedTuple):
@@ -21,22 +23,24 @@ class Matrix(NamedTuple):
     rows: int = -1
 
 
-class Weights(NamedTuple):
-    """Where a layer's parameters, or their gradients, are."""
-
-    W_ih: Matrix
-    b_ih: int
-    W_hh: Matrix
-    b_hh: int
-
-
 def _aligned(*matrices: Matrix) -> bool:
     """Whether four elements can be loaded at once."""
     return all(matrix.start % 4 == 0 and matrix.pitch % 4 == 0 for matrix in matrices)
 
 
-def _tiles(M: int, N: int) -> tuple[int, int]:
-    return -(-N // matmul.TILE), -(-M // matmul.TILE)
+def _tiles(M: int, N: int, large: bool) -> tuple[int, int]:
+    tile = matmul.tile_of(large)
+    return -(-M // tile), -(-N // tile)
+
+
+def _worth_large(run: Pass, M: int, N: int, parts: int) -> bool:
+    """Whether large tiles, each read less often, are enough to give every multiprocessor one."""
+    x, y = _tiles(M, N, True)
+    return (
+        run.dtype == "float32"
+        and min(M, N) > matmul.tile_of(False)
+        and x * y * parts >= run.twin.limits.multiprocessors
+    )
 
 
 def add_product(
@@ -51,37 +55,56 @@ def add_product(
     adds: bool = False,
 ) -> None:
     """Let ``C = A @ B + bias``, or ``C += A @ B``, for A (M, K), B (K, N) or with `turn_b` (N, K)."""
-    kernel = matmul.product(run.dtype, False, turn_b, _aligned(A, B))
     M, N, K = shape
-    arguments = A.start, A.rows, A.pitch, B.start, B.pitch, C.start, C.rows, C.pitch, bias, M, N, K, adds, 0, 0
-    run.program.launch(
-        kernel, (*_tiles(M, N), 1), (matmul.SIDE, matmul.SIDE), *map(int, arguments), shared=2 * matmul.SIZE
-    )
+    large = _worth_large(run, M, N, 1)
+    kernel = matmul.product(run.dtype, False, turn_b, _aligned(A, B), large)
+    arguments = A.start, A.rows, A.pitch, B.start, B.pitch, C.start, C.rows, C.pitch, bias, M, N, K, int(adds), 0, 0
+    run.program.launch(kernel, (*_tiles(M, N, large), 1), BLOCK, *arguments, shared=matmul.shared_of(large))
 
 
 def weight_gradient(run: Pass, A: Matrix, B: Matrix, C: Matrix, shape: Shape, adds: bool = False) -> None:
     """Let ``C = A.T @ B`` for A (K, M), B (K, N), K long: a sum in parts, so that all of the GPU has work."""
-    kernel = matmul.product(run.dtype, True, False, _aligned(A, B))
     M, N, K = shape
-    x, y = _tiles(M, N)
+    large = _worth_large(run, M, N, -(-K // matmul.LEAST_PART))
+    kernel = matmul.product(run.dtype, True, False, _aligned(A, B), large)
+    x, y = _tiles(M, N, large)
     parts = max(1, min(-(-K // matmul.LEAST_PART), 2 * run.twin.limits.multiprocessors // (x * y)))
     split = -(-K // (parts * matmul.DEPTH)) * matmul.DEPTH
     parts = -(-K // split)
-    block, several = (matmul.SIDE, matmul.SIDE), parts > 1
+    several = parts > 1
     with run.program.scratch():
         target = Matrix(run.program.room(parts * M * N), N) if several else C
         of_c = target.start, target.rows, target.pitch
-        first = A.start, A.rows, A.pitch, B.start, B.pitch, *of_c, -1, M, N, K
-        run.program.launch(
-            kernel, (x, y, parts), block, *first, int(adds and not several), split, M * N, shared=2 * matmul.SIZE
+        arguments = (
+            A.start,
+            A.rows,
+            A.pitch,
+            B.start,
+            B.pitch,
+            *of_c,
+            -1,
+            M,
+            N,
+            K,
+            int(adds and not several),
+            split,
+            M * N,
         )
+        run.program.launch(kernel, (x, y, parts), BLOCK, *arguments, shared=matmul.shared_of(large))
         if several:
             run.program.over(matmul.add_parts(), M * N, target.start, M * N, parts, C.start, M * N, int(adds))
 
 
 def bias_gradient(run: Pass, sums: Matrix, count: int, target: int, columns: int, adds: bool = False) -> None:
-    """Sum the columns of `count` rows."""
-    kernel = column_sums(run.dtype)
-    run.program.launch(
-        kernel, columns, run.twin.threads, sums.start, sums.pitch, count, target, int(adds), shared=run.twin.threads
-    )
+    """Sum the columns of `count` rows: in parts, so that all of the GPU has work."""
+    kernel, blocks = column_sums(run.dtype), -(-columns // LANES)
+    most = max(1, 2 * run.twin.limits.multiprocessors // blocks)
+    part = max(THREADS, -(-count // most))
+    parts = -(-count // part)
+    several = parts > 1
+    with run.program.scratch():
+        first = run.program.room(parts * columns) if several else target
+        arguments = sums.start, sums.pitch, count, columns, part, first, int(adds and not several)
+        run.program.launch(kernel, (blocks, parts, 1), (THREADS, 1, 1), *arguments, shared=THREADS)
+        if several:
+            run.program.over(matmul.add_parts(), columns, first, columns, parts, target, columns, int(adds))

@@ -1,198 +1,243 @@
 """The time loops: one forward and one backward, for every cell; all steps of a layer and direction in one launch.
 
 The sequences of a batch, longest first, are dealt to groups of blocks: group g has every `groups`-th sequence from g
-on, at most `rows` of them, so that each group has long and short ones. The blocks of a group share the units of the
-layer: each has `units` of them and what W_hh has for these, and computes in a step its part of the new state, or of the
-gradient of the old one, for its group's sequences. Then the blocks of the group wait for each other. A group of one
-block needs no such wait and keeps what a step hands to the next in shared memory.
+on, so that each group has long and short ones. The blocks of a group share the units of the layer: each has `units` of
+them and what W_hh has for these, and computes in a step its part of the new state, or of the gradient of the old one,
+for its group's sequences. Then the blocks of the group wait for each other. A group of one block needs no such wait and
+keeps what a step hands to the next in shared memory.
 
-A step is a product and the cell's rule. In the product a thread has one column, or some, and a part of the sum's terms;
-the parts meet in shared memory. W_hh is read from the cache in every step, or, where a thread's part is small enough,
-held in its registers.
+A step is a product (`step`, `terms`) and the cell's rule (`slots`). A group's sequences are taken `tiles` tiles at a
+time, as many as shared memory has room for. W_hh is held in registers and shared memory, or read from the cache in
+every step. What the rule reads from far away, for the first of the sequences and units that a thread has, is asked for
+before the product; `again` hides numbers from the compiler, which would keep all that it can derive from them.
 
-Rows are those of `batches.Steps`, one for each (step, sequence), steps in order: sequence b has at step t the row
-first[t] + b, and its state the row B further on, since the initial state comes before.
+Rows are those of `batches.Steps`, one for each (step, sequence), steps in order. Of the states the initial one comes
+first: sequence b has before step t the state in row first[t] + b, after it that in row first[t + 1] + b, and all else
+at step t in the row B before the latter.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 from numba import cuda
 
 from ..cells import CELLS
 from .barrier import arrive_and_wait
-from .driver import SIMULATED, kernel
-from .step import CARRY, Form, loader, product_of, put_gates_of, read_gradient_of, sum_slots_of
-from .values import NUMBA, PUT, TAKE, load_far, zeros
+from .driver import SIMULATED
+from .kernels import Kernel, kernel
+from .machine import again, pointer
+from .slots import CARRY, MORE, bias_of, put_gates_of, slots_of, total_of
+from .step import cut_of, spot_of, sums_of
+from .terms import Form, keep_of, loader, places_of
+from .values import NUMBA, PUT, TAKE, register_jitable, short, zeros
 
 ALIGNED = not SIMULATED
+APART = 16  # indices from a group's counter to the next one's, so that no two are in one line of the cache
+
+
+@register_jitable
+def take_short(ints, i):
+    """Return four numbers of 32 bits."""
+    return short(ints[i]), short(ints[i + 1]), short(ints[i + 2]), short(ints[i + 3])
+
+
+@register_jitable
+def _wait():
+    cuda.syncthreads()
 
 
 @cache
-def forward(form: Form) -> Callable[..., Any]:
+def forward(form: Form) -> Kernel:
     """Compile the forward loop: fills `slots` with what backward needs, and the state after the initial one.
 
-    Arguments: slots, state, W_hh, the state's bias; lengths, first; B, H; the first sequence, groups, blocks, units;
-    parts, share, lanes; the first step, the step to end before; the counters.
+    Arguments: slots, state, W_hh, the state's bias; lengths, first; B, H; groups, blocks, units, tiles; parts, share,
+    lanes, spread, folds; the first step, the step to end before; the counters.
     """
-    cell, (rows, alone) = CELLS[form.cell], (form.rows, form.alone)
+    cell, (rows, resident, alone) = CELLS[form.cell], (form.rows, form.resident, form.alone)
     G, S, Z = len(cell.gates), len(cell.slots), len(cell.states)
     rule, number, zero = cell.forward, NUMBA[form.dtype], zeros(form.dtype, 1)[0]
-    product, sum_slots, (load, _) = product_of(form), sum_slots_of(form.cell), loader(form.resident, rows)
+    sums_, keep, (load, _), total = sums_of(form, _wait), keep_of(form), loader(resident, rows), total_of(G)
+    to_slots, take_bias, take_gates = slots_of(form.cell), bias_of(form.cell), TAKE[G]
     take_state, put_state, put_slots = TAKE[Z], PUT[Z], PUT[S]
-    resident = form.resident
+    stored, spot = form.stored, spot_of(form)
 
-    @kernel
+    @kernel(*form)
     def forward(floats, ints, at):
         slots, state, W, bias = ints[at], ints[at + 1], ints[at + 2], ints[at + 3]
-        lengths, first, B, H = ints[at + 4], ints[at + 5], ints[at + 6], ints[at + 7]
-        base, groups, blocks, units = ints[at + 8], ints[at + 9], ints[at + 10], ints[at + 11]
-        parts, share, lanes, begin, end = ints[at + 12], ints[at + 13], ints[at + 14], ints[at + 15], ints[at + 16]
+        lengths, first, B, H = ints[at + 4], ints[at + 5], short(ints[at + 6]), short(ints[at + 7])
+        groups, blocks, units, tiles = take_short(ints, at + 8)
+        parts, share, lanes, spread = take_short(ints, at + 12)
+        folds, begin, end = short(ints[at + 16]), short(ints[at + 17]), short(ints[at + 18])
         if ALIGNED:
-            shared = cuda.shared.array(0, number, 16)
+            shared = pointer(cuda.shared.array(0, number, 16))
         else:
-            shared = cuda.shared.array(0, number)
+            shared = pointer(cuda.shared.array(0, number))
         thread, threads = cuda.threadIdx.x, cuda.blockDim.x
-        group, low = cuda.blockIdx.x // blocks, cuda.blockIdx.x % blocks * units
-        width, base = min(units, H - low), base + group
-        columns, sums, part, lane = G * width, parts * share * rows, thread // lanes, thread % lanes
-        across = max(1, min(width, threads))
-        j_first, r_first, r_step = thread % across, thread // across, threads // across
-        held = load(floats, W, G * H, 0, zero)
-        if resident and part < parts and lane < columns:
-            place = W + part * share * G * H + lane // width * H + low + lane % width
-            held = load(floats, place, G * H, H - part * share, zero)
-        for i in range(thread, sums, threads):
+        group, low = short(cuda.blockIdx.x // blocks), short(cuda.blockIdx.x % blocks * units)
+        width, counter = short(min(units, H - low)), ints[at + 19] + APART * group
+        columns = G * width, width, H, low
+        cut = cut_of(rows, thread, threads, parts, share, lanes, tiles, spread, folds)
+        held = load(floats, (-1, -1, -1, -1), W, G * H, 0, zero)
+        if resident and cut.part < parts:
+            places, start = places_of(cut.lane, lanes, columns), cut.part * share
+            held = load(floats, places, W + start * G * H, G * H, H - start, zero)
+            if stored:
+                start += resident
+                of_shared = cut.kept, threads, share - resident, places
+                keep(floats, shared, *of_shared, W + start * G * H, G * H, H - start)
+        for i in range(thread, cut.sums, threads):
             shared[i] = zero
-        steps = min(end, ints[lengths + base]) if base < B else 0
+        # Neighbouring threads have a tile's sequences, whose sums are side by side, and then the next unit.
+        side = short(min(rows, threads))
+        across = short(min(width, threads // side))
+        j_first, r_step = short(thread // side % across), short(threads // (side * across) * side)
+        r_first = short(thread // (side * across) * side + thread % side)
+        if thread >= r_step * across:
+            r_first = short(B)  # a thread too many
+        steps = short(min(end, ints[lengths + group]) if group < B else 0)
+        biases = take_bias(floats, bias + low + j_first, H)
+        at_t, at_next, after_next = ints[first + begin], ints[first + begin + 1], ints[first + begin + 2]
         for t in range(begin, steps):
-            row, last = ints[first + t] + base, ints[first + t + 1]
-            old = (B + ints[first + t - 1] if t else 0) + base
-            for slab in range(0, H, parts * share):
-                if not alone or t == begin:
-                    cuda.syncthreads()
-                    many = min(parts * share, H - slab)
-                    for r in range(rows):
-                        if row + r * groups < last:
-                            place = state + (old + r * groups) * Z * H + slab
-                            for k in range(thread, many, threads):
-                                h = floats[place + k] if alone else load_far(floats, place + k)
-                                shared[k * rows + r] = h
-                cuda.syncthreads()
-                if part < parts:
-                    at_W, target = W + slab * G * H, sums + part * G * units * rows
-                    cut = width, H, low, lane, lanes, part * share, share, H - slab, slab > 0
-                    product(floats, at_W, G * H, held, shared, target, columns, *cut)
-            cuda.syncthreads()
-            for r in range(r_first if r_first < r_step else rows, rows, r_step):
-                new, before = row + r * groups, old + r * groups
-                for j in range(j_first, width if new < last else 0, across):
-                    place, u, at_sums = slots + new * S * H + low + j, low + j, sums + j * rows + r
-                    of_state = shared, at_sums, G * units * rows, parts, width * rows
-                    values = sum_slots(floats, place, H, bias + u, *of_state, zero)
-                    after, saved = rule(values, take_state(floats, state + before * Z * H + u, H))
-                    put_state(floats, state + (B + new) * Z * H + u, H, after)
-                    put_slots(floats, place, H, saved)
-                    if alone:
-                        shared[u * rows + r] = after[0]
+            old, row, last = short(at_t + group), short(at_next - B + group), short(after_next - B)
+            at_t, at_next, after_next = at_next, after_next, ints[first + t + 3]
+            chunk = short(0)
+            while row + chunk < last:
+                fetch, source, left = not alone or t == begin, state + (old + chunk) * Z * H, last - row - chunk
+                ahead = short(chunk + (r_first * groups if r_first * groups < left else 0))
+                x_ahead = take_gates(floats, slots + (row + ahead) * S * H + low + j_first, H)
+                state_ahead = take_state(floats, state + (old + ahead) * Z * H + low + j_first, H)
+                of_before = fetch, source, Z * H, state, groups, left, left
+                sums_(floats, shared, *of_before, W, G * H, H, held, columns, cut, zero)
+                r = r_first
+                while r < tiles * rows and r * groups < left:
+                    b, place_sums = chunk + r * groups, cut.sums + r // rows * cut.tile_sums + r % rows
+                    j = j_first
+                    while j < width:
+                        place, u, x, before = slots + (row + b) * S * H + low + j, low + j, x_ahead, state_ahead
+                        if r != r_first or j != j_first:
+                            x = take_gates(floats, place, H)
+                            before = take_state(floats, state + (old + b) * Z * H + u, H)
+                        h = total(shared, place_sums + j * rows, width * rows, folds, cut.part_sums)
+                        after, saved = rule(
+                            to_slots(x, h, biases if j == j_first else take_bias(floats, bias + u, H)), before
+                        )
+                        put_state(floats, state + (B + row + b) * Z * H + u, H, after)
+                        put_slots(floats, place, H, saved)
+                        if alone:
+                            shared[r // rows * cut.tile + spot(u, share) + r % rows] = after[0]
+                        j = short(j + across)
+                    r = short(r + r_step)
+                chunk = short(chunk + tiles * rows * groups)
             if blocks > 1 and not alone and t + 1 < steps:
                 cuda.syncthreads()
                 if thread == 0:
-                    arrive_and_wait(ints, ints[at + 17] + group, blocks, t + 1 - begin)
+                    arrive_and_wait(ints, counter, blocks, t + 1 - begin)
 
     return forward
 
 
 @cache
-def backward(form: Form) -> Callable[..., Any]:
+def backward(form: Form) -> Kernel:
     """Compile backpropagation through time: `slots` leaves with the gradient of the sums.
 
     Arguments: slots, state, W_hh transposed; the state's gradient, which comes in with that of the states in which the
     sequences end and is carried back in place; the gradient that reaches each step's h from elsewhere, or -1, and its
-    pitch; lengths, first; B, H; the first sequence, groups, blocks, units; parts, share, lanes; the first step, the
+    pitch; lengths, first; B, H; groups, blocks, units, tiles; parts, share, lanes, spread, folds; the first step, the
     step to end before; the counters.
     """
-    cell, (rows, alone) = CELLS[form.cell], (form.rows, form.alone)
+    cell, (rows, resident, alone) = CELLS[form.cell], (form.rows, form.resident, form.alone)
     G, S, Z = len(cell.gates), len(cell.slots), len(cell.states)
     rule, number, zero = cell.backward, NUMBA[form.dtype], zeros(form.dtype, 1)[0]
-    product, read, carry, (load, _) = (
-        product_of(form),
-        read_gradient_of(form.cell),
-        CARRY[Z],
-        loader(form.resident, rows),
-    )
-    take_state, take_slots, put_slots, put_gates = TAKE[Z], TAKE[S], PUT[S], put_gates_of(form.cell)
-    resident = form.resident
+    sums_, keep, (load, _), total = sums_of(form, _wait), keep_of(form), loader(resident, rows), total_of(1)
+    more, carry, put_gates = MORE[Z], CARRY[Z], put_gates_of(form.cell)
+    take_state, take_slots, put_slots = TAKE[Z], TAKE[S], PUT[S]
+    stored, spot = form.stored, spot_of(form)
 
-    @kernel
+    @kernel(*form)
     def backward(floats, ints, at):
         slots, state, W, dstate = ints[at], ints[at + 1], ints[at + 2], ints[at + 3]
         dh, pitch, lengths, first = ints[at + 4], ints[at + 5], ints[at + 6], ints[at + 7]
-        B, H, base, groups = ints[at + 8], ints[at + 9], ints[at + 10], ints[at + 11]
-        blocks, units, parts, share = ints[at + 12], ints[at + 13], ints[at + 14], ints[at + 15]
-        lanes, begin, end = ints[at + 16], ints[at + 17], ints[at + 18]
+        B, H, groups, blocks = take_short(ints, at + 8)
+        units, tiles, parts, share = take_short(ints, at + 12)
+        lanes, spread, folds, begin = take_short(ints, at + 16)
+        end = short(ints[at + 20])
         if ALIGNED:
-            shared = cuda.shared.array(0, number, 16)
+            shared = pointer(cuda.shared.array(0, number, 16))
         else:
-            shared = cuda.shared.array(0, number)
+            shared = pointer(cuda.shared.array(0, number))
         thread, threads = cuda.threadIdx.x, cuda.blockDim.x
-        group, low = cuda.blockIdx.x // blocks, cuda.blockIdx.x % blocks * units
-        width, base = min(units, H - low), base + group
-        sums, part, lane, K = parts * share * rows, thread // lanes, thread % lanes, G * H
-        across = max(1, min(width, threads))
-        j_first, r_first, r_step = thread % across, thread // across, threads // across
-        held = load(floats, W, H, 0, zero)
-        if resident and part < parts and lane < width:
-            held = load(floats, W + part * share * H + low + lane, H, K - part * share, zero)
-        for i in range(thread, sums, threads):
+        group, low = short(cuda.blockIdx.x // blocks), short(cuda.blockIdx.x % blocks * units)
+        width, K, counter = short(min(units, H - low)), short(G * H), ints[at + 21] + APART * group
+        columns = width, width, 0, low
+        cut = cut_of(rows, thread, threads, parts, share, lanes, tiles, spread, folds)
+        held = load(floats, (-1, -1, -1, -1), W, H, 0, zero)
+        if resident and cut.part < parts:
+            places, start = places_of(cut.lane, lanes, columns), cut.part * share
+            held = load(floats, places, W + start * H, H, K - start, zero)
+            if stored:
+                start += resident
+                keep(floats, shared, cut.kept, threads, share - resident, places, W + start * H, H, K - start)
+        for i in range(thread, cut.sums, threads):
             shared[i] = zero
-        steps = min(end, ints[lengths + base]) if base < B else 0
+        # Neighbouring threads have a tile's sequences, whose sums are side by side, and then the next unit.
+        side = short(min(rows, threads))
+        across = short(min(width, threads // side))
+        j_first, r_step = short(thread // side % across), short(threads // (side * across) * side)
+        r_first = short(thread // (side * across) * side + thread % side)
+        if thread >= r_step * across:
+            r_first = short(B)  # a thread too many
+        steps = short(min(end, ints[lengths + group]) if group < B else 0)
+        at_t, at_next = ints[first + max(steps - 1, 0)], ints[first + steps]
+        after_next, later = ints[first + steps + 1], ints[first + steps + 2]
         for t in range(steps - 1, begin - 1, -1):
-            row, last = ints[first + t] + base, ints[first + t + 1]
-            old = (B + ints[first + t - 1] if t else 0) + base
-            later = last + base
-            last_later = ints[first + t + 2] if t + 1 < ints[lengths + base] else later
-            for slab in range(0, K, parts * share):
-                if not alone or t == steps - 1:
-                    cuda.syncthreads()
-                    many = min(parts * share, K - slab)
-                    for r in range(rows):
-                        if later + r * groups < last_later:
-                            place = slots + (later + r * groups) * S * H + (S - G) * H + slab
-                            for k in range(thread, many, threads):
-                                d = floats[place + k] if alone else load_far(floats, place + k)
-                                shared[k * rows + r] = d
-                cuda.syncthreads()
-                if part < parts:
-                    target = sums + part * units * rows
-                    cut = width, 0, low, lane, lanes, part * share, share, K - slab, slab > 0
-                    product(floats, W + slab * H, H, held, shared, target, width, *cut)
-            cuda.syncthreads()
-            for r in range(r_first if r_first < r_step else rows, rows, r_step):
-                new, before = row + r * groups, old + r * groups
-                for j in range(j_first, width if new < last else 0, across):
-                    u, more = low + j, zero
-                    for p in range(parts):  # all zeros for a sequence that ends here
-                        more += shared[sums + (p * units + j) * rows + r]
-                    if dh >= 0:
-                        more += floats[dh + new * pitch + u]
-                    place, carried = slots + new * S * H + u, dstate + (base + r * groups) * Z * H + u
-                    dslots, dold = rule(
-                        read(floats, carried, H, more),
-                        take_slots(floats, place, H),
-                        take_state(floats, state + (B + new) * Z * H + u, H),
-                        take_state(floats, state + before * Z * H + u, H),
-                    )
-                    put_slots(floats, place, H, dslots)
-                    carry(floats, carried, H, dold, zero)
-                    if alone:
-                        put_gates(shared, u * rows + r, H * rows, dslots)
+            old, row, last = short(at_t + group), short(at_next - B + group), short(after_next - B)
+            handed = short(later - after_next - group)
+            at_t, at_next, after_next, later = ints[first + max(t - 1, 0)], at_t, at_next, after_next
+            chunk = short(0)
+            while row + chunk < last:
+                fetch, source = not alone or t == steps - 1, slots + (last + group + chunk) * S * H + (S - G) * H
+                left = last - row - chunk
+                ahead = short(chunk + (r_first * groups if r_first * groups < left else 0))
+                u, H1 = low + j_first, again(H)
+                slots_ahead = take_slots(floats, again(slots) + (row + ahead) * S * H1 + u, H1)
+                after_ahead = take_state(floats, again(state) + (B + row + ahead) * Z * H1 + u, H1)
+                before_ahead = take_state(floats, again(state) + (old + ahead) * Z * H1 + u, H1)
+                carried_ahead = take_state(floats, again(dstate) + (group + ahead) * Z * H1 + u, H1)
+                dh_ahead = floats[again(dh) + (row + ahead) * pitch + u] if dh >= 0 else zero
+                of_later = fetch, source, S * H, slots, groups, handed - chunk, left
+                sums_(floats, shared, *of_later, W, H, K, held, columns, cut, zero)
+                H2, slots2, state2, dstate2, dh2 = again(H), again(slots), again(state), again(dstate), again(dh)
+                r = r_first
+                while r < tiles * rows and r * groups < left:
+                    b, place_sums = chunk + r * groups, cut.sums + r // rows * cut.tile_sums + r % rows
+                    j = j_first
+                    while j < width:
+                        u = low + j
+                        place, carried = slots2 + (row + b) * S * H2 + u, dstate2 + (group + b) * Z * H2 + u
+                        saved, after, before = slots_ahead, after_ahead, before_ahead
+                        dstates, dh_here = carried_ahead, dh_ahead
+                        if r != r_first or j != j_first:
+                            saved = take_slots(floats, place, H2)
+                            after = take_state(floats, state2 + (B + row + b) * Z * H2 + u, H2)
+                            before = take_state(floats, state2 + (old + b) * Z * H2 + u, H2)
+                            dstates = take_state(floats, carried, H2)
+                            dh_here = floats[dh2 + (row + b) * pitch + u] if dh2 >= 0 else zero
+                        through = total(shared, place_sums + j * rows, 0, folds, cut.part_sums)[0]
+                        dslots, dold = rule(more(dstates, through + dh_here), saved, after, before)
+                        put_slots(floats, place, H2, dslots)
+                        carry(floats, carried, H2, dold, zero)
+                        if alone:
+                            at_tile = r // rows * cut.tile + r % rows
+                            two = at_tile + spot(u, share), at_tile + spot(H2 + u, share)
+                            more_places = at_tile + spot(2 * H2 + u, share), at_tile + spot(3 * H2 + u, share)
+                            put_gates(shared, two + more_places, dslots)
+                        j = short(j + across)
+                    r = short(r + r_step)
+                chunk = short(chunk + tiles * rows * groups)
             if blocks > 1 and not alone and t > begin:
                 cuda.syncthreads()
                 if thread == 0:
-                    arrive_and_wait(ints, ints[at + 19] + group, blocks, steps - t)
+                    arrive_and_wait(ints, counter, blocks, steps - t)
 
     return backward

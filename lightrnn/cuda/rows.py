@@ -2,42 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache
-from typing import Any
 
 from numba import cuda
 
 from ..cells import CELLS
-from .driver import kernel
+from .kernels import Kernel, kernel
 from .values import zeros
 
 
 @cache
-def index(tokens: bool) -> Callable[..., Any]:
+def index(tokens: bool) -> Kernel:
     """Compile the index of packed rows, a step to a block.
 
-    Arguments: lengths, first, places, T, B, codes. Then what is filled, for each row: where the data has its step, and
-    that of the step counted from the sequence's end (with tokens which codes stand there); the row of the latter; the
-    sequence; the row of the state before; and for each sequence its last row.
+    Arguments: lengths, first (see `recurrence`), places, T, B, codes. Then what is filled, for each row: where the data
+    has its step, and that of the step counted from the sequence's end (with tokens which codes stand there); the row of
+    the latter; the sequence; the row of the state before; and for each sequence its last row.
     """
 
-    @kernel
+    @kernel(tokens)
     def index(floats, ints, at):
         lengths, first, places = ints[at], ints[at + 1], ints[at + 2]
         T, B, codes = ints[at + 3], ints[at + 4], ints[at + 5]
         source, back, mirror, member = ints[at + 6], ints[at + 7], ints[at + 8], ints[at + 9]
         before, last = ints[at + 10], ints[at + 11]
         for t in range(cuda.blockIdx.x, T, cuda.gridDim.x):
-            begin = ints[first + t]
-            for b in range(cuda.threadIdx.x, ints[first + t + 1] - begin, cuda.blockDim.x):
-                row, opposite = begin + b, ints[lengths + b] - 1 - t
+            begin = ints[first + t + 1]
+            for b in range(cuda.threadIdx.x, ints[first + t + 2] - begin, cuda.blockDim.x):
+                row, opposite = begin - B + b, ints[lengths + b] - 1 - t
                 forth, reverse = ints[places + b] + t, ints[places + b] + opposite
                 ints[source + row] = ints[codes + forth] if tokens else forth
                 ints[back + row] = ints[codes + reverse] if tokens else reverse
-                ints[mirror + row] = ints[first + opposite] + b
+                ints[mirror + row] = ints[first + opposite + 1] - B + b
                 ints[member + row] = b
-                ints[before + row] = (B + ints[first + t - 1] if t else 0) + b
+                ints[before + row] = ints[first + t] + b
                 if opposite == 0:
                     ints[last + b] = row
 
@@ -45,7 +43,7 @@ def index(tokens: bool) -> Callable[..., Any]:
 
 
 @cache
-def copy(dtype: str) -> Callable[..., Any]:
+def copy(dtype: str) -> Kernel:
     """Compile ``target[i] = source[index[i]] * mask[member[i]]``.
 
     Arguments: target, its pitch; source, its pitch, index; rows, width; mask, its pitch, member. Index and member -1: i
@@ -53,7 +51,7 @@ def copy(dtype: str) -> Callable[..., Any]:
     """
     zero = zeros(dtype, 1)[0]
 
-    @kernel
+    @kernel(dtype)
     def copy(floats, ints, at):
         target, pitch, source, pitch_s = ints[at], ints[at + 1], ints[at + 2], ints[at + 3]
         index, rows, width = ints[at + 4], ints[at + 5], ints[at + 6]
@@ -70,11 +68,11 @@ def copy(dtype: str) -> Callable[..., Any]:
 
 
 @cache
-def fill(dtype: str) -> Callable[..., Any]:
+def fill(dtype: str) -> Kernel:
     """Compile zeros. Arguments: target, size."""
     zero = zeros(dtype, 1)[0]
 
-    @kernel
+    @kernel(dtype)
     def fill(floats, ints, at):
         target, size = ints[at], ints[at + 1]
         for i in range(cuda.grid(1), size, cuda.gridsize(1)):
@@ -84,10 +82,10 @@ def fill(dtype: str) -> Callable[..., Any]:
 
 
 @cache
-def transpose() -> Callable[..., Any]:
+def transpose() -> Kernel:
     """Compile ``target = source.T``. Arguments: target, source, rows and columns of the source."""
 
-    @kernel
+    @kernel()
     def transpose(floats, ints, at):
         target, source, rows, columns = ints[at], ints[at + 1], ints[at + 2], ints[at + 3]
         for item in range(cuda.grid(1), rows * columns, cuda.gridsize(1)):
@@ -97,14 +95,14 @@ def transpose() -> Callable[..., Any]:
 
 
 @cache
-def add_by_code(dtype: str) -> Callable[..., Any]:
+def add_by_code(dtype: str) -> Kernel:
     """Compile a table's gradient, a token to a block: the sum, in order, of the rows that have its code.
 
     Arguments: table, its pitch; codes, rows; source, its pitch; width; adds.
     """
     zero = zeros(dtype, 1)[0]
 
-    @kernel
+    @kernel(dtype)
     def add_by_code(floats, ints, at):
         table, pitch, codes, rows = ints[at], ints[at + 1], ints[at + 2], ints[at + 3]
         source, pitch_s, width, adds = ints[at + 4], ints[at + 5], ints[at + 6], ints[at + 7]
@@ -120,7 +118,7 @@ def add_by_code(dtype: str) -> Callable[..., Any]:
 
 
 @cache
-def fold(dtype: str) -> Callable[..., Any]:
+def fold(dtype: str) -> Kernel:
     """Compile the gradient of what windows look at, a sequence to a block: from that of the windows.
 
     Arguments: target; source; lengths, starts; window, width; only the last step's window. Target and source have rows
@@ -128,7 +126,7 @@ def fold(dtype: str) -> Callable[..., Any]:
     """
     zero = zeros(dtype, 1)[0]
 
-    @kernel
+    @kernel(dtype)
     def fold(floats, ints, at):
         target, source, lengths, starts = ints[at], ints[at + 1], ints[at + 2], ints[at + 3]
         window, width, last = ints[at + 4], ints[at + 5], ints[at + 6]
@@ -149,11 +147,11 @@ def fold(dtype: str) -> Callable[..., Any]:
 
 
 @cache
-def apply(cell: str) -> Callable[..., Any]:
+def apply(cell: str) -> Kernel:
     """Compile a rule over rows of one slot. Arguments: slots, size; state."""
     rule = CELLS[cell].forward
 
-    @kernel
+    @kernel(cell)
     def apply(floats, ints, at):
         slots, size, state = ints[at], ints[at + 1], ints[at + 2]
         for i in range(cuda.grid(1), size, cuda.gridsize(1)):
@@ -165,11 +163,11 @@ def apply(cell: str) -> Callable[..., Any]:
 
 
 @cache
-def apply_back(cell: str) -> Callable[..., Any]:
+def apply_back(cell: str) -> Kernel:
     """Compile the way back. Arguments: slots, size; the gradient of the state."""
     rule = CELLS[cell].backward
 
-    @kernel
+    @kernel(cell)
     def apply_back(floats, ints, at):
         slots, size, dstate = ints[at], ints[at + 1], ints[at + 2]
         for i in range(cuda.grid(1), size, cuda.gridsize(1)):

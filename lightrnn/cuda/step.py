@@ -1,186 +1,185 @@
-"""What a step of a time loop is made of, for a thread: its part of the product, and the rule's values in and out."""
+"""What the threads of a block do in a step of a time loop before the rule: the sums of the block's columns.
+
+Shared memory holds, tile by tile, what the step before has handed on, a term's sequences side by side; then the sums of
+the parts; then weights. Parts are some elements further apart than they are long, so that threads of a warp that read
+of two parts find other banks.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..cells import CELLS
-from .values import ADD, PUT, ROWS, fma, load4, load8, or_zero, register_jitable, zeros
+from .machine import load_far
+from .terms import COLUMNS, Form, product_of
+from .values import STORE, register_jitable, short
 
-CHUNK = 8  # terms of the sum at a time
-
-
-class Form(NamedTuple):
-    """What a time loop is compiled for."""
-
-    cell: str
-    dtype: str
-    rows: int  # sequences of a group: 1, 2, 4 or 8
-    resident: int  # elements of W_hh in a thread's registers, in eights
-    alone: bool  # whether a group is one block
-
-
-# -- the product ------------------------------------------------------------------------------------------------------
-
-
-def _chunk_sum(rows: int) -> Callable[..., Any]:
-    """Build the function that adds to `rows` sums the products of 8 weights with what stands from `i` on."""
-    add, side_by_side = ADD[rows], ROWS[rows]
-
-    @register_jitable
-    def of_one(sums, w, shared, i):
-        h = load4(shared, i)
-        sums = (fma(w[3], h[3], fma(w[2], h[2], fma(w[1], h[1], fma(w[0], h[0], sums[0])))),)
-        h = load4(shared, i + 4)
-        return (fma(w[7], h[3], fma(w[6], h[2], fma(w[5], h[1], fma(w[4], h[0], sums[0])))),)
-
-    @register_jitable
-    def of_several(sums, w, shared, i):
-        sums = add(sums, w[0], side_by_side(shared, i))
-        sums = add(sums, w[1], side_by_side(shared, i + rows))
-        sums = add(sums, w[2], side_by_side(shared, i + 2 * rows))
-        sums = add(sums, w[3], side_by_side(shared, i + 3 * rows))
-        sums = add(sums, w[4], side_by_side(shared, i + 4 * rows))
-        sums = add(sums, w[5], side_by_side(shared, i + 5 * rows))
-        sums = add(sums, w[6], side_by_side(shared, i + 6 * rows))
-        return add(sums, w[7], side_by_side(shared, i + 7 * rows))
-
-    return of_one if rows == 1 else of_several
-
-
-def _joined(
-    first: tuple[Any, Any], second: tuple[Any, Any], size: int, rows: int
-) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Build the functions for `size` weights and those after them: what they load is a pair."""
-    (load_first, sum_first), (load_second, sum_second) = first, second
-
-    @register_jitable
-    def load(array, i, stride, left, zero):
-        return (
-            load_first(array, i, stride, left, zero),
-            load_second(array, i + size * stride, stride, left - size, zero),
-        )
-
-    @register_jitable
-    def total(sums, w, shared, i):
-        return sum_second(sum_first(sums, w[0], shared, i), w[1], shared, i + size * rows)
-
-    return load, total
-
-
-def loader(count: int, rows: int) -> tuple[Any, Any]:
-    """Build the functions that load `count` weights, and that sum their products."""
-    if count <= CHUNK:
-        return load8, _chunk_sum(rows)
-    size = -(-count // (2 * CHUNK)) * CHUNK
-    return _joined(loader(size, rows), loader(count - size, rows), size, rows)
-
-
-def product_of(form: Form) -> Callable[..., Any]:
-    """Build the product of a thread: its columns, its part of the terms."""
-    rows, resident = form.rows, form.resident
-    nothing, zero, put = zeros(form.dtype, rows), zeros(form.dtype, 1)[0], PUT[rows]
-    chunk_sum, (_, resident_sum), side_by_side = _chunk_sum(rows), loader(resident, rows), ROWS[rows]
-
-    @register_jitable
-    def product(floats, W, pitch, held, shared, target, columns, width, apart, low, lane, lanes, start, share, K, adds):
-        """Column m is that of unit m % width in gate m // width, gates so far apart in W."""
-        for m in range(lane, columns, lanes):
-            sums = side_by_side(shared, target + m * rows) if adds else nothing
-            if resident:
-                sums = resident_sum(sums, held, shared, start * rows)
-            else:
-                column = W + m // width * apart + low + m % width
-                for k in range(start, start + share, CHUNK):
-                    w = load8(floats, column + k * pitch, pitch, K - k, zero)
-                    sums = chunk_sum(sums, w, shared, k * rows)
-            put(shared, target + m * rows, 1, sums)
-
-    return product
-
-
-# -- values in and out ------------------------------------------------------------------------------------------------
-
-
-def sum_slots_of(cell: str) -> Callable[..., Any]:
-    """Build the function that sums up the slots of one unit: from the input, the state's parts and the state's bias."""
-    G, S = len(CELLS[cell].gates), len(CELLS[cell].slots)
-    own = S > G  # whether the state's gates have a bias of their own
-
-    @register_jitable
-    def one(floats, place, H, bias, shared, i, apart, parts, step, slot, zero):
-        value = floats[place + slot * H] if slot < G else zero
-        if slot >= S - G:
-            gate = slot - (S - G)
-            if own:
-                value += floats[bias + gate * H]
-            for p in range(parts):
-                value += shared[i + p * apart + gate * step]
-        return value
-
-    if S == 1:
-
-        @register_jitable
-        def slots(floats, place, H, bias, shared, i, apart, parts, step, zero):
-            return (one(floats, place, H, bias, shared, i, apart, parts, step, 0, zero),)
-
-    else:
-
-        @register_jitable
-        def slots(floats, place, H, bias, shared, i, apart, parts, step, zero):
-            return (
-                one(floats, place, H, bias, shared, i, apart, parts, step, 0, zero),
-                one(floats, place, H, bias, shared, i, apart, parts, step, 1, zero),
-                one(floats, place, H, bias, shared, i, apart, parts, step, 2, zero),
-                one(floats, place, H, bias, shared, i, apart, parts, step, 3, zero),
-            )
-
-    return slots
-
-
-def read_gradient_of(cell: str) -> Callable[..., Any]:
-    """Build the function that reads the gradient of one unit's state: what is carried, and what comes to its h."""
-    Z = len(CELLS[cell].states)
-
-    if Z == 1:
-
-        @register_jitable
-        def read(floats, place, H, more):
-            return (floats[place] + more,)
-
-    else:
-
-        @register_jitable
-        def read(floats, place, H, more):
-            return floats[place] + more, floats[place + H]
-
-    return read
-
-
-def put_gates_of(cell: str) -> Callable[..., Any]:
-    """Build the function that hands the gradient of the gates that the state feeds to the step before."""
-    if CELLS[cell].slots == CELLS[cell].input_gates:
-        return PUT[len(CELLS[cell].slots)]
-
-    @register_jitable
-    def put(shared, i, apart, dslots):
-        shared[i] = dslots[1]
-        shared[i + apart] = dslots[2]
-        shared[i + 2 * apart] = dslots[3]
-
-    return put
+PAD, BANKS = 4, 16  # elements: of the widest read, and after how many of the widest the banks begin anew
 
 
 @register_jitable
-def _carry1(floats, place, H, dold, zero):
-    floats[place] = or_zero(dold[0], zero)
+def apart(length):
+    """Return how far parts of a length, a multiple of `PAD`, lie from each other."""
+    return length + PAD if (length + PAD) % BANKS else length + 2 * PAD
+
+
+def spot_of(form: Form) -> Callable[..., Any]:
+    """Build the function from a term to its place in a tile's shared memory; `share` terms are a part."""
+    rows, resident, stored = form.rows, form.resident, form.stored
+
+    @register_jitable
+    def spot(k, share):
+        length = share if stored else max(1, resident)
+        return k // length * apart(length * rows) + k % length * rows
+
+    return spot
 
 
 @register_jitable
-def _carry2(floats, place, H, dold, zero):
-    floats[place] = or_zero(dold[0], zero)
-    floats[place + H] = or_zero(dold[1], zero)
+def _far1(array, i, apart, left, step, safe, zero):
+    """Read, past the first cache, a term of those sequences of a tile that are there: of a step fewer than `left`.
+
+    No branch keeps one read from waiting beside the next: for a sequence that is not there another place is read.
+    """
+    value = load_far(array, i if left > 0 else safe)
+    return (value if left > 0 else zero,)
 
 
-CARRY = {1: _carry1, 2: _carry2}  # the gradient of the old state, as far as it does not go through the gates
+@register_jitable
+def _far2(array, i, apart, left, step, safe, zero):
+    first = _far1(array, i, apart, left, step, safe, zero)
+    return first + _far1(array, i + apart, apart, left - step, step, safe, zero)
+
+
+@register_jitable
+def _far4(array, i, apart, left, step, safe, zero):
+    first = _far2(array, i, apart, left, step, safe, zero)
+    return first + _far2(array, i + 2 * apart, apart, left - 2 * step, step, safe, zero)
+
+
+_FAR = {1: _far1, 2: _far2, 4: _far4}
+
+
+def bring_of(form: Form) -> Callable[..., Any]:
+    """Build the function that brings a tile of what the step before has handed on, two terms at once."""
+    far, store, rows = _FAR[form.rows], STORE[form.rows], form.rows
+
+    @register_jitable
+    def further(share, step, part, inside):
+        """Go as many terms on as a block has threads; a division would take longer."""
+        part, inside = part + step[0], inside + step[1]
+        return (part + 1, inside - share) if inside >= share else (part, inside)
+
+    @register_jitable
+    def bring(floats, shared, target, place, apart, many, left, groups, safe, cut, zero):
+        k, part, inside = cut.thread, cut.first[0], cut.first[1]
+        while k < many:
+            later = k + cut.threads
+            first = far(floats, place + k, apart, left, groups, safe, zero)
+            second = far(floats, place + later, apart, left if later < many else 0, groups, safe, zero)
+            store(shared, target + part * cut.part_terms + inside * rows, first)
+            part, inside = further(cut.share, cut.step, part, inside)
+            if later < many:
+                store(shared, target + part * cut.part_terms + inside * rows, second)
+            part, inside = further(cut.share, cut.step, part, inside)
+            k = later + cut.threads
+
+    return bring
+
+
+class Cut(NamedTuple):
+    """What a thread has of a block, and how the block's shared memory is laid out, in elements."""
+
+    thread: int
+    threads: int
+    part: int
+    parts: int
+    share: int  # terms of a part
+    lane: int
+    lanes: int
+    first: tuple[int, int]  # part and place in it of the first term that the thread brings
+    step: tuple[int, int]  # from there to its next
+    tiles: int
+    tile: int  # length of one
+    part_terms: int  # of a part of one
+    own: int  # where the thread's part of one begins
+    sums: int  # where they begin
+    tile_sums: int  # length of those of a tile
+    part_sums: int  # of a part
+    kept: int  # where the thread's weights begin
+    folds: int  # parts that are left of the sums for the rule to add up
+    fold: int  # where the thread adds to one of them
+    fold_step: int  # from one part that it adds there to the next
+    fold_count: int  # how many it adds
+
+
+@register_jitable
+def cut_of(rows, thread, threads, parts, share, lanes, tiles, spread, folds):
+    """Return a block's `Cut` for a thread."""
+    of_part, sums = apart(share * rows), apart(spread * rows)
+    part, lane, tile, first = thread // lanes, thread % lanes, parts * of_part, tiles * parts * of_part
+    kept = first + tiles * parts * sums + thread * COLUMNS
+    all_sums = tiles * spread * rows
+    fold, place = thread // all_sums, thread % all_sums
+    of_tile = place // (spread * rows) * parts * sums + place % (spread * rows)
+    count = (parts - 1 - fold) // folds if fold < folds < parts else 0
+    return Cut(
+        short(thread), short(threads), short(part), parts, share, short(lane), lanes,
+        (short(thread // share), short(thread % share)), (short(threads // share), short(threads % share)),
+        tiles, short(tile), short(of_part), short(part * of_part), short(first), short(parts * sums), short(sums),
+        short(kept), folds, short(first + of_tile + fold * sums), short(folds * sums), short(count),
+    )  # fmt: skip
+
+
+def sums_of(form: Form, wait: Callable[[], None]) -> Callable[..., Any]:
+    """Build what a block does before the rule: the sums of its columns, in parts, for a chunk of sequences.
+
+    The function takes: whether to fetch what the step before has handed on, or to find it in shared memory; where it
+    is, how far apart for two sequences, and where something is in any case; how many groups share the batch's
+    sequences; how many sequences have handed something on, and how many want the sums, both counted in the batch; W_hh,
+    its pitch, its rows K; the weights held; the columns (see `places_of`) and the cut. Threads `wait` for those of
+    their block.
+    """
+    product, bring, rows, resident = product_of(form), bring_of(form), form.rows, form.resident
+
+    @register_jitable
+    def slab(
+        floats, shared, fetch, source, stride, safe, groups, handed, wanted, W, pitch, K, held, columns, cut, zero, k
+    ):
+        step = rows * groups
+        wanted = min(wanted, cut.tiles * step)
+        if fetch:
+            wait()
+            r, at, many = 0, 0, min(cut.parts * cut.share, K - k)
+            while r < wanted:
+                place = source + r * stride + k
+                bring(floats, shared, at, place, groups * stride, many, handed - r, groups, safe, cut, zero)
+                r, at = r + step, at + cut.tile
+        wait()
+        if cut.part < cut.parts:
+            r, at, target = 0, cut.own, cut.sums + cut.part * cut.part_sums
+            while r < wanted:
+                product(floats, W, pitch, held, shared, at, target, columns, cut, k, K)
+                r, at, target = r + step, at + cut.tile, target + cut.tile_sums
+
+    @register_jitable
+    def sums(
+        floats, shared, fetch, source, stride, safe, groups, handed, wanted, W, pitch, K, held, columns, cut, zero
+    ):
+        of_all = fetch, source, stride, safe, groups, handed, wanted, W, pitch, K, held, columns, cut, zero
+        if resident:
+            slab(floats, shared, *of_all, 0)
+        else:
+            for k in range(0, K, cut.parts * cut.share):
+                slab(floats, shared, *of_all, k)
+        wait()
+        if cut.folds < cut.parts:
+            place, total = cut.fold, zero
+            for _ in range(cut.fold_count):
+                place += cut.fold_step
+                total += shared[place]
+            if cut.fold_count:
+                shared[cut.fold] += total
+            wait()
+
+    return sums

@@ -12,8 +12,12 @@ from numba import cuda
 from ..elementwise import clip, exp, like, log, sqrt
 from ..losses import COSTS
 from ..updates import UPDATES
-from .driver import THREADS, kernel
+from .driver import SIMULATED, THREADS
+from .kernels import Kernel, kernel
+from .machine import pointer
 from .values import MOMENTS, NUMBA, PUT, TAKE, register_jitable, zeros
+
+LANES = 2 if SIMULATED else 32  # columns that a block sums side by side
 
 
 @register_jitable
@@ -52,14 +56,14 @@ block_sum, block_greatest = _of_block(_sum), _of_block(_greater)
 
 
 @cache
-def total(dtype: str, squared: bool) -> Callable[..., Any]:
+def total(dtype: str, squared: bool) -> Kernel:
     """Compile a sum, or a sum of squares, a part to a block. Arguments: source, size, part; target, a number a part."""
     number, zero = NUMBA[dtype], zeros(dtype, 1)[0]
 
-    @kernel
+    @kernel(dtype, squared)
     def total(floats, ints, at):
         source, size, part, target = ints[at], ints[at + 1], ints[at + 2], ints[at + 3]
-        shared = cuda.shared.array(0, number)
+        shared = pointer(cuda.shared.array(0, number))
         thread, begin, value = cuda.threadIdx.x, cuda.blockIdx.x * part, zero
         for i in range(begin + thread, min(size, begin + part), THREADS):
             x = floats[source + i]
@@ -72,38 +76,50 @@ def total(dtype: str, squared: bool) -> Callable[..., Any]:
 
 
 @cache
-def column_sums(dtype: str) -> Callable[..., Any]:
-    """Compile the sums of columns, one a block. Arguments: source, its pitch; rows; target; adds."""
+def column_sums(dtype: str) -> Kernel:
+    """Compile the sums of columns, `LANES` of them and a part of the rows to a block.
+
+    Arguments: source, its pitch; rows, columns, part; target, where parts have rows of their own; adds.
+    """
     number, zero = NUMBA[dtype], zeros(dtype, 1)[0]
 
-    @kernel
+    @kernel(dtype)
     def column_sums(floats, ints, at):
-        source, pitch, rows, target, adds = ints[at], ints[at + 1], ints[at + 2], ints[at + 3], ints[at + 4]
-        shared = cuda.shared.array(0, number)
-        thread, column, value = cuda.threadIdx.x, cuda.blockIdx.x, zero
-        for i in range(thread, rows, THREADS):
-            value += floats[source + i * pitch + column]
-        value = block_sum(shared, value)
-        if thread == 0:
-            floats[target + column] = floats[target + column] + value if adds else value
+        source, pitch, rows, columns, part = ints[at], ints[at + 1], ints[at + 2], ints[at + 3], ints[at + 4]
+        target, adds = ints[at + 5] + cuda.blockIdx.y * columns, ints[at + 6]
+        shared = pointer(cuda.shared.array(0, number))
+        thread, begin, value = cuda.threadIdx.x, cuda.blockIdx.y * part, zero
+        column = cuda.blockIdx.x * LANES + thread % LANES
+        if column < columns:
+            for i in range(begin + thread // LANES, min(rows, begin + part), THREADS // LANES):
+                value += floats[source + i * pitch + column]
+        shared[thread] = value
+        half = THREADS // 2
+        while half >= LANES:
+            cuda.syncthreads()
+            if thread < half:
+                shared[thread] += shared[thread + half]
+            half //= 2
+        if thread < LANES and column < columns:
+            floats[target + column] = floats[target + column] + shared[thread] if adds else shared[thread]
 
     return column_sums
 
 
 @cache
-def softmax(dtype: str) -> Callable[..., Any]:
+def softmax(dtype: str) -> Kernel:
     """Compile the softmax's cross-entropy, a row to a block: outputs become their gradient.
 
     Arguments: outputs, rows' pitch, k; codes of the targets, weights; the rows' losses.
     """
     number, zero = NUMBA[dtype], zeros(dtype, 1)[0]
 
-    @kernel
+    @kernel(dtype)
     def softmax(floats, ints, at):
         i, thread = cuda.blockIdx.x, cuda.threadIdx.x
         row, k = ints[at] + i * ints[at + 1], ints[at + 2]
         target, weight = row + ints[ints[at + 3] + i], floats[ints[at + 4] + i]
-        shared, aim = cuda.shared.array(0, number), floats[target]
+        shared, aim = pointer(cuda.shared.array(0, number)), floats[target]
         peak = floats[row]
         for j in range(thread, k, THREADS):
             peak = _greater(peak, floats[row + j])
@@ -125,14 +141,14 @@ def softmax(dtype: str) -> Callable[..., Any]:
 
 
 @cache
-def by_output(name: str, dtype: str) -> Callable[..., Any]:
+def by_output(name: str, dtype: str) -> Kernel:
     """Compile a loss that treats each output by itself, a row to a thread: outputs become their gradient.
 
     Arguments: outputs, rows, k; targets, weights; the rows' losses; the loss's constant.
     """
     costs, zero = COSTS[name], zeros(dtype, 1)[0]
 
-    @kernel
+    @kernel(name, dtype)
     def by_output(floats, ints, at):
         outputs, rows, k = ints[at], ints[at + 1], ints[at + 2]
         targets, weights, losses, constant = ints[at + 3], ints[at + 4], ints[at + 5], floats[ints[at + 6]]
@@ -148,7 +164,7 @@ def by_output(name: str, dtype: str) -> Callable[..., Any]:
 
 
 @cache
-def update(name: str, dtype: str) -> Callable[..., Any]:
+def update(name: str, dtype: str) -> Kernel:
     """Compile a solver's step. It changes nothing where the loss or the gradient is not finite.
 
     Arguments: parameters, gradient, size; moments, so far apart; results: the loss and the squared norm; constants: the
@@ -158,7 +174,7 @@ def update(name: str, dtype: str) -> Callable[..., Any]:
     count = MOMENTS[name]
     take, put, constants_of, one = TAKE[count[0]], PUT[count[0]], TAKE[count[1]], np.dtype(dtype).type(1)
 
-    @kernel
+    @kernel(name, dtype)
     def update(floats, ints, at):
         parameters, gradient, size, moments, apart = ints[at], ints[at + 1], ints[at + 2], ints[at + 3], ints[at + 4]
         loss, norm, limit = floats[ints[at + 5]], sqrt(floats[ints[at + 5] + 1]), floats[ints[at + 6]]

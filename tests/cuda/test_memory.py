@@ -82,28 +82,109 @@ def test_auto_takes_the_gpu_where_there_is_much_to_do(twins, monkeypatch):
 
 
 def test_room_grows_and_keeps_what_is_kept(gpu):
+    from lightrnn.cuda import driver
     from lightrnn.cuda.memory import Store
 
-    store = Store("float32")
+    store = Store("float32", driver.streams(0))
     store.reserve(64)
-    store.send(0, [np.arange(64.0)])
+    store.send((0, [np.arange(64.0)]))
     store.kept = 32
     store.reserve(32)
-    assert store.size == 64
+    assert 64 <= store.size < 100
     store.reserve(1000)
-    assert store.size == 1000 and np.array_equal(store.fetch(0, 32), np.arange(32))
+    assert store.size >= 1000 and np.array_equal(store.fetch(0, 32), np.arange(32))
+    store.send((64, [np.ones(3), np.full(2, 2.0)]), (320, [np.full(70, 3.0)]))
+    sent = store.fetch(64, 400)
+    assert list(sent[:3]) == [1] * 3 and list(sent[64:66]) == [2] * 2 and list(sent[256:326]) == [3] * 70
     store.free()
     assert store.size == 0
 
 
-@pytest.mark.parametrize("options", [{}, {"truncate": 2}, {"cell": "ffnn"}, {"solver": "lbfgs", "max_iter": 1}])
+def test_room_grows_where_old_and_new_do_not_fit_side_by_side(gpu, monkeypatch):
+    from lightrnn.cuda import driver, memory
+
+    store = memory.Store("float64", driver.streams(0))
+    store.reserve(128)
+    store.send((0, [np.arange(100.0)]))
+    store.kept = 100
+    allocate = driver.allocate
+
+    def one_at_a_time(size, dtype):
+        if size > 500 and store.size:
+            raise MemoryError
+        return allocate(size, dtype)
+
+    monkeypatch.setattr(driver, "allocate", one_at_a_time)
+    monkeypatch.setattr(memory, "PIECE", 17)
+    store.reserve(1000)
+    assert store.size == 1000 and np.array_equal(store.fetch(0, 100), np.arange(100.0))
+    monkeypatch.setattr(driver, "allocate", lambda size, dtype: refuse() if size > 500 else allocate(size, dtype))
+    with pytest.raises(MemoryError):
+        store.reserve(2000)
+    assert np.array_equal(store.fetch(0, 100), np.arange(100.0))
+
+
+def refuse():
+    raise MemoryError
+
+
+def test_sequences_for_which_there_is_no_room_are_sent_a_minibatch_at_a_time(twins, monkeypatch):
+    from lightrnn.cuda import memory
+
+    reserve = memory.Store.reserve
+
+    def little(store, size):
+        if store.kept > 1000:
+            raise MemoryError
+        reserve(store, size)
+
+    kept = []
+    for refused in (False, True):
+        if refused:
+            monkeypatch.setattr(memory.Store, "reserve", little)
+        kept.append(RNNClassifier(device="cuda", batch_size=200, **QUICK).fit(40 * X, 40 * Y).weights_)
+    assert [twin.held is None for twin in twins] == [False, True]
+    assert all(np.array_equal(kept[0][name], kept[1][name]) for name in kept[0])
+
+
+def test_what_a_solver_has_gathered_outlives_a_late_start_on_the_gpu(twins, monkeypatch):
+    from lightrnn.cuda import memory
+
+    frees = iter([0] + 100 * [2**30])
+    monkeypatch.setattr(memory.driver, "memory", lambda: (next(frees), 2**30))
+    options = QUICK | {"max_iter": 2, "dtype": "float64", "solver": "adam", "tol": 0.0}
+    here, there = (RNNClassifier(device=device, **options).fit(X, Y) for device in ("cpu", "cuda"))
+    assert twins[0].held is not None
+    for name, array in here.weights_.items():
+        assert np.allclose(there.weights_[name], array, rtol=1e-12, atol=1e-12), name
+
+
+def test_a_twin_works_on_its_own_gpu_whatever_the_current_one_is(gpu, monkeypatch):
+    from contextlib import nullcontext
+
+    from lightrnn.cuda import driver
+
+    asked = []
+    monkeypatch.setattr(driver, "current", lambda number: asked.append(number) or nullcontext())
+    RNNClassifier(device="cuda", **QUICK).fit(X, Y).predict(X)
+    assert len(asked) > 8 and set(asked) == {0}
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"truncate": 2}, {"cell": "ffnn", "window": 3}, {"solver": "lbfgs", "max_iter": 1}]
+)
 @pytest.mark.parametrize("tokens", [False, True])
 def test_sequences_on_the_gpu_are_those_that_are_sent(gpu, twins, monkeypatch, options, tokens):
     from lightrnn.cuda import memory
 
     monkeypatch.setattr(memory, "PIECE", 5)
     data = ["abca", "bb", "cab", "ab"] if tokens else X
-    quick = QUICK | {"batch_size": 3, "max_iter": 2, "dtype": "float64", "tol": 100.0, "target": "step"} | options
+    quick = (
+        QUICK
+        | ({"embedding_size": 2} if tokens else {})
+        | {"batch_size": 3, "max_iter": 2, "dtype": "float64", "tol": 100.0, "target": "step"}
+        | options
+    )
     y, fits = [np.arange(len(x)) % 2 for x in data], []
     for share in (0.0, 0.8):
         monkeypatch.setattr(gpu, "_SHARE", share)

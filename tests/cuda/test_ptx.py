@@ -1,5 +1,6 @@
 """Every kernel, compiled without a GPU: no float64 where numbers are float32, no calls, nothing spilt to memory."""
 
+import ctypes
 import re
 import shutil
 import subprocess
@@ -10,21 +11,27 @@ from types import SimpleNamespace
 import pytest
 
 ARCHITECTURES = [(7, 5), (8, 0), (9, 0)]
-LOOPS = [("rnn", 8, 0, True), ("gru", 8, 96, True), ("lstm", 1, 96, False), ("lstm", 8, 96, False)]
+LOOPS = {  # the largest time loops: cell, sequences of a tile, terms in registers, more in shared memory, one block
+    (7, 5): [("rnn", 4, 24, False, True), ("gru", 4, 24, True, False)],
+    (8, 0): [("lstm", 1, 24, False, True), ("rnn", 2, 24, True, False), ("gru", 4, 0, False, False)],
+    (9, 0): [("lstm", 4, 24, True, False), ("gru", 4, 24, True, True), ("lstm", 4, 0, False, False)],
+}
 REGISTERS = 65536 // 256  # of a thread, in blocks of 256
 
 
-def kernels(dtype):
-    """All kernels by name, for one dtype."""
+def kernels(dtype, architecture):
+    """All kernels by name, for one dtype; of the time loops those that are to be compiled for an architecture."""
     from lightrnn.cuda import matmul, recurrence, rows, sums
-    from lightrnn.cuda.step import Form
+    from lightrnn.cuda.terms import Form
     from lightrnn.losses import COSTS
     from lightrnn.updates import UPDATES
 
     words = 1 if dtype == "float32" else 2
     found = {"add_parts": matmul.add_parts(), "transpose": rows.transpose()}
     for turns in ((False, False), (False, True), (True, False)):
-        found |= {f"product {turns} {four}": matmul.product(dtype, *turns, four) for four in (False, True)}
+        for four, large in ((False, False), (True, False), (True, True)):
+            if not large or dtype == "float32":
+                found[f"product {turns} {four} {large}"] = matmul.product(dtype, *turns, four, large)
     for make in (rows.copy, rows.fill, sums.column_sums, rows.add_by_code, rows.fold, sums.softmax):
         found[make.__name__] = make(dtype)
     found |= {f"index {tokens}": rows.index(tokens) for tokens in (False, True)}
@@ -32,23 +39,19 @@ def kernels(dtype):
     found |= {f"{make.__name__} ffnn": make("ffnn") for make in (rows.apply, rows.apply_back)}
     found |= {f"update {name}": sums.update(name, dtype) for name in UPDATES}
     found |= {f"loss {name}": sums.by_output(name, dtype) for name in COSTS}
-    for cell, count, resident, alone in LOOPS:
-        form = Form(cell, dtype, count, resident // words, alone)
+    for cell, count, resident, stored, alone in LOOPS[architecture]:
+        form = Form(cell, dtype, count, min(resident, 24 if words == 1 else 8), stored, alone)
         found |= {f"{make.__name__} {form}": make(form) for make in (recurrence.forward, recurrence.backward)}
     return found
 
 
-def ptx_of(cuda, kernel, dtype, architecture, monkeypatch):
-    """A kernel as the driver would get it; whatever asks for the current GPU is told this one."""
-    import numba
+def ptx_of(kernel, dtype, architecture, monkeypatch):
+    """A kernel as assemblers get it; whatever asks for the current GPU is told this one."""
     import numba.cuda.dispatcher as dispatcher
 
-    monkeypatch.setattr(
-        dispatcher, "get_current_device", lambda: SimpleNamespace(compute_capability=architecture), raising=True
-    )
-    number = getattr(numba, dtype)
-    ptx, _ = cuda.compile_ptx(kernel.py_func, (number[::1], numba.int64[::1], numba.int64), cc=architecture)
-    return ptx
+    there = SimpleNamespace(compute_capability=architecture)
+    monkeypatch.setattr(dispatcher, "get_current_device", lambda: there, raising=True)
+    return kernel.ptx(dtype, architecture)
 
 
 def assembler():
@@ -62,8 +65,8 @@ def assembler():
 @pytest.mark.parametrize("dtype, architecture", [*(("float32", a) for a in ARCHITECTURES), ("float64", (9, 0))])
 def test_every_kernel_compiles_to_what_it_should(compilers, dtype, architecture, monkeypatch, tmp_path):
     ptxas = assembler()
-    for name, kernel in kernels(dtype).items():
-        ptx = ptx_of(compilers, kernel, dtype, architecture, monkeypatch)
+    for name, kernel in kernels(dtype, architecture).items():
+        ptx = ptx_of(kernel, dtype, architecture, monkeypatch)
         assert not re.search(r"\bcall\b", ptx), name
         assert not re.search(r"\.local\b", ptx), name
         assert dtype == "float64" or not re.search(r"\.f64\b", ptx), name
@@ -86,16 +89,80 @@ def test_rows_that_lie_so_are_loaded_by_fours(compilers, monkeypatch):
     from lightrnn.cuda import matmul
 
     texts = [
-        ptx_of(compilers, matmul.product("float32", False, False, four), "float32", (9, 0), monkeypatch)
+        ptx_of(matmul.product("float32", False, False, four, True), "float32", (9, 0), monkeypatch)
         for four in (False, True)
     ]
-    assert ["ld.global.v4.f32" in text for text in texts] == [False, True]
+    by_one, by_four = (text.count("ld.global.v4.f32") for text in texts)
+    assert by_four > by_one  # those of the result, which is added to, are in both
 
 
 def test_what_other_blocks_wrote_is_read_past_the_first_cache(compilers, monkeypatch):
     from lightrnn.cuda import recurrence
-    from lightrnn.cuda.step import Form
+    from lightrnn.cuda.terms import Form
 
     for make in (recurrence.forward, recurrence.backward):
-        text = ptx_of(compilers, make(Form("rnn", "float32", 1, 8, False)), "float32", (9, 0), monkeypatch)
-        assert "ld.global.cg.f32" in text and "ld.acquire.gpu.global.u64" in text and "membar.gl" in text
+        text = ptx_of(make(Form("rnn", "float32", 1, 4, False, False)), "float32", (9, 0), monkeypatch)
+        assert "ld.global.cg.f32" in text and "ld.acquire.gpu.global.u64" in text and "fence.acq_rel.gpu" in text
+
+
+def test_machine_code_is_kept_on_disk(compilers, monkeypatch, tmp_path):
+    import numba
+
+    from lightrnn.cuda import kernels as made_kernels
+    from lightrnn.cuda import rows
+
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    made = rows.fill("float32")
+    ptx_of(made, "float32", (8, 0), monkeypatch)
+    code = made.code("float32", (8, 0))
+    entry, _, binary = code.partition(b"\0")
+    assert b"fill" in entry and binary.startswith(b"\x7fELF") and entry in binary
+    monkeypatch.setattr(made_kernels.Kernel, "ptx", lambda *arguments: pytest.fail("it is compiled again"))
+    assert made.code("float32", (8, 0)) == code
+    with pytest.raises(pytest.fail.Exception, match="compiled again"):
+        made.code("float32", (9, 0))
+
+
+def test_two_kernels_of_one_name_are_refused(compilers):
+    from lightrnn.cuda.kernels import kernel
+
+    def make():
+        def made(floats, ints, at):
+            pass
+
+        return made
+
+    def made(floats, ints, at):
+        pass
+
+    kernel("rnn", 2)(make())
+    kernel("rnn", 2)(make())  # as two threads may ask for it
+    kernel("rnn", 3)(made)
+    with pytest.raises(RuntimeError, match="must be the name of one kernel, got two"):
+        kernel("rnn", 2)(made)
+
+
+def test_a_kernel_is_loaded_once_and_launched_with_pointers(compilers, monkeypatch, tmp_path):
+    import numba
+
+    from lightrnn.cuda import kernels as made_kernels
+    from lightrnn.cuda import rows
+    from lightrnn.cuda.driver import Array
+
+    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
+    device = SimpleNamespace(compute_capability=(8, 0), MAX_SHARED_MEMORY_PER_BLOCK_OPTIN=101376)
+    monkeypatch.setattr(compilers, "get_current_device", lambda: device)
+    calls = []
+    monkeypatch.setattr(made_kernels, "do", lambda name, *arguments: calls.append((name, arguments)) or name)
+    made = rows.fill("float64")
+    ptx_of(made, "float64", (8, 0), monkeypatch)
+    given = made_kernels.Arguments(Array(None, 4096, 9, "float64", 5), Array(None, 8192, 9, "int64", 5))
+    for at in (7, 11):
+        made.launch(given, at, (3, 2, 1), (256, 1, 1), 64, 1234, at == 11)
+        pointers = (ctypes.c_void_p * 3).from_address(calls[-1][1][9])
+        assert [ctypes.c_int64.from_address(pointer).value for pointer in pointers] == [4096, 8192, at]
+    names = [name for name, _ in calls]
+    loaded = ["cuModuleLoadData", "cuModuleGetFunction", "cuFuncSetAttribute"]
+    assert names == [*loaded, "cuLaunchKernel", "cuLaunchCooperativeKernel"] and len(calls[4][1]) == 10
+    assert calls[0][1][0].startswith(b"\x7fELF") and calls[2][1][2] == 101376
+    assert calls[4][1][:9] == ("cuModuleGetFunction", 3, 2, 1, 256, 1, 1, 64, 1234)

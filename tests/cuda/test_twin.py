@@ -10,6 +10,7 @@ from strategies import CELLS, TARGETS, Problem, problems
 
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor, load
 from lightrnn.batches import chunks
+from lightrnn.solvers import make_solver
 
 TOLERANCE = {"float64": 1e-12, "float32": 3e-5}
 
@@ -86,6 +87,23 @@ def test_truncation_carries_the_state(gpu, target):
             assert close(parts.reshape(plain.shape), plain)
 
 
+def test_a_step_begins_before_the_outcome_of_the_last_is_asked_for(gpu):
+    problem = problem_of("lstm", target="step")
+    network, there = problem.network(), problem.network()
+    twin, loss, batch = gpu.Twin(there, 0), problem.make_loss(), problem.batch(network)
+    solvers = [make_solver("adam", network.layout.size, "float64") for _ in range(2)]
+    wanted = [network.learn(batch, loss, solvers[0], rate, 0.1)() for rate in (0.1, 0.2, 0.3)]
+    begun, got = [], []
+    for rate in (0.1, 0.2, 0.3):
+        begun.append(twin.learn(batch, loss, solvers[1], rate, 0.1))
+        if len(begun) > twin.ahead:
+            got.append(begun.pop(0)())
+    got += [outcome() for outcome in begun]
+    assert close(got, wanted) and len({loss for loss, _ in got}) == 3
+    twin.finish()
+    assert close(there.parameters, network.parameters)
+
+
 def test_many_outputs_are_computed_some_rows_at_a_time(gpu, monkeypatch):
     from lightrnn.cuda import heads
 
@@ -99,32 +117,59 @@ def test_many_outputs_are_computed_some_rows_at_a_time(gpu, monkeypatch):
 # -- how the time loops are cut ---------------------------------------------------------------------------------------
 
 
-SMALL = {"rnn": 192, "gru": 384, "lstm": 488}  # bytes of shared memory that hold only a part of 13 units' terms
+SMALL = {"rnn": 288, "gru": 672, "lstm": 672}  # bytes of shared memory that hold only a part of 13 units' terms
+CUTS = {  # units of the layer; then what the GPU has: multiprocessors, threads of a block, bytes of shared memory
+    "registers": (5, 1, dict.fromkeys(SMALL, 32), 40000),
+    "registers and shared memory": (9, 1, {"rnn": 4, "gru": 8, "lstm": 12}, 40000),
+    "several blocks": (9, 4, {"rnn": 2, "gru": 5, "lstm": 8}, 40000),
+    "streamed": (13, 1, dict.fromkeys(SMALL, 8), 40000),
+    "streamed, several blocks": (17, 4, dict.fromkeys(SMALL, 8), 40000),
+    "streamed, some terms at a time": (13, 1, {"rnn": 2, "gru": 8, "lstm": 8}, None),
+}
 
 
-@pytest.mark.parametrize("lengths", [(3, 2), (3, 1, 2, 3, 2, 1, 1, 2, 3, 1)])
-@pytest.mark.parametrize("number, several, slabs", [(1, 0, 0), (2, 1, 0), (3, 0, 0), (3, 1, 0), (3, 0, 1)])
+FEW, MANY = (3, 2), (3, 1, 2, 3, 2, 1, 1, 2, 3, 1)
+CASES = [(name, False, lengths) for name in CUTS for lengths in (FEW, MANY)]
+CASES += [(name, True, MANY) for name in CUTS if "streamed" not in name]
+
+
+@pytest.mark.parametrize("name, tight, lengths", CASES)
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_every_regime(gpu, cell, number, several, slabs, lengths, monkeypatch):
-    """In one block or several, by all terms of a sum or some at a time, all sequences at once or not."""
+def test_every_regime(gpu, cell, name, tight, lengths, monkeypatch):
+    """Wherever W_hh is, in one block or several, with all sequences of a group in shared memory or some at a time."""
+    from lightrnn.cuda import regimes
     from lightrnn.cuda.driver import Limits
-    from lightrnn.cuda.regimes import choose
 
-    H = 5 if number < 3 else 40 if several else 13
+    H, multiprocessors, threads, shared = CUTS[name]
+    streamed, several = "streamed" in name, "several" in name
+    limits = Limits(multiprocessors, shared or SMALL[cell], threads=threads[cell])
     problem, used = problem_of(cell, sizes=(H,), lengths=lengths), []
     network = problem.network()
     twin = gpu.Twin(network, 0)
+    if streamed:
+        monkeypatch.setattr(regimes._Cut, "resident", lambda self: None)
+    monkeypatch.setattr(regimes, "MANY", 2)
+    regimes.choose.cache_clear()
 
     def regime(layer, B, *, back):
-        threads = 32 if number == 1 else 4 if back or cell == "rnn" else 8
-        limits = Limits(4 if several else 1, SMALL[cell] if slabs else 40000, threads=threads)
-        used.append(choose(layer.cell, layer.units, B, 8, limits, back=back))
-        return used[-1]
+        cut = regimes.choose(layer.cell, layer.units, B, 8, limits, back=back)
+        if tight:
+            groups = -(-B // cut.rows) if cut.alone else cut.groups
+            cut = replace(cut, tiles=1, groups=groups)
+        used.append(cut)
+        return cut
 
     monkeypatch.setattr(twin, "regime", regime)
     assert not difference(problem, twin, network)
-    assert [cut.number for cut in used] == [number, number]
-    assert all((cut.blocks > 1) == several and cut.alone == (not several and not slabs) for cut in used)
+    assert [cut.number for cut in used] == [3 if streamed else 1 + several] * 2
+    assert all((cut.blocks > 1) == several for cut in used)
+    assert all((cut.stored > 0) == (name in ("registers and shared memory", "several blocks")) for cut in used)
+    assert (max(cut.tiles for cut in used) > 1) == (not streamed and lengths == MANY and not tight)
+    if (cell, name, lengths) == ("lstm", "registers", FEW):
+        assert used[1].folds < used[1].parts
+    terms = H, len(network.levels[0][0].cell.gates) * H
+    some = [cut.parts * cut.share < count for cut, count in zip(used, terms, strict=True)]
+    assert some == [shared is None] * 2
 
 
 # -- whole fits -------------------------------------------------------------------------------------------------------
