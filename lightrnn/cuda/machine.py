@@ -3,7 +3,7 @@
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, register_jitable
+from numba.extending import intrinsic
 
 from .driver import SIMULATED
 
@@ -117,46 +117,6 @@ def _again(context, x):
     return x(x), generate
 
 
-@register_jitable
-def _again_machine(x):
-    return _again(x)
-
-
-@register_jitable
-def _pointer_machine(array):
-    return _pointer(array)
-
-
-@register_jitable
-def _load4_machine(array, index):
-    return _load4(array, index)
-
-
-@register_jitable
-def _store4_machine(array, index, values):
-    _store4(array, index, values)
-
-
-@register_jitable
-def _load_far_machine(array, index):
-    return _load_far(array, index)
-
-
-@register_jitable
-def _acquire_machine(array, index):
-    return _acquire(array, index)
-
-
-@register_jitable
-def _add_machine(array, index, number):
-    _add(array, index, number)
-
-
-@register_jitable
-def _fence_machine():
-    _fence()
-
-
 def _pointer_meant(array):
     return array
 
@@ -185,11 +145,11 @@ def _again_meant(x):
     return x
 
 
-again = _again_meant if SIMULATED else _again_machine
-pointer = _pointer_meant if SIMULATED else _pointer_machine
-load4 = _load4_meant if SIMULATED else _load4_machine
-store4 = _store4_meant if SIMULATED else _store4_machine
-load_far = _load_meant if SIMULATED else _load_far_machine
-acquire = _load_meant if SIMULATED else _acquire_machine
-add = _add_meant if SIMULATED else _add_machine
-fence = _fence_meant if SIMULATED else _fence_machine
+again = _again_meant if SIMULATED else _again
+pointer = _pointer_meant if SIMULATED else _pointer
+load4 = _load4_meant if SIMULATED else _load4
+store4 = _store4_meant if SIMULATED else _store4
+load_far = _load_meant if SIMULATED else _load_far
+acquire = _load_meant if SIMULATED else _acquire
+add = _add_meant if SIMULATED else _add
+fence = _fence_meant if SIMULATED else _fence

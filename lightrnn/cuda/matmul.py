@@ -19,12 +19,13 @@ from numba import cuda
 from .driver import SIMULATED
 from .kernels import Kernel, kernel
 from .machine import load4, pointer, store4
-from .values import NUMBA, outer4, register_jitable, zeros
+from .values import NUMBA, PLUS, outer4, register_jitable, zeros
 
 SIDE = 2 if SIMULATED else 16  # threads along a side of a block
 DEPTH = 4 if SIMULATED else 16
 LEAST_PART = 4 * DEPTH  # terms of a sum that are worth a block
 ALIGNED = not SIMULATED
+_plus = PLUS[4]
 
 
 def tile_of(large: bool) -> int:
@@ -139,7 +140,7 @@ def _write_row(floats, ints, C, index, pitch, row, M, values, column, N, adds, v
         place = C + (ints[index + row] if index >= 0 else row) * pitch + column
         if vector and column + 3 < N:
             if adds:
-                values = _sum4(values, load4(floats, place))
+                values = _plus(values, load4(floats, place))
             store4(floats, place, values)
         else:
             _write(floats, place, values[0], adds)
@@ -152,18 +153,13 @@ def _write_row(floats, ints, C, index, pitch, row, M, values, column, N, adds, v
 
 
 @register_jitable
-def _sum4(a, b):
-    return a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]
-
-
-@register_jitable
 def _write_rows(floats, ints, C, index, pitch, row, M, sums, bias, column, N, adds, vector):
     """Write four by four elements of the result, as far as they are in it."""
     if bias >= 0:
         a = floats[bias + min(column, N - 1)]
         b, c = floats[bias + min(column + 1, N - 1)], floats[bias + min(column + 2, N - 1)]
         of_row = a, b, c, floats[bias + min(column + 3, N - 1)]
-        sums = _sum4(sums[0], of_row), _sum4(sums[1], of_row), _sum4(sums[2], of_row), _sum4(sums[3], of_row)
+        sums = _plus(sums[0], of_row), _plus(sums[1], of_row), _plus(sums[2], of_row), _plus(sums[3], of_row)
     _write_row(floats, ints, C, index, pitch, row, M, sums[0], column, N, adds, vector)
     _write_row(floats, ints, C, index, pitch, row + 1, M, sums[1], column, N, adds, vector)
     _write_row(floats, ints, C, index, pitch, row + 2, M, sums[2], column, N, adds, vector)

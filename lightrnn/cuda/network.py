@@ -202,7 +202,6 @@ class Twin:
         needed = self.memory.bytes_for(floats, ints)
         try:
             self.memory.floats.reserve(floats)
-            self.memory.ints.reserve(ints)
             self._push()
             run.program.run()
         except MemoryError as error:

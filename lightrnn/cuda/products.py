@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
 from . import matmul
@@ -62,6 +64,18 @@ def add_product(
     run.program.launch(kernel, (*_tiles(M, N, large), 1), BLOCK, *arguments, shared=matmul.shared_of(large))
 
 
+@contextmanager
+def _in_parts(run: Pass, parts: int, target: int, size: int, adds: bool) -> Iterator[tuple[int, int]]:
+    """Let parts of a result be computed, then added up; yields where the first goes, and whether itself adds."""
+    if parts == 1:
+        yield target, int(adds)
+        return
+    with run.program.scratch():
+        first = run.program.room(parts * size)
+        yield first, 0
+        run.program.over(matmul.add_parts(), size, first, size, parts, target, size, int(adds))
+
+
 def weight_gradient(run: Pass, A: Matrix, B: Matrix, C: Matrix, shape: Shape, adds: bool = False) -> None:
     """Let ``C = A.T @ B`` for A (K, M), B (K, N), K long: a sum in parts, so that all of the GPU has work."""
     M, N, K = shape
@@ -71,28 +85,10 @@ def weight_gradient(run: Pass, A: Matrix, B: Matrix, C: Matrix, shape: Shape, ad
     parts = max(1, min(-(-K // matmul.LEAST_PART), 2 * run.twin.limits.multiprocessors // (x * y)))
     split = -(-K // (parts * matmul.DEPTH)) * matmul.DEPTH
     parts = -(-K // split)
-    several = parts > 1
-    with run.program.scratch():
-        target = Matrix(run.program.room(parts * M * N), N) if several else C
-        of_c = target.start, target.rows, target.pitch
-        arguments = (
-            A.start,
-            A.rows,
-            A.pitch,
-            B.start,
-            B.pitch,
-            *of_c,
-            -1,
-            M,
-            N,
-            K,
-            int(adds and not several),
-            split,
-            M * N,
-        )
+    of_a, of_b, of_c = (A.start, A.rows, A.pitch), (B.start, B.pitch), (C.rows, C.pitch) if parts == 1 else (-1, N)
+    with _in_parts(run, parts, C.start, M * N, adds) as (first, itself):
+        arguments = *of_a, *of_b, first, *of_c, -1, M, N, K, itself, split, M * N
         run.program.launch(kernel, (x, y, parts), BLOCK, *arguments, shared=matmul.shared_of(large))
-        if several:
-            run.program.over(matmul.add_parts(), M * N, target.start, M * N, parts, C.start, M * N, int(adds))
 
 
 def bias_gradient(run: Pass, sums: Matrix, count: int, target: int, columns: int, adds: bool = False) -> None:
@@ -101,10 +97,6 @@ def bias_gradient(run: Pass, sums: Matrix, count: int, target: int, columns: int
     most = max(1, 2 * run.twin.limits.multiprocessors // blocks)
     part = max(THREADS, -(-count // most))
     parts = -(-count // part)
-    several = parts > 1
-    with run.program.scratch():
-        first = run.program.room(parts * columns) if several else target
-        arguments = sums.start, sums.pitch, count, columns, part, first, int(adds and not several)
+    with _in_parts(run, parts, target, columns, adds) as (first, itself):
+        arguments = sums.start, sums.pitch, count, columns, part, first, itself
         run.program.launch(kernel, (blocks, parts, 1), (THREADS, 1, 1), *arguments, shared=THREADS)
-        if several:
-            run.program.over(matmul.add_parts(), columns, first, columns, parts, target, columns, int(adds))

@@ -28,8 +28,8 @@ from .driver import SIMULATED
 from .kernels import Kernel, kernel
 from .machine import again, pointer
 from .slots import CARRY, MORE, bias_of, put_gates_of, slots_of, total_of
-from .step import cut_of, spot_of, sums_of
-from .terms import Form, keep_of, loader, places_of
+from .step import cut_of, first_of, spot_of, sums_of
+from .terms import Form, hold_of
 from .values import NUMBA, PUT, TAKE, register_jitable, short, zeros
 
 ALIGNED = not SIMULATED
@@ -54,13 +54,12 @@ def forward(form: Form) -> Kernel:
     Arguments: slots, state, W_hh, the state's bias; lengths, first; B, H; groups, blocks, units, tiles; parts, share,
     lanes, spread, folds; the first step, the step to end before; the counters.
     """
-    cell, (rows, resident, alone) = CELLS[form.cell], (form.rows, form.resident, form.alone)
+    cell, (rows, alone) = CELLS[form.cell], (form.rows, form.alone)
     G, S, Z = len(cell.gates), len(cell.slots), len(cell.states)
     rule, number, zero = cell.forward, NUMBA[form.dtype], zeros(form.dtype, 1)[0]
-    sums_, keep, (load, _), total = sums_of(form, _wait), keep_of(form), loader(resident, rows), total_of(G)
+    sums_, hold, spot, total = sums_of(form, _wait), hold_of(form), spot_of(form), total_of(G)
     to_slots, take_bias, take_gates = slots_of(form.cell), bias_of(form.cell), TAKE[G]
     take_state, put_state, put_slots = TAKE[Z], PUT[Z], PUT[S]
-    stored, spot = form.stored, spot_of(form)
 
     @kernel(*form)
     def forward(floats, ints, at):
@@ -78,23 +77,10 @@ def forward(form: Form) -> Kernel:
         width, counter = short(min(units, H - low)), ints[at + 19] + APART * group
         columns = G * width, width, H, low
         cut = cut_of(rows, thread, threads, parts, share, lanes, tiles, spread, folds)
-        held = load(floats, (-1, -1, -1, -1), W, G * H, 0, zero)
-        if resident and cut.part < parts:
-            places, start = places_of(cut.lane, lanes, columns), cut.part * share
-            held = load(floats, places, W + start * G * H, G * H, H - start, zero)
-            if stored:
-                start += resident
-                of_shared = cut.kept, threads, share - resident, places
-                keep(floats, shared, *of_shared, W + start * G * H, G * H, H - start)
+        held = hold(floats, shared, W, G * H, H, columns, cut)
         for i in range(thread, cut.sums, threads):
             shared[i] = zero
-        # Neighbouring threads have a tile's sequences, whose sums are side by side, and then the next unit.
-        side = short(min(rows, threads))
-        across = short(min(width, threads // side))
-        j_first, r_step = short(thread // side % across), short(threads // (side * across) * side)
-        r_first = short(thread // (side * across) * side + thread % side)
-        if thread >= r_step * across:
-            r_first = short(B)  # a thread too many
+        j_first, across, r_first, r_step = first_of(rows, thread, threads, width, B)
         steps = short(min(end, ints[lengths + group]) if group < B else 0)
         biases = take_bias(floats, bias + low + j_first, H)
         at_t, at_next, after_next = ints[first + begin], ints[first + begin + 1], ints[first + begin + 2]
@@ -119,9 +105,8 @@ def forward(form: Form) -> Kernel:
                             x = take_gates(floats, place, H)
                             before = take_state(floats, state + (old + b) * Z * H + u, H)
                         h = total(shared, place_sums + j * rows, width * rows, folds, cut.part_sums)
-                        after, saved = rule(
-                            to_slots(x, h, biases if j == j_first else take_bias(floats, bias + u, H)), before
-                        )
+                        b_hh = biases if j == j_first else take_bias(floats, bias + u, H)
+                        after, saved = rule(to_slots(x, h, b_hh), before)
                         put_state(floats, state + (B + row + b) * Z * H + u, H, after)
                         put_slots(floats, place, H, saved)
                         if alone:
@@ -146,13 +131,12 @@ def backward(form: Form) -> Kernel:
     pitch; lengths, first; B, H; groups, blocks, units, tiles; parts, share, lanes, spread, folds; the first step, the
     step to end before; the counters.
     """
-    cell, (rows, resident, alone) = CELLS[form.cell], (form.rows, form.resident, form.alone)
+    cell, (rows, alone) = CELLS[form.cell], (form.rows, form.alone)
     G, S, Z = len(cell.gates), len(cell.slots), len(cell.states)
     rule, number, zero = cell.backward, NUMBA[form.dtype], zeros(form.dtype, 1)[0]
-    sums_, keep, (load, _), total = sums_of(form, _wait), keep_of(form), loader(resident, rows), total_of(1)
+    sums_, hold, spot, total = sums_of(form, _wait), hold_of(form), spot_of(form), total_of(1)
     more, carry, put_gates = MORE[Z], CARRY[Z], put_gates_of(form.cell)
     take_state, take_slots, put_slots = TAKE[Z], TAKE[S], PUT[S]
-    stored, spot = form.stored, spot_of(form)
 
     @kernel(*form)
     def backward(floats, ints, at):
@@ -171,22 +155,10 @@ def backward(form: Form) -> Kernel:
         width, K, counter = short(min(units, H - low)), short(G * H), ints[at + 21] + APART * group
         columns = width, width, 0, low
         cut = cut_of(rows, thread, threads, parts, share, lanes, tiles, spread, folds)
-        held = load(floats, (-1, -1, -1, -1), W, H, 0, zero)
-        if resident and cut.part < parts:
-            places, start = places_of(cut.lane, lanes, columns), cut.part * share
-            held = load(floats, places, W + start * H, H, K - start, zero)
-            if stored:
-                start += resident
-                keep(floats, shared, cut.kept, threads, share - resident, places, W + start * H, H, K - start)
+        held = hold(floats, shared, W, H, K, columns, cut)
         for i in range(thread, cut.sums, threads):
             shared[i] = zero
-        # Neighbouring threads have a tile's sequences, whose sums are side by side, and then the next unit.
-        side = short(min(rows, threads))
-        across = short(min(width, threads // side))
-        j_first, r_step = short(thread // side % across), short(threads // (side * across) * side)
-        r_first = short(thread // (side * across) * side + thread % side)
-        if thread >= r_step * across:
-            r_first = short(B)  # a thread too many
+        j_first, across, r_first, r_step = first_of(rows, thread, threads, width, B)
         steps = short(min(end, ints[lengths + group]) if group < B else 0)
         at_t, at_next = ints[first + max(steps - 1, 0)], ints[first + steps]
         after_next, later = ints[first + steps + 1], ints[first + steps + 2]

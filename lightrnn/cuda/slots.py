@@ -6,45 +6,20 @@ from collections.abc import Callable
 from typing import Any
 
 from ..cells import CELLS
-from .values import TAKE, or_zero, register_jitable
+from .values import PLUS, TAKE, or_zero, register_jitable
 
 
 def total_of(count: int) -> Callable[..., Any]:
     """Build the function that adds up the parts of `count` sums."""
-    if count == 1:
+    take, plus = TAKE[count], PLUS[count]
 
-        @register_jitable
-        def total(shared, i, step, parts, apart):
-            a = shared[i]
-            for _ in range(1, parts):
-                i += apart
-                a += shared[i]
-            return (a,)
-
-    elif count == 3:
-
-        @register_jitable
-        def total(shared, i, step, parts, apart):
-            a, b, c = shared[i], shared[i + step], shared[i + 2 * step]
-            for _ in range(1, parts):
-                i += apart
-                a += shared[i]
-                b += shared[i + step]
-                c += shared[i + 2 * step]
-            return a, b, c
-
-    else:
-
-        @register_jitable
-        def total(shared, i, step, parts, apart):
-            a, b, c, d = shared[i], shared[i + step], shared[i + 2 * step], shared[i + 3 * step]
-            for _ in range(1, parts):
-                i += apart
-                a += shared[i]
-                b += shared[i + step]
-                c += shared[i + 2 * step]
-                d += shared[i + 3 * step]
-            return a, b, c, d
+    @register_jitable
+    def total(shared, i, step, parts, stride):
+        sums = take(shared, i, step)
+        for _ in range(1, parts):
+            i += stride
+            sums = plus(sums, take(shared, i, step))
+        return sums
 
     return total
 
@@ -70,17 +45,12 @@ def slots_of(cell: str) -> Callable[..., Any]:
         def slots(x, h, b):
             return x[0], x[1] + (h[0] + b[0]), x[2] + (h[1] + b[1]), h[2] + b[2]
 
-    elif S == 1:
-
-        @register_jitable
-        def slots(x, h, b):
-            return (x[0] + h[0],)
-
     else:
+        plus = PLUS[S]
 
         @register_jitable
         def slots(x, h, b):
-            return x[0] + h[0], x[1] + h[1], x[2] + h[2], x[3] + h[3]
+            return plus(x, h)
 
     return slots
 

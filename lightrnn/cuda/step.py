@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .machine import load_far
-from .terms import COLUMNS, Form, product_of
+from .terms import CHUNK, Form, product_of
 from .values import STORE, register_jitable, short
 
 PAD, BANKS = 4, 16  # elements: of the widest read, and after how many of the widest the banks begin anew
@@ -36,7 +36,7 @@ def spot_of(form: Form) -> Callable[..., Any]:
 
 
 @register_jitable
-def _far1(array, i, apart, left, step, safe, zero):
+def _far1(array, i, stride, left, step, safe, zero):
     """Read, past the first cache, a term of those sequences of a tile that are there: of a step fewer than `left`.
 
     No branch keeps one read from waiting beside the next: for a sequence that is not there another place is read.
@@ -46,15 +46,15 @@ def _far1(array, i, apart, left, step, safe, zero):
 
 
 @register_jitable
-def _far2(array, i, apart, left, step, safe, zero):
-    first = _far1(array, i, apart, left, step, safe, zero)
-    return first + _far1(array, i + apart, apart, left - step, step, safe, zero)
+def _far2(array, i, stride, left, step, safe, zero):
+    first = _far1(array, i, stride, left, step, safe, zero)
+    return first + _far1(array, i + stride, stride, left - step, step, safe, zero)
 
 
 @register_jitable
-def _far4(array, i, apart, left, step, safe, zero):
-    first = _far2(array, i, apart, left, step, safe, zero)
-    return first + _far2(array, i + 2 * apart, apart, left - 2 * step, step, safe, zero)
+def _far4(array, i, stride, left, step, safe, zero):
+    first = _far2(array, i, stride, left, step, safe, zero)
+    return first + _far2(array, i + 2 * stride, stride, left - 2 * step, step, safe, zero)
 
 
 _FAR = {1: _far1, 2: _far2, 4: _far4}
@@ -71,12 +71,12 @@ def bring_of(form: Form) -> Callable[..., Any]:
         return (part + 1, inside - share) if inside >= share else (part, inside)
 
     @register_jitable
-    def bring(floats, shared, target, place, apart, many, left, groups, safe, cut, zero):
+    def bring(floats, shared, target, place, stride, many, left, groups, safe, cut, zero):
         k, part, inside = cut.thread, cut.first[0], cut.first[1]
         while k < many:
             later = k + cut.threads
-            first = far(floats, place + k, apart, left, groups, safe, zero)
-            second = far(floats, place + later, apart, left if later < many else 0, groups, safe, zero)
+            first = far(floats, place + k, stride, left, groups, safe, zero)
+            second = far(floats, place + later, stride, left if later < many else 0, groups, safe, zero)
             store(shared, target + part * cut.part_terms + inside * rows, first)
             part, inside = further(cut.share, cut.step, part, inside)
             if later < many:
@@ -118,7 +118,7 @@ def cut_of(rows, thread, threads, parts, share, lanes, tiles, spread, folds):
     """Return a block's `Cut` for a thread."""
     of_part, sums = apart(share * rows), apart(spread * rows)
     part, lane, tile, first = thread // lanes, thread % lanes, parts * of_part, tiles * parts * of_part
-    kept = first + tiles * parts * sums + thread * COLUMNS
+    kept = first + tiles * parts * sums + thread * CHUNK
     all_sums = tiles * spread * rows
     fold, place = thread // all_sums, thread % all_sums
     of_tile = place // (spread * rows) * parts * sums + place % (spread * rows)
@@ -129,6 +129,20 @@ def cut_of(rows, thread, threads, parts, share, lanes, tiles, spread, folds):
         tiles, short(tile), short(of_part), short(part * of_part), short(first), short(parts * sums), short(sums),
         short(kept), folds, short(first + of_tile + fold * sums), short(folds * sums), short(count),
     )  # fmt: skip
+
+
+@register_jitable
+def first_of(rows, thread, threads, width, B):
+    """Return what a thread has of the rule: its first unit, the step to its next, its first sequence, and that step.
+
+    Neighbouring threads have a tile's sequences, whose sums are side by side, and then the next unit. A thread too many
+    begins beyond all sequences.
+    """
+    side = short(min(rows, threads))
+    across = short(min(width, threads // side))
+    r_step = short(threads // (side * across) * side)
+    r = short(thread // (side * across) * side + thread % side)
+    return short(thread // side % across), across, short(r if thread < r_step * across else B), r_step
 
 
 def sums_of(form: Form, wait: Callable[[], None]) -> Callable[..., Any]:

@@ -31,28 +31,31 @@ def _greater(x, y):
     return x if x > y else y
 
 
-def _of_block(combine: Callable[[Any, Any], Any]) -> Callable[..., Any]:
-    """Build the function that combines a number of each thread of a block, always in the same order."""
+def _of_block(combine: Callable[[Any, Any], Any], lanes: int = 1) -> Callable[..., Any]:
+    """Build the function that combines a number of each thread of a block, always in the same order.
+
+    With several lanes those of every `lanes`-th thread are combined, and each gets its lane's.
+    """
 
     @register_jitable
     def of_block(shared, value):
         thread = cuda.threadIdx.x
         shared[thread] = value
         half = THREADS // 2
-        while half > 0:
+        while half >= lanes:
             cuda.syncthreads()
             if thread < half:
                 shared[thread] = combine(shared[thread], shared[thread + half])
             half //= 2
         cuda.syncthreads()
-        combined = shared[0]
+        combined = shared[thread % lanes]
         cuda.syncthreads()  # before anyone uses the shared memory again
         return combined
 
     return of_block
 
 
-block_sum, block_greatest = _of_block(_sum), _of_block(_greater)
+block_sum, block_greatest, lane_sum = _of_block(_sum), _of_block(_greater), _of_block(_sum, LANES)
 
 
 @cache
@@ -93,15 +96,9 @@ def column_sums(dtype: str) -> Kernel:
         if column < columns:
             for i in range(begin + thread // LANES, min(rows, begin + part), THREADS // LANES):
                 value += floats[source + i * pitch + column]
-        shared[thread] = value
-        half = THREADS // 2
-        while half >= LANES:
-            cuda.syncthreads()
-            if thread < half:
-                shared[thread] += shared[thread + half]
-            half //= 2
+        value = lane_sum(shared, value)
         if thread < LANES and column < columns:
-            floats[target + column] = floats[target + column] + shared[thread] if adds else shared[thread]
+            floats[target + column] = floats[target + column] + value if adds else value
 
     return column_sums
 

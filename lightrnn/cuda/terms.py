@@ -134,29 +134,40 @@ def loader(count: int, rows: int) -> tuple[Any, Any]:
     return load, total
 
 
-def keep_of(form: Form) -> Callable[..., Any]:
-    """Build the function that keeps weights of a thread in shared memory, a term's four side by side."""
-    zero = zeros(form.dtype, 1)[0]
-
-    @register_jitable
-    def keep(floats, shared, place, threads, count, places, W, pitch, left):
-        for k in range(count):
-            weights = (
-                floats[W + places[0] + k * pitch] if k < left and places[0] >= 0 else zero,
-                floats[W + places[1] + k * pitch] if k < left and places[1] >= 0 else zero,
-                floats[W + places[2] + k * pitch] if k < left and places[2] >= 0 else zero,
-                floats[W + places[3] + k * pitch] if k < left and places[3] >= 0 else zero,
-            )
-            store4(shared, place + k * threads * COLUMNS, weights)
-
-    return keep
+@register_jitable
+def _keep(shared, i, step, w):
+    """Keep a chunk in shared memory: a column's four weights side by side, the columns `step` apart."""
+    store4(shared, i, w[0])
+    store4(shared, i + step, w[1])
+    store4(shared, i + 2 * step, w[2])
+    store4(shared, i + 3 * step, w[3])
 
 
 @register_jitable
 def _kept(shared, i, step):
-    """Read four terms of what `keep` has written."""
-    a, b, c, d = load4(shared, i), load4(shared, i + step), load4(shared, i + 2 * step), load4(shared, i + 3 * step)
-    return (a[0], b[0], c[0], d[0]), (a[1], b[1], c[1], d[1]), (a[2], b[2], c[2], d[2]), (a[3], b[3], c[3], d[3])
+    """Read what `_keep` has written."""
+    return load4(shared, i), load4(shared, i + step), load4(shared, i + 2 * step), load4(shared, i + 3 * step)
+
+
+def hold_of(form: Form) -> Callable[..., Any]:
+    """Build the function that takes a thread's weights: to registers, which it returns, and to shared memory."""
+    resident, stored, zero = form.resident, form.stored, zeros(form.dtype, 1)[0]
+    load, _ = loader(resident, form.rows)
+
+    @register_jitable
+    def hold(floats, shared, W, pitch, K, columns, cut):
+        held = load(floats, (-1, -1, -1, -1), W, pitch, 0, zero)
+        if resident and cut.part < cut.parts:
+            places, start = places_of(cut.lane, cut.lanes, columns), cut.part * cut.share
+            held = load(floats, places, W + start * pitch, pitch, K - start, zero)
+            if stored:
+                step, kept = cut.threads * CHUNK, cut.kept
+                for k in range(start + resident, start + cut.share, CHUNK):
+                    _keep(shared, kept, step, _load_chunk(floats, places, W + k * pitch, pitch, K - k, zero))
+                    kept += COLUMNS * step
+        return held
+
+    return hold
 
 
 def product_of(form: Form) -> Callable[..., Any]:
@@ -178,10 +189,10 @@ def product_of(form: Form) -> Callable[..., Any]:
         def product(floats, W, pitch, held, shared, source, target, columns, cut, k, K):
             sums = resident_sum(nothing, held, shared, source)
             if stored:
-                step, kept = cut.threads * COLUMNS, cut.kept
+                step, kept = cut.threads * CHUNK, cut.kept
                 for k in range(resident, cut.share, CHUNK):
                     sums = terms(sums, _kept(shared, kept, step), shared, source + k * rows)
-                    kept += CHUNK * step
+                    kept += COLUMNS * step
             put(shared, target + cut.lane * rows, cut.lanes, sums)
 
     else:

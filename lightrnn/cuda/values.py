@@ -122,6 +122,24 @@ ADD = {1: _add1, 2: _add2, 4: _add4}  # sums + a * b, for one a and n b
 
 
 @register_jitable
+def _plus1(a, b):
+    return (a[0] + b[0],)
+
+
+@register_jitable
+def _plus3(a, b):
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2]
+
+
+@register_jitable
+def _plus4(a, b):
+    return a[0] + b[0], a[1] + b[1], a[2] + b[2], a[3] + b[3]
+
+
+PLUS = {1: _plus1, 3: _plus3, 4: _plus4}  # the sum of two tuples of n
+
+
+@register_jitable
 def outer4(sums, a, b):
     """Add the outer product of two tuples of four to four tuples of four."""
     return _add4(sums[0], a[0], b), _add4(sums[1], a[1], b), _add4(sums[2], a[2], b), _add4(sums[3], a[3], b)
