@@ -21,7 +21,8 @@ from typing import Any
 import numpy as np
 
 import lightrnn
-from lightrnn import RNNClassifier, RNNLanguageModel, archive
+from lightrnn import RNNClassifier, RNNLanguageModel
+from lightrnn.utils import archive
 
 from .report import markdown
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 
 from lightrnn import RNNClassifier, cuda
-from lightrnn.batches import Batch
 from lightrnn.losses import make_loss
-from lightrnn.network import Network
-from lightrnn.solvers import make_solver
+from lightrnn.nn.batches import Batch
+from lightrnn.nn.network import Network
+from lightrnn.nn.solvers import make_solver
 
 from . import peers
 from .report import Row, Run, Table, milliseconds, shown, times_faster, verdict

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from lightrnn.batches import Batch, chunks
 from lightrnn.losses import make_loss
-from lightrnn.network import Network
-from lightrnn.solvers import make_solver
+from lightrnn.nn.batches import Batch
+from lightrnn.nn.network import Network
+from lightrnn.nn.solvers import make_solver
+from lightrnn.training.truncation import chunks
 
 
 class Training:

@@ -8,11 +8,11 @@ import numpy as np
 
 from lightrnn import RNNClassifier, RNNLanguageModel
 from lightrnn.datasets import load_shakespeare, make_long_context_sentences
-from lightrnn.feeds import Texts
 from lightrnn.losses import make_loss
-from lightrnn.network import Network
-from lightrnn.solvers import make_solver
-from lightrnn.training import Epoch
+from lightrnn.nn.network import Network
+from lightrnn.nn.solvers import make_solver
+from lightrnn.training.history import Epoch
+from lightrnn.training.texts import Texts
 
 from . import peers
 from .corpora import MODELS, zipf

@@ -16,7 +16,7 @@ from collections import defaultdict
 
 from lightrnn import RNNLanguageModel
 from lightrnn.datasets import load_shakespeare
-from lightrnn.training import Epoch
+from lightrnn.training.history import Epoch
 
 ORDER = 5
 PROMPT = "\n\nHAMLET\n"  # as it stands within the plays: how a text begins was seen only once

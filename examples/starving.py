@@ -18,7 +18,7 @@ import numpy as np
 
 from lightrnn import RNNClassifier
 from lightrnn.datasets import make_long_context_sentences
-from lightrnn.training import Epoch
+from lightrnn.training.history import Epoch
 
 LEAST, DISTANCES = 8, (20, 40, 80)
 NETS: dict[str, dict[str, Any]] = {

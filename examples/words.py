@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from lightrnn import RNNClassifier
+from lightrnn.data.tokens import words
 from lightrnn.datasets import load_shakespeare
-from lightrnn.tokens import words
 
 PLAYS = ("Hamlet", "Macbeth", "Twelfth Night", "Henry V")
 MARKS = {",": ",", ".": ".", ";": ";", ":": ":", "?": "?", "!": "!"}

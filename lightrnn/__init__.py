@@ -1,16 +1,33 @@
 """lightrnn: recurrent networks for people who live in scikit-learn and plain scripts.
 
 ``RNNClassifier().fit(X, y)`` takes sequences of unequal length as they are; ``cell="ffnn" | "rnn" | "gru" | "lstm"`` is
-one argument of the same estimator. Importing compiles nothing.
+one argument of the same estimator. Importing compiles nothing and loads neither numba nor scipy.
+
+The way of data through the packages, from the user's X and y to a prediction:
+
+- ``data`` reads X, y and weights, checks them once and encodes them; ``preprocessing`` scales and cuts series.
+- ``estimators`` holds the scikit-learn interface: arguments, fitting, saving, streams.
+- ``training`` runs epochs of a solver, or L-BFGS, over minibatches or texts.
+- ``nn`` is the network: layers over one flat vector of parameters, run forward and back over packed batches.
+- ``cpu`` and ``cuda`` hold the compiled kernels; both run the formulas of ``cells``, ``losses``, ``updates`` and
+  ``elementwise``, which are pure functions on values.
+- ``inspection`` measures what a fitted network remembers, ``plotting`` draws it, ``comparison`` ranks cells by
+  cross-validation.
+- ``interop`` converts from and to PyTorch, Keras, ONNX and plain NumPy.
+- ``cli`` is ``python -m lightrnn``; ``base``, ``exceptions``, ``metrics`` and ``utils`` are what all of them share, and
+  ``datasets`` has series and generators for examples.
+
+Imports run downward in this order and are checked by ``tests/laws/test_house.py``.
 """
 
-from ._onnx import to_onnx
+from importlib import import_module
+from types import ModuleType
+
 from ._version import __version__
-from .conversion import from_keras, from_torch
-from .estimators import RNNClassifier, RNNRegressor
-from .export import export_numpy
-from .language import RNNLanguageModel
-from .persistence import load
+from .estimators import RNNClassifier, RNNLanguageModel, RNNRegressor, load
+from .interop.convert import from_keras, from_torch
+from .interop.numpy_export import export_numpy
+from .interop.onnx import to_onnx
 
 __all__ = [
     "RNNClassifier",
@@ -23,3 +40,21 @@ __all__ = [
     "load",
     "to_onnx",
 ]
+
+_MODULES = ("datasets", "exceptions", "inspection", "metrics", "plotting", "preprocessing", "training")
+
+# A pickle names a class by its module: the public one stays, wherever the code moves.
+for _estimator in (RNNClassifier, RNNLanguageModel, RNNRegressor):
+    _estimator.__module__ = __name__
+
+
+def __getattr__(name: str) -> ModuleType:
+    """Import a public module when it is first named."""
+    if name in _MODULES:
+        return import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted([*__all__, *_MODULES])

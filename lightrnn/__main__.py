@@ -3,12 +3,12 @@
 import argparse
 import sys
 
-from . import _info, _warmup, comparison
+from .cli import compare, info, warmup
 
 _COMMANDS = {
-    "info": (_info, "versions, processor, cache of machine code, and a check of gradients"),
-    "warmup": (_warmup, "compile what an install needs, and keep it"),
-    "compare": (comparison, "every cell and two baselines on your data"),
+    "info": (info, "versions, processor, cache of machine code, and a check of gradients"),
+    "warmup": (warmup, "compile what an install needs, and keep it"),
+    "compare": (compare, "every cell and two baselines on your data"),
 }
 
 

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from . import cuda
-from .checks import shown
+from .utils.checks import shown
 
 if TYPE_CHECKING:
-    from .network import Network
+    from .nn.network import Network
 
 _WORTH = 1e12  # floating-point operations from which on "auto" takes a GPU: some seconds of two CPU cores
 _TRAINING, _PREDICTION = 6, 2  # of these for each parameter and step

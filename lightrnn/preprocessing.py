@@ -11,9 +11,9 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
-from lightrnn import checks
-from lightrnn._base import BaseEstimator, TransformerMixin, check_input_features, check_is_fitted
-from lightrnn.sequences import Sequences, as_sequences, remember_features, sequences_for
+from .base import BaseEstimator, TransformerMixin, check_input_features, check_is_fitted
+from .data.sequences import Sequences, as_sequences, remember_features, sequences_for
+from .utils import checks
 
 # Numbers held as float64 at a time: half a megabyte, which stays in cache, whatever the data's size.
 _BLOCK = 1 << 16

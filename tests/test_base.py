@@ -10,12 +10,13 @@ import warnings
 import numpy as np
 import pytest
 
-from lightrnn import _base, _columns
-from lightrnn._base import BaseEstimator, TransformerMixin, check_is_fitted
-from lightrnn.labels import class_targets
-from lightrnn.sequences import as_sequences, remember_features, sequences_for
-from lightrnn.targets import real_targets
-from lightrnn.weights import check_sample_weight, require_two_classes
+from lightrnn import exceptions
+from lightrnn.base import BaseEstimator, TransformerMixin, check_is_fitted
+from lightrnn.data import feature_names
+from lightrnn.data.labels import class_targets
+from lightrnn.data.sample_weight import check_sample_weight, require_two_classes
+from lightrnn.data.sequences import as_sequences, remember_features, sequences_for
+from lightrnn.data.targets import real_targets
 
 
 class Nested(BaseEstimator):
@@ -135,7 +136,7 @@ def test_repr_shows_what_differs_from_the_default():
 
 
 def test_a_method_before_fit_says_so():
-    for error in (_base.NotFittedError, ValueError, AttributeError):
+    for error in (exceptions.NotFittedError, ValueError, AttributeError):
         with pytest.raises(error, match=r"This ReadoutClassifier instance is not fitted yet. Call 'fit'"):
             ReadoutClassifier().predict(X)
     assert ReadoutClassifier().fit(X, Y).predict(X).shape == (30,)
@@ -147,7 +148,7 @@ def test_output_names_are_numbered():
     assert len(fitted.get_feature_names_out(["a", "b", "c", "d"])) == 5
     with pytest.raises(ValueError, match="input_features should have length equal to number of features"):
         fitted.get_feature_names_out(["a"])
-    with pytest.raises(_base.NotFittedError):
+    with pytest.raises(exceptions.NotFittedError):
         ReadoutClassifier().get_feature_names_out()
 
 
@@ -173,7 +174,7 @@ def test_other_names_than_in_fit_are_spelled_out(names):
     with pytest.raises(
         ValueError, match=r"^The feature names should match those that were passed during fit"
     ) as caught:
-        _columns.check_feature_names(fitted, np.array(names, dtype=object))
+        feature_names.check_feature_names(fitted, np.array(names, dtype=object))
     text = str(caught.value)
     assert ("must be in the same order" in text) == (sorted(names) == list("abcd"))
     assert ("unseen at fit time:\n- " in text) == (not set(names) <= set("abcd"))
@@ -199,13 +200,14 @@ def test_without_scikit_learn_nothing_of_it_is_imported():
 import sys
 sys.modules["sklearn"] = sys.modules["pandas"] = None  # importing them fails
 import numpy as np
-from lightrnn import _base, labels, sequences, weights
-class E(_base.BaseEstimator):
+from lightrnn import base, exceptions
+from lightrnn.data import labels, sequences
+class E(base.BaseEstimator):
     def __init__(self, a=1): self.a = a
 try:
-    _base.check_is_fitted(E(a=2))
-except _base.NotFittedError as error:
-    assert type(error) is _base.NotFittedError
+    base.check_is_fitted(E(a=2))
+except exceptions.NotFittedError as error:
+    assert type(error) is exceptions.NotFittedError
 X = sequences.as_sequences([[1, 2], [3]])
 labels.class_targets(["a", "b"], X.lengths).encode(["a", "b"], X.lengths)
 loaded = [name for name in ("numba", "scipy", "llvmlite", "matplotlib") if name in sys.modules]
@@ -218,21 +220,21 @@ print(E(a=2), repr(E().set_params(a=1)))
 
 @pytest.mark.parametrize("name", ["NotFittedError", "ConvergenceWarning", "DataConversionWarning"])
 def test_exceptions_are_ours_and_scikit_learns(name):
-    exceptions = pytest.importorskip("sklearn.exceptions", reason="scikit-learn is optional")
-    joined = _base.resolve(getattr(_base, name))
-    assert issubclass(joined, getattr(exceptions, name)) and issubclass(joined, getattr(_base, name))
-    assert joined is _base.resolve(getattr(_base, name)) and joined.__name__ == name
+    theirs = pytest.importorskip("sklearn.exceptions", reason="scikit-learn is optional")
+    joined = exceptions.resolve(getattr(exceptions, name))
+    assert issubclass(joined, getattr(theirs, name)) and issubclass(joined, getattr(exceptions, name))
+    assert joined is exceptions.resolve(getattr(exceptions, name)) and joined.__name__ == name
     error = pickle.loads(pickle.dumps(joined("text")))
     assert type(error) is joined and str(error) == "text"
 
 
 def test_a_warning_points_at_the_caller():
     def warns():
-        _base.warn(_base.ConvergenceWarning, "text")
+        exceptions.warn(exceptions.ConvergenceWarning, "text")
 
-    with pytest.warns(_base.ConvergenceWarning, match="text") as caught:
+    with pytest.warns(exceptions.ConvergenceWarning, match="text") as caught:
         warns()
-    assert linecache.getline(caught[0].filename, caught[0].lineno).strip().startswith("_base.warn(")
+    assert linecache.getline(caught[0].filename, caught[0].lineno).strip().startswith("exceptions.warn(")
 
 
 @pytest.mark.parametrize("estimator", [ReadoutClassifier(), ReadoutRegressor()], ids=lambda e: type(e).__name__)

@@ -1,8 +1,8 @@
 """The rules in NumPy: the published formulas, and a backward that is the derivative of forward."""
 
-import naive
 import numpy as np
 import pytest
+from helpers import naive
 
 from lightrnn.cells import CELLS
 

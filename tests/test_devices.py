@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from lightrnn import RNNClassifier, cuda, devices
-from lightrnn.network import Network
+from lightrnn.nn.network import Network
 
 X, Y = [np.ones((T, 2)) * T for T in (2, 3, 4, 2)], [0, 1, 0, 1]
 QUICK = {"hidden_layer_sizes": (2,), "max_iter": 1, "learning_rate": "cosine", "random_state": 0}

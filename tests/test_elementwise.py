@@ -6,7 +6,7 @@ from numba import float32, float64
 
 from lightrnn.cpu import host
 from lightrnn.cpu.jit import kernel
-from lightrnn.cpu.memory import lanes, load, store
+from lightrnn.cpu.registers import lanes, load, store
 from lightrnn.cpu.simd import Vector, vector_of  # its import gives elementwise its compiled forms
 from lightrnn.elementwise import clip, expm1, fma, like, positive, sigmoid, tanh
 

@@ -1,8 +1,8 @@
 """Losses: the textbook's value row by row, and a gradient that is its derivative."""
 
-import naive
 import numpy as np
 import pytest
+from helpers import naive
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

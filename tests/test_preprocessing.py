@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightrnn._base import NotFittedError
+from lightrnn.exceptions import NotFittedError
 from lightrnn.preprocessing import SequenceScaler, make_windows
 
 LENGTHS = st.lists(st.integers(1, 30), min_size=1, max_size=8)

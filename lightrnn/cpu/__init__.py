@@ -3,7 +3,17 @@
 from importlib import import_module
 from types import ModuleType
 
-_MODULES = ("advance", "gather", "host", "matmul", "recurrence", "sampling", "softmax", "threads", "updates")
+_MODULES = (
+    "gather",
+    "host",
+    "matmul",
+    "recurrence",
+    "sampling",
+    "single_step",
+    "softmax",
+    "threads",
+    "updates",
+)
 
 
 def __getattr__(name: str) -> ModuleType:

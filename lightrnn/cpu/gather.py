@@ -5,7 +5,7 @@ Each loop takes its rows as arrays first: Numba then vectorises it.
 
 from .jit import kernel
 from .matmul import panel_vectors
-from .memory import lanes, load, load_flat, store, store_flat
+from .registers import lanes, load, load_flat, store, store_flat
 
 
 @kernel

@@ -9,7 +9,7 @@ from numba import literal_unroll
 
 from .host import TILE_VECTORS
 from .jit import kernel, register_jitable
-from .memory import lanes, load, load_flat, store, store_flat, store_transposed
+from .registers import lanes, load, load_flat, store, store_flat, store_transposed
 from .tile import strip, strip_t
 
 

@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..cells import CELLS
-from .flush import flush_denormals, restore_denormals
+from .denormals import flush_denormals, restore_denormals
 from .jit import kernel, named, register_jitable
 from .matmul import add_row, copy_row, fill, product, products_t
-from .memory import at, lanes, load, loads, stores
+from .registers import at, lanes, load, loads, stores
 
 
 class Plan(NamedTuple):

@@ -9,10 +9,10 @@ import math
 from numba.extending import register_jitable
 
 from ..elementwise import clip, exp, like
-from .flush import flush_denormals, restore_denormals
+from .denormals import flush_denormals, restore_denormals
 from .jit import kernel
 from .matmul import product, products_t
-from .memory import at, highest, lanes, load, maximum, splats, store, total
+from .registers import at, highest, lanes, load, maximum, splats, store, total
 
 
 @register_jitable

@@ -13,7 +13,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .host import CACHE_LINE, TILE_ROWS, TILE_VECTORS
-from .memory import element, read, write
+from .registers import element, read, write
 from .simd import INT32, INTP, call_intrinsic, splat, vector_of
 
 HEIGHTS = (TILE_ROWS, 2, 1)  # rows of a tile: as many as fit, then what is left

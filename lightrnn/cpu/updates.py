@@ -9,7 +9,7 @@ import numpy as np
 from ..elementwise import fma
 from ..updates import UPDATES
 from .jit import kernel, named
-from .memory import lanes, load_flat, loads_flat, splats, store_flat, stores_flat
+from .registers import lanes, load_flat, loads_flat, splats, store_flat, stores_flat
 
 _BLOCK = 1024
 

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..heads import AdaptiveHead
-from ..layers import Layer
 from ..losses import Loss, log_softmax
-from . import rows, sums
-from .products import Matrix, add_product, bias_gradient, weight_gradient
+from ..nn.heads import AdaptiveHead
+from ..nn.layers import Layer
+from . import gather, losses
+from .matmul import Matrix, add_product, bias_gradient, weight_gradient
 
 if TYPE_CHECKING:
+    from .forward_backward import Pass
     from .network import Twin
-    from .passes import Pass
 
 OUTPUTS = 1 << 26  # outputs that are held at a time
 Sends = dict[str, np.ndarray]
@@ -97,10 +97,10 @@ class Head:
         """Turn outputs into their gradient."""
         if loss.name == "softmax":
             run.program.blocks(
-                sums.softmax(run.dtype), n, self.twin.threads, outputs, k, k, *at, shared=self.twin.threads
+                losses.softmax(run.dtype), n, self.twin.threads, outputs, k, k, *at, shared=self.twin.threads
             )
         else:
-            run.program.over(sums.by_output(loss.name, run.dtype), n, outputs, n, k, *at, run.sent["constant"])
+            run.program.over(losses.by_output(loss.name, run.dtype), n, outputs, n, k, *at, run.sent["constant"])
 
     def _back(self, run: Pass, layer: Layer, features: Matrix, doutputs: int, n: int, adds: bool) -> None:
         """From the gradient of a layer's outputs to that of its parameters."""
@@ -114,7 +114,7 @@ class Head:
 
 
 class Adaptive(Head):
-    """The adaptive softmax; see `lightrnn.heads.AdaptiveHead`."""
+    """The adaptive softmax; see `lightrnn.nn.heads.AdaptiveHead`."""
 
     def sends(self, loss: Loss, targets: np.ndarray, weights: np.ndarray) -> Sends:
         """Return codes of the head, and which rows belong to each cluster, with their codes in it."""
@@ -189,7 +189,7 @@ class Adaptive(Head):
         for layer in layers:
             gradient = self.twin.places.gradients(layer)
             for place, size in ((gradient.W_ih.start, layer.features * layer.units), (gradient.b_ih, layer.units)):
-                run.program.over(rows.fill(run.dtype), size, place, size)
+                run.program.over(gather.fill(run.dtype), size, place, size)
 
 
 def make_head(twin: Twin) -> Any:

@@ -12,7 +12,7 @@ from contextlib import contextmanager, suppress
 import numpy as np
 
 from . import driver
-from .kernels import Arguments, Kernel, Shape
+from .jit import Arguments, Kernel, Shape
 
 PIECE = 1 << 22  # elements that are sent at once
 BLOCKS = 4096  # at most, of a kernel whose threads take one item after the other

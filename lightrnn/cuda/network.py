@@ -9,18 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from ..batches import Batch, taken
-from ..layers import Layer
 from ..losses import Loss, make_loss
-from ..network import Network
-from ..prediction import grouped, regrouped
-from ..solvers import Outcome, Solver
-from . import driver, sums
+from ..nn.batches import Batch
+from ..nn.layers import Layer
+from ..nn.network import Network
+from ..nn.prediction import grouped, regrouped
+from ..nn.solvers import Outcome, Solver
+from ..utils.indexing import take
+from . import driver, reductions, updates
+from .forward_backward import Pass
 from .heads import Sends, make_head
 from .memory import Memory, Program, rounded
-from .passes import Pass
-from .places import Places
-from .regimes import Regime, choose
+from .parameters import Places
+from .recurrence.tiling import Regime, choose
 
 RESULTS = 0  # place of the loss and the squared norm of the gradient
 _SHARE = 0.8  # of the free memory that may be filled with sequences
@@ -214,7 +215,7 @@ class Twin:
         parts = -(-size // part)
         with program.scratch():
             partial = program.room(parts)
-            first, second = (sums.total(self.dtype_name, flag) for flag in (squared, False))
+            first, second = (reductions.total(self.dtype_name, flag) for flag in (squared, False))
             program.blocks(first, parts, self.threads, source, size, part, partial, shared=self.threads)
             program.blocks(second, 1, self.threads, partial, parts, parts, RESULTS + result, shared=self.threads)
 
@@ -244,7 +245,7 @@ class Twin:
         at = self.places
         self.total(program, at.gradient, size, 1, squared=True)
         arguments = at.start, at.gradient, size, at.moments, at.apart, RESULTS, run.sent["rule"]
-        program.over(sums.update(solver.name, name), size, *arguments)
+        program.over(updates.update(solver.name, name), size, *arguments)
         self._run(run)
         self._last, self._newer = run, True
         self._outcomes = self._outcomes[::-1]
@@ -334,4 +335,4 @@ class Twin:
             values = fetch()
             order.append(group[batch.order])
             parts += run.rows.by_sequence(values) if step else [values]
-        return taken(parts if step else np.concatenate(parts), regrouped(order))
+        return take(parts if step else np.concatenate(parts), regrouped(order))

@@ -4,9 +4,9 @@ Loaders read files that lie in this package, with licence and source beside them
 take a `random_state` and give arrays, as scikit-learn's do.
 """
 
-from lightrnn.datasets._generators import make_adding_problem, make_copy_memory, make_frames, make_temporal_order
-from lightrnn.datasets._loaders import load_japanese_vowels, load_shakespeare, load_sunspots
-from lightrnn.datasets._sentences import make_long_context_sentences
+from ._generators import make_adding_problem, make_copy_memory, make_frames, make_temporal_order
+from ._loaders import load_japanese_vowels, load_shakespeare, load_sunspots
+from ._sentences import make_long_context_sentences
 
 __all__ = [
     "load_japanese_vowels",

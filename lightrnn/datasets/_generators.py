@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightrnn import checks
+from ..utils import checks
 
 ORDER_SYMBOLS = "EBabcdXY"
 # Where the marks may begin, in percent of n_steps: positions 10-20 and 50-60 of 100, or 10-20, 33-43 and 66-76.

@@ -7,7 +7,7 @@ from typing import IO
 import numpy as np
 from numpy.typing import NDArray
 
-from lightrnn import checks
+from ..utils import checks
 
 N_VOWELS_TRAIN = 270
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lightrnn import checks
+from ..utils import checks
 
 CUES = {
     "Starving": "food",

@@ -21,27 +21,28 @@ REGISTERS = 65536 // 256  # of a thread, in blocks of 256
 
 def kernels(dtype, architecture):
     """All kernels by name, for one dtype; of the time loops those that are to be compiled for an architecture."""
-    from lightrnn.cuda import matmul, recurrence, rows, sums
-    from lightrnn.cuda.terms import Form
+    from lightrnn.cuda import gather, losses, matmul_kernels, reductions, updates
+    from lightrnn.cuda.recurrence import loops
+    from lightrnn.cuda.recurrence.thread_product import Form
     from lightrnn.losses import COSTS
     from lightrnn.updates import UPDATES
 
     words = 1 if dtype == "float32" else 2
-    found = {"add_parts": matmul.add_parts(), "transpose": rows.transpose()}
+    found = {"add_parts": matmul_kernels.add_parts(), "transpose": gather.transpose()}
     for turns in ((False, False), (False, True), (True, False)):
         for four, large in ((False, False), (True, False), (True, True)):
             if not large or dtype == "float32":
-                found[f"product {turns} {four} {large}"] = matmul.product(dtype, *turns, four, large)
-    for make in (rows.copy, rows.fill, sums.column_sums, rows.add_by_code, rows.fold, sums.softmax):
+                found[f"product {turns} {four} {large}"] = matmul_kernels.product(dtype, *turns, four, large)
+    for make in (gather.copy, gather.fill, reductions.column_sums, gather.add_by_code, gather.fold, losses.softmax):
         found[make.__name__] = make(dtype)
-    found |= {f"index {tokens}": rows.index(tokens) for tokens in (False, True)}
-    found |= {f"total {squared}": sums.total(dtype, squared) for squared in (False, True)}
-    found |= {f"{make.__name__} ffnn": make("ffnn") for make in (rows.apply, rows.apply_back)}
-    found |= {f"update {name}": sums.update(name, dtype) for name in UPDATES}
-    found |= {f"loss {name}": sums.by_output(name, dtype) for name in COSTS}
+    found |= {f"index {tokens}": gather.index(tokens) for tokens in (False, True)}
+    found |= {f"total {squared}": reductions.total(dtype, squared) for squared in (False, True)}
+    found |= {f"{make.__name__} ffnn": make("ffnn") for make in (gather.apply, gather.apply_back)}
+    found |= {f"update {name}": updates.update(name, dtype) for name in UPDATES}
+    found |= {f"loss {name}": losses.by_output(name, dtype) for name in COSTS}
     for cell, count, resident, stored, alone in LOOPS[architecture]:
         form = Form(cell, dtype, count, min(resident, 24 if words == 1 else 8), stored, alone)
-        found |= {f"{make.__name__} {form}": make(form) for make in (recurrence.forward, recurrence.backward)}
+        found |= {f"{make.__name__} {form}": make(form) for make in (loops.forward, loops.backward)}
     return found
 
 
@@ -86,10 +87,10 @@ def test_what_is_said_of_spills_was_looked_at(compilers):
 
 
 def test_rows_that_lie_so_are_loaded_by_fours(compilers, monkeypatch):
-    from lightrnn.cuda import matmul
+    from lightrnn.cuda import matmul_kernels
 
     texts = [
-        ptx_of(matmul.product("float32", False, False, four, True), "float32", (9, 0), monkeypatch)
+        ptx_of(matmul_kernels.product("float32", False, False, four, True), "float32", (9, 0), monkeypatch)
         for four in (False, True)
     ]
     by_one, by_four = (text.count("ld.global.v4.f32") for text in texts)
@@ -97,10 +98,10 @@ def test_rows_that_lie_so_are_loaded_by_fours(compilers, monkeypatch):
 
 
 def test_what_other_blocks_wrote_is_read_past_the_first_cache(compilers, monkeypatch):
-    from lightrnn.cuda import recurrence
-    from lightrnn.cuda.terms import Form
+    from lightrnn.cuda.recurrence import loops
+    from lightrnn.cuda.recurrence.thread_product import Form
 
-    for make in (recurrence.forward, recurrence.backward):
+    for make in (loops.forward, loops.backward):
         text = ptx_of(make(Form("rnn", "float32", 1, 4, False, False)), "float32", (9, 0), monkeypatch)
         assert "ld.global.cg.f32" in text and "ld.acquire.gpu.global.u64" in text and "fence.acq_rel.gpu" in text
 
@@ -108,11 +109,11 @@ def test_what_other_blocks_wrote_is_read_past_the_first_cache(compilers, monkeyp
 def test_machine_code_is_kept_on_disk(compilers, monkeypatch, tmp_path):
     import numba
 
-    from lightrnn.cuda import kernels as made_kernels
-    from lightrnn.cuda import rows
+    from lightrnn.cuda import gather
+    from lightrnn.cuda import jit as made_kernels
 
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
-    made = rows.fill("float32")
+    made = gather.fill("float32")
     ptx_of(made, "float32", (8, 0), monkeypatch)
     code = made.code("float32", (8, 0))
     entry, _, binary = code.partition(b"\0")
@@ -124,7 +125,7 @@ def test_machine_code_is_kept_on_disk(compilers, monkeypatch, tmp_path):
 
 
 def test_two_kernels_of_one_name_are_refused(compilers):
-    from lightrnn.cuda.kernels import kernel
+    from lightrnn.cuda.jit import kernel
 
     def make():
         def made(floats, ints, at):
@@ -145,8 +146,8 @@ def test_two_kernels_of_one_name_are_refused(compilers):
 def test_a_kernel_is_loaded_once_and_launched_with_pointers(compilers, monkeypatch, tmp_path):
     import numba
 
-    from lightrnn.cuda import kernels as made_kernels
-    from lightrnn.cuda import rows
+    from lightrnn.cuda import gather
+    from lightrnn.cuda import jit as made_kernels
     from lightrnn.cuda.driver import Array
 
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
@@ -154,7 +155,7 @@ def test_a_kernel_is_loaded_once_and_launched_with_pointers(compilers, monkeypat
     monkeypatch.setattr(compilers, "get_current_device", lambda: device)
     calls = []
     monkeypatch.setattr(made_kernels, "do", lambda name, *arguments: calls.append((name, arguments)) or name)
-    made = rows.fill("float64")
+    made = gather.fill("float64")
     ptx_of(made, "float64", (8, 0), monkeypatch)
     given = made_kernels.Arguments(Array(None, 4096, 9, "float64", 5), Array(None, 8192, 9, "int64", 5))
     for at in (7, 11):

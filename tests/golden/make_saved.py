@@ -11,7 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor, archive
+from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor
+from lightrnn.utils import archive
 
 HERE = Path(__file__).parent
 CELLS = ("ffnn", "rnn", "gru", "lstm")

@@ -1,0 +1,248 @@
+"""scikit-learn's estimator contract, kept without importing scikit-learn.
+
+`BaseEstimator` gives parameters, repr, tags and metadata requests; `TransformerMixin` what a transformer needs besides.
+scikit-learn itself is imported only inside the two methods that scikit-learn alone calls. The exceptions and warnings
+here are scikit-learn's own as well, as soon as scikit-learn is loaded: `except NotFittedError` works with either name.
+"""
+
+import inspect
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, Self
+
+import numpy as np
+
+from .exceptions import NotFittedError, resolve
+from .utils.checks import choice, shown
+
+REQUEST_METHODS = (
+    "fit",
+    "partial_fit",
+    "predict",
+    "predict_proba",
+    "predict_log_proba",
+    "decision_function",
+    "score",
+    "transform",
+    "inverse_transform",
+)
+
+
+class _Requests(dict[str, dict[str, Any]]):
+    """Metadata requests by method and argument; scikit-learn's clone copies it by the hook below."""
+
+    def __sklearn_clone__(self) -> "_Requests":
+        return _Requests({method: dict(requests) for method, requests in self.items()})
+
+
+def _metadata_names(owner: object, method: str) -> list[str]:
+    """Names of the arguments of `owner.method` that are metadata: all but the data themselves."""
+    function = getattr(owner, method, None)
+    if function is None:
+        return []
+    fixed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = inspect.signature(function).parameters.values()
+    return [p.name for p in parameters if p.kind not in fixed and p.name not in ("self", "X", "y")]
+
+
+def _request_setter(method: str, names: list[str]) -> Callable[..., Any]:
+    """Build `set_<method>_request` for the metadata `names`."""
+
+    def set_request(self: Any, **requests: bool | str | None) -> Any:
+        unknown = sorted(set(requests) - set(names))
+        if unknown:
+            raise TypeError(f"set_{method}_request must be given some of {names}, got {unknown}. Check the spelling.")
+        stored = _Requests(getattr(self, "_metadata_request", {}))
+        given = {name: value for name, value in requests.items() if value != "$UNCHANGED$"}
+        stored[method] = stored.get(method, {}) | given
+        self._metadata_request = stored
+        return self
+
+    set_request.__name__ = f"set_{method}_request"
+    set_request.__doc__ = (
+        f"Say which metadata a meta-estimator passes on to `{method}`: {', '.join(names)}.\n\n"
+        "True requests it, False ignores it, None makes it an error, a str requests it under that name.\n"
+    )
+    return set_request
+
+
+class BaseEstimator:
+    """Parameters from the constructor's signature, repr, tags and metadata requests.
+
+    A subclass stores each constructor argument unchanged under its own name and sets `_kind`.
+
+    Examples
+    --------
+    >>> class Fixed(BaseEstimator):
+    ...     def __init__(self, size=3, *, name="a"):
+    ...         self.size, self.name = size, name
+    >>> Fixed(5)
+    Fixed(size=5)
+    >>> Fixed().set_params(name="b").get_params()
+    {'size': 3, 'name': 'b'}
+    """
+
+    _kind: str = ""
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Give the subclass a `set_<method>_request` for every method that takes metadata."""
+        super().__init_subclass__(**kwargs)
+        for method in REQUEST_METHODS:
+            names = _metadata_names(cls, method)
+            if names:
+                setattr(cls, f"set_{method}_request", _request_setter(method, names))
+
+    @classmethod
+    def _defaults(cls) -> dict[str, Any]:
+        """Return the constructor's arguments with their defaults, in the signature's order."""
+        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
+        return {p.name: p.default for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the constructor's arguments by name; `deep` adds those of nested estimators as `outer__inner`."""
+        parameters = {}
+        for name in self._defaults():
+            value = parameters[name] = getattr(self, name)
+            if deep and hasattr(value, "get_params") and not isinstance(value, type):
+                parameters |= {f"{name}__{inner}": v for inner, v in value.get_params().items()}
+        return parameters
+
+    def set_params(self, **parameters: Any) -> Self:
+        """Set constructor arguments by name, nested ones as `outer__inner`; values are checked when fitting.
+
+        Raises
+        ------
+        ValueError
+            If a name is no argument of the constructor; nothing is set then.
+        """
+        valid = list(self._defaults()) if parameters else []
+        for name in parameters:
+            if name.partition("__")[0] not in valid:
+                raise ValueError(f"Invalid parameter {name!r} for estimator {self}. Valid parameters are: {valid!r}.")
+        nested: dict[str, dict[str, Any]] = {}
+        for name, value in parameters.items():
+            outer, is_nested, inner = name.partition("__")
+            if is_nested:
+                nested.setdefault(outer, {})[inner] = value
+            else:
+                setattr(self, name, value)
+        for outer, inner_parameters in nested.items():
+            getattr(self, outer).set_params(**inner_parameters)
+        return self
+
+    def __repr__(self) -> str:
+        """Show the class and the arguments that are not at their default."""
+        return f"{type(self).__name__}({', '.join(self._changed())})"
+
+    def _changed(self) -> Iterator[str]:
+        """Yield `name=value` for each argument that differs from its default."""
+        for name, default in self._defaults().items():
+            value = getattr(self, name, default)
+            if repr(value) != repr(default):
+                yield f"{name}={value!r}"
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether `fit` has set an attribute with a trailing underscore."""
+        return any(name.endswith("_") and not name.startswith("_") for name in vars(self))
+
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's description of what the estimator is and takes."""
+        from sklearn import utils
+
+        supervised = self._kind in ("classifier", "regressor")
+        tags = utils.Tags(estimator_type=self._kind or None, target_tags=utils.TargetTags(required=supervised))
+        # Without two_d_array scikit-learn's own test suite would skip nearly every check.
+        tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
+        if self._kind == "classifier":
+            tags.classifier_tags = utils.ClassifierTags(multi_label=True)
+        if self._kind == "regressor":
+            tags.regressor_tags = utils.RegressorTags()
+            tags.target_tags.multi_output = True
+        if hasattr(self, "transform"):
+            tags.transformer_tags = utils.TransformerTags(preserves_dtype=[])
+        return tags
+
+    def get_metadata_routing(self) -> Any:
+        """Return the metadata requests in scikit-learn's form."""
+        from sklearn.utils.metadata_routing import MetadataRequest
+
+        routing = MetadataRequest(owner=self)
+        stored = getattr(self, "_metadata_request", {})
+        for method in REQUEST_METHODS:
+            for name in _metadata_names(self, method):
+                getattr(routing, method).add_request(param=name, alias=stored.get(method, {}).get(name))
+        return routing
+
+
+class TransformerMixin:
+    """`fit_transform`, output names and `set_output`; a subclass sets `_n_features_out` when it is fitted."""
+
+    _n_features_out: int
+
+    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
+        """Fit to X (and y), then transform X."""
+        estimator: Any = self
+        arguments = (X,) if y is None else (X, y)
+        return estimator.fit(*arguments, **fit_params).transform(X)
+
+    def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
+        """Return the names of transform's columns: the class's name in lower case, numbered from 0.
+
+        Parameters
+        ----------
+        input_features : array-like of str, optional
+            If given, must be the names seen in fit.
+
+        Returns
+        -------
+        ndarray of str, dtype object, shape (n_features_out,)
+        """
+        check_is_fitted(self)
+        check_input_features(self, input_features)
+        prefix = type(self).__name__.lower()
+        return np.array([f"{prefix}{i}" for i in range(self._n_features_out)], dtype=object)
+
+    def set_output(self, *, transform: str | None = None) -> Self:
+        """Choose what `transform` returns: "default" (arrays), "pandas" (a DataFrame), None to leave it as it is.
+
+        Results that are no 2-D array, such as lists of sequences, stay what they are.
+        """
+        if transform is not None:
+            self._sklearn_output_config = {"transform": choice("transform", transform, ("default", "pandas"))}
+        return self
+
+    def _contained(self, result: Any, X: Any) -> Any:
+        """Put a 2-D `result` of transform(X) into the container chosen by `set_output` or scikit-learn's config."""
+        sklearn = sys.modules.get("sklearn")
+        general = sklearn.get_config().get("transform_output", "default") if sklearn else "default"
+        chosen = getattr(self, "_sklearn_output_config", {}).get("transform", general)
+        if chosen != "pandas" or not isinstance(result, np.ndarray) or result.ndim != 2:
+            return result
+        import pandas
+
+        index = X.index if isinstance(X, pandas.DataFrame) else None
+        return pandas.DataFrame(result, columns=self.get_feature_names_out(), index=index)
+
+
+def check_is_fitted(estimator: Any) -> None:
+    """Raise NotFittedError unless the estimator has been fitted."""
+    if not estimator.__sklearn_is_fitted__():
+        raise resolve(NotFittedError)(
+            f"This {type(estimator).__name__} instance is not fitted yet. Call 'fit' with appropriate arguments before "
+            "using this estimator."
+        )
+
+
+def check_input_features(estimator: Any, input_features: Any) -> None:
+    """Check the argument of `get_feature_names_out` against what was seen in fit, in scikit-learn's words."""
+    if input_features is None:
+        return
+    names = np.asarray(input_features, dtype=object)
+    fitted = getattr(estimator, "feature_names_in_", None)
+    if fitted is not None and not np.array_equal(fitted, names):
+        raise ValueError("input_features is not equal to feature_names_in_. Leave it out to use the fitted names.")
+    if names.shape != (estimator.n_features_in_,):
+        raise ValueError(
+            f"input_features should have length equal to number of features ({estimator.n_features_in_}), "
+            f"got {shown(input_features)}."
+        )

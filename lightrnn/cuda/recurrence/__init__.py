@@ -1,0 +1,1 @@
+"""Time loops on the GPU: one launch per layer and direction, with time inside the kernel."""

@@ -1,0 +1,176 @@
+"""Anything array-like as a NumPy array of finite real numbers, or an error that names the place and the remedy.
+
+`sequences`, `targets` and `labels` read the user's data through these functions. Nothing is copied unless its type
+demands it.
+"""
+
+import decimal
+import numbers
+import sys
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..utils.checks import shown
+
+_SHORT = 8192  # numbers whose sum of squares shows fastest that all are finite; of more, BLAS would start threads
+_BLOCK = 4096  # rows looked at together when a bad value is searched for
+
+
+def as_array(value: Any, where: str, remedy: str) -> np.ndarray:
+    """Return an array, DataFrame, Series or nested list as an ndarray; a memory map stays one.
+
+    Parameters
+    ----------
+    value : object
+        What the user gave.
+    where : str
+        Its name in messages, such as "X[3]".
+    remedy : str
+        The sentence that ends the message if `value` is no rectangular array.
+
+    Raises
+    ------
+    TypeError
+        If it is sparse, text, or no array at all.
+    ValueError
+        If NumPy cannot read it as a rectangular array.
+
+    Examples
+    --------
+    >>> as_array([[1, 2], [3, 4]], "X", "Give a list.").shape
+    (2, 2)
+    """
+    if type(value) is np.ndarray or isinstance(value, np.memmap):
+        return value
+    if isinstance(value, np.ma.MaskedArray) and value.dtype.kind in "fiub":
+        return np.ma.filled(value.astype(np.float64), np.nan)
+    scipy_sparse = sys.modules.get("scipy.sparse")
+    if scipy_sparse is not None and scipy_sparse.issparse(value):
+        raise TypeError(
+            f"Sparse data was passed for {where}, but dense data is required. Use '.toarray()' to convert to a dense "
+            "numpy array."
+        )
+    if not isinstance(value, (list, tuple, range)) and not hasattr(value, "__array__"):
+        raise TypeError(f"{where} must be an array, a DataFrame or a list, got {shown(value)}. {remedy}")
+    try:
+        return np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
+    except Exception as error:  # whatever a foreign __array__ raises
+        raise ValueError(f"{where} must be rectangular, got {shown(value)}. {remedy}") from error
+
+
+def as_numbers(array: np.ndarray, where: str) -> np.ndarray:
+    """Return `array` if its dtype is float, int or bool; convert objects to float64, missing ones to NaN.
+
+    Raises
+    ------
+    TypeError
+        If it holds text, dates or other things that are no numbers.
+    ValueError
+        If it is complex.
+
+    Examples
+    --------
+    >>> as_numbers(np.array([1, None], dtype=object), "X")
+    array([ 1., nan])
+    """
+    kind = array.dtype.kind
+    if kind in "fiub":
+        return array
+    if kind == "O":
+        values = [_number(value, where) for value in array.ravel().tolist()]
+        return np.array(values, dtype=np.float64).reshape(array.shape)
+    if kind == "c":
+        raise ValueError(complex_found(where))
+    if kind in "UST":
+        raise TypeError(text_found(array.flat[0] if array.size else "", where))
+    raise TypeError(f"{where} must hold numbers, got dtype {array.dtype}. Convert it to floats first.")
+
+
+def _number(value: Any, where: str) -> float:
+    """Return an object as float, or raise."""
+    if is_missing(value):
+        return np.nan
+    if isinstance(value, (numbers.Real, np.bool_, decimal.Decimal)):
+        try:
+            return float(value)
+        except OverflowError:
+            return np.inf
+    if isinstance(value, numbers.Complex):
+        raise ValueError(complex_found(where))
+    if isinstance(value, (str, bytes)):
+        raise TypeError(text_found(value, where))
+    raise TypeError(
+        f"{where} must hold numbers, got {shown(value)}: each argument must be not a string, not a "
+        f"{type(value).__name__}, but a real number. Give one number for each step and feature."
+    )
+
+
+def is_missing(value: Any) -> bool:
+    """Whether an object stands for a missing value: None, pandas' NA and NaT, any NaN."""
+    if isinstance(value, (float, np.floating)):
+        return bool(value != value)
+    return value is None or type(value).__name__ in ("NAType", "NaTType")
+
+
+def complex_found(where: str) -> str:
+    """Say that complex numbers are refused, in scikit-learn's words."""
+    return f"Complex data not supported: {where} must hold real numbers. Split it into two real columns."
+
+
+def text_found(value: object, where: str) -> str:
+    """Say that text is no sequence of numbers."""
+    return (
+        f"{where} must hold numbers, got text: {shown(value)}. Encode it as numbers, or let an estimator read it as "
+        "tokens: a list of texts, or of lists of str."
+    )
+
+
+def first_not_finite(arrays: Iterable[np.ndarray], dtype: npt.DTypeLike) -> int | None:
+    """Return the index of the first array with a value that is not finite in `dtype`, or None; nothing is copied.
+
+    Examples
+    --------
+    >>> first_not_finite([np.array([1]), np.array([1e300])], np.float32)
+    1
+    """
+    limit = float(np.finfo(dtype).max)
+    low, high = np.minimum.reduce, np.maximum.reduce
+    with np.errstate(all="ignore"):
+        for i, array in enumerate(arrays):
+            if array.dtype.kind != "f":
+                continue
+            if array.size <= _SHORT:
+                flat = array.ravel("K")
+                if flat.dot(flat) <= limit:
+                    continue
+            # NaN makes both reductions NaN and every comparison false
+            if not -limit <= float(low(array, None)) <= float(high(array, None)) <= limit:
+                return i
+    return None
+
+
+def first_bad(array: np.ndarray, dtype: npt.DTypeLike) -> tuple[tuple[int, ...], str, str]:
+    """Return index, value and remedy of the first entry of a 1-D or 2-D array that is not finite in `dtype`.
+
+    Examples
+    --------
+    >>> first_bad(np.array([[0.0, np.inf]]), np.float32)[:2]
+    ((0, 1), 'inf')
+    """
+    limit = float(np.finfo(dtype).max)
+    start, bad = 0, np.empty((0, array.ndim), dtype=np.intp)
+    with np.errstate(all="ignore"):
+        for start in range(0, len(array), _BLOCK):
+            bad = np.argwhere(~(np.abs(array[start : start + _BLOCK].astype(np.float64)) <= limit))
+            if len(bad):
+                break
+        index = (start + int(bad[0, 0]), *map(int, bad[0, 1:]))
+        value = float(array[index])
+    if np.isnan(value):
+        return index, "NaN", "Fill in or drop what is missing first, for example carry the last value forward."
+    if np.isinf(value):
+        return index, str(value), "Replace infinities by a finite value first."
+    return index, f"{value:g}", f"It overflows to inf in {np.dtype(dtype)}: rescale, or use dtype='float64'."

@@ -1,0 +1,62 @@
+"""A DataFrame's column names, checked against those seen in fit as scikit-learn does."""
+
+from typing import Any
+
+import numpy as np
+
+from ..exceptions import warn
+
+
+def column_names(frame: Any) -> np.ndarray | None:
+    """Return a DataFrame's column names as an object array if all are text, else None.
+
+    Raises
+    ------
+    TypeError
+        If some names are text and some are not.
+    """
+    columns = getattr(frame, "columns", None)
+    if columns is None or not hasattr(frame, "to_numpy"):
+        return None
+    names = np.asarray(columns, dtype=object)
+    kinds = sorted({type(name).__qualname__ for name in names})
+    if "str" in kinds and len(kinds) > 1:
+        raise TypeError(
+            "Feature names are only supported if all input features have string names, but your input has "
+            f"{kinds} as column name types. Convert them all with X.columns = X.columns.astype(str)."
+        )
+    return names if kinds == ["str"] else None
+
+
+def check_feature_names(estimator: Any, names: np.ndarray | None) -> None:
+    """Compare the data's column names with those seen in fit, as scikit-learn does: two warnings and one error.
+
+    Raises
+    ------
+    ValueError
+        If both have names and they differ, or differ in order.
+    """
+    fitted = getattr(estimator, "feature_names_in_", None)
+    cls = type(estimator).__name__
+    if fitted is None and names is not None:
+        warn(UserWarning, f"X has feature names, but {cls} was fitted without feature names")
+    elif fitted is not None and names is None:
+        warn(UserWarning, f"X does not have valid feature names, but {cls} was fitted with feature names")
+    elif fitted is not None and names is not None and not np.array_equal(fitted, names):
+        raise ValueError(_name_mismatch(set(fitted), set(names)))
+
+
+def _name_mismatch(fitted: set[str], names: set[str]) -> str:
+    """Spell out how two sets of column names differ, at most five of a kind."""
+    message = "The feature names should match those that were passed during fit.\n"
+    differences = {
+        "Feature names unseen at fit time:\n": sorted(names - fitted),
+        "Feature names seen at fit time, yet now missing:\n": sorted(fitted - names),
+    }
+    for title, found in differences.items():
+        if found:
+            listed = [f"- {name}\n" for name in found[:5]] + ["- ...\n"] * (len(found) > 5)
+            message += title + "".join(listed)
+    if fitted == names:
+        message += "Feature names must be in the same order as they were in fit.\n"
+    return message

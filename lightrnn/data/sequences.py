@@ -1,0 +1,265 @@
+"""What X may be, checked once: every accepted form becomes one `Sequences`, everything else an error with its remedy.
+
+A list, tuple or object array holds one sequence an item, of any length: `(T, F)` arrays or DataFrames, `(T,)` for a
+single feature, `(T, h, w[, c])` frames, nested lists of numbers. An array with 3 to 5 axes holds
+sequences of one length. A 2-D array, a DataFrame or a rectangular list of lists of numbers is a table, each
+row a sequence of one feature.
+
+Items stay views of what the user gave, in their own dtype, so a list of memory maps is never copied whole; that every
+value is finite in the network's dtype is checked here, the cast itself happens batch by batch.
+"""
+
+import numbers
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..utils.checks import shown
+from .arrays import as_array, as_numbers, first_bad, first_not_finite, text_found
+from .feature_names import check_feature_names, column_names
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sequences:
+    """Checked sequences: what `as_sequences` returns.
+
+    Attributes
+    ----------
+    items : list of ndarray, each (T_i, F)
+        float, int or bool of any width; views of the user's data where possible.
+    lengths : ndarray of int64, shape (n,)
+        T_i, each at least 1.
+    n_features : int
+        F, at least 1.
+    is_table : bool
+        Whether X was a table of one-feature sequences of one length.
+    feature_names : ndarray of str (dtype object) or None
+        The columns' names, where X was a DataFrame (T of them) or a list of DataFrames (F of them).
+    """
+
+    items: list[np.ndarray]
+    lengths: np.ndarray
+    n_features: int
+    is_table: bool = False
+    feature_names: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        """Return the number of sequences."""
+        return len(self.items)
+
+    def take(self, indices: Iterable[int] | np.ndarray) -> "Sequences":
+        """Return the sequences at `indices`, in that order, without copying them."""
+        chosen = np.asarray(indices, dtype=np.intp)
+        items = [self.items[i] for i in chosen.tolist()]
+        return Sequences(items, self.lengths[chosen], self.n_features, self.is_table, self.feature_names)
+
+
+def as_sequences(X: Any, dtype: npt.DTypeLike = np.float32, *, name: str = "X") -> Sequences:
+    """Check X and bring it into one form.
+
+    Parameters
+    ----------
+    X : list, tuple, ndarray, DataFrame or Sequences
+        In any of the forms in this module's first lines; a `Sequences` passes as it is.
+    dtype : float32 or float64
+        The network's precision: every value must be finite in it.
+    name : str
+        What messages call it.
+
+    Returns
+    -------
+    Sequences
+
+    Raises
+    ------
+    TypeError
+        If X is sparse, text, None, a mapping, or holds anything but real numbers.
+    ValueError
+        If X is empty or complex, a sequence has no step or no feature, feature counts differ, a nested list is ragged
+        inside a sequence, or a value is NaN, infinite or too large for `dtype`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> X = as_sequences([np.zeros((3, 2)), np.ones((5, 2))])
+    >>> X.lengths, X.n_features, X.is_table
+    (array([3, 5]), 2, False)
+    >>> as_sequences([[1, 2, 3], [4, 5, 6]]).is_table
+    True
+    """
+    if isinstance(X, Sequences):
+        return X
+    if type(X) not in (list, tuple):
+        array = _array(X, name)
+        if array.dtype.kind != "O" or array.ndim != 1:
+            return _from_array(array, X, dtype, name)
+        X = array.tolist()
+    return _from_items(X, dtype, name)
+
+
+def _from_array(array: np.ndarray, X: Any, dtype: npt.DTypeLike, name: str) -> Sequences:
+    """Check an array of 2 to 5 axes, whole."""
+    if not 2 <= array.ndim <= 5:
+        raise ValueError(_wrong_axes(array, name))
+    if len(array) == 0:
+        raise ValueError(f"{name} must hold at least one sequence, got 0 sample(s) (shape={array.shape}). Pass data.")
+    array = as_numbers(array, name)
+    n, T = array.shape[:2]
+    F = 1 if array.ndim == 2 else int(np.prod(array.shape[2:]))
+    if T * F == 0:
+        raise ValueError(
+            f"{name} must have steps and features, got 0 feature(s) (shape={array.shape}) while a minimum of 1 is "
+            "required. Pass arrays without an empty axis."
+        )
+    # frames one by one: reshaping all at once would copy an array in another memory order whole
+    items = list(array.reshape(n, T, F)) if array.ndim <= 3 else [frames.reshape(T, F) for frames in array]
+    if first_not_finite([array], dtype) is not None:
+        _check_finite(items, dtype, name)
+    return Sequences(items, np.full(n, T, dtype=np.int64), F, array.ndim == 2, column_names(X))
+
+
+def _wrong_axes(array: np.ndarray, name: str) -> str:
+    """Say which axes an array must have; a single axis gets scikit-learn's hint."""
+    text = f"{name} must be a list of sequences or an array with 2 to 5 axes, got {shown(array)}."
+    if array.ndim > 1:
+        return f"{text} Flatten each step's axes first."
+    return (
+        f"{text} Reshape your data: [{name}] is one sequence of one feature, {name}.reshape(-1, 1) is many of one step."
+    )
+
+
+def _from_items(X: Sequence[Any], dtype: npt.DTypeLike, name: str) -> Sequences:
+    """Check a list of sequences, item by item."""
+    if not X:
+        raise ValueError(f"{name} must hold at least one sequence, got an empty {type(X).__name__}. Pass some data.")
+    if all(isinstance(x, (numbers.Number, np.generic)) for x in X):
+        raise ValueError(_wrong_axes(np.asarray(X, dtype=object), name))
+    items = [_item(x, i, name) for i, x in enumerate(X)]
+    F = items[0].shape[1]
+    for i, item in enumerate(items):
+        if item.shape[1] != F:
+            raise ValueError(
+                f"{name}[{i}] must have {_count(F, 'feature')} like {name}[0], got {item.shape[1]}. "
+                "Give every sequence the same features, one column each."
+            )
+    _check_finite(items, dtype, name)
+    lengths = np.array([len(item) for item in items], dtype=np.int64)
+    return Sequences(items, lengths, F, _is_table(X, lengths), feature_names(X, name))
+
+
+def _is_table(X: Sequence[Any], lengths: np.ndarray) -> bool:
+    """Whether a nested list is rectangular and two deep: then it means what the same 2-D array means."""
+    flat = all(type(x) in (list, tuple) and not isinstance(x[0], (list, tuple, np.ndarray)) for x in X)
+    return flat and bool((lengths == lengths[0]).all())
+
+
+def _item(value: Any, index: int, name: str) -> np.ndarray:
+    """Return one sequence as a (T, F) array of numbers."""
+    array = value if type(value) is np.ndarray else _array(value, f"{name}[{index}]")
+    if array.dtype.kind not in "fiub":
+        array = as_numbers(array, f"{name}[{index}]")
+    if array.ndim not in (1, 2, 3, 4):
+        raise ValueError(
+            f"{name}[{index}] must be (T, F), (T,) or frames (T, h, w[, c]), got {shown(value)}. "
+            "Give each sequence one row a step."
+        )
+    if len(array) == 0:
+        raise ValueError(f"{name}[{index}] must have at least one step, got 0. Leave empty sequences out.")
+    if array.size == 0:
+        raise ValueError(
+            f"{name}[{index}] must have features, got 0 feature(s) (shape={array.shape}) while a minimum of 1 is "
+            "required. Give each step at least one number."
+        )
+    return array if array.ndim == 2 else array.reshape(len(array), -1)
+
+
+def _array(value: Any, where: str) -> np.ndarray:
+    """Return anything array-like as an ndarray; text is told apart, since it looks like a sequence."""
+    if isinstance(value, (str, bytes)):
+        raise TypeError(text_found(value, where))
+    return as_array(value, where, "Give a list with one array a sequence, one row a step, each of as many features.")
+
+
+def _check_finite(items: list[np.ndarray], dtype: npt.DTypeLike, name: str) -> None:
+    """Raise for the first sequence with a value that is not finite in `dtype`."""
+    i = first_not_finite(items, dtype)
+    if i is None:
+        return
+    (step, feature), value, remedy = first_bad(items[i], dtype)
+    if value == "NaN":
+        remedy += " A 0/1 feature can mark what was missing."
+    raise ValueError(f"{name}[{i}] must be finite, got {value} at step {step}, feature {feature}. {remedy}")
+
+
+def feature_names(X: Any, name: str = "X") -> np.ndarray | None:
+    """Return the column names of a DataFrame, or those shared by a list of DataFrames; None without names.
+
+    Raises
+    ------
+    ValueError
+        If the DataFrames of a list have different columns, or the same in another order.
+    TypeError
+        If column names mix text with other types.
+    """
+    is_list = isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype.kind == "O")
+    if not is_list:
+        return column_names(X)
+    names = column_names(X[0]) if len(X) else None
+    if names is None or not all(hasattr(x, "columns") for x in X):
+        return None
+    for i, x in enumerate(X):
+        if not np.array_equal(names, np.asarray(x.columns, dtype=object)):
+            raise ValueError(
+                f"{name}[{i}] must have the columns of {name}[0], {list(names)}, got {list(x.columns)}. "
+                "Give every DataFrame the same columns in the same order."
+            )
+    return names
+
+
+def remember_features(estimator: Any, X: Sequences) -> None:
+    """Set `n_features_in_` (T for a table, else F), `feature_names_in_` and `_is_table` as `fit` leaves them."""
+    estimator.n_features_in_ = int(X.lengths[0]) if X.is_table else X.n_features
+    estimator._is_table = X.is_table
+    if X.feature_names is not None:
+        estimator.feature_names_in_ = X.feature_names
+    elif hasattr(estimator, "feature_names_in_"):
+        del estimator.feature_names_in_
+
+
+def sequences_for(estimator: Any, X: Any, dtype: npt.DTypeLike = np.float32, *, name: str = "X") -> Sequences:
+    """Check X for an estimator that is fitted: names, form and number of features must be those of `fit`.
+
+    After a fit on a table, sequences must have its width, as scikit-learn demands; after a fit on sequences their
+    length is free, and a table is one-feature sequences.
+
+    Raises
+    ------
+    ValueError
+        If the features differ from those of fit, and as `as_sequences`.
+    TypeError
+        As `as_sequences`.
+    """
+    check_feature_names(estimator, X.feature_names if isinstance(X, Sequences) else feature_names(X, name))
+    sequences = as_sequences(X, dtype, name=name)
+    expected, F = estimator.n_features_in_, sequences.n_features
+    if estimator._is_table and F > 1:
+        raise ValueError(
+            f"{name} must be a table of {_count(expected, 'column')}, as in fit, got sequences of {F} features. "
+            "Pass a 2-D array."
+        )
+    found = sequences.lengths if estimator._is_table else np.array([F])
+    wrong = found[found != expected]
+    if len(wrong):
+        raise ValueError(
+            f"{name} has {wrong[0]} features, but {type(estimator).__name__} is expecting {expected} features as "
+            "input. Pass what fit was given."
+        )
+    return sequences
+
+
+def _count(n: int, noun: str) -> str:
+    """Return the number with its noun, in the plural unless it is one."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

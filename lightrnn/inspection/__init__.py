@@ -1,0 +1,29 @@
+"""Inspect what a fitted network remembers and what it is made of; every function returns arrays or tables.
+
+`gradient_flow` and `memory_horizon` measure how far back the memory reaches, `gate_activations` and `gate_summary`
+which gates keep it, and `attribution` which steps a prediction rests on. `parameter_table` counts parameters, and
+`describe` reports all of it in one text. `lightrnn.plotting` draws these results.
+"""
+
+from .attribution import attribution
+from .gates import GateSummary, gate_activations, gate_summary
+from .gradient_flow import GradientFlow, LayerFlow, gradient_flow
+from .memory_horizon import MemoryHorizon, memory_horizon
+from .parameter_table import ParameterTable, Part, parameter_table
+from .report import describe
+
+__all__ = [
+    "GateSummary",
+    "GradientFlow",
+    "LayerFlow",
+    "MemoryHorizon",
+    "ParameterTable",
+    "Part",
+    "attribution",
+    "describe",
+    "gate_activations",
+    "gate_summary",
+    "gradient_flow",
+    "memory_horizon",
+    "parameter_table",
+]

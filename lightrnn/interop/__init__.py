@@ -1,0 +1,1 @@
+"""Convert models from and to other frameworks and file formats."""

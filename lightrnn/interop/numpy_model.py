@@ -1,0 +1,244 @@
+"""What `export_numpy` writes into a file, for all kinds of models at once: from sequences to predictions.
+
+See `_numpy_layers.py`, which comes first.
+"""
+
+import json
+import re
+import sys
+
+import numpy as np
+
+from .numpy_layers import BIDIRECTIONAL, WEIGHTS, head, hidden, sigmoid, softmax
+
+TASK, STEP, TOKENS = "classes", False, "number"
+FEATURES = 1  # of a step
+OUTPUTS = 2
+SPECIAL = 1  # codes that stand for no token of a text
+RESULT = "float64"
+
+
+if TOKENS == "char":
+
+    def tokens(text):
+        """Return the characters of a text."""
+        return list(text)
+
+elif TOKENS == "word":
+
+    def tokens(text):
+        """Split a text into words and punctuation marks; white space only separates."""
+        return re.findall(r"\w+(?:['\u2019]\w+)*|[^\w\s]", text)
+
+else:
+
+    def tokens(categories):
+        """Return the tokens of a sequence: it is a list of them."""
+        if isinstance(categories, str):
+            raise TypeError(f"A sequence must be a list of tokens, got the text {categories!r}.")
+        return categories
+
+
+if TOKENS == "number":
+
+    def inputs(sequence):
+        """Check one sequence and bring it into the form (T, F)."""
+        x = np.asarray(sequence, WEIGHTS["head.b"].dtype)
+        x = x.reshape(len(x), -1)
+        if x.shape[1] != FEATURES:
+            raise ValueError(f"A step must have {FEATURES} features, got {x.shape[1]}.")
+        if not np.isfinite(x).all():
+            raise ValueError("A sequence must be finite, got NaN or infinity.")
+        return x
+
+elif TASK == "language":
+
+    def inputs(context):
+        """Look up the numbers that stand for the start of a text, which is code 1, and for each token after it."""
+        codes = [CODES.get(token, 0) for token in tokens(context)]
+        return WEIGHTS["embedding.W"][[1, *codes]]
+
+else:
+
+    def inputs(sequence):
+        """Look up the numbers that stand for each token, (T, F); those of row 0 stand for unknown ones."""
+        codes = [CODES.get(token, 0) for token in tokens(sequence)]
+        if not codes:
+            raise ValueError("A sequence must have at least one token, got none.")
+        return WEIGHTS["embedding.W"][codes]
+
+
+if STEP:
+
+    def outputs(X):
+        """Return the raw outputs of each sequence: a list of (T, k)."""
+        return [head(hidden(inputs(x))) for x in X]
+
+elif BIDIRECTIONAL:
+
+    def summary(states):
+        """Join the states in which the directions end: forward's at the last step, backward's at the first."""
+        forward, backward = np.hsplit(states, 2)
+        return np.concatenate([forward[-1], backward[0]])
+
+    def outputs(X):
+        """Return the raw outputs of each sequence, (n, k), read from the states in which it ends."""
+        return np.array([head(summary(hidden(inputs(x)))) for x in X])
+
+else:
+
+    def outputs(X):
+        """Return the raw outputs of each sequence, (n, k), read from its last step."""
+        return np.array([head(hidden(inputs(x))[-1]) for x in X])
+
+
+if TASK == "classes":
+
+    def decode(raw):
+        """Return the label of the greatest output."""
+        return WEIGHTS["classes"][raw.argmax(axis=-1)]
+
+    def probabilities(raw):
+        """Return the probability of each class."""
+        return softmax(raw)
+
+elif TASK == "labels":
+
+    def decode(raw):
+        """Return 1 for each label that is more likely than not, else 0."""
+        return (raw > 0).astype(np.int64)
+
+    def probabilities(raw):
+        """Return the probability of each label."""
+        return sigmoid(raw)
+
+elif OUTPUTS == 1:
+
+    def decode(raw):
+        """Return the single output."""
+        return raw[..., 0].astype(RESULT)
+
+else:
+
+    def decode(raw):
+        """Return the outputs."""
+        return raw.astype(RESULT)
+
+
+if TASK == "language":
+
+    def predict_proba(contexts):
+        """Return the probability of every token after each context.
+
+        Parameters
+        ----------
+        contexts : list
+            Beginnings of texts, in the form that this file's first lines say; an empty one asks for the first token.
+
+        Returns
+        -------
+        ndarray (n, V)
+            Columns in the order of VOCABULARY.
+        """
+        return softmax(outputs(contexts))
+
+    def predict_next(context, k=5):
+        """Return the k likeliest next tokens, each with its probability; an unknown one is not among them."""
+        probabilities = predict_proba([context])[0]
+        likeliest = 1 + np.argsort(-probabilities[1:], kind="stable")[:k]
+        return [(VOCABULARY[code], float(probabilities[code])) for code in likeliest]
+
+elif STEP:
+
+    def predict(X):
+        """Return the prediction for every step.
+
+        Parameters
+        ----------
+        X : list
+            Sequences, in the form that this file's first lines say.
+
+        Returns
+        -------
+        list of ndarray (T,) or (T, k)
+            For each sequence.
+        """
+        return [decode(raw) for raw in outputs(X)]
+
+    def predict_proba(X):
+        """Return the probabilities at every step, a list of (T, k), for X as in `predict`."""
+        return [probabilities(raw) for raw in outputs(X)]
+
+else:
+
+    def predict(X):
+        """Return the prediction for each sequence.
+
+        Parameters
+        ----------
+        X : list
+            Sequences, in the form that this file's first lines say.
+
+        Returns
+        -------
+        ndarray (n,) or (n, k)
+        """
+        return decode(outputs(X))
+
+    def predict_proba(X):
+        """Return the probabilities for each sequence, (n, k), for X as in `predict`."""
+        return probabilities(outputs(X))
+
+
+def load(path):
+    """Read sequences: those along the first axis of a .npy, or the arrays of a .npz."""
+    data = np.load(path)
+    return data if isinstance(data, np.ndarray) else [data[name] for name in data.files]
+
+
+if TASK == "language":
+
+    def main():
+        """Print the likeliest next tokens for each context in a file, or save all probabilities to another file."""
+        if len(sys.argv) not in (2, 3):
+            sys.exit(__doc__)
+        contexts = load(sys.argv[1])
+        if len(sys.argv) == 3:
+            np.save(sys.argv[2], predict_proba(contexts))
+        else:
+            for context in contexts:
+                print(predict_next(context))
+
+elif STEP:
+
+    def main():
+        """Print the predictions for each sequence in a file, or save them to another file, one array a sequence."""
+        if len(sys.argv) not in (2, 3):
+            sys.exit(__doc__)
+        predictions = predict(load(sys.argv[1]))
+        if len(sys.argv) == 3:
+            np.savez(sys.argv[2], *predictions)
+        else:
+            for prediction in predictions:
+                print(prediction.tolist())
+
+else:
+
+    def main():
+        """Print the prediction for each sequence in a file, one a line, or save them to another file."""
+        if len(sys.argv) not in (2, 3):
+            sys.exit(__doc__)
+        predictions = predict(load(sys.argv[1]))
+        if len(sys.argv) == 3:
+            np.save(sys.argv[2], predictions)
+        else:
+            for prediction in predictions:
+                print(prediction.tolist())
+
+
+if TOKENS != "number":
+    VOCABULARY = json.loads(WEIGHTS["vocabulary"].tobytes())
+    CODES = {token: code for code, token in enumerate(VOCABULARY) if code >= SPECIAL}
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Networks: layers over one flat vector of parameters, run forward and back over packed batches."""

@@ -1,0 +1,5 @@
+"""Train a network: epochs over minibatches, or full-batch L-BFGS, with schedules and early stopping."""
+
+from .history import Epoch
+
+__all__ = ["Epoch"]

@@ -1,0 +1,1 @@
+"""Checks of arguments, tables for a terminal, and archives of arrays."""

@@ -1,0 +1,91 @@
+"""Every width of register gives the host's results, and the kernels are code for other machines too."""
+
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from helpers import narrow
+
+from lightrnn.cpu import cache, host, jit
+from lightrnn.cpu.denormals import flush_denormals, restore_denormals
+
+
+def run(*arguments, **environment):
+    """Run `narrow.py` and return what it prints."""
+    paths = os.pathsep.join(filter(None, [str(cache._PACKAGE.parent), os.environ.get("PYTHONPATH")]))
+    done = subprocess.run(
+        [sys.executable, "-W", "error", narrow.__file__, *map(str, arguments)],
+        env=os.environ | {"PYTHONPATH": paths} | environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def on_this_host():
+    return narrow.results()
+
+
+@pytest.mark.parametrize(("register_bytes", "vectors"), [(16, 4), (32, 2), (64, 4)], ids=str)
+def test_every_register_width_gives_the_same_results(register_bytes, vectors, on_this_host, tmp_path):
+    run(register_bytes, vectors, "results", tmp_path / "arrays.npz")
+    with np.load(tmp_path / "arrays.npz") as arrays:
+        assert arrays["lanes"] == register_bytes // 4
+        assert set(arrays) == {"lanes", *on_this_host}
+        for name, want in on_this_host.items():
+            tolerance = {"float32": 2e-5, "float64": 1e-12}[str(arrays[name].dtype) if want.ndim else "float32"]
+            assert arrays[name].dtype == want.dtype
+            assert np.allclose(arrays[name], want, rtol=tolerance, atol=tolerance), name
+            if (register_bytes, vectors) == (host.REGISTER_BYTES, host.TILE_VECTORS):
+                assert np.array_equal(arrays[name], want), name
+
+
+def test_the_kernels_cross_compile_to_arm(tmp_path):
+    """Vector fused multiply-adds of four float32 and the constant addresses of a 4 x 4 tile: no call for arithmetic."""
+    assembly = run(16, 4, "aarch64-unknown-linux-gnu", NUMBA_CACHE_DIR=str(tmp_path))
+    fused = re.findall(r"\bfmla\s+v\d+\.4s", assembly)
+    assert len(fused) >= 16
+    assert not re.search(r"\bbl\s+(fma|expf?|tanhf?)\b", assembly)
+
+
+def test_widths_follow_the_instruction_set(monkeypatch):
+    for features, shape in (
+        ({"avx512f", "avx2"}, (64, 4)),
+        ({"avx2"}, (32, 2)),
+        ({"neon"}, (16, 4)),
+        ({"sse2"}, (16, 2)),
+    ):
+        monkeypatch.setattr(host, "_features", lambda features=features: features)
+        assert host._shape() == shape
+
+
+@pytest.mark.parametrize(("columns", "dtype"), [(1, "float32"), (17, "float32"), (64, "float64"), (0, "float64")])
+def test_padding_is_the_least_number_of_whole_registers(columns, dtype):
+    lanes, width = host.lanes(dtype), host.padded(columns, dtype)
+    assert width % lanes == 0 and 0 <= width - columns < lanes
+    assert lanes * np.dtype(dtype).itemsize == host.REGISTER_BYTES
+
+
+def test_denormals_are_flushed_inside_and_kept_outside():
+    """Vanishing gradients must not slow a kernel down, nor a kernel change anybody else's arithmetic."""
+
+    @jit.kernel
+    def halves(x, flush):
+        control = flush_denormals() if flush else np.uint32(0)
+        y = x * np.float32(0.5)
+        if flush:
+            restore_denormals(control)
+        return y
+
+    smallest = np.full(8, np.finfo(np.float32).tiny, np.float32)
+    if not host.HAS_MXCSR:
+        pytest.skip("this machine has no control word that flushes denormals")
+    assert not halves(smallest, True).any()
+    assert halves(smallest, False).all()
+    assert np.all(smallest * np.float32(0.5) > 0)

@@ -1,0 +1,147 @@
+"""Tasks on threads: results in order, errors not lost, and a fork that goes on working."""
+
+import multiprocessing
+import os
+import threading
+import time
+import warnings
+from functools import partial
+
+import numpy as np
+import pytest
+
+from lightrnn.cpu.threads import run, usable
+from lightrnn.losses import make_loss
+from lightrnn.nn.batches import Batch
+from lightrnn.nn.network import Network
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5, 40])
+@pytest.mark.parametrize("count", [0, 1, 2, 17])
+def test_results_come_in_the_order_of_the_tasks(threads, count):
+    def task(number):
+        time.sleep(0.002 * ((number * 7) % 3))
+        return number
+
+    assert run([partial(task, number) for number in range(count)], threads) == list(range(count))
+
+
+def test_tasks_run_side_by_side():
+    """Each waits for the other, so that they can end only together."""
+    barrier = threading.Barrier(2, timeout=20)
+    names = run([lambda: (barrier.wait(), threading.current_thread().name)[1]] * 2, 2)
+    assert sum(name.startswith("lightrnn") for name in names) == 1
+
+
+def test_one_thread_is_the_callers():
+    assert set(run([threading.get_ident] * 5, 1)) == {threading.get_ident()}
+
+
+@pytest.mark.parametrize("threads", [1, 2, 4])
+@pytest.mark.parametrize("bad", range(6))
+def test_an_error_reaches_the_caller_and_leaves_no_task_running(threads, bad):
+    ended = []
+
+    def task(number):
+        time.sleep(0.002)
+        if number == bad:
+            raise ValueError(f"task {number}")
+        ended.append(number)
+
+    with pytest.raises(ValueError, match=f"task {bad}"):
+        run([partial(task, number) for number in range(6)], threads)
+    count = len(ended)
+    time.sleep(0.02)
+    assert len(ended) == count
+    assert run([lambda: 1] * 3, threads) == [1, 1, 1]
+
+
+def test_callers_on_several_threads():
+    results = {}
+
+    def caller(name):
+        results[name] = [run([partial(pow, name, 2)] * 4, 3) for _ in range(30)]
+
+    callers = [threading.Thread(target=caller, args=(name,)) for name in range(4)]
+    for thread in callers:
+        thread.start()
+    for thread in callers:
+        thread.join(30)
+    assert results == {name: [[name**2] * 4] * 30 for name in range(4)}
+
+
+def test_nobody_waits_for_help_that_has_not_come():
+    """The pool is busy with somebody else's long task; a caller that has done all by itself returns at once."""
+    begun, ended, results = threading.Event(), threading.Event(), []
+    long = threading.Thread(target=run, args=([lambda: begun.set() or ended.wait(), ended.wait], 2), daemon=True)
+    short = threading.Thread(target=lambda: results.extend(run([lambda: 1, lambda: 2], 2)), daemon=True)
+    long.start()
+    try:
+        assert begun.wait(20)
+        short.start()
+        short.join(5)
+        assert results == [1, 2]
+    finally:
+        ended.set()
+        long.join(20)
+
+
+def train():
+    """The gradient of a network whose batch is cut into shards."""
+    network = Network("rnn", 4, (20,), 1)
+    network.initialize(np.random.default_rng(0))
+    rng = np.random.default_rng(1)
+    X = [rng.normal(size=(50, 4)) for _ in range(32)]
+    batch = Batch.of(X, rng.normal(size=(32, 1)), np.ones(32), None, network)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lightrnn.nn.network._WORTH_TWO", 1.0)
+        patch.setattr("lightrnn.nn.network._WORTH_MORE", 1.0)
+        assert network._shards(batch) > 1
+        network.loss_and_gradient(batch, make_loss("squared_error"), 3)
+    return network.gradient.tobytes()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_fork_after_threads_goes_on_with_threads_of_its_own():
+    before = train()
+    context = multiprocessing.get_context("fork")
+    receiver, sender = context.Pipe(duplex=False)
+
+    def again():
+        test_tasks_run_side_by_side()
+        sender.send_bytes(train())
+
+    child = context.Process(target=again)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # that forks and threads do not mix is what is tested
+        child.start()
+    try:
+        assert receiver.poll(60), "the child hangs"
+        assert receiver.recv_bytes() == before
+    finally:
+        child.kill()
+        child.join(10)
+
+
+def test_usable_threads(monkeypatch):
+    monkeypatch.setattr("lightrnn.cpu.threads._cpus", lambda: 6)
+    assert [usable(n) for n in (None, 1, 2, 99, -1, -2, -6, -50)] == [6, 1, 2, 99, 6, 5, 1, 1]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not tell its CPUs")
+def test_no_more_than_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 5, 7})
+    assert usable(None) == usable(-1) == 3
+
+
+def test_one_inside_a_worker(monkeypatch):
+    monkeypatch.setattr("lightrnn.cpu.threads._cpus", lambda: 6)
+    monkeypatch.setattr(multiprocessing.current_process(), "name", "ForkProcess-1")
+    assert usable(None) == 1 and usable(-1) == 6 and usable(3) == 3
+
+
+def test_one_inside_a_worker_of_joblib(monkeypatch):
+    joblib = pytest.importorskip("joblib", reason="joblib is an optional peer")
+    monkeypatch.setattr("lightrnn.cpu.threads._cpus", lambda: 6)
+    inside = joblib.Parallel(n_jobs=2, backend="threading")(joblib.delayed(usable)(n) for n in (None, None, 4))
+    assert inside == [1, 1, 4] and usable(None) == 6

@@ -1,0 +1,207 @@
+"""A stream says, to the last bit, what the estimator says of the whole sequence so far."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from helpers.strategies import CELLS, DTYPES
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor
+
+QUICK = {"max_iter": 1, "learning_rate": "cosine", "random_state": 0, "window": 4}
+
+
+def data(n=6, T=7, F=3):
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(n, T, F)), rng.normal(size=(n, 2))
+
+
+def same(got, want):
+    kinds = np.asarray(got).dtype, np.asarray(want).dtype
+    return np.array_equal(got, want) and (kinds[0] == kinds[1] or kinds[0].kind == kinds[1].kind == "U")
+
+
+@settings(max_examples=30)
+@given(
+    cell=st.sampled_from(CELLS),
+    dtype=st.sampled_from(DTYPES),
+    sizes=st.lists(st.integers(1, 20), min_size=1, max_size=3).map(tuple),
+    F=st.integers(1, 5),
+    kind=st.sampled_from(["label", "multilabel", "number", "numbers"]),
+    target=st.sampled_from(["sequence", "step"]),
+)
+def test_every_step_is_the_prediction_for_the_sequence_so_far(cell, dtype, sizes, F, kind, target):
+    X, Y = data(F=F)
+    y = {"label": np.array(["no", "yes"] * 3), "multilabel": (Y > 0).astype(int), "number": Y[:, 0], "numbers": Y}[kind]
+    if target == "step":
+        y = [np.repeat(np.asarray(row)[None], 7, axis=0) for row in y]
+    estimator = RNNRegressor if kind.startswith("number") else RNNClassifier
+    model = estimator(cell, sizes, dtype=dtype, target=target, **QUICK).fit(X, y)
+    methods = ["predict", "transform"] + ["predict_proba"] * (estimator is RNNClassifier)
+    for method in methods:
+        one, many = model.stream(method=method), model.stream(3, method=method)
+        for t in range(7):
+            whole = getattr(model, method)([x[: t + 1] for x in X[:3]])
+            want = [rows[-1] for rows in whole] if target == "step" else whole
+            assert same(one.step(X[0, t]), want[0])
+            assert same(many.step(X[:3, t]), np.array(want))
+
+
+@pytest.mark.parametrize("options", [{}, {"tie_weights": True, "embedding_size": 6}, {"output": "adaptive"}])
+@pytest.mark.parametrize("cell", CELLS)
+def test_language_models_stream_tokens(cell, options):
+    text = "to be or not to be"
+    model = RNNLanguageModel(cell, (6,), max_iter=1, random_state=0, window=3, **options).fit([text] * 3)
+    stream = model.stream()
+    for _ in range(2):
+        for t in range(1, 5):
+            assert same(stream.step(text[t - 1]), model.predict_proba([text[:t]])[0])
+        stream.reset()
+
+
+def test_tokens_and_categories():
+    X = [["a", "b", "c"], ["c", "b"]] * 3
+    model = RNNClassifier("gru", (4,), **QUICK).fit(X, [0, 1] * 3)
+    one, many = model.stream(), model.stream(2)
+    for t in range(2):
+        assert same(one.step(X[0][t]), model.predict([X[0][: t + 1]])[0])
+        assert same(many.step([X[0][t], "unseen"]), model.predict([X[0][: t + 1], ["unseen"] * (t + 1)]))
+    with pytest.raises(TypeError, match="x must be a token, str or integer, got"):
+        one.step(1.5)
+    for bad in (["a"], 3, "ab"):
+        with pytest.raises(ValueError, match="x must be 2 tokens, got"):
+            many.step(bad)
+    words = RNNClassifier("gru", (4,), tokens="word", **QUICK).fit(["to be", "not to be"] * 3, [0, 1] * 3).stream()
+    with pytest.raises(ValueError, match="x must be one word, got 'to be'"):
+        words.step("to be")
+    with pytest.raises(TypeError, match="x must be a token, str, got 7"):
+        words.step(7)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_streams_begin_anew_one_by_one(cell):
+    X, Y = data()
+    model = RNNRegressor(cell, (5, 4), **QUICK).fit(X, Y[:, 0])
+    stream = model.stream(6)
+    for t in range(4):
+        stream.step(X[:, t])
+    stream.reset(2)
+    answers = stream.step(X[:, 4])
+    whole = model.predict(X[:, :5])
+    whole[2] = model.predict(X[2:3, 4:5])[0]
+    assert np.array_equal(answers, whole)
+    stream.reset()
+    assert np.array_equal(stream.step(X[:, 0]), model.predict(X[:, :1]))
+    with pytest.raises(ValueError, match="index must be an integer from 0 to 5, got 6"):
+        stream.reset(6)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("n_streams", [None, 2])
+def test_states_are_read_set_and_restored(cell, n_streams):
+    X, Y = data()
+    model = RNNRegressor(cell, (5, 4), **QUICK).fit(X, Y)
+    stream = model.stream(n_streams)
+    inputs = X[0] if n_streams is None else X[:2].transpose(1, 0, 2)
+    for x in inputs[:3]:
+        stream.step(x)
+    state, snapshot = stream.state, stream.snapshot()
+    names = {"lstm": ["layer0.h", "layer0.c", "layer1.h", "layer1.c"], "ffnn": ["inputs"]}
+    assert list(state) == names.get(cell, ["layer0.h", "layer1.h"])
+    if cell != "ffnn":
+        shallow = RNNRegressor(cell, (5, 4), **QUICK).fit(X, Y)
+        assert np.array_equal(state["layer1.h"], stream_features(shallow, inputs[:3], n_streams))
+    answers = [np.array(stream.step(x)) for x in inputs[3:]]
+    stream.restore(snapshot)
+    assert np.array_equal(answers, [stream.step(x) for x in inputs[3:]])
+    other = model.stream(n_streams)
+    other.state = state
+    assert np.array_equal(answers, [other.step(x) for x in inputs[3:]])
+    state[next(iter(state))][:] = 9
+    assert not np.array_equal(other.state[next(iter(state))], state[next(iter(state))])
+
+
+def stream_features(model, inputs, n_streams):
+    stream = model.stream(n_streams, method="transform")
+    return [stream.step(x).copy() for x in inputs][-1]
+
+
+def test_a_stream_is_not_changed_by_further_fitting():
+    X, Y = data()
+    model = RNNRegressor("lstm", (5,), **QUICK).fit(X, Y)
+    stream, before = model.stream(), model.predict(X[:1, :2])[0]
+    stream.step(X[0, 0])
+    model.partial_fit(X, Y)
+    assert np.array_equal(stream.step(X[0, 1]), before) and not np.array_equal(model.predict(X[:1, :2])[0], before)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n_streams", [None, 2])
+def test_answers_and_states_are_not_overwritten_later(dtype, n_streams):
+    X, Y = data()
+    model = RNNRegressor("lstm", (5,), dtype=dtype, **QUICK).fit(X, Y.astype(dtype))
+    for method in ("predict", "transform"):
+        stream = model.stream(n_streams, method=method)
+        first = stream.step(X[0, 0] if n_streams is None else X[:2, 0])
+        kept = first.copy()
+        stream.step(X[0, 1] if n_streams is None else X[:2, 1])
+        assert np.array_equal(first, kept)
+
+
+def test_memory_does_not_grow():
+    X, Y = data()
+    stream = RNNRegressor("gru", (5,), **QUICK).fit(X, Y).stream()
+    for x in X[0]:
+        stream.step(x)
+    tracemalloc.start()
+    for _ in range(2000):
+        stream.step(X[0, 0])
+    assert tracemalloc.get_traced_memory()[0] < 2000
+    tracemalloc.stop()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_a_refused_step_leaves_the_stream_where_it_was(cell):
+    X, Y = data()
+    model = RNNRegressor(cell, (5,), **QUICK).fit(X, Y)
+    stream, other = model.stream(), model.stream()
+    for s in (stream, other):
+        s.step(X[0, 0])
+    for bad, error, message in (
+        (np.array([1, np.nan, 0]), ValueError, "x must be finite in float32, got nan"),
+        (np.array([1, 1e300, 0]), ValueError, "x must be finite in float32, got inf"),
+        (np.zeros(2), ValueError, r"x must have the shape \(3,\), got an array of shape \(2,\)"),
+        (np.zeros((1, 3)), ValueError, "predict takes whole sequences"),
+        ("abc", TypeError, "x must be numbers, got 'abc'"),
+        (None, TypeError, "x must be numbers, got None"),
+    ):
+        with pytest.raises(error, match=message):
+            stream.step(bad)
+    assert np.array_equal(stream.step(X[0, 1]), other.step(X[0, 1]))
+    assert np.array_equal(stream.step([1, 2.5, False]), other.step(np.array([1, 2.5, 0])))
+
+
+def test_what_cannot_stream_is_refused():
+    X, Y = data()
+    with pytest.raises(ValueError, match="not fitted"):
+        RNNRegressor().stream()
+    model = RNNRegressor("gru", (4,), bidirectional=True, **QUICK).fit(X, Y)
+    with pytest.raises(ValueError, match="bidirectional must be False for a stream"):
+        model.stream()
+    model = RNNRegressor("gru", (4,), **QUICK).fit(X, Y)
+    with pytest.raises(ValueError, match="method must be one of 'predict', 'transform', got 'predict_proba'"):
+        model.stream(method="predict_proba")
+    with pytest.raises(ValueError, match="n_streams must be an integer of at least 1, got 0"):
+        model.stream(0)
+    stream = model.stream()
+    with pytest.raises(ValueError, match=r"state must hold layer0\.h"):
+        stream.state = {"h": np.zeros(4)}
+    with pytest.raises(ValueError, match=r"state\['layer0.h'\] must be finite numbers of shape \(4,\)"):
+        stream.state = {"layer0.h": np.zeros(5)}
+    with pytest.raises(ValueError, match=r"state\['layer0.h'\] must be finite numbers of shape \(4,\)"):
+        stream.state = {"layer0.h": "abc"}
+    for bad in (model.stream(2).snapshot(), None):
+        with pytest.raises(ValueError, match="snapshot must be one of this network's streams"):
+            stream.restore(bad)

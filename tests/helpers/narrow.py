@@ -1,0 +1,58 @@
+"""Run in a process of its own: kernels for registers that are not the host's, ``narrow.py bytes vectors what``."""
+
+import re
+import sys
+
+import numpy as np
+
+
+def results(cells=("gru", "rnn")):
+    """Loss, gradient and outputs of some networks, as one dict of arrays."""
+    from lightrnn.losses import make_loss
+    from lightrnn.nn.batches import Batch
+    from lightrnn.nn.network import Network
+
+    rng, arrays = np.random.default_rng(0), {}
+    X = [rng.normal(size=(T, 5)) for T in (7, 3, 1, 12, 5, 5)]
+    y = rng.normal(size=(6, 3))
+    for cell, dtype in zip(cells, ("float32", "float64"), strict=True):
+        network = Network(cell, 5, (19, 6), 3, bidirectional=True, dtype=dtype)
+        network.initialize(np.random.default_rng(1))
+        value = network.loss_and_gradient(Batch.of(X, y, np.ones(6), None, network), make_loss("squared_error"))
+        arrays |= {f"{cell}.{name}": array for name, array in network.named(network.gradient).items()}
+        arrays |= {f"{cell}.loss": np.array(value), f"{cell}.outputs": network.outputs(X)}
+    return arrays
+
+
+def assembly(triple):
+    """The float32 forward loop of the lstm, compiled for another machine."""
+    import llvmlite.binding as llvm
+
+    from lightrnn.cpu import recurrence
+    from lightrnn.nn.network import Network
+
+    network = Network("lstm", 5, (19,), 3)
+    network.initialize(np.random.default_rng(0))
+    network.outputs([np.zeros((4, 5))])
+    kernel = recurrence.forward("lstm")
+    (code,) = kernel.inspect_llvm().values()
+    code = re.sub(
+        r"(tail )?call i8 @llvm\.x86\.atomic\.sub\.cc.*", "add i8 0, 0", code
+    )  # reference counts, in x86's way
+    llvm.initialize_all_targets()
+    llvm.initialize_all_asmprinters()
+    machine = llvm.Target.from_triple(triple).create_target_machine(opt=3, reloc="static")
+    module = llvm.parse_assembly(code)
+    module.triple, module.data_layout = triple, str(machine.target_data)
+    return machine.emit_assembly(module)
+
+
+if __name__ == "__main__":
+    from lightrnn.cpu import host
+
+    host.REGISTER_BYTES, host.TILE_VECTORS = int(sys.argv[1]), int(sys.argv[2])
+    if sys.argv[3] == "results":
+        np.savez(sys.argv[4], lanes=host.lanes("float32"), **results())
+    else:
+        host.HAS_MXCSR = False
+        print(assembly(sys.argv[3]))

@@ -1,0 +1,120 @@
+"""What Hypothesis draws: whole learning problems, every option that changes the loss among them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from hypothesis import strategies as st
+
+from lightrnn.losses import LOSSES, make_loss
+from lightrnn.nn.batches import Batch
+from lightrnn.nn.network import Network
+
+CELLS = ("ffnn", "rnn", "gru", "lstm")
+TARGETS = ("sequence", "step")
+DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A network's arguments and the data it learns."""
+
+    cell: str
+    sizes: tuple[int, ...]
+    bidirectional: bool
+    window: int
+    dropout: float
+    target: str
+    dtype: str
+    loss: str
+    constant: float  # of the losses that have one
+    k: int
+    F: int
+    n_tokens: int  # 0: X holds numbers
+    head: str
+    lengths: tuple[int, ...]
+    truncate: int | None
+    seed: int
+
+    def network(self, **changes: Any) -> Network:
+        """The network with parameters drawn, biases too."""
+        options = {
+            name: getattr(self, name)
+            for name in ("target", "bidirectional", "window", "dropout", "n_tokens", "head", "dtype")
+        }
+        network = Network(self.cell, self.F, self.sizes, self.k, **options | changes)
+        rng = np.random.default_rng(self.seed)
+        network.assign({name: rng.normal(0, 0.5, array.shape) for name, array in network.arrays().items()})
+        return network
+
+    def make_loss(self):
+        return make_loss(self.loss, **self.loss_options)
+
+    @property
+    def loss_options(self) -> dict[str, float]:
+        return {"huber": {"delta": self.constant}, "quantile": {"quantile": self.constant}}.get(self.loss, {})
+
+    @property
+    def X(self) -> list[np.ndarray]:
+        rng = np.random.default_rng(self.seed + 1)
+        if self.n_tokens:
+            return [rng.integers(0, self.n_tokens, T) for T in self.lengths]
+        return [rng.normal(size=(T, self.F)) for T in self.lengths]
+
+    def other(self, T: int) -> np.ndarray:
+        """Another sequence, of T steps."""
+        return np.ones(T, np.int64) if self.n_tokens else np.ones((T, self.F))
+
+    def _drawn(self, draw) -> Any:
+        """Something for each sequence, or for each step of it."""
+        if self.target == "step":
+            return [draw((T,)) for T in self.lengths]
+        return draw((len(self.lengths),))
+
+    @property
+    def targets(self) -> Any:
+        rng = np.random.default_rng(self.seed + 2)
+        if self.loss == "softmax":
+            return self._drawn(lambda shape: rng.integers(0, self.k, shape))
+        if self.loss == "sigmoid":
+            return self._drawn(lambda shape: rng.integers(0, 2, (*shape, self.k)).astype(float))
+        return self._drawn(lambda shape: rng.normal(size=(*shape, self.k)))
+
+    @property
+    def weights(self) -> Any:
+        rng = np.random.default_rng(self.seed + 3)
+        return self._drawn(lambda shape: rng.uniform(0.2, 2, shape))
+
+    def batch(self, network: Network) -> Batch:
+        """All of it, with dropout masks if there is dropout."""
+        return Batch.of(self.X, self.targets, self.weights, np.random.default_rng(self.seed + 4), network)
+
+
+@st.composite
+def problems(draw, cells=CELLS, dtypes=DTYPES, targets=TARGETS, losses=LOSSES, max_size=20, max_length=9, **fixed):
+    """Draw a problem; `fixed` fields are not drawn. Sizes reach beyond a register of 16 lanes."""
+    pick = {
+        name: st.sampled_from(options) for name, options in {"dtype": dtypes, "target": targets, "loss": losses}.items()
+    }
+    fields = {"cell": draw(st.sampled_from(cells))} | {name: draw(choice) for name, choice in pick.items()}
+    plain = fields["cell"] == "ffnn"
+    fields["bidirectional"] = not plain and draw(st.booleans())
+    fields["sizes"] = draw(st.lists(st.integers(1, max_size), min_size=1, max_size=3).map(tuple))
+    fields["window"] = draw(st.integers(1, 6))
+    fields["dropout"] = draw(st.sampled_from([0.0, 0.4]))
+    fields["constant"] = draw(st.sampled_from([0.1, 0.5, 0.8]))
+    fields["k"] = draw(st.integers(2 if fields["loss"] == "softmax" else 1, 4))
+    fields["F"] = draw(st.integers(1, 18))
+    fields["n_tokens"] = draw(st.just(0) | st.integers(2, 9))
+    fields["lengths"] = draw(st.lists(st.integers(1, max_length), min_size=1, max_size=20).map(tuple))
+    fields["truncate"] = None if plain or fields["bidirectional"] else draw(st.none() | st.integers(1, 4))
+    fields["seed"] = draw(st.integers(0, 2**16))
+    fields |= fixed
+    fields["head"] = draw(st.sampled_from(["linear", "tied", "adaptive"])) if fields["loss"] == "softmax" else "linear"
+    if fields["head"] == "tied":
+        last = fields["sizes"][-1] * (1 + fields["bidirectional"])
+        fields |= {"n_tokens": max(2, fields["n_tokens"]), "F": last}
+        fields["k"] = fields["n_tokens"]
+    elif fields["head"] == "adaptive":
+        fields["k"] = draw(st.integers(4, 40))
+    return Problem(**fields)

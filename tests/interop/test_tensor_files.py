@@ -1,0 +1,323 @@
+"""Files of tensors: what torch and safetensors wrote is read bit for bit; what is damaged or hostile is refused."""
+
+import io
+import json
+import os
+import pickle
+import re
+import time
+import tracemalloc
+import zipfile
+from collections import OrderedDict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lightrnn import RNNClassifier, from_torch
+from lightrnn.interop.tensor_files import read_tensors
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+FILES = {name: (GOLDEN / name).read_bytes() for name in ("lstm.pt", "gru.safetensors", "rnn.pt")}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    return tmp_path_factory.mktemp("tensors") / "file"
+
+
+def flat(value):
+    """Everything in a tree of dicts, in a form that can be compared."""
+    if isinstance(value, dict):
+        return {key: flat(item) for key, item in value.items()}
+    return (value.dtype.str, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else repr(value)
+
+
+# -- safetensors ------------------------------------------------------------------------------------------------------
+
+
+def safetensors(header, body=b""):
+    text = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + body
+
+
+def entry(dtype="F32", shape=(2,), offsets=(0, 8)):
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": list(offsets)}
+
+
+def test_every_dtype(path):
+    body, header, arrays = b"", {"__metadata__": {"format": "pt"}}, {}
+    kinds = {"F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1", "U8": "u1"}
+    for name, kind in (kinds | {"BOOL": "?"}).items():
+        array = arrays[name] = (np.arange(6) - 2).astype(kind).reshape(2, 3)
+        header[name] = entry(name, (2, 3), (len(body), len(body) + array.nbytes))
+        body += array.tobytes()
+    numbers = np.array([1.5, -2.0, 3e38, np.inf], np.float32)
+    header["BF16"] = entry("BF16", (4,), (len(body), len(body) + 8))
+    body += (numbers.view(np.uint32) >> 16).astype("<u2").tobytes()
+    header["none"] = entry("F32", (0, 3), (len(body), len(body)))
+    path.write_bytes(safetensors(header, body))
+    found = read_tensors(path)
+    assert found.keys() == header.keys() - {"__metadata__"}
+    assert all(flat(found[name]) == flat(array) for name, array in arrays.items())
+    assert found["BF16"].dtype == np.float32 and np.allclose(found["BF16"], numbers, rtol=1e-2)
+    assert found["none"].shape == (0, 3)
+
+
+HEADERS = {
+    "huge header": (2**60).to_bytes(8, "little") + b"{}",
+    "short": b"{}",
+    "empty": b"",
+    "no json": safetensors(b"{]"),
+    "a list": safetensors([1]),
+    "deep": safetensors(b"[" * 100_000),
+    "a name twice": safetensors(b'{"a": %s, "a": %s}' % ((json.dumps(entry()).encode(),) * 2), b"12345678"),
+    "huge shape": safetensors({"a": entry(shape=(2**60,), offsets=(0, 2**62))}),
+    "product": safetensors({"a": entry(shape=(2**40, 2**40))}, b"12345678"),
+    "many axes": safetensors({"a": entry(shape=(1,) * 9_999)}, b"12345678"),
+    "no bytes": safetensors({"a": entry()}),
+    "too many bytes": safetensors({"a": entry()}, b"123456789"),
+    "a hole": safetensors({"a": entry(offsets=(4, 12))}, b"123456789012"),
+    "an overlap": safetensors({"a": entry(), "b": entry(offsets=(4, 12))}, b"123456789012"),
+    "negative": safetensors({"a": entry(shape=(-2,), offsets=(8, 0))}, b"12345678"),
+    "backward": safetensors({"a": entry(shape=(2,), offsets=(8, 0))}, b"12345678"),
+    "a float": safetensors({"a": entry(shape=(2.0,))}, b"12345678"),
+    "true": safetensors({"a": entry(dtype="U8", shape=(True,), offsets=(0, 1))}, b"1"),
+    "text": safetensors({"a": entry(shape="ab")}, b"12345678"),
+    "no entry": safetensors({"a": 3}),
+    "no fields": safetensors({"a": {}}),
+    "an unknown dtype": safetensors({"a": entry(dtype="F8_E4M3")}, b"12345678"),
+    "a strange dtype": safetensors({"a": entry(dtype=["F32"])}, b"12345678"),
+}
+
+
+@pytest.mark.parametrize("case", HEADERS)
+def test_hostile_safetensors_are_refused(case, path):
+    path.write_bytes(HEADERS[case])
+    assert_refused(path)
+
+
+def assert_refused(path, match="source must"):
+    """A clear error at once, with no memory taken."""
+    tracemalloc.start()
+    start = time.perf_counter()
+    try:
+        with pytest.raises(ValueError, match=match) as caught:
+            from_torch(path, RNNClassifier())
+        assert tracemalloc.get_traced_memory()[1] < 20e6
+    finally:
+        tracemalloc.stop()
+    assert time.perf_counter() - start < 5
+    assert re.search(r"[.:] \w.*\S", str(caught.value)), str(caught.value)
+
+
+# -- torch.save -------------------------------------------------------------------------------------------------------
+
+
+class Named:
+    """Pickles as a call of any function."""
+
+    def __init__(self, function, *arguments, state=None):
+        self.call = function, arguments, state
+
+    def __reduce__(self):
+        return self.call if self.call[2] is not None else self.call[:2]
+
+
+class Torch(pickle._Pickler):
+    """Writes the names of torch's functions as torch's pickles have them, and storages as persistent ids."""
+
+    def save_global(self, obj, name=None):
+        self.write(pickle.GLOBAL + NAMES.get(obj, f"{obj.__module__}\n{obj.__qualname__}").encode() + b"\n")
+
+    dispatch = pickle._Pickler.dispatch | {type(len): save_global, type(lambda: 0): save_global, type: save_global}
+
+    def persistent_id(self, obj):
+        return obj[1:] if isinstance(obj, tuple) and obj[:1] == ("!",) else None
+
+
+def rebuild():
+    """Stands for torch's function."""
+
+
+def half():
+    """Stands for a storage class."""
+
+
+NAMES = {rebuild: "torch._utils\n_rebuild_tensor_v2", half: "torch\nFloatStorage", len: "torch\nStrangeStorage"}
+
+
+def archive(path, content, storages=(b"12345678",), compression=zipfile.ZIP_STORED, name="data.pkl"):
+    pickled = content
+    if not isinstance(content, bytes):
+        buffer = io.BytesIO()
+        Torch(buffer, 2).dump(content)
+        pickled = buffer.getvalue()
+    with zipfile.ZipFile(path, "w", compression) as file:
+        file.writestr(f"x/{name}", pickled)
+        for key, storage in enumerate(storages):
+            file.writestr(f"x/data/{key}", storage)
+
+
+def tensor(count=2, offset=0, size=(2,), stride=(1,), key="0", kind=half):
+    return Named(rebuild, ("!", "storage", kind, key, "cpu", count), offset, size, stride, False, OrderedDict())
+
+
+def test_what_torch_writes_is_what_the_tests_write(path):
+    archive(
+        path, {"a": tensor(), "b": tensor(size=(1, 2), stride=(7, 1)), "c": {"d": tensor(size=(0,))}, "e": [1, 2.5]}
+    )
+    found = read_tensors(path)
+    assert found["a"].tobytes() == b"12345678" and found["b"].shape == (1, 2)
+    assert found["c"]["d"].shape == (0,) and found["e"] == [1, 2.5]
+
+
+def test_golden_files_are_read_bit_for_bit():
+    torch = pytest.importorskip("torch", reason="torch is an optional peer")
+    for name in ("lstm.pt", "language.pt"):
+        theirs = torch.load(GOLDEN / name, weights_only=True)
+        assert flat(read_tensors(GOLDEN / name)) == flat({key: value.numpy() for key, value in theirs.items()})
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_whatever_torch_saves(protocol, path):
+    torch = pytest.importorskip("torch", reason="torch is an optional peer")
+    whole = torch.arange(24.0).reshape(2, 3, 4)
+    dtypes = ("float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
+    saved = {
+        "views": {"a": whole.transpose(0, 2), "b": whole[1, 1:], "c": whole[:, ::2], "d": torch.zeros(0, 3)},
+        "dtypes": {name: torch.arange(5).to(getattr(torch, name)) for name in dtypes},
+        "parameter": torch.nn.Parameter(torch.ones(3)),
+        "scalar": torch.tensor(3.0),
+        "rest": {"lr": 1e-3, "names": ("a", None), "n": [1, 2**70, -3], "flag": True, "size": whole.shape, "set": {1}},
+    }
+    torch.save(saved, path, pickle_protocol=protocol)
+    found = read_tensors(path)
+    for name, value in (saved["views"] | saved["dtypes"]).items():
+        array = found["views" if name in saved["views"] else "dtypes"][name]
+        value = value.float() if name == "bfloat16" else value
+        assert flat(array) == flat(value.numpy()), name
+    assert found["parameter"].tolist() == [1, 1, 1] and found["scalar"] == 3
+    assert found["rest"] | {"set": {1}} == saved["rest"]
+
+
+HOSTILE = {
+    "os.system": {"a": Named(os.system, "touch owned")},
+    "eval": {"a": Named(eval, "open('owned', 'w')")},
+    "a class": {"a": zipfile.ZipFile},
+    "a state": {"a": Named(OrderedDict, [("a", 1)])},
+    "attributes": {"a": tensor(), "b": Named(rebuild, state={"x": 1})},
+    "larger than the storage": {"a": tensor(size=(3,))},
+    "an offset behind the end": {"a": tensor(offset=2)},
+    "a negative offset": {"a": tensor(offset=-1)},
+    "strides behind the end": {"a": tensor(stride=(2,))},
+    "a tensor without end": {"a": tensor(size=(2**60,), stride=(0,))},
+    "a tensor larger than its storage": {"a": tensor(size=(2, 2), stride=(0, 1))},
+    "a storage that claims more": {"a": tensor(count=2**60, size=(2**60,))},
+    "a storage that claims less": {"a": tensor(count=1, size=(1,))},
+    "an absent storage": {"a": tensor(key="1")},
+    "a storage outside": {"a": tensor(key="../../etc/passwd")},
+    "an unknown storage": {"a": tensor(kind=len)},
+    "sizes of text": {"a": tensor(size="ab")},
+    "too many axes": {"a": tensor(size=(1,) * 40, stride=(1,) * 40)},
+    "sizes without strides": {"a": tensor(stride=())},
+    "no tensor": {"a": 3},
+    "a list": [tensor()],
+    "nothing": None,
+    "rubbish": b"rubbish",
+    "no end": b"\x80\x02}",
+    "an empty stack": b"\x80\x02.",
+    "a stack too short": b"\x80\x02R.",
+    "a mark alone": b"\x80\x02(.",
+    "a long claim": b"\x80\x04\x8e" + (2**62).to_bytes(8, "little") + b"x.",
+    "a far memo": b"\x80\x02}r\xff\xff\xff\xff.",
+    "no memo": b"\x80\x02j\xff\xff\xff\xff.",
+    "a key that cannot be one": b"\x80\x02}]Ns.",
+    "a loop": b"\x80\x02}q\x00X\x01\x00\x00\x00ah\x00s.",
+    "a key without end": b"\x80\x02}N" + b"q\x00h\x00\x86" * 99 + b"Ns.",
+    "attributes without end": b"\x80\x02N" + b"q\x00h\x00\x86" * 99 + b"}b.",
+    "a new object": b"\x80\x02cos\nsystem\n)\x81.",
+    "an instance": b"(X\x02\x00\x00\x00lsios\nsystem\n.",
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE)
+def test_hostile_pickles_are_refused(case, path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    archive(path, HOSTILE[case])
+    assert_refused(path)
+    assert not os.listdir(tmp_path)
+
+
+def test_refusals_name_what_they_found(path):
+    archive(path, HOSTILE["os.system"])
+    with pytest.raises(ValueError, match=r"with the class or function 'posix.system'. Save the weights by themselves"):
+        from_torch(path, RNNClassifier())
+    with pytest.raises(ValueError, match=r"with the class or function '__main__\.Net'"):
+        from_torch(GOLDEN / "module.pt", RNNClassifier())
+    path.write_bytes(pickle.dumps({"a": 1}, 2))
+    with pytest.raises(ValueError, match=r"a pickle alone, as torch wrote before 1\.6"):
+        from_torch(path, RNNClassifier())
+
+
+def test_hostile_archives_are_refused(path):
+    archive(path, {"a": tensor(count=2**20)}, [b"\0" * 2**22], zipfile.ZIP_DEFLATED)
+    assert_refused(path, "compressed members")
+    archive(path, {"a": tensor()}, name="other.pkl")
+    assert_refused(path, "no data.pkl")
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("a/data.pkl", b"")
+        file.writestr("b/data.pkl", b"")
+    assert_refused(path, "no data.pkl, or several")
+    shared = {"a": tensor()}
+    archive(path, {"a": {i: shared for i in range(300)}} | {i: shared for i in range(300)})
+    assert_refused(path)
+
+
+def test_members_may_not_share_bytes(path):
+    """Many names for one storage would take many times the file's size."""
+    archive(path, {"a": tensor()}, [b"\0" * 100_000] * 2)
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as file:
+        first, second = (file.getinfo(f"x/data/{i}") for i in range(2))
+    place = content.rindex(second.header_offset.to_bytes(4, "little"))
+    content[place : place + 4] = first.header_offset.to_bytes(4, "little")
+    path.write_bytes(content[: first.header_offset] + content[second.header_offset :])
+    assert_refused(path)
+
+
+# -- damage -----------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=600)
+@given(name=st.sampled_from(sorted(FILES)), seed=st.integers(0, 2**32), flips=st.integers(1, 4), cut=st.booleans())
+def test_damaged_files_are_refused_or_read_as_they_were(path, name, seed, flips, cut):
+    content, rng = bytearray(FILES[name]), np.random.default_rng(seed)
+    if cut:
+        del content[rng.integers(len(content)) :]
+    else:
+        for place in rng.integers(len(content), size=flips):
+            content[place] ^= 1 << rng.integers(8)
+    path.write_bytes(content)
+    try:
+        found = read_tensors(path)
+    except ValueError as error:
+        assert str(error).startswith("source must")
+        return
+    assert not cut
+    if name.endswith(".pt"):  # each member has a checksum; a flip elsewhere, in a date for example, changes nothing
+        assert flat(found) == flat(read_tensors(GOLDEN / name))
+
+
+@settings(max_examples=300)
+@given(
+    st.binary(max_size=60) | st.lists(st.sampled_from(list(b"\x80\x02}])(.tuQRbsea\x81\x85\x86\x87NJK")), max_size=40)
+)
+def test_no_pickle_does_more_than_raise_a_value_error(path, pickled):
+    archive(path, bytes(pickled))
+    try:
+        read_tensors(path)
+    except ValueError as error:
+        assert str(error).startswith("source must")

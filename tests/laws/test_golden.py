@@ -1,0 +1,50 @@
+"""Files that earlier versions wrote are read for ever, and predict what they predicted; see golden/make_saved.py."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lightrnn import RNNLanguageModel, load
+
+GOLDEN = Path(__file__).parent.parent / "golden"
+EXPECTED = {name: value for path in GOLDEN.glob("format*.json") for name, value in json.loads(path.read_text()).items()}
+TOLERANCE = {"float32": {"rtol": 1e-4, "atol": 1e-5}, "float64": {"rtol": 1e-9, "atol": 1e-10}}
+
+
+def test_every_file_is_expected():
+    assert {path.name for path in GOLDEN.glob("format*.npz")} == set(EXPECTED)
+    kinds = {name.split("-", 1)[1].removesuffix(".npz") for name in EXPECTED}
+    assert kinds >= {f"{kind}-{cell}" for kind in ("classifier", "regressor", "language") for cell in ("lstm", "ffnn")}
+
+
+def close(found, wanted, **tolerance):
+    """Compare numbers and labels, ragged or not."""
+    if isinstance(wanted, list):
+        assert len(found) == len(wanted)
+        for one, other in zip(found, wanted, strict=True):
+            close(one, other, **tolerance)
+    elif isinstance(wanted, str):
+        assert found == wanted
+    else:
+        np.testing.assert_allclose(found, wanted, **tolerance)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_golden_files_predict_what_they_predicted(name):
+    model, expected = load(GOLDEN / name), EXPECTED[name]
+    assert repr(model).split(" at 0x")[0] == expected["model"].split(" at 0x")[0]
+    for method, wanted in expected["predictions"].items():
+        close(getattr(model, method)(expected["data"]), wanted, **TOLERANCE[model.dtype])
+
+
+@pytest.mark.parametrize("name", [name for name in EXPECTED if "lbfgs" not in name])
+def test_golden_files_go_on_training(name):
+    model, data = load(GOLDEN / name), EXPECTED[name]["data"]
+    before = model.n_iter_
+    if isinstance(model, RNNLanguageModel):
+        model.partial_fit(data)
+    else:
+        model.partial_fit(data, model.predict(data))
+    assert model.n_iter_ == before + 1

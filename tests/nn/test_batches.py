@@ -1,0 +1,278 @@
+"""Minibatches and the laws of their row indices."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lightrnn.data.samples import Samples
+from lightrnn.losses import make_loss
+from lightrnn.nn.batches import Batch, Steps, Windows, blocks
+from lightrnn.nn.network import Network
+from lightrnn.training.minibatches import BUCKET, Minibatches, minibatches
+from lightrnn.training.truncation import chunks
+
+lengths_lists = st.lists(st.integers(1, 9), min_size=1, max_size=12)
+falling = lengths_lists.map(lambda lengths: np.array(sorted(lengths, reverse=True), np.int64))
+
+
+def sequences(lengths, F=2):
+    """X[b][t, f] = 100 b + t + f / 10: every number tells where it comes from."""
+    return [100.0 * b + np.arange(T)[:, None] + np.arange(F) / 10 for b, T in enumerate(lengths)]
+
+
+# -- minibatches ------------------------------------------------------------------------------------------------------
+
+
+@given(
+    lengths=lengths_lists.map(np.array), batch_size=st.integers(1, 15), shuffle=st.booleans(), seed=st.integers(0, 99)
+)
+def test_every_sequence_once_an_epoch(lengths, batch_size, shuffle, seed):
+    batches = list(minibatches(lengths, batch_size, np.random.default_rng(seed), shuffle))
+    assert sorted(np.concatenate(batches)) == list(range(len(lengths)))
+    assert len(batches) == -(-len(lengths) // batch_size)
+    assert sum(len(batch) != batch_size for batch in batches) <= 1
+    if not shuffle:
+        assert np.concatenate(batches).tolist() == list(range(len(lengths)))
+
+
+def test_a_seed_means_an_order():
+    lengths = np.random.default_rng(0).integers(1, 50, 300)
+
+    def epoch(seed):
+        return [batch.tolist() for batch in minibatches(lengths, 16, np.random.default_rng(seed), True)]
+
+    assert epoch(1) == epoch(1) != epoch(2)
+    rng = np.random.default_rng(1)
+    first, second = ([b.tolist() for b in minibatches(lengths, 16, rng, True)] for _ in range(2))
+    assert first != second
+
+
+@pytest.mark.parametrize("lengths", [np.repeat([3, 9], 200), np.arange(1, 401)], ids=["few", "all_differ"])
+def test_no_two_epochs_have_the_same_batches(lengths):
+    rng = np.random.default_rng(0)
+    first, second = ({tuple(sorted(b)) for b in minibatches(lengths, 16, rng, True)} for _ in range(2))
+    assert first.isdisjoint(second)
+
+
+def test_batches_of_the_same_lengths_share_their_rows():
+    lengths = np.array([5, 3, 3])
+    assert Steps.of(lengths) is Steps.of(lengths.copy()) and Steps.of(lengths) is not Steps.of(lengths[:2])
+    assert np.array_equal(Steps.of(lengths).source, Steps(lengths).source)
+
+
+def test_a_batch_has_sequences_of_similar_lengths_in_no_order_of_length():
+    lengths = np.random.default_rng(0).integers(1, 1000, 3000)
+    batches = list(minibatches(lengths, 20, np.random.default_rng(0), True))
+    spread = np.mean([np.ptp(lengths[batch]) for batch in batches])
+    assert spread < 1000 / BUCKET * 2.5
+    means = [lengths[batch].mean() for batch in batches]
+    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.3
+
+
+# -- batches ----------------------------------------------------------------------------------------------------------
+
+
+def make(lengths, target="sequence", dropout=0.0, cell="rnn"):
+    network = Network(cell, 2, (3,), 1, target=target, dropout=dropout, dtype="float64")
+    network.initialize(np.random.default_rng(0))
+    X = sequences(lengths)
+    values = [x[:, :1] for x in X] if target == "step" else np.array([[x[-1, 0]] for x in X])
+    weights = [1 + x[:, 0] for x in X] if target == "step" else np.array([1 + x[-1, 0] for x in X])
+    return network, X, Batch.of(X, values, weights, np.random.default_rng(0), network)
+
+
+@pytest.mark.parametrize("target", ["sequence", "step"])
+@given(lengths=lengths_lists, count=st.integers(1, 4))
+@settings(max_examples=30)
+def test_a_batch_and_its_shards_keep_what_belongs_together(target, lengths, count):
+    _, X, batch = make(lengths, target)
+    assert sorted(batch.order) == list(range(len(lengths)))
+    total = sum(map(np.sum, batch.weights))
+    seen = []
+    for s in range(min(count, len(lengths))):
+        shard = batch.shard(s, count)
+        assert shard.weight == batch.weight == pytest.approx(total)
+        assert np.all(np.diff(shard.lengths) <= 0)
+        for x, T, i, y, w in zip(shard.X, shard.lengths, shard.order, shard.targets, shard.weights, strict=True):
+            assert x is X[i] and len(x) == T
+            assert np.array_equal(np.ravel(y), x[:, 0] if target == "step" else x[-1:, 0])
+            assert np.array_equal(np.ravel(w), 1 + np.ravel(y))
+            seen.append(int(i))
+    assert sorted(seen) == list(range(len(lengths)))
+
+
+@given(lengths=lengths_lists, truncate=st.integers(1, 5))
+@settings(max_examples=30)
+def test_chunks_by_step_cover_every_step_once(lengths, truncate):
+    network, X, batch = make(lengths, "step", dropout=0.5)
+    steps = {i: [] for i in range(len(X))}
+    for chunk in chunks(batch, truncate, network):
+        network.run(chunk)
+        assert chunk.weight == pytest.approx(sum(w.sum() for w in chunk.weights))
+        masks = batch.masks[0][: len(chunk.X)]
+        assert np.array_equal(chunk.masks[0], masks)
+        for i, x, y in zip(chunk.order, chunk.X, chunk.targets, strict=True):
+            assert 0 < len(x) <= truncate and np.array_equal(x[:, :1], y)
+            steps[int(i)].append(x)
+    assert all(np.array_equal(np.concatenate(parts), X[i]) for i, parts in steps.items())
+
+
+@given(lengths=lengths_lists, truncate=st.integers(1, 5))
+@settings(max_examples=30)
+def test_one_chunk_by_sequence_ends_where_the_sequence_does(lengths, truncate):
+    network, X, batch = make(lengths)
+    (chunk,) = chunks(batch, truncate, network)
+    for i, x, T in zip(chunk.order, chunk.X, chunk.lengths, strict=True):
+        assert len(x) == T == min(truncate, len(X[i])) and np.array_equal(x, X[i][-truncate:])
+    if chunk.states:
+        rested = np.array([len(X[i]) <= truncate for i in chunk.order])
+        assert not chunk.states[0][rested].any() and chunk.states[0][~rested].any(axis=1).all()
+    assert (truncate >= max(lengths)) == (chunk is batch)
+
+
+@settings(max_examples=20)
+@given(
+    lengths=lengths_lists,
+    truncate=st.none() | st.integers(1, 4),
+    target=st.sampled_from(["step", "sequence"]),
+    seed=st.integers(0, 99),
+)
+def test_a_batch_knows_where_its_steps_lie_among_all(lengths, truncate, target, seed):
+    network = Network("rnn", 2, (1,), 1, target=target)
+    network.initialize(np.random.default_rng(0))
+    X = sequences(lengths)
+    values = [np.ones(T) for T in lengths] if target == "step" else np.ones(len(X))
+    feed = Minibatches(Samples(X, np.array(lengths), values, values), 3, True, truncate, np.random.default_rng(seed))
+    everything = np.concatenate(X)
+    for _, batch in feed.epoch(network):
+        for x, place in zip(batch.X, batch.places, strict=True):
+            assert np.array_equal(everything[place : place + len(x)], x)
+        network.run(batch)  # the next chunk begins where it ends
+
+
+def test_steps_that_weigh_nothing_are_run_over_and_not_learned_from():
+    network, X, batch = make([6, 3], "step")
+    for weights in batch.weights:
+        weights[2:4] = 0
+    starts = [int(chunk.X[0][0, 0]) for chunk in chunks(batch, 2, network) if network.run(chunk) is None]
+    assert starts == [0, 4]
+    got = [chunk.states for chunk in chunks(batch, 2, network) if network.run(chunk) is None][-1]
+    network.run(Batch.of_inputs([X[0][:4]]))
+    assert np.array_equal(got[0][:1], network.final_states[0])
+
+
+# -- rows -------------------------------------------------------------------------------------------------------------
+
+
+@given(lengths=falling)
+def test_steps_are_in_the_order_of_time_and_hold_no_padding(lengths):
+    steps, B = Steps(lengths), len(lengths)
+    X = sequences(lengths)
+    rows = np.full((steps.stop, 2), np.nan)
+    steps.load(np.concatenate(X), rows)
+    assert steps.start == steps.first[1] == B and steps.first[0] == 0
+    assert steps.stop == steps.first[-1] == B + lengths.sum()
+    for t in range(max(lengths)):
+        running = [b for b in range(B) if lengths[b] > t]
+        assert np.array_equal(rows[steps.first[t + 1] : steps.first[t + 2]], [X[b][t] for b in running])
+    assert np.array_equal(rows[steps.last_rows], [x[-1] for x in X])
+    assert np.array_equal(steps.all_rows, np.arange(B, steps.stop))
+    assert np.array_equal(steps.members, rows[B:, 0] // 100)
+
+
+@given(lengths=falling)
+def test_mirrored_rows_run_back_from_each_sequences_end(lengths):
+    steps = Steps(lengths)
+    rows, back = (np.zeros((steps.stop, 2)) for _ in range(2))
+    steps.load(np.concatenate(sequences(lengths)), rows)
+    steps.load(np.concatenate([x[::-1] for x in sequences(lengths)]), back)
+    mirror = steps.mirrored_rows
+    assert np.array_equal(rows[mirror], back[steps.start :])
+    assert np.array_equal(mirror[mirror - steps.start], steps.all_rows)
+
+
+@given(lengths=falling)
+def test_values_by_step_and_back(lengths):
+    X = sequences(lengths)
+    for layout in (Steps(lengths), Windows(lengths, 3, last=False)):
+        by_step = layout.by_step(X)
+        assert all(np.array_equal(a, b) for a, b in zip(layout.by_sequence(by_step), X, strict=True))
+    steps = Steps(lengths)
+    rows = np.zeros((steps.stop, 2))
+    steps.load(np.concatenate(X), rows)
+    assert np.array_equal(rows[steps.start :], steps.by_step(X))
+
+
+@given(lengths=falling, seed=st.integers(0, 99))
+def test_rows_are_the_same_wherever_the_sequences_begin(lengths, seed):
+    X, steps = sequences(lengths), Steps(lengths)
+    order = np.random.default_rng(seed).permutation(len(X))
+    ends = np.cumsum(lengths[order])
+    places = np.empty(len(X), np.int64)
+    places[order] = ends - lengths[order]
+    rows, scattered = (np.zeros((steps.stop, 2)) for _ in range(2))
+    steps.load(np.concatenate(X), rows)
+    steps.load(np.concatenate([X[i] for i in order]), scattered, places)
+    assert np.array_equal(rows, scattered)
+
+
+@pytest.mark.parametrize("target", ["sequence", "step"])
+@pytest.mark.parametrize(("cell", "truncate"), [("lstm", None), ("lstm", 2), ("ffnn", None)])
+def test_batches_of_sequences_that_are_held_are_the_same_to_the_bit(cell, truncate, target):
+    lengths, rng = np.array([3, 7, 1, 5, 5, 2, 9]), np.random.default_rng(0)
+    X = [rng.standard_normal((T, 3)) for T in lengths]
+    values = [rng.standard_normal((T, 2)) for T in lengths] if target == "step" else rng.standard_normal((7, 2))
+    weights = [np.ones(T) for T in lengths] if target == "step" else np.ones(7)
+    samples, losses = Samples([np.asfortranarray(x) for x in X], lengths, values, weights), []
+    for held in (True, False):
+        network = Network(cell, 3, (4,), 2, target=target, window=3)
+        network.initialize(np.random.default_rng(1))
+        for _, batch in Minibatches(samples, 3, True, truncate, np.random.default_rng(2)).epoch(network):
+            assert (network.held is not None) == (cell != "ffnn")
+            if not held:
+                batch.places = None
+            value = network.loss_and_gradient(batch, make_loss("squared_error"))
+            losses.append((value, network.gradient.copy()))
+    half = len(losses) // 2
+    for (a, da), (b, db) in zip(losses[:half], losses[half:], strict=True):
+        assert a == b and np.array_equal(da, db)
+    network.settle()
+    assert network.held is None
+
+
+def test_much_data_is_not_held():
+    network = Network("rnn", 1, (1,), 1)
+    far = np.broadcast_to(np.zeros((1, 1), np.float32), (1 << 25, 1))
+    network.hold([far], np.array([len(far)]), 1)
+    assert network.held is None
+
+
+@given(lengths=falling, window=st.integers(1, 6))
+def test_windows_are_the_last_inputs_side_by_side(lengths, window):
+    X = sequences(lengths)
+    padded = [np.vstack([np.zeros((window - 1, 2)), x]) for x in X]
+    every, last = Windows(lengths, window, last=False), Windows(lengths, window, last=True)
+    want = [[p[t : t + window].ravel() for t in range(len(x))] for p, x in zip(padded, X, strict=True)]
+    assert np.array_equal(every.inputs(X, "float64")[every.index], np.concatenate(want))
+    assert np.array_equal(last.inputs(X, "float64")[last.index], [rows[-1] for rows in want])
+    assert np.array_equal(every.members, np.repeat(np.arange(len(X)), lengths))
+    assert np.array_equal(last.members, np.arange(len(X)))
+    assert every.inputs(X, "float64").shape == (every.rows, window * 2)
+
+
+@given(rows=st.integers(1, 2000), start=st.integers(0, 50))
+def test_blocks_cover_the_rows(rows, start):
+    first = blocks(start, rows)
+    assert first[0] == first[1] == start and first[-1] == start + rows
+    sizes = np.diff(first[1:])
+    assert sizes.sum() == rows and np.all(sizes > 0) and np.all(np.diff(sizes) <= 0)
+
+
+@given(lengths=lengths_lists)
+def test_sequences_of_any_dtype_and_layout_are_read_alike(lengths):
+    X = [np.floor(x) for x in sequences(lengths, F=3)]
+    odd = [np.asfortranarray(x.astype(np.int64)) if i % 2 else x.astype(np.float32)[:, ::1] for i, x in enumerate(X)]
+    network = Network("rnn", 3, (2,), 1, dtype="float64")
+    network.initialize(np.random.default_rng(0))
+    assert np.array_equal(network.outputs(odd), network.outputs(X))

@@ -1,0 +1,353 @@
+"""The network: equal to the oracle, with the right gradient, and with bits that depend on nothing they should not."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import naive
+from helpers.differences import directional_error
+from helpers.strategies import CELLS, DTYPES, TARGETS, problems
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lightrnn.losses import make_loss
+from lightrnn.nn import network as network_module
+from lightrnn.nn import prediction
+from lightrnn.nn.batches import Batch
+from lightrnn.nn.network import Network
+from lightrnn.nn.solvers import make_solver
+from lightrnn.training.truncation import chunks
+
+TOLERANCE = {"float64": 1e-12, "float32": 3e-5}
+
+
+def expected_outputs(problem, weights, masks=None):
+    """The oracle's raw outputs and hidden values, sequence by sequence."""
+    raws, states = [], []
+    for b, X in enumerate(problem.X):
+        options = {"window": problem.window, "masks": None if masks is None else [mask[b] for mask in masks]}
+        steps, summary, _ = naive.hidden(weights, problem.cell, X, **options)
+        states.append(steps if problem.target == "step" else summary)
+        raws.append(naive.outputs(weights, problem.cell, X, problem.target, **options))
+    return raws, states
+
+
+def restored(values, batch):
+    """Undo the batch's sorting."""
+    return [values[i] for i in np.argsort(batch.order)]
+
+
+def close(problem, got, want):
+    return np.allclose(got, want, rtol=TOLERANCE[problem.dtype], atol=TOLERANCE[problem.dtype])
+
+
+# -- the oracle -------------------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=60)
+@given(problem=problems())
+def test_outputs_and_states_are_the_oracles(problem):
+    network = problem.network()
+    raws, states = expected_outputs(problem, network.arrays())
+    for got, want in zip(network.outputs(problem.X), raws, strict=True):
+        assert got.dtype == problem.dtype and close(problem, got, want)
+    for got, want in zip(network.states(problem.X), states, strict=True):
+        assert got.dtype == problem.dtype and close(problem, got, want)
+
+
+@settings(max_examples=60)
+@given(problem=problems())
+def test_the_loss_is_the_oracles(problem):
+    network = problem.network()
+    batch = problem.batch(network)
+    masks = [restored(mask, batch) for mask in batch.masks] or None
+    raws, _ = expected_outputs(problem, network.arrays(), masks)
+    targets, weights = problem.targets, problem.weights
+    if problem.target == "step":
+        raws, targets, weights = (np.concatenate(values) for values in (raws, targets, weights))
+    want = naive.mean_loss(problem.loss, raws, targets, weights, **problem.loss_options)
+    assert close(problem, network.loss_and_gradient(batch, problem.make_loss()), want)
+
+
+@settings(max_examples=40)
+@given(problem=problems(cells=("rnn", "gru", "lstm"), bidirectional=False, dropout=0.0), truncate=st.integers(1, 4))
+def test_truncation_changes_no_loss_only_what_is_learned_from(problem, truncate):
+    network = problem.network()
+    raws, _ = expected_outputs(problem, network.arrays())
+    batch = problem.batch(network)
+    raws = restored(raws, replace(batch, order=np.argsort(batch.order)))
+    start = 0
+    for chunk in chunks(batch, truncate, network):
+        got = network.loss_and_gradient(chunk, problem.make_loss())
+        rows, targets, weights = raws, chunk.targets, chunk.weights
+        if problem.target == "step":
+            assert max(map(len, chunk.X)) <= truncate
+            rows = np.concatenate([raw[start : start + truncate] for raw in raws if len(raw) > start])
+            targets, weights = np.concatenate(targets), np.concatenate(weights)
+            start += truncate
+        assert close(problem, got, naive.mean_loss(problem.loss, rows, targets, weights, **problem.loss_options))
+    assert problem.target == "sequence" or start >= max(problem.lengths)
+
+
+@settings(max_examples=15)
+@given(problem=problems(cells=("rnn", "gru", "lstm"), bidirectional=False, dropout=0.0))
+def test_final_states_are_the_oracles_in_the_batchs_order(problem):
+    network = problem.network()
+    batch = problem.batch(network)
+    weights = network.arrays()
+    finals = [naive.hidden(weights, problem.cell, X)[2] for X in batch.X]
+    network.run(batch)
+    after_run = network.final_states
+    network.loss_and_gradient(batch, problem.make_loss())
+    for got in (after_run, network.final_states):
+        for layer, rows in enumerate(got):
+            for b, row in enumerate(rows):
+                h = finals[b][layer]
+                parts = row.reshape(len(h), -1)
+                assert close(problem, parts[:, : len(h[0])], h)
+                assert not parts[:, len(h[0]) :].any()
+
+
+# -- the gradient -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@settings(max_examples=100)
+@given(data=st.data())
+def test_the_gradient_is_the_difference_of_losses(cell, data):
+    problem = data.draw(problems(cells=(cell,), dtypes=("float64",)))
+    network, rng = problem.network(), np.random.default_rng(problem.seed)
+    for chunk in chunks(problem.batch(network), problem.truncate, network):
+        assert directional_error(network, chunk, problem.make_loss(), rng) < 1e-7
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_each_parameters_gradient_is_right_by_itself(cell):
+    """A direction within one array: an error in a small one drowns in a direction over all."""
+    network = Network(cell, 3, (5, 4), 2, bidirectional=cell != "ffnn", window=3, dtype="float64")
+    rng = np.random.default_rng(0)
+    network.assign({name: rng.normal(0, 0.5, array.shape) for name, array in network.arrays().items()})
+    X = [rng.normal(size=(T, 3)) for T in (1, 6, 3)]
+    batch = Batch.of(X, rng.normal(size=(3, 2)), np.ones(3), None, network)
+    loss = make_loss("squared_error")
+    network.loss_and_gradient(batch, loss)
+    gradient, arrays = network.named(network.gradient.copy()), network.arrays()
+    for name, array in arrays.items():
+        direction, values = rng.normal(size=array.shape), []
+        for sign in (1, -1):
+            network.assign(arrays | {name: array + sign * 1e-6 * direction})
+            values.append(network.loss_and_gradient(batch, loss))
+        slope = (gradient[name] * direction).sum()
+        assert slope != 0, name
+        assert abs(slope - (values[0] - values[1]) / 2e-6) < 1e-7 * max(1, abs(slope)), name
+
+
+@settings(max_examples=30)
+@given(problem=problems(dtypes=("float64",)))
+def test_float32_is_float64_rounded(problem):
+    wide, narrow = problem.network(), problem.network(dtype="float32")
+    loss = problem.make_loss()
+    values = [net.loss_and_gradient(problem.batch(net), loss) for net in (wide, narrow)]
+    assert np.isclose(*values, rtol=1e-4, atol=1e-5)
+    exact = wide.named(wide.gradient)
+    scale = max(np.abs(array).max() for array in exact.values())
+    if problem.loss in ("absolute_error", "quantile"):
+        return  # an output that rounds across its target flips its gradient
+    for name, array in narrow.named(narrow.gradient).items():
+        assert array.dtype == np.float32
+        assert np.allclose(array, exact[name], atol=2e-4 * max(scale, 1e-3)), name
+
+
+# -- what the bits depend on ------------------------------------------------------------------------------------------
+
+
+@settings(max_examples=100)
+@given(problem=problems(max_size=40), data=st.data())
+def test_an_output_depends_on_its_sequence_alone(problem, data):
+    network, X = problem.network(), problem.X
+    whole, states = network.outputs(X), network.states(X)
+    order = data.draw(st.permutations(range(len(X))))
+    kept = order[: data.draw(st.integers(1, len(X)))]
+    others = [problem.other(T) for T in data.draw(st.lists(st.integers(1, 12), max_size=12))]
+    threads = data.draw(st.integers(1, 3))
+    some = network.outputs([X[i] for i in kept] + others, threads)
+    some_states = network.states(others + [X[i] for i in kept], threads)[len(others) :]
+    for place, i in enumerate(kept):
+        assert np.array_equal(some[place], whole[i])
+        assert np.array_equal(some_states[place], states[i])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("target", TARGETS)
+def test_outputs_in_many_groups_and_threads(cell, target, monkeypatch):
+    network = Network(cell, 3, (17,), 2, target=target, window=4)
+    network.initialize(np.random.default_rng(0))
+    rng = np.random.default_rng(1)
+    X = [rng.normal(size=(T, 3)) for T in rng.integers(1, 30, 50)]
+    whole = network.outputs(X)
+    for rows, threads in ((1, 1), (40, 3), (333, 2)):
+        monkeypatch.setattr(prediction, "_ROWS", rows)
+        assert all(np.array_equal(a, b) for a, b in zip(network.outputs(X, threads), whole, strict=True))
+
+
+def sharded(monkeypatch, shards):
+    """Let even the smallest work be cut, into up to so many shards."""
+    monkeypatch.setattr(network_module, "_WORTH_TWO", 1.0)
+    monkeypatch.setattr(network_module, "_WORTH_MORE", 1.0)
+    monkeypatch.setattr(network_module, "_SHARDS", shards)
+
+
+def final_states(network):
+    return network.final_states if network.cell != "ffnn" else ()
+
+
+CUT = {"lengths": tuple(range(1, 34)), "truncate": None, "seed": 3}
+
+
+@settings(max_examples=30)
+@given(problem=problems(**CUT))
+def test_the_number_of_threads_changes_no_bit(problem):
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        sharded(monkeypatch, 8)
+        network, loss = problem.network(), problem.make_loss()
+        batch = problem.batch(network)
+        assert network._shards(batch) > 2
+        results = []
+        for threads in (1, 2, 3, 7):
+            value = network.loss_and_gradient(batch, loss, threads)
+            results.append((value, network.gradient.tobytes(), [s.tobytes() for s in final_states(network)]))
+    assert results.count(results[0]) == 4
+
+
+@settings(max_examples=30)
+@given(problem=problems(**CUT))
+def test_shards_add_up_to_the_whole(problem):
+    results = []
+    for shards in (1, 2, 8):
+        with pytest.MonkeyPatch.context() as monkeypatch:
+            sharded(monkeypatch, shards)
+            network = problem.network()
+            value = network.loss_and_gradient(problem.batch(network), problem.make_loss())
+            results.append((value, network.gradient.copy(), final_states(network)))
+    tolerance = {"float64": 1e-12, "float32": 1e-4}[problem.dtype]
+    for value, gradient, finals in results[1:]:
+        assert np.isclose(value, results[0][0], rtol=tolerance)
+        assert np.allclose(gradient, results[0][1], rtol=tolerance, atol=tolerance)
+        assert all(np.array_equal(a, b) for a, b in zip(finals, results[0][2], strict=True))
+
+
+@settings(max_examples=20)
+@given(problem=problems(), other=st.integers(0, 99))
+def test_nothing_is_left_over_from_the_batch_before(problem, other):
+    """Workspaces are lent again: larger batches, other lengths and NaN in between must not show."""
+    fresh, used = problem.network(), problem.network()
+    rng = np.random.default_rng(other)
+    for spoil in (1.0, np.nan):
+        lengths = tuple(rng.integers(1, 15, 24).tolist())
+        X = [problem.other(T) if problem.n_tokens else spoil * rng.normal(size=(T, problem.F)) for T in lengths]
+        former = replace(problem, lengths=lengths)
+        used.loss_and_gradient(
+            Batch.of(X, former.targets, former.weights, np.random.default_rng(0), used), problem.make_loss()
+        )
+        used.outputs(X)
+    values = [net.loss_and_gradient(problem.batch(net), problem.make_loss()) for net in (fresh, used)]
+    assert values[0] == values[1] and np.array_equal(fresh.gradient, used.gradient)
+    for a, b in zip(fresh.outputs(problem.X), used.outputs(problem.X), strict=True):
+        assert np.array_equal(a, b)
+
+
+@settings(max_examples=25)
+@given(problem=problems(dtypes=("float32",)))
+def test_padding_has_no_gradient(problem):
+    network = problem.network()
+    network.loss_and_gradient(problem.batch(network), problem.make_loss())
+    ones = network.flatten({name: np.ones_like(array) for name, array in network.arrays().items()})
+    assert network.n_parameters == ones.sum()
+    assert not network.gradient[ones == 0].any()
+    assert network.gradient[ones == 1].any()
+
+
+# -- the rest ---------------------------------------------------------------------------------------------------------
+
+
+def test_named_arrays_have_the_documented_names_and_shapes():
+    shapes = {name: array.shape for name, array in Network("gru", 3, (5, 4), 2, bidirectional=True).arrays().items()}
+    biases = {"b_ih": (15,), "b_hh": (15,)}, {"b_ih": (12,), "b_hh": (12,)}
+    parts = {"W_ih": (3, 15), "W_hh": (5, 15)} | biases[0], {"W_ih": (10, 12), "W_hh": (4, 12)} | biases[1]
+    assert shapes == {
+        **{f"layer0{r}.{name}": shape for r in ("", ".reverse") for name, shape in parts[0].items()},
+        **{f"layer1{r}.{name}": shape for r in ("", ".reverse") for name, shape in parts[1].items()},
+        "head.W": (8, 2),
+        "head.b": (2,),
+    }
+    assert {name: a.shape for name, a in Network("ffnn", 3, (5,), 1, window=4).arrays().items()} == {
+        "layer0.W": (12, 5),
+        "layer0.b": (5,),
+        "head.W": (5, 1),
+        "head.b": (1,),
+    }
+    lstm = Network("lstm", 3, (5,), 2)
+    assert lstm.arrays()["layer0.W_ih"].shape == (3, 20) and lstm.arrays()["layer0.b"].shape == (20,)
+    assert lstm.n_parameters == sum(array.size for array in lstm.arrays().values())
+
+
+@settings(max_examples=20)
+@given(problem=problems(head="linear"))
+def test_scaled_outputs(problem):
+    network = problem.network()
+    before = network.outputs(problem.X)
+    rng = np.random.default_rng(problem.seed)
+    scale, shift = rng.uniform(0.5, 2, problem.k), rng.normal(size=problem.k)
+    network.scale_outputs(scale, shift)
+    for got, was in zip(network.outputs(problem.X), before, strict=True):
+        assert close(problem, got, was * scale + shift)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dropout_masks_keep_the_mean_and_are_drawn_by_the_seed(dtype):
+    network = Network("rnn", 2, (30, 50), 1, bidirectional=True, dropout=0.3, dtype=dtype)
+    masks = network.dropout_masks(400, np.random.default_rng(0))
+    assert [mask.shape for mask in masks] == [(400, 60), (400, 100)]
+    for mask in masks:
+        assert mask.dtype == dtype
+        assert np.allclose(np.unique(mask), [0, 1 / 0.7])
+        assert abs(mask.mean() - 1) < 0.03
+    again = network.dropout_masks(400, np.random.default_rng(0))
+    assert all(np.array_equal(a, b) for a, b in zip(masks, again, strict=True))
+    assert not np.array_equal(masks[0][:, :50], masks[1][:, :50])
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_outputs_follow_every_change_of_the_parameters(cell):
+    network = Network(cell, 2, (3,), 1, window=2)
+    X = [np.ones((4, 2))]
+    network.initialize(np.random.default_rng(0))
+    first = network.outputs(X)
+    network.parameters[:] *= 2
+    doubled = network.outputs(X)
+    network.initialize(np.random.default_rng(0))
+    assert not np.array_equal(first, doubled)
+    assert np.array_equal(first, network.outputs(X))
+
+
+def test_a_step_of_a_solver_is_made_only_from_what_is_finite():
+    network = Network("gru", 2, (3,), 1)
+    network.initialize(np.random.default_rng(0))
+    loss, solver = make_loss("squared_error"), make_solver("sgd", network.layout.size, "float32")
+    before = network.parameters.copy()
+    for target in (np.inf, 1.0):
+        batch = Batch.of([np.ones((4, 2))], np.array([[target]]), np.ones(1), None, network)
+        value, norm = network.learn(batch, loss, solver, 0.1, None)()
+        assert (
+            np.isfinite([value, norm]).all() == np.isfinite(target) == (not np.array_equal(network.parameters, before))
+        )
+    assert network.loss_and_gradient(batch, loss) < value
+
+
+def test_memory_needed_grows_with_what_needs_it():
+    network = Network("lstm", 10, (100,), 2)
+    small, longer, wider = (network.bytes_needed(*size) for size in ((8, 50), (8, 500), (64, 50)))
+    rows = 8 * 50 * 100 * 4 * (4 + 2 + 2)  # slots, state and its gradient, float32
+    assert rows < small < 3 * rows + 4 * 20 * network.n_parameters
+    assert longer > 5 * small and wider > small
+    assert Network("lstm", 10, (100,), 2, dtype="float64").bytes_needed(8, 50) > 1.7 * small

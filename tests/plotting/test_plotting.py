@@ -1,0 +1,169 @@
+"""Pictures rendered to PNG: what their labels say, and that the data drawn are the data measured."""
+
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor
+from lightrnn.inspection.report import attribution, gate_activations, gradient_flow
+from lightrnn.plotting import (
+    AttributionDisplay,
+    GateDisplay,
+    GradientFlowDisplay,
+    LearningCurveDisplay,
+    UnrolledNetworkDisplay,
+)
+
+pytest.importorskip("matplotlib").use("Agg")
+
+QUICK = {"max_iter": 2, "learning_rate": "cosine", "random_state": 0}
+X = np.random.default_rng(0).normal(size=(12, 9, 2))
+Y = X[:, 0, 0]
+WORDS = ["starving , she went to buy food", "thirsty , he ran to buy water"] * 4
+
+
+@pytest.fixture(autouse=True)
+def _close():
+    yield
+    from matplotlib import pyplot
+
+    pyplot.close("all")
+
+
+def rendered(display):
+    """A display whose picture was written; all of it must lie on the paper."""
+    figure, file = display.figure_, io.BytesIO()
+    figure.savefig(file, format="png")
+    assert file.getvalue().startswith(b"\x89PNG") and len(file.getvalue()) > 3000
+    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    assert box.x0 > -0.05 and box.y0 > -0.05 and box.x1 < width + 0.05 and box.y1 < height + 0.05, box
+    return display
+
+
+def texts(ax):
+    return " ".join(text.get_text() for text in ax.texts)
+
+
+def test_gradient_flow_draws_what_was_measured_and_overlays_cells():
+    ax, nets = None, {}
+    for cell in ("rnn", "gru", "lstm"):
+        nets[cell] = RNNRegressor(cell, (4,), **QUICK).fit(X, Y)
+        display = rendered(GradientFlowDisplay.from_estimator(nets[cell], X, ax=ax))
+        ax = display.ax_
+        mean = gradient_flow(nets[cell], X).mean()
+        np.testing.assert_allclose(display.line_.get_ydata(), mean / mean[0])
+    assert ax.get_yscale() == "log" and ax.get_xlabel() == "steps before the end"
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["rnn", "gru", "lstm"]
+    assert len({line.get_color() for line in ax.get_legend().get_lines()}) == 3
+    assert len({line.get_linestyle() for line in ax.get_legend().get_lines()}) == 3
+    again = display.plot()
+    assert again.ax_ is not ax and len(again.ax_.get_legend().get_texts()) == 1
+
+
+@pytest.mark.parametrize("kind", ["input", "jacobian", "spectral"])
+def test_other_norms_have_their_own_label(kind):
+    net = RNNRegressor("gru", (4,), **QUICK).fit(X, Y)
+    display = rendered(GradientFlowDisplay.from_estimator(net, X, kind=kind, label="mine"))
+    assert display.ax_.get_ylabel().count("partial") == 2
+    assert display.ax_.get_legend().get_texts()[0].get_text() == "mine"
+    flow = gradient_flow(net, X, spectral=True)
+    np.testing.assert_allclose(display.mean, flow.mean(kind) / flow.mean(kind)[0])
+
+
+def test_a_feed_forward_net_ends_where_its_window_ends():
+    net = RNNRegressor("ffnn", (4,), window=3, **QUICK).fit(X, Y)
+    display = rendered(GradientFlowDisplay.from_estimator(net, X, kind="input"))
+    assert np.isfinite(display.line_.get_ydata()).tolist() == [True] * 3 + [False] * 6
+
+
+def test_gates_of_numbers_and_of_words():
+    net = RNNRegressor("lstm", (20,), **QUICK).fit(X, Y)
+    display = rendered(GateDisplay.from_estimator(net, X[0]))
+    values = gate_activations(net, X[:1])["layer0"]["forget"][0]
+    np.testing.assert_array_equal(display.image_.get_array(), values[:, display.units].T)
+    assert len(display.units) == 16 and (np.diff(values.std(axis=0)[display.units]) <= 0).all()
+    assert (display.ax_.get_title(), display.ax_.get_xlabel(), display.ax_.get_ylabel()) == (
+        "Forget gate",
+        "step",
+        "unit",
+    )
+    words = RNNClassifier("gru", (4,), tokens="word", **QUICK).fit(WORDS, [0, 1] * 4)
+    display = rendered(GateDisplay.from_estimator(words, WORDS[0], gate="reset", n_units=2))
+    assert [tick.get_text() for tick in display.ax_.get_xticklabels()] == WORDS[0].split()
+    assert display.image_.get_array().shape == (2, 7)
+    with pytest.raises(ValueError, match="gate must be one of 'reset', 'update', got 'forget'"):
+        GateDisplay.from_estimator(words, WORDS[0], gate="forget")
+
+
+def test_attribution_of_words_and_of_numbers():
+    words = RNNClassifier("gru", (4,), tokens="word", **QUICK).fit(WORDS, ["food", "water"] * 4)
+    display = rendered(AttributionDisplay.from_estimator(words, WORDS[1], "water"))
+    assert [text.get_text() for text in display.texts_] == WORDS[1].split()
+    np.testing.assert_array_equal(display.shares, attribution(words, WORDS[1:2], "water")[0])
+    assert "water" in display.ax_.get_title() and display.ax_.get_figure() is display.figure_
+    net = RNNRegressor("gru", (4,), **QUICK).fit(X, Y)
+    display = rendered(AttributionDisplay.from_estimator(net, X[0], method="gradient"))
+    assert [bar.get_height() for bar in display.ax_.patches] == display.shares.tolist()
+    assert display.ax_.get_xlabel() == "step" and display.texts_ is None
+
+
+def test_tokens_are_no_formulas():
+    X = [["$a_{$", "b"], ["b", "$"]] * 4
+    model = RNNClassifier("gru", (4,), **QUICK).fit(X, ["$x_{$", "y"] * 4)
+    rendered(AttributionDisplay.from_estimator(model, X[0], "$x_{$"))
+    rendered(GateDisplay.from_estimator(model, X[0]))
+
+
+def test_attribution_of_a_text_breaks_its_lines():
+    model = RNNLanguageModel("gru", (4,), max_iter=1, random_state=0).fit(["to be or not to be"] * 3)
+    display = rendered(AttributionDisplay.from_estimator(model, "to be or not " * 5))
+    assert len({text.get_position()[1] for text in display.texts_}) == 2
+    assert display.ax_.get_title().startswith("What speaks for")
+
+
+def test_a_learning_curve_with_and_without_a_score():
+    net = RNNRegressor("gru", (4,), **QUICK).fit(X, Y)
+    display = rendered(LearningCurveDisplay.from_estimator(net))
+    np.testing.assert_array_equal(display.ax_.lines[0].get_ydata(), net.loss_curve_)
+    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel(), display.score_ax_) == ("epoch", "training loss", None)
+    net = RNNRegressor("gru", (4,), early_stopping=True, **QUICK).fit(X, Y)
+    display = rendered(LearningCurveDisplay.from_estimator(net, label="squared error"))
+    np.testing.assert_array_equal(display.score_ax_.lines[0].get_ydata(), net.validation_scores_)
+    names = [text.get_text() for text in display.ax_.get_legend().get_texts()]
+    assert names == ["squared error", "validation score"]
+    with pytest.raises(ValueError, match="not fitted"):
+        LearningCurveDisplay.from_estimator(RNNRegressor())
+
+
+@pytest.mark.parametrize(
+    ("estimator", "found"),
+    [
+        (RNNClassifier("lstm"), ["one cell: lstm", "forget", "output", "h, c", "64 units", "$x_{T}$", "$y$"]),
+        (RNNRegressor("gru", (64, 32), target="step"), ["reset", "update", "layer 1", "32 units", "$y_{1}$"]),
+        (RNNClassifier("rnn", (8,), bidirectional=True), ["rnn\nback"]),
+        (RNNClassifier("ffnn", (8,), window=7), ["last 7 inputs"]),
+        (RNNLanguageModel("gru"), ["$y_{2}$"]),
+    ],
+)
+def test_an_unrolled_network_names_its_parts(estimator, found):
+    display = rendered(UnrolledNetworkDisplay.from_estimator(estimator, T=3))
+    said = texts(display.ax_)
+    assert all(part in said for part in found), said
+    assert said.count("$x_{") == 3
+    with pytest.raises(ValueError, match="T must be an integer from 2 to 12, got 1"):
+        UnrolledNetworkDisplay.from_estimator(estimator, T=1)
+
+
+def test_without_matplotlib_the_remedy_is_told():
+    code = (
+        "import sys; sys.modules['matplotlib'] = None\n"
+        "import lightrnn.plotting as p\n"
+        "from lightrnn import RNNClassifier\n"
+        "try: p.UnrolledNetworkDisplay.from_estimator(RNNClassifier())\n"
+        "except ImportError as error: print(error)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert said == "matplotlib must be installed to draw, got none. Run: python -m pip install 'lightrnn[plot]'\n"

@@ -1,0 +1,47 @@
+"""Held-out parts and scores."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightrnn.data.holdout import hold_out
+from lightrnn.metrics import accuracy, r_squared
+
+
+@given(n=st.integers(2, 60), fraction=st.floats(0.01, 0.99), seed=st.integers(0, 9))
+def test_a_split_parts_all_sequences(n, fraction, seed):
+    training, validation = hold_out(n, fraction, np.random.default_rng(seed))
+    assert sorted([*training, *validation]) == list(range(n))
+    assert len(training) >= 1
+    assert len(validation) == min(max(2, round(fraction * n)), n - 1)
+
+
+@given(
+    counts=st.lists(st.integers(1, 20), min_size=2, max_size=5), fraction=st.floats(0.05, 0.9), seed=st.integers(0, 9)
+)
+def test_a_split_by_class_is_even(counts, fraction, seed):
+    classes = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
+    training, validation = hold_out(len(classes), fraction, np.random.default_rng(seed), classes)
+    assert sorted([*training, *validation]) == list(range(len(classes)))
+    assert len(validation) >= 1
+    if len(classes) > 2 * len(counts):
+        assert set(classes[training]) == set(range(len(counts)))
+        share = len(validation) / len(classes)
+        for label, count in enumerate(counts):
+            assert abs((classes[validation] == label).sum() - share * count) <= 2.0 + share * len(counts)
+
+
+def test_scores_are_scikit_learns():
+    metrics = pytest.importorskip("sklearn.metrics", reason="compares with scikit-learn")
+    rng = np.random.default_rng(0)
+    y, predicted, weights = rng.normal(size=(9, 2)), rng.normal(size=(9, 2)), rng.random(9)
+    y[:, 1] = 3.0
+    predicted[:, 1] = 3.0
+    assert np.isclose(r_squared(y, predicted, weights), metrics.r2_score(y, predicted, sample_weight=weights))
+    predicted[0, 1] = 2.0
+    assert np.isclose(r_squared(y, predicted, weights), metrics.r2_score(y, predicted, sample_weight=weights))
+    labels, guesses = rng.integers(0, 3, 9), rng.integers(0, 3, 9)
+    assert np.isclose(
+        accuracy(labels == guesses, weights), metrics.accuracy_score(labels, guesses, sample_weight=weights)
+    )
