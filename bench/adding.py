@@ -48,7 +48,9 @@ def most(T: int) -> int:
 def train(cell: str, T: int, most: int, seed: int) -> Trial:
     """Train until solved or until `most` sequences were shown."""
     X_test, y_test = make_adding_problem(TEST, T, random_state=TEST_SEED)
-    model = RNNRegressor(cell, (32,), batch_size=8, learning_rate_init=RATES[cell], random_state=seed)
+    model = RNNRegressor(
+        cell, (32,), batch_size=8, learning_rate_init=RATES[cell], random_state=seed
+    )
     start, error, shown = time.perf_counter(), np.inf, 0
     while shown < most and error >= SOLVED:
         X, y = make_adding_problem(CHUNK, T, random_state=TEST_SEED * seed + shown + 1)
@@ -81,10 +83,18 @@ def _summary(T: int, cell: str, trials: list[Trial]) -> Row:
     seconds = [trial.seconds for trial in trials]
     bar, mark = "", ""
     if cell in GATED and T == 100:
-        bar, mark = f"< {HOCHREITER:,}", solved and max(trial.sequences for trial in trials) < HOCHREITER
+        bar, mark = (
+            f"< {HOCHREITER:,}",
+            solved and max(trial.sequences for trial in trials) < HOCHREITER,
+        )
     if cell in GATED and T == 500:
         bar, mark = f"< {MINUTES * 60} s", solved and max(seconds) < MINUTES * 60
-    return f"{max(seconds):.1f}", f"{sum(seconds):.1f}", bar, {True: "yes", False: "NO"}.get(mark, "")
+    return (
+        f"{max(seconds):.1f}",
+        f"{sum(seconds):.1f}",
+        bar,
+        {True: "yes", False: "NO"}.get(mark, ""),
+    )
 
 
 ADDING = Table(

@@ -21,9 +21,13 @@ def main(side: str, cell: str, data: str, path: str = "") -> None:
     if data == "saved":
         print(json.dumps(load_and_predict(path) if side == "lightrnn" else import_torch()))
         return
-    warnings.filterwarnings("ignore", message="Maximum iterations")  # one epoch is what is asked for
+    warnings.filterwarnings(
+        "ignore", message="Maximum iterations"
+    )  # one epoch is what is asked for
     fits = {"lightrnn": lightrnn_words, "torch": torch_words} if data == "words" else {}
-    figures = ({"numpy": only_numpy, "lightrnn": lightrnn_fit, "torch": torch_fit} | fits)[side](cell, data)
+    figures = ({"numpy": only_numpy, "lightrnn": lightrnn_fit, "torch": torch_fit} | fits)[side](
+        cell, data
+    )
     print(json.dumps(figures | {"peak": peak_megabytes()}))
 
 
@@ -106,7 +110,11 @@ def load(data: str) -> tuple[list[np.ndarray], np.ndarray, int]:
         X, y = load_japanese_vowels("train")
         return list(X), np.unique(y, return_inverse=True)[1].astype(np.int64), 64
     rng = np.random.default_rng(0)
-    return list(rng.standard_normal((640, 100, 128), dtype=np.float32)), rng.integers(0, 9, 640), 256
+    return (
+        list(rng.standard_normal((640, 100, 128), dtype=np.float32)),
+        rng.integers(0, 9, 640),
+        256,
+    )
 
 
 def peak_megabytes() -> float:

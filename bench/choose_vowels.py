@@ -47,7 +47,9 @@ Data = tuple[list[np.ndarray], np.ndarray]
 
 def candidates(cell: str) -> list[dict[str, Any]]:
     """Return every combination of the grid that the cell allows."""
-    combinations = [dict(zip(GRID, values, strict=True)) for values in itertools.product(*GRID.values())]
+    combinations = [
+        dict(zip(GRID, values, strict=True)) for values in itertools.product(*GRID.values())
+    ]
     return [{"cell": cell} | c for c in combinations if not (cell == "ffnn" and c["bidirectional"])]
 
 
@@ -60,10 +62,14 @@ def folds(y: np.ndarray) -> np.ndarray:
     return fold
 
 
-def evaluate(arguments: dict[str, Any], seed: int, train: Data, held_out: Data) -> tuple[float, float]:
+def evaluate(
+    arguments: dict[str, Any], seed: int, train: Data, held_out: Data
+) -> tuple[float, float]:
     """Fit to `train` and return mean log likelihood and accuracy on `held_out`."""
     scaler = SequenceScaler().fit(train[0])
-    model = RNNClassifier(**arguments, **SCHEDULE, random_state=seed).fit(scaler.transform(train[0]), train[1])
+    model = RNNClassifier(**arguments, **SCHEDULE, random_state=seed).fit(
+        scaler.transform(train[0]), train[1]
+    )
     probabilities = model.predict_proba(scaler.transform(held_out[0]))
     codes = np.searchsorted(model.classes_, held_out[1])
     right = probabilities.argmax(axis=1) == codes
@@ -100,7 +106,10 @@ def search(data: Data) -> dict[str, tuple[tuple[float, float], dict[str, Any]]]:
         for arguments in candidates(cell):
             scored.append((cross_validate(arguments, data), arguments))
             likelihood, accuracy = scored[-1][0]
-            print(f"{cell:<6}{describe(arguments):<42}{likelihood:>16.4f}{accuracy:>10.2%}", flush=True)
+            print(
+                f"{cell:<6}{describe(arguments):<42}{likelihood:>16.4f}{accuracy:>10.2%}",
+                flush=True,
+            )
         best[cell] = max(scored, key=lambda result: result[0])
     return best
 
@@ -111,17 +120,33 @@ def main() -> None:
     train = load_japanese_vowels("train")
     best = search(train)
     winner = max(best, key=lambda cell: best[cell][0])
-    print(f"\nChosen by cross-validation: {winner}, {describe(best[winner][1])}. Now the test set.\n")
+    print(
+        f"\nChosen by cross-validation: {winner}, {describe(best[winner][1])}. Now the test set.\n"
+    )
 
     test = load_japanese_vowels("test")
     rows = []
     for cell, ((_, accuracy), arguments) in best.items():
         scores = [evaluate(arguments, seed, train, test)[1] for seed in TEST_SEEDS]
-        figures = (f"{score:.2%}" for score in (accuracy, np.mean(scores), min(scores), max(scores)))
-        verdicts = verdict(100 * float(np.mean(scores)), BAR, "{:g} %") if cell == winner else ("", "")
+        figures = (
+            f"{score:.2%}" for score in (accuracy, np.mean(scores), min(scores), max(scores))
+        )
+        verdicts = (
+            verdict(100 * float(np.mean(scores)), BAR, "{:g} %") if cell == winner else ("", "")
+        )
         rows.append((cell, describe(arguments), *figures, *verdicts))
     table = markdown(
-        ("cell", "its best candidate", "cross-validation", "test", "least", "most", "bar", "reached"), rows
+        (
+            "cell",
+            "its best candidate",
+            "cross-validation",
+            "test",
+            "least",
+            "most",
+            "bar",
+            "reached",
+        ),
+        rows,
     )
     text = f"**JapaneseVowels: accuracy, the configuration chosen on the training set alone**\n\n{table}\n\n{NOTE}\n"
     print(f"{text}\n{time.perf_counter() - start:.0f} s")

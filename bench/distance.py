@@ -64,8 +64,12 @@ def flops(net: dict[str, Any], steps: float) -> float:
 
 def measure(net: dict[str, Any], distance: int, run: Run) -> Result:
     """Try every learning rate, keep what does best on held-out sequences, test that on fresh ones."""
-    (X, y), held_out, test = (make_cues(n, distance, seed) for seed, n in enumerate((TRAIN, HELD_OUT, TEST)))
-    tried = [_train(net, rate, X, y, *held_out, run) for rate in (RATES[1:2] if run.quick else RATES)]
+    (X, y), held_out, test = (
+        make_cues(n, distance, seed) for seed, n in enumerate((TRAIN, HELD_OUT, TEST))
+    )
+    tried = [
+        _train(net, rate, X, y, *held_out, run) for rate in (RATES[1:2] if run.quick else RATES)
+    ]
     _, seconds, model = max(tried, key=lambda result: result[0])
     mean_length = float(np.mean([len(x) for x in test[0]]))
     return Result(model.score(*test), model.n_parameters_, flops(net, mean_length), seconds)

@@ -104,7 +104,9 @@ def two_pieces_exchanged(data: bytes, rng: np.random.Generator) -> bytes:
     """Exchange two pieces of one size."""
     a, b = sorted(int(i) for i in rng.integers(len(data), size=2))
     size = min(b - a, len(data) - b, int(rng.integers(1, 600)))
-    return data[:a] + data[b : b + size] + data[a + size : b] + data[a : a + size] + data[b + size :]
+    return (
+        data[:a] + data[b : b + size] + data[a + size : b] + data[a : a + size] + data[b + size :]
+    )
 
 
 def junk_inside(data: bytes, rng: np.random.Generator) -> bytes:
@@ -113,7 +115,9 @@ def junk_inside(data: bytes, rng: np.random.Generator) -> bytes:
     return data[:start] + rng.bytes(int(rng.integers(1, 100))) + data[start:]
 
 
-def _sealed(data: bytes, change: Callable[[dict[str, bytes]], None], compression: int = zipfile.ZIP_STORED) -> bytes:
+def _sealed(
+    data: bytes, change: Callable[[dict[str, bytes]], None], compression: int = zipfile.ZIP_STORED
+) -> bytes:
     """Change the members of the zip and make the checksums right again."""
     with zipfile.ZipFile(io.BytesIO(data)) as old:
         members = {name: old.read(name) for name in old.namelist()}
@@ -145,7 +149,26 @@ def sealed_text(data: bytes, rng: np.random.Generator) -> bytes:
     return _with_header(data, "".join(text))
 
 
-VALUES = (None, True, 0, -1, 1, 2, 3, 10**6, 10**12, 2**70, 0.5, -1e300, float("nan"), "", "lstm", "x" * 99, [], {})
+VALUES = (
+    None,
+    True,
+    0,
+    -1,
+    1,
+    2,
+    3,
+    10**6,
+    10**12,
+    2**70,
+    0.5,
+    -1e300,
+    float("nan"),
+    "",
+    "lstm",
+    "x" * 99,
+    [],
+    {},
+)
 VALUES += (
     [1] * 99,
     {"!tuple": [10**9, 1]},
@@ -181,12 +204,24 @@ def sealed_shape(data: bytes, rng: np.random.Generator) -> bytes:
 
     def change(members: dict[str, bytes]) -> None:
         name = list(members)[int(rng.integers(len(members)))]
-        claims = (b"(99999999999, 9)", b"(-1,)", b"()", b"(0, 99999999999999999999999)", b"(" + b"1, " * 70 + b")")
+        claims = (
+            b"(99999999999, 9)",
+            b"(-1,)",
+            b"()",
+            b"(0, 99999999999999999999999)",
+            b"(" + b"1, " * 70 + b")",
+        )
         shape = claims[int(rng.integers(len(claims)))]
-        kind = (b"<f4", b"<f8", b"|O", b"<U9999999", b"|V8", b"<M8[ns]", b"<c16")[int(rng.integers(7))]
+        kind = (b"<f4", b"<f8", b"|O", b"<U9999999", b"|V8", b"<M8[ns]", b"<c16")[
+            int(rng.integers(7))
+        ]
         before, _, rest = members[name].partition(b"'shape': (")
         content = before + b"'shape': " + shape + rest.partition(b")")[2]
-        members[name] = content if rng.random() < 0.5 else members[name].replace(b"<f4", kind).replace(b"<f8", kind)
+        members[name] = (
+            content
+            if rng.random() < 0.5
+            else members[name].replace(b"<f4", kind).replace(b"<f8", kind)
+        )
 
     return _sealed(data, change)
 
@@ -289,11 +324,19 @@ def main(files: int) -> bool:
     for seed, first in enumerate(range(0, files, FILES)):
         total += _in_child(seed, min(FILES, files - first))
         print(
-            f"  {min(first + FILES, files):,} files, {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True
+            f"  {min(first + FILES, files):,} files, {time.perf_counter() - start:.0f} s",
+            file=sys.stderr,
+            flush=True,
         )
     names = [damage.__name__.replace("_", " ") for damage in PLAIN + SEALED]
-    outcomes = [*GOOD, *(bad for bad in BAD if any(total[name, bad] for name in [*names, "a process"]))]
-    rows = [(name, *(f"{total[name, outcome]:,}" for outcome in outcomes)) for name in [*names, "a process"]]
+    outcomes = [
+        *GOOD,
+        *(bad for bad in BAD if any(total[name, bad] for name in [*names, "a process"])),
+    ]
+    rows = [
+        (name, *(f"{total[name, outcome]:,}" for outcome in outcomes))
+        for name in [*names, "a process"]
+    ]
     rows = [row for row in rows if any(cell != "0" for cell in row[1:])]
     sums = (f"{sum(total[name, outcome] for name in names):,}" for outcome in outcomes)
     print(markdown(("damage", *outcomes), [*rows, (f"{files:,} files", *sums)]))
@@ -305,7 +348,9 @@ def _in_child(seed: int, files: int) -> Counter[tuple[str, str]]:
     command = [sys.executable, "-m", "bench.fuzz", str(seed), str(files)]
     root = Path(__file__).resolve().parent.parent
     try:
-        done = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, text=True, check=True, timeout=LIMIT)
+        done = subprocess.run(
+            command, cwd=root, stdout=subprocess.PIPE, text=True, check=True, timeout=LIMIT
+        )
     except subprocess.SubprocessError as error:
         print(error, file=sys.stderr)
         return Counter({("a process", "CRASH"): 1})

@@ -22,7 +22,13 @@ CELLS = ("lstm", "gru")
 UNITS, BATCHES, STEPS = (32, 64, 128, 256, 512, 1024), (1, 16, 64, 128), (128, 1024)
 FEATURES, OUTPUTS = 64, 9
 # Microseconds a step, estimated for an H200 by what must move and be computed; nobody has measured them.
-FLOORS = {64: {128: 0.3}, 128: {128: 0.5}, 256: {16: 0.5, 128: 1.5}, 512: {1: 1.3, 128: 6.5}, 1024: {1: 1.3, 16: 4.5}}
+FLOORS = {
+    64: {128: 0.3},
+    128: {128: 0.5},
+    256: {16: 0.5, 128: 1.5},
+    512: {1: 1.3, 128: 6.5},
+    1024: {1: 1.3, 16: 4.5},
+}
 RAGGED = 0.5  # of torch's time with packed sequences
 SEQUENCES, CPU_SEQUENCES = 100_000, 5_000
 FIT = 20.0  # times as fast as this machine's two cores
@@ -46,18 +52,20 @@ def floor(H: int, B: int) -> str:
 class Ours:
     """A network's twin and minibatches whose sequences are on the GPU already."""
 
-    def __init__(self, cell: str, F: int, H: int, batches: list[tuple[list[np.ndarray], np.ndarray]]) -> None:
+    def __init__(
+        self, cell: str, F: int, H: int, batches: list[tuple[list[np.ndarray], np.ndarray]]
+    ) -> None:
         self.network = Network(cell, F, (H,), OUTPUTS)
         self.network.initialize(np.random.default_rng(0))
-        self.twin, self.loss = cuda.network.Twin(self.network, 0), make_loss("softmax")
+        self.twin, self.loss = cuda.network.CudaNetwork(self.network, 0), make_loss("softmax")
         self.solver = make_solver("adam", self.network.layout.size, "float32")
         items = [x for X, _ in batches for x in X]
         lengths = np.array([len(x) for x in items])
-        self.twin.hold(items, lengths, len(batches[0][0]))
+        self.twin.cache_sequences(items, lengths, len(batches[0][0]))
         starts, made, at = np.cumsum(lengths) - lengths, [], 0
         for X, y in batches:
             batch = Batch.of(X, y, np.ones(len(X)), None, self.network)
-            batch.places = starts[at : at + len(X)][batch.order]
+            batch.offsets = starts[at : at + len(X)][batch.order]
             made.append(batch)
             at += len(X)
         self.turn = itertools.cycle(made)
@@ -72,7 +80,9 @@ class Ours:
         return self.twin.learn(next(self.turn), self.loss, self.solver, 1e-3, 1.0)()
 
 
-def torch_calls(cell: str, F: int, H: int, batches: list[Any], pack: bool = False) -> dict[str, Calls]:
+def torch_calls(
+    cell: str, F: int, H: int, batches: list[Any], pack: bool = False
+) -> dict[str, Calls]:
     """Return torch's forward pass and training step, with and without TF32, if torch has a GPU."""
     if not peers.HAS_TORCH:
         return {"forward": {}, "train": {}}
@@ -84,7 +94,9 @@ def torch_calls(cell: str, F: int, H: int, batches: list[Any], pack: bool = Fals
 
     training = pytorch.Training(cell, F, H, OUTPUTS)
     training.net.cuda()
-    ready = [(X.cuda(), last.cuda(), torch.from_numpy(y).cuda()) for (X, last), y in _padded(batches)]
+    ready = [
+        (X.cuda(), last.cuda(), torch.from_numpy(y).cuda()) for (X, last), y in _padded(batches)
+    ]
     turn = itertools.cycle(ready)
 
     def call(train: bool, tf32: bool) -> None:
@@ -116,7 +128,10 @@ def draw(B: int, lengths: Any, F: int, count: int = 1) -> list[Any]:
     rng = np.random.default_rng(0)
     return [
         (
-            [rng.standard_normal((int(T), F)).astype(np.float32) for T in np.broadcast_to(lengths(rng), B)],
+            [
+                rng.standard_normal((int(T), F)).astype(np.float32)
+                for T in np.broadcast_to(lengths(rng), B)
+            ],
             rng.integers(0, OUTPUTS, B),
         )
         for _ in range(count)
@@ -157,13 +172,25 @@ def _ragged_rows(run: Run) -> Iterator[Row]:
             times = alternate({"lightrnn": call} | theirs[kind], quick=run.quick, most=21, least=11)
             share = 1 / ratio(times, "torch")
             figures = milliseconds(median(times, "lightrnn")), milliseconds(median(times, "torch"))
-            yield cell, f"H{H} B{B}", kind, *figures, times_faster(share), *verdict(share, RAGGED, at_most=True)
+            yield (
+                cell,
+                f"H{H} B{B}",
+                kind,
+                *figures,
+                times_faster(share),
+                *verdict(share, RAGGED, at_most=True),
+            )
         ours.twin.close()
 
 
 def _fit_seconds(device: str, X: np.ndarray, y: np.ndarray) -> float:
     """Return the seconds of an epoch, compilation not counted."""
-    options = {"hidden_layer_sizes": (128,), "max_iter": 1, "learning_rate": "cosine", "random_state": 0}
+    options = {
+        "hidden_layer_sizes": (128,),
+        "max_iter": 1,
+        "learning_rate": "cosine",
+        "random_state": 0,
+    }
     for count in (256, len(X)):
         start = time.perf_counter()
         RNNClassifier("lstm", device=device, **options).fit(X[:count], y[:count])
@@ -204,7 +231,19 @@ def _fit_rows(run: Run) -> Iterator[Row]:
 GPU_STEPS = Table(
     "gpu-steps",
     "One layer on the GPU, float32: forward, and a training step with loss, clipping and Adam, ms",
-    ("cell", "shape", "what", "lightrnn", "us a step", "floor", "torch", "TF32", "ours / torch", "bar", "reached"),
+    (
+        "cell",
+        "shape",
+        "what",
+        "lightrnn",
+        "us a step",
+        "floor",
+        "torch",
+        "TF32",
+        "ours / torch",
+        "bar",
+        "reached",
+    ),
     _step_rows,
     f"F {FEATURES}; sequences of one length that are on the GPU already; each call ends when the host has its result. "
     "torch: cuDNN without TF32, and with it; the ratio is to that without. The floor is an estimate for an H200.",

@@ -18,7 +18,9 @@ def _rows(run: Run) -> Iterator[Row]:
     X = np.random.default_rng(0).standard_normal((N, T, F)).astype(np.float32)
     for threads in run.threads:
         for cell in ("lstm", "gru", "rnn"):
-            model = RNNRegressor(cell, (H,), max_iter=1, n_jobs=threads, random_state=0).fit(X[:8], np.arange(8.0))
+            model = RNNRegressor(cell, (H,), max_iter=1, n_jobs=threads, random_state=0).fit(
+                X[:8], np.arange(8.0)
+            )
             sides = {
                 "exact": lambda m=model: gradient_flow(m, X),
                 "too": lambda m=model: gradient_flow(m, X, spectral=True),
@@ -26,7 +28,13 @@ def _rows(run: Run) -> Iterator[Row]:
             times = alternate(sides, quick=run.quick, most=11, least=5)
             seconds = median(times, "exact")
             spectral = f"{median(times, 'too'):.2f}"
-            yield cell, str(threads), f"{seconds:.2f}", spectral, *verdict(seconds, BAR, at_most=True)
+            yield (
+                cell,
+                str(threads),
+                f"{seconds:.2f}",
+                spectral,
+                *verdict(seconds, BAR, at_most=True),
+            )
 
 
 INSPECTION = Table(

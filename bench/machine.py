@@ -34,7 +34,10 @@ def describe(patience: float = PATIENCE) -> str:
 def _processor() -> str:
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+    return next(
+        (line.split(":")[1].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
 
 
 def _average() -> float:
@@ -47,7 +50,9 @@ def load() -> str:
     average = _average()
     if math.isnan(average):
         return "Load unknown."
-    warning = " THE MACHINE IS BUSY WITH OTHER WORK: THE FIGURES ARE NOT VALID." if average > BUSY else ""
+    warning = (
+        " THE MACHINE IS BUSY WITH OTHER WORK: THE FIGURES ARE NOT VALID." if average > BUSY else ""
+    )
     return f"Load before the first table {average:.1f}.{warning}"
 
 

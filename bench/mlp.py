@@ -21,7 +21,9 @@ def make_data(n: int, F: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """Return windows (n, WINDOW, F), and which of their two halves has the larger sum."""
     X = np.random.default_rng(seed).standard_normal((n, WINDOW, F)).astype(np.float32)
     sums = X.sum(axis=2)
-    return X, (sums[:, : WINDOW // 2].sum(axis=1) > sums[:, WINDOW // 2 :].sum(axis=1)).astype(np.int64)
+    return X, (sums[:, : WINDOW // 2].sum(axis=1) > sums[:, WINDOW // 2 :].sum(axis=1)).astype(
+        np.int64
+    )
 
 
 def sides(X: np.ndarray, y: np.ndarray, batch: int, threads: int) -> dict[str, Callable[[], Any]]:
@@ -46,9 +48,15 @@ def _rows(run: Run) -> Iterator[Row]:
             calls = sides(X, y, batch, threads)
             times = alternate(calls, quick=run.quick)
             tests = (X_test, X_test.reshape(n, -1))
-            accuracy = [call().score(test, y_test) for call, test in zip(calls.values(), tests, strict=False)]
+            accuracy = [
+                call().score(test, y_test)
+                for call, test in zip(calls.values(), tests, strict=False)
+            ]
         seconds = (shown(median(times, name), "{:.3f}") for name in NAMES)
-        figures = times_faster(ratio(times, NAMES[1])), " / ".join(f"{100 * value:.1f}" for value in accuracy)
+        figures = (
+            times_faster(ratio(times, NAMES[1])),
+            " / ".join(f"{100 * value:.1f}" for value in accuracy),
+        )
         yield f"n {n}, F {F}, batch {batch}", str(threads), *seconds, *figures
 
 

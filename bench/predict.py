@@ -19,7 +19,9 @@ def sides(cell: str, threads: int) -> dict[str, Callable[[], Any]]:
     """Return the whole call for us, the layer alone for torch."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((40, T, F)).astype(np.float32)
-    model = RNNClassifier(cell, (H,), max_iter=1, n_jobs=threads, random_state=0).fit(X, rng.integers(0, 9, 40))
+    model = RNNClassifier(cell, (H,), max_iter=1, n_jobs=threads, random_state=0).fit(
+        X, rng.integers(0, 9, 40)
+    )
     one = [X[0]]
     calls: dict[str, Callable[[], Any]] = {"lightrnn": lambda: model.predict(one)}
     if peers.HAS_TORCH:
@@ -44,7 +46,13 @@ def _rows(run: Run) -> Iterator[Row]:
                 times = alternate(sides(cell, threads), quick=run.quick, most=201)
             faster = ratio(times, "torch")
             seconds = (shown(1e6 * median(times, name), "{:.0f}") for name in ("lightrnn", "torch"))
-            yield cell, str(threads), *seconds, times_faster(faster), *verdict(faster, BAR if cell == "lstm" else None)
+            yield (
+                cell,
+                str(threads),
+                *seconds,
+                times_faster(faster),
+                *verdict(faster, BAR if cell == "lstm" else None),
+            )
 
 
 PREDICT = Table(

@@ -34,7 +34,9 @@ class Net(torch.nn.Module):
 class Training:
     """A net with its loss and Adam."""
 
-    def __init__(self, cell: str, features: int, units: int, outputs: int, learning_rate: float = 1e-3) -> None:
+    def __init__(
+        self, cell: str, features: int, units: int, outputs: int, learning_rate: float = 1e-3
+    ) -> None:
         self.net = Net(cell, features, units, outputs)
         self.loss = torch.nn.CrossEntropyLoss()
         self.solver = torch.optim.Adam(self.net.parameters(), lr=learning_rate)
@@ -51,7 +53,9 @@ class Training:
 
 def padded(X: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
     """Return sequences padded to the longest, and their last steps."""
-    return pad_sequence([torch.from_numpy(x) for x in X], batch_first=True), torch.tensor([len(x) - 1 for x in X])
+    return pad_sequence([torch.from_numpy(x) for x in X], batch_first=True), torch.tensor(
+        [len(x) - 1 for x in X]
+    )
 
 
 def packed(X: torch.Tensor, last: torch.Tensor) -> PackedSequence:
@@ -77,7 +81,9 @@ def accuracy(net: Net, X: Sequence[np.ndarray], y: np.ndarray) -> float:
         return float(np.mean(net(*padded(X)).argmax(dim=1).numpy() == y))
 
 
-def _cut(X: torch.Tensor, last: torch.Tensor, chosen: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def _cut(
+    X: torch.Tensor, last: torch.Tensor, chosen: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Take a minibatch, no longer than its longest sequence."""
     last = last[chosen]
     return X[chosen, : int(last.max()) + 1], last

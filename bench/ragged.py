@@ -22,12 +22,17 @@ def make_batches(B: int, F: int) -> list[Batch]:
     """Return minibatches of B sequences with 10 to 200 steps."""
     rng = np.random.default_rng(0)
     return [
-        ([rng.standard_normal((T, F)).astype(np.float32) for T in rng.integers(10, 201, B)], rng.integers(0, 9, B))
+        (
+            [rng.standard_normal((T, F)).astype(np.float32) for T in rng.integers(10, 201, B)],
+            rng.integers(0, 9, B),
+        )
         for _ in range(BATCHES)
     ]
 
 
-def sides(cell: str, F: int, H: int, threads: int, batches: list[Batch]) -> dict[str, Callable[[], Any]]:
+def sides(
+    cell: str, F: int, H: int, threads: int, batches: list[Batch]
+) -> dict[str, Callable[[], Any]]:
     """Return a training step for each side; each goes through the minibatches by itself, in the same order."""
     step, weights = ours.Training(cell, F, H, 9, threads).step, np.ones(len(batches[0][0]))
     turn = itertools.cycle(batches)
@@ -39,7 +44,9 @@ def sides(cell: str, F: int, H: int, threads: int, batches: list[Batch]) -> dict
 
         ready = [(pytorch.padded(X), torch.from_numpy(y)) for X, y in batches]
         for name in BARS:
-            calls[name] = _torch_step(pytorch.Training(cell, F, H, 9).step, name == "packed", itertools.cycle(ready))
+            calls[name] = _torch_step(
+                pytorch.Training(cell, F, H, 9).step, name == "packed", itertools.cycle(ready)
+            )
     return calls
 
 
@@ -60,14 +67,28 @@ def _rows(run: Run) -> Iterator[Row]:
             times = alternate(sides(cell, F, H, threads, batches), quick=run.quick, least=11)
         for name, bar in BARS.items():
             faster = ratio(times, name)
-            figures = milliseconds(median(times, "lightrnn")), milliseconds(median(times, name)), times_faster(faster)
+            figures = (
+                milliseconds(median(times, "lightrnn")),
+                milliseconds(median(times, name)),
+                times_faster(faster),
+            )
             yield cell, f"B{B} F{F} H{H}", str(threads), name, *figures, *verdict(faster, bar)
 
 
 RAGGED = Table(
     "ragged",
     "A training step on lengths drawn uniformly from 10 to 200, ms",
-    ("cell", "shape", "threads", "torch is", "lightrnn", "torch", "torch / lightrnn", "bar", "reached"),
+    (
+        "cell",
+        "shape",
+        "threads",
+        "torch is",
+        "lightrnn",
+        "torch",
+        "torch / lightrnn",
+        "bar",
+        "reached",
+    ),
     _rows,
     "Minibatches are drawn without regard to length. torch's are padded before the clock starts; "
     "`pack_padded_sequence` (enforce_sorted=False) is inside the step, as it must be, and so is lightrnn's "

@@ -95,7 +95,10 @@ def write(name: str, text: str) -> None:
 def markdown(columns: Row, rows: list[Row]) -> str:
     """Return a table whose columns are also aligned as plain text: first column to the left, others to the right."""
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-    lines = [_line(columns, widths), "|" + "|".join("-" * (w + 1) + "-:"[i > 0] for i, w in enumerate(widths)) + "|"]
+    lines = [
+        _line(columns, widths),
+        "|" + "|".join("-" * (w + 1) + "-:"[i > 0] for i, w in enumerate(widths)) + "|",
+    ]
     return "\n".join(lines + [_line(row, widths) for row in rows])
 
 

@@ -29,7 +29,9 @@ def _session(model: Any, threads: int) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.add_session_config_entry("session.force_spinning_stop", "1")  # its threads would spin through our turns
+    options.add_session_config_entry(
+        "session.force_spinning_stop", "1"
+    )  # its threads would spin through our turns
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
@@ -42,16 +44,22 @@ def bare_lstm(weights: dict[str, np.ndarray]) -> bytes:
         gates = array.reshape(-1, 4, H)[:, GATES["lstm"]].reshape(-1, 4 * H)
         return np.ascontiguousarray(gates.T)[None]
 
-    bias = np.concatenate([stacked(weights["layer0.b"][None])[:, :, 0], np.zeros((1, 4 * H), np.float32)], axis=1)
+    bias = np.concatenate(
+        [stacked(weights["layer0.b"][None])[:, :, 0], np.zeros((1, 4 * H), np.float32)], axis=1
+    )
     arrays = {"W": stacked(weights["layer0.W_ih"]), "R": stacked(weights["layer0.W_hh"]), "B": bias}
-    node = helper.make_node("LSTM", ["X", "W", "R", "B", "", "h0", "c0"], ["", "hn", "cn"], hidden_size=H)
+    node = helper.make_node(
+        "LSTM", ["X", "W", "R", "B", "", "h0", "c0"], ["", "hn", "cn"], hidden_size=H
+    )
 
     def info(name: str, shape: list[Any]) -> Any:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
     states = [[info(f"{s}{end}", [1, "B", H]) for s in "hc"] for end in "0n"]
     initializers = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
-    graph = helper.make_graph([node], "bare", [info("X", ["T", "B", F]), *states[0]], states[1], initializers)
+    graph = helper.make_graph(
+        [node], "bare", [info("X", ["T", "B", F]), *states[0]], states[1], initializers
+    )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     serialized: bytes = model.SerializeToString()
     return serialized
@@ -66,7 +74,11 @@ def step_sides() -> dict[str, Callable[[], Any]]:
     sides: dict[str, Callable[[], Any]] = {"lightrnn": lambda: stream.step(x)}
     if peers.HAS_ONNX:
         session = _session(bare_lstm(model.weights_), 1)
-        feeds = {"X": x[None, None], "h0": np.zeros((1, 1, H), np.float32), "c0": np.zeros((1, 1, H), np.float32)}
+        feeds = {
+            "X": x[None, None],
+            "h0": np.zeros((1, 1, H), np.float32),
+            "c0": np.zeros((1, 1, H), np.float32),
+        }
 
         def onnx_step() -> None:
             feeds["h0"], feeds["c0"] = session.run(None, feeds)
@@ -96,7 +108,9 @@ def _repeated(call: Callable[[], Any], times: int = 1000) -> Callable[[], None]:
 
 def _step_rows(run: Run) -> Iterator[Row]:
     with peers.limited(1):
-        times = alternate({name: _repeated(call) for name, call in step_sides().items()}, quick=run.quick)
+        times = alternate(
+            {name: _repeated(call) for name, call in step_sides().items()}, quick=run.quick
+        )
     ours = 1e3 * median(times, "lightrnn")
     yield "lightrnn, all included", f"{ours:.1f}", "", *verdict(ours, MOST_US, at_most=True)
     for name in list(times)[1:]:
@@ -116,16 +130,25 @@ def _batch_rows(run: Run) -> Iterator[Row]:
 
     rng = np.random.default_rng(0)
     X = rng.standard_normal((BATCH, T, BATCH_F)).astype(np.float32)
-    model = RNNClassifier("lstm", (BATCH_H,), max_iter=1, random_state=0).fit(X, np.arange(BATCH) % 9)
+    model = RNNClassifier("lstm", (BATCH_H,), max_iter=1, random_state=0).fit(
+        X, np.arange(BATCH) % 9
+    )
     for threads in run.threads:
         with tempfile.TemporaryDirectory() as folder:
             path = os.path.join(folder, "model.onnx")
             to_onnx(model, path)
             session = _session(path, threads)
         size = session.get_inputs()[2].shape[1]
-        feeds = {"X": X, "seq_lens": np.full(BATCH, T), "state": np.zeros((BATCH, size), np.float32)}
+        feeds = {
+            "X": X,
+            "seq_lens": np.full(BATCH, T),
+            "state": np.zeros((BATCH, size), np.float32),
+        }
         model.set_params(n_jobs=threads)
-        sides = {"lightrnn": lambda: model.predict_proba(X), "onnxruntime": lambda s=session, f=feeds: s.run(None, f)}
+        sides = {
+            "lightrnn": lambda: model.predict_proba(X),
+            "onnxruntime": lambda s=session, f=feeds: s.run(None, f),
+        }
         times = alternate(sides, quick=run.quick, most=101)
         faster = ratio(times, "onnxruntime")
         figures = (f"{1e3 * median(times, name):.2f}" for name in sides)
@@ -149,7 +172,9 @@ def _script_rows(run: Run) -> Iterator[Row]:
 
 def _run(folder: Path) -> float:
     start = time.perf_counter()
-    subprocess.run([sys.executable, "model.py", "X.npy"], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run(
+        [sys.executable, "model.py", "X.npy"], cwd=folder, check=True, stdout=subprocess.DEVNULL
+    )
     return time.perf_counter() - start
 
 

@@ -46,7 +46,9 @@ def characters_a_second(text: str) -> float:
 def main() -> None:
     """Train and print the curve."""
     machine, train, test = describe(), load_shakespeare("train"), load_shakespeare("test")
-    seconds = len(train) / characters_a_second(train) + len(test) / 15_000  # an epoch, and the look at the test text
+    seconds = (
+        len(train) / characters_a_second(train) + len(test) / 15_000
+    )  # an epoch, and the look at the test text
     epochs = max(1, int(60 * MINUTES / seconds))
     print(f"{epochs} epochs of about {seconds:.0f} s", flush=True)
     rows: list[tuple[str, ...]] = []

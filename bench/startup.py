@@ -29,7 +29,9 @@ def _startup_rows(run: Run) -> Iterator[Row]:
         with tempfile.TemporaryDirectory() as cache:
             cold = in_child("lightrnn", cell, "vowels", cache=cache)
             turns = [_turn(cell, cache) for _ in range(2 if run.quick else 7)]
-        ours, theirs = ([figures for figures in side if figures] for side in zip(*turns, strict=True))
+        ours, theirs = (
+            [figures for figures in side if figures] for side in zip(*turns, strict=True)
+        )
         imports += [figures["import"] for figures in ours]
         yield _first_fit("first fit, cache cold", cell, [cold], BARS["cold"])
         yield _first_fit("first fit, cache warm", cell, ours, BARS["warm"])
@@ -38,7 +40,13 @@ def _startup_rows(run: Run) -> Iterator[Row]:
     for cell in CELLS[:1] if run.quick else CELLS:
         yield from _saved(run, cell)
     seconds = float(np.median(imports))
-    yield "import, over NumPy's", "", f"{seconds:.3f}", "", *verdict(seconds, BARS["import"], at_most=True)
+    yield (
+        "import, over NumPy's",
+        "",
+        f"{seconds:.3f}",
+        "",
+        *verdict(seconds, BARS["import"], at_most=True),
+    )
 
 
 def _saved(run: Run, cell: str) -> Iterator[Row]:
@@ -48,7 +56,9 @@ def _saved(run: Run, cell: str) -> Iterator[Row]:
 
     with tempfile.TemporaryDirectory() as directory:
         path = str(Path(directory) / "model.npz")
-        RNNClassifier(cell, max_iter=1, learning_rate="cosine").fit(*load_japanese_vowels("train")).save(path)
+        RNNClassifier(cell, max_iter=1, learning_rate="cosine").fit(
+            *load_japanese_vowels("train")
+        ).save(path)
         in_child("lightrnn", cell, "saved", path, cache=directory)
         sides = ("lightrnn", "torch") if peers.HAS_TORCH else ("lightrnn",)
         rounds = [
@@ -57,14 +67,26 @@ def _saved(run: Run, cell: str) -> Iterator[Row]:
         ]
     ours, *theirs = zip(*rounds, strict=True)
     total = float(np.median([figures["total"] for figures in ours]))
-    yield "load and predict, cache warm", cell, *_medians(ours), *verdict(total, BARS["saved"], at_most=True)
+    yield (
+        "load and predict, cache warm",
+        cell,
+        *_medians(ours),
+        *verdict(total, BARS["saved"], at_most=True),
+    )
     if theirs:
         beside = float(np.median([figures["total"] for figures in theirs[0]]))
-        yield "import torch alone", cell, *_medians(theirs[0]), *verdict(total, beside, "{:.2f}", at_most=True)
+        yield (
+            "import torch alone",
+            cell,
+            *_medians(theirs[0]),
+            *verdict(total, beside, "{:.2f}", at_most=True),
+        )
 
 
 def _medians(children: Sequence[Figures]) -> tuple[str, str]:
-    seconds, total = (float(np.median([figures[name] for figures in children])) for name in ("fit", "total"))
+    seconds, total = (
+        float(np.median([figures[name] for figures in children])) for name in ("fit", "total")
+    )
     return f"{seconds:.3f}", f"{total:.2f}"
 
 
@@ -74,7 +96,12 @@ def _turn(cell: str, cache: str) -> tuple[Figures, Figures]:
 
 
 def _first_fit(what: str, cell: str, children: list[Figures], bar: float | None) -> Row:
-    return what, cell, *_medians(children), *verdict(float(_medians(children)[0]), bar, at_most=True)
+    return (
+        what,
+        cell,
+        *_medians(children),
+        *verdict(float(_medians(children)[0]), bar, at_most=True),
+    )
 
 
 def _memory_rows(run: Run) -> Iterator[Row]:
@@ -82,7 +109,10 @@ def _memory_rows(run: Run) -> Iterator[Row]:
     sides = ("numpy", "lightrnn", "torch") if peers.HAS_TORCH else ("numpy", "lightrnn")
     for data, title in DATA.items():
         in_child("lightrnn", "lstm", data)
-        rounds = [[in_child(side, "lstm", data)["peak"] for side in sides] for _ in range(1 if run.quick else 3)]
+        rounds = [
+            [in_child(side, "lstm", data)["peak"] for side in sides]
+            for _ in range(1 if run.quick else 3)
+        ]
         numpy, *fits = np.min(rounds, axis=0)
         ours, theirs = fits if len(fits) == 2 else (fits[0], np.nan)
         torch = ("", "") if np.isnan(theirs) else (f"{theirs:.0f}", f"{theirs / ours:.2f}")

@@ -62,7 +62,12 @@ def sides(cell: str, shape: Shape, threads: int) -> dict[str, Callable[[], Any]]
     X = rng.standard_normal((shape.B, shape.T, shape.F)).astype(np.float32)
     y = rng.integers(0, OUTPUTS, shape.B)
     calls = {
-        "lightrnn": partial(ours.Training(cell, shape.F, shape.H, OUTPUTS, threads).step, list(X), y, np.ones(shape.B))
+        "lightrnn": partial(
+            ours.Training(cell, shape.F, shape.H, OUTPUTS, threads).step,
+            list(X),
+            y,
+            np.ones(shape.B),
+        )
     }
     if peers.HAS_TORCH:
         import torch
@@ -121,7 +126,11 @@ def _share_row(run: Run, threads: int, cell: str, shape: Shape) -> Row:
     """Measure steps and products in turns; the best product is the one with the best median."""
     with peers.limited(threads):
         times = alternate(sides(cell, shape, threads) | gemms(), quick=run.quick)
-    rates = {name: 2e-9 * int(name.split()[1]) ** 3 / median(times, name) for name in times if " " in name}
+    rates = {
+        name: 2e-9 * int(name.split()[1]) ** 3 / median(times, name)
+        for name in times
+        if " " in name
+    }
     best = max(rates, key=rates.__getitem__)
     rate = {name: 1e-9 * flops(cell, shape) / median(times, name) for name in ("lightrnn", "torch")}
     share = {name: 100 * value / rates[best] for name, value in rate.items()}
@@ -152,7 +161,18 @@ STEPS = Table(
 SHARE = Table(
     "share",
     "GFLOP/s of a training step, and what share that is of the machine's best float32 GEMM",
-    ("cell", "shape", "threads", "lightrnn", "best GEMM", "which", "share", "torch's share", "bar", "reached"),
+    (
+        "cell",
+        "shape",
+        "threads",
+        "lightrnn",
+        "best GEMM",
+        "which",
+        "share",
+        "torch's share",
+        "bar",
+        "reached",
+    ),
     _share_rows,
     "Only the products by W_ih and W_hh count as work; gates, loss and Adam take time and count nothing. The GEMM "
     f"is square ({', '.join(map(str, GEMM_SIZES))}), NumPy's or torch's, whichever has the best median, on as many "

@@ -12,7 +12,7 @@ from lightrnn.losses import make_loss
 from lightrnn.nn.network import Network
 from lightrnn.nn.solvers import make_solver
 from lightrnn.training.history import Epoch
-from lightrnn.training.texts import Texts
+from lightrnn.training.texts import TextBatches
 
 from . import peers
 from .corpora import MODELS, zipf
@@ -25,12 +25,14 @@ CHARACTERS, MILLISECONDS = 1000, 60.0
 class Training:
     """Our side: what `RNNLanguageModel.fit` does with every chunk."""
 
-    def __init__(self, V: int, E: int, sizes: tuple[int, ...], B: int, T: int, threads: int) -> None:
+    def __init__(
+        self, V: int, E: int, sizes: tuple[int, ...], B: int, T: int, threads: int
+    ) -> None:
         self.network = Network("lstm", E, sizes, V, target="step", n_tokens=V)
         self.network.initialize(np.random.default_rng(0))
         self.solver = make_solver("adam", self.network.layout.size, "float32")
         self.loss, self.threads, self.texts = make_loss("softmax"), threads, zipf(V, B * T * 50)
-        self.feed = Texts([self.texts], 1, B, T, rng=np.random.default_rng(0))
+        self.feed = TextBatches([self.texts], 1, B, T, rng=np.random.default_rng(0))
         self._batches: Iterator[Any] = iter(())
 
     def step(self) -> None:
@@ -60,7 +62,12 @@ def _speed_rows(run: Run) -> Iterator[Row]:
             tokens = model[3] * model[4]
             with peers.limited(threads):
                 times = alternate(sides(model, threads), quick=run.quick)
-            yield name, str(threads), *_rates(times, tokens), *verdict(ratio(times, "torch"), model[5])
+            yield (
+                name,
+                str(threads),
+                *_rates(times, tokens),
+                *verdict(ratio(times, "torch"), model[5]),
+            )
     yield _generation(run)
 
 
@@ -72,7 +79,9 @@ def _rates(times: Times, tokens: int) -> Row:
 def _generation(run: Run) -> Row:
     text = load_shakespeare()[:200_000]
     model = RNNLanguageModel(hidden_layer_sizes=(256,), max_iter=1, random_state=0).fit(text)
-    times = alternate({"lightrnn": partial(model.generate, "A", CHARACTERS, random_state=0)}, quick=run.quick)
+    times = alternate(
+        {"lightrnn": partial(model.generate, "A", CHARACTERS, random_state=0)}, quick=run.quick
+    )
     milliseconds = 1e3 * median(times, "lightrnn")
     return (
         f"generate, {CHARACTERS:,} characters, LSTM 256",
@@ -114,9 +123,13 @@ def _sentence_rows(run: Run) -> Iterator[Row]:
     for distance in DISTANCES[:2] if run.quick else DISTANCES:
         test = make_long_context_sentences(distance, TEST, random_state=99)
         for name, net in NETS.items():
-            models = [_best(net, distance, seed, run) for seed in (SEEDS[:1] if run.quick else SEEDS)]
+            models = [
+                _best(net, distance, seed, run) for seed in (SEEDS[:1] if run.quick else SEEDS)
+            ]
             right = [model.score(*test) for model in models]
-            weights = models[0].weights_["layer0.W" if net["cell"] == "ffnn" else "layer0.W_ih"].size
+            weights = (
+                models[0].weights_["layer0.W" if net["cell"] == "ffnn" else "layer0.W_ih"].size
+            )
             yield (
                 str(distance),
                 name,
@@ -132,7 +145,9 @@ def _sentence_verdict(figure: float, bar: float | None) -> Row:
     """A negative bar is one not to be exceeded."""
     if bar is None:
         return "", ""
-    return (f"{bar:.0%}" if bar > 0 else "chance"), "yes" if (figure >= bar if bar > 0 else figure < -bar) else "NO"
+    return (f"{bar:.0%}" if bar > 0 else "chance"), "yes" if (
+        figure >= bar if bar > 0 else figure < -bar
+    ) else "NO"
 
 
 def _best(net: dict[str, Any], distance: int, seed: int, run: Run) -> RNNClassifier:

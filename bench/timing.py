@@ -23,7 +23,9 @@ LEAD = 0.005  # seconds of uncounted calls, at least one
 Times = dict[str, np.ndarray]
 
 
-def alternate(calls: Mapping[str, Callable[[], Any]], *, quick: bool = False, most: int = 41, least: int = 7) -> Times:
+def alternate(
+    calls: Mapping[str, Callable[[], Any]], *, quick: bool = False, most: int = 41, least: int = 7
+) -> Times:
     """Call each in turn, round after round; return the seconds of every round by name."""
     for call in calls.values():
         call()
@@ -46,15 +48,21 @@ def median(times: Times, name: str) -> float:
     return float(np.median(times[name])) if name in times else float("nan")
 
 
-def in_child(side: str, cell: str, data: str, *path: str, cache: str | None = None) -> dict[str, float]:
+def in_child(
+    side: str, cell: str, data: str, *path: str, cache: str | None = None
+) -> dict[str, float]:
     """Run child.py in a new process; return the figures it prints, and its seconds as "total"."""
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = {
+        name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
+    }
     if cache is not None:
         environment["NUMBA_CACHE_DIR"] = cache
     command = [sys.executable, "-m", "bench.child", side, cell, data, *path]
     root = Path(__file__).resolve().parent.parent
     start = time.perf_counter()
-    done = subprocess.run(command, env=environment, cwd=root, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(
+        command, env=environment, cwd=root, stdout=subprocess.PIPE, text=True, check=True
+    )
     total = time.perf_counter() - start
     return json.loads(done.stdout.splitlines()[-1]) | {"total": total}
 

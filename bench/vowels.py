@@ -22,7 +22,13 @@ SIDES = ("padded per batch", "padded before")
 def make_classifier(threads: int | None = None, epochs: int = EPOCHS) -> RNNClassifier:
     """Return the estimator that is measured; it runs every epoch."""
     return RNNClassifier(
-        "lstm", (UNITS,), batch_size=32, max_iter=epochs, n_iter_no_change=epochs, n_jobs=threads, random_state=0
+        "lstm",
+        (UNITS,),
+        batch_size=32,
+        max_iter=epochs,
+        n_iter_no_change=epochs,
+        n_jobs=threads,
+        random_state=0,
     )
 
 
@@ -76,7 +82,16 @@ def _rows(run: Run) -> Iterator[Row]:
 VOWELS = Table(
     "vowels",
     f"`RNNClassifier.fit` on JapaneseVowels, LSTM {UNITS}, {EPOCHS} epochs, batch 32, s",
-    ("torch is", "threads", "lightrnn", "torch", "torch / lightrnn", "accuracy %", "bar", "reached"),
+    (
+        "torch is",
+        "threads",
+        "lightrnn",
+        "torch",
+        "torch / lightrnn",
+        "accuracy %",
+        "bar",
+        "reached",
+    ),
     _rows,
     "270 utterances of 7 to 26 steps, 12 features; the accuracies (lightrnn / torch) on the 370 test utterances "
     "say that both sides learn. The torch loop pads every minibatch to its longest sequence (pad_sequence), or "

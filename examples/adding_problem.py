@@ -32,7 +32,9 @@ SOLVED = 1e-3
 def train(cell: str, n_steps: int, marks: str) -> tuple[int, float]:
     """Feed fresh sequences until the test error is below 0.001; return the sequences used and the error."""
     X_test, y_test = make_adding_problem(500, n_steps, marks=marks, random_state=0)
-    net = RNNRegressor(cell, (64,), learning_rate_init=LEARNING_RATES[cell], batch_size=8, random_state=0)
+    net = RNNRegressor(
+        cell, (64,), learning_rate_init=LEARNING_RATES[cell], batch_size=8, random_state=0
+    )
     for chunk in range(1, MOST + 1):
         net.partial_fit(*make_adding_problem(CHUNK, n_steps, marks=marks, random_state=chunk))
         error = float(np.mean((net.predict(X_test) - y_test) ** 2))
@@ -45,7 +47,9 @@ def train(cell: str, n_steps: int, marks: str) -> tuple[int, float]:
 
 def main() -> None:
     """Train every cell on every problem and print what became of it."""
-    warnings.filterwarnings("ignore", "The gradient explodes")  # the GRU's does on the way; clipping holds it
+    warnings.filterwarnings(
+        "ignore", "The gradient explodes"
+    )  # the GRU's does on the way; clipping holds it
     start = time.perf_counter()
     print(f"Sequences seen until the problem was solved, or the error after {MOST * CHUNK:,}:\n")
     print(f"{'steps':>7}  {'marks':<8}" + "".join(f"{cell:>16}" for cell in CELLS))

@@ -57,7 +57,9 @@ def main() -> None:
         "farthest probability from PyTorch's": f"{difference:.1e}",
         "ms to convert": f"{1e3 * converted:.1f}",
         "ms to predict 370 utterances": f"{1e3 * predicted:.1f}",
-        "the same after save and load": str(np.array_equal(kept.predict_proba(X_test), probabilities)),
+        "the same after save and load": str(
+            np.array_equal(kept.predict_proba(X_test), probabilities)
+        ),
         "accuracy after three more epochs": f"{learned.score(X_test, y_test):.1%}",
         "torch was imported": str("torch" in sys.modules),
     }

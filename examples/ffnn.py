@@ -36,7 +36,9 @@ def main() -> None:
     print("Is a point inside the ball? 2000 points to learn from, 2000 new ones to tell.\n")
     print(f"{'net':>8}  {'parameters':>10}  {'accuracy':>8}")
     for units in HIDDEN_UNITS:
-        net = RNNClassifier("ffnn", (units,), window=1, solver="lbfgs", max_iter=500, random_state=0)
+        net = RNNClassifier(
+            "ffnn", (units,), window=1, solver="lbfgs", max_iter=500, random_state=0
+        )
         net.fit(X_train, y_train)
         print(f"{f'3-{units}-2':>8}  {net.n_parameters_:>10}  {net.score(X_test, y_test):>8.1%}")
 
@@ -45,7 +47,9 @@ def main() -> None:
         print(f"{name:>8}  {array.shape}")
     answers = net.classes_[by_hand(net.weights_, X_test).argmax(axis=1)]
     agree = np.mean(answers == net.predict(X_test))
-    print("\nBy hand: relu(x @ layer0.W + layer0.b) @ head.W + head.b, the larger of the two outputs.")
+    print(
+        "\nBy hand: relu(x @ layer0.W + layer0.b) @ head.W + head.b, the larger of the two outputs."
+    )
     print(f"That is what predict says on {agree:.1%} of the test points.")
 
 

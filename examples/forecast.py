@@ -33,7 +33,9 @@ def linear_autoregression(X: np.ndarray, y: np.ndarray) -> Forecast:
 
 def recurrent(cell: str, X: np.ndarray, y: np.ndarray) -> Forecast:
     """Return a function that forecasts by the mean of nets of five seeds."""
-    net = RNNRegressor(cell, (16,), window=ORDER, batch_size=16, learning_rate="cosine", max_iter=100)
+    net = RNNRegressor(
+        cell, (16,), window=ORDER, batch_size=16, learning_rate="cosine", max_iter=100
+    )
     nets = [RNNRegressor(**net.get_params() | {"random_state": seed}).fit(X, y) for seed in SEEDS]
     return lambda windows: np.mean([net.predict(windows) for net in nets], axis=0)
 

@@ -30,7 +30,13 @@ def main() -> None:
     sentences, last_words = make_long_context_sentences((8, DISTANCE), 4000, random_state=0)
     fresh, answers = make_long_context_sentences(DISTANCE, 1000, random_state=1)
     net = RNNClassifier(
-        "lstm", (32,), tokens="word", embedding_size=16, max_iter=15, learning_rate="cosine", random_state=0
+        "lstm",
+        (32,),
+        tokens="word",
+        embedding_size=16,
+        max_iter=15,
+        learning_rate="cosine",
+        random_state=0,
     )
     net.fit(sentences, last_words)
     print(f"The right last word of {len(fresh):,} fresh sentences: {net.score(fresh, answers):.1%}")
@@ -38,7 +44,9 @@ def main() -> None:
 
     constants = gate_summary(net, fresh[:100])["layer0"]["forget"].time_constant
     holders = np.argsort(-constants)[:6]
-    print("\nUnits that hold longest, and what their forget gate does over one sentence (dark: it keeps).\n")
+    print(
+        "\nUnits that hold longest, and what their forget gate does over one sentence (dark: it keeps).\n"
+    )
     print(f"{fresh[0]} ... {answers[0]}\n")
     forget = gate_activations(net, fresh[:1])["layer0"]["forget"][0]
     print("unit  keeps, in steps  step by step")

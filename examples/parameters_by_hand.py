@@ -24,7 +24,9 @@ def main() -> None:
     net.fit(rng.normal(size=(20, 30, F)), np.arange(20) % CLASSES)
     print(f"{net}\n\n{parameter_table(net)}\n")
     counted = sum(array.size for array in net.weights_.values())
-    print(f"Fitted, and its arrays added up: {counted:,} numbers; n_parameters_ is {net.n_parameters_:,}.")
+    print(
+        f"Fitted, and its arrays added up: {counted:,} numbers; n_parameters_ is {net.n_parameters_:,}."
+    )
 
 
 if __name__ == "__main__":

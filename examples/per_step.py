@@ -21,7 +21,9 @@ LETTERS = "abcd."
 
 def data(wait: int, n_samples: int, random_state: int) -> tuple[np.ndarray, list[np.ndarray]]:
     """Return sequences and the label of each step: a letter, or a dot for nothing yet."""
-    X, y = make_copy_memory(n_samples, wait, n_items=ITEMS, n_symbols=ITEMS, random_state=random_state)
+    X, y = make_copy_memory(
+        n_samples, wait, n_items=ITEMS, n_symbols=ITEMS, random_state=random_state
+    )
     return X, list(np.array(list(LETTERS))[y])
 
 
@@ -37,7 +39,12 @@ def main() -> None:
         print(f"{wait:>6}", end="", flush=True)
         for cell in CELLS:
             net = RNNClassifier(
-                cell, target="step", learning_rate="cosine", learning_rate_init=1e-2, max_iter=20, random_state=0
+                cell,
+                target="step",
+                learning_rate="cosine",
+                learning_rate_init=1e-2,
+                max_iter=20,
+                random_state=0,
             ).fit(X_train, y_train)
             answers = np.array(net.predict(X_test))
             named = (answers == y_test)[:, -ITEMS:].mean()

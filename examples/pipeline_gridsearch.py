@@ -16,7 +16,9 @@ try:
     from sklearn.model_selection import GridSearchCV
     from sklearn.pipeline import Pipeline
 except ImportError:
-    print("This example shows lightrnn inside scikit-learn, which is not installed here: pip install scikit-learn")
+    print(
+        "This example shows lightrnn inside scikit-learn, which is not installed here: pip install scikit-learn"
+    )
     sys.exit(0)
 
 
@@ -32,7 +34,9 @@ def main() -> None:
     start = time.perf_counter()
     search.fit(X_train, y_train)
     results = search.cv_results_
-    print(f"{len(results['params'])} candidates, 3 folds each, {time.perf_counter() - start:.0f} s\n")
+    print(
+        f"{len(results['params'])} candidates, 3 folds each, {time.perf_counter() - start:.0f} s\n"
+    )
     print(f"{'rank':>4}  {'cell':<6}{'units':>6}{'accuracy in cross-validation':>32}{'fit s':>8}")
     for i in results["rank_test_score"].argsort(kind="stable"):
         parameters = results["params"][i]
@@ -42,7 +46,9 @@ def main() -> None:
             f"{parameters['net__hidden_layer_sizes'][0]:>6}{f'{mean:.1%} +- {deviation:.1%}':>32}"
             f"{results['mean_fit_time'][i]:>8.2f}"
         )
-    print(f"\nThe best, fitted again on all training utterances, on the test: {search.score(X_test, y_test):.1%}.")
+    print(
+        f"\nThe best, fitted again on all training utterances, on the test: {search.score(X_test, y_test):.1%}."
+    )
 
 
 if __name__ == "__main__":

@@ -47,7 +47,9 @@ class Counts:
     def bits(self, text: str) -> float:
         """Return the mean bits a character."""
         contexts = (text[max(0, i - self.order + 1) : i] for i in range(len(text)))
-        return -sum(math.log2(self.probability(c, t)) for c, t in zip(contexts, text, strict=True)) / len(text)
+        return -sum(
+            math.log2(self.probability(c, t)) for c, t in zip(contexts, text, strict=True)
+        ) / len(text)
 
 
 def main() -> None:
@@ -56,11 +58,16 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=0, help="train on all plays for so long")
     minutes = parser.parse_args().minutes
     train, test = load_shakespeare("train"), load_shakespeare("test")
-    print(f"{len(train):,} characters to learn from, {len(test):,} to tell; {len(set(train))} different ones.\n")
+    print(
+        f"{len(train):,} characters to learn from, {len(test):,} to tell; {len(set(train))} different ones.\n"
+    )
 
     start = time.perf_counter()
     bits = Counts(train, ORDER).bits(test)
-    print(f"{ORDER}-grams, Witten-Bell    {bits:.3f} bits/character  {time.perf_counter() - start:.0f} s\n", flush=True)
+    print(
+        f"{ORDER}-grams, Witten-Bell    {bits:.3f} bits/character  {time.perf_counter() - start:.0f} s\n",
+        flush=True,
+    )
 
     start = time.perf_counter()
     if minutes:
@@ -73,7 +80,9 @@ def main() -> None:
 
     def told(record: Epoch) -> bool:
         score = -(record.validation_score or 0.0) / math.log(2)
-        print(f"  epoch {record.epoch}: {record.loss / math.log(2):.3f} bits in training, {score:.3f} on the test text")
+        print(
+            f"  epoch {record.epoch}: {record.loss / math.log(2):.3f} bits in training, {score:.3f} on the test text"
+        )
         return False
 
     model.set_params(callbacks=told if minutes else None)

@@ -31,7 +31,9 @@ def main() -> None:
     scaler = SequenceScaler().fit(X_train)
     X_train, X_test = scaler.transform(X_train), scaler.transform(X_test)
 
-    print(f"{len(X_train)} utterances to learn from, {len(X_test)} to tell the speaker of; 1 in 9 is chance.\n")
+    print(
+        f"{len(X_train)} utterances to learn from, {len(X_test)} to tell the speaker of; 1 in 9 is chance.\n"
+    )
     print(f"{'cell':<6}{'accuracy':>10}{'parameters':>12}{'fit s':>8}{'compile s':>11}")
     for cell in ("ffnn", "rnn", "gru", "lstm"):
         model = RNNClassifier(cell, max_iter=1, learning_rate="cosine", dropout=0.5, random_state=0)

@@ -73,9 +73,14 @@ def main() -> None:
     start = time.perf_counter()
     sentence = make_long_context_sentences(SHOWN, 1, random_state=7)[0][0].replace("\n", " ")
     completions = {}
-    print("Probability of the right last word, and how often it is the likeliest; 1 in 8 is chance.\n")
+    print(
+        "Probability of the right last word, and how often it is the likeliest; 1 in 8 is chance.\n"
+    )
     heads = ("probability", "right", "parameters", "input weights", "fit s")
-    print(f"{'words between':>13}  {'net':<16}" + "".join(f"{head:>{len(head) + 2}}" for head in heads))
+    print(
+        f"{'words between':>13}  {'net':<16}"
+        + "".join(f"{head:>{len(head) + 2}}" for head in heads)
+    )
     for distance in DISTANCES:
         X, y = make_long_context_sentences(distance, TEST, random_state=2)
         for name, net in NETS.items():
@@ -89,7 +94,9 @@ def main() -> None:
                 flush=True,
             )
             if distance == SHOWN:
-                completions[name] = model.classes_[model.predict_proba([sentence])[0].argsort()[::-1]]
+                completions[name] = model.classes_[
+                    model.predict_proba([sentence])[0].argsort()[::-1]
+                ]
         print()
     print(f"{sentence} ...\n")
     for name, likeliest in completions.items():

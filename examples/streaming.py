@@ -63,15 +63,23 @@ def main() -> None:
         errors += (forecast - value) ** 2, (before - value) ** 2
         if step % chunk == 0:
             ours, naive = np.sqrt(errors / chunk)
-            print(f"{step:>10,}  {ours:>7.4f}  {naive:>17.4f}  {1e6 * spent / chunk:>9.1f}", flush=True)
+            print(
+                f"{step:>10,}  {ours:>7.4f}  {naive:>17.4f}  {1e6 * spent / chunk:>9.1f}",
+                flush=True,
+            )
             errors[:], spent = 0, 0.0
     kept = stream.snapshot()
     ahead = [forecast]
-    for _ in range(5):  # its own forecasts as inputs: a look further ahead, then back to the live signal
+    for _ in range(
+        5
+    ):  # its own forecasts as inputs: a look further ahead, then back to the live signal
         ahead.append(stream.step(ahead[-1]))
     stream.restore(kept)
     print("\nSix steps ahead: ", " ".join(f"{f:.2f}" for f in ahead))
-    print("and what came:   ", " ".join(f"{v:.2f}" for v in [value, *(next(signal) for _ in range(5))]))
+    print(
+        "and what came:   ",
+        " ".join(f"{v:.2f}" for v in [value, *(next(signal) for _ in range(5))]),
+    )
     print(f"\n{time.perf_counter() - start:.0f} s")
 
 

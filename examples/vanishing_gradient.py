@@ -28,12 +28,16 @@ SOLVED = 1e-3
 def begun(cell: str) -> RNNRegressor:
     """Return a net that has taken one tiny step: its weights are those it was born with."""
     X, y = make_adding_problem(100, N_STEPS, random_state=0)
-    return RNNRegressor(cell, (64,), learning_rate_init=1e-12, batch_size=8, random_state=0).partial_fit(X, y)
+    return RNNRegressor(
+        cell, (64,), learning_rate_init=1e-12, batch_size=8, random_state=0
+    ).partial_fit(X, y)
 
 
 def trained(cell: str, X_test: list[np.ndarray], y_test: np.ndarray) -> RNNRegressor:
     """Feed fresh sequences until the test error is below 0.001, at a quarter of the rate once it is below 0.01."""
-    net = RNNRegressor(cell, (64,), learning_rate_init=LEARNING_RATES[cell], batch_size=8, random_state=0)
+    net = RNNRegressor(
+        cell, (64,), learning_rate_init=LEARNING_RATES[cell], batch_size=8, random_state=0
+    )
     for chunk in range(1, MOST + 1):
         net.partial_fit(*make_adding_problem(1000, N_STEPS, random_state=chunk))
         error = float(np.mean((net.predict(X_test) - y_test) ** 2))
@@ -58,7 +62,9 @@ def draw(phases: dict[str, list[RNNRegressor]], X: list[np.ndarray], path: str) 
 
     from lightrnn.plotting import GradientFlowDisplay
 
-    figure, axes = pyplot.subplots(1, len(phases), figsize=(7.2, 2.8), sharey=True, layout="constrained", dpi=150)
+    figure, axes = pyplot.subplots(
+        1, len(phases), figsize=(7.2, 2.8), sharey=True, layout="constrained", dpi=150
+    )
     for ax, (phase, nets) in zip(axes, phases.items(), strict=True):
         for net in nets:
             GradientFlowDisplay.from_estimator(net, X, ax=ax)
@@ -71,16 +77,24 @@ def draw(phases: dict[str, list[RNNRegressor]], X: list[np.ndarray], path: str) 
 
 def main() -> None:
     """Measure, train, measure again."""
-    warnings.filterwarnings("ignore", "The gradient explodes")  # the GRU's does on the way; clipping holds it
+    warnings.filterwarnings(
+        "ignore", "The gradient explodes"
+    )  # the GRU's does on the way; clipping holds it
     start = time.perf_counter()
     X, y = make_adding_problem(300, N_STEPS, random_state=0)
     longest = max(map(len, X))
-    print(f"The adding problem over {N_STEPS} to {longest} steps. Horizon: steps after which less than 1 % of the")
-    print("gradient is left; half-life: less than a half; growth: what a step back multiplies it by.\n")
+    print(
+        f"The adding problem over {N_STEPS} to {longest} steps. Horizon: steps after which less than 1 % of the"
+    )
+    print(
+        "gradient is left; half-life: less than a half; growth: what a step back multiplies it by.\n"
+    )
     print(f"{'cell':<6}{'':<16}{'error':>8}{'horizon':>10}{'half-life':>11}{'growth':>10}")
     phases: dict[str, list[RNNRegressor]] = {"at initialisation": [], "after training": []}
     for cell in LEARNING_RATES:
-        for (phase, nets), net in zip(phases.items(), (begun(cell), trained(cell, X, y)), strict=True):
+        for (phase, nets), net in zip(
+            phases.items(), (begun(cell), trained(cell, X, y)), strict=True
+        ):
             nets.append(net)
             print(row(phase.split()[-1], net, X, y), flush=True)
     print(f"\n{time.perf_counter() - start:.0f} s")

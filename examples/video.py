@@ -19,7 +19,12 @@ NOISE = 0.5
 def show(film: np.ndarray) -> None:
     """Print the first frames of a film side by side."""
     for rows in zip(*film, strict=True):
-        print("   ".join("".join(" .:-=+*#"[int(min(max(pixel, 0), 1) * 7)] * 2 for pixel in row) for row in rows))
+        print(
+            "   ".join(
+                "".join(" .:-=+*#"[int(min(max(pixel, 0), 1) * 7)] * 2 for pixel in row)
+                for row in rows
+            )
+        )
 
 
 def main() -> None:
@@ -27,7 +32,9 @@ def main() -> None:
     X_train, y_train = make_frames(4000, noise=NOISE, random_state=0)
     X_test, y_test = make_frames(1000, noise=NOISE, random_state=1)
     n_films, n_frames, height, width = X_train.shape
-    print(f"{n_films} films of {n_frames} frames, {height} x {width} pixels. One that goes {y_train[0]}:\n")
+    print(
+        f"{n_films} films of {n_frames} frames, {height} x {width} pixels. One that goes {y_train[0]}:\n"
+    )
     show(X_train[0, :4])
 
     print(f"\n{'net':<16}{'sees':>12}{'accuracy':>10}{'parameters':>12}{'fit s':>8}")
@@ -41,9 +48,13 @@ def main() -> None:
     }
     for name, (sees, arguments) in nets.items():
         start = time.perf_counter()
-        net = RNNClassifier(max_iter=20, learning_rate="cosine", random_state=0, **arguments).fit(X_train, y_train)
+        net = RNNClassifier(max_iter=20, learning_rate="cosine", random_state=0, **arguments).fit(
+            X_train, y_train
+        )
         seconds = time.perf_counter() - start
-        print(f"{name:<16}{sees:>12}{net.score(X_test, y_test):>10.1%}{net.n_parameters_:>12,}{seconds:>8.1f}")
+        print(
+            f"{name:<16}{sees:>12}{net.score(X_test, y_test):>10.1%}{net.n_parameters_:>12,}{seconds:>8.1f}"
+        )
 
 
 if __name__ == "__main__":

@@ -33,7 +33,11 @@ NETS: dict[str, dict[str, Any]] = {
 def speeches(text: str) -> list[str]:
     """Return what is said: paragraphs that begin with a speaker in capitals, without that line."""
     said = (block.partition("\n") for block in text.split("\n\n"))
-    return [" ".join(rest.split()) for name, _, rest in said if rest and re.fullmatch(r"[A-Z][A-Z .']+", name)]
+    return [
+        " ".join(rest.split())
+        for name, _, rest in said
+        if rest and re.fullmatch(r"[A-Z][A-Z .']+", name)
+    ]
 
 
 def tagged(speech: str) -> tuple[list[str], list[str]]:
@@ -62,17 +66,27 @@ def tagging(text: str) -> None:
     X, y = ([pair[i] for pair in pairs if pair[0]] for i in (0, 1))
     cut = len(X) * 4 // 5
     plain = np.mean([mark == "-" for marks in y[cut:] for mark in marks])
-    print(f"Which mark follows? {cut} speeches to learn from; no mark at all is right for {plain:.1%} of the words.\n")
+    print(
+        f"Which mark follows? {cut} speeches to learn from; no mark at all is right for {plain:.1%} of the words.\n"
+    )
     print(f"{'net':<16}{'accuracy':>10}{'marks found':>13}{'parameters':>12}{'fit s':>8}")
     for name, net in NETS.items():
         start = time.perf_counter()
         model = RNNClassifier(
-            **net, target="step", min_count=3, dropout=0.3, max_iter=6, learning_rate="cosine", random_state=0
+            **net,
+            target="step",
+            min_count=3,
+            dropout=0.3,
+            max_iter=6,
+            learning_rate="cosine",
+            random_state=0,
         ).fit(X[:cut], y[:cut])
         seconds = time.perf_counter() - start
         truth, said = np.concatenate(y[cut:]), np.concatenate(model.predict(X[cut:]))
         found = np.mean(said[truth != "-"] == truth[truth != "-"])
-        print(f"{name:<16}{np.mean(said == truth):>10.1%}{found:>13.1%}{model.n_parameters_:>12,}{seconds:>8.1f}")
+        print(
+            f"{name:<16}{np.mean(said == truth):>10.1%}{found:>13.1%}{model.n_parameters_:>12,}{seconds:>8.1f}"
+        )
 
 
 def classification(text: str) -> None:
@@ -86,15 +100,25 @@ def classification(text: str) -> None:
     X, y = [X[i] for i in order], np.array(y)[order]
     cut = len(X) * 4 // 5
     often = max(np.mean(y[cut:] == title) for title in PLAYS)
-    print(f"\nWhich play? {cut} speeches to learn from; the commonest play is right for {often:.1%}.\n")
+    print(
+        f"\nWhich play? {cut} speeches to learn from; the commonest play is right for {often:.1%}.\n"
+    )
     print(f"{'net':<16}{'accuracy':>10}{'parameters':>12}{'fit s':>8}")
     for name, net in NETS.items():
         start = time.perf_counter()
         model = RNNClassifier(
-            **net, tokens="word", min_count=3, dropout=0.5, max_iter=15, learning_rate="cosine", random_state=0
+            **net,
+            tokens="word",
+            min_count=3,
+            dropout=0.5,
+            max_iter=15,
+            learning_rate="cosine",
+            random_state=0,
         ).fit(X[:cut], y[:cut])
         seconds = time.perf_counter() - start
-        print(f"{name:<16}{model.score(X[cut:], y[cut:]):>10.1%}{model.n_parameters_:>12,}{seconds:>8.1f}")
+        print(
+            f"{name:<16}{model.score(X[cut:], y[cut:]):>10.1%}{model.n_parameters_:>12,}{seconds:>8.1f}"
+        )
 
 
 def main() -> None:

@@ -41,7 +41,15 @@ __all__ = [
     "to_onnx",
 ]
 
-_MODULES = ("datasets", "exceptions", "inspection", "metrics", "plotting", "preprocessing", "training")
+_MODULES = (
+    "datasets",
+    "exceptions",
+    "inspection",
+    "metrics",
+    "plotting",
+    "preprocessing",
+    "training",
+)
 
 # A pickle names a class by its module: the public one stays, wherever the code moves.
 for _estimator in (RNNClassifier, RNNLanguageModel, RNNRegressor):

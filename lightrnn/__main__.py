@@ -14,10 +14,14 @@ _COMMANDS = {
 
 def main() -> int:
     """Run a command; return the exit status."""
-    parser = argparse.ArgumentParser("python -m lightrnn", description="Recurrent networks on the command line.")
+    parser = argparse.ArgumentParser(
+        "python -m lightrnn", description="Recurrent networks on the command line."
+    )
     commands = parser.add_subparsers(dest="command", metavar="command")
     for name, (module, purpose) in _COMMANDS.items():
-        module.add_arguments(commands.add_parser(name, help=purpose, description=f"{purpose.capitalize()}."))
+        module.add_arguments(
+            commands.add_parser(name, help=purpose, description=f"{purpose.capitalize()}.")
+        )
     arguments = parser.parse_args()
     if arguments.command is None:
         parser.print_help()

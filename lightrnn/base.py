@@ -51,7 +51,9 @@ def _request_setter(method: str, names: list[str]) -> Callable[..., Any]:
     def set_request(self: Any, **requests: bool | str | None) -> Any:
         unknown = sorted(set(requests) - set(names))
         if unknown:
-            raise TypeError(f"set_{method}_request must be given some of {names}, got {unknown}. Check the spelling.")
+            raise TypeError(
+                f"set_{method}_request must be given some of {names}, got {unknown}. Check the spelling."
+            )
         stored = _Requests(getattr(self, "_metadata_request", {}))
         given = {name: value for name, value in requests.items() if value != "$UNCHANGED$"}
         stored[method] = stored.get(method, {}) | given
@@ -96,7 +98,9 @@ class BaseEstimator:
     def _defaults(cls) -> dict[str, Any]:
         """Return the constructor's arguments with their defaults, in the signature's order."""
         parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
-        return {p.name: p.default for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+        return {
+            p.name: p.default for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        }
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the constructor's arguments by name; `deep` adds those of nested estimators as `outer__inner`."""
@@ -118,7 +122,9 @@ class BaseEstimator:
         valid = list(self._defaults()) if parameters else []
         for name in parameters:
             if name.partition("__")[0] not in valid:
-                raise ValueError(f"Invalid parameter {name!r} for estimator {self}. Valid parameters are: {valid!r}.")
+                raise ValueError(
+                    f"Invalid parameter {name!r} for estimator {self}. Valid parameters are: {valid!r}."
+                )
         nested: dict[str, dict[str, Any]] = {}
         for name, value in parameters.items():
             outer, is_nested, inner = name.partition("__")
@@ -150,7 +156,9 @@ class BaseEstimator:
         from sklearn import utils
 
         supervised = self._kind in ("classifier", "regressor")
-        tags = utils.Tags(estimator_type=self._kind or None, target_tags=utils.TargetTags(required=supervised))
+        tags = utils.Tags(
+            estimator_type=self._kind or None, target_tags=utils.TargetTags(required=supervised)
+        )
         # Without two_d_array scikit-learn's own test suite would skip nearly every check.
         tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
         if self._kind == "classifier":
@@ -170,7 +178,9 @@ class BaseEstimator:
         stored = getattr(self, "_metadata_request", {})
         for method in REQUEST_METHODS:
             for name in _metadata_names(self, method):
-                getattr(routing, method).add_request(param=name, alias=stored.get(method, {}).get(name))
+                getattr(routing, method).add_request(
+                    param=name, alias=stored.get(method, {}).get(name)
+                )
         return routing
 
 
@@ -208,7 +218,9 @@ class TransformerMixin:
         Results that are no 2-D array, such as lists of sequences, stay what they are.
         """
         if transform is not None:
-            self._sklearn_output_config = {"transform": choice("transform", transform, ("default", "pandas"))}
+            self._sklearn_output_config = {
+                "transform": choice("transform", transform, ("default", "pandas"))
+            }
         return self
 
     def _contained(self, result: Any, X: Any) -> Any:
@@ -240,7 +252,9 @@ def check_input_features(estimator: Any, input_features: Any) -> None:
     names = np.asarray(input_features, dtype=object)
     fitted = getattr(estimator, "feature_names_in_", None)
     if fitted is not None and not np.array_equal(fitted, names):
-        raise ValueError("input_features is not equal to feature_names_in_. Leave it out to use the fitted names.")
+        raise ValueError(
+            "input_features is not equal to feature_names_in_. Leave it out to use the fitted names."
+        )
     if names.shape != (estimator.n_features_in_,):
         raise ValueError(
             f"input_features should have length equal to number of features ({estimator.n_features_in_}), "

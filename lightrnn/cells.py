@@ -1,5 +1,9 @@
 """The cells. A rule is a pair of pure functions on values; a new cell is added here and nowhere else.
 
+Training, prediction, inspection and the GPU derive everything from `CELLS`. Only what writes or reads the formats of others
+knows cells by name: ``interop`` (PyTorch's, Keras's and ONNX's operators, the text of the NumPy export) and the formulas
+that ``plotting/network_diagram.py`` writes into a picture. They refuse a cell that they do not know.
+
 A step sums the products of the input and of the state into *slots*: the input's gates feed the first `G` slots, the
 state's the last `G`, so a slot that both reach holds their sum. `forward` turns the slots and the old state into the
 new state and what `backward` will need, which takes the slots' place (as many values as slots). `backward` turns the
@@ -34,6 +38,15 @@ class Cell(NamedTuple):
     slots: tuple[str, ...]
     states: tuple[str, ...]
     recurrent: bool = True
+    roles: tuple[
+        tuple[str, str], ...
+    ] = ()  # what the gates with values in (0, 1) do, and their names
+    keeps: str = ""  # the role of the gate that says how much of the old state stays
+
+    @property
+    def two_biases(self) -> bool:
+        """Whether a gate needs the sums of the input and of the state apart, each with a bias."""
+        return len(self.slots) > len(self.gates)
 
     @property
     def input_gates(self) -> tuple[str, ...]:
@@ -44,7 +57,9 @@ class Cell(NamedTuple):
     def state_gates(self) -> tuple[str, ...]:
         """The gates in the order of the slots that the state feeds; a slot of its own takes the gate left over."""
         rest = [gate for gate in self.gates if gate not in self.slots[-len(self.gates) :]]
-        return tuple(slot if slot in self.gates else rest.pop() for slot in self.slots[-len(self.gates) :])
+        return tuple(
+            slot if slot in self.gates else rest.pop() for slot in self.slots[-len(self.gates) :]
+        )
 
 
 def rnn_forward(slots: Values, state: Values) -> tuple[Values, Values]:
@@ -53,7 +68,9 @@ def rnn_forward(slots: Values, state: Values) -> tuple[Values, Values]:
     return (h,), (h,)
 
 
-def rnn_backward(dstate: Values, saved: Values, state: Values, old: Values) -> tuple[Values, Values]:
+def rnn_backward(
+    dstate: Values, saved: Values, state: Values, old: Values
+) -> tuple[Values, Values]:
     """``da = dh (1 - h^2)``."""
     dh, h = dstate[0], saved[0]
     return (dh - dh * h * h,), (None,)
@@ -67,7 +84,9 @@ def gru_forward(slots: Values, state: Values) -> tuple[Values, Values]:
     return (n + z * (state[0] - n),), (n, r, z, m)
 
 
-def gru_backward(dstate: Values, saved: Values, state: Values, old: Values) -> tuple[Values, Values]:
+def gru_backward(
+    dstate: Values, saved: Values, state: Values, old: Values
+) -> tuple[Values, Values]:
     """Reach the old state directly through z, and through the gates."""
     (dh,), (n, r, z, m) = dstate, saved
     dn = dh - dh * z
@@ -82,12 +101,19 @@ def lstm_forward(slots: Values, state: Values) -> tuple[Values, Values]:
     return (o * tanh(c), c), (i, f, g, o)
 
 
-def lstm_backward(dstate: Values, saved: Values, state: Values, old: Values) -> tuple[Values, Values]:
+def lstm_backward(
+    dstate: Values, saved: Values, state: Values, old: Values
+) -> tuple[Values, Values]:
     """``dc += dh o (1 - tanh(c')^2)``; a division gives tanh(c') back from h, and o is never 0."""
     (dh, dc), (i, f, g, o) = dstate, saved
     y = state[0] / o
     dc = dc + dh * (o - o * y * y)
-    return (dc * g * (i - i * i), dc * old[1] * (f - f * f), dc * (i - i * g * g), dh * y * (o - o * o)), (None, dc * f)
+    return (
+        dc * g * (i - i * i),
+        dc * old[1] * (f - f * f),
+        dc * (i - i * g * g),
+        dh * y * (o - o * o),
+    ), (None, dc * f)
 
 
 def ffnn_forward(slots: Values, state: Values) -> tuple[Values, Values]:
@@ -96,7 +122,9 @@ def ffnn_forward(slots: Values, state: Values) -> tuple[Values, Values]:
     return (h,), (h,)
 
 
-def ffnn_backward(dstate: Values, saved: Values, state: Values, old: Values) -> tuple[Values, Values]:
+def ffnn_backward(
+    dstate: Values, saved: Values, state: Values, old: Values
+) -> tuple[Values, Values]:
     """``da = dh`` where h > 0."""
     return (positive(saved[0], dstate[0]),), (None,)
 
@@ -106,7 +134,9 @@ def linear_forward(slots: Values, state: Values) -> tuple[Values, Values]:
     return slots, slots
 
 
-def linear_backward(dstate: Values, saved: Values, state: Values, old: Values) -> tuple[Values, Values]:
+def linear_backward(
+    dstate: Values, saved: Values, state: Values, old: Values
+) -> tuple[Values, Values]:
     """``da = dh``."""
     return dstate, (None,)
 
@@ -115,6 +145,23 @@ CELLS = {
     "linear": Cell(linear_forward, linear_backward, ("h",), ("h",), ("h",), recurrent=False),
     "ffnn": Cell(ffnn_forward, ffnn_backward, ("h",), ("h",), ("h",), recurrent=False),
     "rnn": Cell(rnn_forward, rnn_backward, ("h",), ("h",), ("h",)),
-    "gru": Cell(gru_forward, gru_backward, ("r", "z", "n"), ("n", "r", "z", "m"), ("h",)),
-    "lstm": Cell(lstm_forward, lstm_backward, ("i", "f", "g", "o"), ("i", "f", "g", "o"), ("h", "c")),
+    "gru": Cell(
+        gru_forward,
+        gru_backward,
+        gates=("r", "z", "n"),
+        slots=("n", "r", "z", "m"),
+        states=("h",),
+        roles=(("reset", "r"), ("update", "z")),
+        keeps="update",
+    ),
+    "lstm": Cell(
+        lstm_forward,
+        lstm_backward,
+        gates=("i", "f", "g", "o"),
+        slots=("i", "f", "g", "o"),
+        states=("h", "c"),
+        roles=(("input", "i"), ("forget", "f"), ("output", "o")),
+        keeps="forget",
+    ),
 }
+HIDDEN_CELLS = tuple(name for name in CELLS if name != "linear")  # the cells that users choose from

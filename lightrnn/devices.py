@@ -69,7 +69,7 @@ def placed(network: Network, device: str, work: float) -> Iterator[Any]:
     if device == "cpu" or (device == "auto" and (work < _WORTH or not cuda.driver.present())):
         yield network
         return
-    twin = cuda.network.Twin(network, int(device.partition(":")[2] or 0))
+    twin = cuda.network.CudaNetwork(network, int(device.partition(":")[2] or 0))
     try:
         yield twin
         twin.finish()

@@ -49,6 +49,8 @@ def _rebuild(own: type[Exception], args: tuple[Any, ...]) -> Exception:
 def warn(category: type[Warning], message: str) -> None:
     """Warn with `category` as scikit-learn knows it, at the line outside this package that led here."""
     frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and f"{frame.f_globals.get('__package__')}.".startswith(f"{__package__}."):
+    while frame.f_back is not None and f"{frame.f_globals.get('__package__')}.".startswith(
+        f"{__package__}."
+    ):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, resolve(category), stacklevel=level)

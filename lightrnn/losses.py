@@ -17,7 +17,9 @@ from . import elementwise
 from .elementwise import Value, clip, like, log1p, positive
 
 Costs = tuple[float, np.ndarray]  # sum of losses, and the gradient
-Rule = Callable[[Value, Value, Value], tuple[Value, Value]]  # (raw, target, constant) to loss and derivative
+Rule = Callable[
+    [Value, Value, Value], tuple[Value, Value]
+]  # (raw, target, constant) to loss and derivative
 
 
 class Loss(NamedTuple):
@@ -70,10 +72,14 @@ def cross_entropy(raw: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Co
     return -float(weight @ log_softmax(raw)[rows, target]), gradient * weight[:, None]
 
 
-def _elementwise(costs: Rule, constant: float, raw: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Costs:
+def _elementwise(
+    costs: Rule, constant: float, raw: np.ndarray, target: np.ndarray, weight: np.ndarray
+) -> Costs:
     """Mean over outputs of a loss that treats each by itself."""
     share = (weight / raw.shape[1])[:, None]
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # training says what is not finite, and where
+    with np.errstate(
+        over="ignore", under="ignore", invalid="ignore"
+    ):  # training says what is not finite, and where
         loss, slope = costs(raw, target.reshape(raw.shape), raw.dtype.type(constant))
         return float((loss * share).sum()), slope * share
 
@@ -97,7 +103,9 @@ def squared_error(raw: Value, target: Value, constant: Value) -> tuple[Value, Va
 def absolute_error(raw: Value, target: Value, constant: Value) -> tuple[Value, Value]:
     """|raw - y|, the median's loss."""
     error, one = raw - target, like(raw, 1)
-    return positive(error, error) + positive(-error, -error), positive(error, one) - positive(-error, one)
+    return positive(error, error) + positive(-error, -error), positive(error, one) - positive(
+        -error, one
+    )
 
 
 def huber(raw: Value, target: Value, delta: Value) -> tuple[Value, Value]:

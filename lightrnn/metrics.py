@@ -38,4 +38,6 @@ def r_squared(y: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None =
     residual = share @ (y - predicted) ** 2
     total = share @ (y - np.average(y, axis=0, weights=share)) ** 2
     exact = np.where(residual == 0, 1.0, 0.0)
-    return float(np.mean(np.where(total > 0, 1.0 - residual / np.where(total > 0, total, 1.0), exact)))
+    return float(
+        np.mean(np.where(total > 0, 1.0 - residual / np.where(total > 0, total, 1.0), exact))
+    )

@@ -138,7 +138,9 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         sequences = sequences_for(self, X, np.float64)
-        return self._contained(_mapped(lambda steps: (steps - self.mean_) / self.scale_, sequences, X), X)
+        return self._contained(
+            _mapped(lambda steps: (steps - self.mean_) / self.scale_, sequences, X), X
+        )
 
     def inverse_transform(self, X: Any) -> Any:
         """Undo `transform`.
@@ -163,7 +165,9 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         # transform gives arrays without names: that they are missing here is no news.
         names = getattr(self, "feature_names_in_", None)
-        sequences = sequences_for(self, replace(as_sequences(X, np.float64), feature_names=names), np.float64)
+        sequences = sequences_for(
+            self, replace(as_sequences(X, np.float64), feature_names=names), np.float64
+        )
         return _mapped(lambda steps: steps * self.scale_ + self.mean_, sequences, X)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
@@ -189,7 +193,9 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         check_input_features(self, input_features)
         if input_features is None:
-            input_features = getattr(self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)])
+            input_features = getattr(
+                self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)]
+            )
         return np.array(input_features, dtype=object)
 
     def __sklearn_tags__(self) -> Any:
@@ -270,7 +276,9 @@ def _mapped(function: Callable[[NDArray[Any]], NDArray[Any]], sequences: Sequenc
     return array
 
 
-def _mapped_array(function: Callable[[NDArray[Any]], NDArray[Any]], sequences: Sequences) -> NDArray[Any]:
+def _mapped_array(
+    function: Callable[[NDArray[Any]], NDArray[Any]], sequences: Sequences
+) -> NDArray[Any]:
     """Apply a function to sequences of one length, many at a time, and return an array (n, T, F)."""
     items, T = sequences.items, int(sequences.lengths[0])
     out = np.empty((len(items), T, sequences.n_features), dtype=_float_like(items[0]))
@@ -285,7 +293,9 @@ def _float_like(item: NDArray[Any]) -> type[np.floating[Any]]:
     return np.float32 if item.dtype in (np.float16, np.float32) else np.float64
 
 
-def make_windows(series: ArrayLike, length: int, horizon: int = 1) -> tuple[NDArray[Any], NDArray[Any]]:
+def make_windows(
+    series: ArrayLike, length: int, horizon: int = 1
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Cut a series into windows and what follows each: a forecast's X and y.
 
     Window i holds steps i to ``i + length - 1``; its target is the `horizon` steps after it. The windows overlap, and
@@ -333,7 +343,12 @@ def make_windows(series: ArrayLike, length: int, horizon: int = 1) -> tuple[NDAr
             "Give a longer series or ask for shorter windows."
         )
     X = sliding_window_view(steps[:-horizon], length, axis=0).swapaxes(1, 2)
-    y = sliding_window_view(steps[length:], horizon, axis=0).swapaxes(1, 2).reshape(len(X), -1).copy()
+    y = (
+        sliding_window_view(steps[length:], horizon, axis=0)
+        .swapaxes(1, 2)
+        .reshape(len(X), -1)
+        .copy()
+    )
     return X, y[:, 0] if y.shape[1] == 1 else y
 
 
@@ -345,5 +360,7 @@ def _series(series: ArrayLike) -> NDArray[Any]:
             f"series must be (T,) or (T, F), got shape {steps.shape}. Flatten each step's axes into F features first."
         )
     if steps.dtype.kind not in "fiub":
-        raise TypeError(f"series must hold real numbers, got dtype {steps.dtype}. Convert it to floats first.")
+        raise TypeError(
+            f"series must hold real numbers, got dtype {steps.dtype}. Convert it to floats first."
+        )
     return steps.reshape(len(steps), -1)

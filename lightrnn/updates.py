@@ -26,7 +26,10 @@ def rmsprop(p: Value, g: Value, moments: Values, constants: Values) -> tuple[Val
 
 def adam(p: Value, g: Value, moments: Values, constants: Values) -> tuple[Value, Values]:
     """``m = b1 m + (1 - b1) g; s = b2 s + (1 - b2) g^2; p -= rate c1 m / (sqrt(c2 s) + epsilon)``."""
-    (mean, square), (rate, decay, beta1, rest1, beta2, rest2, correction, epsilon) = moments, constants
+    (mean, square), (rate, decay, beta1, rest1, beta2, rest2, correction, epsilon) = (
+        moments,
+        constants,
+    )
     mean = beta1 * mean + rest1 * g
     square = beta2 * square + rest2 * g * g
     return p - decay * p - rate * mean / (sqrt(correction * square) + epsilon), (mean, square)

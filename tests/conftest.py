@@ -11,5 +11,7 @@ from hypothesis import HealthCheck, settings
 
 collect_ignore = ["golden"]  # scripts that made the files there, with what need not be installed
 
-settings.register_profile("lightrnn", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
+settings.register_profile(
+    "lightrnn", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
+)
 settings.load_profile("lightrnn")

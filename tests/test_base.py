@@ -44,11 +44,15 @@ class Readout(TransformerMixin, BaseEstimator):
         self._n_features_out = self.n_features_in_ + 1
         Z, w = self._states(sequences), np.sqrt(weights)[:, None]
         Y = np.eye(targets.n_outputs)[Y] if Y.ndim == 1 else Y
-        self.W_ = np.linalg.solve(Z.T @ (Z * w**2) + self.alpha * np.eye(Z.shape[1]), Z.T @ (Y * w**2))
+        self.W_ = np.linalg.solve(
+            Z.T @ (Z * w**2) + self.alpha * np.eye(Z.shape[1]), Z.T @ (Y * w**2)
+        )
         return self
 
     def _states(self, sequences):
-        summaries = [item.ravel() if sequences.is_table else item.mean(axis=0) for item in sequences.items]
+        summaries = [
+            item.ravel() if sequences.is_table else item.mean(axis=0) for item in sequences.items
+        ]
         return np.column_stack([np.ones(len(summaries)), *np.array(summaries, dtype=np.float64).T])
 
     def _outputs(self, X):
@@ -120,7 +124,8 @@ def test_parameters_come_from_the_signature():
 def test_an_unknown_parameter_is_named_and_nothing_is_set():
     nested = Nested()
     with pytest.raises(
-        ValueError, match=r"Invalid parameter 'sizes' for estimator Nested\(\). Valid parameters are: \['in"
+        ValueError,
+        match=r"Invalid parameter 'sizes' for estimator Nested\(\). Valid parameters are: \['in",
     ):
         nested.set_params(size=5, sizes=4)
     assert nested.size == 3
@@ -137,7 +142,9 @@ def test_repr_shows_what_differs_from_the_default():
 
 def test_a_method_before_fit_says_so():
     for error in (exceptions.NotFittedError, ValueError, AttributeError):
-        with pytest.raises(error, match=r"This ReadoutClassifier instance is not fitted yet. Call 'fit'"):
+        with pytest.raises(
+            error, match=r"This ReadoutClassifier instance is not fitted yet. Call 'fit'"
+        ):
             ReadoutClassifier().predict(X)
     assert ReadoutClassifier().fit(X, Y).predict(X).shape == (30,)
 
@@ -146,7 +153,9 @@ def test_output_names_are_numbered():
     fitted = ReadoutClassifier().fit(X, Y)
     assert fitted.get_feature_names_out().tolist() == [f"readoutclassifier{i}" for i in range(5)]
     assert len(fitted.get_feature_names_out(["a", "b", "c", "d"])) == 5
-    with pytest.raises(ValueError, match="input_features should have length equal to number of features"):
+    with pytest.raises(
+        ValueError, match="input_features should have length equal to number of features"
+    ):
         fitted.get_feature_names_out(["a"])
     with pytest.raises(exceptions.NotFittedError):
         ReadoutClassifier().get_feature_names_out()
@@ -157,17 +166,23 @@ def test_output_may_be_a_frame():
     frame = pandas.DataFrame(X, columns=list("abcd"), index=range(5, 35))
     fitted = ReadoutClassifier().fit(frame, Y).set_output(transform="pandas")
     result = fitted.transform(frame)
-    assert list(result.columns) == list(fitted.get_feature_names_out()) and list(result.index) == list(range(5, 35))
+    assert list(result.columns) == list(fitted.get_feature_names_out()) and list(
+        result.index
+    ) == list(range(5, 35))
     assert fitted._contained([X], X) == [X]
     assert isinstance(fitted.set_output(transform=None).transform(frame), pandas.DataFrame)
     assert isinstance(fitted.set_output(transform="default").transform(frame), np.ndarray)
     with pytest.raises(ValueError, match="input_features is not equal to feature_names_in_"):
         fitted.get_feature_names_out(list("abce"))
-    with pytest.raises(ValueError, match="transform must be one of 'default', 'pandas', got 'polars'"):
+    with pytest.raises(
+        ValueError, match="transform must be one of 'default', 'pandas', got 'polars'"
+    ):
         fitted.set_output(transform="polars")
 
 
-@pytest.mark.parametrize("names", [["d", "c", "b", "a"], ["a", "b", "c", "x"], ["a", "b", "c"], list("abcdefghijk")])
+@pytest.mark.parametrize(
+    "names", [["d", "c", "b", "a"], ["a", "b", "c", "x"], ["a", "b", "c"], list("abcdefghijk")]
+)
 def test_other_names_than_in_fit_are_spelled_out(names):
     fitted = Nested()
     fitted.feature_names_in_ = np.array(["a", "b", "c", "d"], dtype=object)
@@ -186,10 +201,14 @@ def test_metadata_is_requested_method_by_method():
     classifier = ReadoutClassifier().set_fit_request(sample_weight=True)
     assert classifier._metadata_request == {"fit": {"sample_weight": True}}
     classifier.set_score_request(sample_weight="w").set_fit_request(sample_weight="$UNCHANGED$")
-    assert classifier._metadata_request == {"fit": {"sample_weight": True}, "score": {"sample_weight": "w"}}
+    assert classifier._metadata_request == {
+        "fit": {"sample_weight": True},
+        "score": {"sample_weight": "w"},
+    }
     assert not hasattr(classifier, "set_predict_request")
     with pytest.raises(
-        TypeError, match=r"set_fit_request must be given some of \['sample_weight'\], got \['weights'\]"
+        TypeError,
+        match=r"set_fit_request must be given some of \['sample_weight'\], got \['weights'\]",
     ):
         classifier.set_fit_request(weights=True)
     assert copy.deepcopy(classifier)._metadata_request is not classifier._metadata_request
@@ -214,7 +233,9 @@ loaded = [name for name in ("numba", "scipy", "llvmlite", "matplotlib") if name 
 assert not loaded, loaded
 print(E(a=2), repr(E().set_params(a=1)))
 """
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
     assert result.stdout == "E(a=2) E()\n", result.stderr
 
 
@@ -222,7 +243,9 @@ print(E(a=2), repr(E().set_params(a=1)))
 def test_exceptions_are_ours_and_scikit_learns(name):
     theirs = pytest.importorskip("sklearn.exceptions", reason="scikit-learn is optional")
     joined = exceptions.resolve(getattr(exceptions, name))
-    assert issubclass(joined, getattr(theirs, name)) and issubclass(joined, getattr(exceptions, name))
+    assert issubclass(joined, getattr(theirs, name)) and issubclass(
+        joined, getattr(exceptions, name)
+    )
     assert joined is exceptions.resolve(getattr(exceptions, name)) and joined.__name__ == name
     error = pickle.loads(pickle.dumps(joined("text")))
     assert type(error) is joined and str(error) == "text"
@@ -234,17 +257,27 @@ def test_a_warning_points_at_the_caller():
 
     with pytest.warns(exceptions.ConvergenceWarning, match="text") as caught:
         warns()
-    assert linecache.getline(caught[0].filename, caught[0].lineno).strip().startswith("exceptions.warn(")
+    assert (
+        linecache.getline(caught[0].filename, caught[0].lineno)
+        .strip()
+        .startswith("exceptions.warn(")
+    )
 
 
-@pytest.mark.parametrize("estimator", [ReadoutClassifier(), ReadoutRegressor()], ids=lambda e: type(e).__name__)
+@pytest.mark.parametrize(
+    "estimator", [ReadoutClassifier(), ReadoutRegressor()], ids=lambda e: type(e).__name__
+)
 def test_scikit_learns_suite_passes(estimator, monkeypatch):
     monkeypatch.setenv("SCIPY_ARRAY_API", "1")
-    estimator_checks = pytest.importorskip("sklearn.utils.estimator_checks", reason="scikit-learn is optional")
+    estimator_checks = pytest.importorskip(
+        "sklearn.utils.estimator_checks", reason="scikit-learn is optional"
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         results = estimator_checks.check_estimator(estimator, on_fail=None, on_skip=None)
-    failed = {r["check_name"]: r["exception"] for r in results if r["status"] not in ("passed", "skipped")}
+    failed = {
+        r["check_name"]: r["exception"] for r in results if r["status"] not in ("passed", "skipped")
+    }
     assert not failed
     assert sum(r["status"] == "passed" for r in results) > 45
     estimator_checks.check_dataframe_column_names_consistency("Readout", estimator)
@@ -261,13 +294,19 @@ def test_scikit_learns_tools_take_the_estimator():
     assert cross_val_score(ReadoutClassifier(), ragged, Y, cv=3).mean() > 0.5
     with sklearn.config_context(enable_metadata_routing=True):
         classifier = clone(
-            ReadoutClassifier().set_fit_request(sample_weight=True).set_score_request(sample_weight=False)
+            ReadoutClassifier()
+            .set_fit_request(sample_weight=True)
+            .set_score_request(sample_weight=False)
         )
         assert classifier._metadata_request["fit"] == {"sample_weight": True}
-        search = GridSearchCV(classifier, {"alpha": [1e-6, 1.0]}, cv=3).fit(X, Y, sample_weight=np.ones(30))
+        search = GridSearchCV(classifier, {"alpha": [1e-6, 1.0]}, cv=3).fit(
+            X, Y, sample_weight=np.ones(30)
+        )
         assert search.best_score_ > 0.5
         with pytest.raises(Exception, match="sample_weight"):
-            GridSearchCV(ReadoutClassifier(), {"alpha": [1.0]}, cv=3).fit(X, Y, sample_weight=np.ones(30))
+            GridSearchCV(ReadoutClassifier(), {"alpha": [1.0]}, cv=3).fit(
+                X, Y, sample_weight=np.ones(30)
+            )
     pipeline = make_pipeline(ReadoutClassifier()).set_output(transform="default")
     assert "ReadoutClassifier" in pipeline._repr_html_()
     with sklearn.config_context(transform_output="pandas"):

@@ -13,7 +13,8 @@ def draw(cell, seed=0, shape=(50,), dtype="float64"):
     """Random slots and state for a cell."""
     rng = np.random.default_rng(seed)
     slots, state = (
-        tuple(rng.normal(0, 1.5, shape).astype(dtype) for _ in names) for names in (cell.slots, cell.states)
+        tuple(rng.normal(0, 1.5, shape).astype(dtype) for _ in names)
+        for names in (cell.slots, cell.states)
     )
     return slots, state
 
@@ -56,11 +57,16 @@ def test_backward_is_the_derivative_of_forward(name):
         return sum(d * s for d, s in zip(dstate, cell.forward(slots, old)[0], strict=True))
 
     def difference(values, i, cost, step=1e-6):
-        shifted = [tuple(v + sign * step if j == i else v for j, v in enumerate(values)) for sign in (1, -1)]
+        shifted = [
+            tuple(v + sign * step if j == i else v for j, v in enumerate(values))
+            for sign in (1, -1)
+        ]
         return (cost(shifted[0]) - cost(shifted[1])) / (2 * step)
 
     for i, d in enumerate(dslots):
-        assert np.allclose(d, difference(slots, i, lambda slots: cost(slots, old)), atol=1e-7), cell.slots[i]
+        assert np.allclose(d, difference(slots, i, lambda slots: cost(slots, old)), atol=1e-7), (
+            cell.slots[i]
+        )
     for i, d in enumerate(dold):
         want = difference(old, i, lambda old: cost(slots, old))
         assert np.allclose(0 if d is None else d, want, atol=1e-7), cell.states[i]
@@ -74,7 +80,9 @@ def test_what_is_saved_takes_the_slots_place(name):
         state, saved = cell.forward(slots, old)
         dslots, dold = cell.backward(state, saved, state, old)
         assert len(saved) == len(slots) == len(dslots) and len(state) == len(old) == len(dold)
-        assert {v.dtype for v in (*state, *saved, *dslots, *dold) if v is not None} == {np.dtype(dtype)}
+        assert {v.dtype for v in (*state, *saved, *dslots, *dold) if v is not None} == {
+            np.dtype(dtype)
+        }
 
 
 @pytest.mark.parametrize("name", ALL)
@@ -84,12 +92,18 @@ def test_gates_and_slots(name):
     assert cell.states[0] == "h"
     assert sorted(cell.input_gates) == sorted(cell.state_gates) == sorted(cell.gates)
     for gates, slots in ((cell.input_gates, cell.slots[:G]), (cell.state_gates, cell.slots[-G:])):
-        assert all(gate == slot or slot not in cell.gates for gate, slot in zip(gates, slots, strict=True))
+        assert all(
+            gate == slot or slot not in cell.gates for gate, slot in zip(gates, slots, strict=True)
+        )
 
 
 def test_gate_orders_are_those_of_pytorch():
     assert CELLS["lstm"].gates == ("i", "f", "g", "o") and CELLS["gru"].gates == ("r", "z", "n")
-    assert CELLS["gru"].input_gates == ("n", "r", "z") and CELLS["gru"].state_gates == ("r", "z", "n")
+    assert CELLS["gru"].input_gates == ("n", "r", "z") and CELLS["gru"].state_gates == (
+        "r",
+        "z",
+        "n",
+    )
 
 
 @pytest.mark.parametrize("name", RECURRENT)
@@ -98,7 +112,9 @@ def test_zeros_stay_zeros(name):
     cell = CELLS[name]
     zero = np.zeros(1)
     state, saved = cell.forward((zero,) * len(cell.slots), (zero,) * len(cell.states))
-    dslots, dold = cell.backward((zero,) * len(cell.states), saved, state, (zero,) * len(cell.states))
+    dslots, dold = cell.backward(
+        (zero,) * len(cell.states), saved, state, (zero,) * len(cell.states)
+    )
     assert not any(np.any(v) for v in (*state, *dslots, *dold) if v is not None)
 
 

@@ -29,8 +29,16 @@ MACHINES = {
         "cuda",
         r"driver, which could not be used \(no libcuda.so anywhere\). Install it;",
     ),
-    "no gpu": (module([]), "cuda", r"needs an NVIDIA GPU, and the driver sees none. Check nvidia-smi"),
-    "one gpu": (module([0]), "cuda:1", r"needs GPU number 1, and the driver sees 1, counted from 0. Choose"),
+    "no gpu": (
+        module([]),
+        "cuda",
+        r"needs an NVIDIA GPU, and the driver sees none. Check nvidia-smi",
+    ),
+    "one gpu": (
+        module([0]),
+        "cuda:1",
+        r"needs GPU number 1, and the driver sees 1, counted from 0. Choose",
+    ),
     "an old gpu": (
         module([0], (6, 1)),
         "cuda",
@@ -63,7 +71,9 @@ def test_a_gpu_that_cannot_be_used_is_an_error_and_changes_nothing(machine, real
 
 def test_a_missing_package_is_an_error(real):
     real.setattr(cuda.driver, "find_spec", lambda name: None)
-    with pytest.raises(RuntimeError, match=r"numba-cuda, which is not installed. pip install 'lightrnn\[cuda12\]'"):
+    with pytest.raises(
+        RuntimeError, match=r"numba-cuda, which is not installed. pip install 'lightrnn\[cuda12\]'"
+    ):
         RNNClassifier(device="cuda", **QUICK).fit(X, Y)
 
 
@@ -85,12 +95,17 @@ def test_auto_asks_for_a_gpu_only_where_there_is_much_to_do(monkeypatch):
             assert chosen is network
     assert asked == [True]
     steps = 10**6
-    assert devices.training_work(network, steps) == 3 * devices.prediction_work(network, steps) > 1e8
+    assert (
+        devices.training_work(network, steps) == 3 * devices.prediction_work(network, steps) > 1e8
+    )
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:-1", "CUDA", "cuda:1.0", ""])
 def test_other_names_are_refused(device):
-    with pytest.raises(ValueError, match=r"device must be 'cpu', 'cuda', 'cuda:1' or another number, or 'auto', got"):
+    with pytest.raises(
+        ValueError,
+        match=r"device must be 'cpu', 'cuda', 'cuda:1' or another number, or 'auto', got",
+    ):
         RNNClassifier(device=device).fit(X, Y)
     with pytest.raises(TypeError, match="device must be"):
         RNNClassifier(device=1).fit(X, Y)

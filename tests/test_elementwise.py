@@ -69,7 +69,11 @@ def whole_range(dtype):
     """Both signs, from the smallest normal number to far beyond saturation, dense where the functions bend."""
     tiny = np.log10(float(np.finfo(dtype).tiny))
     positive = np.concatenate(
-        [np.logspace(tiny + 0.1, 2.5, 30_000), np.linspace(0, 25, 100_001), np.linspace(25, 90, 9_999)]
+        [
+            np.logspace(tiny + 0.1, 2.5, 30_000),
+            np.linspace(0, 25, 100_001),
+            np.linspace(25, 90, 9_999),
+        ]
     )
     return np.concatenate([-positive, positive]).astype(dtype)
 
@@ -83,8 +87,12 @@ def error_in_eps(got, want):
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_tanh_and_sigmoid_within_one_and_a_half_eps(kind, dtype):
     if np.finfo(WIDER[dtype]).eps >= np.finfo(dtype).eps:
-        pytest.skip("this machine's long double is no longer than float64, so there is nothing to compare with")
-    bound = 2.5 if kind is arrays and dtype == "float32" else 1.5  # NumPy's own float32 expm1 is not better
+        pytest.skip(
+            "this machine's long double is no longer than float64, so there is nothing to compare with"
+        )
+    bound = (
+        2.5 if kind is arrays and dtype == "float32" else 1.5
+    )  # NumPy's own float32 expm1 is not better
     x = whole_range(dtype)
     x = x[x != 0]
     out, wide = apply(kind, x, dtype), x.astype(WIDER[dtype])

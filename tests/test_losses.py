@@ -26,13 +26,19 @@ def options(name, constant):
 
 @pytest.mark.parametrize("name", LOSSES)
 @settings(max_examples=30)
-@given(N=st.integers(1, 8), k=st.integers(1, 5), constant=st.floats(0.05, 0.95), seed=st.integers(0, 999))
+@given(
+    N=st.integers(1, 8),
+    k=st.integers(1, 5),
+    constant=st.floats(0.05, 0.95),
+    seed=st.integers(0, 999),
+)
 def test_the_value_is_the_textbooks_and_the_gradient_its_derivative(name, N, k, constant, seed):
     loss = make_loss(name, **options(name, constant))
     raw, target, weight = rows(name, N, k, seed)
     value, gradient = loss(raw, target, weight)
     want = sum(
-        w * naive.row_loss(name, r, t, **options(name, constant)) for r, t, w in zip(raw, target, weight, strict=True)
+        w * naive.row_loss(name, r, t, **options(name, constant))
+        for r, t, w in zip(raw, target, weight, strict=True)
     )
     assert np.isclose(value, want, rtol=1e-12, atol=1e-13) and type(value) is float
     direction = np.random.default_rng(seed + 1).normal(size=raw.shape)
@@ -49,13 +55,19 @@ def test_float32_stays_float32_and_arguments_stay_as_they_are(name):
     assert make_loss(name).link(raw).dtype == np.float32
     assert all(np.array_equal(a, b) for a, b in zip(copies, (raw, target, weight), strict=True))
     wide = make_loss(name, **options(name, 0.3))(raw.astype(float), target, weight.astype(float))
-    assert np.isclose(value, wide[0], rtol=1e-5) and np.allclose(gradient, wide[1], rtol=1e-4, atol=1e-6)
+    assert np.isclose(value, wide[0], rtol=1e-5) and np.allclose(
+        gradient, wide[1], rtol=1e-4, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize("name", ["squared_error", "absolute_error", "huber", "quantile"])
 def test_targets_of_one_output_may_lack_the_axis(name):
     raw, target, weight = rows(name, 6, 1)
-    for a, b in zip(make_loss(name)(raw, target[:, 0], weight), make_loss(name)(raw, target, weight), strict=True):
+    for a, b in zip(
+        make_loss(name)(raw, target[:, 0], weight),
+        make_loss(name)(raw, target, weight),
+        strict=True,
+    ):
         assert np.array_equal(a, b)
 
 
@@ -68,7 +80,9 @@ def test_large_outputs_do_not_overflow(size, dtype):
     assert value == 2 * size and np.array_equal(gradient, np.array([[0, 0], [-1, 1]], dtype))
     value, gradient = make_loss("sigmoid")(raw, np.array([[1, 0], [1, 0]], dtype), weight)
     assert value == size and np.allclose(gradient, [[0, 0], [-0.5, 0.5]], rtol=0, atol=1e-34)
-    assert np.array_equal(softmax(raw), np.eye(2)) and np.allclose(sigmoid(raw), np.eye(2), rtol=0, atol=1e-300)
+    assert np.array_equal(softmax(raw), np.eye(2)) and np.allclose(
+        sigmoid(raw), np.eye(2), rtol=0, atol=1e-300
+    )
 
 
 @pytest.mark.parametrize("name", LOSSES)
@@ -81,7 +95,9 @@ def test_a_loss_that_is_not_a_number_says_so(name):
 
 def test_links():
     raw = np.random.default_rng(0).normal(0, 3, (7, 4))
-    assert np.allclose(make_loss("softmax").link(raw), np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True))
+    assert np.allclose(
+        make_loss("softmax").link(raw), np.exp(raw) / np.exp(raw).sum(axis=1, keepdims=True)
+    )
     assert np.allclose(make_loss("sigmoid").link(raw), 1 / (1 + np.exp(-raw)))
     for name in ("squared_error", "absolute_error", "huber", "quantile"):
         assert np.array_equal(make_loss(name).link(raw), raw)

@@ -18,7 +18,9 @@ def test_a_split_parts_all_sequences(n, fraction, seed):
 
 
 @given(
-    counts=st.lists(st.integers(1, 20), min_size=2, max_size=5), fraction=st.floats(0.05, 0.9), seed=st.integers(0, 9)
+    counts=st.lists(st.integers(1, 20), min_size=2, max_size=5),
+    fraction=st.floats(0.05, 0.9),
+    seed=st.integers(0, 9),
 )
 def test_a_split_by_class_is_even(counts, fraction, seed):
     classes = np.random.default_rng(seed).permutation(np.repeat(np.arange(len(counts)), counts))
@@ -29,7 +31,9 @@ def test_a_split_by_class_is_even(counts, fraction, seed):
         assert set(classes[training]) == set(range(len(counts)))
         share = len(validation) / len(classes)
         for label, count in enumerate(counts):
-            assert abs((classes[validation] == label).sum() - share * count) <= 2.0 + share * len(counts)
+            assert abs((classes[validation] == label).sum() - share * count) <= 2.0 + share * len(
+                counts
+            )
 
 
 def test_scores_are_scikit_learns():
@@ -38,10 +42,15 @@ def test_scores_are_scikit_learns():
     y, predicted, weights = rng.normal(size=(9, 2)), rng.normal(size=(9, 2)), rng.random(9)
     y[:, 1] = 3.0
     predicted[:, 1] = 3.0
-    assert np.isclose(r_squared(y, predicted, weights), metrics.r2_score(y, predicted, sample_weight=weights))
+    assert np.isclose(
+        r_squared(y, predicted, weights), metrics.r2_score(y, predicted, sample_weight=weights)
+    )
     predicted[0, 1] = 2.0
-    assert np.isclose(r_squared(y, predicted, weights), metrics.r2_score(y, predicted, sample_weight=weights))
+    assert np.isclose(
+        r_squared(y, predicted, weights), metrics.r2_score(y, predicted, sample_weight=weights)
+    )
     labels, guesses = rng.integers(0, 3, 9), rng.integers(0, 3, 9)
     assert np.isclose(
-        accuracy(labels == guesses, weights), metrics.accuracy_score(labels, guesses, sample_weight=weights)
+        accuracy(labels == guesses, weights),
+        metrics.accuracy_score(labels, guesses, sample_weight=weights),
     )

@@ -144,7 +144,9 @@ def test_nested_lists_are_read_as_the_estimators_read_them():
 def test_memory_maps_are_read_and_left_alone(tmp_path):
     items = []
     for i, T in enumerate((40_000, 3)):
-        item = np.lib.format.open_memmap(tmp_path / f"{i}.npy", mode="w+", dtype=np.float32, shape=(T, 3))
+        item = np.lib.format.open_memmap(
+            tmp_path / f"{i}.npy", mode="w+", dtype=np.float32, shape=(T, 3)
+        )
         item[:] = RNG.random((T, 3))
         items.append(item)
     copies = [np.array(item) for item in items]
@@ -163,8 +165,16 @@ def test_fit_forgets_and_partial_fit_does_not():
 def test_an_error_leaves_the_scaler_as_it_was():
     scaler = SequenceScaler().fit([np.arange(6.0).reshape(3, 2)])
     before = pickle.dumps(vars(scaler))
-    for bad in ([np.full((3, 2), np.nan)], [np.ones((3, 5))], [], [np.array([[1e300, 0], [-1e300, 0]])]):
-        for method in (scaler.partial_fit, scaler.fit if np.shape(bad) != (1, 3, 5) else scaler.transform):
+    for bad in (
+        [np.full((3, 2), np.nan)],
+        [np.ones((3, 5))],
+        [],
+        [np.array([[1e300, 0], [-1e300, 0]])],
+    ):
+        for method in (
+            scaler.partial_fit,
+            scaler.fit if np.shape(bad) != (1, 3, 5) else scaler.transform,
+        ):
             with pytest.raises(ValueError, match="X"):
                 method(bad)
     assert pickle.dumps(vars(scaler)) == before
@@ -177,9 +187,13 @@ def test_errors_name_their_cause():
             method(*([] if method == scaler.get_feature_names_out else [FORMS["list"]]))
     with pytest.raises(ValueError, match=r"X\[1\] must be finite, got NaN at step 2, feature 1"):
         scaler.fit([np.zeros((3, 2)), np.array([[0, 0], [0, 0], [0, np.nan]])])
-    with pytest.raises(ValueError, match="X has 3 features, but SequenceScaler is expecting 2 features"):
+    with pytest.raises(
+        ValueError, match="X has 3 features, but SequenceScaler is expecting 2 features"
+    ):
         scaler.fit(FORMS["list"]).transform(FORMS["array"])
-    with pytest.raises(ValueError, match="variance that float64 can hold, got an overflow in feature 1"):
+    with pytest.raises(
+        ValueError, match="variance that float64 can hold, got an overflow in feature 1"
+    ):
         scaler.fit([np.array([[0, 1e200], [0, -1e200]])])
 
 
@@ -187,7 +201,9 @@ def test_pickle_changes_nothing():
     X = FORMS["list"]
     scaler = SequenceScaler().fit(X)
     again = pickle.loads(pickle.dumps(scaler))
-    assert all(np.array_equal(a, b) for a, b in zip(scaler.transform(X), again.transform(X), strict=True))
+    assert all(
+        np.array_equal(a, b) for a, b in zip(scaler.transform(X), again.transform(X), strict=True)
+    )
 
 
 def test_dataframes_give_arrays_and_names():
@@ -225,7 +241,13 @@ def test_it_stands_in_a_pipeline(form):
     assert not hasattr(clone(pipeline)[0], "mean_")
 
 
-@given(T=st.integers(2, 40), F=st.integers(0, 3), length=st.integers(1, 10), horizon=st.integers(1, 10), seed=SEEDS)
+@given(
+    T=st.integers(2, 40),
+    F=st.integers(0, 3),
+    length=st.integers(1, 10),
+    horizon=st.integers(1, 10),
+    seed=SEEDS,
+)
 def test_windows_and_what_follows_them(T, F, length, horizon, seed):
     series = np.random.default_rng(seed).random((T, F) if F else T)
     if T < length + horizon:

@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--units", type=int, default=64, help="units of the hidden layer (64)")
     parser.add_argument("--epochs", type=int, default=50, help="epochs of each fit (50)")
     parser.add_argument("--folds", type=int, default=5, help="parts of the cross-validation (5)")
-    parser.add_argument("--windows", type=int, nargs="+", help="of the feed-forward nets (by the sequences' length)")
+    parser.add_argument(
+        "--windows", type=int, nargs="+", help="of the feed-forward nets (by the sequences' length)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of folds and weights (0)")
 
 
@@ -70,7 +72,12 @@ def _read(path: str | os.PathLike[str]) -> tuple[Any, np.ndarray]:
         X, y, lengths = _arrays(file, path)
     if lengths is None:
         return X, y
-    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or lengths.min() < 1 or lengths.sum() != len(X):
+    if (
+        lengths.ndim != 1
+        or lengths.dtype.kind not in "iu"
+        or lengths.min() < 1
+        or lengths.sum() != len(X)
+    ):
         raise ValueError(
             f"lengths must be positive integers that sum up to X's {len(X)} rows, got {shown(lengths)}. Count."
         )
@@ -86,8 +93,12 @@ def _arrays(file: Any, path: str | os.PathLike[str]) -> tuple[Any, Any, Any]:
             f"data must be an .npz file, got {os.fspath(path)!r}: {error}. Write it by np.savez."
         ) from error
     if not isinstance(data, np.lib.npyio.NpzFile):
-        raise ValueError(f"data must be an .npz file, got one array in {os.fspath(path)!r}. Write X and y by np.savez.")
+        raise ValueError(
+            f"data must be an .npz file, got one array in {os.fspath(path)!r}. Write X and y by np.savez."
+        )
     missing = {"X", "y"} - set(data)
     if missing:
-        raise ValueError(f"data must hold X and y, got {sorted(data)}. Write it by np.savez(path, X=X, y=y).")
+        raise ValueError(
+            f"data must hold X and y, got {sorted(data)}. Write it by np.savez(path, X=X, y=y)."
+        )
     return data["X"], data["y"], data.get("lengths")

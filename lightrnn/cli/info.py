@@ -25,7 +25,10 @@ def describe() -> Iterator[tuple[str, str]]:
     libraries = (numba, llvmlite, numpy, scipy)
     yield "with", ", ".join(f"{library.__name__} {library.__version__}" for library in libraries)
     lanes = f"{host.lanes('float32')} float32 or {host.lanes('float64')} float64"
-    yield "SIMD", f"registers of {host.REGISTER_BYTES} bytes, {lanes}; tile {host.TILE_ROWS} x {host.TILE_VECTORS}"
+    yield (
+        "SIMD",
+        f"registers of {host.REGISTER_BYTES} bytes, {lanes}; tile {host.TILE_ROWS} x {host.TILE_VECTORS}",
+    )
     yield "threads", f"{threads.usable(None)} with n_jobs=None, {threads.usable(-1)} CPUs usable"
     yield "CUDA", _gpu()
     yield from _cache()
@@ -48,13 +51,19 @@ def _cache() -> Iterator[tuple[str, str]]:
 
     for place in cache.places():
         files = [path for path in cache.entries() if path.parent == place]
-        state = f"{len(files)} kernels, {sum(path.stat().st_size for path in files) / 1e6:.1f} MB" if files else "empty"
+        state = (
+            f"{len(files)} kernels, {sum(path.stat().st_size for path in files) / 1e6:.1f} MB"
+            if files
+            else "empty"
+        )
         yield "cache", f"{place}: {state}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--seconds", type=float, default=10.0, help="the most for the check of gradients")
+    parser.add_argument(
+        "--seconds", type=float, default=10.0, help="the most for the check of gradients"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -62,7 +71,9 @@ def run(arguments: argparse.Namespace) -> int:
     for name, text in describe():
         print(f"{name:<9}{text}")
     start = time.perf_counter()
-    print("gradients beside central differences, and float32 beside float64 (compiles what is not in the cache):")
+    print(
+        "gradients beside central differences, and float32 beside float64 (compiles what is not in the cache):"
+    )
     results = []
     for result in selfcheck.check(arguments.seconds):
         results.append(result)
@@ -70,5 +81,7 @@ def run(arguments: argparse.Namespace) -> int:
         verdict = "ok" if result.passed else "WRONG"
         print(f"  {result.cell:<5}{result.rounds:>3} networks, {errors}: {verdict}", flush=True)
     passed = all(result.passed for result in results)
-    print(f"{'all is well' if passed else 'SOMETHING IS WRONG'}, {time.perf_counter() - start:.1f} s")
+    print(
+        f"{'all is well' if passed else 'SOMETHING IS WRONG'}, {time.perf_counter() - start:.1f} s"
+    )
     return 0 if passed else 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..cells import CELLS
+from ..cells import HIDDEN_CELLS
 
 if TYPE_CHECKING:
     from ..nn.network import Network
@@ -53,11 +53,12 @@ def check(seconds: float = 10.0) -> Iterator[Check]:
     >>> [result.cell for result in check(0) if result.passed]
     ['ffnn', 'rnn', 'gru', 'lstm']
     """
-    cells = [name for name in CELLS if name != "linear"]
-    for cell in cells:
-        errors = [_errors(cell, seed) for seed in range(_KINDS)]  # which may compile, and do not count
+    for cell in HIDDEN_CELLS:
+        errors = [
+            _errors(cell, seed) for seed in range(_KINDS)
+        ]  # which may compile, and do not count
         start = time.perf_counter()
-        while len(errors) < _ROUNDS and time.perf_counter() - start < seconds / len(cells):
+        while len(errors) < _ROUNDS and time.perf_counter() - start < seconds / len(HIDDEN_CELLS):
             errors.append(_errors(cell, len(errors)))
         difference, precision = np.max(errors, axis=0).tolist()
         yield Check(cell, difference, precision, len(errors))
@@ -82,17 +83,29 @@ def _errors(cell: str, seed: int) -> tuple[float, float]:
         network.loss_and_gradient(_batch(network, X, y), loss)
         gradients.append(network.gradient.astype(np.float64))
     length = np.linalg.norm(gradients[0])
-    named = [network.named(gradient) for network, gradient in zip((exact, single), gradients, strict=True)]
-    precision = np.sqrt(sum(np.sum((named[0][name] - named[1][name]) ** 2) for name in named[0])) / length
+    named = [
+        network.named(gradient)
+        for network, gradient in zip((exact, single), gradients, strict=True)
+    ]
+    precision = (
+        np.sqrt(sum(np.sum((named[0][name] - named[1][name]) ** 2) for name in named[0])) / length
+    )
     difference = _difference(exact, _batch(exact, X, y), loss, gradients[0], rng)
     return float(difference / length), float(precision)
 
 
-def _network(cell: str, features: int, sizes: list[int], options: dict[str, Any], dtype: str) -> Network:
+def _network(
+    cell: str, features: int, sizes: list[int], options: dict[str, Any], dtype: str
+) -> Network:
     from ..nn.network import Network
 
-    network, rng = Network(cell, features, sizes, 2, dtype=dtype, **options), np.random.default_rng(0)
-    network.assign({name: rng.normal(0, 0.3, array.shape) for name, array in network.arrays().items()})
+    network, rng = (
+        Network(cell, features, sizes, 2, dtype=dtype, **options),
+        np.random.default_rng(0),
+    )
+    network.assign(
+        {name: rng.normal(0, 0.3, array.shape) for name, array in network.arrays().items()}
+    )
     return network
 
 
@@ -103,9 +116,13 @@ def _batch(network: Network, X: list[np.ndarray], y: Any) -> Any:
     return Batch.of(X, y, weights, None, network)
 
 
-def _difference(network: Network, batch: Any, loss: Any, gradient: np.ndarray, rng: np.random.Generator) -> float:
+def _difference(
+    network: Network, batch: Any, loss: Any, gradient: np.ndarray, rng: np.random.Generator
+) -> float:
     """Compare the gradient along a random direction with central differences of the loss."""
-    drawn = network.flatten({name: rng.normal(size=array.shape) for name, array in network.arrays().items()})
+    drawn = network.flatten(
+        {name: rng.normal(size=array.shape) for name, array in network.arrays().items()}
+    )
     direction, start = drawn / np.linalg.norm(drawn), network.parameters.copy()
 
     def loss_at(step: float) -> float:

@@ -16,15 +16,20 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..cells import CELLS
+from ..cells import HIDDEN_CELLS
 from ..estimators import RNNClassifier, RNNRegressor
 from ..estimators.language import RNNLanguageModel
 from ..inspection import report
 from ..utils import checks
 
-_CELLS = tuple(name for name in CELLS if name != "linear")
 _DTYPES = ("float32", "float64")
-_BRIEF: dict[str, Any] = {"max_iter": 1, "learning_rate": "cosine", "random_state": 0, "n_jobs": 1, "dropout": 0.1}
+_BRIEF: dict[str, Any] = {
+    "max_iter": 1,
+    "learning_rate": "cosine",
+    "random_state": 0,
+    "n_jobs": 1,
+    "dropout": 0.1,
+}
 _SIZES = ((2,), (2, 2), (2, 2, 2))  # one for each kind of output layer, and each solver
 
 Call = Callable[[], Any]
@@ -36,17 +41,32 @@ def uses(cell: str, dtype: str) -> Iterator[tuple[str, Call]]:
     X = [rng.normal(size=(T, 2)) for T in (3, 1, 5, 2)]
     texts = ["to be or not to be", "be", "or to be", "not to be or not to be"]
     options = _BRIEF | {"dtype": dtype}
-    for target, bidirectional in (("sequence", False), ("step", False), ("sequence", True), ("step", True)):
+    for target, bidirectional in (
+        ("sequence", False),
+        ("step", False),
+        ("sequence", True),
+        ("step", True),
+    ):
         if bidirectional and cell == "ffnn":
             continue
         shape: dict[str, Any] = {"target": target, "bidirectional": bidirectional}
         y = [x[:, 0] for x in X] if target == "step" else [0.5, 1.0, 0.0, 2.0]
         name = f"{target}s{', both ways' if bidirectional else ''}"
         yield name, partial(_regressor, RNNRegressor(cell, (2, 2), **shape, **options), X, y)
-        labels = [[t % 2 for t in range(len(text))] for text in texts] if target == "step" else list("abab")
-        yield f"{name} of tokens", partial(_classifier, RNNClassifier(cell, (2, 2), **shape, **options), texts, labels)
+        labels = (
+            [[t % 2 for t in range(len(text))] for text in texts]
+            if target == "step"
+            else list("abab")
+        )
+        yield (
+            f"{name} of tokens",
+            partial(_classifier, RNNClassifier(cell, (2, 2), **shape, **options), texts, labels),
+        )
     for sizes, solver in zip(_SIZES, ("adam", "sgd", "rmsprop"), strict=True):
-        output: dict[str, Any] = {"tie_weights": len(sizes) == 1, "output": "softmax" if len(sizes) < 3 else "adaptive"}
+        output: dict[str, Any] = {
+            "tie_weights": len(sizes) == 1,
+            "output": "softmax" if len(sizes) < 3 else "adaptive",
+        }
         model = RNNLanguageModel(cell, sizes, embedding_size=2, solver=solver, **output, **options)
         yield f"language model of {len(sizes)} layers", partial(_language_model, model, texts)
 
@@ -84,7 +104,9 @@ class Use(NamedTuple):
     seconds: float
 
 
-def warm_up(cells: tuple[str, ...] = _CELLS, dtypes: tuple[str, ...] = _DTYPES) -> Iterator[Use]:
+def warm_up(
+    cells: tuple[str, ...] = HIDDEN_CELLS, dtypes: tuple[str, ...] = _DTYPES
+) -> Iterator[Use]:
     """Compile every kernel of some cells and precisions that is not in the cache.
 
     Parameters
@@ -116,8 +138,15 @@ def warm_up(cells: tuple[str, ...] = _CELLS, dtypes: tuple[str, ...] = _DTYPES) 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    parser.add_argument("--cells", type=_names("cells", _CELLS), default=_CELLS, help=f"of {', '.join(_CELLS)}")
-    parser.add_argument("--dtypes", type=_names("dtypes", _DTYPES), default=_DTYPES, help=f"of {', '.join(_DTYPES)}")
+    parser.add_argument(
+        "--cells",
+        type=_names("cells", HIDDEN_CELLS),
+        default=HIDDEN_CELLS,
+        help=f"of {', '.join(HIDDEN_CELLS)}",
+    )
+    parser.add_argument(
+        "--dtypes", type=_names("dtypes", _DTYPES), default=_DTYPES, help=f"of {', '.join(_DTYPES)}"
+    )
 
 
 def _names(name: str, options: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
@@ -138,12 +167,20 @@ def run(arguments: argparse.Namespace) -> int:
 
     start = time.perf_counter()
     for use in warm_up(arguments.cells, arguments.dtypes):
-        print(f"{use.name}: {use.compiled} compiled, {use.found} found, {use.seconds:.1f} s", flush=True)
+        print(
+            f"{use.name}: {use.compiled} compiled, {use.found} found, {use.seconds:.1f} s",
+            flush=True,
+        )
     log = cache.KernelCache.log
     places = {entry.place for entry in log if entry.compiled}
-    print(f"{len(log)} kernels, {sum(entry.compiled for entry in log)} compiled, {time.perf_counter() - start:.0f} s")
+    print(
+        f"{len(log)} kernels, {sum(entry.compiled for entry in log)} compiled, {time.perf_counter() - start:.0f} s"
+    )
     for place in places - {None}:
         print(f"kept in {place}")
     if None in places:
-        print("There is no place for machine code. Set NUMBA_CACHE_DIR to one that can be written to.", file=sys.stderr)
+        print(
+            "There is no place for machine code. Set NUMBA_CACHE_DIR to one that can be written to.",
+            file=sys.stderr,
+        )
     return int(None in places)

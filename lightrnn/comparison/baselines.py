@@ -16,7 +16,9 @@ class Naive:
         """Learn what is to be said of everything."""
         values, counts = np.unique(y, return_counts=True)
         self.numbers = y.dtype.kind == "f"
-        self.name = "majority" if not self.numbers else "last value" if X[0].shape[1] == 1 else "mean"
+        self.name = (
+            "majority" if not self.numbers else "last value" if X[0].shape[1] == 1 else "mean"
+        )
         self.constant = y.mean() if self.numbers else values[counts.argmax()]
         self.n_parameters_ = 0 if self.name == "last value" else 1
         return self
@@ -59,7 +61,9 @@ class SummaryLinear:
 
 def _summary(x: np.ndarray) -> np.ndarray:
     x = np.asarray(x, np.float64)
-    return np.concatenate([x.mean(axis=0), x.std(axis=0), x.min(axis=0), x.max(axis=0), x[0], x[-1]])
+    return np.concatenate(
+        [x.mean(axis=0), x.std(axis=0), x.min(axis=0), x.max(axis=0), x[0], x[-1]]
+    )
 
 
 def _logistic(Z: np.ndarray, codes: np.ndarray, k: int) -> np.ndarray:
@@ -73,5 +77,7 @@ def _logistic(Z: np.ndarray, codes: np.ndarray, k: int) -> np.ndarray:
         loss, gradient = cross_entropy(Z @ W, codes, weights)
         return loss + _PENALTY / 2 * flat @ flat, (Z.T @ gradient + _PENALTY * W).ravel()
 
-    result: np.ndarray = minimize(objective, np.zeros(Z.shape[1] * k), jac=True, method="L-BFGS-B").x.reshape(-1, k)
+    result: np.ndarray = minimize(
+        objective, np.zeros(Z.shape[1] * k), jac=True, method="L-BFGS-B"
+    ).x.reshape(-1, k)
     return result

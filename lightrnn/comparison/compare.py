@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..cells import CELLS
 from ..data.sequences import as_sequences
 from ..estimators import RNNClassifier, RNNRegressor
 from ..inspection.report import memory_horizon
@@ -129,9 +130,14 @@ def compare(
     kind: Any = RNNClassifier if classifies else RNNRegressor
     seed = int(rng.integers(2**31))
     options = {"max_iter": max_iter, "learning_rate": "cosine", "random_state": seed}
-    candidates: list[tuple[str, Callable[[], Any]]] = [("", Naive), (SummaryLinear.name, SummaryLinear)]
+    candidates: list[tuple[str, Callable[[], Any]]] = [
+        ("", Naive),
+        (SummaryLinear.name, SummaryLinear),
+    ]
     for name, cell in _cells(windows or _default_windows(lengths)):
-        candidates.append((name, partial(kind, hidden_layer_sizes=hidden_layer_sizes, **cell, **options)))
+        candidates.append(
+            (name, partial(kind, hidden_layer_sizes=hidden_layer_sizes, **cell, **options))
+        )
     say = progress or (lambda line: None)
     results = tuple(_result(name, make, items, y, parts, say) for name, make in candidates)
     return Comparison(results, "accuracy" if classifies else "R^2")
@@ -140,7 +146,9 @@ def compare(
 def _sequences(X: Any) -> tuple[list[np.ndarray], np.ndarray]:
     sequences = as_sequences(X)
     if len(sequences.items) < 4:
-        raise ValueError(f"X must have at least 4 sequences to compare on, got {len(sequences.items)}. Give more.")
+        raise ValueError(
+            f"X must have at least 4 sequences to compare on, got {len(sequences.items)}. Give more."
+        )
     return [np.asarray(x, np.float32) for x in sequences.items], sequences.lengths
 
 
@@ -148,18 +156,22 @@ def _targets(y: Any, n: int) -> np.ndarray:
     """Return y as one value a sequence."""
     values = np.asarray(y)
     if values.shape != (n,):
-        raise ValueError(f"y must be one value for each of the {n} sequences, got {shown(values)}. Give an (n,) array.")
+        raise ValueError(
+            f"y must be one value for each of the {n} sequences, got {shown(values)}. Give an (n,) array."
+        )
     return values
 
 
 def _cells(windows: tuple[int, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
     for window in windows:
         yield f"ffnn, window {window}", {"cell": "ffnn", "window": window}
-    yield from ((cell, {"cell": cell}) for cell in ("rnn", "gru", "lstm"))
+    yield from ((name, {"cell": name}) for name, cell in CELLS.items() if cell.recurrent)
 
 
 def _default_windows(lengths: np.ndarray) -> tuple[int, ...]:
-    return tuple(sorted({max(1, math.ceil(share * float(np.median(lengths)))) for share in _SHARES}))
+    return tuple(
+        sorted({max(1, math.ceil(share * float(np.median(lengths)))) for share in _SHARES})
+    )
 
 
 def _folds(groups: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
@@ -172,20 +184,33 @@ def _folds(groups: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarr
 
 
 def _result(
-    name: str, make: Callable[[], Any], X: list[np.ndarray], y: np.ndarray, fold: np.ndarray, say: Callable[[str], None]
+    name: str,
+    make: Callable[[], Any],
+    X: list[np.ndarray],
+    y: np.ndarray,
+    fold: np.ndarray,
+    say: Callable[[str], None],
 ) -> Result:
     """Fit and score on every fold."""
     scores, seconds, horizons, net = [], [], [], None
     for held in range(fold.max() + 1):
         say(f"{name or 'baseline'}: fold {held + 1} of {fold.max() + 1}")
         net = make()
-        score, took, horizon = _fitted(net, X, y, np.flatnonzero(fold != held), np.flatnonzero(fold == held))
+        score, took, horizon = _fitted(
+            net, X, y, np.flatnonzero(fold != held), np.flatnonzero(fold == held)
+        )
         scores.append(score)
         seconds.append(took)
         horizons.append(horizon)
     assert net is not None
     name = name or net.name
-    return Result(name, np.array(scores), net.n_parameters_, float(np.median(seconds)), float(np.median(horizons)))
+    return Result(
+        name,
+        np.array(scores),
+        net.n_parameters_,
+        float(np.median(seconds)),
+        float(np.median(horizons)),
+    )
 
 
 def _fitted(
@@ -203,7 +228,11 @@ def _fitted(
     predicted = net.predict(unseen)
     score = _score(predicted, y[test])
     longest = max(map(len, unseen))
-    return score, seconds, math.nan if baseline or longest < 2 else memory_horizon(net, unseen).horizon
+    return (
+        score,
+        seconds,
+        math.nan if baseline or longest < 2 else memory_horizon(net, unseen).horizon,
+    )
 
 
 def _score(predicted: np.ndarray, y: np.ndarray) -> float:
@@ -213,6 +242,12 @@ def _score(predicted: np.ndarray, y: np.ndarray) -> float:
 
 
 def _row(result: Result) -> tuple[str, ...]:
-    horizon = "" if math.isnan(result.horizon) else "beyond" if math.isinf(result.horizon) else f"{result.horizon:.0f}"
+    horizon = (
+        ""
+        if math.isnan(result.horizon)
+        else "beyond"
+        if math.isinf(result.horizon)
+        else f"{result.horizon:.0f}"
+    )
     score = f"{result.scores.mean():.3f} ± {result.scores.std():.3f}"
     return result.name, score, f"{result.n_parameters:,}", f"{result.seconds:.2f}", horizon

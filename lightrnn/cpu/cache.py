@@ -37,7 +37,9 @@ _SUFFIX = ".code"
 def digest() -> str:
     """Name of this version of the sources, of what compiles them, and of this kind of register."""
     versions = f"{sys.implementation.cache_tag} {numba.__version__} {llvmlite.__version__}"
-    total = hashlib.sha256(f"{versions} {host.REGISTER_BYTES}x{host.TILE_VECTORS} {host.HAS_MXCSR}".encode())
+    total = hashlib.sha256(
+        f"{versions} {host.REGISTER_BYTES}x{host.TILE_VECTORS} {host.HAS_MXCSR}".encode()
+    )
     for path in sorted(_PACKAGE.rglob("*.py")):
         total.update(path.read_bytes())
     return total.hexdigest()[:16]
@@ -54,7 +56,11 @@ def places(make: bool = False) -> Iterator[Path]:
     if _config.CACHE_DIR:
         yield _below(Path(_config.CACHE_DIR))
     yield _below(_PACKAGE / "__pycache__")
-    home = os.environ.get("XDG_CACHE_HOME") or os.environ.get("LOCALAPPDATA") or os.path.expanduser("~/.cache")
+    home = (
+        os.environ.get("XDG_CACHE_HOME")
+        or os.environ.get("LOCALAPPDATA")
+        or os.path.expanduser("~/.cache")
+    )
     if os.path.isabs(home):  # "~" stays where there is no home
         yield _below(Path(home) / "lightrnn")
     if hasattr(os, "getuid"):

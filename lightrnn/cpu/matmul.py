@@ -97,6 +97,8 @@ def transpose_panels(panels, B, rows, N):
                 for v in range(vectors):
                     n = j + v * L
                     place = B, i * rows + n * width + k - i, width
-                    store_transposed(panels, j * K + (k * vectors + v) * L, vectors * L, place, rows - n)
+                    store_transposed(
+                        panels, j * K + (k * vectors + v) * L, vectors * L, place, rows - n
+                    )
             i += width
         j += vectors * L

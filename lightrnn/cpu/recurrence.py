@@ -20,7 +20,7 @@ from .matmul import add_row, copy_row, fill, product, products_t
 from .registers import at, lanes, load, loads, stores
 
 
-class Plan(NamedTuple):
+class TimeLoop(NamedTuple):
     """Sizes of one run through time."""
 
     first: np.ndarray  # (T + 2,) int64: where each step's rows begin
@@ -37,13 +37,17 @@ class Tape(NamedTuple):
     """
 
     X: np.ndarray  # (rows, >= F), or one row a token
-    slots: np.ndarray  # (rows, S * H): in turn the sums, what the rule saves, the gradient of the sums
+    slots: (
+        np.ndarray
+    )  # (rows, S * H): in turn the sums, what the rule saves, the gradient of the sums
     state: np.ndarray  # (rows, Z * H): h first
     codes: np.ndarray  # int64: the token of each row from first[1] on, or empty
-    table: np.ndarray  # (tokens, G * H): in turn the input's share of each token's sums, and the gradient of it
+    table: (
+        np.ndarray
+    )  # (tokens, G * H): in turn the input's share of each token's sums, and the gradient of it
 
 
-class Weights(NamedTuple):
+class LayerWeights(NamedTuple):
     """A layer's parameters, or their gradients: matrices in panels, biases as rows."""
 
     W_ih: np.ndarray  # of (F, G * H)
@@ -62,7 +66,9 @@ class Transposed(NamedTuple):
 class Scratch(NamedTuple):
     """Room that backward needs."""
 
-    before: np.ndarray  # (rows, H): the old h beside each row, so that a weight gradient is one product
+    before: (
+        np.ndarray
+    )  # (rows, H): the old h beside each row, so that a weight gradient is one product
     panel: np.ndarray  # (rows of a chunk * a panel's width,)
     zeros: np.ndarray  # (columns of the widest matrix,)
     ones: np.ndarray  # (rows of a chunk, 1)
@@ -80,7 +86,15 @@ def steps(cell: str) -> Callable[..., Any]:
         first, T, H = plan.first, len(plan.first) - 2, state.shape[1] // Z
         bias = weights.b_ih if S == G else _all_slots(weights.b_ih, weights.b_hh, S * H)
         if len(codes):
-            product(at(table, 0, 0), (bias, 0, 0), at(X, 0, 0), weights.W_ih, len(table), plan.features, G * H)
+            product(
+                at(table, 0, 0),
+                (bias, 0, 0),
+                at(X, 0, 0),
+                weights.W_ih,
+                len(table),
+                plan.features,
+                G * H,
+            )
         for t in range(1, T + 1):
             old, new, end = first[t - 1], first[t], first[t + 1]
             if (t - 1) % plan.chunk == 0:
@@ -89,7 +103,15 @@ def steps(cell: str) -> Callable[..., Any]:
                     for i in range(rows):
                         copy_row(slots, new + i, table, codes[new - first[1] + i], G * H)
                 else:
-                    product(at(slots, new, 0), (bias, 0, 0), at(X, new, 0), weights.W_ih, rows, plan.features, G * H)
+                    product(
+                        at(slots, new, 0),
+                        (bias, 0, 0),
+                        at(X, new, 0),
+                        weights.W_ih,
+                        rows,
+                        plan.features,
+                        G * H,
+                    )
                 if S > G:
                     fill(at(slots, new, G * H), (bias, G * H, 0), rows, (S - G) * H)
             if recurrent:
@@ -97,7 +119,9 @@ def steps(cell: str) -> Callable[..., Any]:
                 product(sums, sums, at(state, old, 0), weights.W_hh, end - new, plan.units, G * H)
             for b in range(end - new):
                 for j in range(0, H, lanes(state)):
-                    new_state, saved = rule(loads(slots, new + b, j, H, S), loads(state, old + b, j, H, Z))
+                    new_state, saved = rule(
+                        loads(slots, new + b, j, H, S), loads(state, old + b, j, H, Z)
+                    )
                     stores(state, new + b, j, H, new_state)
                     stores(slots, new + b, j, H, saved)
 
@@ -105,7 +129,7 @@ def steps(cell: str) -> Callable[..., Any]:
 
 
 @cache
-def forward(cell: str) -> Callable[[Tape, Weights, Plan], None]:
+def forward(cell: str) -> Callable[[Tape, LayerWeights, TimeLoop], None]:
     """Compile the forward loop: fills `slots` with what backward needs and `state` from first[1] on."""
     loop = steps(cell)
 
@@ -139,9 +163,14 @@ def _tokens_back(dX, X, table, weights, gradients, scratch, features):
     columns, block = table.shape[1], len(scratch.ones)
     for start in range(0, len(table), block):
         rows, sums = min(block, len(table) - start), at(table, start, 0)
-        db, dW = (gradients.b_ih, at(scratch.ones, 0, 0), 1), (gradients.W_ih, at(X, start, 0), features)
+        db, dW = (
+            (gradients.b_ih, at(scratch.ones, 0, 0), 1),
+            (gradients.W_ih, at(X, start, 0), features),
+        )
         products_t((db, dW), start > 0, scratch.zeros, sums, scratch.panel, rows, columns)
-        product(at(dX, start, 0), (scratch.zeros, 0, 0), sums, weights.W_ih, rows, columns, dX.shape[1])
+        product(
+            at(dX, start, 0), (scratch.zeros, 0, 0), sums, weights.W_ih, rows, columns, dX.shape[1]
+        )
 
 
 @cache
@@ -169,7 +198,9 @@ def backward(cell: str) -> Callable[..., None]:
             old, new, end = first[t - 1], first[t], first[t + 1]
             if recurrent:
                 later, carried = first[min(t + 2, T + 1)] - end, at(dstate, 0, 0)
-                product(carried, carried, at(slots, end, (S - G) * H), weights.W_hh, later, G * H, H)
+                product(
+                    carried, carried, at(slots, end, (S - G) * H), weights.W_hh, later, G * H, H
+                )
             for b in range(end - new):
                 for j in range(0, H, lanes(state)):
                     d = loads(dstate, b, j, H, Z)
@@ -190,26 +221,64 @@ def backward(cell: str) -> Callable[..., None]:
             if (t - 1) % plan.chunk == 0:
                 rows, more = first[min(t + plan.chunk, T + 1)] - new, t + plan.chunk <= T
                 sums, ones = at(slots, new, 0), at(scratch.ones, 0, 0)
-                dW_ih, db_ih = (gradients.W_ih, at(X, new, 0), plan.features), (gradients.b_ih, ones, 1)
+                dW_ih, db_ih = (
+                    (gradients.W_ih, at(X, new, 0), plan.features),
+                    (gradients.b_ih, ones, 1),
+                )
                 if recurrent:
                     sums_hh = at(slots, new, (S - G) * H)
-                    dW_hh, db_hh = (gradients.W_hh, at(scratch.before, new, 0), plan.units), (gradients.b_hh, ones, 1)
+                    dW_hh, db_hh = (
+                        (gradients.W_hh, at(scratch.before, new, 0), plan.units),
+                        (gradients.b_hh, ones, 1),
+                    )
                     if len(codes):
                         for i in range(rows):
                             add_row(table, codes[new - first[1] + i], slots, new + i, G * H)
                         if S == G:
-                            products_t((dW_hh,), more, scratch.zeros, sums_hh, scratch.panel, rows, G * H)
+                            products_t(
+                                (dW_hh,), more, scratch.zeros, sums_hh, scratch.panel, rows, G * H
+                            )
                         else:
-                            products_t((db_hh, dW_hh), more, scratch.zeros, sums_hh, scratch.panel, rows, G * H)
+                            products_t(
+                                (db_hh, dW_hh),
+                                more,
+                                scratch.zeros,
+                                sums_hh,
+                                scratch.panel,
+                                rows,
+                                G * H,
+                            )
                     elif S == G:
-                        products_t((db_ih, dW_ih, dW_hh), more, scratch.zeros, sums, scratch.panel, rows, G * H)
+                        products_t(
+                            (db_ih, dW_ih, dW_hh),
+                            more,
+                            scratch.zeros,
+                            sums,
+                            scratch.panel,
+                            rows,
+                            G * H,
+                        )
                     else:
-                        products_t((db_ih, dW_ih), more, scratch.zeros, sums, scratch.panel, rows, G * H)
-                        products_t((db_hh, dW_hh), more, scratch.zeros, sums_hh, scratch.panel, rows, G * H)
+                        products_t(
+                            (db_ih, dW_ih), more, scratch.zeros, sums, scratch.panel, rows, G * H
+                        )
+                        products_t(
+                            (db_hh, dW_hh), more, scratch.zeros, sums_hh, scratch.panel, rows, G * H
+                        )
                 else:
-                    products_t((db_ih, dW_ih), more, scratch.zeros, sums, scratch.panel, rows, G * H)
+                    products_t(
+                        (db_ih, dW_ih), more, scratch.zeros, sums, scratch.panel, rows, G * H
+                    )
                 if not len(codes):
-                    product(at(dX, new, 0), (scratch.zeros, 0, 0), sums, weights.W_ih, rows, G * H, dX.shape[1])
+                    product(
+                        at(dX, new, 0),
+                        (scratch.zeros, 0, 0),
+                        sums,
+                        weights.W_ih,
+                        rows,
+                        G * H,
+                        dX.shape[1],
+                    )
         if len(codes):
             _tokens_back(dX, X, table, weights, gradients, scratch, plan.features)
         restore_denormals(control)

@@ -36,7 +36,9 @@ def _width(context, builder, array_type, array):
     struct = context.make_array(array_type)(context, builder, array)
     if array_type.layout == "C":
         return cgutils.unpack_tuple(builder, struct.shape)[-1]
-    return builder.sdiv(cgutils.unpack_tuple(builder, struct.strides)[0], INTP(array_type.dtype.bitwidth // 8))
+    return builder.sdiv(
+        cgutils.unpack_tuple(builder, struct.strides)[0], INTP(array_type.dtype.bitwidth // 8)
+    )
 
 
 def element(context, builder, array_type, array, index):
@@ -47,7 +49,9 @@ def element(context, builder, array_type, array, index):
 def _address(context, builder, array_type, array, row, column):
     """Pointer to an element of a 2-D array."""
     width = _width(context, builder, array_type, array)
-    return element(context, builder, array_type, array, builder.add(builder.mul(row, width), column))
+    return element(
+        context, builder, array_type, array, builder.add(builder.mul(row, width), column)
+    )
 
 
 def _alignment(vector: ir.VectorType) -> int:
@@ -61,7 +65,9 @@ def read(builder, pointer, vector):
 
 def write(builder, pointer, value):
     """Store a vector at any element."""
-    builder.store(value, builder.bitcast(pointer, value.type.as_pointer()), align=_alignment(value.type))
+    builder.store(
+        value, builder.bitcast(pointer, value.type.as_pointer()), align=_alignment(value.type)
+    )
 
 
 @intrinsic
@@ -140,7 +146,11 @@ def load_flat(context, array, index):
     vector = vector_of(array.dtype)
 
     def generate(context, builder, signature, args):
-        return read(builder, element(context, builder, signature.args[0], *args), context.get_value_type(vector))
+        return read(
+            builder,
+            element(context, builder, signature.args[0], *args),
+            context.get_value_type(vector),
+        )
 
     return vector(array, types.intp), generate
 
@@ -175,8 +185,12 @@ def _across(name: str, combine: Callable[..., Any]) -> Callable[..., Any]:
             while lanes > 1:
                 lanes //= 2
                 kind = ir.VectorType(INT32, lanes)
-                low, high = (ir.Constant(kind, list(range(start, start + lanes))) for start in (0, lanes))
-                value = combine(builder, *(builder.shuffle_vector(value, value, half) for half in (low, high)))
+                low, high = (
+                    ir.Constant(kind, list(range(start, start + lanes))) for start in (0, lanes)
+                )
+                value = combine(
+                    builder, *(builder.shuffle_vector(value, value, half) for half in (low, high))
+                )
             return builder.extract_element(value, INT32(0))
 
         return x.dtype(x), generate
@@ -184,7 +198,9 @@ def _across(name: str, combine: Callable[..., Any]) -> Callable[..., Any]:
     return intrinsic(named(name)(reduce))
 
 
-highest = _across("highest", lambda builder, x, y: builder.select(builder.fcmp_ordered(">", x, y), x, y))
+highest = _across(
+    "highest", lambda builder, x, y: builder.select(builder.fcmp_ordered(">", x, y), x, y)
+)
 total = _across("total", lambda builder, x, y: builder.fadd(x, y))
 
 _unpacked = cgutils.unpack_tuple
@@ -198,7 +214,10 @@ def loads_flat(context, arrays, index):
 
     def generate(context, builder, signature, args):
         kind = context.get_value_type(vector)
-        places = (element(context, builder, arrays.dtype, array, args[1]) for array in _unpacked(builder, args[0]))
+        places = (
+            element(context, builder, arrays.dtype, array, args[1])
+            for array in _unpacked(builder, args[0])
+        )
         return context.make_tuple(builder, out, [read(builder, place, kind) for place in places])
 
     return out(arrays, types.intp), generate
@@ -211,7 +230,11 @@ def stores_flat(context, arrays, index, values):
     def generate(context, builder, signature, args):
         arrays_, index, values = args
         for i, array in enumerate(_unpacked(builder, arrays_)):
-            write(builder, element(context, builder, arrays.dtype, array, index), builder.extract_value(values, i))
+            write(
+                builder,
+                element(context, builder, arrays.dtype, array, index),
+                builder.extract_value(values, i),
+            )
         return context.get_dummy_value()
 
     return types.void(arrays, types.intp, values), generate
@@ -227,7 +250,9 @@ def splats(context, array, constants):
         pairs = zip(_unpacked(builder, args[1]), signature.args[1], strict=True)
         numbers = (context.cast(builder, number, kind, array.dtype) for number, kind in pairs)
         kind = context.get_value_type(vector)
-        return context.make_tuple(builder, out, [splat(builder, number, kind) for number in numbers])
+        return context.make_tuple(
+            builder, out, [splat(builder, number, kind) for number in numbers]
+        )
 
     return out(array, constants), generate
 
@@ -259,7 +284,9 @@ def store_transposed(context, panel, index, step, place, rows):
         while block < lanes:
             for r in range(lanes):
                 if not r & block:
-                    square[r], square[r + block] = _interleave(builder, square[r], square[r + block], block, lanes)
+                    square[r], square[r + block] = _interleave(
+                        builder, square[r], square[r + block], block, lanes
+                    )
             block *= 2
         first = element(context, builder, signature.args[0], panel, index)
         for c, value in enumerate(square):

@@ -51,14 +51,20 @@ def splat(builder: ir.IRBuilder, scalar: ir.Value, vector: ir.VectorType) -> ir.
     """All lanes set to `scalar`."""
     undefined = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(undefined, scalar, INT32(0))
-    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(INT32, vector.count), [0] * vector.count))
+    return builder.shuffle_vector(
+        first, undefined, ir.Constant(ir.VectorType(INT32, vector.count), [0] * vector.count)
+    )
 
 
-def call_intrinsic(builder: ir.IRBuilder, name: str, vector: ir.VectorType, args: Sequence[ir.Value]) -> ir.Value:
+def call_intrinsic(
+    builder: ir.IRBuilder, name: str, vector: ir.VectorType, args: Sequence[ir.Value]
+) -> ir.Value:
     """Call ``llvm.<name>`` on vectors; llvmlite's own declaration refuses them, so the name is mangled here."""
     bits = 32 if isinstance(vector.element, ir.FloatType) else 64
     signature = ir.FunctionType(vector, [vector] * len(args))
-    function = cgutils.get_or_insert_function(builder.module, signature, f"llvm.{name}.v{vector.count}f{bits}")
+    function = cgutils.get_or_insert_function(
+        builder.module, signature, f"llvm.{name}.v{vector.count}f{bits}"
+    )
     return builder.call(function, args)
 
 
@@ -132,7 +138,11 @@ def _vector_fma(context, x, y, z):
 
 @overload(elementwise.fma)
 def _fma(x, y, z):
-    return (lambda x, y, z: _vector_fma(x, y, z)) if isinstance(x, Vector) else (lambda x, y, z: x * y + z)
+    return (
+        (lambda x, y, z: _vector_fma(x, y, z))
+        if isinstance(x, Vector)
+        else (lambda x, y, z: x * y + z)
+    )
 
 
 @intrinsic
@@ -217,8 +227,14 @@ _SERIES = {
         5.0000000000000052006e-1,
     ),
 }
-_MAGIC = {32: 1.5 * 2**23, 64: 1.5 * 2**52}  # adding it rounds to a whole number k, kept in the lowest bits
-_LN2 = {32: (0.693145751953125, 1.428606765330187e-06), 64: (6.93145751953125e-1, 1.42860682030941723212e-6)}
+_MAGIC = {
+    32: 1.5 * 2**23,
+    64: 1.5 * 2**52,
+}  # adding it rounds to a whole number k, kept in the lowest bits
+_LN2 = {
+    32: (0.693145751953125, 1.428606765330187e-06),
+    64: (6.93145751953125e-1, 1.42860682030941723212e-6),
+}
 # In one part, where the argument is small: in float32 its rounding, k * 1.9e-9, is 0.02 eps for each unit of x.
 _SHORT_LN2 = {32: (math.log(2),), 64: _LN2[64]}
 _LOG2E = 1 / math.log(2)

@@ -14,7 +14,7 @@ from ..cells import CELLS
 from .denormals import flush_denormals, restore_denormals
 from .jit import kernel, named, register_jitable
 from .matmul import copy_row
-from .recurrence import Plan, Tape, Weights, steps
+from .recurrence import LayerWeights, Tape, TimeLoop, steps
 
 COLUMNS = 13  # of index
 
@@ -26,7 +26,7 @@ def _matrix(vector, start, rows, columns):
 
 @register_jitable
 def _weights(vector, row):
-    return Weights(
+    return LayerWeights(
         vector[row[5] : row[5] + row[6]],
         vector[row[7] : row[7] + row[8]],
         vector[row[9] : row[9] + row[10]],
@@ -58,7 +58,13 @@ def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], bo
     @named(f"advance_{cell}_{with_head}")
     def advance(vector, index):
         control = flush_denormals()
-        B, F, before, columns, column = index[0, 0], index[0, 1], index[0, 2], index[0, 4], index[0, 5]
+        B, F, before, columns, column = (
+            index[0, 0],
+            index[0, 1],
+            index[0, 2],
+            index[0, 4],
+            index[0, 5],
+        )
         X = _matrix(vector, index[0, 3], before + B, columns)
         finite = _finite(X, before, column, B, F)
         if finite:
@@ -69,7 +75,7 @@ def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], bo
                 slots = _matrix(vector, row[3], before + B, S * row[2])
                 state = _matrix(vector, row[4], before + B, Z * row[2])
                 tape = Tape(X, slots, state, no_codes, slots)
-                hidden(tape, _weights(vector, row), Plan(first, 1, row[0], row[1]))
+                hidden(tape, _weights(vector, row), TimeLoop(first, 1, row[0], row[1]))
                 for b in range(before):
                     copy_row(state, b, state, before + b, Z * row[2])
                 X = state
@@ -78,7 +84,11 @@ def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], bo
                 slots = _matrix(vector, row[3], before + B, row[2])
                 outputs = _matrix(vector, row[4], before + B, row[2])
                 tape = Tape(X, slots, outputs, no_codes, slots)
-                head(tape, _weights(vector, row), Plan(np.array([before, before, before + B]), 1, row[0], row[1]))
+                head(
+                    tape,
+                    _weights(vector, row),
+                    TimeLoop(np.array([before, before, before + B]), 1, row[0], row[1]),
+                )
             if index[0, 6]:
                 for b in range(B):
                     for j in range(columns - F):

@@ -39,7 +39,9 @@ def _gradient_row(x, i, k, target, share):
 
 
 @kernel
-def softmax_loss(dh, h, start, target, weight, whole, weights, transposed, gradients, scratch, D, k, tied, learn):
+def softmax_loss(
+    dh, h, start, target, weight, whole, weights, transposed, gradients, scratch, D, k, tied, learn
+):
     """Return sum(weight * loss) / whole over rows of h from `start` on; with `learn` set `dh` and `gradients`.
 
     Parameters
@@ -62,16 +64,35 @@ def softmax_loss(dh, h, start, target, weight, whole, weights, transposed, gradi
         features, outputs = at(h, start + first, 0), at(logits, 0, 0)
         product(outputs, (weights.b_ih, 0, 0), features, weights.W_ih, rows, D, K)
         for i in range(rows):
-            loss += weight[first + i] * _gradient_row(logits, i, k, target[first + i], weight[first + i] / whole)
+            loss += weight[first + i] * _gradient_row(
+                logits, i, k, target[first + i], weight[first + i] / whole
+            )
         if learn:
-            ones, zeros, panel, more = at(scratch.ones, 0, 0), scratch.zeros, scratch.panel, first > 0
+            ones, zeros, panel, more = (
+                at(scratch.ones, 0, 0),
+                scratch.zeros,
+                scratch.panel,
+                first > 0,
+            )
             bias = gradients.b_ih, ones, 1
             if tied:
                 products_t((bias,), more, zeros, outputs, panel, rows, K)
-                products_t(((gradients.W_ih, outputs, k),), True, zeros, features, panel, rows, dh.shape[1])
+                products_t(
+                    ((gradients.W_ih, outputs, k),), True, zeros, features, panel, rows, dh.shape[1]
+                )
             else:
-                products_t((bias, (gradients.W_ih, features, D)), more, zeros, outputs, panel, rows, K)
+                products_t(
+                    (bias, (gradients.W_ih, features, D)), more, zeros, outputs, panel, rows, K
+                )
             inner = k if tied else K
-            product(at(dh, start + first, 0), (zeros, 0, 0), outputs, transposed.W_ih, rows, inner, dh.shape[1])
+            product(
+                at(dh, start + first, 0),
+                (zeros, 0, 0),
+                outputs,
+                transposed.W_ih,
+                rows,
+                inner,
+                dh.shape[1],
+            )
     restore_denormals(control)
     return loss / whole

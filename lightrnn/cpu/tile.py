@@ -39,14 +39,18 @@ class _Matrix:
 
 def _opaque(builder, value):
     """Hide from LLVM where a number comes from: it then cannot count a loop, and so does not unroll it."""
-    return builder.asm(ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], side_effect=False)
+    return builder.asm(
+        ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], side_effect=False
+    )
 
 
 def _fetch(builder, pointer):
     """Ask for a cache line to be brought to the second cache; one that does not exist is no error."""
     line = builder.bitcast(pointer, ir.IntType(8).as_pointer())
     kinds = [line.type, INT32, INT32, INT32]
-    function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(ir.VoidType(), kinds), "llvm.prefetch.p0")
+    function = cgutils.get_or_insert_function(
+        builder.module, ir.FunctionType(ir.VoidType(), kinds), "llvm.prefetch.p0"
+    )
     builder.call(function, [line, INT32(0), INT32(2), INT32(1)])
 
 
@@ -58,15 +62,28 @@ def _chain(builder, start, lines, along_k, panel, K, ahead):
     what is read later: for each k one line of it is fetched.
     """
     kind, width = start[0, 0].type, 1 + max(v for _, v in start)
-    before, loop, after = builder.block, builder.append_basic_block("k"), builder.append_basic_block("end")
+    before, loop, after = (
+        builder.block,
+        builder.append_basic_block("k"),
+        builder.append_basic_block("end"),
+    )
     builder.branch(loop)
     builder.position_at_end(loop)
-    first = {"k": INTP(0), "offset": INTP(0), "panel": panel} | ({"ahead": ahead} if ahead else {}) | start
+    first = (
+        {"k": INTP(0), "offset": INTP(0), "panel": panel}
+        | ({"ahead": ahead} if ahead else {})
+        | start
+    )
     phi = {name: builder.phi(value.type) for name, value in first.items()}
-    w = [read(builder, builder.gep(phi["panel"], [INTP(v * kind.count)]), kind) for v in range(width)]
+    w = [
+        read(builder, builder.gep(phi["panel"], [INTP(v * kind.count)]), kind) for v in range(width)
+    ]
     a = [splat(builder, builder.load(builder.gep(line, [phi["offset"]])), kind) for line in lines]
     sums = {(r, v): call_intrinsic(builder, "fma", kind, [a[r], w[v], phi[r, v]]) for r, v in start}
-    following = {"k": _opaque(builder, builder.add(phi["k"], INTP(1))), "offset": builder.add(phi["offset"], along_k)}
+    following = {
+        "k": _opaque(builder, builder.add(phi["k"], INTP(1))),
+        "offset": builder.add(phi["offset"], along_k),
+    }
     following["panel"] = builder.gep(phi["panel"], [INTP(width * kind.count)])
     if ahead:
         _fetch(builder, phi["ahead"])
@@ -133,7 +150,10 @@ def _strip(transposed: bool) -> Callable[..., Any]:
 
         def generate(context, builder, signature, args):
             kind, (panel_, at, M, K, vectors) = context.get_value_type(vector), args[3:]
-            C, start, A = (_Matrix(context, builder, *pair) for pair in zip(signature.args[:3], args[:3], strict=True))
+            C, start, A = (
+                _Matrix(context, builder, *pair)
+                for pair in zip(signature.args[:3], args[:3], strict=True)
+            )
             if transposed:
                 A.transpose()
             panel = element(context, builder, signature.args[3], panel_, at)
@@ -145,7 +165,19 @@ def _strip(transposed: bool) -> Callable[..., Any]:
                 builder.position_at_end(block)
 
                 def tile(height, row, width=width):
-                    _tile(builder, kind, height, width, row, C, start, A, panel, K, fetch=not transposed)
+                    _tile(
+                        builder,
+                        kind,
+                        height,
+                        width,
+                        row,
+                        C,
+                        start,
+                        A,
+                        panel,
+                        K,
+                        fetch=not transposed,
+                    )
 
                 _rows(builder, M, tile)
                 builder.branch(end)

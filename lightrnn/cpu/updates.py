@@ -17,7 +17,12 @@ _BLOCK = 1024
 @kernel
 def squared_norm(gradient):
     """Sum of squares: a register of running sums for each block, the blocks in float64."""
-    L, n, total, sums = lanes(gradient), len(gradient), 0.0, np.empty(lanes(gradient), gradient.dtype)
+    L, n, total, sums = (
+        lanes(gradient),
+        len(gradient),
+        0.0,
+        np.empty(lanes(gradient), gradient.dtype),
+    )
     for start in range(0, n, _BLOCK):
         running = splats(gradient, (0,))[0]
         for i in range(start, min(start + _BLOCK, n), L):
@@ -39,7 +44,12 @@ def update(name: str) -> Callable[..., Any]:
     def update(parameters, gradient, moments, scale, constants):
         (factor,), values = splats(parameters, (scale,)), splats(parameters, constants)
         for i in range(0, len(parameters), lanes(parameters)):
-            p, after = rule(load_flat(parameters, i), factor * load_flat(gradient, i), loads_flat(moments, i), values)
+            p, after = rule(
+                load_flat(parameters, i),
+                factor * load_flat(gradient, i),
+                loads_flat(moments, i),
+                values,
+            )
             store_flat(parameters, i, p)
             stores_flat(moments, i, after)
 

@@ -12,7 +12,10 @@ import numpy as np
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
 THREADS = 4 if SIMULATED else 256  # of a block, unless a kernel says otherwise; a power of two
-OLDEST = (7, 5)  # compute capability; older ones lack what the barrier between blocks needs, or are not tested
+OLDEST = (
+    7,
+    5,
+)  # compute capability; older ones lack what the barrier between blocks needs, or are not tested
 _INSTALL = "pip install 'lightrnn[cuda12]' or 'lightrnn[cuda13]', for the driver's version of CUDA"
 _ELSEWHERE = "Use device='cpu' where there is no GPU; the weights are the same"
 
@@ -178,10 +181,18 @@ def send(target: Array, source: np.ndarray, size: int, stream: Any) -> None:
     if SIMULATED and size:
         target.holder[:size].copy_to_device(source[:size])
     elif size:
-        do("cuMemcpyHtoDAsync", target.address, source.ctypes.data, size * source.itemsize, int(stream))
+        do(
+            "cuMemcpyHtoDAsync",
+            target.address,
+            source.ctypes.data,
+            size * source.itemsize,
+            int(stream),
+        )
 
 
-def move(target: Array, place: int, source: Array, begin: int, size: int, itemsize: int, stream: Any) -> None:
+def move(
+    target: Array, place: int, source: Array, begin: int, size: int, itemsize: int, stream: Any
+) -> None:
     """Copy elements from a place in an array to one in another."""
     if SIMULATED and size:
         target.holder[place : place + size].copy_to_device(source.holder[begin : begin + size])
@@ -211,7 +222,9 @@ def do(name: str, *arguments: Any) -> Any:
     """Call the driver itself and return what it returns."""
     status, *results = getattr(bindings(), name)(*arguments)
     if status:
-        raise RuntimeError(f"device='cuda' failed: the driver's {name} returned {status.name}. Use device='cpu'.")
+        raise RuntimeError(
+            f"device='cuda' failed: the driver's {name} returned {status.name}. Use device='cpu'."
+        )
     return results[0] if results else None
 
 

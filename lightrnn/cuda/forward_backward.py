@@ -20,10 +20,10 @@ from .recurrence import loops
 from .recurrence.tiling import Regime
 
 if TYPE_CHECKING:
-    from .network import Twin
+    from .network import CudaNetwork
 
 
-class Run(NamedTuple):
+class CudaLayerBuffers(NamedTuple):
     """Where the arrays of one layer's run are, and how its loops are cut."""
 
     layer: Layer
@@ -33,12 +33,12 @@ class Run(NamedTuple):
     counters: tuple[int, ...]
 
 
-class Pass:
+class CudaForwardBackward:
     """A program for one batch: `forward` comes first, then what is wanted of it.
 
     Parameters
     ----------
-    twin : Twin
+    twin : CudaNetwork
         Whose layers run.
     batch : Batch
         What they run over.
@@ -46,10 +46,19 @@ class Pass:
         From the order of the rows to what else is needed on the GPU, by name: indices as integers.
     """
 
-    def __init__(self, twin: Twin, batch: Batch, sends: Callable[[Any], dict[str, np.ndarray]] | None = None) -> None:
+    def __init__(
+        self,
+        twin: CudaNetwork,
+        batch: Batch,
+        sends: Callable[[Any], dict[str, np.ndarray]] | None = None,
+    ) -> None:
         self.twin, self.batch, self.program = twin, batch, Program(twin.memory)
         host = twin.host
-        self.step, self.recurrent, self.dtype = host.target == "step", host.recurrent, twin.dtype_name
+        self.step, self.recurrent, self.dtype = (
+            host.target == "step",
+            host.recurrent,
+            twin.dtype_name,
+        )
         self.B = len(batch.X)
         self._send_inputs(batch)
         self.masks = [self.program.send(mask) for mask in batch.masks]
@@ -57,10 +66,12 @@ class Pass:
         arrays = sends(self.rows) if sends else {}
         self.counts = {name: len(array) for name, array in arrays.items()}
         self.sent = {
-            name: (self.program.send_indices if array.dtype.kind == "i" else self.program.send)(array)
+            name: (self.program.send_indices if array.dtype.kind == "i" else self.program.send)(
+                array
+            )
             for name, array in arrays.items()
         }
-        self.levels: list[list[Run]] = []
+        self.levels: list[list[CudaLayerBuffers]] = []
         cuts = [[self._cuts(layer) for layer in level] for level in host.levels]
         if self.recurrent:
             self._index()
@@ -70,14 +81,25 @@ class Pass:
     # -- what is sent, and where rows are -----------------------------------------------------------------------------
 
     def _send_inputs(self, batch: Batch) -> None:
-        send, tokens, lengths = self.program.send_indices, self.twin.host.embedding is not None, batch.lengths
+        send, tokens, lengths = (
+            self.program.send_indices,
+            self.twin.host.embedding is not None,
+            batch.lengths,
+        )
         self._lengths, starts = send(lengths), np.cumsum(lengths) - lengths
         self._data_rows = int(lengths.sum())
-        held = self.twin.held[1] if self.twin.held and batch.places is not None and self.recurrent else None
-        self._places = send(starts if held is None or batch.places is None else batch.places)
+        held = (
+            self.twin.cached[1]
+            if self.twin.cached and batch.offsets is not None and self.recurrent
+            else None
+        )
+        self._places = send(starts if held is None or batch.offsets is None else batch.offsets)
         if self.recurrent:
             self.rows: Any = Steps.of(lengths)
-            self.N, self._first = self._data_rows, send(np.append(self.rows.first, self.rows.first[-1]))
+            self.N, self._first = (
+                self._data_rows,
+                send(np.append(self.rows.first, self.rows.first[-1])),
+            )
         else:
             self._send_windows(lengths)
         if held is None:
@@ -104,7 +126,9 @@ class Pass:
         if not self.recurrent:
             return (), ()
         cuts = tuple(self.twin.regime(layer, self.B, back=back) for back in (False, True))
-        counters = [self.program.send_indices(np.zeros(cut.groups * loops.APART, np.int64)) for cut in cuts]
+        counters = [
+            self.program.send_indices(np.zeros(cut.groups * loops.APART, np.int64)) for cut in cuts
+        ]
         return cuts, tuple(counters)
 
     def _index(self) -> None:
@@ -114,13 +138,28 @@ class Pass:
         self._source, self._back, self._mirror, self._member, self._before, self._last = places
         T = len(self.rows.first) - 2
         kernel = gather.index(embedding is not None)
-        program.over(kernel, self.N, self._lengths, self._first, self._places, T, self.B, self._codes, *places)
+        program.over(
+            kernel,
+            self.N,
+            self._lengths,
+            self._first,
+            self._places,
+            T,
+            self.B,
+            self._codes,
+            *places,
+        )
 
-    def _run(self, layer: Layer, regimes: tuple[Regime, ...], counters: tuple[int, ...]) -> Run:
+    def _run(
+        self, layer: Layer, regimes: tuple[Regime, ...], counters: tuple[int, ...]
+    ) -> CudaLayerBuffers:
         cell, H, room = layer.cell, layer.units, self.program.room
         before = self.B if self.recurrent else 0
-        slots, state = room(self.N * len(cell.slots) * H), room((before + self.N) * len(cell.states) * H)
-        return Run(layer, slots, state, regimes, counters)
+        slots, state = (
+            room(self.N * len(cell.slots) * H),
+            room((before + self.N) * len(cell.states) * H),
+        )
+        return CudaLayerBuffers(layer, slots, state, regimes, counters)
 
     # -- forward ------------------------------------------------------------------------------------------------------
 
@@ -135,9 +174,13 @@ class Pass:
                 runs += 1
             inputs = self._outputs_of(number)
         self.features = inputs[0]
-        self.finals = [self._final_state(run) for level in self.levels for run in level] if self.recurrent else []
+        self.finals = (
+            [self._final_state(run) for level in self.levels for run in level]
+            if self.recurrent
+            else []
+        )
 
-    def _final_state(self, run: Run) -> tuple[int, int]:
+    def _final_state(self, run: CudaLayerBuffers) -> tuple[int, int]:
         """Put a layer's states after each sequence's last step together; returns where, and how many columns."""
         columns = len(run.layer.cell.states) * run.layer.units
         place = self.program.room(self.B * columns)
@@ -149,45 +192,88 @@ class Pass:
         embedding = self.twin.host.embedding
         base, width = self._data, self.twin.host.levels[0][0].features
         if embedding is not None:
-            base = self.twin.places.parameter("embedding.W")
+            base = self.twin.addresses.parameter("embedding.W")
         if self.recurrent:
             return [Matrix(base, width, index) for index in (self._source, self._back)]
         F = width // self.twin.host.window
-        self._copy(flat := self.program.room(self._flat * F), F, Matrix(base, F, self._source), self._flat, F)
+        self._copy(
+            flat := self.program.room(self._flat * F),
+            F,
+            Matrix(base, F, self._source),
+            self._flat,
+            F,
+        )
         return [Matrix(flat, F, self._starts_of_windows)]
 
-    def _loop(self, run: Run, inputs: Matrix, number: int) -> None:
+    def _loop(self, run: CudaLayerBuffers, inputs: Matrix, number: int) -> None:
         """Run a recurrent layer."""
         layer, program = run.layer, self.program
-        H, G, S, Z = layer.units, len(layer.cell.gates), len(layer.cell.slots), len(layer.cell.states)
-        weights = self.twin.places.weights(layer)
-        add_product(self, inputs, weights.W_ih, Matrix(run.slots, S * H), (self.N, G * H, layer.features), weights.b_ih)
+        H, G, S, Z = (
+            layer.units,
+            len(layer.cell.gates),
+            len(layer.cell.slots),
+            len(layer.cell.states),
+        )
+        weights = self.twin.addresses.weights(layer)
+        add_product(
+            self,
+            inputs,
+            weights.W_ih,
+            Matrix(run.slots, S * H),
+            (self.N, G * H, layer.features),
+            weights.b_ih,
+        )
         if self._starts:
             self._copy(run.state, Z * H, Matrix(self._starts[number], Z * H), self.B, Z * H)
         else:
             program.over(gather.fill(self.dtype), self.B * Z * H, run.state, self.B * Z * H)
         self._time(run, False, [run.slots, run.state, weights.W_hh.start, weights.b_hh])
 
-    def _time(self, run: Run, back: bool, places: list[int]) -> None:
+    def _time(self, run: CudaLayerBuffers, back: bool, places: list[int]) -> None:
         """Launch a time loop."""
         cut, counter = run.regimes[back], run.counters[back]
-        form = loops.Form(run.layer.cell_name, self.dtype, cut.rows, cut.resident, cut.stored > 0, cut.alone)
+        form = loops.Form(
+            run.layer.cell_name, self.dtype, cut.rows, cut.resident, cut.stored > 0, cut.alone
+        )
         kernel = (loops.backward if back else loops.forward)(form)
         shape = self._lengths, self._first, self.B, run.layer.units
-        of_cut = cut.groups, cut.blocks, cut.units, cut.tiles, cut.parts, cut.share, cut.lanes, cut.spread, cut.folds
+        of_cut = (
+            cut.groups,
+            cut.blocks,
+            cut.units,
+            cut.tiles,
+            cut.parts,
+            cut.share,
+            cut.lanes,
+            cut.spread,
+            cut.folds,
+        )
         for begin, end in self.twin.spans(cut, int(self.batch.lengths[0]), back):
             arguments = *places, *shape, *of_cut, begin, end, counter
             grid, block = (cut.groups * cut.blocks, 1, 1), (cut.threads, 1, 1)
             together = cut.blocks > 1
-            self.program.launch(kernel, grid, block, *arguments, shared=cut.shared, together=together)
+            self.program.launch(
+                kernel, grid, block, *arguments, shared=cut.shared, together=together
+            )
 
-    def _window(self, run: Run, inputs: Matrix, number: int) -> None:
+    def _window(self, run: CudaLayerBuffers, inputs: Matrix, number: int) -> None:
         """Run a layer without recurrence."""
-        H, size, weights = run.layer.units, self.N * run.layer.units, self.twin.places.weights(run.layer)
-        add_product(self, inputs, weights.W_ih, Matrix(run.slots, H), (self.N, H, run.layer.features), weights.b_ih)
+        H, size, weights = (
+            run.layer.units,
+            self.N * run.layer.units,
+            self.twin.addresses.weights(run.layer),
+        )
+        add_product(
+            self,
+            inputs,
+            weights.W_ih,
+            Matrix(run.slots, H),
+            (self.N, H, run.layer.features),
+            weights.b_ih,
+        )
         self.program.over(gather.apply(run.layer.cell_name), size, run.slots, size, run.state)
 
-    def _state(self, run: Run, index: int = -1) -> Matrix:
+    def _state(self, run: CudaLayerBuffers, index: int = -1) -> Matrix:
         """Return a run's h at each row, or at those of an index."""
         Z, before = len(run.layer.cell.states), self.B if self.recurrent else 0
         return Matrix(run.state + before * Z * run.layer.units, Z * run.layer.units, index)
@@ -208,7 +294,11 @@ class Pass:
         if not self.masks:
             return -1, 0, -1
         alone = number == len(self.levels) - 1 and not self.step
-        return self.masks[number] + column, self.batch.masks[number].shape[1], -1 if alone else self._member
+        return (
+            self.masks[number] + column,
+            self.batch.masks[number].shape[1],
+            -1 if alone else self._member,
+        )
 
     def _outputs_of(self, number: int) -> list[Matrix]:
         """Return a level's output, directions side by side, after dropout, for each direction of the next level."""
@@ -222,13 +312,24 @@ class Pass:
             H, source = run.layer.units, self._state(run, self._path(number, direction))
             self._copy(output + column, D, source, count, H, self._mask(number, column))
             column += H
-        return [Matrix(output, D, index) for index in (-1, self._mirror if self.recurrent else -1)[: len(level)]]
+        return [
+            Matrix(output, D, index)
+            for index in (-1, self._mirror if self.recurrent else -1)[: len(level)]
+        ]
 
     def _copy(
-        self, target: int, pitch: int, source: Matrix, count: int, width: int, mask: tuple[int, int, int] = (-1, 0, -1)
+        self,
+        target: int,
+        pitch: int,
+        source: Matrix,
+        count: int,
+        width: int,
+        mask: tuple[int, int, int] = (-1, 0, -1),
     ) -> None:
         """Copy rows."""
-        self.program.over(gather.copy(self.dtype), count * width, target, pitch, *source, count, width, *mask)
+        self.program.over(
+            gather.copy(self.dtype), count * width, target, pitch, *source, count, width, *mask
+        )
 
     # -- back ---------------------------------------------------------------------------------------------------------
 
@@ -257,7 +358,9 @@ class Pass:
             column += run.layer.units
         return dX
 
-    def _loop_back(self, run: Run, number: int, direction: int, doutput: int, column: int, D: int) -> None:
+    def _loop_back(
+        self, run: CudaLayerBuffers, number: int, direction: int, doutput: int, column: int, D: int
+    ) -> None:
         """Take the gradient of a level's output, (rows, D), back through time."""
         layer, program = run.layer, self.program
         H, G, Z = layer.units, len(layer.cell.gates), len(layer.cell.states)
@@ -271,23 +374,25 @@ class Pass:
         else:
             dh = program.room(self.N * H), H
             self._copy(*dh, Matrix(doutput + column, D, path), self.N, H, mask)
-        turned, W_hh = program.room(H * G * H), self.twin.places.weights(layer).W_hh
+        turned, W_hh = program.room(H * G * H), self.twin.addresses.weights(layer).W_hh
         program.over(gather.transpose(), H * G * H, turned, W_hh.start, H, G * H)
         self._time(run, True, [run.slots, run.state, turned, dstate, *dh])
 
-    def _window_back(self, run: Run, number: int, doutput: int) -> None:
+    def _window_back(self, run: CudaLayerBuffers, number: int, doutput: int) -> None:
         """Take the gradient of a level's output back through the rule."""
         size = self.N * run.layer.units
         if self.masks:
             dropped = self.program.room(size)
             source = Matrix(doutput, run.layer.units)
-            self._copy(dropped, run.layer.units, source, self.N, run.layer.units, self._mask(number, 0))
+            self._copy(
+                dropped, run.layer.units, source, self.N, run.layer.units, self._mask(number, 0)
+            )
             doutput = dropped
         self.program.over(gather.apply_back(run.layer.cell_name), size, run.slots, size, doutput)
 
-    def _gradients(self, run: Run, inputs: Matrix) -> None:
+    def _gradients(self, run: CudaLayerBuffers, inputs: Matrix) -> None:
         """From the gradient of the sums to that of a layer's parameters."""
-        layer, gradient = run.layer, self.twin.places.gradients(run.layer)
+        layer, gradient = run.layer, self.twin.addresses.gradients(run.layer)
         H, G, S = layer.units, len(layer.cell.gates), len(layer.cell.slots)
         sums = Matrix(run.slots, S * H)
         weight_gradient(self, inputs, sums, gradient.W_ih, (layer.features, G * H, self.N))
@@ -299,29 +404,45 @@ class Pass:
             if S > G:
                 bias_gradient(self, sums, self.N, gradient.b_hh, G * H)
 
-    def _input_back(self, run: Run, direction: int, dX: int) -> None:
+    def _input_back(self, run: CudaLayerBuffers, direction: int, dX: int) -> None:
         """From the gradient of the sums to that of the input; a second direction adds its own."""
         layer = run.layer
         H, G, S = layer.units, len(layer.cell.gates), len(layer.cell.slots)
         target = Matrix(dX, layer.features, self._mirror if direction else -1)
         shape = self.N, layer.features, G * H
-        W_ih = self.twin.places.weights(layer).W_ih
-        add_product(self, Matrix(run.slots, S * H), W_ih, target, shape, turn_b=True, adds=bool(direction))
+        W_ih = self.twin.addresses.weights(layer).W_ih
+        add_product(
+            self, Matrix(run.slots, S * H), W_ih, target, shape, turn_b=True, adds=bool(direction)
+        )
 
     def _embedding_back(self, dX: int) -> None:
         """Add to the embedding's gradient what that of the first level's input gives."""
         embedding: Any = self.twin.host.embedding
         size, codes, count = embedding.size, self._source, self.N
         if not self.recurrent:
-            flat, codes, count = self.program.room(self._data_rows * size), self._codes, self._data_rows
+            flat, codes, count = (
+                self.program.room(self._data_rows * size),
+                self._codes,
+                self._data_rows,
+            )
             last = int(self.rows.last)
             arguments = flat, dX, self._lengths, self._places, self.twin.host.window, size, last
             self.program.blocks(gather.fold(self.dtype), self.B, self.twin.threads, *arguments)
             dX = flat
-        table, adds = self.twin.places.gradient_of("embedding.W"), int(self.twin.tied)
+        table, adds = self.twin.addresses.gradient_of("embedding.W"), int(self.twin.tied)
         kernel = gather.add_by_code(self.dtype)
         self.program.blocks(
-            kernel, embedding.n_tokens, self.twin.threads, table, size, codes, count, dX, size, size, adds
+            kernel,
+            embedding.n_tokens,
+            self.twin.threads,
+            table,
+            size,
+            codes,
+            count,
+            dX,
+            size,
+            size,
+            adds,
         )
 
     # -- reading ------------------------------------------------------------------------------------------------------

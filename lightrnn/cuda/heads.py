@@ -18,8 +18,8 @@ from . import gather, losses
 from .matmul import Matrix, add_product, bias_gradient, weight_gradient
 
 if TYPE_CHECKING:
-    from .forward_backward import Pass
-    from .network import Twin
+    from .forward_backward import CudaForwardBackward
+    from .network import CudaNetwork
 
 OUTPUTS = 1 << 26  # outputs that are held at a time
 Sends = dict[str, np.ndarray]
@@ -31,11 +31,11 @@ class Head:
 
     Parameters
     ----------
-    twin : Twin
+    twin : CudaNetwork
         The network.
     """
 
-    def __init__(self, twin: Twin) -> None:
+    def __init__(self, twin: CudaNetwork) -> None:
         self.twin, self.layer = twin, twin.host.head.layer
         self.features, self.k = twin.host.head.features, self.layer.units
 
@@ -43,29 +43,48 @@ class Head:
         """Return what a pass must send: targets and weights row by row."""
         if loss.name == "softmax":
             return {"targets": targets.astype(np.int64), "weights": weights}
-        return {"targets": targets.astype(np.float64), "weights": weights, "constant": np.array([loss.constant])}
+        return {
+            "targets": targets.astype(np.float64),
+            "weights": weights,
+            "constant": np.array([loss.constant]),
+        }
 
-    def outputs(self, run: Pass, features: Matrix, count: int) -> Read:
+    def outputs(self, run: CudaForwardBackward, features: Matrix, count: int) -> Read:
         """Compute raw outputs; returns the function that reads them, (count, k)."""
         return self._raw(run, self.layer, features, count)
 
-    def learn(self, run: Pass, loss: Loss, count: int, *, learn: bool = True) -> int:
+    def learn(self, run: CudaForwardBackward, loss: Loss, count: int, *, learn: bool = True) -> int:
         """Compute the loss of all rows, and all gradients; returns the place of the features' one."""
         losses, sent = run.program.room(count), run.sent
         dfeatures = run.program.room(count * self.features) if learn else -1
         targets, weights = sent["targets"], sent["weights"]
-        self._loss(run, self.layer, run.features, count, (loss, targets, weights, losses), dfeatures)
+        self._loss(
+            run, self.layer, run.features, count, (loss, targets, weights, losses), dfeatures
+        )
         self.twin.total(run.program, losses, count, 0)
         return dfeatures
 
     # -- parts of it --------------------------------------------------------------------------------------------------
 
-    def _linear(self, run: Pass, layer: Layer, features: Matrix, target: int, count: int) -> None:
+    def _linear(
+        self, run: CudaForwardBackward, layer: Layer, features: Matrix, target: int, count: int
+    ) -> None:
         """Run a linear layer."""
-        weights, shape = self.twin.places.weights(layer), (count, layer.units, self._width(layer))
-        add_product(run, features, weights.W_ih, Matrix(target, layer.units), shape, weights.b_ih, turn_b=layer.tied)
+        weights, shape = (
+            self.twin.addresses.weights(layer),
+            (count, layer.units, self._width(layer)),
+        )
+        add_product(
+            run,
+            features,
+            weights.W_ih,
+            Matrix(target, layer.units),
+            shape,
+            weights.b_ih,
+            turn_b=layer.tied,
+        )
 
-    def _raw(self, run: Pass, layer: Layer, features: Matrix, count: int) -> Read:
+    def _raw(self, run: CudaForwardBackward, layer: Layer, features: Matrix, count: int) -> Read:
         place = run.program.room(count * layer.units)
         self._linear(run, layer, features, place, count)
         return lambda: self.twin.memory.floats.fetch(place, count * layer.units).reshape(count, -1)
@@ -75,7 +94,13 @@ class Head:
         return self.features if layer.tied else layer.features
 
     def _loss(
-        self, run: Pass, layer: Layer, features: Matrix, count: int, wanted: tuple[Loss, int, int, int], dfeatures: int
+        self,
+        run: CudaForwardBackward,
+        layer: Layer,
+        features: Matrix,
+        count: int,
+        wanted: tuple[Loss, int, int, int],
+        dfeatures: int,
     ) -> None:
         """Run a layer and a loss over rows, and back where `dfeatures` is a place."""
         loss, targets, weights, losses = wanted
@@ -86,25 +111,59 @@ class Head:
                 n = min(most, count - begin)
                 rows_ = Matrix(features.start + begin * features.pitch, features.pitch)
                 self._linear(run, layer, rows_, outputs, n)
-                at = targets + begin * (1 if loss.name == "softmax" else k), weights + begin, losses + begin
+                at = (
+                    targets + begin * (1 if loss.name == "softmax" else k),
+                    weights + begin,
+                    losses + begin,
+                )
                 self._costs(run, loss, outputs, n, k, at)
                 if dfeatures >= 0:
                     self._back(run, layer, rows_, outputs, n, begin > 0)
-                    target, W = Matrix(dfeatures + begin * D, D), self.twin.places.weights(layer).W_ih
-                    add_product(run, Matrix(outputs, k), W, target, (n, D, k), turn_b=not layer.tied)
+                    target, W = (
+                        Matrix(dfeatures + begin * D, D),
+                        self.twin.addresses.weights(layer).W_ih,
+                    )
+                    add_product(
+                        run, Matrix(outputs, k), W, target, (n, D, k), turn_b=not layer.tied
+                    )
 
-    def _costs(self, run: Pass, loss: Loss, outputs: int, n: int, k: int, at: tuple[int, int, int]) -> None:
+    def _costs(
+        self,
+        run: CudaForwardBackward,
+        loss: Loss,
+        outputs: int,
+        n: int,
+        k: int,
+        at: tuple[int, int, int],
+    ) -> None:
         """Turn outputs into their gradient."""
         if loss.name == "softmax":
             run.program.blocks(
-                losses.softmax(run.dtype), n, self.twin.threads, outputs, k, k, *at, shared=self.twin.threads
+                losses.softmax(run.dtype),
+                n,
+                self.twin.threads,
+                outputs,
+                k,
+                k,
+                *at,
+                shared=self.twin.threads,
             )
         else:
-            run.program.over(losses.by_output(loss.name, run.dtype), n, outputs, n, k, *at, run.sent["constant"])
+            run.program.over(
+                losses.by_output(loss.name, run.dtype), n, outputs, n, k, *at, run.sent["constant"]
+            )
 
-    def _back(self, run: Pass, layer: Layer, features: Matrix, doutputs: int, n: int, adds: bool) -> None:
+    def _back(
+        self,
+        run: CudaForwardBackward,
+        layer: Layer,
+        features: Matrix,
+        doutputs: int,
+        n: int,
+        adds: bool,
+    ) -> None:
         """From the gradient of a layer's outputs to that of its parameters."""
-        gradient, k, D = self.twin.places.gradients(layer), layer.units, self._width(layer)
+        gradient, k, D = self.twin.addresses.gradients(layer), layer.units, self._width(layer)
         out = Matrix(doutputs, k)
         if layer.tied:
             weight_gradient(run, out, features, gradient.W_ih, (k, D, n), adds)
@@ -123,10 +182,14 @@ class Adaptive(Head):
         sends = {"targets": codes.astype(np.int64), "weights": weights}
         for i, (begin, *_) in enumerate(host.tails):
             found = np.flatnonzero(codes == host.cutoffs[0] + i)
-            sends |= {f"rows{i}": found, f"targets{i}": targets[found] - begin, f"weights{i}": weights[found]}
+            sends |= {
+                f"rows{i}": found,
+                f"targets{i}": targets[found] - begin,
+                f"weights{i}": weights[found],
+            }
         return sends
 
-    def outputs(self, run: Pass, features: Matrix, count: int) -> Read:
+    def outputs(self, run: CudaForwardBackward, features: Matrix, count: int) -> Read:
         """Compute log probabilities."""
         host: Any = self.twin.host.head
         reads = [self._raw(run, self.layer, features, count)]
@@ -138,16 +201,24 @@ class Adaptive(Head):
         def read() -> np.ndarray:
             heads, *tails = (log_softmax(raw()) for raw in reads)
             first = host.cutoffs[0]
-            return np.hstack([heads[:, :first], *(tail + heads[:, first + i, None] for i, tail in enumerate(tails))])
+            return np.hstack(
+                [
+                    heads[:, :first],
+                    *(tail + heads[:, first + i, None] for i, tail in enumerate(tails)),
+                ]
+            )
 
         return read
 
-    def learn(self, run: Pass, loss: Loss, count: int, *, learn: bool = True) -> int:
+    def learn(self, run: CudaForwardBackward, loss: Loss, count: int, *, learn: bool = True) -> int:
         """Compute the loss of all rows, and all gradients; returns the place of the features' one."""
         host: Any = self.twin.host.head
         program = run.program
         counts = [run.counts[f"rows{i}"] for i in range(len(host.tails))]
-        losses, dfeatures = program.room(count + sum(counts)), program.room(count * self.features) if learn else -1
+        losses, dfeatures = (
+            program.room(count + sum(counts)),
+            program.room(count * self.features) if learn else -1,
+        )
         wanted = loss, run.sent["targets"], run.sent["weights"], losses
         self._loss(run, self.layer, run.features, count, wanted, dfeatures)
         at = losses + count
@@ -163,7 +234,7 @@ class Adaptive(Head):
 
     def _cluster(
         self,
-        run: Pass,
+        run: CudaForwardBackward,
         layers: tuple[Layer, Layer],
         index: int,
         n: int,
@@ -180,18 +251,24 @@ class Adaptive(Head):
             self._loss(run, tail, Matrix(low, down.units), n, wanted, dlow)
             if dfeatures >= 0:
                 self._back(run, down, features, dlow, n, False)
-                target, shape = Matrix(dfeatures, self.features, index), (n, self.features, down.units)
-                W = self.twin.places.weights(down).W_ih
+                target, shape = (
+                    Matrix(dfeatures, self.features, index),
+                    (n, self.features, down.units),
+                )
+                W = self.twin.addresses.weights(down).W_ih
                 add_product(run, Matrix(dlow, down.units), W, target, shape, turn_b=True, adds=True)
 
-    def _no_gradient(self, run: Pass, *layers: Layer) -> None:
+    def _no_gradient(self, run: CudaForwardBackward, *layers: Layer) -> None:
         """Set the gradients of layers to zero."""
         for layer in layers:
-            gradient = self.twin.places.gradients(layer)
-            for place, size in ((gradient.W_ih.start, layer.features * layer.units), (gradient.b_ih, layer.units)):
+            gradient = self.twin.addresses.gradients(layer)
+            for place, size in (
+                (gradient.W_ih.start, layer.features * layer.units),
+                (gradient.b_ih, layer.units),
+            ):
                 run.program.over(gather.fill(run.dtype), size, place, size)
 
 
-def make_head(twin: Twin) -> Any:
+def make_head(twin: CudaNetwork) -> Any:
     """Make the head of a network."""
     return Adaptive(twin) if isinstance(twin.host.head, AdaptiveHead) else Head(twin)

@@ -46,7 +46,9 @@ def _store4(context, array, index, values):
         for i in range(4):
             place = ir.Constant(ir.IntType(32), i)
             vector = builder.insert_element(vector, builder.extract_value(args[2], i), place)
-        stored = builder.store(vector, builder.bitcast(pointer, kind.as_pointer(pointer.type.addrspace)))
+        stored = builder.store(
+            vector, builder.bitcast(pointer, kind.as_pointer(pointer.type.addrspace))
+        )
         stored.align = 16
         return context.get_dummy_value()
 
@@ -63,7 +65,9 @@ def _load_far(context, array, index):
         letter, bits = ("f", 32) if isinstance(kind, ir.FloatType) else ("d", 64)
         address = builder.ptrtoint(pointer, ir.IntType(64))
         function = ir.FunctionType(kind, [address.type])
-        return builder.asm(function, f"ld.global.cg.f{bits} $0, [$1];", f"={letter},l,~{{memory}}", [address], True)
+        return builder.asm(
+            function, f"ld.global.cg.f{bits} $0, [$1];", f"={letter},l,~{{memory}}", [address], True
+        )
 
     return array.dtype(array, types.int64), generate
 
@@ -75,7 +79,9 @@ def _acquire(context, array, index):
     def generate(context, builder, signature, args):
         address = builder.ptrtoint(builder.gep(args[0], [args[1]]), ir.IntType(64))
         function = ir.FunctionType(ir.IntType(64), [address.type])
-        return builder.asm(function, "ld.acquire.gpu.global.u64 $0, [$1];", "=l,l,~{memory}", [address], True)
+        return builder.asm(
+            function, "ld.acquire.gpu.global.u64 $0, [$1];", "=l,l,~{memory}", [address], True
+        )
 
     return types.int64(array, types.int64), generate
 
@@ -87,7 +93,13 @@ def _add(context, array, index, number):
     def generate(context, builder, signature, args):
         address = builder.ptrtoint(builder.gep(args[0], [args[1]]), ir.IntType(64))
         function = ir.FunctionType(ir.VoidType(), [address.type, args[2].type])
-        builder.asm(function, "red.relaxed.gpu.global.add.u64 [$0], $1;", "l,l,~{memory}", [address, args[2]], True)
+        builder.asm(
+            function,
+            "red.relaxed.gpu.global.add.u64 [$0], $1;",
+            "l,l,~{memory}",
+            [address, args[2]],
+            True,
+        )
         return context.get_dummy_value()
 
     return types.void(array, types.int64, types.int64), generate

@@ -26,7 +26,9 @@ Shape = tuple[int, int, int]
 
 def signature(dtype: str) -> Any:
     """Return the types of a kernel's arguments: where the numbers and the indices are, and a place among the latter."""
-    return types.void(types.CPointer(getattr(types, dtype)), types.CPointer(types.int64), types.int64)
+    return types.void(
+        types.CPointer(getattr(types, dtype)), types.CPointer(types.int64), types.int64
+    )
 
 
 class Arguments:
@@ -57,11 +59,20 @@ class Kernel:
         name = f"{function.__module__.removeprefix('lightrnn.')}.{function.__name__}"
         self.name = "-".join([name, *map(str, made_of)])
         if self._known.setdefault(self.name, function.__code__) is not function.__code__:
-            raise RuntimeError(f"{self.name} must be the name of one kernel, got two. They would be given one's code.")
+            raise RuntimeError(
+                f"{self.name} must be the name of one kernel, got two. They would be given one's code."
+            )
         self._loaded: dict[tuple[str, int], Any] = {}
 
     def launch(
-        self, arguments: Arguments, at: int, grid: Shape, block: Shape, shared: int, stream: Any, together: bool = False
+        self,
+        arguments: Arguments,
+        at: int,
+        grid: Shape,
+        block: Shape,
+        shared: int,
+        stream: Any,
+        together: bool = False,
     ) -> None:
         """Let it run, all blocks together or not; a block has `shared` bytes of shared memory."""
         floats, ints = arguments.arrays
@@ -127,5 +138,9 @@ def _linked(ptx: str, architecture: str) -> bytes:
     """Return machine code; by the toolkit's assembler, since the driver may be older than the PTX."""
     from cuda.core import Linker, LinkerOptions, ObjectCode
 
-    code: bytes = Linker(ObjectCode.from_ptx(ptx.encode()), options=LinkerOptions(arch=architecture)).link("cubin").code
+    code: bytes = (
+        Linker(ObjectCode.from_ptx(ptx.encode()), options=LinkerOptions(arch=architecture))
+        .link("cubin")
+        .code
+    )
     return code

@@ -60,7 +60,12 @@ def by_output(name: str, dtype: str) -> Kernel:
     @kernel(name, dtype)
     def by_output(floats, ints, at):
         outputs, rows, k = ints[at], ints[at + 1], ints[at + 2]
-        targets, weights, losses, constant = ints[at + 3], ints[at + 4], ints[at + 5], floats[ints[at + 6]]
+        targets, weights, losses, constant = (
+            ints[at + 3],
+            ints[at + 4],
+            ints[at + 5],
+            floats[ints[at + 6]],
+        )
         for i in range(cuda.grid(1), rows, cuda.gridsize(1)):
             share, sum_ = floats[weights + i] / like(constant, k), zero
             for j in range(i * k, (i + 1) * k):

@@ -11,7 +11,7 @@ from .driver import THREADS
 from .reductions import LANES, column_sums
 
 if TYPE_CHECKING:
-    from .forward_backward import Pass
+    from .forward_backward import CudaForwardBackward
 
 Shape = tuple[int, int, int]  # M, N, K
 BLOCK = matmul_kernels.SIDE, matmul_kernels.SIDE, 1
@@ -35,7 +35,7 @@ def _tiles(M: int, N: int, large: bool) -> tuple[int, int]:
     return -(-M // tile), -(-N // tile)
 
 
-def _worth_large(run: Pass, M: int, N: int, parts: int) -> bool:
+def _worth_large(run: CudaForwardBackward, M: int, N: int, parts: int) -> bool:
     """Whether large tiles, each read less often, are enough to give every multiprocessor one."""
     x, y = _tiles(M, N, True)
     return (
@@ -46,7 +46,7 @@ def _worth_large(run: Pass, M: int, N: int, parts: int) -> bool:
 
 
 def add_product(
-    run: Pass,
+    run: CudaForwardBackward,
     A: Matrix,
     B: Matrix,
     C: Matrix,
@@ -60,12 +60,32 @@ def add_product(
     M, N, K = shape
     large = _worth_large(run, M, N, 1)
     kernel = matmul_kernels.product(run.dtype, False, turn_b, _aligned(A, B), large)
-    arguments = A.start, A.rows, A.pitch, B.start, B.pitch, C.start, C.rows, C.pitch, bias, M, N, K, int(adds), 0, 0
-    run.program.launch(kernel, (*_tiles(M, N, large), 1), BLOCK, *arguments, shared=matmul_kernels.shared_of(large))
+    arguments = (
+        A.start,
+        A.rows,
+        A.pitch,
+        B.start,
+        B.pitch,
+        C.start,
+        C.rows,
+        C.pitch,
+        bias,
+        M,
+        N,
+        K,
+        int(adds),
+        0,
+        0,
+    )
+    run.program.launch(
+        kernel, (*_tiles(M, N, large), 1), BLOCK, *arguments, shared=matmul_kernels.shared_of(large)
+    )
 
 
 @contextmanager
-def _in_parts(run: Pass, parts: int, target: int, size: int, adds: bool) -> Iterator[tuple[int, int]]:
+def _in_parts(
+    run: CudaForwardBackward, parts: int, target: int, size: int, adds: bool
+) -> Iterator[tuple[int, int]]:
     """Let parts of a result be computed, then added up; yields where the first goes, and whether itself adds."""
     if parts == 1:
         yield target, int(adds)
@@ -73,25 +93,44 @@ def _in_parts(run: Pass, parts: int, target: int, size: int, adds: bool) -> Iter
     with run.program.scratch():
         first = run.program.room(parts * size)
         yield first, 0
-        run.program.over(matmul_kernels.add_parts(), size, first, size, parts, target, size, int(adds))
+        run.program.over(
+            matmul_kernels.add_parts(), size, first, size, parts, target, size, int(adds)
+        )
 
 
-def weight_gradient(run: Pass, A: Matrix, B: Matrix, C: Matrix, shape: Shape, adds: bool = False) -> None:
+def weight_gradient(
+    run: CudaForwardBackward, A: Matrix, B: Matrix, C: Matrix, shape: Shape, adds: bool = False
+) -> None:
     """Let ``C = A.T @ B`` for A (K, M), B (K, N), K long: a sum in parts, so that all of the GPU has work."""
     M, N, K = shape
     large = _worth_large(run, M, N, -(-K // matmul_kernels.LEAST_PART))
     kernel = matmul_kernels.product(run.dtype, True, False, _aligned(A, B), large)
     x, y = _tiles(M, N, large)
-    parts = max(1, min(-(-K // matmul_kernels.LEAST_PART), 2 * run.twin.limits.multiprocessors // (x * y)))
+    parts = max(
+        1, min(-(-K // matmul_kernels.LEAST_PART), 2 * run.twin.limits.multiprocessors // (x * y))
+    )
     split = -(-K // (parts * matmul_kernels.DEPTH)) * matmul_kernels.DEPTH
     parts = -(-K // split)
-    of_a, of_b, of_c = (A.start, A.rows, A.pitch), (B.start, B.pitch), (C.rows, C.pitch) if parts == 1 else (-1, N)
+    of_a, of_b, of_c = (
+        (A.start, A.rows, A.pitch),
+        (B.start, B.pitch),
+        (C.rows, C.pitch) if parts == 1 else (-1, N),
+    )
     with _in_parts(run, parts, C.start, M * N, adds) as (first, itself):
         arguments = *of_a, *of_b, first, *of_c, -1, M, N, K, itself, split, M * N
-        run.program.launch(kernel, (x, y, parts), BLOCK, *arguments, shared=matmul_kernels.shared_of(large))
+        run.program.launch(
+            kernel, (x, y, parts), BLOCK, *arguments, shared=matmul_kernels.shared_of(large)
+        )
 
 
-def bias_gradient(run: Pass, sums: Matrix, count: int, target: int, columns: int, adds: bool = False) -> None:
+def bias_gradient(
+    run: CudaForwardBackward,
+    sums: Matrix,
+    count: int,
+    target: int,
+    columns: int,
+    adds: bool = False,
+) -> None:
     """Sum the columns of `count` rows: in parts, so that all of the GPU has work."""
     kernel, blocks = column_sums(run.dtype), -(-columns // LANES)
     most = max(1, 2 * run.twin.limits.multiprocessors // blocks)

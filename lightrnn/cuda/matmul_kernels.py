@@ -51,7 +51,9 @@ def _item(vector: bool, across: bool, large: bool) -> tuple[Callable[..., Any], 
     """
     wide = 4 if vector else 1
     columns = (DEPTH if across else tile_of(large)) // wide
-    along, apart = (_pitch(large), 1) if across else (1, _pitch(large))  # to the next column, row in shared memory
+    along, apart = (
+        (_pitch(large), 1) if across else (1, _pitch(large))
+    )  # to the next column, row in shared memory
 
     @register_jitable
     def source_of(ints, start, index, pitch, row, column):
@@ -69,7 +71,9 @@ def _item(vector: bool, across: bool, large: bool) -> tuple[Callable[..., Any], 
         tiles[place + item // columns * apart + item % columns * along] = values[0]
 
     @register_jitable
-    def load_four(floats, ints, start, index, pitch, row, column, last_row, last_column, item, zero):
+    def load_four(
+        floats, ints, start, index, pitch, row, column, last_row, last_column, item, zero
+    ):
         row, column = row + item // columns, column + item % columns * 4
         if row >= last_row or column >= last_column:
             return zero, zero, zero, zero
@@ -111,7 +115,9 @@ def _items(
     @register_jitable
     def load(floats, ints, start, index, pitch, row, column, last_row, last_column, item, zero):
         of_all = start, index, pitch, row, column, last_row, last_column
-        return load_half(floats, ints, *of_all, item, zero), load_half(floats, ints, *of_all, item + step, zero)
+        return load_half(floats, ints, *of_all, item, zero), load_half(
+            floats, ints, *of_all, item + step, zero
+        )
 
     @register_jitable
     def put(tiles, place, item, values):
@@ -159,7 +165,12 @@ def _write_rows(floats, ints, C, index, pitch, row, M, sums, bias, column, N, ad
         a = floats[bias + min(column, N - 1)]
         b, c = floats[bias + min(column + 1, N - 1)], floats[bias + min(column + 2, N - 1)]
         of_row = a, b, c, floats[bias + min(column + 3, N - 1)]
-        sums = _plus(sums[0], of_row), _plus(sums[1], of_row), _plus(sums[2], of_row), _plus(sums[3], of_row)
+        sums = (
+            _plus(sums[0], of_row),
+            _plus(sums[1], of_row),
+            _plus(sums[2], of_row),
+            _plus(sums[3], of_row),
+        )
     _write_row(floats, ints, C, index, pitch, row, M, sums[0], column, N, adds, vector)
     _write_row(floats, ints, C, index, pitch, row + 1, M, sums[1], column, N, adds, vector)
     _write_row(floats, ints, C, index, pitch, row + 2, M, sums[2], column, N, adds, vector)
@@ -173,8 +184,18 @@ def _multiplier(large: bool) -> Callable[..., Any]:
 
         @register_jitable
         def term(sums, tiles, a, b):
-            a0, a1, b0, b1 = load4(tiles, a), load4(tiles, a + half), load4(tiles, b), load4(tiles, b + half)
-            return outer4(sums[0], a0, b0), outer4(sums[1], a0, b1), outer4(sums[2], a1, b0), outer4(sums[3], a1, b1)
+            a0, a1, b0, b1 = (
+                load4(tiles, a),
+                load4(tiles, a + half),
+                load4(tiles, b),
+                load4(tiles, b + half),
+            )
+            return (
+                outer4(sums[0], a0, b0),
+                outer4(sums[1], a0, b1),
+                outer4(sums[2], a1, b0),
+                outer4(sums[3], a1, b1),
+            )
 
     else:
 
@@ -184,7 +205,9 @@ def _multiplier(large: bool) -> Callable[..., Any]:
 
     @register_jitable
     def multiply(sums, tiles, a, b):
-        for _ in range(DEPTH // 4):  # four in a row, so that one's operands are read during another's products
+        for _ in range(
+            DEPTH // 4
+        ):  # four in a row, so that one's operands are read during another's products
             sums = term(sums, tiles, a, b)
             sums = term(sums, tiles, a + pitch, b + pitch)
             sums = term(sums, tiles, a + 2 * pitch, b + 2 * pitch)
@@ -204,13 +227,27 @@ def product(dtype: str, turn_a: bool, turn_b: bool, vector: bool, large: bool) -
     and the parts of C are `apart` from each other.
     """
     number, zero, nothing = NUMBA[dtype], np.dtype(dtype).type(0), (zeros(dtype, 4),) * 4
-    (load_a, put_a), (load_b, put_b) = _tile(vector, not turn_a, large), _tile(vector, turn_b, large)
-    multiply, tile, size, half = _multiplier(large), tile_of(large), DEPTH * _pitch(large), tile_of(large) // 2
+    (load_a, put_a), (load_b, put_b) = (
+        _tile(vector, not turn_a, large),
+        _tile(vector, turn_b, large),
+    )
+    multiply, tile, size, half = (
+        _multiplier(large),
+        tile_of(large),
+        DEPTH * _pitch(large),
+        tile_of(large) // 2,
+    )
     nothing = (nothing,) * 4 if large else nothing
 
     @kernel(dtype, turn_a, turn_b, vector, large)
     def product(floats, ints, at):
-        A, index, pitch_a, B, pitch_b = ints[at], ints[at + 1], ints[at + 2], ints[at + 3], ints[at + 4]
+        A, index, pitch_a, B, pitch_b = (
+            ints[at],
+            ints[at + 1],
+            ints[at + 2],
+            ints[at + 3],
+            ints[at + 4],
+        )
         C, index_c, pitch_c, bias = ints[at + 5], ints[at + 6], ints[at + 7], ints[at + 8]
         M, N, K = ints[at + 9], ints[at + 10], ints[at + 11]
         adds, split, apart = ints[at + 12], ints[at + 13], ints[at + 14]
@@ -225,7 +262,9 @@ def product(dtype: str, turn_a: bool, turn_b: bool, vector: bool, large: bool) -
             end = min(K, begin + split)
             C += cuda.blockIdx.z * apart
         sums, place, other = nothing, 0, 2 * size
-        for k in range(begin, end + DEPTH, DEPTH):  # one round more: what is loaded in one is multiplied in the next
+        for k in range(
+            begin, end + DEPTH, DEPTH
+        ):  # one round more: what is loaded in one is multiplied in the next
             if turn_a:
                 a = load_a(floats, ints, A, index, pitch_a, k, top, end, M, thread, zero)
             else:
@@ -242,12 +281,58 @@ def product(dtype: str, turn_a: bool, turn_b: bool, vector: bool, large: bool) -
             place, other = other, place
         row, column, wide = top + 4 * y, left + 4 * x, C % 4 == 0 and pitch_c % 4 == 0
         if large:
-            _write_rows(floats, ints, C, index_c, pitch_c, row, M, sums[0], bias, column, N, adds, wide)
-            _write_rows(floats, ints, C, index_c, pitch_c, row, M, sums[1], bias, column + half, N, adds, wide)
-            _write_rows(floats, ints, C, index_c, pitch_c, row + half, M, sums[2], bias, column, N, adds, wide)
-            _write_rows(floats, ints, C, index_c, pitch_c, row + half, M, sums[3], bias, column + half, N, adds, wide)
+            _write_rows(
+                floats, ints, C, index_c, pitch_c, row, M, sums[0], bias, column, N, adds, wide
+            )
+            _write_rows(
+                floats,
+                ints,
+                C,
+                index_c,
+                pitch_c,
+                row,
+                M,
+                sums[1],
+                bias,
+                column + half,
+                N,
+                adds,
+                wide,
+            )
+            _write_rows(
+                floats,
+                ints,
+                C,
+                index_c,
+                pitch_c,
+                row + half,
+                M,
+                sums[2],
+                bias,
+                column,
+                N,
+                adds,
+                wide,
+            )
+            _write_rows(
+                floats,
+                ints,
+                C,
+                index_c,
+                pitch_c,
+                row + half,
+                M,
+                sums[3],
+                bias,
+                column + half,
+                N,
+                adds,
+                wide,
+            )
         else:
-            _write_rows(floats, ints, C, index_c, pitch_c, row, M, sums, bias, column, N, adds, wide)
+            _write_rows(
+                floats, ints, C, index_c, pitch_c, row, M, sums, bias, column, N, adds, wide
+            )
 
     return product
 

@@ -43,7 +43,10 @@ class Stage:
         self.left.synchronize()
         if size > len(self.here):
             self.there = driver.NOTHING
-            self.there, self.here = driver.allocate(2 * size, self.dtype), driver.pinned(2 * size, self.dtype)
+            self.there, self.here = (
+                driver.allocate(2 * size, self.dtype),
+                driver.pinned(2 * size, self.dtype),
+            )
 
 
 class Store:
@@ -120,13 +123,19 @@ class Store:
         stage.arrived.record(self.streams.copies)
         stage.arrived.wait(self.streams.runs)
         for place, begin, size in moves:
-            driver.move(self.array, place, stage.there, begin, size, self.dtype.itemsize, self.streams.runs)
+            driver.move(
+                self.array, place, stage.there, begin, size, self.dtype.itemsize, self.streams.runs
+            )
         stage.left.record(self.streams.runs)
 
     def send_rows(self, place: int, arrays: Sequence[np.ndarray]) -> None:
         """Copy arrays from the host side by side, some at a time: the host need not hold them all in another form."""
         for group in _groups(arrays):
-            joined = group[0].ravel() if len(group) == 1 else np.concatenate([array.ravel() for array in group])
+            joined = (
+                group[0].ravel()
+                if len(group) == 1
+                else np.concatenate([array.ravel() for array in group])
+            )
             for begin in range(0, len(joined), PIECE):
                 self.send((place + begin, [joined[begin : begin + PIECE]]))
             place += len(joined)
@@ -156,11 +165,17 @@ class Memory:
     """A network's numbers and indices on the GPU."""
 
     def __init__(self, dtype: np.typing.DTypeLike, streams: driver.Streams) -> None:
-        self.floats, self.ints, self.streams = Store(dtype, streams), Store(np.int64, streams), streams
+        self.floats, self.ints, self.streams = (
+            Store(dtype, streams),
+            Store(np.int64, streams),
+            streams,
+        )
 
     def bytes_for(self, floats: int, ints: int) -> int:
         """Return how many bytes so many elements take, or those that there are, if they are more."""
-        return max(floats, self.floats.size) * self.floats.dtype.itemsize + 8 * max(ints, self.ints.size)
+        return max(floats, self.floats.size) * self.floats.dtype.itemsize + 8 * max(
+            ints, self.ints.size
+        )
 
     @property
     def bytes_held(self) -> int:
@@ -232,7 +247,13 @@ class Program:
     # -- launches -----------------------------------------------------------------------------------------------------
 
     def launch(
-        self, kernel: Kernel, grid: Shape, block: Shape, *arguments: int, shared: int = 0, together: bool = False
+        self,
+        kernel: Kernel,
+        grid: Shape,
+        block: Shape,
+        *arguments: int,
+        shared: int = 0,
+        together: bool = False,
     ) -> None:
         """Let a kernel run after those before; `shared` elements of shared memory are a block's.
 
@@ -241,14 +262,18 @@ class Program:
         self._launches.append((kernel, len(self._arguments), grid, block, shared, together))
         self._arguments += arguments
 
-    def blocks(self, kernel: Kernel, count: int, threads: int, *arguments: int, shared: int = 0) -> None:
+    def blocks(
+        self, kernel: Kernel, count: int, threads: int, *arguments: int, shared: int = 0
+    ) -> None:
         """Launch a kernel with so many blocks of so many threads."""
         self.launch(kernel, (count, 1, 1), (threads, 1, 1), *arguments, shared=shared)
 
     def over(self, kernel: Kernel, items: int, *arguments: int) -> None:
         """Launch a kernel with about a thread an item."""
         if items:
-            self.blocks(kernel, min(BLOCKS, -(-items // driver.THREADS)), driver.THREADS, *arguments)
+            self.blocks(
+                kernel, min(BLOCKS, -(-items // driver.THREADS)), driver.THREADS, *arguments
+            )
 
     @property
     def sizes(self) -> tuple[int, int]:

@@ -17,7 +17,7 @@ from ..nn.prediction import grouped, regrouped
 from ..nn.solvers import Outcome, Solver
 from ..utils.indexing import take
 from . import driver, reductions, updates
-from .forward_backward import Pass
+from .forward_backward import CudaForwardBackward
 from .heads import Sends, make_head
 from .memory import Memory, Program, rounded
 from .parameters import Places
@@ -33,14 +33,14 @@ def _there(method: Callable[..., Any]) -> Callable[..., Any]:
     """Let a twin's method run with its GPU as the thread's current one, whatever that was before."""
 
     @wraps(method)
-    def on_gpu(twin: Twin, *arguments: Any, **options: Any) -> Any:
+    def on_gpu(twin: CudaNetwork, *arguments: Any, **options: Any) -> Any:
         with driver.current(twin.number):
             return method(twin, *arguments, **options)
 
     return on_gpu
 
 
-class Twin:
+class CudaNetwork:
     """What a network can do, done by a GPU; until it is closed, the parameters are there.
 
     Parameters
@@ -61,7 +61,7 @@ class Twin:
         If the GPU cannot be used; see `driver.open_device`. The methods: if its memory does not suffice.
     """
 
-    ahead = 1  # a step is prepared and sent while the GPU computes the one before
+    steps_in_flight = 1  # a step is prepared and sent while the GPU computes the one before
 
     def __init__(self, host: Network, number: int) -> None:
         self.host, self.limits, self.device = host, driver.open_device(number), f"cuda:{number}"
@@ -69,10 +69,10 @@ class Twin:
         self.memory, self.threads = Memory(host.dtype, driver.streams(number)), driver.THREADS
         self.places = Places(host)
         self.layout, self.memory.floats.kept = self.places.layout, self.places.end
-        self.held: Any = None  # the sequences that are on the GPU, and where they begin
+        self.cached: Any = None  # the sequences that are on the GPU, and where they begin
         self._head = make_head(self)
         self._solver: Solver | None = None
-        self._last: Pass | None = None
+        self._last: CudaForwardBackward | None = None
         self._sent = False  # whether the GPU has the parameters
         self._moments_sent = False
         self._newer = False  # whether it has newer ones than the host
@@ -81,7 +81,10 @@ class Twin:
     @_there
     def _make_outcomes(self) -> list[tuple[np.ndarray, Any]]:
         """Make the places where a step's loss and squared norm arrive, and what tells when, one for each step begun."""
-        return [(driver.pinned(2, self.host.dtype), driver.cuda().event()) for _ in range(1 + self.ahead)]
+        return [
+            (driver.pinned(2, self.host.dtype), driver.cuda().event())
+            for _ in range(1 + self.steps_in_flight)
+        ]
 
     def __getattr__(self, name: str) -> Any:
         """Everything else is the host's."""
@@ -119,7 +122,7 @@ class Twin:
     @_there
     def gradient(self) -> np.ndarray:
         """The gradient in the host's layout."""
-        vector = self.memory.floats.fetch(self.places.gradient, self.layout.size)
+        vector = self.memory.floats.fetch(self.addresses.gradient, self.layout.size)
         return self.host.flatten(self.layout.arrays(vector))
 
     def _pull(self) -> None:
@@ -151,7 +154,9 @@ class Twin:
         self._pull()
         if self._solver is not None and self._moments_sent:
             for i, moment in enumerate(self._solver.moments):
-                vector = self.memory.floats.fetch(self.places.moments + i * self.places.apart, self.layout.size)
+                vector = self.memory.floats.fetch(
+                    self.places.moments + i * self.places.apart, self.layout.size
+                )
                 self._solver.state[moment][:] = self.host.flatten(self.layout.arrays(vector))
 
     @_there
@@ -161,15 +166,23 @@ class Twin:
         self.memory.free()
 
     @_there
-    def hold(self, items: Sequence[np.ndarray], lengths: np.ndarray, batch_size: int) -> None:
+    def cache_sequences(
+        self, items: Sequence[np.ndarray], lengths: np.ndarray, batch_size: int
+    ) -> None:
         """Send all sequences to the GPU, to stay there, if they and what a batch needs fit."""
-        if self.held is not None and self.held[0] is items:
+        if self.cached is not None and self.cached[0] is items:
             return
-        tokens, steps, B = self.host.embedding is not None, int(lengths.sum()), min(batch_size, len(items))
+        tokens, steps, B = (
+            self.host.embedding is not None,
+            int(lengths.sum()),
+            min(batch_size, len(items)),
+        )
         store, start = (self.memory.ints, 0) if tokens else (self.memory.floats, self.places.end)
         size = rounded(steps) if tokens else rounded(steps * items[0].shape[1])
         room = self.host.bytes_needed(B, int(lengths.max())) // self.host.dtype.itemsize
-        if (start + size) * store.dtype.itemsize + room * self.host.dtype.itemsize > driver.memory()[0] * _SHARE:
+        if (
+            start + size
+        ) * store.dtype.itemsize + room * self.host.dtype.itemsize > driver.memory()[0] * _SHARE:
             return
         store.kept = start + size
         try:
@@ -179,7 +192,7 @@ class Twin:
         except MemoryError:  # each minibatch is sent, then
             store.kept = start
             return
-        self.held = items, start
+        self.cached = items, start
 
     # -- running ------------------------------------------------------------------------------------------------------
 
@@ -197,7 +210,7 @@ class Twin:
             f"{free / 2**20:,.1f} MiB. {remedy}."
         )
 
-    def _run(self, run: Pass) -> None:
+    def _run(self, run: CudaForwardBackward) -> None:
         """Begin what a pass does."""
         floats, ints = run.program.sizes
         needed = self.memory.bytes_for(floats, ints)
@@ -209,19 +222,34 @@ class Twin:
             free = driver.memory()[0] + self.memory.bytes_held
             raise RuntimeError(self._too_much(needed, free, run.B)) from error
 
-    def total(self, program: Program, source: int, size: int, result: int, *, squared: bool = False) -> None:
+    def total(
+        self, program: Program, source: int, size: int, result: int, *, squared: bool = False
+    ) -> None:
         """Sum numbers, or their squares, to one of the results."""
         part = max(4 * self.threads, -(-size // _PARTS))
         parts = -(-size // part)
         with program.scratch():
             partial = program.room(parts)
             first, second = (reductions.total(self.dtype_name, flag) for flag in (squared, False))
-            program.blocks(first, parts, self.threads, source, size, part, partial, shared=self.threads)
-            program.blocks(second, 1, self.threads, partial, parts, parts, RESULTS + result, shared=self.threads)
+            program.blocks(
+                first, parts, self.threads, source, size, part, partial, shared=self.threads
+            )
+            program.blocks(
+                second,
+                1,
+                self.threads,
+                partial,
+                parts,
+                parts,
+                RESULTS + result,
+                shared=self.threads,
+            )
 
-    def _learning(self, batch: Batch, loss: Loss, more: Sends) -> Pass:
+    def _learning(self, batch: Batch, loss: Loss, more: Sends) -> CudaForwardBackward:
         """Make the pass that computes a batch's loss and gradient."""
-        run = Pass(self, batch, lambda rows: self._head.sends(loss, *self._wanted(batch, rows)) | more)
+        run = CudaForwardBackward(
+            self, batch, lambda rows: self._head.sends(loss, *self._wanted(batch, rows)) | more
+        )
         run.forward()
         run.backward(self._head.learn(run, loss, run.count))
         return run
@@ -235,7 +263,13 @@ class Twin:
 
     @_there
     def learn(
-        self, batch: Batch, loss: Loss, solver: Solver, rate: float, clip_norm: float | None, threads: int = 1
+        self,
+        batch: Batch,
+        loss: Loss,
+        solver: Solver,
+        rate: float,
+        clip_norm: float | None,
+        threads: int = 1,
     ) -> Outcome:
         """Begin a step of a solver; see `Network.learn`."""
         self._adopt(solver)
@@ -268,14 +302,14 @@ class Twin:
         self._run(run)
         return float(self.memory.floats.fetch(RESULTS, 1)[0])
 
-    def apart(self) -> Twin:
+    def detached(self) -> CudaNetwork:
         """Return itself, whose states are nobody else's."""
         return self
 
     @_there
     def run(self, batch: Batch) -> None:
         """Bring `final_states` to the batch's end."""
-        self._last = run = Pass(self, batch)
+        self._last = run = CudaForwardBackward(self, batch)
         run.forward()
         self._run(run)
 
@@ -283,7 +317,9 @@ class Twin:
     def score(self, batch: Batch) -> float:
         """Return the batch's mean cross-entropy, and bring `final_states` to its end."""
         loss = make_loss("softmax")
-        self._last = run = Pass(self, batch, lambda rows: self._head.sends(loss, *self._wanted(batch, rows)))
+        self._last = run = CudaForwardBackward(
+            self, batch, lambda rows: self._head.sends(loss, *self._wanted(batch, rows))
+        )
         run.forward()
         self._head.learn(run, loss, run.count, learn=False)
         self._run(run)
@@ -294,7 +330,9 @@ class Twin:
     def zero_states(self) -> tuple[np.ndarray, ...]:
         """Return the state of rest of each layer and direction, (Z * H,)."""
         layers = (layer for level in self.host.levels for layer in level)
-        return tuple(np.zeros(len(layer.cell.states) * layer.units, self.host.dtype) for layer in layers)
+        return tuple(
+            np.zeros(len(layer.cell.states) * layer.units, self.host.dtype) for layer in layers
+        )
 
     @property
     @_there
@@ -302,7 +340,9 @@ class Twin:
         """States in which the last batch's sequences ended, (B, Z * H) a layer; read before the next run."""
         run: Any = self._last
         fetch = self.memory.floats.fetch
-        return tuple(fetch(place, run.B * columns).reshape(-1, columns) for place, columns in run.finals)
+        return tuple(
+            fetch(place, run.B * columns).reshape(-1, columns) for place, columns in run.finals
+        )
 
     # -- prediction ---------------------------------------------------------------------------------------------------
 
@@ -312,14 +352,21 @@ class Twin:
 
     def final_outputs(self, X: Sequence[np.ndarray], threads: int = 1) -> Any:
         """Return the raw outputs (n, k) at each sequence's last step, though the target is "step"."""
-        return self._predict(X, lambda run: self._head.outputs(run, run.final_features(), run.B), step=False)
+        return self._predict(
+            X, lambda run: self._head.outputs(run, run.final_features(), run.B), step=False
+        )
 
     def states(self, X: Sequence[np.ndarray], threads: int = 1) -> Any:
         """Return the last layer's state (n, D), or for target "step" a list of (T_i, D)."""
-        return self._predict(X, Pass.read_features)
+        return self._predict(X, CudaForwardBackward.read_features)
 
     @_there
-    def _predict(self, X: Sequence[np.ndarray], read: Callable[[Pass], Any], step: bool | None = None) -> Any:
+    def _predict(
+        self,
+        X: Sequence[np.ndarray],
+        read: Callable[[CudaForwardBackward], Any],
+        step: bool | None = None,
+    ) -> Any:
         """Run forward over groups of sequences and read what is wanted of each, in the order of `X`."""
         order: list[np.ndarray] = []
         parts: list[np.ndarray] = []
@@ -328,7 +375,7 @@ class Twin:
         most = int(max(1, min(_ROWS, driver.memory()[0] // (2 * per_row))))
         for group in grouped(np.fromiter(map(len, X), np.int64, len(X)), most):
             batch = Batch.of_inputs([X[i] for i in group])
-            run = Pass(self, batch)
+            run = CudaForwardBackward(self, batch)
             run.forward()
             fetch = read(run)
             self._run(run)

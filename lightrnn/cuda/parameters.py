@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ..nn.network import Network
 
 
-class Weights(NamedTuple):
+class WeightOffsets(NamedTuple):
     """Where a layer's parameters, or their gradients, are."""
 
     W_ih: Matrix
@@ -41,14 +41,22 @@ class Places:
     """
 
     def __init__(self, host: Network) -> None:
-        self.layout = Layout([p._replace(width=p.units, cuts=()) for p in host.layout.parameters], host.dtype)
+        self.layout = Layout(
+            [p._replace(width=p.units, cuts=()) for p in host.layout.parameters], host.dtype
+        )
         self.apart = rounded(self.layout.size)
         self.start, self.gradient, self.moments = (ALIGNMENT + i * self.apart for i in range(3))
-        self.end = self.moments + self.apart * max(len(solver.moments) for solver in SOLVERS.values())
-        self._offsets = dict(zip((p.name for p in self.layout.parameters), self.layout.offsets, strict=False))
+        self.end = self.moments + self.apart * max(
+            len(solver.moments) for solver in SOLVERS.values()
+        )
+        self._offsets = dict(
+            zip((p.name for p in self.layout.parameters), self.layout.offsets, strict=False)
+        )
         self._features = host.head.features
         self._weights = {layer.name: self._parts(layer, self.parameter) for layer in host.layers}
-        self._gradients = {layer.name: self._parts(layer, self.gradient_of) for layer in host.layers}
+        self._gradients = {
+            layer.name: self._parts(layer, self.gradient_of) for layer in host.layers
+        }
 
     def parameter(self, name: str) -> int:
         """Return the place of a parameter."""
@@ -58,19 +66,24 @@ class Places:
         """Return the place of a parameter's gradient."""
         return self.gradient + int(self._offsets[name])
 
-    def weights(self, layer: Layer) -> Weights:
+    def weights(self, layer: Layer) -> WeightOffsets:
         """Return the places of a layer's parameters."""
         return self._weights[layer.name]
 
-    def gradients(self, layer: Layer) -> Weights:
+    def gradients(self, layer: Layer) -> WeightOffsets:
         """Return the places of a layer's gradients."""
         return self._gradients[layer.name]
 
-    def _parts(self, layer: Layer, place: Callable[[str], int]) -> Weights:
-        found = {parameter.name.rsplit(".", 1)[1]: place(parameter.name) for parameter in layer.parameters}
+    def _parts(self, layer: Layer, place: Callable[[str], int]) -> WeightOffsets:
+        found = {
+            parameter.name.rsplit(".", 1)[1]: place(parameter.name)
+            for parameter in layer.parameters
+        }
         columns = len(layer.cell.gates) * layer.units
         W, width = found.get("W_ih", found.get("W", -1)), columns
         if layer.tied:
             W, width = place("embedding.W"), self._features
         b = found.get("b_ih", found.get("b", -1))
-        return Weights(Matrix(W, width), b, Matrix(found.get("W_hh", -1), columns), found.get("b_hh", -1))
+        return WeightOffsets(
+            Matrix(W, width), b, Matrix(found.get("W_hh", -1), columns), found.get("b_hh", -1)
+        )

@@ -84,7 +84,13 @@ def column_sums(dtype: str) -> Kernel:
 
     @kernel(dtype)
     def column_sums(floats, ints, at):
-        source, pitch, rows, columns, part = ints[at], ints[at + 1], ints[at + 2], ints[at + 3], ints[at + 4]
+        source, pitch, rows, columns, part = (
+            ints[at],
+            ints[at + 1],
+            ints[at + 2],
+            ints[at + 3],
+            ints[at + 4],
+        )
         target, adds = ints[at + 5] + cuda.blockIdx.y * columns, ints[at + 6]
         shared = pointer(cuda.shared.array(0, number))
         thread, begin, value = cuda.threadIdx.x, cuda.blockIdx.y * part, zero

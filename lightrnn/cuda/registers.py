@@ -15,7 +15,11 @@ from ..cpu import simd  # noqa: F401 - its import compiles the rules of cells, u
 from ..elementwise import fma
 from .intrinsics import load4, store4
 
-MOMENTS = {"sgd": (1, 3), "rmsprop": (1, 5), "adam": (2, 8)}  # moments and constants of the solvers' rules
+MOMENTS = {
+    "sgd": (1, 3),
+    "rmsprop": (1, 5),
+    "adam": (2, 8),
+}  # moments and constants of the solvers' rules
 NUMBA = {"float32": float32, "float64": float64}
 
 
@@ -78,7 +82,14 @@ def _take8(array, i, stride):
     return _take4(array, i, stride) + _take4(array, i + 4 * stride, stride)
 
 
-TAKE = {1: _take1, 2: _take2, 3: _take3, 4: _take4, 5: _take5, 8: _take8}  # n elements, so far apart
+TAKE = {
+    1: _take1,
+    2: _take2,
+    3: _take3,
+    4: _take4,
+    5: _take5,
+    8: _take8,
+}  # n elements, so far apart
 
 
 @register_jitable
@@ -115,7 +126,12 @@ def _add2(sums, a, b):
 
 @register_jitable
 def _add4(sums, a, b):
-    return fma(a, b[0], sums[0]), fma(a, b[1], sums[1]), fma(a, b[2], sums[2]), fma(a, b[3], sums[3])
+    return (
+        fma(a, b[0], sums[0]),
+        fma(a, b[1], sums[1]),
+        fma(a, b[2], sums[2]),
+        fma(a, b[3], sums[3]),
+    )
 
 
 ADD = {1: _add1, 2: _add2, 4: _add4}  # sums + a * b, for one a and n b
@@ -142,7 +158,12 @@ PLUS = {1: _plus1, 3: _plus3, 4: _plus4}  # the sum of two tuples of n
 @register_jitable
 def outer4(sums, a, b):
     """Add the outer product of two tuples of four to four tuples of four."""
-    return _add4(sums[0], a[0], b), _add4(sums[1], a[1], b), _add4(sums[2], a[2], b), _add4(sums[3], a[3], b)
+    return (
+        _add4(sums[0], a[0], b),
+        _add4(sums[1], a[1], b),
+        _add4(sums[2], a[2], b),
+        _add4(sums[3], a[3], b),
+    )
 
 
 @register_jitable

@@ -23,12 +23,27 @@ def update(name: str, dtype: str) -> Kernel:
     """
     rule: Any = UPDATES[name]
     count = MOMENTS[name]
-    take, put, constants_of, one = TAKE[count[0]], PUT[count[0]], TAKE[count[1]], np.dtype(dtype).type(1)
+    take, put, constants_of, one = (
+        TAKE[count[0]],
+        PUT[count[0]],
+        TAKE[count[1]],
+        np.dtype(dtype).type(1),
+    )
 
     @kernel(name, dtype)
     def update(floats, ints, at):
-        parameters, gradient, size, moments, apart = ints[at], ints[at + 1], ints[at + 2], ints[at + 3], ints[at + 4]
-        loss, norm, limit = floats[ints[at + 5]], sqrt(floats[ints[at + 5] + 1]), floats[ints[at + 6]]
+        parameters, gradient, size, moments, apart = (
+            ints[at],
+            ints[at + 1],
+            ints[at + 2],
+            ints[at + 3],
+            ints[at + 4],
+        )
+        loss, norm, limit = (
+            floats[ints[at + 5]],
+            sqrt(floats[ints[at + 5] + 1]),
+            floats[ints[at + 6]],
+        )
         values, scale = constants_of(floats, ints[at + 6] + 1, 1), one
         if norm > limit:
             scale = limit / norm

@@ -54,7 +54,9 @@ def as_array(value: Any, where: str, remedy: str) -> np.ndarray:
             "numpy array."
         )
     if not isinstance(value, (list, tuple, range)) and not hasattr(value, "__array__"):
-        raise TypeError(f"{where} must be an array, a DataFrame or a list, got {shown(value)}. {remedy}")
+        raise TypeError(
+            f"{where} must be an array, a DataFrame or a list, got {shown(value)}. {remedy}"
+        )
     try:
         return np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
     except Exception as error:  # whatever a foreign __array__ raises
@@ -86,7 +88,9 @@ def as_numbers(array: np.ndarray, where: str) -> np.ndarray:
         raise ValueError(complex_found(where))
     if kind in "UST":
         raise TypeError(text_found(array.flat[0] if array.size else "", where))
-    raise TypeError(f"{where} must hold numbers, got dtype {array.dtype}. Convert it to floats first.")
+    raise TypeError(
+        f"{where} must hold numbers, got dtype {array.dtype}. Convert it to floats first."
+    )
 
 
 def _number(value: Any, where: str) -> float:
@@ -170,7 +174,15 @@ def first_bad(array: np.ndarray, dtype: npt.DTypeLike) -> tuple[tuple[int, ...],
         index = (start + int(bad[0, 0]), *map(int, bad[0, 1:]))
         value = float(array[index])
     if np.isnan(value):
-        return index, "NaN", "Fill in or drop what is missing first, for example carry the last value forward."
+        return (
+            index,
+            "NaN",
+            "Fill in or drop what is missing first, for example carry the last value forward.",
+        )
     if np.isinf(value):
         return index, str(value), "Replace infinities by a finite value first."
-    return index, f"{value:g}", f"It overflows to inf in {np.dtype(dtype)}: rescale, or use dtype='float64'."
+    return (
+        index,
+        f"{value:g}",
+        f"It overflows to inf in {np.dtype(dtype)}: rescale, or use dtype='float64'.",
+    )

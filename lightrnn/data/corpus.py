@@ -72,7 +72,11 @@ def read_corpus(
     """
     if isinstance(texts, str):
         texts = [texts]
-    if not isinstance(texts, (list, tuple, bytes)) and not hasattr(texts, "__array__") and hasattr(texts, "__iter__"):
+    if (
+        not isinstance(texts, (list, tuple, bytes))
+        and not hasattr(texts, "__array__")
+        and hasattr(texts, "__iter__")
+    ):
         return _spooled(iter(texts), tokens, min_count, max_vocabulary, vocabulary, name)
     kind = _kind(texts, tokens, vocabulary)
     items = as_items(texts, kind, name)
@@ -114,7 +118,9 @@ def _spooled(
     """Read an iterator once: numbers go to a file as they come, and become codes when all are known."""
     first = next(texts, None)
     if first is None:
-        raise ValueError(f"{name} must hold at least one text, got an iterator without any. Was it used up before?")
+        raise ValueError(
+            f"{name} must hold at least one text, got an iterator without any. Was it used up before?"
+        )
     kind = _kind([first], tokens, vocabulary)
     counts: Counter[Any] = Counter()
     numbers: dict[Any, int] = {}
@@ -124,14 +130,18 @@ def _spooled(
             (item,) = _checked(text, kind, name, i)
             found = split(item, kind)
             counts.update(found)
-            codes = np.fromiter((numbers.setdefault(token, len(numbers)) for token in found), np.uint32, len(found))
+            codes = np.fromiter(
+                (numbers.setdefault(token, len(numbers)) for token in found), np.uint32, len(found)
+            )
             file.write(codes.tobytes())
             lengths.append(len(codes))
             characters += _characters(item)
         file.flush()
         everything = np.memmap(file, np.uint32, "r+")
     if vocabulary is None:
-        vocabulary = _of_two(Vocabulary.of_counts(kind, counts, min_count, max_vocabulary, (END,)), name)
+        vocabulary = _of_two(
+            Vocabulary.of_counts(kind, counts, min_count, max_vocabulary, (END,)), name
+        )
     table = np.array([vocabulary.codes.get(token, 0) for token in numbers], np.uint32)
     for start in range(0, len(everything), _BLOCK):
         everything[start : start + _BLOCK] = table[everything[start : start + _BLOCK]]
@@ -156,14 +166,20 @@ def check_context(context: Any, vocabulary: Vocabulary, name: str = "context") -
     """Encode what precedes a token: the boundary, then a text or a list of tokens, which may be empty."""
     empty = isinstance(context, (str, list, tuple, np.ndarray)) and len(context) == 0
     if not empty and vocabulary.kind == "category" and isinstance(context, str):
-        raise TypeError(f"{name} must be a list of tokens, got {shown(context)}. Put a single one into a list.")
+        raise TypeError(
+            f"{name} must be a list of tokens, got {shown(context)}. Put a single one into a list."
+        )
     item = [] if empty else as_items([context], vocabulary.kind, name)[0]
     return np.concatenate([[BOUNDARY], vocabulary.encode(item)])
 
 
 def joiner(kind: str) -> Callable[[list[Any]], Any]:
     """Return what puts tokens together to a text: characters side by side, words with blanks, categories as a list."""
-    ways: dict[str, Callable[[list[Any]], Any]] = {"char": "".join, "word": _sentence, "category": list}
+    ways: dict[str, Callable[[list[Any]], Any]] = {
+        "char": "".join,
+        "word": _sentence,
+        "category": list,
+    }
     return ways[kind]
 
 

@@ -55,7 +55,10 @@ def read(
     """
     X, y, sample_weight = data
     if fitted:
-        sequences, vocabulary = like_fitted(estimator, X, arguments["dtype"]), estimator._model.vocabulary
+        sequences, vocabulary = (
+            like_fitted(estimator, X, arguments["dtype"]),
+            estimator._model.vocabulary,
+        )
     else:
         sequences, vocabulary = _first_sequences(arguments, X)
     lengths = sequences.lengths
@@ -63,9 +66,13 @@ def read(
     if targets is None:
         targets = estimator._learn_targets(arguments, y, lengths, weights, classes)
     encoded = targets.encode(y, lengths)
-    samples = Samples(sequences.items, lengths, encoded, estimator._weigh(arguments, targets, encoded, weights))
+    samples = Samples(
+        sequences.items, lengths, encoded, estimator._weigh(arguments, targets, encoded, weights)
+    )
     each = samples.weights
-    kept = np.flatnonzero(each if isinstance(each, np.ndarray) else [weight.any() for weight in each])
+    kept = np.flatnonzero(
+        each if isinstance(each, np.ndarray) else [weight.any() for weight in each]
+    )
     plain = replace(samples, weights=weights)
     return Data(sequences, targets, samples.take(kept), plain.take(kept).weights, vocabulary)
 
@@ -80,7 +87,9 @@ def _first_sequences(arguments: dict[str, Any], X: Any) -> tuple[Sequences, Voca
     return encoded(items, vocabulary), vocabulary
 
 
-def like_fitted(estimator: RecurrentEstimator, X: Any, dtype: Any = None, name: str = "X") -> Sequences:
+def like_fitted(
+    estimator: RecurrentEstimator, X: Any, dtype: Any = None, name: str = "X"
+) -> Sequences:
     """Read X for a fitted estimator: numbers of the same features, or tokens of the same kind."""
     model = estimator._model
     if model.vocabulary is None:
@@ -88,13 +97,17 @@ def like_fitted(estimator: RecurrentEstimator, X: Any, dtype: Any = None, name: 
     return encoded(as_items(X, model.vocabulary.kind, name), model.vocabulary)
 
 
-def read_validation(arguments: dict[str, Any], data: Data, X_val: Any, y_val: Any) -> Samples | None:
+def read_validation(
+    arguments: dict[str, Any], data: Data, X_val: Any, y_val: Any
+) -> Samples | None:
     """Check and encode the validation data, if there are any."""
     if X_val is None and y_val is None:
         return None
     if X_val is None or y_val is None:
         missing = "X_val" if X_val is None else "y_val"
-        raise ValueError(f"{missing} must be given, got None. Pass both X_val and y_val, or neither.")
+        raise ValueError(
+            f"{missing} must be given, got None. Pass both X_val and y_val, or neither."
+        )
     if data.vocabulary is None:
         sequences = as_sequences(X_val, arguments["dtype"], name="X_val")
     else:
@@ -113,5 +126,7 @@ def split(data: Data, fraction: float, rng: np.random.Generator) -> tuple[Sample
     """Hold out whole sequences for validation, by class where each has one."""
     codes = data.samples.targets
     by_class = isinstance(codes, np.ndarray) and codes.ndim == 1 and codes.dtype.kind == "i"
-    training, validation = hold_out(len(data.samples.items), fraction, rng, codes if by_class else None)
+    training, validation = hold_out(
+        len(data.samples.items), fraction, rng, codes if by_class else None
+    )
     return data.samples.take(training), replace(data.samples, weights=data.weights).take(validation)

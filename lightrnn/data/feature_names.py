@@ -41,7 +41,10 @@ def check_feature_names(estimator: Any, names: np.ndarray | None) -> None:
     if fitted is None and names is not None:
         warn(UserWarning, f"X has feature names, but {cls} was fitted without feature names")
     elif fitted is not None and names is None:
-        warn(UserWarning, f"X does not have valid feature names, but {cls} was fitted with feature names")
+        warn(
+            UserWarning,
+            f"X does not have valid feature names, but {cls} was fitted with feature names",
+        )
     elif fitted is not None and names is not None and not np.array_equal(fitted, names):
         raise ValueError(_name_mismatch(set(fitted), set(names)))
 

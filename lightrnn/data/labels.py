@@ -23,7 +23,9 @@ def _labels(rows: np.ndarray, name: str) -> np.ndarray:
     elif kind == "c":
         raise ValueError(complex_found(name))
     elif kind not in "biufUS":
-        raise ValueError(f"Unknown label type: {name} must be integers or text, got dtype {rows.dtype}. Convert them.")
+        raise ValueError(
+            f"Unknown label type: {name} must be integers or text, got dtype {rows.dtype}. Convert them."
+        )
     if rows.dtype.kind == "f":
         check_finite(rows, np.float64, name)
         if (rows != np.floor(rows)).any():
@@ -39,13 +41,21 @@ def _object_labels(rows: np.ndarray, name: str) -> np.ndarray:
     values = rows.ravel().tolist()
     missing = [i for i, value in enumerate(values) if is_missing(value)]
     if missing:
-        raise ValueError(f"{name} must have no missing labels, got {values[missing[0]]} in row {missing[0]}. Drop it.")
+        raise ValueError(
+            f"{name} must have no missing labels, got {values[missing[0]]} in row {missing[0]}. Drop it."
+        )
     if all(isinstance(value, str) for value in values):
         return rows
     if all(isinstance(value, (bool, int, float, np.number, np.bool_)) for value in values):
-        return as_numbers(rows, name) if any(isinstance(v, (float, np.floating)) for v in values) else _integers(rows)
+        return (
+            as_numbers(rows, name)
+            if any(isinstance(v, (float, np.floating)) for v in values)
+            else _integers(rows)
+        )
     kinds = sorted({type(value).__name__ for value in values})
-    raise ValueError(f"Unknown label type: {name} must be all integers or all text, got {kinds}. Convert them.")
+    raise ValueError(
+        f"Unknown label type: {name} must be all integers or all text, got {kinds}. Convert them."
+    )
 
 
 def _integers(rows: np.ndarray) -> np.ndarray:
@@ -83,10 +93,14 @@ class ClassTargets(Targets):
 
     def _encoded(self, rows: np.ndarray, name: str) -> np.ndarray:
         if rows.ndim != 1:
-            raise ValueError(f"{name} must be one label a row, got {shown(rows)}. Give a 1-D array of labels.")
+            raise ValueError(
+                f"{name} must be one label a row, got {shown(rows)}. Give a 1-D array of labels."
+            )
         labels = _labels(rows, name)
         if _family(labels) != _family(self.classes_):
-            raise ValueError(f"{name} must hold labels of {self._listed()}, got {_family(labels)}. Convert them.")
+            raise ValueError(
+                f"{name} must hold labels of {self._listed()}, got {_family(labels)}. Convert them."
+            )
         codes = np.minimum(np.searchsorted(self.classes_, labels), len(self.classes_) - 1)
         unseen = np.flatnonzero(self.classes_[codes] != labels)
         if len(unseen):
@@ -110,9 +124,11 @@ class ClassTargets(Targets):
 
 def _family(labels: np.ndarray) -> str:
     """Return what kind of labels can be compared with these."""
-    return {"U": "text", "O": "text" if isinstance(labels.flat[0], str) else "numbers", "S": "bytes"}.get(
-        labels.dtype.kind, "numbers"
-    )
+    return {
+        "U": "text",
+        "O": "text" if isinstance(labels.flat[0], str) else "numbers",
+        "S": "bytes",
+    }.get(labels.dtype.kind, "numbers")
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +214,9 @@ def class_targets(
         return MultilabelTargets(labels.shape[1], step)
     if classes is None:
         return ClassTargets(_classes(labels, name), step)
-    targets = ClassTargets(_classes(_labels(read(classes, "classes").ravel(), "classes"), "classes"), step)
+    targets = ClassTargets(
+        _classes(_labels(read(classes, "classes").ravel(), "classes"), "classes"), step
+    )
     targets._encoded(labels, name)
     return targets
 

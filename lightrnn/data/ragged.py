@@ -27,7 +27,9 @@ def split(rows: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
     [array([0, 1]), array([2, 3, 4])]
     """
     ends = np.cumsum(lengths)
-    return [rows[start:end] for start, end in zip((ends - lengths).tolist(), ends.tolist(), strict=True)]
+    return [
+        rows[start:end] for start, end in zip((ends - lengths).tolist(), ends.tolist(), strict=True)
+    ]
 
 
 def pool(values: Rows) -> np.ndarray:
@@ -62,19 +64,25 @@ def as_rows(y: Any, lengths: np.ndarray, step: bool, name: str = "y") -> np.ndar
         If it is no array, sparse, or mixes text and numbers.
     """
     if y is None:
-        raise ValueError(f"This estimator requires y to be passed, but the target y is None: {name} must be given.")
+        raise ValueError(
+            f"This estimator requires y to be passed, but the target y is None: {name} must be given."
+        )
     rows = _step_rows(y, lengths, name) if step else read(y, name)
     if not step:
         _check_count(len(lengths), rows, name)
     if rows.ndim > 2 or rows.size == 0:
-        raise ValueError(f"{name} must have one or two axes and no empty one, got {shown(rows)}. {_ONE_EACH}")
+        raise ValueError(
+            f"{name} must have one or two axes and no empty one, got {shown(rows)}. {_ONE_EACH}"
+        )
     return rows
 
 
 def _check_count(n: int, values: Any, name: str) -> None:
     """Check that y has n items."""
     if len(values) != n:
-        raise ValueError(f"X has {n} sequences but {name} has {len(values)}. Give one entry of {name} a sequence.")
+        raise ValueError(
+            f"X has {n} sequences but {name} has {len(values)}. Give one entry of {name} a sequence."
+        )
 
 
 def _step_rows(y: Any, lengths: np.ndarray, name: str) -> np.ndarray:
@@ -94,7 +102,9 @@ def _step_rows(y: Any, lengths: np.ndarray, name: str) -> np.ndarray:
                 f"{shown(array)}. Give every step the same outputs."
             )
     if len({array.dtype.kind in "US" for array in arrays if array.dtype.kind != "O"}) > 1:
-        raise TypeError(f"{name} must be all text or all numbers, got both in different items. Convert one of them.")
+        raise TypeError(
+            f"{name} must be all text or all numbers, got both in different items. Convert one of them."
+        )
     return np.concatenate(arrays)
 
 
@@ -106,7 +116,9 @@ def read(values: Any, where: str, remedy: str = _ONE_EACH) -> np.ndarray:
     if array.dtype.kind in "US" and isinstance(values, (list, tuple)):
         kinds = {type(value).__name__ for value in np.array(values, dtype=object).ravel().tolist()}
         if len({kind.removesuffix("_") for kind in kinds}) > 1:
-            raise TypeError(f"{where} must be all text or all numbers, got {sorted(kinds)}. Convert one of them.")
+            raise TypeError(
+                f"{where} must be all text or all numbers, got {sorted(kinds)}. Convert one of them."
+            )
     return array.astype(object) if array.dtype.kind == "T" else array
 
 
@@ -115,4 +127,6 @@ def check_finite(rows: np.ndarray, dtype: npt.DTypeLike, name: str) -> None:
     if rows.size and first_not_finite([rows], dtype) is not None:
         index, value, remedy = first_bad(rows, dtype)
         kind = "NaN" if value == "NaN" else "infinity or a value too large"
-        raise ValueError(f"Input {name} contains {kind}: it must be finite, got {value} in row {index[0]}. {remedy}")
+        raise ValueError(
+            f"Input {name} contains {kind}: it must be finite, got {value} in row {index[0]}. {remedy}"
+        )

@@ -9,7 +9,9 @@ from .arrays import as_numbers
 from .ragged import Rows, as_rows, check_finite, pool, split
 
 
-def check_sample_weight(weights: Any, lengths: np.ndarray, step: bool, name: str = "sample_weight") -> Rows:
+def check_sample_weight(
+    weights: Any, lengths: np.ndarray, step: bool, name: str = "sample_weight"
+) -> Rows:
     """Return weights for the rows of y: float64 (n,), or a list of (T_i,) if there is a target for every step.
 
     Parameters
@@ -47,19 +49,28 @@ def _weight_rows(weights: Any, lengths: np.ndarray, step: bool, name: str) -> np
     by_step = step and _is_nested(weights)
     rows = as_numbers(as_rows(weights, lengths, by_step, name), name)
     if rows.ndim != 1:
-        raise ValueError(f"{name} must be 1-D, one weight a row of y, got {shown(rows)}. Ravel it or pick a column.")
+        raise ValueError(
+            f"{name} must be 1-D, one weight a row of y, got {shown(rows)}. Ravel it or pick a column."
+        )
     check_finite(rows, np.float64, name)
     if (rows < 0).any():
-        raise ValueError(f"{name} must not be negative, got {rows[rows < 0][0]}. Leave out what should not count.")
+        raise ValueError(
+            f"{name} must not be negative, got {rows[rows < 0][0]}. Leave out what should not count."
+        )
     if not rows.any():
-        raise ValueError(f"{name} must hold a positive weight, got only zeros: no sample of any class is left to fit.")
+        raise ValueError(
+            f"{name} must hold a positive weight, got only zeros: no sample of any class is left to fit."
+        )
     rows = rows.astype(np.float64)
     return np.repeat(rows, lengths) if step and not by_step else rows
 
 
 def _is_nested(weights: Any) -> bool:
     """Whether weights hold an array for each sequence."""
-    if isinstance(weights, (list, tuple)) or getattr(getattr(weights, "dtype", None), "kind", "") == "O":
+    if (
+        isinstance(weights, (list, tuple))
+        or getattr(getattr(weights, "dtype", None), "kind", "") == "O"
+    ):
         first = next(iter(weights), None)
         return isinstance(first, (list, tuple)) or getattr(first, "ndim", 0) > 0
     return getattr(weights, "ndim", 1) > 1
@@ -96,7 +107,9 @@ def class_weights(codes: Rows, weights: Rows, class_weight: Any, classes: np.nda
         return weights
     flat = pool(codes)
     if flat.ndim != 1:
-        raise ValueError(f"class_weight must be None for multilabel y, got {shown(class_weight)}. Use sample_weight.")
+        raise ValueError(
+            f"class_weight must be None for multilabel y, got {shown(class_weight)}. Use sample_weight."
+        )
     rows = pool(weights)
     if isinstance(class_weight, str) and class_weight == "balanced":
         totals = np.bincount(flat, rows, minlength=len(classes))
@@ -104,7 +117,11 @@ def class_weights(codes: Rows, weights: Rows, class_weight: Any, classes: np.nda
     else:
         factors = _factors(class_weight, classes)
     rows = rows * factors[flat]
-    return rows if isinstance(weights, np.ndarray) else split(rows, np.array([len(w) for w in weights]))
+    return (
+        rows
+        if isinstance(weights, np.ndarray)
+        else split(rows, np.array([len(w) for w in weights]))
+    )
 
 
 def _factors(class_weight: Any, classes: np.ndarray) -> np.ndarray:
@@ -112,12 +129,16 @@ def _factors(class_weight: Any, classes: np.ndarray) -> np.ndarray:
     wanted = "class_weight must be None, 'balanced' or a dict of label: weight"
     if not isinstance(class_weight, dict):
         kind = ValueError if isinstance(class_weight, str) else TypeError
-        raise kind(f"{wanted}, got {shown(class_weight)}. Write for example class_weight='balanced'.")
+        raise kind(
+            f"{wanted}, got {shown(class_weight)}. Write for example class_weight='balanced'."
+        )
     codes = {label: code for code, label in enumerate(classes.tolist())}
     factors = np.ones(len(classes))
     for label, factor in class_weight.items():
         if label not in codes:
-            raise ValueError(f"{wanted}, got the unknown label {shown(label)}. The classes are {shown(list(codes))}.")
+            raise ValueError(
+                f"{wanted}, got the unknown label {shown(label)}. The classes are {shown(list(codes))}."
+            )
         factors[codes[label]] = real(f"class_weight[{label!r}]", factor, 0)
     return factors
 

@@ -37,5 +37,7 @@ class Samples:
 
     def take(self, indices: np.ndarray) -> Samples:
         """Return the samples of some indices."""
-        items, targets, weights = (take(values, indices) for values in (self.items, self.targets, self.weights))
+        items, targets, weights = (
+            take(values, indices) for values in (self.items, self.targets, self.weights)
+        )
         return Samples(items, self.lengths[indices], targets, weights)

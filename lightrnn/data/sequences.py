@@ -54,7 +54,9 @@ class Sequences:
         """Return the sequences at `indices`, in that order, without copying them."""
         chosen = np.asarray(indices, dtype=np.intp)
         items = [self.items[i] for i in chosen.tolist()]
-        return Sequences(items, self.lengths[chosen], self.n_features, self.is_table, self.feature_names)
+        return Sequences(
+            items, self.lengths[chosen], self.n_features, self.is_table, self.feature_names
+        )
 
 
 def as_sequences(X: Any, dtype: npt.DTypeLike = np.float32, *, name: str = "X") -> Sequences:
@@ -105,7 +107,9 @@ def _from_array(array: np.ndarray, X: Any, dtype: npt.DTypeLike, name: str) -> S
     if not 2 <= array.ndim <= 5:
         raise ValueError(_wrong_axes(array, name))
     if len(array) == 0:
-        raise ValueError(f"{name} must hold at least one sequence, got 0 sample(s) (shape={array.shape}). Pass data.")
+        raise ValueError(
+            f"{name} must hold at least one sequence, got 0 sample(s) (shape={array.shape}). Pass data."
+        )
     array = as_numbers(array, name)
     n, T = array.shape[:2]
     F = 1 if array.ndim == 2 else int(np.prod(array.shape[2:]))
@@ -115,7 +119,11 @@ def _from_array(array: np.ndarray, X: Any, dtype: npt.DTypeLike, name: str) -> S
             "required. Pass arrays without an empty axis."
         )
     # frames one by one: reshaping all at once would copy an array in another memory order whole
-    items = list(array.reshape(n, T, F)) if array.ndim <= 3 else [frames.reshape(T, F) for frames in array]
+    items = (
+        list(array.reshape(n, T, F))
+        if array.ndim <= 3
+        else [frames.reshape(T, F) for frames in array]
+    )
     if first_not_finite([array], dtype) is not None:
         _check_finite(items, dtype, name)
     return Sequences(items, np.full(n, T, dtype=np.int64), F, array.ndim == 2, column_names(X))
@@ -126,15 +134,15 @@ def _wrong_axes(array: np.ndarray, name: str) -> str:
     text = f"{name} must be a list of sequences or an array with 2 to 5 axes, got {shown(array)}."
     if array.ndim > 1:
         return f"{text} Flatten each step's axes first."
-    return (
-        f"{text} Reshape your data: [{name}] is one sequence of one feature, {name}.reshape(-1, 1) is many of one step."
-    )
+    return f"{text} Reshape your data: [{name}] is one sequence of one feature, {name}.reshape(-1, 1) is many of one step."
 
 
 def _from_items(X: Sequence[Any], dtype: npt.DTypeLike, name: str) -> Sequences:
     """Check a list of sequences, item by item."""
     if not X:
-        raise ValueError(f"{name} must hold at least one sequence, got an empty {type(X).__name__}. Pass some data.")
+        raise ValueError(
+            f"{name} must hold at least one sequence, got an empty {type(X).__name__}. Pass some data."
+        )
     if all(isinstance(x, (numbers.Number, np.generic)) for x in X):
         raise ValueError(_wrong_axes(np.asarray(X, dtype=object), name))
     items = [_item(x, i, name) for i, x in enumerate(X)]
@@ -152,7 +160,9 @@ def _from_items(X: Sequence[Any], dtype: npt.DTypeLike, name: str) -> Sequences:
 
 def _is_table(X: Sequence[Any], lengths: np.ndarray) -> bool:
     """Whether a nested list is rectangular and two deep: then it means what the same 2-D array means."""
-    flat = all(type(x) in (list, tuple) and not isinstance(x[0], (list, tuple, np.ndarray)) for x in X)
+    flat = all(
+        type(x) in (list, tuple) and not isinstance(x[0], (list, tuple, np.ndarray)) for x in X
+    )
     return flat and bool((lengths == lengths[0]).all())
 
 
@@ -167,7 +177,9 @@ def _item(value: Any, index: int, name: str) -> np.ndarray:
             "Give each sequence one row a step."
         )
     if len(array) == 0:
-        raise ValueError(f"{name}[{index}] must have at least one step, got 0. Leave empty sequences out.")
+        raise ValueError(
+            f"{name}[{index}] must have at least one step, got 0. Leave empty sequences out."
+        )
     if array.size == 0:
         raise ValueError(
             f"{name}[{index}] must have features, got 0 feature(s) (shape={array.shape}) while a minimum of 1 is "
@@ -180,7 +192,11 @@ def _array(value: Any, where: str) -> np.ndarray:
     """Return anything array-like as an ndarray; text is told apart, since it looks like a sequence."""
     if isinstance(value, (str, bytes)):
         raise TypeError(text_found(value, where))
-    return as_array(value, where, "Give a list with one array a sequence, one row a step, each of as many features.")
+    return as_array(
+        value,
+        where,
+        "Give a list with one array a sequence, one row a step, each of as many features.",
+    )
 
 
 def _check_finite(items: list[np.ndarray], dtype: npt.DTypeLike, name: str) -> None:
@@ -191,7 +207,9 @@ def _check_finite(items: list[np.ndarray], dtype: npt.DTypeLike, name: str) -> N
     (step, feature), value, remedy = first_bad(items[i], dtype)
     if value == "NaN":
         remedy += " A 0/1 feature can mark what was missing."
-    raise ValueError(f"{name}[{i}] must be finite, got {value} at step {step}, feature {feature}. {remedy}")
+    raise ValueError(
+        f"{name}[{i}] must be finite, got {value} at step {step}, feature {feature}. {remedy}"
+    )
 
 
 def feature_names(X: Any, name: str = "X") -> np.ndarray | None:
@@ -204,7 +222,9 @@ def feature_names(X: Any, name: str = "X") -> np.ndarray | None:
     TypeError
         If column names mix text with other types.
     """
-    is_list = isinstance(X, (list, tuple)) or (isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype.kind == "O")
+    is_list = isinstance(X, (list, tuple)) or (
+        isinstance(X, np.ndarray) and X.ndim == 1 and X.dtype.kind == "O"
+    )
     if not is_list:
         return column_names(X)
     names = column_names(X[0]) if len(X) else None
@@ -229,7 +249,9 @@ def remember_features(estimator: Any, X: Sequences) -> None:
         del estimator.feature_names_in_
 
 
-def sequences_for(estimator: Any, X: Any, dtype: npt.DTypeLike = np.float32, *, name: str = "X") -> Sequences:
+def sequences_for(
+    estimator: Any, X: Any, dtype: npt.DTypeLike = np.float32, *, name: str = "X"
+) -> Sequences:
     """Check X for an estimator that is fitted: names, form and number of features must be those of `fit`.
 
     After a fit on a table, sequences must have its width, as scikit-learn demands; after a fit on sequences their
@@ -242,7 +264,9 @@ def sequences_for(estimator: Any, X: Any, dtype: npt.DTypeLike = np.float32, *, 
     TypeError
         As `as_sequences`.
     """
-    check_feature_names(estimator, X.feature_names if isinstance(X, Sequences) else feature_names(X, name))
+    check_feature_names(
+        estimator, X.feature_names if isinstance(X, Sequences) else feature_names(X, name)
+    )
     sequences = as_sequences(X, dtype, name=name)
     expected, F = estimator.n_features_in_, sequences.n_features
     if estimator._is_table and F > 1:

@@ -45,7 +45,11 @@ class Targets:
     def decode(self, outputs: Rows) -> Rows:
         """Turn raw outputs, (n, n_outputs) or a list of (T_i, n_outputs), into predictions in y's form."""
         decoded = self._decoded(pool(outputs))
-        return decoded if isinstance(outputs, np.ndarray) else split(decoded, np.array([len(o) for o in outputs]))
+        return (
+            decoded
+            if isinstance(outputs, np.ndarray)
+            else split(decoded, np.array([len(o) for o in outputs]))
+        )
 
     def decode_row(self, output: np.ndarray) -> Any:
         """Turn one raw output (n_outputs,) into what `decode` gives for it."""
@@ -155,7 +159,11 @@ def real_targets(
         mean = np.average(columns, axis=0, weights=w)
         scale = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=w))
     if not (np.isfinite(mean) & np.isfinite(scale)).all():
-        raise ValueError(f"{name} must have a finite variance, got values to {abs(columns).max():g}. Rescale it first.")
+        raise ValueError(
+            f"{name} must have a finite variance, got values to {abs(columns).max():g}. Rescale it first."
+        )
     # rounding alone gives a constant column a scale of a few eps
     scale[scale <= 10 * np.finfo(np.float64).eps * abs(columns).max(axis=0)] = 1.0
-    return RealTargets(mean, scale, step, dtype, "float32" if rows.dtype in (np.float16, np.float32) else "float64")
+    return RealTargets(
+        mean, scale, step, dtype, "float32" if rows.dtype in (np.float16, np.float32) else "float64"
+    )

@@ -95,7 +95,9 @@ def _text(item: Any, kind: str, where: str) -> str:
             f"{where} must be text with tokens={kind!r}, got {shown(item)}. Join its tokens, or use another."
         )
     if not item or (kind == "word" and _WORD.search(item) is None):
-        raise ValueError(f"{where} must have at least one {kind}, got {shown(item)}. Leave empty sequences out.")
+        raise ValueError(
+            f"{where} must have at least one {kind}, got {shown(item)}. Leave empty sequences out."
+        )
     return str(item)
 
 
@@ -189,10 +191,18 @@ class Vocabulary:
 
     @classmethod
     def of_counts(
-        cls, kind: str, counts: Counter[Any], min_count: int, max_vocabulary: int | None, special: Sequence[str] = ()
+        cls,
+        kind: str,
+        counts: Counter[Any],
+        min_count: int,
+        max_vocabulary: int | None,
+        special: Sequence[str] = (),
     ) -> Self:
         """Learn from how often each token occurs; see `learn`."""
-        kept = sorted((token for token, count in counts.items() if count >= min_count), key=lambda t: (-counts[t], t))
+        kept = sorted(
+            (token for token, count in counts.items() if count >= min_count),
+            key=lambda t: (-counts[t], t),
+        )
         if not kept:
             raise ValueError(
                 f"min_count must leave at least one token, got {min_count} where the most frequent occurs "
@@ -210,7 +220,9 @@ class Vocabulary:
     @cached_property
     def codes(self) -> dict[Any, int]:
         """The code of each token of the data."""
-        return {token: code for code, token in enumerate(self.tokens.tolist()) if code >= self.n_special}
+        return {
+            token: code for code, token in enumerate(self.tokens.tolist()) if code >= self.n_special
+        }
 
     def encode(self, item: Item) -> np.ndarray:
         """Return the codes of one item, int64 (T,); 0 for what is not in the vocabulary."""

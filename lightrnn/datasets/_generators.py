@@ -86,7 +86,11 @@ def make_adding_problem(
     ends = np.cumsum(lengths)
     steps = np.zeros((ends[-1], 2), dtype=np.float32)
     steps[:, 0] = rng.random(ends[-1], dtype=np.float32)
-    rows = ends - lengths + (_halves(lengths, rng) if marks == "halves" else _early(n_samples, n_steps // 2, rng))
+    rows = (
+        ends
+        - lengths
+        + (_halves(lengths, rng) if marks == "halves" else _early(n_samples, n_steps // 2, rng))
+    )
     steps[rows, 1] = 1
     return np.split(steps, ends[:-1]), steps[rows, 0].sum(axis=0, dtype=np.float64)
 
@@ -104,7 +108,12 @@ def _early(n_samples: int, half: int, rng: np.random.Generator) -> NDArray[np.in
 
 
 def make_copy_memory(
-    n_samples: int = 1000, n_steps: int = 100, *, n_items: int = 10, n_symbols: int = 8, random_state: Any = None
+    n_samples: int = 1000,
+    n_steps: int = 100,
+    *,
+    n_items: int = 10,
+    n_symbols: int = 8,
+    random_state: Any = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Make the copying problem: repeat a list of symbols after a wait, in order, one a step.
 
@@ -227,7 +236,12 @@ def make_temporal_order(
 
 
 def make_frames(
-    n_samples: int = 1000, n_steps: int = 12, *, size: int = 8, noise: float = 0.1, random_state: Any = None
+    n_samples: int = 1000,
+    n_steps: int = 12,
+    *,
+    size: int = 8,
+    noise: float = 0.1,
+    random_state: Any = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
     """Make short films of a moving shape: tell which way it goes.
 
@@ -281,7 +295,10 @@ def make_frames(
     size = checks.integer("size", size, 4)
     noise = checks.real("noise", noise, 0)
     rng = checks.random_generator(random_state)
-    shapes, ways = rng.integers(0, len(SHAPES), n_samples), rng.integers(0, len(DIRECTIONS), n_samples)
+    shapes, ways = (
+        rng.integers(0, len(SHAPES), n_samples),
+        rng.integers(0, len(DIRECTIONS), n_samples),
+    )
     X = _films(shapes, ways, rng.integers(0, size, (n_samples, 2)), n_steps, size)
     if noise:
         X += np.float32(noise) * rng.standard_normal(X.shape, dtype=np.float32)
@@ -289,7 +306,11 @@ def make_frames(
 
 
 def _films(
-    shapes: NDArray[np.int64], ways: NDArray[np.int64], corners: NDArray[np.int64], n_steps: int, size: int
+    shapes: NDArray[np.int64],
+    ways: NDArray[np.int64],
+    corners: NDArray[np.int64],
+    n_steps: int,
+    size: int,
 ) -> NDArray[np.float32]:
     """Draw each shape at its corner, then one pixel further a frame; frames wrap around, so no edge tells the way."""
     moves = np.array(list(DIRECTIONS.values()))[ways]

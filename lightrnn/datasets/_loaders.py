@@ -12,7 +12,9 @@ from ..utils import checks
 N_VOWELS_TRAIN = 270
 
 
-def load_japanese_vowels(subset: str = "all") -> tuple[list[NDArray[np.float32]], NDArray[np.int64]]:
+def load_japanese_vowels(
+    subset: str = "all",
+) -> tuple[list[NDArray[np.float32]], NDArray[np.int64]]:
     """Load real speech: tell which of nine speakers says the vowels /ae/.
 
     640 utterances of 7 to 29 frames, each frame 12 LPC cepstrum coefficients (25.6 ms of sound, one every 6.4 ms).
@@ -56,7 +58,11 @@ def load_japanese_vowels(subset: str = "all") -> tuple[list[NDArray[np.float32]]
         lengths = arrays["lengths"].astype(np.int64)
         X = np.split(arrays["steps"], np.cumsum(lengths)[:-1])
         y = arrays["speakers"].astype(np.int64)
-    part = {"all": slice(None), "train": slice(N_VOWELS_TRAIN), "test": slice(N_VOWELS_TRAIN, None)}[subset]
+    part = {
+        "all": slice(None),
+        "train": slice(N_VOWELS_TRAIN),
+        "test": slice(N_VOWELS_TRAIN, None),
+    }[subset]
     return X[part], y[part]
 
 

@@ -23,8 +23,12 @@ ENDING = "to buy"
 NAMES = "Alice Bob Carol David Erin Frank Grace Henry Irene Jack Karen Louis Maria Nora Oscar Paula".split()
 MOTIONS = "drives walks runs cycles hurries wanders marches strolls".split()
 PLACES = "store market mall kiosk bazaar shop arcade outlet".split()
-THINGS = "bridge church fountain garden harbour library museum park school station statue tower".split()
-ADJECTIVES = "old new quiet noisy empty crowded famous little wide narrow red green grey sunny".split()
+THINGS = (
+    "bridge church fountain garden harbour library museum park school station statue tower".split()
+)
+ADJECTIVES = (
+    "old new quiet noisy empty crowded famous little wide narrow red green grey sunny".split()
+)
 ACTIONS = "paints cleans watches passes photographs admires ignores repairs".split()
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 MANNERS = "slowly quickly alone again today calmly happily early together silently".split()
@@ -143,7 +147,9 @@ def _drawer(rng: np.random.Generator) -> Callable[[int], int]:
 
 def _filled(clause: list[str], draw: Callable[[int], int]) -> str:
     """Draw the words that a clause leaves open."""
-    return " ".join(LISTS[word][draw(len(LISTS[word]))] if word in LISTS else word for word in clause)
+    return " ".join(
+        LISTS[word][draw(len(LISTS[word]))] if word in LISTS else word for word in clause
+    )
 
 
 def _middle(free: int, draw: Callable[[int], int]) -> str:

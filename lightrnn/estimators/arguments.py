@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from ..cells import CELLS
+from ..cells import HIDDEN_CELLS
 from ..devices import check_device
 from ..utils import checks
 from ..utils.checks import shown
@@ -85,7 +85,7 @@ def _class_weight(name: str, value: Any) -> Any:
 
 
 _CHECKS: dict[str, _Check] = {
-    "cell": _choice(*(name for name in CELLS if name != "linear")),
+    "cell": _choice(*HIDDEN_CELLS),
     "hidden_layer_sizes": _hidden_layer_sizes,
     "target": _choice("sequence", "step"),
     "bidirectional": checks.flag,

@@ -282,7 +282,9 @@ class RNNClassifier(RecurrentEstimator):
         """
         outputs = self._outputs(X)
         link = self._make_loss(self._model.targets).link
-        return link(outputs) if isinstance(outputs, np.ndarray) else [link(rows) for rows in outputs]
+        return (
+            link(outputs) if isinstance(outputs, np.ndarray) else [link(rows) for rows in outputs]
+        )
 
     def _answers(self) -> dict[str, tuple[Any, Any]]:
         link = self._make_loss(self._model.targets).link
@@ -293,7 +295,9 @@ class RNNClassifier(RecurrentEstimator):
         probabilities = self.predict_proba(X)
         with np.errstate(divide="ignore"):
             return (
-                np.log(probabilities) if isinstance(probabilities, np.ndarray) else [np.log(p) for p in probabilities]
+                np.log(probabilities)
+                if isinstance(probabilities, np.ndarray)
+                else [np.log(p) for p in probabilities]
             )
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -317,7 +321,9 @@ class RNNClassifier(RecurrentEstimator):
         targets: Any = model.targets
         self.classes_ = targets.classes_
 
-    def _learn_targets(self, arguments: Arguments, y: Any, lengths: np.ndarray, weights: Rows, classes: Any) -> Targets:
+    def _learn_targets(
+        self, arguments: Arguments, y: Any, lengths: np.ndarray, weights: Rows, classes: Any
+    ) -> Targets:
         return class_targets(y, lengths, step=arguments["target"] == "step", classes=classes)
 
     def _weigh(self, arguments: Arguments, targets: Any, encoded: Rows, weights: Rows) -> Rows:
@@ -331,6 +337,12 @@ class RNNClassifier(RecurrentEstimator):
 
         return make_loss("sigmoid" if targets.is_multilabel else "softmax")
 
-    def _score_outputs(self, loss: Loss, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
-        right = outputs.argmax(axis=1) == targets if targets.ndim == 1 else ((outputs > 0) == targets).all(axis=1)
+    def _score_outputs(
+        self, loss: Loss, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray
+    ) -> float:
+        right = (
+            outputs.argmax(axis=1) == targets
+            if targets.ndim == 1
+            else ((outputs > 0) == targets).all(axis=1)
+        )
         return accuracy(right, weights)

@@ -12,7 +12,7 @@ import numpy as np
 from .. import cpu, devices
 from ..base import BaseEstimator, check_is_fitted
 from ..nn.state_dict import torch_arrays
-from ..training.history import Plan
+from ..training.history import TrainingOptions
 from ..utils import archive
 from ..utils.checks import choice, shown
 from .model import Model
@@ -20,15 +20,22 @@ from .model import Model
 if TYPE_CHECKING:
     from .streams import Stream
 
-PLAN = tuple(name for name in Plan.__dataclass_fields__ if name != "threads")
+PLAN = tuple(name for name in TrainingOptions.__dataclass_fields__ if name != "threads")
 
 
-PRIVATE = frozenset({"_model", "_is_table", "_n_features_out", "_metadata_request", "_sklearn_output_config"})
+PRIVATE = frozenset(
+    {"_model", "_is_table", "_n_features_out", "_metadata_request", "_sklearn_output_config"}
+)
 
 
 def is_result(name: Any) -> bool:
     """Whether a name is that of something `fit` has found out."""
-    return isinstance(name, str) and name.endswith("_") and not name.startswith("_") and name.isidentifier()
+    return (
+        isinstance(name, str)
+        and name.endswith("_")
+        and not name.startswith("_")
+        and name.isidentifier()
+    )
 
 
 def check_estimator(estimator: Any) -> None:
@@ -65,13 +72,16 @@ class NetworkEstimator(BaseEstimator):
         network, device = self._model.network, devices.check_device("device", self.device)
         return devices.placed(network, device, devices.prediction_work(network, steps))
 
-    def _make_plan(self, arguments: dict[str, Any]) -> Plan:
+    def _make_plan(self, arguments: dict[str, Any]) -> TrainingOptions:
         """Take from checked arguments what concerns training."""
-        return Plan(threads=cpu.threads.usable(arguments["n_jobs"]), **{name: arguments[name] for name in PLAN})
+        return TrainingOptions(
+            threads=cpu.threads.usable(arguments["n_jobs"]),
+            **{name: arguments[name] for name in PLAN},
+        )
 
     def _adopt(self, model: Model) -> None:
         """Make a trained model the estimator's own."""
-        model.network.settle()
+        model.network.release_training_memory()
         self._model = model
         history = model.history
         self.n_iter_ = len(history.losses)
@@ -148,8 +158,14 @@ class NetworkEstimator(BaseEstimator):
                 f"save must be called of a class of lightrnn's own, got {type(self).__qualname__}. Pickle it instead."
             )
         known = self._defaults().keys() | PRIVATE
-        state = {name: value for name, value in self.__getstate__().items() if name in known or is_result(name)}
-        archive.write(path, {"estimator": type(self).__name__, "state": state | {"callbacks": None}})
+        state = {
+            name: value
+            for name, value in self.__getstate__().items()
+            if name in known or is_result(name)
+        }
+        archive.write(
+            path, {"estimator": type(self).__name__, "state": state | {"callbacks": None}}
+        )
 
     def to_torch(self) -> dict[str, np.ndarray]:
         """Return the weights as PyTorch's state_dict has them, for a module with the parts named here.

@@ -18,7 +18,7 @@ from .estimator import NetworkEstimator
 if TYPE_CHECKING:
     from ..nn.network import Network
     from ..nn.stepper import Stepper
-    from ..training.texts import Texts
+    from ..training.texts import TextBatches
 
 
 class Completion(NetworkEstimator):
@@ -59,7 +59,9 @@ class Completion(NetworkEstimator):
         """
         loss, corpus = self._loss_of(texts)
         if not corpus.n_characters:
-            raise ValueError("texts must be str for bits_per_character, got lists of tokens. Use perplexity.")
+            raise ValueError(
+                "texts must be str for bits_per_character, got lists of tokens. Use perplexity."
+            )
         n_tokens = sum(len(text) + 1 for text in corpus.texts)
         return loss * n_tokens / math.log(2) / corpus.n_characters
 
@@ -91,9 +93,13 @@ class Completion(NetworkEstimator):
             )
         from ..losses import softmax
 
-        codes = [check_context(c, self._vocabulary, f"contexts[{i}]") for i, c in enumerate(contexts)]
+        codes = [
+            check_context(c, self._vocabulary, f"contexts[{i}]") for i, c in enumerate(contexts)
+        ]
         if not codes:
-            raise ValueError("contexts must hold at least one context, got none. An empty text is one: [''].")
+            raise ValueError(
+                "contexts must hold at least one context, got none. An empty text is one: ['']."
+            )
         with self._placed(sum(map(len, codes))) as network:
             outputs = network.final_outputs(codes, cpu.threads.usable(self.n_jobs))
         return softmax(outputs)
@@ -112,7 +118,10 @@ class Completion(NetworkEstimator):
         k = checks.integer("k", k, 1)
         probabilities = self.predict_proba([context])[0]
         likeliest = 1 + np.argsort(-probabilities[1:], kind="stable")[:k]
-        return [(self._vocabulary.tokens[code], float(probabilities[code])) for code in likeliest.tolist()]
+        return [
+            (self._vocabulary.tokens[code], float(probabilities[code]))
+            for code in likeliest.tolist()
+        ]
 
     def _answers(self) -> dict[str, tuple[Any, Any]]:
         from ..losses import softmax
@@ -167,7 +176,9 @@ class Completion(NetworkEstimator):
         stepper, codes = self._after(check_context(prompt, self._vocabulary, "prompt"))
         drawn: list[int] = []
         for uniform in rng.random(n_tokens):
-            code = cpu.sampling.draw(stepper.step(codes)[0], BOUNDARY, sharpness, top_k, top_p, uniform)
+            code = cpu.sampling.draw(
+                stepper.step(codes)[0], BOUNDARY, sharpness, top_k, top_p, uniform
+            )
             if code == BOUNDARY:
                 break
             drawn.append(code)
@@ -189,12 +200,14 @@ class Completion(NetworkEstimator):
     def _vocabulary(self) -> Any:
         return self._model.vocabulary
 
-    def _feed(self, corpus: Corpus) -> Texts:
+    def _feed(self, corpus: Corpus) -> TextBatches:
         """Return readers of a corpus, in order."""
         raise NotImplementedError
 
 
-def mean_loss(network: Network, feed: Texts) -> float:
+def mean_loss(network: Network, feed: TextBatches) -> float:
     """Return the mean cross-entropy in nats a token; the states are carried aside, so that many may ask at once."""
-    network = network.apart()
-    return sum(network.score(batch) * batch.weight for _, batch in feed.epoch(network)) / feed.weight
+    network = network.detached()
+    return (
+        sum(network.score(batch) * batch.weight for _, batch in feed.epoch(network)) / feed.weight
+    )

@@ -11,7 +11,7 @@ from .. import devices
 from ..data.corpus import BOUNDARY, Corpus, read_corpus
 from ..training.history import History
 from ..training.loop import train
-from ..training.texts import Texts
+from ..training.texts import TextBatches
 from ..utils.checks import integer, random_generator
 from .arguments import checked
 from .generation import Completion, mean_loss
@@ -222,10 +222,14 @@ class RNNLanguageModel(Completion):
         continues = arguments["warm_start"] and self.__sklearn_is_fitted__()
         corpus = self._read(arguments, texts, self._model.vocabulary if continues else None)
         validation = (
-            None if texts_val is None else read_corpus(texts_val, vocabulary=corpus.vocabulary, name="texts_val")
+            None
+            if texts_val is None
+            else read_corpus(texts_val, vocabulary=corpus.vocabulary, name="texts_val")
         )
         if arguments["early_stopping"] and validation is None:
-            raise ValueError("texts_val must be given with early_stopping=True, got None. Hold out some texts for it.")
+            raise ValueError(
+                "texts_val must be given with early_stopping=True, got None. Hold out some texts for it."
+            )
         model = self._resumed(arguments, warm=True) if continues else self._begun(arguments, corpus)
         self._train(arguments, model, corpus, validation, arguments["max_iter"])
         return self
@@ -249,10 +253,14 @@ class RNNLanguageModel(Completion):
         """
         arguments = self._checked()
         if arguments["early_stopping"]:
-            raise ValueError("early_stopping must be False for partial_fit, got True. It runs one epoch; use fit.")
+            raise ValueError(
+                "early_stopping must be False for partial_fit, got True. It runs one epoch; use fit."
+            )
         continues = self.__sklearn_is_fitted__()
         corpus = self._read(arguments, texts, self._model.vocabulary if continues else None)
-        model = self._resumed(arguments, warm=False) if continues else self._begun(arguments, corpus)
+        model = (
+            self._resumed(arguments, warm=False) if continues else self._begun(arguments, corpus)
+        )
         self._train(arguments, model, corpus, None, 1)
         return self
 
@@ -273,9 +281,13 @@ class RNNLanguageModel(Completion):
                 "their own; use one of the two."
             )
         if arguments["solver"] == "lbfgs":
-            raise ValueError("solver must be 'adam', 'sgd' or 'rmsprop', got 'lbfgs'. It cannot carry states.")
+            raise ValueError(
+                "solver must be 'adam', 'sgd' or 'rmsprop', got 'lbfgs'. It cannot carry states."
+            )
         if arguments["tokens"] == "number":
-            raise ValueError("tokens must be 'auto', 'char', 'word' or 'category', got 'number'. Texts hold tokens.")
+            raise ValueError(
+                "tokens must be 'auto', 'char', 'word' or 'category', got 'number'. Texts hold tokens."
+            )
         return arguments
 
     def _read(self, arguments: Arguments, texts: Any, vocabulary: Any) -> Corpus:
@@ -283,10 +295,26 @@ class RNNLanguageModel(Completion):
         return read_corpus(texts, **kept, vocabulary=vocabulary)
 
     def _architecture(self, arguments: Arguments, n_tokens: int) -> Arguments:
-        adaptive = arguments["output"] == "adaptive" or (arguments["output"] == "auto" and n_tokens > _LARGE)
-        head = "tied" if arguments["tie_weights"] else "adaptive" if adaptive and n_tokens > 3 else "linear"
-        sizes = {"n_features": arguments["embedding_size"], "n_outputs": n_tokens, "n_tokens": n_tokens}
-        return sizes | {name: arguments[name] for name in _ARCHITECTURE} | {"target": "step", "head": head}
+        adaptive = arguments["output"] == "adaptive" or (
+            arguments["output"] == "auto" and n_tokens > _LARGE
+        )
+        head = (
+            "tied"
+            if arguments["tie_weights"]
+            else "adaptive"
+            if adaptive and n_tokens > 3
+            else "linear"
+        )
+        sizes = {
+            "n_features": arguments["embedding_size"],
+            "n_outputs": n_tokens,
+            "n_tokens": n_tokens,
+        }
+        return (
+            sizes
+            | {name: arguments[name] for name in _ARCHITECTURE}
+            | {"target": "step", "head": head}
+        )
 
     def _begun(self, arguments: Arguments, corpus: Corpus) -> Model:
         """Make a model that has learned nothing yet."""
@@ -294,7 +322,16 @@ class RNNLanguageModel(Completion):
         network = build_network(architecture, (arguments["batch_size"], arguments["truncate"]))
         rng = random_generator(self.random_state)
         network.initialize(rng)
-        return Model(architecture, network, None, corpus.vocabulary, arguments["solver"], None, History(), rng)
+        return Model(
+            architecture,
+            network,
+            None,
+            corpus.vocabulary,
+            arguments["solver"],
+            None,
+            History(),
+            rng,
+        )
 
     def _resumed(self, arguments: Arguments, *, warm: bool) -> Model:
         """Copy the fitted model to go on with; a warm start keeps nothing but weights and vocabulary."""
@@ -304,32 +341,48 @@ class RNNLanguageModel(Completion):
         )
 
     def _train(
-        self, arguments: Arguments, model: Model, corpus: Corpus, validation: Corpus | None, epochs: int
+        self,
+        arguments: Arguments,
+        model: Model,
+        corpus: Corpus,
+        validation: Corpus | None,
+        epochs: int,
     ) -> None:
         """Run epochs on the model and adopt it."""
         from ..losses import make_loss
 
-        plan = self._make_plan(arguments | {"truncate": None})
+        options = self._make_plan(arguments | {"truncate": None})
         feed = self._texts(arguments, corpus, model.rng)
         solver = model.make_solver(arguments["momentum"], arguments["alpha"])
         held_out = None if validation is None else self._texts(arguments, validation)
         work = devices.training_work(model.network, epochs * feed.count)
         with devices.placed(model.network, arguments["device"], work) as network:
             validate = None if held_out is None else partial(_score, network, held_out)
-            train(network, make_loss("softmax"), solver, plan, feed, model.history, epochs=epochs, validate=validate)
+            train(
+                network,
+                make_loss("softmax"),
+                solver,
+                options,
+                feed,
+                model.history,
+                epochs=epochs,
+                validate=validate,
+            )
             model.device = network.device
         model.keep_moments(solver)
         self._adopt(model)
 
-    def _feed(self, corpus: Corpus) -> Texts:
+    def _feed(self, corpus: Corpus) -> TextBatches:
         return self._texts(self._checked(), corpus)
 
-    def _texts(self, arguments: Arguments, corpus: Corpus, rng: np.random.Generator | None = None) -> Texts:
+    def _texts(
+        self, arguments: Arguments, corpus: Corpus, rng: np.random.Generator | None = None
+    ) -> TextBatches:
         """Return readers of a corpus; without `rng` they read in order."""
         window = arguments["window"] if arguments["cell"] == "ffnn" else 0
         sizes = arguments["batch_size"], arguments["truncate"]
-        return Texts(corpus.texts, BOUNDARY, *sizes, window, rng, arguments["shuffle"])
+        return TextBatches(corpus.texts, BOUNDARY, *sizes, window, rng, arguments["shuffle"])
 
 
-def _score(network: Network, feed: Texts) -> float:
+def _score(network: Network, feed: TextBatches) -> float:
     return -mean_loss(network, feed)

@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from ..nn.solvers import Solver
 
 Targets = ClassTargets | MultilabelTargets | RealTargets
-_KINDS: dict[str, Any] = {kind.__name__: kind for kind in (ClassTargets, MultilabelTargets, RealTargets)}
+_KINDS: dict[str, Any] = {
+    kind.__name__: kind for kind in (ClassTargets, MultilabelTargets, RealTargets)
+}
 
 
 def build_network(architecture: dict[str, Any], rows: tuple[int, int] = (1, 1)) -> Network:
@@ -123,9 +125,15 @@ class Model:
         targets = tree["targets"] and _targets(tree["targets"])
         vocabulary = tree["vocabulary"] and Vocabulary(**tree["vocabulary"])
         own = {"network": network, "targets": targets, "vocabulary": vocabulary}
-        return cls(**tree | own | {"history": History(**tree["history"]), "rng": copy.deepcopy(tree["rng"])})
+        return cls(
+            **tree
+            | own
+            | {"history": History(**tree["history"]), "rng": copy.deepcopy(tree["rng"])}
+        )
 
-    def resumed(self, architecture: dict[str, Any], solver: str, rng: np.random.Generator | None) -> Self:
+    def resumed(
+        self, architecture: dict[str, Any], solver: str, rng: np.random.Generator | None
+    ) -> Self:
         """Copy the model to go on with; with `rng` it keeps nothing but the weights.
 
         Raises
@@ -159,7 +167,8 @@ class Model:
         if self.moments is not None:
             named = self.moments.items()
             solver.state = {
-                key: self.network.flatten(value) if isinstance(value, dict) else value for key, value in named
+                key: self.network.flatten(value) if isinstance(value, dict) else value
+                for key, value in named
             }
         return solver
 
@@ -170,7 +179,8 @@ class Model:
         else:
             named = self.network.named
             self.moments = {
-                key: named(value) if isinstance(value, np.ndarray) else value for key, value in solver.state.items()
+                key: named(value) if isinstance(value, np.ndarray) else value
+                for key, value in solver.state.items()
             }
 
 
@@ -181,5 +191,7 @@ def _shallow(instance: Any) -> dict[str, Any]:
 
 def _targets(tree: dict[str, Any]) -> Targets:
     """Build targets anew from their tree."""
-    kind: Targets = _KINDS[tree["kind"]](**{name: value for name, value in tree.items() if name != "kind"})
+    kind: Targets = _KINDS[tree["kind"]](
+        **{name: value for name, value in tree.items() if name != "kind"}
+    )
     return kind

@@ -9,7 +9,9 @@ from .language import RNNLanguageModel
 from .regressor import RNNRegressor
 from .saved_state import checked_state
 
-_ESTIMATORS = {estimator.__name__: estimator for estimator in (RNNClassifier, RNNLanguageModel, RNNRegressor)}
+_ESTIMATORS = {
+    estimator.__name__: estimator for estimator in (RNNClassifier, RNNLanguageModel, RNNRegressor)
+}
 
 
 def load(path: str | os.PathLike[str]) -> Any:

@@ -269,8 +269,16 @@ class RNNRegressor(RecurrentEstimator):
         predicted, truth, weights = self._scored(X, y, sample_weight)
         return r_squared(truth.reshape(predicted.shape), predicted, weights)
 
-    def _learn_targets(self, arguments: Arguments, y: Any, lengths: np.ndarray, weights: Rows, classes: Any) -> Targets:
-        return real_targets(y, lengths, step=arguments["target"] == "step", weights=weights, dtype=arguments["dtype"])
+    def _learn_targets(
+        self, arguments: Arguments, y: Any, lengths: np.ndarray, weights: Rows, classes: Any
+    ) -> Targets:
+        return real_targets(
+            y,
+            lengths,
+            step=arguments["target"] == "step",
+            weights=weights,
+            dtype=arguments["dtype"],
+        )
 
     def _make_loss(self, targets: Any) -> Loss:
         from ..losses import make_loss
@@ -278,7 +286,9 @@ class RNNRegressor(RecurrentEstimator):
         parameters = {"huber": {"delta": self.delta}, "quantile": {"quantile": self.quantile}}
         return make_loss(self.loss, **parameters.get(self.loss, {}))
 
-    def _score_outputs(self, loss: Loss, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
+    def _score_outputs(
+        self, loss: Loss, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray
+    ) -> float:
         if self.loss == "squared_error":
             return r_squared(targets, outputs, weights)
         return -loss(outputs, targets, weights)[0] / float(weights.sum())
@@ -287,4 +297,4 @@ class RNNRegressor(RecurrentEstimator):
         """Carry the standardisation of y in the output layer, or take it out again."""
         targets: Any = model.targets
         scale, shift = targets.scale, targets.mean
-        model.network.scale_outputs(*((1.0 / scale, -shift / scale) if undo else (scale, shift)))
+        model.network.set_output_units(*((1.0 / scale, -shift / scale) if undo else (scale, shift)))

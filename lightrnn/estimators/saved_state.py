@@ -27,7 +27,11 @@ from .model import Model, _targets, build_network
 if TYPE_CHECKING:
     from ..nn.network import Network
 
-_SIZES = {"n_features": 1, "n_outputs": 1, "n_tokens": 0}  # of a network, with the least that each may be
+_SIZES = {
+    "n_features": 1,
+    "n_outputs": 1,
+    "n_tokens": 0,
+}  # of a network, with the least that each may be
 _CHECKED = {"cell", "hidden_layer_sizes", "target", "bidirectional", "window", "dropout", "dtype"}
 _TARGETS = {"classifier": ("ClassTargets", "MultilabelTargets"), "regressor": ("RealTargets",)}
 
@@ -56,7 +60,11 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
         raise ValueError(f"{name} has no argument {shown(unknown[0])} in this version")
     model = state["_model"]
     needed = {field.name for field in fields(Model) if field.default is MISSING}
-    _same("_model", needed | model.keys(), {field.name for field in fields(Model)} & (needed | model.keys()))
+    _same(
+        "_model",
+        needed | model.keys(),
+        {field.name for field in fields(Model)} & (needed | model.keys()),
+    )
     check_device("device", model.get("device", "cpu"))
     network = _network(model["architecture"], len(model["network"]))
     _check_arrays("network", model["network"], network)
@@ -82,9 +90,15 @@ def _network(architecture: dict[str, Any], most: int) -> Network:
     _same("architecture", given, plain)
     sizes, tokens, outputs = given["hidden_layer_sizes"], given["n_tokens"], given["n_outputs"]
     if len(sizes) > most:
-        raise ValueError(f"hidden_layer_sizes must be those of the saved layers, got {len(sizes)} layers")
+        raise ValueError(
+            f"hidden_layer_sizes must be those of the saved layers, got {len(sizes)} layers"
+        )
     if given["head"] == "tied":
-        _same("n_features, n_outputs", (given["n_features"], outputs), (sizes[-1] * (1 + bidirectional), tokens))
+        _same(
+            "n_features, n_outputs",
+            (given["n_features"], outputs),
+            (sizes[-1] * (1 + bidirectional), tokens),
+        )
     if given["head"] == "adaptive":
         checks.integer("n_outputs", outputs, 4)
     return build_network(architecture)
@@ -99,8 +113,14 @@ def _check_arrays(where: str, arrays: Any, network: Network) -> None:
 
 
 def _check_array(where: str, array: Any, shape: tuple[int, ...], dtype: Any) -> None:
-    if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype.newbyteorder("=") != dtype:
-        raise ValueError(f"{where} must be an array of shape {shape} and dtype {dtype}, got {shown(array)}")
+    if (
+        not isinstance(array, np.ndarray)
+        or array.shape != shape
+        or array.dtype.newbyteorder("=") != dtype
+    ):
+        raise ValueError(
+            f"{where} must be an array of shape {shape} and dtype {dtype}, got {shown(array)}"
+        )
 
 
 def _check_training(model: dict[str, Any], network: Network) -> None:
@@ -117,7 +137,9 @@ def _check_training(model: dict[str, Any], network: Network) -> None:
     history = History(**model["history"])
     for name, number in (("stale", history.stale), ("cuts", history.cuts)):
         checks.integer(f"history/{name}", number, 0)
-    if not all(isinstance(value, float) for value in (*history.losses, *history.scores, history.best)):
+    if not all(
+        isinstance(value, float) for value in (*history.losses, *history.scores, history.best)
+    ):
         raise TypeError("history must hold numbers")
     if not isinstance(model["rng"], np.random.Generator):
         raise TypeError(f"rng must be a generator, got {shown(model['rng'])}")
@@ -139,7 +161,11 @@ def _check_data(kind: str, model: dict[str, Any]) -> None:
         _check_targets(_targets(model["targets"]), architecture)
     else:
         _same("targets", model["targets"], None)
-        _same("n_outputs, target", (outputs, architecture["target"]), (max(tokens, BOUNDARY + 3), "step"))
+        _same(
+            "n_outputs, target",
+            (outputs, architecture["target"]),
+            (max(tokens, BOUNDARY + 3), "step"),
+        )
 
 
 def _check_targets(targets: Any, architecture: dict[str, Any]) -> None:
@@ -148,7 +174,9 @@ def _check_targets(targets: Any, architecture: dict[str, Any]) -> None:
     _same("targets/step", targets.step, architecture["target"] == "step")
     if isinstance(targets, ClassTargets):
         classes = targets.classes_
-        _check_array("targets/classes_", classes, (max(outputs, 2),), getattr(classes, "dtype", None))
+        _check_array(
+            "targets/classes_", classes, (max(outputs, 2),), getattr(classes, "dtype", None)
+        )
         if classes.dtype.kind == "O":
             _check_names("targets/classes_", classes)
     elif isinstance(targets, RealTargets):
@@ -169,14 +197,20 @@ def _check_names(where: str, names: np.ndarray) -> None:
 def _check_results(state: dict[str, Any], model: dict[str, Any]) -> None:
     """Check the attributes of the estimator that repeat what its model holds."""
     architecture, targets = model["architecture"], model["targets"]
-    _equal("vocabulary_", state["vocabulary_"], model["vocabulary"] and model["vocabulary"]["tokens"])
+    _equal(
+        "vocabulary_", state["vocabulary_"], model["vocabulary"] and model["vocabulary"]["tokens"]
+    )
     if targets is None:
         return
     width = architecture["hidden_layer_sizes"][-1] * (1 + architecture["bidirectional"])
     _same("_n_features_out", state["_n_features_out"], width)
     _same("n_outputs_", state["n_outputs_"], architecture["n_outputs"])
     if "RealTargets" != targets["kind"]:
-        _equal("classes_", state["classes_"], targets.get("classes_", np.arange(architecture["n_outputs"])))
+        _equal(
+            "classes_",
+            state["classes_"],
+            targets.get("classes_", np.arange(architecture["n_outputs"])),
+        )
     checks.integer("n_features_in_", state["n_features_in_"], 1)
     if not architecture["n_tokens"]:
         one_feature = 1 if checks.flag("_is_table", state["_is_table"]) else state["n_features_in_"]

@@ -45,7 +45,9 @@ class Stream:
     True
     """
 
-    def __init__(self, model: Model, n_streams: int | None, answer: Answer | None, start: int | None = None) -> None:
+    def __init__(
+        self, model: Model, n_streams: int | None, answer: Answer | None, start: int | None = None
+    ) -> None:
         self._count = 1 if n_streams is None else integer("n_streams", n_streams, 1)
         self.n_streams = None if n_streams is None else self._count
         self._stepper, self._vocabulary = Stepper(model.network, self._count), model.vocabulary
@@ -125,14 +127,23 @@ class Stream:
         vocabulary: Any = self._vocabulary
         tokens = [x] if self.n_streams is None else x
         if not isinstance(tokens, (list, tuple, np.ndarray)) or len(tokens) != self._count:
-            raise ValueError(f"x must be {self._count} tokens, got {shown(x)}. Give one for each stream, in a list.")
+            raise ValueError(
+                f"x must be {self._count} tokens, got {shown(x)}. Give one for each stream, in a list."
+            )
         text = vocabulary.kind != "category"
         for token in tokens:
-            if isinstance(token, bool) or not isinstance(token, str if text else (str, int, np.integer)):
-                raise TypeError(f"x must be a token, {'str' if text else 'str or integer'}, got {shown(token)}.{_ONE}")
+            if isinstance(token, bool) or not isinstance(
+                token, str if text else (str, int, np.integer)
+            ):
+                raise TypeError(
+                    f"x must be a token, {'str' if text else 'str or integer'}, got {shown(token)}.{_ONE}"
+                )
             if text and len(split(str(token), vocabulary.kind)) != 1:
                 raise ValueError(f"x must be one {vocabulary.kind}, got {shown(token)}.{_ONE}")
-        codes = [vocabulary.codes.get(token if isinstance(token, str) else int(token), 0) for token in tokens]
+        codes = [
+            vocabulary.codes.get(token if isinstance(token, str) else int(token), 0)
+            for token in tokens
+        ]
         return np.array(codes)
 
     def _first_bad(self) -> float:
@@ -164,7 +175,10 @@ class Stream:
         "layer0.h", for an lstm "layer0.c" too, "layer1.h" and so on; of a feed-forward net "inputs", the rows of its
         last window - 1 inputs one after another. Assigning such a dict sets them.
         """
-        return {name: np.array(view[0] if self.n_streams is None else view) for name, view in self._views()}
+        return {
+            name: np.array(view[0] if self.n_streams is None else view)
+            for name, view in self._views()
+        }
 
     @state.setter
     def state(self, values: Mapping[str, Any]) -> None:
@@ -176,7 +190,11 @@ class Stream:
         given = {name: np.asarray(value) for name, value in values.items()}
         for name, view in views.items():
             wanted, array = view.shape[1:] if self.n_streams is None else view.shape, given[name]
-            if array.dtype.kind not in "biuf" or array.shape != wanted or not np.isfinite(array).all():
+            if (
+                array.dtype.kind not in "biuf"
+                or array.shape != wanted
+                or not np.isfinite(array).all()
+            ):
                 raise ValueError(
                     f"state[{name!r}] must be finite numbers of shape {wanted}, got {shown(given[name])}. "
                     "Change a copy of state."
@@ -189,7 +207,9 @@ class Stream:
         if not self._stepper.network.recurrent:
             F = self._stepper.inputs.shape[1]
             return [("inputs", self._stepper.states[0][:, :-F])]
-        return [(name, self._stepper.states[k][:, start:stop]) for name, k, start, stop in self._names]
+        return [
+            (name, self._stepper.states[k][:, start:stop]) for name, k, start, stop in self._names
+        ]
 
     def snapshot(self) -> tuple[np.ndarray, ...]:
         """Return the state in a form to be given back to `restore`, of this or another stream of the same network."""
@@ -204,9 +224,13 @@ class Stream:
             If it is of another network, or of another number of streams.
         """
         states = self._stepper.states
-        fits = isinstance(snapshot, tuple) and [np.shape(part) for part in snapshot] == [s.shape for s in states]
+        fits = isinstance(snapshot, tuple) and [np.shape(part) for part in snapshot] == [
+            s.shape for s in states
+        ]
         if not fits:
-            raise ValueError(f"snapshot must be one of this network's streams, got {shown(snapshot)}. Use `state`.")
+            raise ValueError(
+                f"snapshot must be one of this network's streams, got {shown(snapshot)}. Use `state`."
+            )
         for state, part in zip(states, snapshot, strict=True):
             state[:] = part
 

@@ -32,7 +32,15 @@ if TYPE_CHECKING:
     from ..losses import Loss
     from ..nn.network import Network
 
-_ARCHITECTURE = ("cell", "hidden_layer_sizes", "target", "bidirectional", "window", "dropout", "dtype")
+_ARCHITECTURE = (
+    "cell",
+    "hidden_layer_sizes",
+    "target",
+    "bidirectional",
+    "window",
+    "dropout",
+    "dtype",
+)
 Arguments = dict[str, Any]
 
 
@@ -46,7 +54,9 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
 
     # -- fitting ------------------------------------------------------------------------------------------------------
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
+    ) -> Self:
         """Train on sequences and their targets.
 
         Parameters
@@ -83,7 +93,9 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
         data = read(self, arguments, (X, y, sample_weight), fitted=continues)
         self._check_samples(data.samples)
         held_out = read_validation(arguments, data, X_val, y_val)
-        model = self._resumed(arguments, data, warm=True) if continues else self._begun(arguments, data)
+        model = (
+            self._resumed(arguments, data, warm=True) if continues else self._begun(arguments, data)
+        )
         samples = data.samples
         if held_out is None and arguments["early_stopping"]:
             samples, held_out = split(data, arguments["validation_fraction"], model.rng)
@@ -107,8 +119,19 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
             )
         continues = self.__sklearn_is_fitted__()
         targets = self._model.targets if continues else None
-        data = read(self, arguments, (X, y, sample_weight), fitted=continues, targets=targets, classes=classes)
-        model = self._resumed(arguments, data, warm=False) if continues else self._begun(arguments, data)
+        data = read(
+            self,
+            arguments,
+            (X, y, sample_weight),
+            fitted=continues,
+            targets=targets,
+            classes=classes,
+        )
+        model = (
+            self._resumed(arguments, data, warm=False)
+            if continues
+            else self._begun(arguments, data)
+        )
         self._train(arguments, model, data.samples, None, 1)
         self._finish(model, None if continues else data.sequences)
         return self
@@ -116,7 +139,11 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
     # -- the model ----------------------------------------------------------------------------------------------------
 
     def _architecture(self, arguments: Arguments, data: Data) -> Arguments:
-        sizes = {"n_features": data.sequences.n_features, "n_outputs": data.targets.n_outputs, "n_tokens": 0}
+        sizes = {
+            "n_features": data.sequences.n_features,
+            "n_outputs": data.targets.n_outputs,
+            "n_tokens": 0,
+        }
         if data.vocabulary is not None:
             sizes |= {"n_features": arguments["embedding_size"], "n_tokens": len(data.vocabulary)}
         return sizes | {name: arguments[name] for name in _ARCHITECTURE}
@@ -126,11 +153,23 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
         architecture = self._architecture(arguments, data)
         longest = int(data.sequences.lengths.max())
         batch_size = LBFGS_BATCH if arguments["solver"] == "lbfgs" else arguments["batch_size"]
-        rows = min(batch_size, len(data.samples.items)), min(arguments["truncate"] or longest, longest)
+        rows = (
+            min(batch_size, len(data.samples.items)),
+            min(arguments["truncate"] or longest, longest),
+        )
         network = build_network(architecture, rows)
         rng = random_generator(self.random_state)
         network.initialize(rng)
-        return Model(architecture, network, data.targets, data.vocabulary, arguments["solver"], None, History(), rng)
+        return Model(
+            architecture,
+            network,
+            data.targets,
+            data.vocabulary,
+            arguments["solver"],
+            None,
+            History(),
+            rng,
+        )
 
     def _resumed(self, arguments: Arguments, data: Data, *, warm: bool) -> Model:
         """Copy the fitted model to go on with; a warm start keeps nothing but the weights."""
@@ -142,22 +181,44 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
         return model
 
     def _train(
-        self, arguments: Arguments, model: Model, samples: Samples, held_out: Samples | None, epochs: int
+        self,
+        arguments: Arguments,
+        model: Model,
+        samples: Samples,
+        held_out: Samples | None,
+        epochs: int,
     ) -> bool:
         """Run epochs on the model; return whether training ended by itself."""
-        plan = self._make_plan(arguments)
+        options = self._make_plan(arguments)
         loss = self._make_loss(model.targets)
         solver = model.make_solver(arguments["momentum"], arguments["alpha"])
-        feed = Minibatches(samples, plan.batch_size, plan.shuffle, plan.truncate, model.rng)
+        feed = Minibatches(
+            samples, options.batch_size, options.shuffle, options.truncate, model.rng
+        )
         work = devices.training_work(model.network, epochs * int(samples.lengths.sum()))
         with devices.placed(model.network, arguments["device"], work) as network:
-            validate = None if held_out is None else self._validator(network, loss, held_out, plan.threads)
-            ended = train(network, loss, solver, plan, feed, model.history, epochs=epochs, validate=validate)
+            validate = (
+                None
+                if held_out is None
+                else self._validator(network, loss, held_out, options.threads)
+            )
+            ended = train(
+                network,
+                loss,
+                solver,
+                options,
+                feed,
+                model.history,
+                epochs=epochs,
+                validate=validate,
+            )
             model.device = network.device
         model.keep_moments(solver)
         return ended
 
-    def _validator(self, network: Network, loss: Loss, held_out: Samples, threads: int) -> Callable[[], float]:
+    def _validator(
+        self, network: Network, loss: Loss, held_out: Samples, threads: int
+    ) -> Callable[[], float]:
         """Return the function that scores the network as it is."""
         targets, weights = pool(held_out.targets), pool(held_out.weights)
 
@@ -174,11 +235,15 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
             remember_features(self, sequences)
         self._adopt(model)
         self.n_outputs_ = model.targets.n_outputs
-        self._n_features_out = model.architecture["hidden_layer_sizes"][-1] * (1 + model.architecture["bidirectional"])
+        self._n_features_out = model.architecture["hidden_layer_sizes"][-1] * (
+            1 + model.architecture["bidirectional"]
+        )
 
     # -- what a subclass decides --------------------------------------------------------------------------------------
 
-    def _learn_targets(self, arguments: Arguments, y: Any, lengths: np.ndarray, weights: Rows, classes: Any) -> Targets:
+    def _learn_targets(
+        self, arguments: Arguments, y: Any, lengths: np.ndarray, weights: Rows, classes: Any
+    ) -> Targets:
         """Learn from y how to encode it."""
         raise NotImplementedError
 
@@ -186,7 +251,9 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
         """Return what the network minimises."""
         raise NotImplementedError
 
-    def _score_outputs(self, loss: Loss, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray) -> float:
+    def _score_outputs(
+        self, loss: Loss, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray
+    ) -> float:
         """Score raw outputs against encoded targets, both pooled over steps."""
         raise NotImplementedError
 
@@ -210,11 +277,15 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
             outputs: Rows = network.outputs(sequences.items, cpu.threads.usable(self.n_jobs))
         return outputs
 
-    def _scored(self, X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _scored(
+        self, X: Any, y: Any, sample_weight: Any
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return predictions, truth and weights, pooled over steps."""
         predicted: Any = self.predict(X)
         step = isinstance(predicted, list)
-        lengths = np.array([len(rows) for rows in predicted] if step else np.ones(len(predicted), np.int64))
+        lengths = np.array(
+            [len(rows) for rows in predicted] if step else np.ones(len(predicted), np.int64)
+        )
         weights = check_sample_weight(sample_weight, lengths, step)
         return pool(predicted), as_rows(y, lengths, step), pool(weights)
 

@@ -73,7 +73,9 @@ def attribution(
     column = _column(estimator, label)
     explain = _occlusions if method == "occlusion" else _gradients
     parts = groups(items)
-    shares = [share for part in parts for share in explain(estimator, [items[i] for i in part], column)]
+    shares = [
+        share for part in parts for share in explain(estimator, [items[i] for i in part], column)
+    ]
     return [shares[i] for i in regrouped(parts).tolist()]
 
 
@@ -86,18 +88,24 @@ def _column(estimator: NetworkEstimator, label: Any) -> int | None:
     known = getattr(estimator, "classes_", estimator.vocabulary_)
     found = [i for i, name in enumerate(np.asarray(known).tolist()) if name == label]
     if not found:
-        raise ValueError(f"label must be one that was seen in fit, got {label!r}. Look into classes_ or vocabulary_.")
+        raise ValueError(
+            f"label must be one that was seen in fit, got {label!r}. Look into classes_ or vocabulary_."
+        )
     return found[0]
 
 
-def _gradients(estimator: NetworkEstimator, X: list[np.ndarray], column: int | None) -> list[np.ndarray]:
+def _gradients(
+    estimator: NetworkEstimator, X: list[np.ndarray], column: int | None
+) -> list[np.ndarray]:
     """Gradient times input of some sequences."""
     from ..nn.trace import Trace
 
     network = estimator._model.network
     network.transpose()
     trace = Trace(network, X)
-    trace.back(output_gradient(estimator, trace, None if column is None else np.full(len(X), column)))
+    trace.back(
+        output_gradient(estimator, trace, None if column is None else np.full(len(X), column))
+    )
     if network.embedding is not None:
         table = network.arrays()["embedding.W"]
         X = [table[codes] for codes in X]
@@ -105,7 +113,9 @@ def _gradients(estimator: NetworkEstimator, X: list[np.ndarray], column: int | N
     return [np.einsum("tf,tf->t", x, dx, dtype=np.float64) for x, dx in pairs]
 
 
-def _occlusions(estimator: NetworkEstimator, X: list[np.ndarray], column: int | None) -> list[np.ndarray]:
+def _occlusions(
+    estimator: NetworkEstimator, X: list[np.ndarray], column: int | None
+) -> list[np.ndarray]:
     return [_occlusion(estimator, x, column) for x in X]
 
 

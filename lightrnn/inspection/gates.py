@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from ..cells import CELLS
 from ..nn.prediction import regrouped
 from .objective import as_fitted, groups, inputs_of
 
@@ -13,8 +14,6 @@ if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
     from ..nn.trace import Trace
 
-GATES = {"lstm": {"input": "i", "forget": "f", "output": "o"}, "gru": {"reset": "r", "update": "z"}}
-KEEPS = {"lstm": "forget", "gru": "update"}  # the gate that says how much of the old state stays
 _CLOSED, _OPEN = 0.1, 0.9
 
 Activations = dict[str, dict[str, list[np.ndarray]]]
@@ -82,13 +81,16 @@ def gate_activations(estimator: NetworkEstimator, X: Any) -> Activations:
 
     estimator = as_fitted(estimator)
     items, network = inputs_of(estimator, X), estimator._model.network
-    if network.cell not in GATES:
+    if not CELLS[network.cell].roles:
         raise ValueError(
-            f"estimator must have the cell 'lstm' or 'gru', got {network.cell!r}. It has no gates; memory_horizon and "
-            "gradient_flow take every cell."
+            f"estimator must have a cell with gates, {_gated()}, got {network.cell!r}. "
+            "memory_horizon and gradient_flow take every cell."
         )
     parts = groups(items)
-    found, order = [_activations(Trace(network, [items[i] for i in part])) for part in parts], regrouped(parts)
+    found, order = (
+        [_activations(Trace(network, [items[i] for i in part])) for part in parts],
+        regrouped(parts),
+    )
 
     def joined(layer: str, gate: str) -> list[np.ndarray]:
         rows = [rows for part in found for rows in part[layer][gate]]
@@ -97,9 +99,17 @@ def gate_activations(estimator: NetworkEstimator, X: Any) -> Activations:
     return {layer: {gate: joined(layer, gate) for gate in found[0][layer]} for layer in found[0]}
 
 
+def _gated() -> str:
+    """List the cells that have gates, for a message."""
+    return " or ".join(repr(name) for name, cell in CELLS.items() if cell.roles)
+
+
 def _activations(trace: Trace) -> Activations:
-    gates = GATES[trace.network.cell]
-    return {layer: {gate: trace.values(run, slot) for gate, slot in gates.items()} for layer, run in trace.runs.items()}
+    roles = CELLS[trace.network.cell].roles
+    return {
+        layer: {gate: trace.values(run, slot) for gate, slot in roles}
+        for layer, run in trace.runs.items()
+    }
 
 
 def gate_summary(estimator: NetworkEstimator, X: Any) -> dict[str, dict[str, GateSummary]]:
@@ -132,7 +142,7 @@ def gate_summary(estimator: NetworkEstimator, X: Any) -> dict[str, dict[str, Gat
     True
     """
     estimator = as_fitted(estimator)
-    keeps = KEEPS.get(estimator.cell)
+    keeps = CELLS[estimator.cell].keeps
     return {
         layer: {gate: _summary(np.concatenate(rows), gate == keeps) for gate, rows in gates.items()}
         for layer, gates in gate_activations(estimator, X).items()
@@ -145,4 +155,6 @@ def _summary(rows: np.ndarray, keeps: bool) -> GateSummary:
     if keeps:
         with np.errstate(divide="ignore"):
             constant = 1 / np.abs(np.log(rows).mean(axis=0))  # of a gate that never closes, inf
-    return GateSummary(rows.mean(axis=0), (rows < _CLOSED).mean(axis=0), (rows > _OPEN).mean(axis=0), constant)
+    return GateSummary(
+        rows.mean(axis=0), (rows < _CLOSED).mean(axis=0), (rows > _OPEN).mean(axis=0), constant
+    )

@@ -77,18 +77,27 @@ class GradientFlow:
 
     def quantile(self, q: Any, kind: str = "state", layer: str = "layer0") -> np.ndarray:
         """Return quantiles over sequences, (K,), or (len(q), K) for several."""
-        return _over_sequences(lambda norms, axis: np.nanquantile(norms, q, axis=axis), self.values(kind, layer))
+        return _over_sequences(
+            lambda norms, axis: np.nanquantile(norms, q, axis=axis), self.values(kind, layer)
+        )
 
 
 def _over_sequences(statistic: Callable[..., Any], norms: np.ndarray) -> np.ndarray:
     if not len(norms):
-        raise ValueError("kind must be one that was computed, got 'spectral'. Call gradient_flow with spectral=True.")
+        raise ValueError(
+            "kind must be one that was computed, got 'spectral'. Call gradient_flow with spectral=True."
+        )
     result: np.ndarray = statistic(norms, axis=0)
     return result
 
 
 def gradient_flow(
-    estimator: NetworkEstimator, X: Any, y: Any = None, *, max_lag: int | None = None, spectral: bool = False
+    estimator: NetworkEstimator,
+    X: Any,
+    y: Any = None,
+    *,
+    max_lag: int | None = None,
+    spectral: bool = False,
 ) -> GradientFlow:
     """Measure what arrives of the gradient at every step back through time [1]_, exactly, by the way training takes.
 
@@ -144,7 +153,9 @@ def gradient_flow(
     longest = max(map(len, items))
     reach = longest - 1 if max_lag is None else integer("max_lag", max_lag, 0)
     if reach >= longest:
-        raise ValueError(f"max_lag must be less than the longest sequence has steps, {longest}, got {reach}. Lower it.")
+        raise ValueError(
+            f"max_lag must be less than the longest sequence has steps, {longest}, got {reach}. Lower it."
+        )
     answers = None if y is None else answers_of(estimator, items, y)
     estimator._model.network.transpose()
     parts = groups(items)
@@ -152,15 +163,24 @@ def gradient_flow(
 
     def flow(part: np.ndarray) -> dict[str, LayerFlow]:
         asked = None if answers is None else answers[part]
-        return _flow(estimator, [items[i] for i in part], asked, [_ROUNDS * (i in longest_ones) for i in part.tolist()])
+        return _flow(
+            estimator,
+            [items[i] for i in part],
+            asked,
+            [_ROUNDS * (i in longest_ones) for i in part.tolist()],
+        )
 
-    done = cpu.threads.run([partial(flow, part) for part in parts], cpu.threads.usable(estimator.n_jobs))
+    done = cpu.threads.run(
+        [partial(flow, part) for part in parts], cpu.threads.usable(estimator.n_jobs)
+    )
     order = regrouped(parts)
 
     def joined(name: str, kind: int) -> np.ndarray:
         return _stacked([layers[name][kind] for layers in done], reach + 1)[order]
 
-    layers = {name: LayerFlow(*(joined(name, kind) for kind in range(len(KINDS)))) for name in done[0]}
+    layers = {
+        name: LayerFlow(*(joined(name, kind) for kind in range(len(KINDS)))) for name in done[0]
+    }
     return GradientFlow(estimator.cell, layers)
 
 
@@ -171,7 +191,11 @@ def _flow(
     from ..nn.trace import Trace
 
     trace = Trace(estimator._model.network, X)
-    asked = output_gradient(estimator, trace, None) if answers is None else loss_gradient(estimator, trace, answers)
+    asked = (
+        output_gradient(estimator, trace, None)
+        if answers is None
+        else loss_gradient(estimator, trace, answers)
+    )
     jacobians = {name: trace.jacobian_norms(run, rounds) for name, run in trace.runs.items()}
     trace.back(asked)
     return {name: _layer_flow(trace, name, *jacobians[name]) for name in trace.runs}
@@ -179,7 +203,9 @@ def _flow(
 
 def _layer_flow(trace: Trace, name: str, jacobian: np.ndarray, spectral: np.ndarray) -> LayerFlow:
     number = int(name.partition(".")[0].removeprefix("layer"))
-    return LayerFlow(trace.state_gradient(trace.runs[name]), trace.input_gradient(number), jacobian, spectral)
+    return LayerFlow(
+        trace.state_gradient(trace.runs[name]), trace.input_gradient(number), jacobian, spectral
+    )
 
 
 def _stacked(blocks: list[np.ndarray], columns: int) -> np.ndarray:

@@ -59,7 +59,9 @@ class MemoryHorizon(NamedTuple):
         if self.word == "windowed":
             return f"{self.cell}: sees its window of {self.window} steps and nothing before."
         if math.isinf(self.horizon):
-            reach = f"remembers beyond the {self.observed} steps that were looked at: more than {net}"
+            reach = (
+                f"remembers beyond the {self.observed} steps that were looked at: more than {net}"
+            )
         else:
             reach = f"remembers {self.horizon:.0f} steps, half-life {self.half_life:.0f}: equal to {net}"
         return f"{self.cell}: {reach}. Influence is {self.word}, times {self.growth:.3g} each step back."
@@ -104,17 +106,23 @@ def memory_horizon(estimator: NetworkEstimator, X: Any) -> MemoryHorizon:
     flow = gradient_flow(estimator, X)
     observed = len(flow.lags)
     if observed < 2:
-        raise ValueError("X must have a sequence of at least 2 steps, got 1 step in each. Give longer ones.")
+        raise ValueError(
+            "X must have a sequence of at least 2 steps, got 1 step in each. Give longer ones."
+        )
     kind = "input" if flow.cell == "ffnn" else "state"
     if not any(flow.mean(kind, name)[0] > 0 for name in flow.layers):
-        raise ValueError("estimator must have outputs that depend on its states, got gradients of 0. Train it first.")
+        raise ValueError(
+            "estimator must have outputs that depend on its states, got gradients of 0. Train it first."
+        )
     curves = {name: _relative(flow.mean(kind, name)) for name in flow.layers}
     layer = max(curves, key=lambda name: (_reach(curves[name], FAINT), curves[name].sum()))
     if flow.cell == "ffnn":
         layer = "layer0"
     curve = curves[layer]
     horizon, growth = _reach(curve, FAINT), _growth(curve)
-    word = "vanishing" if growth < 1 - _STEADY else "exploding" if growth > 1 + _STEADY else "stable"
+    word = (
+        "vanishing" if growth < 1 - _STEADY else "exploding" if growth > 1 + _STEADY else "stable"
+    )
     window = observed if math.isinf(horizon) else int(horizon)
     if flow.cell == "ffnn":
         horizon, word, window = estimator.window, "windowed", estimator.window

@@ -46,7 +46,9 @@ def as_fitted(estimator: Any) -> NetworkEstimator:
     fitted: NetworkEstimator = object.__new__(type(estimator))
     vars(fitted).update(vars(estimator))
     architecture = fitted._model.architecture
-    vars(fitted).update({name: architecture[name] for name in _SHAPE & architecture.keys() & vars(fitted).keys()})
+    vars(fitted).update(
+        {name: architecture[name] for name in _SHAPE & architecture.keys() & vars(fitted).keys()}
+    )
     return fitted
 
 
@@ -90,7 +92,9 @@ def answers_of(estimator: NetworkEstimator, X: list[np.ndarray], y: Any) -> np.n
         return np.array([row[-1] for row in rows]) if isinstance(rows, list) else rows
     codes = model.vocabulary.encode(list(y)) if model.vocabulary else np.empty(0, np.int64)
     if len(codes) != len(X):
-        raise ValueError(f"y must be the next token of each of the {len(X)} texts, got {len(codes)}. Give one a text.")
+        raise ValueError(
+            f"y must be the next token of each of the {len(X)} texts, got {len(codes)}. Give one a text."
+        )
     return codes
 
 
@@ -109,15 +113,21 @@ def loss_gradient(estimator: NetworkEstimator, trace: Trace, answers: np.ndarray
     return _through_head(trace, draw / scale)
 
 
-def output_gradient(estimator: NetworkEstimator, trace: Trace, columns: np.ndarray | None) -> np.ndarray:
+def output_gradient(
+    estimator: NetworkEstimator, trace: Trace, columns: np.ndarray | None
+) -> np.ndarray:
     """Return the same for an output, see `explained`: of these columns, by sequence of X; by default `predicted`'s."""
     outputs = trace.last_outputs()
     chosen = predicted(estimator, outputs) if columns is None else columns[trace.order]
-    if isinstance(trace.network.head, AdaptiveHead):  # its outputs are log probabilities, the negative of a loss
+    if isinstance(
+        trace.network.head, AdaptiveHead
+    ):  # its outputs are log probabilities, the negative of a loss
         return -_adaptive_gradient(trace, chosen)
     draw = np.zeros_like(outputs)
     draw[np.arange(len(draw)), chosen] = 1
-    return _through_head(trace, draw - draw.mean(axis=1, keepdims=True) if _chooses(estimator) else draw)
+    return _through_head(
+        trace, draw - draw.mean(axis=1, keepdims=True) if _chooses(estimator) else draw
+    )
 
 
 def predicted(estimator: NetworkEstimator, outputs: np.ndarray) -> np.ndarray:
@@ -137,7 +147,9 @@ def _chooses(estimator: NetworkEstimator) -> bool:
     """Whether outputs are logits of a softmax, which does not see what all have in common."""
     adaptive = isinstance(estimator._model.network.head, AdaptiveHead)
     targets = estimator._model.targets
-    return not adaptive and (targets is None or (hasattr(targets, "classes_") and not targets.is_multilabel))
+    return not adaptive and (
+        targets is None or (hasattr(targets, "classes_") and not targets.is_multilabel)
+    )
 
 
 def _through_head(trace: Trace, draw: np.ndarray) -> np.ndarray:

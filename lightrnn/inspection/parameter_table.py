@@ -146,7 +146,9 @@ def parameter_table(
     )
     plain = {"cell": "ffnn", "bidirectional": False, "window": T}
     networks = Network(**architecture), Network(**architecture | plain)
-    return ParameterTable(networks[0].cell, T, B, *(tuple(_parts(network, T, B)) for network in networks))
+    return ParameterTable(
+        networks[0].cell, T, B, *(tuple(_parts(network, T, B)) for network in networks)
+    )
 
 
 def _planned(
@@ -155,16 +157,20 @@ def _planned(
     """Return the architecture that `fit` would build."""
     sizes = {"n_features": n_features, "n_outputs": n_outputs, "n_tokens": n_tokens}
     given = {
-        name: integer(name, value, 2 if name == "n_tokens" else 1) for name, value in sizes.items() if value is not None
+        name: integer(name, value, 2 if name == "n_tokens" else 1)
+        for name, value in sizes.items()
+        if value is not None
     }
     supervised = isinstance(estimator, RecurrentEstimator)
     wanted = (
-        {"n_outputs": "n_outputs", "n_features": "n_features or n_tokens"} if supervised else {"n_tokens": "n_tokens"}
+        {"n_outputs": "n_outputs", "n_features": "n_features or n_tokens"}
+        if supervised
+        else {"n_tokens": "n_tokens"}
     )
     for name, said in wanted.items():
         if name not in given and not (name == "n_features" and "n_tokens" in given):
             raise ValueError(
-                f"{said} must be given for an estimator that is not fitted, got None. Pass a number, or fit."
+                f"{said} must be given for an estimator that is not fitted, got None. ForwardBackward a number, or fit."
             )
     if isinstance(estimator, RNNLanguageModel):
         return estimator._architecture(estimator._checked(), given["n_tokens"])
@@ -193,13 +199,21 @@ def _embedding(embedding: Embedding) -> Part:
 def _layer(layer: Layer, steps: int, B: int, window: int) -> Part:
     """Count a layer that runs over so many steps of each of B sequences."""
     F, H, cell = layer.features, layer.units, layer.cell
-    G, twice = len(cell.gates), len(cell.slots) > len(cell.gates)
+    G, twice = len(cell.gates), cell.two_biases
     count = sum(parameter.n_free for parameter in layer.parameters)
     weights = count - G * H * (1 + twice)
     memory = steps * B * (len(cell.slots) + len(cell.states)) * H * layer.dtype.itemsize
     if layer.tied:
         flops = 2 * F * H
-        return Part(layer.name, f"{H:,}, and the embedding's matrix", count, count, flops, flops * steps, memory)
+        return Part(
+            layer.name,
+            f"{H:,}, and the embedding's matrix",
+            count,
+            count,
+            flops,
+            flops * steps,
+            memory,
+        )
     inputs = f"({window} x {F // window:,})" if window > 1 else f"{F:,}"
     terms = [f"{inputs} x {H:,}"] + [_product(H, H)] * cell.recurrent + [f"{'2 x ' * twice}{H:,}"]
     formula = " + ".join(terms) if G == 1 else f"{G} x ({' + '.join(terms)})"
@@ -218,5 +232,7 @@ def _total(name: str, parts: tuple[Part, ...]) -> Part:
 
 def _shown(part: Part) -> tuple[str, ...]:
     memory = f"{part.memory / 2**20:,.2f} MB"
-    numbers = (f"{number:,}" for number in (part.parameters, part.torch, part.flops, part.sequence_flops))
+    numbers = (
+        f"{number:,}" for number in (part.parameters, part.torch, part.flops, part.sequence_flops)
+    )
     return part.name, part.formula, *numbers, memory

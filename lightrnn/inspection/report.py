@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..cells import CELLS
 from ..estimators.estimator import check_estimator
 from ..utils.tables import as_table
 from .attribution import attribution
-from .gates import GATES, GateSummary, gate_activations, gate_summary
+from .gates import GateSummary, gate_activations, gate_summary
 from .gradient_flow import GradientFlow, LayerFlow, gradient_flow
 from .memory_horizon import MemoryHorizon, memory_horizon
 from .objective import as_fitted
@@ -88,7 +89,7 @@ def describe(estimator: NetworkEstimator, X: Any = None, **sizes: int) -> str:
         paragraphs.insert(1, _training(estimator))
     if X is not None:
         paragraphs.append(str(memory_horizon(estimator, X)))
-        if estimator.cell in GATES:
+        if CELLS[estimator.cell].roles:
             paragraphs.append(_gates(gate_summary(estimator, X)))
     return "\n\n".join(paragraphs)
 
@@ -98,7 +99,11 @@ def _training(estimator: NetworkEstimator) -> str:
         return "taken over from elsewhere, not trained here"
     text = f"{estimator.n_iter_} epochs, last loss {estimator.loss_curve_[-1]:.4g}, best {estimator.best_loss_:.4g}"
     scores = estimator.validation_scores_
-    return text if not scores else f"{text}; last validation score {scores[-1]:.4g}, best {max(scores):.4g}"
+    return (
+        text
+        if not scores
+        else f"{text}; last validation score {scores[-1]:.4g}, best {max(scores):.4g}"
+    )
 
 
 def _gates(summary: dict[str, dict[str, GateSummary]]) -> str:
@@ -106,7 +111,11 @@ def _gates(summary: dict[str, dict[str, GateSummary]]) -> str:
     rows = []
     for layer, gates in summary.items():
         for gate, found in gates.items():
-            shares = f"{found.mean.mean():.2f}", f"{found.closed.mean():.0%}", f"{found.open.mean():.0%}"
+            shares = (
+                f"{found.mean.mean():.2f}",
+                f"{found.closed.mean():.0%}",
+                f"{found.open.mean():.0%}",
+            )
             rows.append((layer, gate, *shares, *_constants(found.time_constant)))
     header = "layer", "gate", "mean", "closed", "open", "time constant: median", "longest"
     return as_table(header, rows)

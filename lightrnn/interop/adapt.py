@@ -11,7 +11,7 @@ from ..data.labels import ClassTargets, MultilabelTargets, class_targets
 from ..data.targets import RealTargets, Targets
 from ..data.tokens import UNKNOWN, Vocabulary
 from ..utils.checks import shown
-from .foreign import Foreign
+from .foreign import ForeignNetwork
 
 
 class Meaning(NamedTuple):
@@ -22,7 +22,7 @@ class Meaning(NamedTuple):
     multilabel: bool
 
 
-class Head(NamedTuple):
+class ConvertedHead(NamedTuple):
     """The output layer in its final form, and what it means; no W where it is the embedding's."""
 
     targets: Targets | None
@@ -34,13 +34,13 @@ class Head(NamedTuple):
 
 
 def read_vocabulary(
-    found: Foreign, given: Any, tokens_argument: str, *, language: bool
+    found: ForeignNetwork, given: Any, tokens_argument: str, *, language: bool
 ) -> tuple[Vocabulary | None, list[int]]:
     """Return the vocabulary, and for each of its codes the source's row, -1 for none.
 
     Parameters
     ----------
-    found : Foreign
+    found : ForeignNetwork
         The network; without an embedding there is no vocabulary.
     given : sequence of str or int, or None
         The token of each row, as the user says.
@@ -93,7 +93,13 @@ def _kind(tokens: str, plain: list[Any]) -> str:
     text = bool(plain) and all(isinstance(token, str) for token in plain)
     short = text and all(len(token) == 1 for token in plain)
     whole = bool(plain) and all(type(token) is int and token >= 0 for token in plain)
-    fits = {"char": short, "word": text, "category": text or whole, "auto": text or whole, "number": False}
+    fits = {
+        "char": short,
+        "word": text,
+        "category": text or whole,
+        "auto": text or whole,
+        "number": False,
+    }
     if not fits[tokens]:
         raise ValueError(
             f"vocabulary must hold tokens of the kind that the argument tokens={tokens!r} says, all str or all "
@@ -105,7 +111,9 @@ def _kind(tokens: str, plain: list[Any]) -> str:
 # -- outputs ----------------------------------------------------------------------------------------------------------
 
 
-def classifier_head(found: Foreign, meaning: Meaning, step: bool, dtype: str) -> Head:
+def classifier_head(
+    found: ForeignNetwork, meaning: Meaning, step: bool, dtype: str
+) -> ConvertedHead:
     """Return the output layer of a classifier, its classes sorted; a single logit becomes two outputs.
 
     Raises
@@ -116,18 +124,20 @@ def classifier_head(found: Foreign, meaning: Meaning, step: bool, dtype: str) ->
     W, b = _matrix(found), found.b
     multilabel = meaning.multilabel or (found.link == "sigmoid" and len(b) > 1)
     if (multilabel or len(b) == 1) and found.link == "softmax":
-        raise ValueError("source must end with a sigmoid for one output or multilabel=True, got a softmax. Check both.")
+        raise ValueError(
+            "source must end with a sigmoid for one output or multilabel=True, got a softmax. Check both."
+        )
     if multilabel:
         if meaning.classes is not None or len(b) == 1:
             raise ValueError(
                 f"multilabel must be False with classes or a single output, got True and {len(b)} outputs. "
                 "Labels of a multilabel classifier are numbered."
             )
-        return Head(MultilabelTargets(len(b), step), W, b)
+        return ConvertedHead(MultilabelTargets(len(b), step), W, b)
     if len(b) == 1:
         W, b = np.hstack([0 * W, W]), np.append(0.0, b)
     classes, codes = _classes(meaning.classes, len(b))
-    return Head(ClassTargets(classes, step), W[:, codes], b[codes])
+    return ConvertedHead(ClassTargets(classes, step), W[:, codes], b[codes])
 
 
 def _classes(given: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -141,11 +151,15 @@ def _classes(given: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
     lengths = np.ones(count, np.int64)
     targets: Any = class_targets(given, lengths, name="classes")
     if len(targets.classes_) != count:
-        raise ValueError(f"classes must all be different, got {shown(given)}. Give one label an output.")
+        raise ValueError(
+            f"classes must all be different, got {shown(given)}. Give one label an output."
+        )
     return targets.classes_, np.argsort(targets.encode(given, lengths))
 
 
-def regressor_head(found: Foreign, meaning: Meaning, step: bool, dtype: str) -> Head:
+def regressor_head(
+    found: ForeignNetwork, meaning: Meaning, step: bool, dtype: str
+) -> ConvertedHead:
     """Return the output layer of a regressor, whose targets are not standardised.
 
     Raises
@@ -155,12 +169,16 @@ def regressor_head(found: Foreign, meaning: Meaning, step: bool, dtype: str) -> 
     """
     _refuse_labels(meaning, "RNNRegressor")
     if found.link not in (None, "linear"):
-        raise ValueError(f"source must end without an activation for RNNRegressor, got {found.link}. It is linear.")
+        raise ValueError(
+            f"source must end without an activation for RNNRegressor, got {found.link}. It is linear."
+        )
     k = len(found.b)
-    return Head(RealTargets(np.zeros(k), np.ones(k), step, dtype, dtype), found.W, found.b)
+    return ConvertedHead(RealTargets(np.zeros(k), np.ones(k), step, dtype, dtype), found.W, found.b)
 
 
-def language_head(found: Foreign, meaning: Meaning, rows: list[int], *, tied: bool) -> Head:
+def language_head(
+    found: ForeignNetwork, meaning: Meaning, rows: list[int], *, tied: bool
+) -> ConvertedHead:
     """Return the output layer of a language model, an output for each token in the vocabulary's order.
 
     Raises
@@ -176,16 +194,16 @@ def language_head(found: Foreign, meaning: Meaning, rows: list[int], *, tied: bo
             f"{len(found.b)} outputs{' with a sigmoid' * (found.link == 'sigmoid')}. Use RNNClassifier."
         )
     if not tied:
-        return Head(None, _matrix(found)[:, rows], found.b[rows])
+        return ConvertedHead(None, _matrix(found)[:, rows], found.b[rows])
     if found.W is not None and not np.array_equal(found.W, table.T):
         raise ValueError(
             "tie_weights must be False where the output layer's matrix is not the embedding's, got True. The source "
             "has two matrices."
         )
-    return Head(None, None, found.b[rows])
+    return ConvertedHead(None, None, found.b[rows])
 
 
-def _matrix(found: Foreign) -> np.ndarray:
+def _matrix(found: ForeignNetwork) -> np.ndarray:
     """Return the output layer's matrix, which is there unless weights are tied."""
     assert found.W is not None
     return found.W
@@ -194,4 +212,6 @@ def _matrix(found: Foreign) -> np.ndarray:
 def _refuse_labels(meaning: Meaning, name: str) -> None:
     """Refuse what only a classifier has."""
     if meaning.classes is not None or meaning.multilabel:
-        raise ValueError(f"classes and multilabel must be left out for {name}, got one of them. Use RNNClassifier.")
+        raise ValueError(
+            f"classes and multilabel must be left out for {name}, got one of them. Use RNNClassifier."
+        )

@@ -21,7 +21,7 @@ from ..training.history import History
 from ..utils.checks import flag, random_generator, shown
 from . import keras, tensor_files, torch
 from .adapt import Meaning, classifier_head, language_head, read_vocabulary, regressor_head
-from .foreign import Foreign
+from .foreign import ForeignNetwork
 
 E = TypeVar("E", RNNClassifier, RNNRegressor, RNNLanguageModel)
 _HEADS = {"classifier": classifier_head, "regressor": regressor_head}
@@ -104,7 +104,9 @@ def from_torch(
     (1, 2)
     """
     _check_estimator(estimator)
-    state = torch.state_of(tensor_files.read_tensors(source) if isinstance(source, (str, os.PathLike)) else source)
+    state = torch.state_of(
+        tensor_files.read_tensors(source) if isinstance(source, (str, os.PathLike)) else source
+    )
     tied = bool(getattr(estimator, "tie_weights", False))
     found = torch.read_torch(state, recurrent=recurrent, head=head, embedding=embedding, tied=tied)
     return _fitted(estimator, found, Meaning(classes, vocabulary, flag("multilabel", multilabel)))
@@ -165,8 +167,12 @@ def from_keras(
     """
     _check_estimator(estimator)
     if not isinstance(source, (str, os.PathLike)):
-        raise TypeError(f"source must be a path, got {shown(source)}. Save the model: model.save('model.keras').")
-    found = keras.read_keras(keras.read_file(source), recurrent=recurrent, head=head, embedding=embedding)
+        raise TypeError(
+            f"source must be a path, got {shown(source)}. Save the model: model.save('model.keras')."
+        )
+    found = keras.read_keras(
+        keras.read_file(source), recurrent=recurrent, head=head, embedding=embedding
+    )
     return _fitted(estimator, found, Meaning(classes, vocabulary, flag("multilabel", multilabel)))
 
 
@@ -179,7 +185,7 @@ def _check_estimator(estimator: Any) -> None:
         )
 
 
-def _fitted(estimator: E, found: Foreign, meaning: Meaning) -> E:
+def _fitted(estimator: E, found: ForeignNetwork, meaning: Meaning) -> E:
     """Return a new estimator with a foreign network."""
     result: Any = _unfitted(estimator, found)
     language = isinstance(result, RNNLanguageModel)
@@ -189,7 +195,9 @@ def _fitted(estimator: E, found: Foreign, meaning: Meaning) -> E:
         result.set_params(tokens=vocabulary.kind)
     arrays = found.layers()
     if found.embedding is not None:
-        arrays["embedding.W"] = np.vstack([found.embedding, np.zeros(found.embedding.shape[1])])[rows]
+        arrays["embedding.W"] = np.vstack([found.embedding, np.zeros(found.embedding.shape[1])])[
+            rows
+        ]
     if language:
         head = language_head(found, meaning, rows, tied=result.tie_weights)
     else:
@@ -200,7 +208,7 @@ def _fitted(estimator: E, found: Foreign, meaning: Meaning) -> E:
     return result
 
 
-def _unfitted(estimator: E, found: Foreign) -> E:
+def _unfitted(estimator: E, found: ForeignNetwork) -> E:
     """Copy an estimator's arguments, with those that the source determines."""
     arguments = estimator.get_params(deep=False)
     arguments |= {"cell": found.cell, "hidden_layer_sizes": found.sizes}
@@ -213,7 +221,7 @@ def _unfitted(estimator: E, found: Foreign) -> E:
     return type(estimator)(**arguments | {"bidirectional": found.bidirectional})
 
 
-def _language_arguments(arguments: dict[str, Any], found: Foreign) -> dict[str, Any]:
+def _language_arguments(arguments: dict[str, Any], found: ForeignNetwork) -> dict[str, Any]:
     """Check that a network can be a language model's; return the arguments that follow."""
     if found.bidirectional or found.target == "sequence":
         raise ValueError(
@@ -221,12 +229,18 @@ def _language_arguments(arguments: dict[str, Any], found: Foreign) -> dict[str, 
             f"{'a bidirectional network' if found.bidirectional else 'one output a sequence'}. Use RNNClassifier."
         )
     if arguments["output"] == "adaptive":
-        raise ValueError("output must be 'auto' or 'softmax', got 'adaptive'. The source has one linear layer.")
+        raise ValueError(
+            "output must be 'auto' or 'softmax', got 'adaptive'. The source has one linear layer."
+        )
     return {"output": "softmax"}
 
 
 def _adopt(
-    estimator: Any, found: Foreign, arrays: Mapping[str, np.ndarray], targets: Any, vocabulary: Vocabulary | None
+    estimator: Any,
+    found: ForeignNetwork,
+    arrays: Mapping[str, np.ndarray],
+    targets: Any,
+    vocabulary: Vocabulary | None,
 ) -> None:
     """Build the model and make it the estimator's own."""
     sequences = Sequences([], np.zeros(0, np.int64), 1 if vocabulary else found.n_features)
@@ -241,9 +255,13 @@ def _adopt(
     with np.errstate(over="ignore"):
         network.assign(arrays)
     if not np.isfinite(network.parameters).all():
-        raise ValueError(f"dtype must hold the source's weights, got {arguments['dtype']!r}. Use dtype='float64'.")
+        raise ValueError(
+            f"dtype must hold the source's weights, got {arguments['dtype']!r}. Use dtype='float64'."
+        )
     rng = random_generator(estimator.random_state)
-    model = Model(architecture, network, targets, vocabulary, arguments["solver"], None, History(), rng)
+    model = Model(
+        architecture, network, targets, vocabulary, arguments["solver"], None, History(), rng
+    )
     if isinstance(estimator, RNNLanguageModel):
         estimator._adopt(model)
     else:

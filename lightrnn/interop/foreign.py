@@ -25,7 +25,7 @@ class Direction(NamedTuple):
     b_hh: np.ndarray  # (G*H,)
 
 
-class Foreign(NamedTuple):
+class ForeignNetwork(NamedTuple):
     """A network of another framework, in our form.
 
     Attributes
@@ -82,7 +82,7 @@ class Foreign(NamedTuple):
         return arrays
 
 
-class Weights:
+class SourceWeights:
     """A source's arrays, to be taken by name; what is missing, misshapen or left over is an error that names it.
 
     Parameters
@@ -151,14 +151,18 @@ def _as_float64(value: Any, name: str) -> np.ndarray:
     with np.errstate(invalid="ignore"):  # a signalling NaN; it is refused below
         array = array.astype(np.float64)
     if not np.isfinite(array).all():
-        raise ValueError(f"{name} must be finite, got NaN or infinity. The model has diverged; take an earlier one.")
+        raise ValueError(
+            f"{name} must be finite, got NaN or infinity. The model has diverged; take an earlier one."
+        )
     return array
 
 
 def _listed(names: Iterable[str]) -> str:
     """Return names for a message."""
     listed = sorted(names)
-    return f"{', '.join(map(repr, listed[:8]))}{', ...' * (len(listed) > 8)}" if listed else "nothing"
+    return (
+        f"{', '.join(map(repr, listed[:8]))}{', ...' * (len(listed) > 8)}" if listed else "nothing"
+    )
 
 
 def cell_of(name: str, shape: tuple[int, int]) -> str:
@@ -229,7 +233,9 @@ def check_alike(levels: list[tuple[Direction, ...]], cells: Sequence[str]) -> st
         If they have different cells, or only some of them two directions.
     """
     if len(set(cells)) > 1:
-        raise ValueError(f"source must have one kind of recurrent layer, got {', '.join(cells)}. Mixtures are refused.")
+        raise ValueError(
+            f"source must have one kind of recurrent layer, got {', '.join(cells)}. Mixtures are refused."
+        )
     if len({len(level) for level in levels}) > 1:
         raise ValueError(
             "source must have two directions in every layer or in none, got both kinds. Mixtures are refused."

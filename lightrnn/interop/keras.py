@@ -17,7 +17,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .foreign import Direction, Foreign, Weights, cell_of, check_alike, in_order, one_module
+from .foreign import (
+    Direction,
+    ForeignNetwork,
+    SourceWeights,
+    cell_of,
+    check_alike,
+    in_order,
+    one_module,
+)
 from .keras_config import Described, describe
 from .tensor_files import DAMAGE, check_members
 from .torch_pickle import RefusedError
@@ -94,7 +102,12 @@ def _arrays(h5py: Any, source: Any, size: int) -> dict[str, np.ndarray]:
 
 def _check_dataset(name: str, item: Any, left: int) -> None:
     """Refuse an array that is not in the file as it is, or larger than what is left of the file."""
-    if item.external or item.is_virtual or item.id.get_storage_size() != item.nbytes or item.nbytes > left:
+    if (
+        item.external
+        or item.is_virtual
+        or item.id.get_storage_size() != item.nbytes
+        or item.nbytes > left
+    ):
         raise ValueError(f"{name!r} of shape {item.shape} is not stored plainly in the file")
     if item.dtype.kind not in "fiub":
         raise ValueError(f"{name!r} of dtype {item.dtype}")
@@ -106,7 +119,7 @@ def read_keras(
     recurrent: str | Sequence[str] | None = None,
     head: str | None = None,
     embedding: str | None = None,
-) -> Foreign:
+) -> ForeignNetwork:
     """Turn a file's arrays into our form.
 
     Parameters
@@ -121,8 +134,10 @@ def read_keras(
     ValueError
         If an array is missing, misshapen or left over, or belongs to what is not computed here.
     """
-    weights = Weights(file.arrays)
-    found = dict.fromkeys(match[1] for match in weights.names(rf"(.*?)(?:/(?:{'|'.join(_SIDES)}))?/cell/vars/\d+"))
+    weights = SourceWeights(file.arrays)
+    found = dict.fromkeys(
+        match[1] for match in weights.names(rf"(.*?)(?:/(?:{'|'.join(_SIDES)}))?/cell/vars/\d+")
+    )
     levels: list[tuple[Direction, ...]] = []
     paths = in_order(found, recurrent)
     cells = [_layer(weights, path, levels, file.described is not None) for path in paths]
@@ -131,21 +146,31 @@ def read_keras(
     W, b = _head(weights, head, sum(len(direction.W_hh) for direction in levels[-1]))
     weights.finish()
     link, target = file.described or (None, None)
-    return Foreign(cell, levels, W, b, table, link, target)
+    return ForeignNetwork(cell, levels, W, b, table, link, target)
 
 
-def _layer(weights: Weights, path: str, levels: list[tuple[Direction, ...]], described: bool) -> str:
+def _layer(
+    weights: SourceWeights, path: str, levels: list[tuple[Direction, ...]], described: bool
+) -> str:
     """Add a layer to `levels`; return its cell."""
     both = bool(weights.names(rf"{re.escape(path)}/{_SIDES[1]}/.*"))
     places = [f"{path}/{side}/cell/vars/" for side in _SIDES] if both else [f"{path}/cell/vars/"]
     H, columns = weights.shape(f"{places[0]}1", 2)
     cell = cell_of(f"{places[0]}1", (H, columns))
-    features = sum(len(d.W_hh) for d in levels[-1]) if levels else weights.shape(f"{places[0]}0", 2)[0]
-    levels.append(tuple(_direction(weights, place, cell, (features, H, columns), described) for place in places))
+    features = (
+        sum(len(d.W_hh) for d in levels[-1]) if levels else weights.shape(f"{places[0]}0", 2)[0]
+    )
+    levels.append(
+        tuple(
+            _direction(weights, place, cell, (features, H, columns), described) for place in places
+        )
+    )
     return cell
 
 
-def _direction(weights: Weights, place: str, cell: str, sizes: tuple[int, int, int], described: bool) -> Direction:
+def _direction(
+    weights: SourceWeights, place: str, cell: str, sizes: tuple[int, int, int], described: bool
+) -> Direction:
     """Take one direction; a layer without biases has zeros."""
     features, H, columns = sizes
     b = np.zeros((2, columns))
@@ -156,11 +181,20 @@ def _direction(weights: Weights, place: str, cell: str, sizes: tuple[int, int, i
             f"source must tell whether the GRU {place!r} without biases has reset_after=True, got a file of weights "
             "alone. Save the whole model as .keras."
         )
-    arrays = weights.take(f"{place}0", (features, columns)), weights.take(f"{place}1", (H, columns)), b[0], b[1]
-    return Direction(*(_reordered(array, H) for array in arrays)) if cell == "gru" else Direction(*arrays)
+    arrays = (
+        weights.take(f"{place}0", (features, columns)),
+        weights.take(f"{place}1", (H, columns)),
+        b[0],
+        b[1],
+    )
+    return (
+        Direction(*(_reordered(array, H) for array in arrays))
+        if cell == "gru"
+        else Direction(*arrays)
+    )
 
 
-def _biases(weights: Weights, name: str, cell: str, columns: int) -> np.ndarray:
+def _biases(weights: SourceWeights, name: str, cell: str, columns: int) -> np.ndarray:
     """Take the biases of the input and of the state; only a GRU has the latter."""
     if cell != "gru":
         return np.stack([weights.take(name, (columns,)), np.zeros(columns)])
@@ -177,18 +211,20 @@ def _reordered(array: np.ndarray, H: int) -> np.ndarray:
     return np.concatenate([array[..., gate * H : (gate + 1) * H] for gate in _GRU_ORDER], axis=-1)
 
 
-def _paths(weights: Weights) -> list[str]:
+def _paths(weights: SourceWeights) -> list[str]:
     """Return the paths of layers that are not recurrent and have arrays of their own."""
     found = dict.fromkeys(match[1] for match in weights.names(r"(.*)/vars/\d+"))
     return [path for path in found if path.rpartition("/")[2] != "cell"]
 
 
-def _is_dense(weights: Weights, path: str) -> bool:
+def _is_dense(weights: SourceWeights, path: str) -> bool:
     """Whether a layer is a Dense one: by its bias, or by the name that Keras gives to the class."""
     return f"{path}/vars/1" in weights or path.rpartition("/")[2].startswith("dense")
 
 
-def _embedding(weights: Weights, chosen: str | None, head: str | None, features: int) -> np.ndarray | None:
+def _embedding(
+    weights: SourceWeights, chosen: str | None, head: str | None, features: int
+) -> np.ndarray | None:
     """Take the embedding, if there is one."""
     found = [path for path in _paths(weights) if path != head and not _is_dense(weights, path)]
     if chosen is None and not found:
@@ -196,9 +232,13 @@ def _embedding(weights: Weights, chosen: str | None, head: str | None, features:
     return weights.take(f"{one_module('embedding', found, chosen)}/vars/0", (None, features))
 
 
-def _head(weights: Weights, chosen: str | None, features: int) -> tuple[np.ndarray, np.ndarray]:
+def _head(
+    weights: SourceWeights, chosen: str | None, features: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Take the output layer; one without a bias has zeros."""
-    path = one_module("head", [path for path in _paths(weights) if _is_dense(weights, path)], chosen)
+    path = one_module(
+        "head", [path for path in _paths(weights) if _is_dense(weights, path)], chosen
+    )
     W = weights.take(f"{path}/vars/0", (features, None))
     biased = f"{path}/vars/1" in weights
     return W, weights.take(f"{path}/vars/1", (W.shape[1],)) if biased else np.zeros(W.shape[1])

@@ -15,7 +15,12 @@ _ROLES = {
     "Activation": "A",
     "Bidirectional": "R",
 } | dict.fromkeys(_RECURRENT, "R")
-_IDLE = ("InputLayer", "Masking", "Dropout", "SpatialDropout1D")  # without effect on a whole sequence's prediction
+_IDLE = (
+    "InputLayer",
+    "Masking",
+    "Dropout",
+    "SpatialDropout1D",
+)  # without effect on a whole sequence's prediction
 _MASKS = ("NotEqual", "Any")  # how Masking and mask_zero appear in a functional model
 _WANTED = {
     "activation": "tanh",
@@ -122,5 +127,7 @@ def _link(layers: list[dict[str, Any]]) -> str:
         dense = dense["layer"]["config"]
     links = [dense["activation"], *(layer["config"]["activation"] for layer in layers[1:])]
     if links[-1] not in _LINKS or set(links[:-1]) - {"linear"}:
-        raise RefusedError(f"{_shown(layers[0])} with the activation {' and '.join(map(repr, links))}")
+        raise RefusedError(
+            f"{_shown(layers[0])} with the activation {' and '.join(map(repr, links))}"
+        )
     return str(links[-1])

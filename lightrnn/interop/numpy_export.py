@@ -89,9 +89,13 @@ def _arrays(summary: Summary) -> dict[str, Any]:
     """Return what the file reads: weights, labels, and the vocabulary as JSON, since NumPy's text loses final zeros."""
     arrays: dict[str, Any] = dict(summary.weights)
     if summary.classes is not None:
-        arrays["classes"] = _plain(summary.classes) if summary.classes.dtype.hasobject else summary.classes
+        arrays["classes"] = (
+            _plain(summary.classes) if summary.classes.dtype.hasobject else summary.classes
+        )
     if summary.vocabulary is not None:
-        arrays["vocabulary"] = np.frombuffer(json.dumps(summary.vocabulary.tokens.tolist()).encode(), np.uint8)
+        arrays["vocabulary"] = np.frombuffer(
+            json.dumps(summary.vocabulary.tokens.tolist()).encode(), np.uint8
+        )
     return arrays
 
 
@@ -154,10 +158,15 @@ def _program(summary: Summary, name: str, weights: bytes | None) -> str:
         for statement in _chosen(inspect.getsource(template), constants)
     ]
     kept = _needed(statements, _PUBLIC[summary.task])
-    texts = {kind: [s.text for s in kept if s.kind == kind] for kind in ("import", "value", "function", "action")}
+    texts = {
+        kind: [s.text for s in kept if s.kind == kind]
+        for kind in ("import", "value", "function", "action")
+    }
     imports = sorted(set(texts["import"]), key=_import_order)
     numpy = imports.index("import numpy as np")
-    blocks = ["\n".join(lines) for lines in (imports[:numpy], imports[numpy:], texts["value"]) if lines]
+    blocks = [
+        "\n".join(lines) for lines in (imports[:numpy], imports[numpy:], texts["value"]) if lines
+    ]
     opening = "\n\n".join([f'"""{_description(summary, name, weights is not None)}"""', *blocks])
     return "\n\n\n".join([opening, *texts["function"], "\n\n".join(texts["action"])]) + "\n"
 
@@ -194,7 +203,10 @@ def _chosen(source: str, constants: dict[str, Any]) -> Iterator[_Statement]:
 
     def walk(nodes: Iterable[ast.stmt]) -> Iterator[_Statement]:
         for node in nodes:
-            if isinstance(node, ast.If) and {inner.id for inner in _names(node.test)} <= constants.keys():
+            if (
+                isinstance(node, ast.If)
+                and {inner.id for inner in _names(node.test)} <= constants.keys()
+            ):
                 test = compile(ast.Expression(node.test), "<template>", "eval")
                 yield from walk(node.body if eval(test, dict(constants)) else node.orelse)
             elif not (isinstance(node, ast.ImportFrom) and node.level):
@@ -234,8 +246,16 @@ def _needed(statements: list[_Statement], public: Iterable[str]) -> list[_Statem
 
 def _description(summary: Summary, name: str, inline: bool) -> str:
     """Say what the file is, what it takes and how to use it."""
-    place = "at the end of this file" if inline else f"in {Path(name).stem}.weights.npz beside this file"
-    files = "contexts.npy [probabilities.npy]" if summary.task == "language" else "X.npy [predictions.npy]"
+    place = (
+        "at the end of this file"
+        if inline
+        else f"in {Path(name).stem}.weights.npz beside this file"
+    )
+    files = (
+        "contexts.npy [probabilities.npy]"
+        if summary.task == "language"
+        else "X.npy [predictions.npy]"
+    )
     if summary.step:
         files = "X.npy [predictions.npz]"
     paragraphs = [
@@ -243,7 +263,9 @@ def _description(summary: Summary, name: str, inline: bool) -> str:
         f"{_network(summary)} Its weights are {place}, by their names in lightrnn.",
         f"{_form(summary)} {_RESULTS[summary.task]} {_FILES}",
     ]
-    filled = "\n\n".join(textwrap.fill(paragraph, _WIDTH, break_long_words=False) for paragraph in paragraphs)
+    filled = "\n\n".join(
+        textwrap.fill(paragraph, _WIDTH, break_long_words=False) for paragraph in paragraphs
+    )
     return f"{filled}\n\n    python {name} {files}\n"
 
 

@@ -109,10 +109,17 @@ class _Writer:
         """Return the whole model, checked."""
         helper, summary = self.onnx.helper, self.summary
         self._finish(self._head(self._features(self._begin())))
-        initializers = [self.onnx.numpy_helper.from_array(array, name) for name, array in self.arrays.items()]
-        graph = helper.make_graph(self.nodes, summary.estimator, self.inputs, self.outputs, initializers)
+        initializers = [
+            self.onnx.numpy_helper.from_array(array, name) for name, array in self.arrays.items()
+        ]
+        graph = helper.make_graph(
+            self.nodes, summary.estimator, self.inputs, self.outputs, initializers
+        )
         model = helper.make_model(
-            graph, opset_imports=[helper.make_opsetid("", _OPSET)], ir_version=_IR, producer_name="lightrnn"
+            graph,
+            opset_imports=[helper.make_opsetid("", _OPSET)],
+            ir_version=_IR,
+            producer_name="lightrnn",
         )
         helper.set_model_props(model, self._metadata())
         self.onnx.checker.check_model(model, full_check=True)
@@ -122,12 +129,17 @@ class _Writer:
         """Return what the numbers stand for."""
         summary, found = self.summary, {"estimator": self.summary.estimator}
         if summary.vocabulary is not None:
-            found |= {"tokens": summary.vocabulary.kind, "vocabulary": _json(summary.vocabulary.tokens)}
+            found |= {
+                "tokens": summary.vocabulary.kind,
+                "vocabulary": _json(summary.vocabulary.tokens),
+            }
         return found if summary.classes is None else found | {"classes": _json(summary.classes)}
 
     # -- pieces -------------------------------------------------------------------------------------------------------
 
-    def _add(self, operator: str, *inputs: str, out: str | tuple[str, ...] = "", **attributes: Any) -> str:
+    def _add(
+        self, operator: str, *inputs: str, out: str | tuple[str, ...] = "", **attributes: Any
+    ) -> str:
         """Add a node and return the name of its first output."""
         names = [out] if isinstance(out, str) else list(out)
         names[0] = names[0] or f"{operator.lower()}{len(self.nodes)}"
@@ -137,7 +149,9 @@ class _Writer:
     def _constant(self, name: str, values: Any) -> str:
         """Add an array: numbers as float32, integers as int64."""
         array = np.asarray(values)
-        self.arrays[name] = np.ascontiguousarray(array, np.float32 if array.dtype.kind == "f" else np.int64)
+        self.arrays[name] = np.ascontiguousarray(
+            array, np.float32 if array.dtype.kind == "f" else np.int64
+        )
         return name
 
     def _weight(self, name: str) -> str:
@@ -145,11 +159,17 @@ class _Writer:
 
     def _declare(self, name: str, shape: tuple[Any, ...], kind: str = "FLOAT") -> Any:
         """Describe an input or output."""
-        return self.onnx.helper.make_tensor_value_info(name, getattr(self.onnx.TensorProto, kind), list(shape))
+        return self.onnx.helper.make_tensor_value_info(
+            name, getattr(self.onnx.TensorProto, kind), list(shape)
+        )
 
     def _linear(self, rows: str, name: str, W: str | None = None) -> str:
         """Multiply by the weights of this name and add its bias."""
-        return self._add("Add", self._add("MatMul", rows, W or self._weight(f"{name}.W")), self._weight(f"{name}.b"))
+        return self._add(
+            "Add",
+            self._add("MatMul", rows, W or self._weight(f"{name}.W")),
+            self._weight(f"{name}.b"),
+        )
 
     # -- inputs -------------------------------------------------------------------------------------------------------
 
@@ -173,7 +193,9 @@ class _Writer:
         W = summary.weights[f"{name}.W"].reshape(summary.window, summary.n_features, -1)
         channels = self._add("Transpose", X, perm=(0, 2, 1))
         W_name = self._constant(f"{name}.W", W.transpose(2, 1, 0))
-        windows = self._add("Conv", channels, W_name, self._weight(f"{name}.b"), pads=(summary.window - 1, 0))
+        windows = self._add(
+            "Conv", channels, W_name, self._weight(f"{name}.b"), pads=(summary.window - 1, 0)
+        )
         rows = self._add("Transpose", self._add("Relu", windows), perm=(0, 2, 1))
         if not summary.step:
             last = self._add("Sub", "seq_lens", self._constant("one", [1]))
@@ -189,11 +211,19 @@ class _Writer:
         states, ends = X, []
         self._add("Cast", "seq_lens", out="seq_lens32", to=self.onnx.TensorProto.INT32)
         for number, start in enumerate(self._starts()):
-            rows = self._joined(states, (0, 2, 1, 3)) if number else self._add("Transpose", X, perm=(1, 0, 2))
+            rows = (
+                self._joined(states, (0, 2, 1, 3))
+                if number
+                else self._add("Transpose", X, perm=(1, 0, 2))
+            )
             states, *end = self._layer(number, rows, start)
             ends += [self._joined(state, (1, 0, 2)) for state in end]
         self._add("Concat", *ends, out="next_state", axis=-1)
-        return self._joined(states, (2, 0, 1, 3)) if summary.step else ends[-len(_STATES[summary.cell])]
+        return (
+            self._joined(states, (2, 0, 1, 3))
+            if summary.step
+            else ends[-len(_STATES[summary.cell])]
+        )
 
     def _joined(self, states: str, axes: tuple[int, ...]) -> str:
         """Transpose states to (..., directions, H), and make the last two axes one."""
@@ -204,7 +234,11 @@ class _Writer:
         """Declare the state; return its part for each layer, h and c, in ONNX's form (directions, batch, H)."""
         summary, kinds = self.summary, _STATES[self.summary.cell]
         D = len(summary.layers[0])
-        parts = [(f"layer{number}.{kind}0", H) for number, H in enumerate(summary.units) for kind in kinds]
+        parts = [
+            (f"layer{number}.{kind}0", H)
+            for number, H in enumerate(summary.units)
+            for kind in kinds
+        ]
         names, sizes = tuple(name for name, _ in parts), [D * H for _, H in parts]
         self.inputs.append(self._declare("state", ("batch", sum(sizes))))
         self.outputs.append(self._declare("next_state", ("batch", sum(sizes))))
@@ -217,20 +251,39 @@ class _Writer:
 
     def _layer(self, number: int, rows: str, start: list[str]) -> tuple[str, ...]:
         """Run one layer over rows (time, batch, F); return its states (time, directions, batch, H), then the last."""
-        summary, H, directions = self.summary, self.summary.units[number], self.summary.layers[number]
-        weights = (self._constant(f"layer{number}.{part}", a) for part, a in self._matrices(directions).items())
-        names = f"layer{number}.states", *(f"layer{number}.{state}n" for state in _STATES[summary.cell])
-        attributes: dict[str, Any] = {"hidden_size": H, "direction": ("forward", "bidirectional")[len(directions) - 1]}
+        summary, H, directions = (
+            self.summary,
+            self.summary.units[number],
+            self.summary.layers[number],
+        )
+        weights = (
+            self._constant(f"layer{number}.{part}", a)
+            for part, a in self._matrices(directions).items()
+        )
+        names = (
+            f"layer{number}.states",
+            *(f"layer{number}.{state}n" for state in _STATES[summary.cell]),
+        )
+        attributes: dict[str, Any] = {
+            "hidden_size": H,
+            "direction": ("forward", "bidirectional")[len(directions) - 1],
+        }
         if summary.cell == "gru":
             attributes["linear_before_reset"] = 1
-        self._add(_OPERATORS[summary.cell], rows, *weights, "seq_lens32", *start, out=names, **attributes)
+        self._add(
+            _OPERATORS[summary.cell], rows, *weights, "seq_lens32", *start, out=names, **attributes
+        )
         return names
 
     def _matrices(self, directions: tuple[str, ...]) -> dict[str, np.ndarray]:
         """Return a layer's weights in ONNX's form: a row a gate, directions stacked, two biases side by side."""
         found: dict[str, list[np.ndarray]] = {"W": [], "R": [], "B": []}
         for name in directions:
-            own = (array for key, array in self.summary.weights.items() if key.rpartition(".")[0] == name)
+            own = (
+                array
+                for key, array in self.summary.weights.items()
+                if key.rpartition(".")[0] == name
+            )
             W_ih, W_hh, b, *b_hh = map(self._gates, own)
             found["W"].append(W_ih.T)
             found["R"].append(W_hh.T)
@@ -250,15 +303,25 @@ class _Writer:
         if self.summary.head == "adaptive":
             return self._adaptive(features)
         tied = self.summary.head == "tied"
-        return self._linear(features, "head", self._add("Transpose", "embedding.W", perm=(1, 0)) if tied else None)
+        return self._linear(
+            features, "head", self._add("Transpose", "embedding.W", perm=(1, 0)) if tied else None
+        )
 
     def _adaptive(self, features: str) -> str:
         """Return the log probabilities of frequent tokens, and of rare ones by cluster."""
         raw, weights = self._linear(features, "head"), self.summary.weights
         n_clusters = sum(name.endswith(".down.W") for name in weights)
-        sizes = self._constant("head.sizes", [len(weights["head.b"]) - n_clusters, *[1] * n_clusters])
+        sizes = self._constant(
+            "head.sizes", [len(weights["head.b"]) - n_clusters, *[1] * n_clusters]
+        )
         clusters = tuple(f"tail{i}.log" for i in range(n_clusters))
-        self._add("Split", self._add("LogSoftmax", raw, axis=-1), sizes, out=("head.log", *clusters), axis=-1)
+        self._add(
+            "Split",
+            self._add("LogSoftmax", raw, axis=-1),
+            sizes,
+            out=("head.log", *clusters),
+            axis=-1,
+        )
         parts = ["head.log"]
         for i, cluster in enumerate(clusters):
             within = self._linear(self._linear(features, f"tail{i}.down"), f"tail{i}")
@@ -273,7 +336,10 @@ class _Writer:
         if task == "numbers" and k == 1:
             self._add("Squeeze", raw, self._constant("last_axis", [-1]), out=name)
         else:
-            shape, operator = (*shape, k), _LINKS[task] if self.summary.head != "adaptive" else "Exp"
+            shape, operator = (
+                (*shape, k),
+                _LINKS[task] if self.summary.head != "adaptive" else "Exp",
+            )
             self._add(operator, raw, out=name)
         self.outputs.insert(0, self._declare(name, shape))
 

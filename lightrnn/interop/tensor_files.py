@@ -172,7 +172,9 @@ def _read_torch(path: str | os.PathLike[str]) -> dict[Any, Any]:
         if len(found) != 1:
             raise ValueError("no data.pkl, or several")
         folder = found[0].removesuffix("data.pkl")
-        endian = archive.read(f"{folder}byteorder") if f"{folder}byteorder" in members else b"little"
+        endian = (
+            archive.read(f"{folder}byteorder") if f"{folder}byteorder" in members else b"little"
+        )
         reader = _Storages(archive, members, folder, ">" if endian == b"big" else "<")
         return reader.arrays(torch_pickle.read(archive.read(found[0])))
 
@@ -186,7 +188,10 @@ def check_members(archive: zipfile.ZipFile, size: int) -> dict[str, int]:
         If it is otherwise.
     """
     infos = archive.infolist()
-    if any(info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size for info in infos):
+    if any(
+        info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size
+        for info in infos
+    ):
         raise ValueError("compressed members, which are written neither by torch nor by Keras")
     if sum(info.file_size for info in infos) > size:
         raise ValueError("members larger than the file")
@@ -197,7 +202,11 @@ class _Storages:
     """Reads storages, each once, and puts arrays in the place of tensors."""
 
     def __init__(
-        self, archive: zipfile.ZipFile, members: dict[str, int], folder: str, order: Literal["<", ">"]
+        self,
+        archive: zipfile.ZipFile,
+        members: dict[str, int],
+        folder: str,
+        order: Literal["<", ">"],
     ) -> None:
         self.archive, self.members, self.folder, self.order = archive, members, folder, order
         self.read: dict[Storage, np.ndarray] = {}
@@ -207,7 +216,10 @@ class _Storages:
         if type(value) is not dict:
             raise RefusedError(f"a {type(value).__name__} instead of a dict")
         inner = {id(held): held for held in value.values() if type(held) is dict}
-        done = {key: {name: self._array(item) for name, item in held.items()} for key, held in inner.items()}
+        done = {
+            key: {name: self._array(item) for name, item in held.items()}
+            for key, held in inner.items()
+        }
         return {key: done.get(id(held), self._array(held)) for key, held in value.items()}
 
     def _array(self, value: Any) -> Any:
@@ -218,7 +230,9 @@ class _Storages:
         steps = [numbers.itemsize * step for step in value.stride]
         if 0 in value.size:
             return np.zeros(value.size, numbers.dtype)
-        return np.lib.stride_tricks.as_strided(numbers[value.offset :], value.size, steps, writeable=False)
+        return np.lib.stride_tricks.as_strided(
+            numbers[value.offset :], value.size, steps, writeable=False
+        )
 
     def _storage(self, storage: Storage) -> np.ndarray:
         """Return a storage's numbers, flat, after a comparison of its claim with its member's size."""
@@ -227,6 +241,8 @@ class _Storages:
                 raise RefusedError(f"a tensor of {storage.kind!r:.40}")
             kind, name = _TORCH[storage.kind], f"{self.folder}data/{storage.key}"
             if self.members.get(name) != storage.length * _itemsize(kind):
-                raise ValueError(f"{storage.length:,} numbers in {name!r} of {self.members.get(name, 0):,} bytes")
+                raise ValueError(
+                    f"{storage.length:,} numbers in {name!r} of {self.members.get(name, 0):,} bytes"
+                )
             self.read[storage] = _numbers(self.archive.read(name), kind, self.order)
         return self.read[storage]

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..utils.checks import shown
-from .foreign import Direction, Foreign, Weights, cell_of, check_alike, in_order, one_module
+from .foreign import (
+    Direction,
+    ForeignNetwork,
+    SourceWeights,
+    cell_of,
+    check_alike,
+    in_order,
+    one_module,
+)
 
 if TYPE_CHECKING:
     pass
@@ -42,7 +50,9 @@ def state_of(source: Any) -> Mapping[str, Any]:
         )
     if _is_state(source):
         return source
-    inside = {key: held for key, held in source.items() if isinstance(held, Mapping) and _is_state(held)}
+    inside = {
+        key: held for key, held in source.items() if isinstance(held, Mapping) and _is_state(held)
+    }
     if len(inside) != 1:
         raise ValueError(
             f"source must be a state_dict or hold one, got {shown(list(source))} with {len(inside)} of them. "
@@ -53,7 +63,9 @@ def state_of(source: Any) -> Mapping[str, Any]:
 
 def _is_state(mapping: Mapping[Any, Any]) -> bool:
     """Whether a mapping has names and arrays alone."""
-    return bool(mapping) and all(isinstance(k, str) and hasattr(v, "shape") for k, v in mapping.items())
+    return bool(mapping) and all(
+        isinstance(k, str) and hasattr(v, "shape") for k, v in mapping.items()
+    )
 
 
 def _check_modules(module: Any) -> None:
@@ -85,7 +97,7 @@ def read_torch(
     head: str | None = None,
     embedding: str | None = None,
     tied: bool = False,
-) -> Foreign:
+) -> ForeignNetwork:
     """Turn a state_dict into our form.
 
     Parameters
@@ -102,9 +114,11 @@ def read_torch(
     ValueError
         If a weight is missing, misshapen or left over, or belongs to what is not computed here.
     """
-    weights = Weights(state)
+    weights = SourceWeights(state)
     _refuse(weights)
-    found = dict.fromkeys(match[1] for match in weights.names(r"(.*\.|)weight_[ih]h_l\d{1,3}(?:_reverse)?"))
+    found = dict.fromkeys(
+        match[1] for match in weights.names(r"(.*\.|)weight_[ih]h_l\d{1,3}(?:_reverse)?")
+    )
     modules = in_order((prefix[:-1] for prefix in found), recurrent)
     levels: list[tuple[Direction, ...]] = []
     cells = [_module(weights, f"{name}." if name else "", levels) for name in modules]
@@ -113,12 +127,15 @@ def read_torch(
     D = sum(len(direction.W_hh) for direction in levels[-1])
     W, b = _head(weights, head, D, table if tied else None)
     weights.finish()
-    return Foreign(cell, levels, W, b, table)
+    return ForeignNetwork(cell, levels, W, b, table)
 
 
-def _refuse(weights: Weights) -> None:
+def _refuse(weights: SourceWeights) -> None:
     """Refuse by name what is not computed here."""
-    for pattern, what in ((r".*weight_hr_l\d.*", "projections (proj_size)"), (_PEEPHOLES, "peepholes")):
+    for pattern, what in (
+        (r".*weight_hr_l\d.*", "projections (proj_size)"),
+        (_PEEPHOLES, "peepholes"),
+    ):
         for match in weights.names(pattern):
             raise ValueError(
                 f"source must have recurrent layers without {what}, got {match[0]!r}. They are not computed here; "
@@ -126,27 +143,40 @@ def _refuse(weights: Weights) -> None:
             )
 
 
-def _module(weights: Weights, prefix: str, levels: list[tuple[Direction, ...]]) -> str:
+def _module(weights: SourceWeights, prefix: str, levels: list[tuple[Direction, ...]]) -> str:
     """Add a module's layers to `levels`; return its cell."""
     first = f"{prefix}weight_hh_l0"
     rows, H = weights.shape(first, 2)
     cell = cell_of(first, (H, rows))
     named = re.escape(prefix)
-    depth = 1 + max(int(match[1]) for match in weights.names(rf"{named}weight_[ih]h_l(\d{{1,3}})(?:_reverse)?"))
+    depth = 1 + max(
+        int(match[1]) for match in weights.names(rf"{named}weight_[ih]h_l(\d{{1,3}})(?:_reverse)?")
+    )
     both = bool(weights.names(rf"{named}weight_[ih]h_l\d{{1,3}}_reverse"))
     biased = bool(weights.names(rf"{named}bias_[ih]h_l\d{{1,3}}(?:_reverse)?"))
-    features = sum(len(d.W_hh) for d in levels[-1]) if levels else weights.shape(f"{prefix}weight_ih_l0", 2)[1]
+    features = (
+        sum(len(d.W_hh) for d in levels[-1])
+        if levels
+        else weights.shape(f"{prefix}weight_ih_l0", 2)[1]
+    )
     for number in range(depth):
         ends = [f"_l{number}{suffix}" for suffix in _SUFFIXES[: 1 + both]]
-        levels.append(tuple(_direction(weights, (prefix, end), (rows, features, H), biased) for end in ends))
+        levels.append(
+            tuple(_direction(weights, (prefix, end), (rows, features, H), biased) for end in ends)
+        )
         features = H * len(ends)
     return cell
 
 
-def _direction(weights: Weights, place: tuple[str, str], sizes: tuple[int, int, int], biased: bool) -> Direction:
+def _direction(
+    weights: SourceWeights, place: tuple[str, str], sizes: tuple[int, int, int], biased: bool
+) -> Direction:
     """Take one direction, from what stands before and behind its arrays' names; one without biases has zeros."""
     (prefix, end), (rows, features, H) = place, sizes
-    b = [weights.take(f"{prefix}bias_{part}{end}", (rows,)) if biased else np.zeros(rows) for part in ("ih", "hh")]
+    b = [
+        weights.take(f"{prefix}bias_{part}{end}", (rows,)) if biased else np.zeros(rows)
+        for part in ("ih", "hh")
+    ]
     return Direction(
         weights.take(f"{prefix}weight_ih{end}", (rows, features)).T,
         weights.take(f"{prefix}weight_hh{end}", (rows, H)).T,
@@ -155,12 +185,14 @@ def _direction(weights: Weights, place: tuple[str, str], sizes: tuple[int, int, 
     )
 
 
-def _modules(weights: Weights, kind: str) -> list[str]:
+def _modules(weights: SourceWeights, kind: str) -> list[str]:
     """Return the names of modules that have a weight or bias of their own, not one of a recurrent layer."""
     return [match[1] for match in weights.names(rf"(?:(.*)\.)?{kind}") if match[1] is not None]
 
 
-def _embedding(weights: Weights, chosen: str | None, head: str | None, features: int) -> np.ndarray | None:
+def _embedding(
+    weights: SourceWeights, chosen: str | None, head: str | None, features: int
+) -> np.ndarray | None:
     """Take the embedding, if there is one: a weight without a bias."""
     biased = {*_modules(weights, "bias"), head}
     found = [name for name in _modules(weights, "weight") if name not in biased]
@@ -170,7 +202,7 @@ def _embedding(weights: Weights, chosen: str | None, head: str | None, features:
 
 
 def _head(
-    weights: Weights, chosen: str | None, features: int, table: np.ndarray | None
+    weights: SourceWeights, chosen: str | None, features: int, table: np.ndarray | None
 ) -> tuple[np.ndarray | None, np.ndarray]:
     """Take the output layer: a weight and a bias; the weight may be the embedding's, and the bias zeros."""
     name = one_module("head", _modules(weights, "bias"), chosen)

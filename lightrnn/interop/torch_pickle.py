@@ -48,7 +48,9 @@ _KEYS = (
 )  # a tuple's hash may take for ever: tuples of tuples, each twice in the next
 _TENSOR, _PARAMETER = "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter"
 _DICT, _SIZE, _SET = "collections.OrderedDict", "torch.Size", "builtins.set"
-_PUSHED = frozenset("BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE SHORT_BINUNICODE BINUNICODE8".split())
+_PUSHED = frozenset(
+    "BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE SHORT_BINUNICODE BINUNICODE8".split()
+)
 _CONSTANTS: dict[str, Callable[[], Any]] = {
     "NONE": lambda: None,
     "NEWTRUE": lambda: True,
@@ -135,7 +137,9 @@ class _Machine:
         kind, storage, key, _, count = self.pop(1)[0]
         if kind != "storage" or type(count) is not int or type(key) is not str:
             raise ValueError("a storage without place or size")
-        self.stack.append(Storage(key, storage.text.rpartition(".")[2].removesuffix("Storage"), count))
+        self.stack.append(
+            Storage(key, storage.text.rpartition(".")[2].removesuffix("Storage"), count)
+        )
 
     def set_items(self, items: list[Any]) -> None:
         """Fill the dict on top of the stack."""

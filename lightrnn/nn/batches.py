@@ -45,7 +45,7 @@ class Batch:
         For each layer what dropout multiplies its output by; empty without dropout.
     states : tuple of ndarray (B, Z * H)
         The initial state of each layer and direction; empty for zeros.
-    places : ndarray of int64 (B,) or None
+    offsets : ndarray of int64 (B,) or None
         Where each begins among the steps of all sequences of the feed, one after another.
     """
 
@@ -57,11 +57,16 @@ class Batch:
     weight: float = 0.0
     masks: tuple[np.ndarray, ...] = ()
     states: tuple[np.ndarray, ...] = ()
-    places: np.ndarray | None = None
+    offsets: np.ndarray | None = None
 
     @classmethod
     def of(
-        cls, X: Sequence[np.ndarray], targets: Any, weights: Any, rng: np.random.Generator | None, network: Network
+        cls,
+        X: Sequence[np.ndarray],
+        targets: Any,
+        weights: Any,
+        rng: np.random.Generator | None,
+        network: Network,
     ) -> Batch:
         """Sort a minibatch to learn from; see `learned`."""
         batch = cls.of_inputs(X)
@@ -76,7 +81,9 @@ class Batch:
         order = longest_first(np.array(lengths))
         return cls(take(X, order), np.array(lengths)[order], order)
 
-    def learned(self, targets: Any, weights: Any, rng: np.random.Generator | None, network: Network) -> Batch:
+    def learned(
+        self, targets: Any, weights: Any, rng: np.random.Generator | None, network: Network
+    ) -> Batch:
         """Add what is to be learned; draw dropout masks from `rng`, unless that is None."""
         if rng is not None and network.dropout:
             self.masks = network.dropout_masks(len(self.X), rng)
@@ -88,15 +95,32 @@ class Batch:
         if count == 1:
             return self
         part = slice(index, None, count)
-        masks, states = (tuple(np.ascontiguousarray(a[part]) for a in arrays) for arrays in (self.masks, self.states))
-        targets, weights, places = (None if v is None else v[part] for v in (self.targets, self.weights, self.places))
+        masks, states = (
+            tuple(np.ascontiguousarray(a[part]) for a in arrays)
+            for arrays in (self.masks, self.states)
+        )
+        targets, weights, offsets = (
+            None if v is None else v[part] for v in (self.targets, self.weights, self.offsets)
+        )
         order = self.order[part]
-        return Batch(self.X[part], self.lengths[part], order, targets, weights, self.weight, masks, states, places)
+        return Batch(
+            self.X[part],
+            self.lengths[part],
+            order,
+            targets,
+            weights,
+            self.weight,
+            masks,
+            states,
+            offsets,
+        )
 
     def steps(self, start: int, stop: int) -> Batch:
         """Return steps start .. stop - 1 of the sequences that reach them, per-step targets with them."""
         count = int(np.searchsorted(-self.lengths, -start))
-        X, targets, weights = (_cut(values, start, stop, count) for values in (self.X, self.targets, self.weights))
+        X, targets, weights = (
+            _cut(values, start, stop, count) for values in (self.X, self.targets, self.weights)
+        )
         total = _total(weights) if isinstance(weights, list) else self.weight
         return replace(
             self,
@@ -108,7 +132,7 @@ class Batch:
             weight=total,
             masks=tuple(mask[:count] for mask in self.masks),
             states=tuple(state[:count] for state in self.states),
-            places=None if self.places is None else self.places[:count] + start,
+            offsets=None if self.offsets is None else self.offsets[:count] + start,
         )
 
 
@@ -150,12 +174,14 @@ class Steps:
     @staticmethod
     def of(lengths: np.ndarray) -> Steps:
         """Return the rows for these lengths; batches of the same lengths share them, unless they are very large."""
-        return _steps(lengths.tobytes()) if len(lengths) * lengths[0] < _KEPT_ROWS else Steps(lengths)
+        return (
+            _steps(lengths.tobytes()) if len(lengths) * lengths[0] < _KEPT_ROWS else Steps(lengths)
+        )
 
-    def index(self, places: np.ndarray) -> np.ndarray:
+    def index(self, offsets: np.ndarray) -> np.ndarray:
         """Return where each row's step stands in an array in which each sequence begins at its place."""
         index = np.empty(self.stop - self.start, np.int64)
-        cpu.gather.time_major_index(self.first, places, index)
+        cpu.gather.time_major_index(self.first, offsets, index)
         return index
 
     @cached_property
@@ -163,9 +189,9 @@ class Steps:
         """Where each row's step stands in the sequences one after another."""
         return self.index(np.cumsum(self.lengths) - self.lengths)
 
-    def load(self, steps: np.ndarray, rows: np.ndarray, places: np.ndarray | None = None) -> None:
-        """Copy the sequences to their rows; among the steps they begin at the places, or follow one another."""
-        index = self.source if places is None else self.index(places)
+    def load(self, steps: np.ndarray, rows: np.ndarray, offsets: np.ndarray | None = None) -> None:
+        """Copy the sequences to their rows; among the steps they begin at the offsets, or follow one another."""
+        index = self.source if offsets is None else self.index(offsets)
         steps.take(index, axis=0, out=rows[self.start : self.stop], mode="clip")
 
     @cached_property
@@ -183,7 +209,9 @@ class Steps:
     @cached_property
     def members(self) -> np.ndarray:
         """Which sequence of the batch each row belongs to."""
-        return np.arange(self.start, self.stop) - np.repeat(self.first[1:-1], np.diff(self.first[1:]))
+        return np.arange(self.start, self.stop) - np.repeat(
+            self.first[1:-1], np.diff(self.first[1:])
+        )
 
     def by_step(self, values: list[np.ndarray]) -> np.ndarray:
         """Per-step values of each sequence in the order of the rows."""
@@ -215,7 +243,9 @@ class Windows:
         spans = self.counts + window - 1
         ends = np.cumsum(lengths)
         steps = _ranges(lengths - self.counts - window + 1, spans)
-        self.source = np.where(steps < 0, 0, steps + 1 + np.repeat(ends - lengths, spans))  # 0 is a row of zeros
+        self.source = np.where(
+            steps < 0, 0, steps + 1 + np.repeat(ends - lengths, spans)
+        )  # 0 is a row of zeros
         self.rows = len(lengths) if last else len(self.source) - window + 1
         self.index = np.arange(self.rows) if last else _ranges(np.cumsum(spans) - spans, lengths)
 
@@ -226,7 +256,9 @@ class Windows:
         F = flat.shape[1]
         if self.last:
             return flat.reshape(self.rows, self.window * F)
-        return np.lib.stride_tricks.as_strided(flat, (self.rows, self.window * F), (flat.strides[0], flat.itemsize))
+        return np.lib.stride_tricks.as_strided(
+            flat, (self.rows, self.window * F), (flat.strides[0], flat.itemsize)
+        )
 
     def by_step(self, values: list[np.ndarray]) -> np.ndarray:
         """Per-step values of each sequence in the order of the rows."""

@@ -9,15 +9,15 @@ import numpy as np
 from .. import cpu
 from ..losses import Loss
 from .batches import Batch, Steps, Windows, blocks
-from .workspace import Run, Workspace
+from .workspace import LayerBuffers, Workspace
 
 if TYPE_CHECKING:
-    from ..cpu.recurrence import Weights
+    from ..cpu.recurrence import LayerWeights
     from .layers import Embedding
     from .network import Network
 
 
-class Pass:
+class ForwardBackward:
     """A run over one batch; `forward` comes first, then whatever is wanted of it.
 
     A level's output is the state itself, row by row, where it has one direction and no dropout; else a copy. So is the
@@ -37,10 +37,14 @@ class Pass:
         self.network, self.batch, self.room = network, batch, room
         self.step, self.recurrent = network.target == "step", network.levels[0][0].cell.recurrent
         self.rows: Any = (
-            Steps.of(batch.lengths) if self.recurrent else Windows(batch.lengths, network.window, last=not self.step)
+            Steps.of(batch.lengths)
+            if self.recurrent
+            else Windows(batch.lengths, network.window, last=not self.step)
         )
         self._levels = room.levels
-        self._by_token: list[np.ndarray] = []  # the token of each row, for each direction, if X has one row a token
+        self._by_token: list[
+            np.ndarray
+        ] = []  # the token of each row, for each direction, if X has one row a token
         # The outputs' first row among the features, and where they end.
         self._start = self._output_start(len(self._levels) - 1)
         self._stop = self._start + self._output_rows()
@@ -61,7 +65,10 @@ class Pass:
                 if self.recurrent:
                     states = self.batch.states
                     run.state[: self.rows.start] = states[runs] if states else 0
-                run.forward(X[direction], self._by_token[direction] if number == 0 and self._by_token else None)
+                run.forward(
+                    X[direction],
+                    self._by_token[direction] if number == 0 and self._by_token else None,
+                )
                 runs += 1
             X = self._outputs_of(number)
         self._features = X[0]
@@ -70,28 +77,42 @@ class Pass:
         """Return the first level's input for each direction."""
         embedding = self.network.embedding
         if not self.recurrent:
-            return [self.rows.inputs(self._embedded() if embedding else self.batch.X, self.network.dtype)]
+            return [
+                self.rows.inputs(
+                    self._embedded() if embedding else self.batch.X, self.network.dtype
+                )
+            ]
         if embedding:
             return self._tokens(embedding)
-        columns, held, places = self.batch.X[0].shape[1], self.network.held, self.batch.places
+        columns, held, offsets = self.batch.X[0].shape[1], self.network.cached, self.batch.offsets
         X = self.room.rows("X", self.rows.stop, columns)
-        if held is None or places is None:
-            steps = self.room.rows("steps", self.rows.stop, columns)[self.rows.start : self.rows.stop]
+        if held is None or offsets is None:
+            steps = self.room.rows("steps", self.rows.stop, columns)[
+                self.rows.start : self.rows.stop
+            ]
             self.rows.load(np.concatenate(self.batch.X, out=steps, casting="unsafe"), X)
         else:
-            self.rows.load(held[1], X, places)
+            self.rows.load(held[1], X, offsets)
         return self._both_ways("X", X, len(self._levels[0]))
 
     def _tokens(self, embedding: Embedding) -> list[np.ndarray]:
         """Return a row for each step, or where there are many more steps than tokens, one for each token."""
-        self._codes, n_tokens, directions = self.rows.by_step(self.batch.X), embedding.n_tokens, len(self._levels[0])
+        self._codes, n_tokens, directions = (
+            self.rows.by_step(self.batch.X),
+            embedding.n_tokens,
+            len(self._levels[0]),
+        )
         if len(self._codes) >= 2 * n_tokens:
-            mirrored = [self._codes[self.rows.mirrored_rows - self.rows.start]] if directions > 1 else []
+            mirrored = (
+                [self._codes[self.rows.mirrored_rows - self.rows.start]] if directions > 1 else []
+            )
             self._by_token = [self._codes, *mirrored]
             self._codes = np.arange(n_tokens)
         X = self.room.rows("X", n_tokens if self._by_token else self.rows.stop, embedding.width)
         embedding.look_up(self._codes, X, 0 if self._by_token else self.rows.start)
-        return [X[:n_tokens]] * directions if self._by_token else self._both_ways("X", X, directions)
+        return (
+            [X[:n_tokens]] * directions if self._by_token else self._both_ways("X", X, directions)
+        )
 
     def _embedded(self) -> list[np.ndarray]:
         """Return the tokens' numbers, all sequences' one after another."""
@@ -131,7 +152,11 @@ class Pass:
 
     def _outputs_of(self, number: int) -> list[np.ndarray]:
         """Return a level's output, directions side by side, after dropout, for each direction of the next level."""
-        level, paths, last = self._levels[number], self._paths(number), number == len(self._levels) - 1
+        level, paths, last = (
+            self._levels[number],
+            self._paths(number),
+            number == len(self._levels) - 1,
+        )
         if paths is None and not self.batch.masks:
             return [level[0].state]
         start, column = self._output_start(number), 0
@@ -156,7 +181,9 @@ class Pass:
 
     def outputs(self) -> Any:
         """Raw outputs by sequence, (B, k) or a list of (T_i, k), in the batch's order."""
-        raw = np.array(self.network.head.outputs(self.room, self._features, self._start, self._stop))
+        raw = np.array(
+            self.network.head.outputs(self.room, self._features, self._start, self._stop)
+        )
         return self.rows.by_sequence(raw) if self.step else raw
 
     def final_outputs(self) -> np.ndarray:
@@ -178,12 +205,18 @@ class Pass:
     def score(self) -> float:
         """Return the shard's part of the batch's cross-entropy."""
         head, (targets, weights) = self.network.head, self._wanted()
-        return head.score(self.room, self._features, self._start, targets, weights, self.batch.weight)
+        return head.score(
+            self.room, self._features, self._start, targets, weights, self.batch.weight
+        )
 
     def _wanted(self) -> tuple[np.ndarray, np.ndarray]:
         """Return targets and weights in the order of the outputs' rows."""
         targets, weights = self.batch.targets, self.batch.weights
-        return (self.rows.by_step(targets), self.rows.by_step(weights)) if self.step else (targets, weights)
+        return (
+            (self.rows.by_step(targets), self.rows.by_step(weights))
+            if self.step
+            else (targets, weights)
+        )
 
     # -- back ---------------------------------------------------------------------------------------------------------
 
@@ -198,7 +231,14 @@ class Pass:
         if embedding:
             gradients[embedding.name][:] = 0
         value, doutput = self.network.head.learn(
-            self.room, self._features, self._start, targets, weights, self.batch.weight, loss, gradients
+            self.room,
+            self._features,
+            self._start,
+            targets,
+            weights,
+            self.batch.weight,
+            loss,
+            gradients,
         )
         for number in reversed(range(len(self._levels))):
             doutput = self._level_back(number, doutput, gradients)
@@ -214,11 +254,15 @@ class Pass:
             windows, dX = dX, self.room.rows("dembedded", len(self._codes) + 1, embedding.width)
             dX[:] = 0
             step = self.network.window if self.rows.last else 1
-            cpu.gather.fold(dX, self.rows.source, windows, step, self.network.window, embedding.size)
+            cpu.gather.fold(
+                dX, self.rows.source, windows, step, self.network.window, embedding.size
+            )
             start = 1  # the first row is that of the zeros before every sequence
         embedding.add_gradient(gradient, self._codes, dX, start)
 
-    def _back(self, run: Run, dh: np.ndarray, gradients: dict[str, Weights], wanted: bool) -> np.ndarray:
+    def _back(
+        self, run: LayerBuffers, dh: np.ndarray, gradients: dict[str, LayerWeights], wanted: bool
+    ) -> np.ndarray:
         """One layer back; returns the gradient of its input, of no columns if it is not wanted."""
         layer = run.layer
         columns = cpu.host.padded(layer.features, layer.dtype) if wanted else 0
@@ -227,22 +271,32 @@ class Pass:
         run.backward(dX, dh, gradients[layer.name])
         return dX
 
-    def _level_back(self, number: int, doutput: np.ndarray, gradients: dict[str, Weights]) -> np.ndarray:
+    def _level_back(
+        self, number: int, doutput: np.ndarray, gradients: dict[str, LayerWeights]
+    ) -> np.ndarray:
         """One level back, from the gradient of its output to that of its input."""
         level = self._levels[number]
         self._drop(number, doutput)
         dX, column = [], 0
         for direction, run in enumerate(level):
             dh = self._arriving(number, direction, doutput, column)
-            dX.append(self._back(run, dh, gradients, wanted=number > 0 or self.network.embedding is not None))
+            dX.append(
+                self._back(
+                    run, dh, gradients, wanted=number > 0 or self.network.embedding is not None
+                )
+            )
             column += run.layer.units
         if len(dX) > 1 and dX[0].shape[1]:
             by_token = self._by_token and number == 0
-            rows, start = (self._codes, 0) if by_token else (self.rows.mirrored_rows, self.rows.start)
+            rows, start = (
+                (self._codes, 0) if by_token else (self.rows.mirrored_rows, self.rows.start)
+            )
             cpu.gather.add(dX[0], rows, dX[1], start, level[0].layer.features)
         return dX[0]
 
-    def _arriving(self, number: int, direction: int, doutput: np.ndarray, column: int) -> np.ndarray:
+    def _arriving(
+        self, number: int, direction: int, doutput: np.ndarray, column: int
+    ) -> np.ndarray:
         """Return the gradient of a run's h at each row, and set that of the states in which its sequences end."""
         run, paths = self._levels[number][direction], self._paths(number)
         run.dstate[:] = 0

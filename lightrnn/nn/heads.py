@@ -100,7 +100,13 @@ class LinearHead:
         return value, dX
 
     def score(
-        self, room: Workspace, h: np.ndarray, start: int, targets: np.ndarray, weights: np.ndarray, whole: float
+        self,
+        room: Workspace,
+        h: np.ndarray,
+        start: int,
+        targets: np.ndarray,
+        weights: np.ndarray,
+        whole: float,
     ) -> float:
         """Return the cross-entropy alone."""
         return softmax_loss(self.layer, room, h, start, targets, weights, whole)
@@ -115,8 +121,12 @@ class LinearHead:
         whole: float,
         gradients: dict[str, Any],
     ) -> tuple[float, np.ndarray]:
-        dh = room.rows("dfeatures", start + len(targets), cpu.host.padded(self.features, self.layer.dtype))
-        return softmax_loss(self.layer, room, h, start, targets, weights, whole, dh, gradients["head"]), dh
+        dh = room.rows(
+            "dfeatures", start + len(targets), cpu.host.padded(self.features, self.layer.dtype)
+        )
+        return softmax_loss(
+            self.layer, room, h, start, targets, weights, whole, dh, gradients["head"]
+        ), dh
 
 
 class TiedHead(LinearHead):
@@ -160,16 +170,24 @@ class AdaptiveHead:
     """
 
     def __init__(
-        self, features: int, n_outputs: int, dtype: np.typing.DTypeLike, cutoffs: tuple[int, ...] | None = None
+        self,
+        features: int,
+        n_outputs: int,
+        dtype: np.typing.DTypeLike,
+        cutoffs: tuple[int, ...] | None = None,
     ) -> None:
         self.features, self.n_outputs = features, n_outputs
         self.cutoffs = cutoffs or (max(1, n_outputs // 20), max(2, n_outputs // 4))
         self.layer = Layer("head", "linear", features, self.cutoffs[0] + len(self.cutoffs), dtype)
         self.tails = []
-        for i, (begin, end) in enumerate(zip(self.cutoffs, (*self.cutoffs[1:], n_outputs), strict=True)):
+        for i, (begin, end) in enumerate(
+            zip(self.cutoffs, (*self.cutoffs[1:], n_outputs), strict=True)
+        ):
             size = max(1, features // 4 ** (i + 1))
             down = Layer(f"tail{i}.down", "linear", features, size, dtype)
-            self.tails.append((begin, end, down, Layer(f"tail{i}", "linear", size, end - begin, dtype)))
+            self.tails.append(
+                (begin, end, down, Layer(f"tail{i}", "linear", size, end - begin, dtype))
+            )
         self.layers = (self.layer, *(layer for _, _, *pair in self.tails for layer in pair))
 
     def refresh(self) -> None:
@@ -198,9 +216,13 @@ class AdaptiveHead:
         gradients: dict[str, Any],
     ) -> tuple[float, np.ndarray]:
         """Return the loss and its gradient by h: see `LinearHead.learn`."""
-        dh = room.rows("dfeatures", start + len(targets), cpu.host.padded(self.features, self.layer.dtype))
+        dh = room.rows(
+            "dfeatures", start + len(targets), cpu.host.padded(self.features, self.layer.dtype)
+        )
         codes = self.head_codes(targets)
-        value = softmax_loss(self.layer, room, h, start, codes, weights, whole, dh, gradients["head"])
+        value = softmax_loss(
+            self.layer, room, h, start, codes, weights, whole, dh, gradients["head"]
+        )
         for i, (begin, _, down, tail) in enumerate(self.tails):
             rows = np.flatnonzero(codes == self.cutoffs[0] + i)
             if not len(rows):
@@ -209,9 +231,19 @@ class AdaptiveHead:
                         part[:] = 0
                 continue
             low = self._reduced(room, h, start, rows, down)
-            dlow = room.rows(f"{tail.name}.dfeatures", len(rows), cpu.host.padded(down.units, down.dtype))
+            dlow = room.rows(
+                f"{tail.name}.dfeatures", len(rows), cpu.host.padded(down.units, down.dtype)
+            )
             value += softmax_loss(
-                tail, room, low, 0, targets[rows] - begin, weights[rows], whole, dlow, gradients[tail.name]
+                tail,
+                room,
+                low,
+                0,
+                targets[rows] - begin,
+                weights[rows],
+                whole,
+                dlow,
+                gradients[tail.name],
             )
             dsome = room.rows(f"{down.name}.dX", len(rows), dh.shape[1])
             room.run(down).backward(dsome, dlow, gradients[down.name])
@@ -219,7 +251,13 @@ class AdaptiveHead:
         return value, dh
 
     def score(
-        self, room: Workspace, h: np.ndarray, start: int, targets: np.ndarray, weights: np.ndarray, whole: float
+        self,
+        room: Workspace,
+        h: np.ndarray,
+        start: int,
+        targets: np.ndarray,
+        weights: np.ndarray,
+        whole: float,
     ) -> float:
         """Return the cross-entropy alone."""
         codes = self.head_codes(targets)
@@ -228,7 +266,9 @@ class AdaptiveHead:
             rows = np.flatnonzero(codes == self.cutoffs[0] + i)
             if len(rows):
                 low = self._reduced(room, h, start, rows, down)
-                value += softmax_loss(tail, room, low, 0, targets[rows] - begin, weights[rows], whole)
+                value += softmax_loss(
+                    tail, room, low, 0, targets[rows] - begin, weights[rows], whole
+                )
         return value
 
     def head_codes(self, targets: np.ndarray) -> np.ndarray:
@@ -236,9 +276,13 @@ class AdaptiveHead:
         cluster = np.searchsorted(self.cutoffs, targets, side="right")
         return np.where(cluster, self.cutoffs[0] + cluster - 1, targets)
 
-    def _reduced(self, room: Workspace, h: np.ndarray, start: int, rows: np.ndarray, down: Layer) -> np.ndarray:
+    def _reduced(
+        self, room: Workspace, h: np.ndarray, start: int, rows: np.ndarray, down: Layer
+    ) -> np.ndarray:
         """Return some rows of h brought down to a cluster's dimensions."""
-        some = room.rows(f"{down.name}.features", len(rows), cpu.host.padded(self.features, down.dtype))
+        some = room.rows(
+            f"{down.name}.features", len(rows), cpu.host.padded(self.features, down.dtype)
+        )
         cpu.gather.gather(some, 0, 0, h, rows + start, self.features)
         _linear(down, room, some, 0, len(rows))
         return room.run(down).state
@@ -248,7 +292,11 @@ Head = LinearHead | AdaptiveHead
 
 
 def make_head(
-    kind: str, features: int, n_outputs: int, dtype: np.typing.DTypeLike, embedding: Embedding | None = None
+    kind: str,
+    features: int,
+    n_outputs: int,
+    dtype: np.typing.DTypeLike,
+    embedding: Embedding | None = None,
 ) -> Head:
     """Make the output layer of this kind: "linear", "tied" or "adaptive"."""
     if kind == "tied" and embedding is not None:
@@ -288,7 +336,9 @@ def softmax_loss(
         weights,
         whole,
         layer.weights,
-        layer.transposed if learn else cpu.recurrence.Transposed(layer.weights.W_ih, layer.weights.W_hh),
+        layer.transposed
+        if learn
+        else cpu.recurrence.Transposed(layer.weights.W_ih, layer.weights.W_hh),
         gradients if learn else layer.weights,
         _scratch(layer, room),
         layer.features,

@@ -14,7 +14,7 @@ from ..cells import CELLS, Cell
 from .parameters import Parameter
 
 if TYPE_CHECKING:
-    from ..cpu.recurrence import Weights
+    from ..cpu.recurrence import LayerWeights
 
 
 class Layer:
@@ -32,7 +32,9 @@ class Layer:
         float32 or float64.
     """
 
-    def __init__(self, name: str, cell: str, features: int, units: int, dtype: np.typing.DTypeLike) -> None:
+    def __init__(
+        self, name: str, cell: str, features: int, units: int, dtype: np.typing.DTypeLike
+    ) -> None:
         self.name, self.cell_name, self.cell = name, cell, CELLS[cell]
         self.features, self.units, self.dtype = features, units, np.dtype(dtype)
         self.width = cpu.host.padded(units, dtype)
@@ -55,9 +57,13 @@ class Layer:
             parameter("W_ih", self.features, cell.input_gates),
             parameter("W_hh", self.units, cell.state_gates),
         ]
-        if len(cell.slots) == len(cell.gates):
+        if not cell.two_biases:
             return [*matrices, parameter("b", None, cell.gates)]
-        return [*matrices, parameter("b_ih", None, cell.input_gates), parameter("b_hh", None, cell.state_gates)]
+        return [
+            *matrices,
+            parameter("b_ih", None, cell.input_gates),
+            parameter("b_hh", None, cell.state_gates),
+        ]
 
     def initialize(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draw Glorot-uniform input weights and orthogonal recurrent ones; forget biases are 1 [1]_ [2]_ [3]_.
@@ -81,7 +87,9 @@ class Layer:
             elif kind == "W_hh":
                 arrays[parameter.name] = np.hstack([_orthogonal(H, rng) for _ in range(G)])
             else:
-                arrays[parameter.name] = np.repeat([float(gate == "f" and kind == "b") for gate in self.cell.gates], H)
+                arrays[parameter.name] = np.repeat(
+                    [float(gate == "f" and kind == "b") for gate in self.cell.gates], H
+                )
         return arrays
 
     # -- as kernels see them ------------------------------------------------------------------------------------------
@@ -96,7 +104,7 @@ class Layer:
         """Whether the matrix is an embedding's."""
         return self._embedding is not None
 
-    def parts(self, blocks: dict[str, np.ndarray]) -> Weights:
+    def parts(self, blocks: dict[str, np.ndarray]) -> LayerWeights:
         """Find this layer's parts in a vector of the network's layout: parameters or a gradient."""
         found: dict[str, list[np.ndarray]] = {"W": [], "b": []}
         if self._embedding is not None:
@@ -105,7 +113,7 @@ class Layer:
             found[parameter.name.rsplit(".", 1)[1][0]].append(blocks[parameter.name])
         nothing = np.zeros(0, self.dtype)
         (W_ih, W_hh, *_), (b_ih, b_hh, *_) = ([*arrays, nothing] for arrays in found.values())
-        return cpu.recurrence.Weights(W_ih, b_ih, W_hh, b_hh)
+        return cpu.recurrence.LayerWeights(W_ih, b_ih, W_hh, b_hh)
 
     def bind(self, blocks: dict[str, np.ndarray]) -> None:
         """Take the views of the parameters in the network's vector."""
@@ -131,7 +139,7 @@ class Layer:
             if inputs or W is not self.weights.W_ih:
                 cpu.matmul.transpose_panels(panels, W, rows, columns)
 
-    def settle(self) -> None:
+    def release_training_memory(self) -> None:
         """Give back the room for transposed matrices that only training reads."""
         if not self.tied and self._transposes:
             self._transposes = []
@@ -188,7 +196,9 @@ class Embedding:
         """Write each code's numbers to a row, from `start` on; rows have `width` columns."""
         cpu.gather.look_up(rows, start, self.weights, self.n_tokens, codes)
 
-    def add_gradient(self, gradient: np.ndarray, codes: np.ndarray, rows: np.ndarray, start: int) -> None:
+    def add_gradient(
+        self, gradient: np.ndarray, codes: np.ndarray, rows: np.ndarray, start: int
+    ) -> None:
         """Add to the matrix's gradient what each row, from `start` on, gives to its code's."""
         cpu.gather.add_by_code(gradient, self.n_tokens, codes, rows, start)
 

@@ -22,7 +22,7 @@ from ..cpu.host import aligned
 from ..losses import Loss
 from . import prediction
 from .batches import Batch
-from .forward_backward import Pass
+from .forward_backward import ForwardBackward
 from .heads import make_head
 from .layers import Embedding, Layer
 from .parameters import Layout
@@ -31,7 +31,10 @@ from .workspace import Workspace
 if TYPE_CHECKING:
     from .solvers import Outcome, Solver
 
-_WORTH_TWO, _WORTH_MORE = 50e6, 240e6  # FLOP of a batch that is worth two shards, and of a shard where there are more
+_WORTH_TWO, _WORTH_MORE = (
+    50e6,
+    240e6,
+)  # FLOP of a batch that is worth two shards, and of a shard where there are more
 _SHARDS = 8
 _MEDIUM = 200_000  # parameters above which a shard has 16 sequences, so that they are read from afar less often
 _LARGE = 1_000_000  # parameters above which more than two shards cost more memory traffic than they bring
@@ -81,7 +84,10 @@ class Network:
        networks. NIPS: one mask for all steps.
     """
 
-    device, ahead = "cpu", 0  # and how many steps to begin before the first one's outcome is asked for
+    device, steps_in_flight = (
+        "cpu",
+        0,
+    )  # and how many steps to begin before the first one's outcome is asked for
 
     def __init__(
         self,
@@ -98,7 +104,13 @@ class Network:
         head: str = "linear",
         dtype: np.typing.DTypeLike = "float32",
     ) -> None:
-        self.cell, self.target, self.window, self.dropout, self.dtype = cell, target, window, dropout, np.dtype(dtype)
+        self.cell, self.target, self.window, self.dropout, self.dtype = (
+            cell,
+            target,
+            window,
+            dropout,
+            np.dtype(dtype),
+        )
         self.embedding = Embedding(n_tokens, n_features, dtype) if n_tokens else None
         self.levels: list[tuple[Layer, ...]] = []
         features = n_features * window if cell == "ffnn" else n_features
@@ -110,10 +122,12 @@ class Network:
         self.layers = [*(layer for level in self.levels for layer in level), *self.head.layers]
         self._parts: list[Embedding | Layer] = [self.embedding] if self.embedding else []
         self._parts += self.layers
-        self.layout = Layout([parameter for part in self._parts for parameter in part.parameters], self.dtype)
+        self.layout = Layout(
+            [parameter for part in self._parts for parameter in part.parameters], self.dtype
+        )
         self.n_parameters = self.layout.count
-        self.held: tuple[Sequence[np.ndarray], np.ndarray] | None = None
-        self._last: tuple[int, list[Pass]] = 0, []
+        self.cached: tuple[Sequence[np.ndarray], np.ndarray] | None = None
+        self._last: tuple[int, list[ForwardBackward]] = 0, []
         self._parameters: np.ndarray | None = None
         self._gradients: list[Gradient] = []
         self._rooms: deque[Workspace] = deque(maxlen=_SHARDS)
@@ -143,7 +157,9 @@ class Network:
 
     def initialize(self, rng: np.random.Generator) -> None:
         """Draw new parameters; the output layer's bias is 0."""
-        self.assign({name: array for part in self._parts for name, array in part.initialize(rng).items()})
+        self.assign(
+            {name: array for part in self._parts for name, array in part.initialize(rng).items()}
+        )
 
     def arrays(self) -> dict[str, np.ndarray]:
         """Return copies of the parameters by name, unpadded, gates in public order."""
@@ -161,7 +177,7 @@ class Network:
         """Undo `named`."""
         return self.layout.flatten(arrays)
 
-    def scale_outputs(self, scale: np.ndarray, shift: np.ndarray) -> None:
+    def set_output_units(self, scale: np.ndarray, shift: np.ndarray) -> None:
         """Make every output o into o * scale + shift."""
         arrays = self.arrays()
         arrays["head.W"] = arrays["head.W"] * scale
@@ -170,26 +186,38 @@ class Network:
 
     def bytes_needed(self, batch_size: int, T: int) -> int:
         """Memory to train on batches of this size: parameters and moments, and what each row keeps for the way back."""
-        rows = sum(r.features + (len(r.cell.slots) + 2 * len(r.cell.states) + 3) * r.width for r in self.layers)
+        rows = sum(
+            r.features + (len(r.cell.slots) + 2 * len(r.cell.states) + 3) * r.width
+            for r in self.layers
+        )
         shards = min(2 if self.layout.size > _LARGE else _SHARDS, -(-batch_size // 8))
         return self.dtype.itemsize * ((6 + shards) * self.layout.size + batch_size * (T + 1) * rows)
 
     # -- training -----------------------------------------------------------------------------------------------------
 
-    def hold(self, items: Sequence[np.ndarray], lengths: np.ndarray, batch_size: int) -> None:
+    def cache_sequences(
+        self, items: Sequence[np.ndarray], lengths: np.ndarray, batch_size: int
+    ) -> None:
         """Join all sequences that will be learned from, to pack minibatches from, unless they are many or on disk."""
-        if self.held is not None and self.held[0] is items:
+        if self.cached is not None and self.cached[0] is items:
             return
-        self.held, shape = None, (int(lengths.sum()), *items[0].shape[1:])
-        small = math.prod(shape) * self.dtype.itemsize <= _HELD and not any(isinstance(x, np.memmap) for x in items)
+        self.cached, shape = None, (int(lengths.sum()), *items[0].shape[1:])
+        small = math.prod(shape) * self.dtype.itemsize <= _HELD and not any(
+            isinstance(x, np.memmap) for x in items
+        )
         if small and self.recurrent and self.embedding is None:
-            self.held = items, np.concatenate(items, out=np.empty(shape, self.dtype), casting="unsafe")
+            self.cached = (
+                items,
+                np.concatenate(items, out=np.empty(shape, self.dtype), casting="unsafe"),
+            )
 
     def dropout_masks(self, batch_size: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         """Draw what each layer's output is multiplied by: 0, or 1 / (1 - dropout) so that the mean stays."""
         keep = 1 - self.dropout
         widths = [sum(layer.units for layer in level) for level in self.levels]
-        return tuple(((rng.random((batch_size, D)) < keep) / keep).astype(self.dtype) for D in widths)
+        return tuple(
+            ((rng.random((batch_size, D)) < keep) / keep).astype(self.dtype) for D in widths
+        )
 
     @property
     def recurrent(self) -> bool:
@@ -198,7 +226,11 @@ class Network:
 
     def zero_states(self) -> tuple[np.ndarray, ...]:
         """Return the state of rest of each layer and direction, (Z * width,)."""
-        return tuple(np.zeros(len(r.cell.states) * r.width, self.dtype) for level in self.levels for r in level)
+        return tuple(
+            np.zeros(len(r.cell.states) * r.width, self.dtype)
+            for level in self.levels
+            for r in level
+        )
 
     def loss_and_gradient(self, batch: Batch, loss: Loss, threads: int = 1) -> float:
         """Return sum(w * l) / sum(w) over the batch and leave its gradient in `gradient`.
@@ -215,14 +247,14 @@ class Network:
         count = self._shards(batch)
         self.transpose(inputs=False)
         gradients = self._shard_gradients(count)
-        shards = [self.lend(batch.shard(s, count)) for s in range(count)]
+        shards = [self.acquire(batch.shard(s, count)) for s in range(count)]
         tasks = [partial(shard.train, loss, gradients[s].layers) for s, shard in enumerate(shards)]
         losses = cpu.threads.run(tasks, threads)
         total = gradients[0].vector
         for other in gradients[1:count]:
             np.add(total, other.vector, out=total)
         self._last = len(batch.X), shards
-        self.take_back(shards)
+        self.release(shards)
         return sum(losses)
 
     def transpose(self, inputs: bool = True) -> None:
@@ -233,11 +265,21 @@ class Network:
                 layer.transpose(layer not in first)
 
     def learn(
-        self, batch: Batch, loss: Loss, solver: Solver, rate: float, clip_norm: float | None, threads: int = 1
+        self,
+        batch: Batch,
+        loss: Loss,
+        solver: Solver,
+        rate: float,
+        clip_norm: float | None,
+        threads: int = 1,
     ) -> Outcome:
         """Let a solver make a step, unless loss or gradient is not finite; what is returned tells its outcome."""
         value = self.loss_and_gradient(batch, loss, threads)
-        norm = solver.step(self.parameters, self.gradient, rate, clip_norm) if math.isfinite(value) else math.nan
+        norm = (
+            solver.step(self.parameters, self.gradient, rate, clip_norm)
+            if math.isfinite(value)
+            else math.nan
+        )
         return lambda: (value, norm)
 
     def run(self, batch: Batch) -> None:
@@ -247,14 +289,14 @@ class Network:
     def score(self, batch: Batch) -> float:
         """Return the batch's mean cross-entropy, and bring `final_states` to its end."""
         self.refresh()
-        return float(self._run(batch, Pass.score))
+        return float(self._run(batch, ForwardBackward.score))
 
     def _run(self, batch: Batch, read: Any) -> Any:
-        shard = self.lend(batch)
+        shard = self.acquire(batch)
         shard.forward()
         value = read(shard)
         self._last = len(batch.X), [shard]
-        self.take_back([shard])
+        self.release([shard])
         return value
 
     def _shards(self, batch: Batch) -> int:
@@ -263,7 +305,13 @@ class Network:
         if work < _WORTH_TWO:
             return 1
         B = len(batch.X)
-        most = 2 if self.layout.size > _LARGE else max(2, B // 16) if self.layout.size > _MEDIUM else _SHARDS
+        most = (
+            2
+            if self.layout.size > _LARGE
+            else max(2, B // 16)
+            if self.layout.size > _MEDIUM
+            else _SHARDS
+        )
         parts = max(1, min(most, B // 8, max(2, int(work / _WORTH_MORE))))
         return 1 << (parts.bit_length() - 1)
 
@@ -272,7 +320,9 @@ class Network:
         while len(self._gradients) < count:
             vector = aligned(1, self.layout.size, self.dtype)[0]
             blocks = self.layout.blocks(vector)
-            self._gradients.append(Gradient(vector, {part.name: part.parts(blocks) for part in self._parts}))
+            self._gradients.append(
+                Gradient(vector, {part.name: part.parts(blocks) for part in self._parts})
+            )
         return self._gradients
 
     @property
@@ -290,16 +340,16 @@ class Network:
 
     def outputs(self, X: Sequence[np.ndarray], threads: int = 1) -> Any:
         """Raw outputs (n, k), or for target "step" a list of (T_i, k), in the order of `X`."""
-        return self._predict(X, threads, Pass.outputs)
+        return self._predict(X, threads, ForwardBackward.outputs)
 
     def final_outputs(self, X: Sequence[np.ndarray], threads: int = 1) -> np.ndarray:
         """Return the raw outputs (n, k) at each sequence's last step, though the target is "step"."""
-        outputs: np.ndarray = self._predict(X, threads, Pass.final_outputs)
+        outputs: np.ndarray = self._predict(X, threads, ForwardBackward.final_outputs)
         return outputs
 
     def states(self, X: Sequence[np.ndarray], threads: int = 1) -> Any:
         """Return the last layer's state (n, D), or for target "step" a list of (T_i, D)."""
-        return self._predict(X, threads, Pass.features)
+        return self._predict(X, threads, ForwardBackward.features)
 
     def _predict(self, X: Sequence[np.ndarray], threads: int, read: prediction.Read) -> Any:
         self.refresh()
@@ -313,32 +363,32 @@ class Network:
                     self.head.refresh()
                     self._stale = False
 
-    def apart(self) -> Network:
+    def detached(self) -> Network:
         """Return a network of the same parameters that has states of its own, for a run beside others."""
         self.refresh()
         other = copy.copy(self)
         other._last, other._rooms = (0, []), deque(maxlen=_SHARDS)
         return other
 
-    def settle(self) -> None:
+    def release_training_memory(self) -> None:
         """Give back the memory that only training needs."""
-        self._last, self.held = (0, []), None
+        self._last, self.cached = (0, []), None
         self._rooms.clear()
         self._gradients.clear()
         for layer in self.layers:
-            layer.settle()
+            layer.release_training_memory()
 
     # -- workspaces ---------------------------------------------------------------------------------------------------
 
-    def lend(self, batch: Batch) -> Pass:
+    def acquire(self, batch: Batch) -> ForwardBackward:
         """Lend a workspace to a run over `batch`."""
         try:
             room = self._rooms.pop()
         except IndexError:
             room = Workspace(self.levels, self.dtype)
-        return Pass(self, batch, room)
+        return ForwardBackward(self, batch, room)
 
-    def take_back(self, shards: list[Pass]) -> None:
+    def release(self, shards: list[ForwardBackward]) -> None:
         """Take the workspaces back, as many as training uses; a crowd of threads may have had more."""
         self._rooms.extend(shard.room for shard in reversed(shards))
 

@@ -44,14 +44,18 @@ class Parameter(NamedTuple):
         rows = self.rows or 1
         panels = np.split(block, [rows * cut for cut in self.cuts])
         columns = np.concatenate([panel.reshape(rows, -1) for panel in panels], axis=1)
-        cube = columns.reshape(rows, len(self.order), self.width)[:, np.argsort(self.order), : self.units]
+        cube = columns.reshape(rows, len(self.order), self.width)[
+            :, np.argsort(self.order), : self.units
+        ]
         return cube.reshape(-1) if self.rows is None else cube.reshape(rows, -1)
 
     def store(self, block: np.ndarray, array: np.ndarray) -> None:
         """Write the public form into its stored place."""
         rows = self.rows or 1
         columns = np.zeros((rows, len(self.order), self.width), block.dtype)
-        columns[:, :, : self.units] = np.asarray(array).reshape(rows, len(self.order), self.units)[:, list(self.order)]
+        columns[:, :, : self.units] = np.asarray(array).reshape(rows, len(self.order), self.units)[
+            :, list(self.order)
+        ]
         panels = np.split(columns.reshape(rows, -1), self.cuts, axis=1)
         block[:] = np.concatenate([panel.ravel() for panel in panels])
 
@@ -75,7 +79,10 @@ class Layout:
     def arrays(self, vector: np.ndarray) -> dict[str, np.ndarray]:
         """Return copies in the public form, by name."""
         blocks = self.blocks(vector)
-        return {parameter.name: parameter.public(blocks[parameter.name]) for parameter in self.parameters}
+        return {
+            parameter.name: parameter.public(blocks[parameter.name])
+            for parameter in self.parameters
+        }
 
     def flatten(self, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
         """Pack what `arrays` gives, in the public form, into a new vector."""

@@ -16,13 +16,13 @@ import numpy as np
 from .. import cpu
 from ..utils.indexing import take
 from .batches import Batch, longest_first
-from .forward_backward import Pass
+from .forward_backward import ForwardBackward
 
 if TYPE_CHECKING:
     from .network import Network
 
 _ROWS = 4096  # rows that are predicted at once
-Read = Callable[[Pass], Any]
+Read = Callable[[ForwardBackward], Any]
 
 
 def predict(network: Network, X: Sequence[np.ndarray], threads: int, read: Read) -> Any:
@@ -37,13 +37,19 @@ def predict(network: Network, X: Sequence[np.ndarray], threads: int, read: Read)
     threads : int
         Most threads to use.
     read : callable
-        Method of a `Pass` that gives an array of one row, or a list of one item, a sequence.
+        Method of a `ForwardBackward` that gives an array of one row, or a list of one item, a sequence.
     """
     if len(X) == 1:
         return _group(network, list(X), read)
     groups = grouped(np.fromiter(map(len, X), np.int64, len(X)), _ROWS)
-    parts = cpu.threads.run([partial(_group, network, [X[i] for i in group], read) for group in groups], threads)
-    rows = [row for part in parts for row in part] if isinstance(parts[0], list) else np.concatenate(parts)
+    parts = cpu.threads.run(
+        [partial(_group, network, [X[i] for i in group], read) for group in groups], threads
+    )
+    rows = (
+        [row for part in parts for row in part]
+        if isinstance(parts[0], list)
+        else np.concatenate(parts)
+    )
     return take(rows, regrouped(groups))
 
 
@@ -75,13 +81,17 @@ def _group(network: Network, X: list[np.ndarray], read: Read) -> Any:
     return take(result, np.argsort(batch.order))
 
 
-def _run(network: Network, batch: Batch, read: Read, *, carry: bool = False) -> tuple[Any, tuple[np.ndarray, ...]]:
+def _run(
+    network: Network, batch: Batch, read: Read, *, carry: bool = False
+) -> tuple[Any, tuple[np.ndarray, ...]]:
     """Run over a batch; return what was read, and with `carry` the states in which its sequences end."""
-    shard = network.lend(batch)
+    shard = network.acquire(batch)
     shard.forward()
     result, states = read(shard), tuple(shard.final_states()) if carry else ()
-    if len(shard.batch.X) * int(batch.lengths[0]) <= 2 * _ROWS:  # the workspace of an unusually long run is not kept
-        network.take_back([shard])
+    if (
+        len(shard.batch.X) * int(batch.lengths[0]) <= 2 * _ROWS
+    ):  # the workspace of an unusually long run is not kept
+        network.release([shard])
     return result, states
 
 
@@ -90,7 +100,9 @@ def _pieces(network: Network, x: np.ndarray, read: Read) -> Any:
     by_step: list[np.ndarray] = []
     states: tuple[np.ndarray, ...] = ()
     for piece, before in _cut(x, 0 if network.recurrent else network.window - 1):
-        result, states = _run(network, replace(Batch.of_inputs([piece]), states=states), read, carry=network.recurrent)
+        result, states = _run(
+            network, replace(Batch.of_inputs([piece]), states=states), read, carry=network.recurrent
+        )
         if isinstance(result, list):
             by_step.append(result[0][before:])
     return [np.concatenate(by_step)] if by_step else result

@@ -14,7 +14,9 @@ import numpy as np
 
 from .. import cpu
 
-Outcome = Callable[[], tuple[float, float]]  # waits for a step; returns the loss and the norm of its gradient
+Outcome = Callable[
+    [], tuple[float, float]
+]  # waits for a step; returns the loss and the norm of its gradient
 
 
 class Solver:
@@ -40,7 +42,11 @@ class Solver:
         self._update = cpu.updates.update(self.name)
 
     def step(
-        self, parameters: np.ndarray, gradient: np.ndarray, learning_rate: float, clip_norm: float | None = None
+        self,
+        parameters: np.ndarray,
+        gradient: np.ndarray,
+        learning_rate: float,
+        clip_norm: float | None = None,
     ) -> float:
         """Move the parameters.
 
@@ -92,7 +98,9 @@ class SGD(Solver):
 
     name, moments = "sgd", ("velocity",)
 
-    def __init__(self, size: int, dtype: np.typing.DTypeLike, alpha: float = 0.0, momentum: float = 0.9) -> None:
+    def __init__(
+        self, size: int, dtype: np.typing.DTypeLike, alpha: float = 0.0, momentum: float = 0.9
+    ) -> None:
         super().__init__(size, dtype, alpha)
         self._momentum = momentum
 
@@ -128,14 +136,28 @@ class Adam(Solver):
     def _constants(self, rate: float) -> tuple[float, ...]:
         steps = self.state["steps"]
         corrections = 1 / (1 - 0.9**steps), 1 / (1 - 0.999**steps)
-        return rate * corrections[0], rate * self._alpha, 0.9, 0.1, 0.999, 0.001, corrections[1], 1e-8
+        return (
+            rate * corrections[0],
+            rate * self._alpha,
+            0.9,
+            0.1,
+            0.999,
+            0.001,
+            corrections[1],
+            1e-8,
+        )
 
 
 SOLVERS: dict[str, type[Solver]] = {"adam": Adam, "sgd": SGD, "rmsprop": RMSprop}
 
 
 def make_solver(
-    name: str, n_parameters: int, dtype: np.typing.DTypeLike, *, momentum: float = 0.9, alpha: float = 0.0
+    name: str,
+    n_parameters: int,
+    dtype: np.typing.DTypeLike,
+    *,
+    momentum: float = 0.9,
+    alpha: float = 0.0,
 ) -> Solver:
     """Make the solver of this name; `momentum` is sgd's alone."""
     if name == "sgd":

@@ -22,9 +22,13 @@ def torch_arrays(network: Network) -> dict[str, np.ndarray]:
         If torch has no such layers: those of the ffnn, or an adaptive softmax.
     """
     if not network.recurrent:
-        raise ValueError(f"cell must be 'rnn', 'gru' or 'lstm' for to_torch, got {network.cell!r}. Use weights_.")
+        raise ValueError(
+            f"cell must be 'rnn', 'gru' or 'lstm' for to_torch, got {network.cell!r}. Use weights_."
+        )
     if len(network.layers) > sum(map(len, network.levels)) + 1:
-        raise ValueError("output must not be 'adaptive' for to_torch, got 'adaptive'. Use weights_.")
+        raise ValueError(
+            "output must not be 'adaptive' for to_torch, got 'adaptive'. Use weights_."
+        )
     ours = network.arrays()
     sizes = [level[0].units for level in network.levels]
     state = {"embedding.weight": ours["embedding.W"]} if network.embedding else {}
@@ -34,7 +38,10 @@ def torch_arrays(network: Network) -> dict[str, np.ndarray]:
             arrays = _direction_arrays(ours, layer.name)
             state |= {f"{module}.{name}_l{place}{suffix}": array for name, array in arrays.items()}
     W = ours["head.W"].T if "head.W" in ours else ours["embedding.W"]
-    return {name: array.copy() for name, array in (state | {"head.weight": W, "head.bias": ours["head.b"]}).items()}
+    return {
+        name: array.copy()
+        for name, array in (state | {"head.weight": W, "head.bias": ours["head.b"]}).items()
+    }
 
 
 def _direction_arrays(ours: dict[str, np.ndarray], layer: str) -> dict[str, np.ndarray]:

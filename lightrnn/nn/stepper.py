@@ -60,10 +60,21 @@ class Stepper:
         self._rows, columns = before + count, layers[0].features
         F = columns if network.recurrent else columns // network.window
         self._size = 0
-        head = [count, F, before, self._reserve(self._rows * columns), columns, columns - F, int(not network.recurrent)]
+        head = [
+            count,
+            F,
+            before,
+            self._reserve(self._rows * columns),
+            columns,
+            columns - F,
+            int(not network.recurrent),
+        ]
         index = [head + [0] * (cpu.single_step.COLUMNS - len(head))]
         index += [self._reserve_layer(layer) for layer in layers]
-        self._vector, self._index = cpu.host.aligned(1, self._size, network.dtype)[0], np.array(index)
+        self._vector, self._index = (
+            cpu.host.aligned(1, self._size, network.dtype)[0],
+            np.array(index),
+        )
         for layer, row in zip(layers, index[1:], strict=True):
             for weights, start in zip(layer.weights, row[5::2], strict=True):
                 self._vector[start : start + weights.size] = weights
@@ -78,7 +89,10 @@ class Stepper:
     def _reserve_layer(self, layer: Layer) -> list[int]:
         """Return a layer's row of the index, see `cpu/advance.py`."""
         row = [layer.features, layer.units, layer.width]
-        row += [self._reserve(self._rows * len(part) * layer.width) for part in (layer.cell.slots, layer.cell.states)]
+        row += [
+            self._reserve(self._rows * len(part) * layer.width)
+            for part in (layer.cell.slots, layer.cell.states)
+        ]
         for weights in layer.weights:
             row += [self._reserve(weights.size), weights.size]
         return row
@@ -88,12 +102,19 @@ class Stepper:
         inputs = self._matrix(index[0][3], index[0][4])
         self.inputs = inputs[before:, -F:]
         hidden = list(zip(layers, index[1:], strict=True))[: len(self.network.levels)]
-        states = [self._matrix(row[4], len(layer.cell.states) * layer.width) for layer, row in hidden]
+        states = [
+            self._matrix(row[4], len(layer.cell.states) * layer.width) for layer, row in hidden
+        ]
         self.states = [state[:before] for state in states] if self.network.recurrent else [inputs]
-        self.features, self._last = states[-1][before:, : layers[len(hidden) - 1].units], (states[-1], before)
+        self.features, self._last = (
+            states[-1][before:, : layers[len(hidden) - 1].units],
+            (states[-1], before),
+        )
         self.fixed_outputs: np.ndarray | None = None
         if self._linear:
-            self.fixed_outputs = self._matrix(index[-1][4], layers[-1].width)[before:, : layers[-1].units]
+            self.fixed_outputs = self._matrix(index[-1][4], layers[-1].width)[
+                before:, : layers[-1].units
+            ]
 
     def _matrix(self, start: int, columns: int) -> np.ndarray:
         return self._vector[start : start + self._rows * columns].reshape(self._rows, columns)

@@ -9,15 +9,15 @@ import numpy as np
 
 from .. import cpu
 from .batches import Batch
-from .forward_backward import Pass
-from .workspace import Run, Workspace
+from .forward_backward import ForwardBackward
+from .workspace import LayerBuffers, Workspace
 
 if TYPE_CHECKING:
     from .layers import Embedding
     from .network import Network
 
 
-class Trace(Pass):
+class Trace(ForwardBackward):
     """One batch forward, and back from the end of each sequence, for one network.
 
     Parameters
@@ -41,7 +41,7 @@ class Trace(Pass):
         self.forward()
 
     @property
-    def runs(self) -> dict[str, Run]:
+    def runs(self) -> dict[str, LayerBuffers]:
         """The runs of all layers and directions, by name."""
         return {run.layer.name: run for level in self._levels for run in level}
 
@@ -62,7 +62,7 @@ class Trace(Pass):
             return np.arange(len(self.lengths))
         return self.rows.last_rows if self.recurrent else np.cumsum(self.lengths) - 1
 
-    def values(self, run: Run, name: str) -> list[np.ndarray]:
+    def values(self, run: LayerBuffers, name: str) -> list[np.ndarray]:
         """Return a gate or state of every step, (T_i, H) in the order of X, first step first."""
         cell, width = run.layer.cell, run.layer.width
         array, names = (run.slots, cell.slots) if name in cell.slots else (run.state, cell.states)
@@ -100,14 +100,20 @@ class Trace(Pass):
         for number in reversed(range(len(self._levels))):
             doutput = self._dX[number] = self._level_back(number, doutput, gradients)
 
-    def _back(self, run: Run, dh: np.ndarray, gradients: dict[str, Any], wanted: bool) -> np.ndarray:
+    def _back(
+        self, run: LayerBuffers, dh: np.ndarray, gradients: dict[str, Any], wanted: bool
+    ) -> np.ndarray:
         layer = run.layer
-        dX = self.room.rows(f"{layer.name}.dX", run.rows, cpu.host.padded(layer.features, layer.dtype))
-        record = self._records[layer.name] = self.room.rows(f"{layer.name}.record", *run.state.shape)
+        dX = self.room.rows(
+            f"{layer.name}.dX", run.rows, cpu.host.padded(layer.features, layer.dtype)
+        )
+        record = self._records[layer.name] = self.room.rows(
+            f"{layer.name}.record", *run.state.shape
+        )
         run.backward(dX, dh, gradients[layer.name], record)
         return dX
 
-    def state_gradient(self, run: Run) -> np.ndarray:
+    def state_gradient(self, run: LayerBuffers) -> np.ndarray:
         """Return the norm of the gradient of the state, (n, lag): by sequence of X, steps before the run's end."""
         norms = _norms(self._records[run.layer.name])
         if self.recurrent:
@@ -125,21 +131,38 @@ class Trace(Pass):
         """Return the gradient of a level's input at each step, (T_i, F) in the order of X."""
         F = self.network.levels[number][0].features
         if self.recurrent:
-            return self._in_order(self.rows.by_sequence(self._dX[number][self.rows.start : self.rows.stop, :F]))
+            return self._in_order(
+                self.rows.by_sequence(self._dX[number][self.rows.start : self.rows.stop, :F])
+            )
         window = self.network.window
         total = np.zeros((int(self.lengths.sum()) + 1, F // window), self.network.dtype)
-        cpu.gather.fold(total, self.rows.source, self._dX[0], window if self.rows.last else 1, window, F // window)
+        cpu.gather.fold(
+            total,
+            self.rows.source,
+            self._dX[0],
+            window if self.rows.last else 1,
+            window,
+            F // window,
+        )
         return self._in_order(np.split(total[1:], np.cumsum(self.lengths)[:-1]))
 
     def _by_lag(self, rows: np.ndarray) -> np.ndarray:
         """Put a number of each row into (sequence of X, lag); NaN where a sequence is shorter."""
         return self._aligned(
-            self._in_order([rows[self.rows.first[T - np.arange(T)] + b] for b, T in enumerate(self.lengths.tolist())])
+            self._in_order(
+                [
+                    rows[self.rows.first[T - np.arange(T)] + b]
+                    for b, T in enumerate(self.lengths.tolist())
+                ]
+            )
         )
 
     def _only_last(self, values: np.ndarray) -> np.ndarray:
         """Return zeros but for the last step's value, of sequences in the batch's order."""
-        rows = [np.append(value, np.zeros(T - 1)) for value, T in zip(values, self.lengths.tolist(), strict=True)]
+        rows = [
+            np.append(value, np.zeros(T - 1))
+            for value, T in zip(values, self.lengths.tolist(), strict=True)
+        ]
         return self._aligned(self._in_order(rows))
 
     def _aligned(self, values: Sequence[np.ndarray]) -> np.ndarray:
@@ -151,7 +174,9 @@ class Trace(Pass):
 
     # -- Jacobians ----------------------------------------------------------------------------------------------------
 
-    def jacobian_norms(self, run: Run, rounds: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
+    def jacobian_norms(
+        self, run: LayerBuffers, rounds: Sequence[int]
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return norms of the derivative of a layer's last h by its state, (n, lag) as `state_gradient`.
 
         Parameters
@@ -171,7 +196,9 @@ class Trace(Pass):
         norms, spectral = (np.full((B, T), np.nan, run.layer.dtype) for _ in range(2))
         kernel, W_hh = cpu.recurrence.jacobian(run.layer.cell_name), run.layer.transposed.W_hh
         turns = np.array(rounds)[self.order]
-        kernel(norms, spectral, run.tape, W_hh, self.rows.first, self.lengths, run.layer.units, turns)
+        kernel(
+            norms, spectral, run.tape, W_hh, self.rows.first, self.lengths, run.layer.units, turns
+        )
         return norms[self._back_to].astype(np.float64), spectral[self._back_to].astype(np.float64)
 
 

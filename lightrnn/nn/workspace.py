@@ -12,14 +12,16 @@ from .batches import WINDOW_ROWS
 from .layers import Layer
 
 if TYPE_CHECKING:
-    from ..cpu.recurrence import Scratch, Weights
+    from ..cpu.recurrence import LayerWeights, Scratch
 
 _NO_CODES = np.empty(0, np.int64)
 _ROWS, _FEW_ROWS = 384, 64  # of the products outside the recurrence: measured, see bench/README.md
-_CACHED = 2 << 20  # bytes of matrices up to which few rows are better, so that all of this stays in the second cache
+_CACHED = (
+    2 << 20
+)  # bytes of matrices up to which few rows are better, so that all of this stays in the second cache
 
 
-class Run:
+class LayerBuffers:
     """One layer and the arrays of its runs; what they hold is left over from the run before.
 
     Parameters
@@ -38,7 +40,12 @@ class Run:
     def __init__(self, layer: Layer) -> None:
         self.layer, name = layer, layer.cell_name
         self._forward, self._backward = cpu.recurrence.forward(name), cpu.recurrence.backward(name)
-        matrices = (layer.features + layer.units) * len(layer.cell.gates) * layer.width * layer.dtype.itemsize
+        matrices = (
+            (layer.features + layer.units)
+            * len(layer.cell.gates)
+            * layer.width
+            * layer.dtype.itemsize
+        )
         self._at_once = _FEW_ROWS if matrices <= _CACHED else _ROWS
         self._rows = self._batch = -1
         self._first = np.empty(0)
@@ -51,7 +58,7 @@ class Run:
             return
         rows, batch = int(first[-1]), int(first[2] - first[1])
         chunk = max(1, self._at_once // max(1, batch)) if self.layer.cell.recurrent else 1
-        self._plan = cpu.recurrence.Plan(first, chunk, self.layer.features, self.layer.units)
+        self._plan = cpu.recurrence.TimeLoop(first, chunk, self.layer.features, self.layer.units)
         if rows > self._rows or batch > self._batch:
             self._grow(max(rows, self._rows), max(batch, self._batch))
         self._first, self.rows = first, rows
@@ -79,13 +86,22 @@ class Run:
             columns = len(self.layer.cell.gates) * self.layer.width
             if self._table.shape != (len(X), columns):
                 self._table = cpu.host.aligned(len(X), columns, self.layer.dtype)
-            self.tape, self._X = cpu.recurrence.Tape(X, self.slots, self.state, codes, self._table), None
+            self.tape, self._X = (
+                cpu.recurrence.Tape(X, self.slots, self.state, codes, self._table),
+                None,
+            )
         elif X is not self._X:
             self.tape = cpu.recurrence.Tape(X, self.slots, self.state, _NO_CODES, self.slots)
             self._X = X
         self._forward(self.tape, self.layer.weights, self._plan)
 
-    def backward(self, dX: np.ndarray, dh: np.ndarray, gradients: Weights, record: np.ndarray | None = None) -> None:
+    def backward(
+        self,
+        dX: np.ndarray,
+        dh: np.ndarray,
+        gradients: LayerWeights,
+        record: np.ndarray | None = None,
+    ) -> None:
         """Set `gradients` and `dX` to what `dstate` and `dh` give.
 
         Parameters
@@ -94,7 +110,7 @@ class Run:
             Gradient of the input.
         dh : ndarray (>= rows, units padded), or of no columns
             What reaches each h from the layers above; zeros in the padding.
-        gradients : Weights
+        gradients : LayerWeights
             Of the parameters.
         record : ndarray (>= rows, Z * width), optional
             Becomes the gradient of the state after each step.
@@ -106,7 +122,9 @@ class Run:
     def _make_scratch(self) -> Scratch:
         """Make the room that only the way back needs."""
         before = self._rows if self.layer.cell.recurrent else 0
-        self._scratch = make_scratch(self.layer, before, max(self._at_once, WINDOW_ROWS, self._batch))
+        self._scratch = make_scratch(
+            self.layer, before, max(self._at_once, WINDOW_ROWS, self._batch)
+        )
         return self._scratch
 
 
@@ -126,17 +144,17 @@ class Workspace:
     """The arrays of one pass: those of every layer's run, level by level, and others by name."""
 
     def __init__(self, levels: Sequence[Sequence[Layer]], dtype: np.typing.DTypeLike) -> None:
-        self.levels = [[Run(layer) for layer in level] for level in levels]
+        self.levels = [[LayerBuffers(layer) for layer in level] for level in levels]
         self.dtype = np.dtype(dtype)
-        self._others: dict[str, Run] = {}
+        self._others: dict[str, LayerBuffers] = {}
         self._arrays: dict[str, np.ndarray] = {}
         self.scratch: dict[str, Scratch] = {}
 
-    def run(self, layer: Layer) -> Run:
+    def run(self, layer: Layer) -> LayerBuffers:
         """Return the run of a layer that belongs to no level."""
         run = self._others.get(layer.name)
         if run is None:
-            run = self._others[layer.name] = Run(layer)
+            run = self._others[layer.name] = LayerBuffers(layer)
         return run
 
     def rows(self, name: str, rows: int, columns: int) -> np.ndarray:

@@ -42,12 +42,20 @@ class AttributionDisplay:
     lightrnn.inspection.attribution : The numbers.
     """
 
-    def __init__(self, shares: np.ndarray, steps: list[str] | None = None, *, label: str, joint: str = " ") -> None:
+    def __init__(
+        self, shares: np.ndarray, steps: list[str] | None = None, *, label: str, joint: str = " "
+    ) -> None:
         self.shares, self.steps, self.label, self.joint = shares, steps, label, joint
 
     @classmethod
     def from_estimator(
-        cls, estimator: NetworkEstimator, x: Any, label: Any = None, *, method: str = "occlusion", ax: Any = None
+        cls,
+        estimator: NetworkEstimator,
+        x: Any,
+        label: Any = None,
+        *,
+        method: str = "occlusion",
+        ax: Any = None,
     ) -> Self:
         """Explain the output of one sequence and draw it.
 

@@ -43,7 +43,9 @@ class GateDisplay:
     lightrnn.inspection.gate_activations : The numbers.
     """
 
-    def __init__(self, values: np.ndarray, units: np.ndarray, steps: list[str] | None = None, *, gate: str) -> None:
+    def __init__(
+        self, values: np.ndarray, units: np.ndarray, steps: list[str] | None = None, *, gate: str
+    ) -> None:
         self.values, self.units, self.steps, self.gate = values, units, steps, gate
 
     @classmethod
@@ -90,7 +92,13 @@ class GateDisplay:
     def plot(self, ax: Any = None) -> Self:
         """Draw; `ax` as in `from_estimator`."""
         with canvas(ax, 1.0 + 0.12 * len(self.units)) as self.ax_:
-            options = {"aspect": "auto", "cmap": "cividis", "vmin": 0, "vmax": 1, "interpolation": "nearest"}
+            options = {
+                "aspect": "auto",
+                "cmap": "cividis",
+                "vmin": 0,
+                "vmax": 1,
+                "interpolation": "nearest",
+            }
             self.image_ = self.ax_.imshow(self.values.T, **options)
             bar = self.ax_.figure.colorbar(self.image_, ax=self.ax_, ticks=[0, 0.5, 1])
             bar.set_ticklabels(["0 closed", "0.5", "1 open"])
@@ -100,6 +108,12 @@ class GateDisplay:
             if self.steps is None or len(self.steps) > _MOST_TICKS:
                 self.ax_.set_xlabel("step")
             else:
-                self.ax_.set_xticks(np.arange(len(self.steps)), self.steps, rotation=90, fontsize=6, parse_math=False)
+                self.ax_.set_xticks(
+                    np.arange(len(self.steps)),
+                    self.steps,
+                    rotation=90,
+                    fontsize=6,
+                    parse_math=False,
+                )
         self.figure_ = self.ax_.figure
         return self

@@ -46,7 +46,9 @@ class GradientFlowDisplay:
     lightrnn.inspection.gradient_flow : The numbers.
     """
 
-    def __init__(self, mean: np.ndarray, low: np.ndarray, high: np.ndarray, *, kind: str, label: str) -> None:
+    def __init__(
+        self, mean: np.ndarray, low: np.ndarray, high: np.ndarray, *, kind: str, label: str
+    ) -> None:
         self.mean, self.low, self.high, self.kind, self.label = mean, low, high, kind, label
 
     @classmethod
@@ -91,7 +93,9 @@ class GradientFlowDisplay:
         flow = gradient_flow(estimator, X, y, spectral=kind == "spectral")
         mean, (low, high) = flow.mean(kind, layer), flow.quantile([0.1, 0.9], kind, layer)
         unit = mean[0] if mean[0] > 0 else 1.0
-        return cls(mean / unit, low / unit, high / unit, kind=kind, label=label or flow.cell).plot(ax)
+        return cls(mean / unit, low / unit, high / unit, kind=kind, label=label or flow.cell).plot(
+            ax
+        )
 
     def plot(self, ax: Any = None) -> Self:
         """Draw; `ax` as in `from_estimator`."""
@@ -101,9 +105,16 @@ class GradientFlowDisplay:
             lags = np.arange(len(self.mean))
             seen = np.where(self.mean > 0, self.mean, np.nan)  # a logarithm knows no zero
             self.ax_.fill_between(
-                lags, np.where(self.low > 0, self.low, seen), self.high, color=colour, alpha=0.15, lw=0
+                lags,
+                np.where(self.low > 0, self.low, seen),
+                self.high,
+                color=colour,
+                alpha=0.15,
+                lw=0,
             )
-            (self.line_,) = self.ax_.plot(lags, seen, color=colour, ls=dashes, lw=1.4, label=self.label, gid="flow")
+            (self.line_,) = self.ax_.plot(
+                lags, seen, color=colour, ls=dashes, lw=1.4, label=self.label, gid="flow"
+            )
             if number == 0:
                 self._frame(self.ax_)
             self.ax_.legend(frameon=False, loc="best")
@@ -114,7 +125,14 @@ class GradientFlowDisplay:
         """Draw what all networks share."""
         ax.set_yscale("log")
         ax.axhline(FAINT, color="0.6", lw=0.8, zorder=0)
-        ax.annotate("1 %", (0.995, FAINT), xycoords=("axes fraction", "data"), ha="right", va="bottom", color="0.4")
+        ax.annotate(
+            "1 %",
+            (0.995, FAINT),
+            xycoords=("axes fraction", "data"),
+            ha="right",
+            va="bottom",
+            color="0.4",
+        )
         ax.set_xlabel("steps before the end")
         ax.set_ylabel(f"{_NAMES[self.kind]}, relative to the end")
         ax.set_title("What arrives of the gradient (band: 10 to 90 %)")

@@ -34,11 +34,15 @@ class LearningCurveDisplay:
         The axis of the score, to the right.
     """
 
-    def __init__(self, losses: np.ndarray, scores: np.ndarray | None = None, *, label: str = "training loss") -> None:
+    def __init__(
+        self, losses: np.ndarray, scores: np.ndarray | None = None, *, label: str = "training loss"
+    ) -> None:
         self.losses, self.scores, self.label = losses, scores, label
 
     @classmethod
-    def from_estimator(cls, estimator: NetworkEstimator, *, label: str = "training loss", ax: Any = None) -> Self:
+    def from_estimator(
+        cls, estimator: NetworkEstimator, *, label: str = "training loss", ax: Any = None
+    ) -> Self:
         """Draw what a fitted estimator remembers of its training.
 
         Parameters
@@ -53,9 +57,13 @@ class LearningCurveDisplay:
         check_estimator(estimator)
         check_is_fitted(estimator)
         if not estimator.loss_curve_:
-            raise ValueError("estimator must have been trained here, got one of no epochs. Call fit or partial_fit.")
+            raise ValueError(
+                "estimator must have been trained here, got one of no epochs. Call fit or partial_fit."
+            )
         scores = estimator.validation_scores_
-        return cls(np.array(estimator.loss_curve_), np.array(scores) if scores else None, label=label).plot(ax)
+        return cls(
+            np.array(estimator.loss_curve_), np.array(scores) if scores else None, label=label
+        ).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
         """Draw; `ax` as in `from_estimator`."""
@@ -68,10 +76,14 @@ class LearningCurveDisplay:
                 self._logarithmic(self.ax_)
             self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True))
             self.ax_.set(xlabel="epoch", ylabel=self.label)
-            self.score_ax_ = None if self.scores is None else self._score(epochs[-len(self.scores) :])
+            self.score_ax_ = (
+                None if self.scores is None else self._score(epochs[-len(self.scores) :])
+            )
             lines = [*self.ax_.lines, *(self.score_ax_.lines if self.score_ax_ else ())]
             names = [line.get_label() for line in lines]
-            self.ax_.legend(lines, names, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+            self.ax_.legend(
+                lines, names, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2
+            )
         self.figure_ = self.ax_.figure
         return self
 

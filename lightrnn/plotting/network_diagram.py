@@ -25,7 +25,16 @@ _GATES = {
     "gru": (("r", r"$\sigma$"), ("z", r"$\sigma$"), ("n", "tanh")),
     "lstm": (("f", r"$\sigma$"), ("i", r"$\sigma$"), ("g", "tanh"), ("o", r"$\sigma$")),
 }
-_ROLES = {"f": "forget", "i": "input", "g": "new", "o": "output", "r": "reset", "z": "update", "n": "new", "h": ""}
+_ROLES = {
+    "f": "forget",
+    "i": "input",
+    "g": "new",
+    "o": "output",
+    "r": "reset",
+    "z": "update",
+    "n": "new",
+    "h": "",
+}
 
 
 class UnrolledNetworkDisplay:
@@ -86,9 +95,13 @@ class UnrolledNetworkDisplay:
 
         arguments = checked(estimator.get_params(deep=False))
         options: Any = {"target": "step", "bidirectional": False} | {
-            name: arguments[name] for name in ("target", "bidirectional", "window") if name in arguments
+            name: arguments[name]
+            for name in ("target", "bidirectional", "window")
+            if name in arguments
         }
-        return cls(arguments["cell"], arguments["hidden_layer_sizes"], integer("T", T, 2, 12), **options).plot(ax)
+        return cls(
+            arguments["cell"], arguments["hidden_layer_sizes"], integer("T", T, 2, 12), **options
+        ).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
         """Draw; `ax` as in `from_estimator`."""
@@ -143,7 +156,12 @@ class UnrolledNetworkDisplay:
                 pen.text(x, top + 0.65, f"$y_{{{name}}}$" if self.target == "step" else "$y$")
         for level, size in enumerate(self.sizes):
             pen.text(0.35, level * rise + 0.27, f"layer {level}\n{size} units", size=6)
-        pen.text(1.1 + 1.25 * (self.T - 1) / 2, top + 1.05, "the same weights at every step", weight="bold")
+        pen.text(
+            1.1 + 1.25 * (self.T - 1) / 2,
+            top + 1.05,
+            "the same weights at every step",
+            weight="bold",
+        )
 
     def _level(self, pen: _Pen, x: float, bottom: float, t: int) -> None:
         """Draw one layer at one step: its boxes, what comes from below, and the state's way to the next step."""
@@ -151,7 +169,9 @@ class UnrolledNetworkDisplay:
         for way in range(1 + self.bidirectional):
             y = bottom + 0.5 * way
             pen.box(x - 0.32, y, 0.64, 0.5 + 0.05 * (not self.bidirectional), _BOX)
-            pen.text(x, y + 0.26, f"{self.cell}\nback" if way else self.cell, size=5.5 if way else 6)
+            pen.text(
+                x, y + 0.26, f"{self.cell}\nback" if way else self.cell, size=5.5 if way else 6
+            )
             self._time(pen, x, y, way, t)
         if bottom == 0 and self.cell == "ffnn":
             for before in range(1, min(self.window, t + 1)):
@@ -164,7 +184,9 @@ class UnrolledNetworkDisplay:
         ends = (x + 0.32, y + 0.27), (x + 0.93, y + 0.27)
         pen.arrow(*(ends[::-1] if way else ends), color=COLOURS[1] if way else COLOURS[0])
         if t == 0 and not way:
-            pen.text(x + 0.62, y + 0.42, "h, c" if self.cell == "lstm" else "h", size=6, color=COLOURS[0])
+            pen.text(
+                x + 0.62, y + 0.42, "h, c" if self.cell == "lstm" else "h", size=6, color=COLOURS[0]
+            )
 
 
 def _names(T: int) -> list[str]:
@@ -182,13 +204,21 @@ class _Pen:
         from matplotlib.patches import FancyBboxPatch
 
         style = "round,pad=0,rounding_size=0.08"
-        patch = FancyBboxPatch((x + self.dx, y), width, height, boxstyle=style, fc=colour, ec="0.35", lw=0.8)
+        patch = FancyBboxPatch(
+            (x + self.dx, y), width, height, boxstyle=style, fc=colour, ec="0.35", lw=0.8
+        )
         self.ax.add_patch(patch)
 
     def text(self, x: float, y: float, text: str, size: float = 7.5, **options: Any) -> None:
         self.ax.text(x + self.dx, y, text, ha="center", va="center", size=size, **options)
 
-    def arrow(self, start: tuple[float, float], end: tuple[float, float], size: float = 7, color: str = "0.25") -> None:
+    def arrow(
+        self,
+        start: tuple[float, float],
+        end: tuple[float, float],
+        size: float = 7,
+        color: str = "0.25",
+    ) -> None:
         from matplotlib.patches import FancyArrowPatch
 
         points: Any = [(x + self.dx, y) for x, y in (start, end)]
@@ -202,5 +232,7 @@ class _Pen:
 
         path = Path([(x + self.dx, y) for x, y in corners])
         self.ax.add_patch(
-            FancyArrowPatch(path=path, arrowstyle="-|>", mutation_scale=7, color=COLOURS[0], lw=0.9, fc="none")
+            FancyArrowPatch(
+                path=path, arrowstyle="-|>", mutation_scale=7, color=COLOURS[0], lw=0.9, fc="none"
+            )
         )

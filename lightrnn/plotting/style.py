@@ -39,4 +39,6 @@ def canvas(ax: Any, height: float, width: float = COLUMN) -> Iterator[Any]:
             "matplotlib must be installed to draw, got none. Run: python -m pip install 'lightrnn[plot]'"
         ) from error
     with pyplot.rc_context(_STYLE):
-        yield pyplot.subplots(figsize=(width, height), layout="constrained")[1] if ax is None else ax
+        yield (
+            pyplot.subplots(figsize=(width, height), layout="constrained")[1] if ax is None else ax
+        )

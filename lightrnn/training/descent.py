@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from ..losses import Loss
     from ..nn.network import Network
     from ..nn.solvers import Outcome, Solver
-    from .history import Plan
-    from .minibatches import Feed
+    from .history import TrainingOptions
+    from .minibatches import BatchSource
     from .monitor import Monitor
 from .monitor import check_finite, shorter_gradient
 
@@ -37,17 +37,25 @@ class _Sums:
 class Descent:
     """One step of the solver for every batch of a feed.
 
-    A step's outcome is asked for once `network.ahead` more have begun, so that a GPU need not wait for the next batch.
+    A step's outcome is asked for once `network.steps_in_flight` more have begun, so that a GPU need not wait for the next batch.
     """
 
-    def __init__(self, network: Network, loss: Loss, solver: Solver, plan: Plan, feed: Feed, monitor: Monitor) -> None:
-        self.network, self.loss, self.solver, self.plan = network, loss, solver, plan
+    def __init__(
+        self,
+        network: Network,
+        loss: Loss,
+        solver: Solver,
+        options: TrainingOptions,
+        feed: BatchSource,
+        monitor: Monitor,
+    ) -> None:
+        self.network, self.loss, self.solver, self.options = network, loss, solver, options
         self.feed, self.monitor = feed, monitor
 
     def __call__(self, epochs: int) -> bool:
         """Run epochs; return whether training ended before they were used up."""
         for _ in range(epochs):
-            rate = self.monitor.history.learning_rate(self.plan, 0.0)
+            rate = self.monitor.history.learning_rate(self.options, 0.0)
             loss, norm = self._epoch()
             if self.monitor.end_epoch(loss, norm, rate):
                 return True
@@ -55,15 +63,17 @@ class Descent:
 
     def _epoch(self) -> tuple[float, float]:
         """Return the mean loss and the mean gradient norm of one epoch."""
-        network, plan, epoch = self.network, self.plan, _Sums()
+        network, options, epoch = self.network, self.options, _Sums()
         drawn = 0.0
         waiting: deque[tuple[int, float, Outcome]] = deque()
         for number, batch in self.feed.epoch(network):
-            rate = self.monitor.history.learning_rate(plan, drawn / self.feed.weight)
+            rate = self.monitor.history.learning_rate(options, drawn / self.feed.weight)
             drawn += batch.weight
-            outcome = network.learn(batch, self.loss, self.solver, rate, plan.clip_norm, plan.threads)
+            outcome = network.learn(
+                batch, self.loss, self.solver, rate, options.clip_norm, options.threads
+            )
             waiting.append((number, batch.weight, outcome))
-            if len(waiting) > network.ahead:
+            if len(waiting) > network.steps_in_flight:
                 self._note(epoch, *waiting.popleft())
         while waiting:
             self._note(epoch, *waiting.popleft())
@@ -87,9 +97,9 @@ class Descent:
         if norm < _EXPLODES or self.monitor.history.exploded:
             return
         self.monitor.history.exploded = True
-        epoch, rate = len(self.monitor.history.losses) + 1, self.plan.learning_rate_init
+        epoch, rate = len(self.monitor.history.losses) + 1, self.options.learning_rate_init
         warn(
             ConvergenceWarning,
             f"The gradient explodes: its norm reached {norm:.3g} in epoch {epoch}. Bring X to unit scale with "
-            f"SequenceScaler, lower learning_rate_init (it is {rate:g}), or {shorter_gradient(self.plan)}.",
+            f"SequenceScaler, lower learning_rate_init (it is {rate:g}), or {shorter_gradient(self.options)}.",
         )

@@ -42,7 +42,7 @@ class Epoch(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Plan:
+class TrainingOptions:
     """The estimator's arguments that concern training, checked; see `lightrnn.RNNClassifier` for their meaning."""
 
     solver: str
@@ -73,13 +73,13 @@ class History:
     cuts: int = 0
     exploded: bool = False
 
-    def learning_rate(self, plan: Plan, done: float) -> float:
+    def learning_rate(self, options: TrainingOptions, done: float) -> float:
         """Return the step size when a share of the epoch, in [0, 1), is done.
 
         The cosine falls to zero within ``max_iter`` epochs, and starts anew if there are more of them: SGDR,
         Loshchilov & Hutter 2017, eq. 5.
         """
-        if plan.learning_rate == "cosine":
-            turn = math.pi * (len(self.losses) % plan.max_iter + done) / plan.max_iter
-            return plan.learning_rate_init * 0.5 * (1.0 + math.cos(turn))
-        return plan.learning_rate_init / _CUT**self.cuts
+        if options.learning_rate == "cosine":
+            turn = math.pi * (len(self.losses) % options.max_iter + done) / options.max_iter
+            return options.learning_rate_init * 0.5 * (1.0 + math.cos(turn))
+        return options.learning_rate_init / _CUT**self.cuts

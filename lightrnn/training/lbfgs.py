@@ -10,8 +10,8 @@ import numpy as np
 if TYPE_CHECKING:
     from ..losses import Loss
     from ..nn.network import Network
-    from .history import Plan
-    from .minibatches import Feed
+    from .history import TrainingOptions
+    from .minibatches import BatchSource
     from .monitor import Monitor
 from .monitor import check_finite
 
@@ -24,8 +24,21 @@ class Lbfgs:
     The batches only bound the memory: their gradients are summed. SciPy works in float64 whatever the network's dtype.
     """
 
-    def __init__(self, network: Network, loss: Loss, plan: Plan, feed: Feed, monitor: Monitor) -> None:
-        self.network, self.loss, self.plan, self.feed, self.monitor = network, loss, plan, feed, monitor
+    def __init__(
+        self,
+        network: Network,
+        loss: Loss,
+        options: TrainingOptions,
+        feed: BatchSource,
+        monitor: Monitor,
+    ) -> None:
+        self.network, self.loss, self.options, self.feed, self.monitor = (
+            network,
+            loss,
+            options,
+            feed,
+            monitor,
+        )
         self._norm = math.nan
 
     def __call__(self, epochs: int) -> bool:
@@ -33,11 +46,16 @@ class Lbfgs:
         from scipy.optimize import minimize
 
         # Below the rounding of the network's dtype the loss is noise, which a line search cannot descend.
-        options = {"maxiter": epochs, "maxfun": 50 * epochs, "maxls": 50, "gtol": self.plan.tol}
+        options = {"maxiter": epochs, "maxfun": 50 * epochs, "maxls": 50, "gtol": self.options.tol}
         options["ftol"] = max(2.2e-9, 8.0 * np.finfo(self.network.parameters.dtype).eps)
         start = self.network.parameters.astype(np.float64)
         result = minimize(
-            self._objective, start, method="L-BFGS-B", jac=True, callback=self._end_iteration, options=options
+            self._objective,
+            start,
+            method="L-BFGS-B",
+            jac=True,
+            callback=self._end_iteration,
+            options=options,
         )
         self.network.parameters[:] = result.x
         return bool(result.status != 1)
@@ -49,12 +67,12 @@ class Lbfgs:
 
     def _objective(self, point: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the penalised loss and its gradient."""
-        network, alpha = self.network, self.plan.alpha
+        network, alpha = self.network, self.options.alpha
         network.parameters[:] = point
         total, weight = 0.0, 0.0
         gradient = np.zeros_like(point)
         for number, batch in enumerate(self.feed.whole(network, LBFGS_BATCH), 1):
-            loss = network.loss_and_gradient(batch, self.loss, self.plan.threads)
+            loss = network.loss_and_gradient(batch, self.loss, self.options.threads)
             check_finite(network, loss, self.monitor, number)
             total += loss * batch.weight
             weight += batch.weight

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from ..losses import Loss
     from ..nn.network import Network
     from ..nn.solvers import Solver
-    from .minibatches import Feed
-from .history import History, Plan
+    from .minibatches import BatchSource
+from .history import History, TrainingOptions
 from .monitor import Monitor
 
 
@@ -34,8 +34,8 @@ def train(
     network: Network,
     loss: Loss,
     solver: Solver | None,
-    plan: Plan,
-    feed: Feed,
+    options: TrainingOptions,
+    feed: BatchSource,
     history: History,
     *,
     epochs: int,
@@ -45,7 +45,7 @@ def train(
 
     Parameters
     ----------
-    network, loss, solver, plan, feed : Network, Loss, Solver, Plan, Feed
+    network, loss, solver, options, feed : Network, Loss, Solver, TrainingOptions, BatchSource
         What learns, by what, how, from what. The solver is None for lbfgs.
     history : History
         Is extended.
@@ -69,17 +69,19 @@ def train(
     UserWarning
         If interrupted from the keyboard; the network then has the best weights so far.
     """
-    progress = Progress(plan.verbose, epochs, feed.count, feed.unit)
-    monitor = Monitor(network, plan, history, validate, progress)
+    progress = Progress(options.verbose, epochs, feed.count, feed.unit)
+    monitor = Monitor(network, options, history, validate, progress)
     run = (
-        Lbfgs(network, loss, plan, feed, monitor)
+        Lbfgs(network, loss, options, feed, monitor)
         if solver is None
-        else Descent(network, loss, solver, plan, feed, monitor)
+        else Descent(network, loss, solver, options, feed, monitor)
     )
     try:
-        with np.errstate(all="ignore"):  # an overflow ends in a loss that is not finite, which is an error of ours
+        with np.errstate(
+            all="ignore"
+        ):  # an overflow ends in a loss that is not finite, which is an error of ours
             ended = run(epochs)
-        if plan.early_stopping:
+        if options.early_stopping:
             monitor.restore()
         return ended
     except KeyboardInterrupt:

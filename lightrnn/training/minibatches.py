@@ -17,12 +17,11 @@ from .truncation import chunks
 if TYPE_CHECKING:
     from ..nn.network import Network
 from ..data.samples import Samples
-from .texts import Texts
 
 BUCKET = 50  # minibatches whose sequences are sorted by length together
 
 
-class Feed(Protocol):
+class BatchSource(Protocol):
     """What `training.train` learns from.
 
     Attributes
@@ -67,7 +66,9 @@ def minibatches(
     n = len(lengths)
     batch_size = min(batch_size, n)
     if not shuffle or rng is None:
-        yield from (np.arange(start, min(start + batch_size, n)) for start in range(0, n, batch_size))
+        yield from (
+            np.arange(start, min(start + batch_size, n)) for start in range(0, n, batch_size)
+        )
         return
     order = rng.permutation(n)
     if lengths.min() != lengths.max():
@@ -97,17 +98,24 @@ class Minibatches:
     unit = "sequences"
 
     def __init__(
-        self, samples: Samples, batch_size: int, shuffle: bool, truncate: int | None, rng: np.random.Generator
+        self,
+        samples: Samples,
+        batch_size: int,
+        shuffle: bool,
+        truncate: int | None,
+        rng: np.random.Generator,
     ) -> None:
         self.samples, self.count, self.rng = samples, len(samples.items), rng
         self.batch_size, self.shuffle, self.truncate = batch_size, shuffle, truncate
         self._starts = np.cumsum(samples.lengths) - samples.lengths
         weights = samples.weights
-        self.weight = float(weights.sum() if isinstance(weights, np.ndarray) else sum(map(np.sum, weights)))
+        self.weight = float(
+            weights.sum() if isinstance(weights, np.ndarray) else sum(map(np.sum, weights))
+        )
 
     def epoch(self, network: Network) -> Iterator[tuple[int, Batch]]:
         """Yield every minibatch, or every chunk of it under truncated backpropagation."""
-        network.hold(self.samples.items, self.samples.lengths, self.batch_size)
+        network.cache_sequences(self.samples.items, self.samples.lengths, self.batch_size)
         drawn = minibatches(self.samples.lengths, self.batch_size, self.rng, self.shuffle)
         for number, indices in enumerate(drawn, 1):
             for batch in chunks(self._batch(indices, network, self.rng), self.truncate, network):
@@ -115,17 +123,19 @@ class Minibatches:
 
     def whole(self, network: Network, batch_size: int) -> Iterator[Batch]:
         """Yield all samples in order, without dropout."""
-        network.hold(self.samples.items, self.samples.lengths, batch_size)
+        network.cache_sequences(self.samples.items, self.samples.lengths, batch_size)
         for indices in minibatches(self.samples.lengths, batch_size, None, False):
             yield self._batch(indices, network, None)
 
-    def _batch(self, indices: np.ndarray, network: Network, rng: np.random.Generator | None) -> Batch:
+    def _batch(
+        self, indices: np.ndarray, network: Network, rng: np.random.Generator | None
+    ) -> Batch:
         """Return the samples of some indices."""
         order = longest_first(self.samples.lengths[indices])
         indices = indices[order]
         some = self.samples.take(indices)
-        batch = Batch(list(some.items), some.lengths, order, places=self._starts[indices])
+        batch = Batch(list(some.items), some.lengths, order, offsets=self._starts[indices])
         return batch.learned(some.targets, some.weights, rng, network)
 
 
-__all__ = ["Feed", "Minibatches", "Samples", "Texts"]
+__all__ = ["BatchSource", "Minibatches"]

@@ -46,7 +46,9 @@ class Progress:
         if share >= 1.0 or now - self._last < patience:
             return
         rate = share * self.count / (now - self._began)
-        self._show(share, f"loss {loss:.5g}  {rate:.0f} {self.unit}/s", now, f"{share:>4.0%}  ", "\r")
+        self._show(
+            share, f"loss {loss:.5g}  {rate:.0f} {self.unit}/s", now, f"{share:>4.0%}  ", "\r"
+        )
 
     def update(self, record: Epoch) -> None:
         """Show an epoch that has just ended."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class _Reader:
+class Cursor:
     """Somewhere in a text: the next step to read, and where to stop."""
 
     codes: np.ndarray
@@ -24,7 +24,7 @@ class _Reader:
     stop: int
 
 
-class Texts:
+class TextBatches:
     """Texts read by many readers at once, some steps at a time: at each step the next token is to be predicted.
 
     A text of N tokens has N + 1 steps: the first sees the boundary and predicts the first token, the last predicts the
@@ -65,14 +65,18 @@ class Texts:
     def epoch(self, network: Network) -> Iterator[tuple[int, Batch]]:
         """Yield what the readers read, chunk by chunk."""
         waiting = self._parts()
-        readers: list[_Reader] = []
+        readers: list[Cursor] = []
         states: list[np.ndarray] = []  # of each layer and direction, a row a reader
         number = 0
         while waiting or readers:
             new = [waiting.pop() for _ in range(min(len(waiting), self.batch_size - len(readers)))]
             if new and network.recurrent:
                 fresh = [np.tile(zeros, (len(new), 1)) for zeros in network.zero_states()]
-                states = [np.vstack(pair) for pair in zip(states, fresh, strict=True)] if states else fresh
+                states = (
+                    [np.vstack(pair) for pair in zip(states, fresh, strict=True)]
+                    if states
+                    else fresh
+                )
             readers += new
             number += 1
             batch = self._batch(readers, network)
@@ -90,11 +94,15 @@ class Texts:
         """Yield the same chunks without their numbers."""
         return (batch for _, batch in self.epoch(network))
 
-    def _parts(self) -> list[_Reader]:
+    def _parts(self) -> list[Cursor]:
         """Return readers for all texts, those to begin with last."""
-        share = self.count if self.rng is None else max(self.truncate, -(-self.count // self.batch_size))
+        share = (
+            self.count
+            if self.rng is None
+            else max(self.truncate, -(-self.count // self.batch_size))
+        )
         parts = [
-            _Reader(text, start, min(start + share, len(text) + 1))
+            Cursor(text, start, min(start + share, len(text) + 1))
             for text in self.texts
             for start in range(0, len(text) + 1, share)
         ]
@@ -102,18 +110,22 @@ class Texts:
             return [parts[i] for i in self.rng.permutation(len(parts)).tolist()]
         return parts[::-1]
 
-    def _batch(self, readers: list[_Reader], network: Network) -> Batch:
+    def _batch(self, readers: list[Cursor], network: Network) -> Batch:
         """Pack the next chunk of every reader."""
         pieces = [self._piece(reader) for reader in readers]
         X, targets, weights = (list(values) for values in zip(*pieces, strict=True))
         return Batch.of(X, targets, weights, self.rng, network)
 
-    def _piece(self, reader: _Reader) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def _piece(self, reader: Cursor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return inputs, targets and weights of a reader's next steps."""
         start, stop = reader.at, min(reader.at + self.truncate, reader.stop)
         first = max(0, start - self.before)
         tokens = np.asarray(reader.codes[max(0, first - 1) : stop], np.int64)
-        X = tokens[: stop - first] if first else np.concatenate([[self.boundary], tokens])[: stop - first]
+        X = (
+            tokens[: stop - first]
+            if first
+            else np.concatenate([[self.boundary], tokens])[: stop - first]
+        )
         targets = tokens[first > 0 :]
         if len(targets) < stop - first:
             targets = np.concatenate([targets, [self.boundary]])

@@ -41,7 +41,9 @@ def chunks(batch: Batch, truncate: int | None, network: Network) -> Iterator[Bat
             X=[x[-truncate:] for x in batch.X],
             lengths=np.minimum(batch.lengths, truncate),
             states=tuple(_zero_padded(state, len(batch.X)) for state in network.final_states),
-            places=None if batch.places is None else batch.places + np.maximum(batch.lengths - truncate, 0),
+            offsets=None
+            if batch.offsets is None
+            else batch.offsets + np.maximum(batch.lengths - truncate, 0),
         )
 
 
@@ -56,7 +58,7 @@ def _before_last(batch: Batch, k: int) -> Batch:
         targets=None,
         weights=None,
         masks=tuple(mask[:count] for mask in batch.masks),
-        places=None if batch.places is None else batch.places[:count],
+        offsets=None if batch.offsets is None else batch.offsets[:count],
     )
 
 

@@ -27,7 +27,10 @@ from .checks import shown
 FORMAT = "lightrnn"
 VERSION = 1
 _BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
-_POSITIONS = {"MT19937": 624, "Philox": 4}  # the last place in the buffer, which NumPy does not check
+_POSITIONS = {
+    "MT19937": 624,
+    "Philox": 4,
+}  # the last place in the buffer, which NumPy does not check
 _PLAIN = (bool, int, float, str, type(None))
 _KINDS = "biufcmMSU"  # of dtypes
 _NPY = re.compile(
@@ -75,7 +78,12 @@ def write(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
     (3, 4)
     """
     packer = _Packer()
-    header = {"format": FORMAT, "version": VERSION, "library": __version__, "content": packer.pack(content, "")}
+    header = {
+        "format": FORMAT,
+        "version": VERSION,
+        "library": __version__,
+        "content": packer.pack(content, ""),
+    }
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
     target = os.path.realpath(path)
     part = Path(f"{target}.{uuid4().hex}.part")
@@ -160,13 +168,17 @@ def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     dtype, shape = np.dtype(kind), tuple(map(int, axes.replace(",", " ").split()))
     if dtype.kind not in _KINDS or math.prod(shape) * dtype.itemsize != len(data) - found.end():
         raise ValueError(f"{name} does not have the size that it says")
-    return np.ndarray(shape, dtype, data, found.end(), order="F" if order == "True" else "C").copy(order="K")
+    return np.ndarray(shape, dtype, data, found.end(), order="F" if order == "True" else "C").copy(
+        order="K"
+    )
 
 
 def _content(archive: zipfile.ZipFile, header: dict[str, Any]) -> dict[str, Any]:
     """Put header and arrays together."""
     names = [member.filename.removesuffix(".npy") for member in archive.infolist()]
-    content = _unpack(header["content"], {name: _member(archive, name) for name in names if name != "header"})
+    content = _unpack(
+        header["content"], {name: _member(archive, name) for name in names if name != "header"}
+    )
     if not isinstance(content, dict):
         raise ValueError("no tree")
     return content
@@ -263,7 +275,9 @@ def _checked(state: dict[str, Any]) -> dict[str, Any]:
     kind = state["bit_generator"]
     if kind not in _BIT_GENERATORS:
         raise ValueError(f"unknown generator {kind}")
-    position = {"MT19937": state["state"].get("pos"), "Philox": state.get("buffer_pos")}.get(kind, 0)
+    position = {"MT19937": state["state"].get("pos"), "Philox": state.get("buffer_pos")}.get(
+        kind, 0
+    )
     if not 0 <= position <= _POSITIONS.get(kind, 0):
         raise ValueError(f"{position} is no place in the buffer of {kind}")
     return state

@@ -74,7 +74,9 @@ def integer(name: str, value: object, low: int, high: int | None = None) -> int:
         )
     number = int(value)
     if number < low or (high is not None and number > high):
-        raise ValueError(f"{name} must be {bounds}, got {shown(value)}. Choose a number in this range.")
+        raise ValueError(
+            f"{name} must be {bounds}, got {shown(value)}. Choose a number in this range."
+        )
     return number
 
 
@@ -120,7 +122,9 @@ def real(
     right = "inf)" if high is None else f"{high}{')' if high_open else ']'}"
     wanted = f"{name} must be a number in {left}, {right}"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{wanted}, got {shown(value)}. Give a plain number, not text, a bool or an array.")
+        raise TypeError(
+            f"{wanted}, got {shown(value)}. Give a plain number, not text, a bool or an array."
+        )
     number = _as_float(value)
     below = low is not None and (number <= low if low_open else number < low)
     above = high is not None and (number >= high if high_open else number > high)
@@ -162,8 +166,12 @@ def choice(name: str, value: object, options: Sequence[Any]) -> Any:
     wanted = f"{name} must be one of {', '.join(repr(option) for option in options)}, got {shown(value)}."
     if not isinstance(value, str):
         raise (ValueError if known else TypeError)(f"{wanted} Give one of these names.")
-    close = difflib.get_close_matches(value, [option for option in options if isinstance(option, str)], n=1)
-    raise ValueError(f"{wanted} " + (f"Did you mean {close[0]!r}?" if close else "Give one of these names."))
+    close = difflib.get_close_matches(
+        value, [option for option in options if isinstance(option, str)], n=1
+    )
+    raise ValueError(
+        f"{wanted} " + (f"Did you mean {close[0]!r}?" if close else "Give one of these names.")
+    )
 
 
 def flag(name: str, value: object) -> bool:
@@ -180,7 +188,9 @@ def flag(name: str, value: object) -> bool:
     True
     """
     if not isinstance(value, (bool, np.bool_)):
-        raise TypeError(f"{name} must be True or False, got {shown(value)}. Write it without quotes.")
+        raise TypeError(
+            f"{name} must be True or False, got {shown(value)}. Write it without quotes."
+        )
     return bool(value)
 
 
@@ -215,7 +225,9 @@ def random_generator(random_state: object) -> np.random.Generator:
         return np.random.default_rng(random_state.randint(0, 2**32, size=4, dtype=np.uint64))
     if random_state is None:
         return np.random.default_rng()
-    if isinstance(random_state, numbers.Integral) and not isinstance(random_state, (bool, np.bool_)):
+    if isinstance(random_state, numbers.Integral) and not isinstance(
+        random_state, (bool, np.bool_)
+    ):
         return np.random.default_rng(integer("random_state", random_state, 0))
     raise TypeError(
         "random_state must be None, an integer of at least 0, a RandomState or a Generator, got "

@@ -25,4 +25,6 @@ def take(values: Any, indices: np.ndarray) -> Any:
     >>> take(["a", "b", "c"], np.array([2, 0]))
     ['c', 'a']
     """
-    return values[indices] if isinstance(values, np.ndarray) else [values[i] for i in indices.tolist()]
+    return (
+        values[indices] if isinstance(values, np.ndarray) else [values[i] for i in indices.tolist()]
+    )

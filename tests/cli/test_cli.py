@@ -26,7 +26,15 @@ def test_without_a_command_help_is_printed(monkeypatch, capsys):
 def test_info_tells_versions_processor_and_cache_and_checks_gradients(monkeypatch, capsys):
     assert ran(monkeypatch, "info", "--seconds", "0") == 0
     printed = capsys.readouterr().out
-    for word in ("lightrnn", "numba", "registers of", "threads", "CUDA", str(next(cache.places())), "all is well"):
+    for word in (
+        "lightrnn",
+        "numba",
+        "registers of",
+        "threads",
+        "CUDA",
+        str(next(cache.places())),
+        "all is well",
+    ):
         assert word in printed
     assert all(f"\n  {cell}" in printed for cell in ("ffnn", "rnn", "gru", "lstm"))
 
@@ -64,7 +72,9 @@ def test_the_check_takes_the_time_it_is_given(monkeypatch):
 def test_names_are_checked(monkeypatch, capsys):
     with pytest.raises(SystemExit):
         ran(monkeypatch, "warmup", "--cells", "lstm,elman")
-    assert "cells must be one of 'ffnn', 'rnn', 'gru', 'lstm', got 'elman'" in capsys.readouterr().err
+    assert (
+        "cells must be one of 'ffnn', 'rnn', 'gru', 'lstm', got 'elman'" in capsys.readouterr().err
+    )
 
 
 EVERYTHING = """
@@ -115,7 +125,9 @@ def test_warmup_tells_where_and_fails_without_a_place(monkeypatch, capsys, tmp_p
     place = tmp_path / "place"
     entries = [cache.Entry("cpu.gather.add", "types", True, place)]
     monkeypatch.setattr(cache.KernelCache, "log", entries)
-    monkeypatch.setattr(warmup, "warm_up", lambda cells, dtypes: iter([warmup.Use("rnn", 1, 0, 2.0)]))
+    monkeypatch.setattr(
+        warmup, "warm_up", lambda cells, dtypes: iter([warmup.Use("rnn", 1, 0, 2.0)])
+    )
     assert ran(monkeypatch, "warmup") == 0
     assert f"kept in {place}" in capsys.readouterr().out
     entries.append(cache.Entry("cpu.gather.scale", "types", True, None))

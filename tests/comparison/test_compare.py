@@ -39,7 +39,9 @@ def test_baselines_say_what_they_should():
     assert (linear.scores > 0.99).all()
     mean = compare(np.repeat(X, 2, axis=2), rng.normal(size=40), **SMALL).results[0]
     assert mean.name == "mean" and (mean.scores <= 0).all()
-    majority, linear = compare(X, np.where(X.mean(axis=(1, 2)) > -0.3, "up", "down"), **SMALL).results[:2]
+    majority, linear = compare(
+        X, np.where(X.mean(axis=(1, 2)) > -0.3, "up", "down"), **SMALL
+    ).results[:2]
     assert 0.6 < majority.scores.mean() < 0.95 and linear.scores.mean() > majority.scores.mean()
 
 
@@ -56,7 +58,11 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     options = ("--units", 3, "--epochs", 1, "--folds", 2)
     np.savez(path, X=np.concatenate(X), y=np.arange(12) % 2, lengths=[len(x) for x in X])
     status, out, err = run(monkeypatch, capsys, path, *options)
-    assert status == 0 and out.splitlines()[0].split() == "net accuracy parameters seconds a fit memory horizon".split()
+    assert (
+        status == 0
+        and out.splitlines()[0].split()
+        == "net accuracy parameters seconds a fit memory horizon".split()
+    )
     assert len(out.splitlines()) == 9 and "lstm: fold 2 of 2" in err
     np.savez(path, X=np.random.default_rng(0).normal(size=(12, 5)), y=np.linspace(0, 1, 12))
     status, out, _ = run(monkeypatch, capsys, path, *options, "--windows", 2)
@@ -67,8 +73,14 @@ def test_what_is_wrong_with_the_data_is_said(tmp_path, monkeypatch, capsys):
     path = tmp_path / "data.npz"
     for arrays, message in (
         ({"X": np.zeros((5, 3))}, "data must hold X and y, got ['X']"),
-        ({"X": np.zeros((5, 3)), "y": np.zeros(5), "lengths": [2, 2]}, "lengths must be positive integers that sum up"),
-        ({"X": np.zeros((5, 3)), "y": np.zeros(4)}, "y must be one value for each of the 5 sequences"),
+        (
+            {"X": np.zeros((5, 3)), "y": np.zeros(5), "lengths": [2, 2]},
+            "lengths must be positive integers that sum up",
+        ),
+        (
+            {"X": np.zeros((5, 3)), "y": np.zeros(4)},
+            "y must be one value for each of the 5 sequences",
+        ),
         ({"X": np.zeros((3, 3)), "y": np.zeros(3)}, "X must have at least 4 sequences"),
     ):
         np.savez(path, **arrays)

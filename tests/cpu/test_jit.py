@@ -32,7 +32,9 @@ def copy(tmp_path, monkeypatch):
 
 def copied(tmp_path, monkeypatch=None):
     target = tmp_path / "lightrnn"
-    shutil.copytree(cache._PACKAGE, target, ignore=shutil.ignore_patterns("__pycache__", "*.npz", "*.bz2"))
+    shutil.copytree(
+        cache._PACKAGE, target, ignore=shutil.ignore_patterns("__pycache__", "*.npz", "*.bz2")
+    )
     if monkeypatch is not None:
         monkeypatch.setattr(cache, "_PACKAGE", target)
     return target
@@ -51,7 +53,11 @@ def test_the_directory_is_keyed_by_the_sources(copy):
 
 def test_the_directory_is_keyed_by_the_registers_and_by_what_compiles(monkeypatch):
     before = fresh_digest()
-    for module, name in ((host, "REGISTER_BYTES"), (host, "TILE_VECTORS"), (cache.numba, "__version__")):
+    for module, name in (
+        (host, "REGISTER_BYTES"),
+        (host, "TILE_VECTORS"),
+        (cache.numba, "__version__"),
+    ):
         with monkeypatch.context() as patch:
             patch.setattr(module, name, 3)
             assert fresh_digest() != before
@@ -68,7 +74,9 @@ def places(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(roots["temporary"]))
     roots["temporary"].mkdir()
     below = ("", "__pycache__", "lightrnn", f"lightrnn-{os.getuid()}")
-    return [root / name / "lightrnn-digest" for root, name in zip(roots.values(), below, strict=True)]
+    return [
+        root / name / "lightrnn-digest" for root, name in zip(roots.values(), below, strict=True)
+    ]
 
 
 def block(place):
@@ -157,7 +165,9 @@ def start(directory, **environment):
     """Begin a process that runs one kernel and prints its result, whether it was compiled, and where it is kept."""
     environment = os.environ | {"PYTHONPATH": str(directory), "NUMBA_OPT": "0"} | environment
     command = [sys.executable, "-W", "error", "-c", PROGRAM]
-    return subprocess.Popen(command, env=environment, cwd=directory, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command, env=environment, cwd=directory, stdout=subprocess.PIPE, text=True
+    )
 
 
 def printed(directory, **environment):
@@ -191,9 +201,13 @@ def together(processes):
     """Fork so many processes that compile at once; return what each got, and whether it found nothing."""
     context = multiprocessing.get_context("fork")
     barrier, results = context.Barrier(processes), context.Queue()
-    children = [context.Process(target=compile_at_once, args=(barrier, results)) for _ in range(processes)]
+    children = [
+        context.Process(target=compile_at_once, args=(barrier, results)) for _ in range(processes)
+    ]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forks beside threads, which these do not use
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # of forks beside threads, which these do not use
         for child in children:
             child.start()
     found = [results.get(timeout=100) for _ in children]
@@ -243,7 +257,11 @@ def functions_of(kernels):
     while waiting:
         function = waiting.pop()
         function = getattr(function, "py_func", function)
-        if isinstance(function, FunctionType) and function.__module__.startswith("lightrnn") and function not in found:
+        if (
+            isinstance(function, FunctionType)
+            and function.__module__.startswith("lightrnn")
+            and function not in found
+        ):
             found.add(function)
             variables = getclosurevars(function)
             waiting.extend((variables.nonlocals | variables.globals).values())

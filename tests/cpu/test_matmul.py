@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from lightrnn.cpu import host
 from lightrnn.cpu.jit import kernel
-from lightrnn.cpu.matmul import add_row, copy_row, fill, panel_vectors, product, products_t, transpose_panels
+from lightrnn.cpu.matmul import (
+    add_row,
+    copy_row,
+    fill,
+    panel_vectors,
+    product,
+    products_t,
+    transpose_panels,
+)
 from lightrnn.cpu.registers import at
 
 DTYPES = ["float32", "float64"]
@@ -45,7 +53,9 @@ def whole(rng, shape, dtype):
 
 def packed(B):
     """Cut into panels by the rule that the layout of parameters goes by."""
-    return np.concatenate([part.ravel() for part in np.split(B, host.panel_cuts(B.shape[1], B.dtype), axis=1)])
+    return np.concatenate(
+        [part.ravel() for part in np.split(B, host.panel_cuts(B.shape[1], B.dtype), axis=1)]
+    )
 
 
 def widths(dtype):
@@ -56,7 +66,12 @@ def widths(dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @settings(max_examples=80)
-@given(data=st.data(), M=st.integers(0, 10), K=st.integers(1, 9), places=st.tuples(*[st.integers(0, 3)] * 3))
+@given(
+    data=st.data(),
+    M=st.integers(0, 10),
+    K=st.integers(1, 9),
+    places=st.tuples(*[st.integers(0, 3)] * 3),
+)
 def test_product_at_every_tail(dtype, data, M, K, places):
     N, (row, a_row, a_column) = data.draw(widths(dtype)), places
     column = host.lanes(dtype) * row
@@ -98,9 +113,15 @@ def test_products_of_the_transpose_at_every_tail(dtype, data, M, K, places, more
     A, B = whole(rng, (a_row + K, M + 3), dtype), whole(rng, (b_row + K, b_column + N), dtype)
     C, sums = whole(rng, (M, N), dtype), whole(rng, N, dtype)
     want, total = A[a_row:, :M].T @ B[b_row:, b_column:], B[b_row:, b_column:].sum(axis=0)
-    got, got_sums = (packed(C), sums.copy()) if more else (np.full(C.size, np.nan, dtype), np.full(N, np.nan, dtype))
+    got, got_sums = (
+        (packed(C), sums.copy())
+        if more
+        else (np.full(C.size, np.nan, dtype), np.full(N, np.nan, dtype))
+    )
     gradients(got, got_sums, A, M, a_row, B, b_row, b_column, more, K, N)
-    assert np.array_equal(got, packed(want + more * C)) and np.array_equal(got_sums, total + more * sums)
+    assert np.array_equal(got, packed(want + more * C)) and np.array_equal(
+        got_sums, total + more * sums
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -15,7 +15,9 @@ from lightrnn.cpu.denormals import flush_denormals, restore_denormals
 
 def run(*arguments, **environment):
     """Run `narrow.py` and return what it prints."""
-    paths = os.pathsep.join(filter(None, [str(cache._PACKAGE.parent), os.environ.get("PYTHONPATH")]))
+    paths = os.pathsep.join(
+        filter(None, [str(cache._PACKAGE.parent), os.environ.get("PYTHONPATH")])
+    )
     done = subprocess.run(
         [sys.executable, "-W", "error", narrow.__file__, *map(str, arguments)],
         env=os.environ | {"PYTHONPATH": paths} | environment,
@@ -33,13 +35,17 @@ def on_this_host():
 
 
 @pytest.mark.parametrize(("register_bytes", "vectors"), [(16, 4), (32, 2), (64, 4)], ids=str)
-def test_every_register_width_gives_the_same_results(register_bytes, vectors, on_this_host, tmp_path):
+def test_every_register_width_gives_the_same_results(
+    register_bytes, vectors, on_this_host, tmp_path
+):
     run(register_bytes, vectors, "results", tmp_path / "arrays.npz")
     with np.load(tmp_path / "arrays.npz") as arrays:
         assert arrays["lanes"] == register_bytes // 4
         assert set(arrays) == {"lanes", *on_this_host}
         for name, want in on_this_host.items():
-            tolerance = {"float32": 2e-5, "float64": 1e-12}[str(arrays[name].dtype) if want.ndim else "float32"]
+            tolerance = {"float32": 2e-5, "float64": 1e-12}[
+                str(arrays[name].dtype) if want.ndim else "float32"
+            ]
             assert arrays[name].dtype == want.dtype
             assert np.allclose(arrays[name], want, rtol=tolerance, atol=tolerance), name
             if (register_bytes, vectors) == (host.REGISTER_BYTES, host.TILE_VECTORS):
@@ -65,7 +71,9 @@ def test_widths_follow_the_instruction_set(monkeypatch):
         assert host._shape() == shape
 
 
-@pytest.mark.parametrize(("columns", "dtype"), [(1, "float32"), (17, "float32"), (64, "float64"), (0, "float64")])
+@pytest.mark.parametrize(
+    ("columns", "dtype"), [(1, "float32"), (17, "float32"), (64, "float64"), (0, "float64")]
+)
 def test_padding_is_the_least_number_of_whole_registers(columns, dtype):
     lanes, width = host.lanes(dtype), host.padded(columns, dtype)
     assert width % lanes == 0 and 0 <= width - columns < lanes

@@ -73,8 +73,12 @@ def test_callers_on_several_threads():
 def test_nobody_waits_for_help_that_has_not_come():
     """The pool is busy with somebody else's long task; a caller that has done all by itself returns at once."""
     begun, ended, results = threading.Event(), threading.Event(), []
-    long = threading.Thread(target=run, args=([lambda: begun.set() or ended.wait(), ended.wait], 2), daemon=True)
-    short = threading.Thread(target=lambda: results.extend(run([lambda: 1, lambda: 2], 2)), daemon=True)
+    long = threading.Thread(
+        target=run, args=([lambda: begun.set() or ended.wait(), ended.wait], 2), daemon=True
+    )
+    short = threading.Thread(
+        target=lambda: results.extend(run([lambda: 1, lambda: 2], 2)), daemon=True
+    )
     long.start()
     try:
         assert begun.wait(20)
@@ -113,7 +117,9 @@ def test_a_fork_after_threads_goes_on_with_threads_of_its_own():
 
     child = context.Process(target=again)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that forks and threads do not mix is what is tested
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # that forks and threads do not mix is what is tested
         child.start()
     try:
         assert receiver.poll(60), "the child hangs"
@@ -128,7 +134,9 @@ def test_usable_threads(monkeypatch):
     assert [usable(n) for n in (None, 1, 2, 99, -1, -2, -6, -50)] == [6, 1, 2, 99, 6, 5, 1, 1]
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system does not tell its CPUs")
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity"), reason="this system does not tell its CPUs"
+)
 def test_no_more_than_this_process_may_use(monkeypatch):
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 5, 7})
     assert usable(None) == usable(-1) == 3
@@ -143,5 +151,7 @@ def test_one_inside_a_worker(monkeypatch):
 def test_one_inside_a_worker_of_joblib(monkeypatch):
     joblib = pytest.importorskip("joblib", reason="joblib is an optional peer")
     monkeypatch.setattr("lightrnn.cpu.threads._cpus", lambda: 6)
-    inside = joblib.Parallel(n_jobs=2, backend="threading")(joblib.delayed(usable)(n) for n in (None, None, 4))
+    inside = joblib.Parallel(n_jobs=2, backend="threading")(
+        joblib.delayed(usable)(n) for n in (None, None, 4)
+    )
     assert inside == [1, 1, 4] and usable(None) == 6

@@ -37,7 +37,9 @@ def test_a_product_is_that_of_numpy(gpu, shape, kind, pad, by_index, adds, large
 
     memory = Memory("float32", driver.streams(0))
     program = Program(memory)
-    run = SimpleNamespace(program=program, dtype="float32", twin=SimpleNamespace(limits=driver.Limits(3)))
+    run = SimpleNamespace(
+        program=program, dtype="float32", twin=SimpleNamespace(limits=driver.Limits(3))
+    )
 
     def send(matrix, pad=pad):
         """Send a matrix whose rows may be further apart than they are long."""
@@ -45,8 +47,14 @@ def test_a_product_is_that_of_numpy(gpu, shape, kind, pad, by_index, adds, large
         return Matrix(program.send(wide), wide.shape[1])
 
     rows, index = indexed(left, rng)
-    of_a = send(rows if by_index else left)._replace(rows=program.send_indices(index) if by_index else -1)
-    of_b, of_c, of_bias = send(right), send(C, pad := 0 if kind == "weights" else pad), program.send(bias)
+    of_a = send(rows if by_index else left)._replace(
+        rows=program.send_indices(index) if by_index else -1
+    )
+    of_b, of_c, of_bias = (
+        send(right),
+        send(C, pad := 0 if kind == "weights" else pad),
+        program.send(bias),
+    )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(matmul, "_worth_large", lambda *arguments: large)
         patch.setattr(programs, "BLOCKS", 1)  # as if there were more elements than threads
@@ -54,7 +62,9 @@ def test_a_product_is_that_of_numpy(gpu, shape, kind, pad, by_index, adds, large
             matmul.weight_gradient(run, of_a, of_b, of_c, shape, adds)
         else:
             given_bias = -1 if adds else of_bias
-            matmul.add_product(run, of_a, of_b, of_c, shape, given_bias, turn_b=kind == "turned", adds=adds)
+            matmul.add_product(
+                run, of_a, of_b, of_c, shape, given_bias, turn_b=kind == "turned", adds=adds
+            )
     program.run()
     wide = memory.floats.fetch(of_c.start, M * (N + pad)).reshape(M, -1)
     expected = A @ B + (C if adds else 0 if kind == "weights" else bias)

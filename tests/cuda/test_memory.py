@@ -16,13 +16,13 @@ QUICK = {"hidden_layer_sizes": (2,), "max_iter": 1, "learning_rate": "cosine", "
 def twins(gpu, monkeypatch):
     """Every twin that is made."""
     made = []
-    original = gpu.Twin.__init__
+    original = gpu.CudaNetwork.__init__
 
     def remember(self, *arguments):
         original(self, *arguments)
         made.append(self)
 
-    monkeypatch.setattr(gpu.Twin, "__init__", remember)
+    monkeypatch.setattr(gpu.CudaNetwork, "__init__", remember)
     return made
 
 
@@ -47,12 +47,16 @@ def test_too_little_memory_is_said_with_what_would_fit(twins, monkeypatch):
 
         monkeypatch.setattr(driver, "allocate", allocate)
         monkeypatch.setattr(driver, "memory", lambda: (free, 2**40))
-        with pytest.raises(RuntimeError, match=r"device='cuda:0' must have .* MiB of memory free for 40 seq") as caught:
+        with pytest.raises(
+            RuntimeError, match=r"device='cuda:0' must have .* MiB of memory free for 40 seq"
+        ) as caught:
             estimator.set_params(batch_size=40).fit(long, 10 * Y)
         return str(caught.value)
 
     message = refused(100)
-    assert message.endswith("Not even one sequence fits: lower hidden_layer_sizes, set truncate, or use device='cpu'.")
+    assert message.endswith(
+        "Not even one sequence fits: lower hidden_layer_sizes, set truncate, or use device='cpu'."
+    )
     needed = float(re.search(r"must have ([\d.]+) MiB", message)[1]) * 2**20
     assert 20 < int(re.search(r"batch_size=(\d+) would fit", refused(0.8 * needed))[1]) < 40
     assert vars(estimator.set_params(batch_size=32)) == before and set(held(twins)) == {0}
@@ -69,7 +73,9 @@ def test_an_error_in_training_frees_the_memory(twins):
 
 
 def test_a_loss_that_is_not_finite_is_named_as_on_the_cpu(twins):
-    estimator = RNNClassifier(device="cuda", **QUICK | {"learning_rate_init": 1e30, "max_iter": 5, "clip_norm": None})
+    estimator = RNNClassifier(
+        device="cuda", **QUICK | {"learning_rate_init": 1e30, "max_iter": 5, "clip_norm": None}
+    )
     with pytest.raises(ValueError, match="The loss or its gradient must stay finite"):
         estimator.fit([1e30 * x for x in X], Y)
     assert held(twins) == [0]
@@ -95,7 +101,11 @@ def test_room_grows_and_keeps_what_is_kept(gpu):
     assert store.size >= 1000 and np.array_equal(store.fetch(0, 32), np.arange(32))
     store.send((64, [np.ones(3), np.full(2, 2.0)]), (320, [np.full(70, 3.0)]))
     sent = store.fetch(64, 400)
-    assert list(sent[:3]) == [1] * 3 and list(sent[64:66]) == [2] * 2 and list(sent[256:326]) == [3] * 70
+    assert (
+        list(sent[:3]) == [1] * 3
+        and list(sent[64:66]) == [2] * 2
+        and list(sent[256:326]) == [3] * 70
+    )
     store.free()
     assert store.size == 0
 
@@ -118,7 +128,9 @@ def test_room_grows_where_old_and_new_do_not_fit_side_by_side(gpu, monkeypatch):
     monkeypatch.setattr(memory, "PIECE", 17)
     store.reserve(1000)
     assert store.size == 1000 and np.array_equal(store.fetch(0, 100), np.arange(100.0))
-    monkeypatch.setattr(driver, "allocate", lambda size, dtype: refuse() if size > 500 else allocate(size, dtype))
+    monkeypatch.setattr(
+        driver, "allocate", lambda size, dtype: refuse() if size > 500 else allocate(size, dtype)
+    )
     with pytest.raises(MemoryError):
         store.reserve(2000)
     assert np.array_equal(store.fetch(0, 100), np.arange(100.0))
@@ -142,8 +154,10 @@ def test_sequences_for_which_there_is_no_room_are_sent_a_minibatch_at_a_time(twi
     for refused in (False, True):
         if refused:
             monkeypatch.setattr(memory.Store, "reserve", little)
-        kept.append(RNNClassifier(device="cuda", batch_size=200, **QUICK).fit(40 * X, 40 * Y).weights_)
-    assert [twin.held is None for twin in twins] == [False, True]
+        kept.append(
+            RNNClassifier(device="cuda", batch_size=200, **QUICK).fit(40 * X, 40 * Y).weights_
+        )
+    assert [twin.cached is None for twin in twins] == [False, True]
     assert all(np.array_equal(kept[0][name], kept[1][name]) for name in kept[0])
 
 
@@ -154,7 +168,7 @@ def test_what_a_solver_has_gathered_outlives_a_late_start_on_the_gpu(twins, monk
     monkeypatch.setattr(memory.driver, "memory", lambda: (next(frees), 2**30))
     options = QUICK | {"max_iter": 2, "dtype": "float64", "solver": "adam", "tol": 0.0}
     here, there = (RNNClassifier(device=device, **options).fit(X, Y) for device in ("cpu", "cuda"))
-    assert twins[0].held is not None
+    assert twins[0].cached is not None
     for name, array in here.weights_.items():
         assert np.allclose(there.weights_[name], array, rtol=1e-12, atol=1e-12), name
 
@@ -171,7 +185,8 @@ def test_a_twin_works_on_its_own_gpu_whatever_the_current_one_is(gpu, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"truncate": 2}, {"cell": "ffnn", "window": 3}, {"solver": "lbfgs", "max_iter": 1}]
+    "options",
+    [{}, {"truncate": 2}, {"cell": "ffnn", "window": 3}, {"solver": "lbfgs", "max_iter": 1}],
 )
 @pytest.mark.parametrize("tokens", [False, True])
 def test_sequences_on_the_gpu_are_those_that_are_sent(gpu, twins, monkeypatch, options, tokens):
@@ -189,8 +204,12 @@ def test_sequences_on_the_gpu_are_those_that_are_sent(gpu, twins, monkeypatch, o
     for share in (0.0, 0.8):
         monkeypatch.setattr(gpu, "_SHARE", share)
         monkeypatch.setattr(memory.driver, "memory", lambda: (2**30, 2**30))
-        fits.append(RNNClassifier(device="cuda", callbacks=lambda record: record.epoch == 2, **quick).fit(data, y))
-    assert [twin.held is not None for twin in twins] == [False, True]
+        fits.append(
+            RNNClassifier(device="cuda", callbacks=lambda record: record.epoch == 2, **quick).fit(
+                data, y
+            )
+        )
+    assert [twin.cached is not None for twin in twins] == [False, True]
     for name, array in fits[0].weights_.items():
         assert np.array_equal(fits[1].weights_[name], array), name
 
@@ -204,7 +223,9 @@ def test_only_a_lack_of_memory_is_called_so(monkeypatch):
 
         return lambda: SimpleNamespace(device_array=device_array)
 
-    monkeypatch.setattr(driver, "cuda", failing("Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY"))
+    monkeypatch.setattr(
+        driver, "cuda", failing("Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY")
+    )
     with pytest.raises(MemoryError):
         driver.allocate(1, "float32")
     monkeypatch.setattr(driver, "cuda", failing("CUDA_ERROR_ILLEGAL_ADDRESS"))

@@ -25,23 +25,43 @@ def difference(problem, twin, network):
     values = [net.loss_and_gradient(batch, loss) for net in (network, twin)]
     wanted, got = network.named(network.gradient.copy()), network.named(twin.gradient)
     differing = [] if close(*values, problem.dtype) else ["loss"]
-    return differing + [name for name in wanted if not close(got[name], wanted[name], problem.dtype)]
+    return differing + [
+        name for name in wanted if not close(got[name], wanted[name], problem.dtype)
+    ]
 
 
 def check(problem, twin, network):
     """Everything that a twin computes."""
     assert not difference(problem, twin, network)
     for method in ("outputs", "states"):
-        for got, want in zip(getattr(twin, method)(problem.X), getattr(network, method)(problem.X), strict=True):
+        for got, want in zip(
+            getattr(twin, method)(problem.X), getattr(network, method)(problem.X), strict=True
+        ):
             assert got.dtype == problem.dtype and close(got, want, problem.dtype), method
     if problem.target == "step":
         assert close(twin.final_outputs(problem.X), network.final_outputs(problem.X), problem.dtype)
 
 
 def problem_of(cell, **changes):
-    plain = {"sizes": (3,), "bidirectional": False, "window": 3, "dropout": 0.0, "target": "sequence"}
-    data = {"dtype": "float64", "loss": "softmax", "constant": 0.5, "k": 2, "F": 2, "n_tokens": 0, "head": "linear"}
-    return Problem(cell, **plain | data | {"lengths": (2, 4, 1, 3), "truncate": None, "seed": 0} | changes)
+    plain = {
+        "sizes": (3,),
+        "bidirectional": False,
+        "window": 3,
+        "dropout": 0.0,
+        "target": "sequence",
+    }
+    data = {
+        "dtype": "float64",
+        "loss": "softmax",
+        "constant": 0.5,
+        "k": 2,
+        "F": 2,
+        "n_tokens": 0,
+        "head": "linear",
+    }
+    return Problem(
+        cell, **plain | data | {"lengths": (2, 4, 1, 3), "truncate": None, "seed": 0} | changes
+    )
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -53,7 +73,7 @@ def test_every_cell_direction_depth_and_target(gpu, cell, bidirectional, sizes, 
         pytest.skip("a window looks back only")
     problem = problem_of(cell, bidirectional=bidirectional, sizes=sizes, target=target, dropout=0.4)
     network = problem.network()
-    check(problem, gpu.Twin(network, 0), network)
+    check(problem, gpu.CudaNetwork(network, 0), network)
 
 
 @settings(max_examples=12)
@@ -62,22 +82,26 @@ def test_every_loss_head_and_kind_of_input(gpu, data):
     drawn = data.draw(problems(dtypes=("float64",), max_size=4, max_length=4))
     problem = replace(drawn, lengths=drawn.lengths[:5])
     network = problem.network()
-    check(problem, gpu.Twin(network, 0), network)
+    check(problem, gpu.CudaNetwork(network, 0), network)
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_float32(gpu, cell):
     problem = problem_of(cell, dtype="float32", sizes=(4, 4), F=4, k=4, target="step")
     network = problem.network()
-    check(problem, gpu.Twin(network, 0), network)
+    check(problem, gpu.CudaNetwork(network, 0), network)
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_truncation_carries_the_state(gpu, target):
     problem = problem_of("lstm", target=target, lengths=(5, 3, 5))
     network, loss = problem.network(), problem.make_loss()
-    twin = gpu.Twin(network, 0)
-    pairs = zip(chunks(problem.batch(network), 2, network), chunks(problem.batch(network), 2, twin), strict=True)
+    twin = gpu.CudaNetwork(network, 0)
+    pairs = zip(
+        chunks(problem.batch(network), 2, network),
+        chunks(problem.batch(network), 2, twin),
+        strict=True,
+    )
     for ours, theirs in pairs:
         assert close(network.loss_and_gradient(ours, loss), twin.loss_and_gradient(theirs, loss))
         wanted, got = network.named(network.gradient), network.named(twin.gradient)
@@ -90,13 +114,13 @@ def test_truncation_carries_the_state(gpu, target):
 def test_a_step_begins_before_the_outcome_of_the_last_is_asked_for(gpu):
     problem = problem_of("lstm", target="step")
     network, there = problem.network(), problem.network()
-    twin, loss, batch = gpu.Twin(there, 0), problem.make_loss(), problem.batch(network)
+    twin, loss, batch = gpu.CudaNetwork(there, 0), problem.make_loss(), problem.batch(network)
     solvers = [make_solver("adam", network.layout.size, "float64") for _ in range(2)]
     wanted = [network.learn(batch, loss, solvers[0], rate, 0.1)() for rate in (0.1, 0.2, 0.3)]
     begun, got = [], []
     for rate in (0.1, 0.2, 0.3):
         begun.append(twin.learn(batch, loss, solvers[1], rate, 0.1))
-        if len(begun) > twin.ahead:
+        if len(begun) > twin.steps_in_flight:
             got.append(begun.pop(0)())
     got += [outcome() for outcome in begun]
     assert close(got, wanted) and len({loss for loss, _ in got}) == 3
@@ -111,13 +135,17 @@ def test_many_outputs_are_computed_some_rows_at_a_time(gpu, monkeypatch):
     for head, n_tokens in (("linear", 0), ("tied", 6), ("adaptive", 0)):
         problem = problem_of("gru", target="step", head=head, k=6, F=3, n_tokens=n_tokens)
         network = problem.network()
-        assert not difference(problem, gpu.Twin(network, 0), network)
+        assert not difference(problem, gpu.CudaNetwork(network, 0), network)
 
 
 # -- how the time loops are cut ---------------------------------------------------------------------------------------
 
 
-SMALL = {"rnn": 288, "gru": 672, "lstm": 672}  # bytes of shared memory that hold only a part of 13 units' terms
+SMALL = {
+    "rnn": 288,
+    "gru": 672,
+    "lstm": 672,
+}  # bytes of shared memory that hold only a part of 13 units' terms
 CUTS = {  # units of the layer; then what the GPU has: multiprocessors, threads of a block, bytes of shared memory
     "registers": (5, 1, dict.fromkeys(SMALL, 32), 40000),
     "registers and shared memory": (9, 1, {"rnn": 4, "gru": 8, "lstm": 12}, 40000),
@@ -145,7 +173,7 @@ def test_every_regime(gpu, cell, name, tight, lengths, monkeypatch):
     limits = Limits(multiprocessors, shared or SMALL[cell], threads=threads[cell])
     problem, used = problem_of(cell, sizes=(H,), lengths=lengths), []
     network = problem.network()
-    twin = gpu.Twin(network, 0)
+    twin = gpu.CudaNetwork(network, 0)
     if streamed:
         monkeypatch.setattr(tiling._Cut, "resident", lambda self: None)
     monkeypatch.setattr(tiling, "MANY", 2)
@@ -163,7 +191,10 @@ def test_every_regime(gpu, cell, name, tight, lengths, monkeypatch):
     assert not difference(problem, twin, network)
     assert [cut.number for cut in used] == [3 if streamed else 1 + several] * 2
     assert all((cut.blocks > 1) == several for cut in used)
-    assert all((cut.stored > 0) == (name in ("registers and shared memory", "several blocks")) for cut in used)
+    assert all(
+        (cut.stored > 0) == (name in ("registers and shared memory", "several blocks"))
+        for cut in used
+    )
     assert (max(cut.tiles for cut in used) > 1) == (not streamed and lengths == MANY and not tight)
     if (cell, name, lengths) == ("lstm", "registers", FEW):
         assert used[1].folds < used[1].parts
@@ -178,15 +209,25 @@ def test_every_regime(gpu, cell, name, tight, lengths, monkeypatch):
 def sequences(tokens=False):
     rng = np.random.default_rng(0)
     lengths = (2, 3, 2, 4, 3, 2)
-    return [rng.choice(list("abc"), T).tolist() if tokens else rng.normal(size=(T, 2)) for T in lengths]
+    return [
+        rng.choice(list("abc"), T).tolist() if tokens else rng.normal(size=(T, 2)) for T in lengths
+    ]
 
 
-OPTIONS = {"max_iter": 2, "batch_size": 4, "dtype": "float64", "random_state": 0, "learning_rate": "cosine"}
+OPTIONS = {
+    "max_iter": 2,
+    "batch_size": 4,
+    "dtype": "float64",
+    "random_state": 0,
+    "learning_rate": "cosine",
+}
 
 
 def same_fit(tmp_path, estimator, X, y, **options):
     """Fit here and there; then predict each by the other."""
-    here, there = (estimator(device=device, **OPTIONS | options).fit(X, y) for device in ("cpu", "cuda"))
+    here, there = (
+        estimator(device=device, **OPTIONS | options).fit(X, y) for device in ("cpu", "cuda")
+    )
     assert (here.device_, there.device_) == ("cpu", "cuda:0")
     for name, array in here.weights_.items():
         assert close(there.weights_[name], array), name
@@ -199,20 +240,36 @@ def same_fit(tmp_path, estimator, X, y, **options):
 @pytest.mark.parametrize("solver", ["adam", "sgd", "rmsprop", "lbfgs"])
 def test_a_fit_on_the_gpu_gives_the_cpus_weights(gpu, tmp_path, solver):
     dropout = 0.0 if solver == "lbfgs" else 0.3
-    options = {"cell": "lstm", "hidden_layer_sizes": (3,), "solver": solver, "dropout": dropout, "clip_norm": 0.1}
+    options = {
+        "cell": "lstm",
+        "hidden_layer_sizes": (3,),
+        "solver": solver,
+        "dropout": dropout,
+        "clip_norm": 0.1,
+    }
     X = sequences()
     if solver == "lbfgs":
         options |= {"callbacks": lambda record: record.epoch == 2, "max_iter": 5}
     here, there, again = same_fit(tmp_path, RNNClassifier, X, [0, 1, 0, 1, 1, 0], **options)
-    assert close(there.predict_proba(X), here.predict_proba(X)) and close(again.predict_proba(X), here.predict_proba(X))
+    assert close(there.predict_proba(X), here.predict_proba(X)) and close(
+        again.predict_proba(X), here.predict_proba(X)
+    )
     assert close(there.transform(X), here.transform(X))
 
 
 def test_a_fit_of_tokens_with_validation(gpu, tmp_path):
     X = sequences(tokens=True)
     y = [np.arange(len(x)) % 2 for x in X]
-    options = {"cell": "gru", "hidden_layer_sizes": (2,), "target": "step", "bidirectional": True, "embedding_size": 2}
-    here, there, _ = same_fit(tmp_path, RNNClassifier, X, y, early_stopping=True, validation_fraction=0.4, **options)
+    options = {
+        "cell": "gru",
+        "hidden_layer_sizes": (2,),
+        "target": "step",
+        "bidirectional": True,
+        "embedding_size": 2,
+    }
+    here, there, _ = same_fit(
+        tmp_path, RNNClassifier, X, y, early_stopping=True, validation_fraction=0.4, **options
+    )
     assert here.validation_scores_ == there.validation_scores_
 
 
@@ -228,7 +285,13 @@ def test_a_fit_of_a_regressor_goes_on_where_it_stopped(gpu, tmp_path):
 
 def test_a_fit_of_a_language_model(gpu, tmp_path):
     texts = ["to be or not", "to be", "that is"]
-    options = {"cell": "gru", "hidden_layer_sizes": (2,), "embedding_size": 2, "truncate": 3, "tokens": "word"}
+    options = {
+        "cell": "gru",
+        "hidden_layer_sizes": (2,),
+        "embedding_size": 2,
+        "truncate": 3,
+        "tokens": "word",
+    }
     here, there, _ = same_fit(tmp_path, RNNLanguageModel, texts, None, **options)
     assert np.isclose(here.score(texts), there.score(texts), rtol=1e-12)
     assert close(here.predict_proba(["to", "that"]), there.predict_proba(["to", "that"]))

@@ -13,8 +13,16 @@ import pytest
 ARCHITECTURES = [(7, 5), (8, 0), (9, 0)]
 LOOPS = {  # the largest time loops: cell, sequences of a tile, terms in registers, more in shared memory, one block
     (7, 5): [("rnn", 4, 24, False, True), ("gru", 4, 24, True, False)],
-    (8, 0): [("lstm", 1, 24, False, True), ("rnn", 2, 24, True, False), ("gru", 4, 0, False, False)],
-    (9, 0): [("lstm", 4, 24, True, False), ("gru", 4, 24, True, True), ("lstm", 4, 0, False, False)],
+    (8, 0): [
+        ("lstm", 1, 24, False, True),
+        ("rnn", 2, 24, True, False),
+        ("gru", 4, 0, False, False),
+    ],
+    (9, 0): [
+        ("lstm", 4, 24, True, False),
+        ("gru", 4, 24, True, True),
+        ("lstm", 4, 0, False, False),
+    ],
 }
 REGISTERS = 65536 // 256  # of a thread, in blocks of 256
 
@@ -32,8 +40,17 @@ def kernels(dtype, architecture):
     for turns in ((False, False), (False, True), (True, False)):
         for four, large in ((False, False), (True, False), (True, True)):
             if not large or dtype == "float32":
-                found[f"product {turns} {four} {large}"] = matmul_kernels.product(dtype, *turns, four, large)
-    for make in (gather.copy, gather.fill, reductions.column_sums, gather.add_by_code, gather.fold, losses.softmax):
+                found[f"product {turns} {four} {large}"] = matmul_kernels.product(
+                    dtype, *turns, four, large
+                )
+    for make in (
+        gather.copy,
+        gather.fill,
+        reductions.column_sums,
+        gather.add_by_code,
+        gather.fold,
+        losses.softmax,
+    ):
         found[make.__name__] = make(dtype)
     found |= {f"index {tokens}": gather.index(tokens) for tokens in (False, True)}
     found |= {f"total {squared}": reductions.total(dtype, squared) for squared in (False, True)}
@@ -63,8 +80,12 @@ def assembler():
     return shutil.which("ptxas") or (found[0] if found else None)
 
 
-@pytest.mark.parametrize("dtype, architecture", [*(("float32", a) for a in ARCHITECTURES), ("float64", (9, 0))])
-def test_every_kernel_compiles_to_what_it_should(compilers, dtype, architecture, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    "dtype, architecture", [*(("float32", a) for a in ARCHITECTURES), ("float64", (9, 0))]
+)
+def test_every_kernel_compiles_to_what_it_should(
+    compilers, dtype, architecture, monkeypatch, tmp_path
+):
     ptxas = assembler()
     for name, kernel in kernels(dtype, architecture).items():
         ptx = ptx_of(kernel, dtype, architecture, monkeypatch)
@@ -73,12 +94,21 @@ def test_every_kernel_compiles_to_what_it_should(compilers, dtype, architecture,
         assert dtype == "float64" or not re.search(r"\.f64\b", ptx), name
         if ptxas:
             (tmp_path / "kernel.ptx").write_text(ptx)
-            command = [ptxas, f"-arch=sm_{architecture[0]}{architecture[1]}", "-v", tmp_path / "kernel.ptx"]
-            done = subprocess.run([*command, "-o", tmp_path / "kernel.bin"], capture_output=True, text=True)
+            command = [
+                ptxas,
+                f"-arch=sm_{architecture[0]}{architecture[1]}",
+                "-v",
+                tmp_path / "kernel.ptx",
+            ]
+            done = subprocess.run(
+                [*command, "-o", tmp_path / "kernel.bin"], capture_output=True, text=True
+            )
             assert done.returncode == 0, (name, done.stderr)
             assert set(re.findall(r"(\d+) bytes spill", done.stderr)) == {"0"}, (name, done.stderr)
             assert int(re.search(r"Used (\d+) registers", done.stderr)[1]) <= REGISTERS, name
-            assert int((re.search(r"(\d+) bytes smem", done.stderr) or [0, 0])[1]) <= 48 * 1024, name
+            assert int((re.search(r"(\d+) bytes smem", done.stderr) or [0, 0])[1]) <= 48 * 1024, (
+                name
+            )
 
 
 def test_what_is_said_of_spills_was_looked_at(compilers):
@@ -90,7 +120,12 @@ def test_rows_that_lie_so_are_loaded_by_fours(compilers, monkeypatch):
     from lightrnn.cuda import matmul_kernels
 
     texts = [
-        ptx_of(matmul_kernels.product("float32", False, False, four, True), "float32", (9, 0), monkeypatch)
+        ptx_of(
+            matmul_kernels.product("float32", False, False, four, True),
+            "float32",
+            (9, 0),
+            monkeypatch,
+        )
         for four in (False, True)
     ]
     by_one, by_four = (text.count("ld.global.v4.f32") for text in texts)
@@ -102,8 +137,14 @@ def test_what_other_blocks_wrote_is_read_past_the_first_cache(compilers, monkeyp
     from lightrnn.cuda.recurrence.thread_product import Form
 
     for make in (loops.forward, loops.backward):
-        text = ptx_of(make(Form("rnn", "float32", 1, 4, False, False)), "float32", (9, 0), monkeypatch)
-        assert "ld.global.cg.f32" in text and "ld.acquire.gpu.global.u64" in text and "fence.acq_rel.gpu" in text
+        text = ptx_of(
+            make(Form("rnn", "float32", 1, 4, False, False)), "float32", (9, 0), monkeypatch
+        )
+        assert (
+            "ld.global.cg.f32" in text
+            and "ld.acquire.gpu.global.u64" in text
+            and "fence.acq_rel.gpu" in text
+        )
 
 
 def test_machine_code_is_kept_on_disk(compilers, monkeypatch, tmp_path):
@@ -118,7 +159,9 @@ def test_machine_code_is_kept_on_disk(compilers, monkeypatch, tmp_path):
     code = made.code("float32", (8, 0))
     entry, _, binary = code.partition(b"\0")
     assert b"fill" in entry and binary.startswith(b"\x7fELF") and entry in binary
-    monkeypatch.setattr(made_kernels.Kernel, "ptx", lambda *arguments: pytest.fail("it is compiled again"))
+    monkeypatch.setattr(
+        made_kernels.Kernel, "ptx", lambda *arguments: pytest.fail("it is compiled again")
+    )
     assert made.code("float32", (8, 0)) == code
     with pytest.raises(pytest.fail.Exception, match="compiled again"):
         made.code("float32", (9, 0))
@@ -154,16 +197,26 @@ def test_a_kernel_is_loaded_once_and_launched_with_pointers(compilers, monkeypat
     device = SimpleNamespace(compute_capability=(8, 0), MAX_SHARED_MEMORY_PER_BLOCK_OPTIN=101376)
     monkeypatch.setattr(compilers, "get_current_device", lambda: device)
     calls = []
-    monkeypatch.setattr(made_kernels, "do", lambda name, *arguments: calls.append((name, arguments)) or name)
+    monkeypatch.setattr(
+        made_kernels, "do", lambda name, *arguments: calls.append((name, arguments)) or name
+    )
     made = gather.fill("float64")
     ptx_of(made, "float64", (8, 0), monkeypatch)
-    given = made_kernels.Arguments(Array(None, 4096, 9, "float64", 5), Array(None, 8192, 9, "int64", 5))
+    given = made_kernels.Arguments(
+        Array(None, 4096, 9, "float64", 5), Array(None, 8192, 9, "int64", 5)
+    )
     for at in (7, 11):
         made.launch(given, at, (3, 2, 1), (256, 1, 1), 64, 1234, at == 11)
         pointers = (ctypes.c_void_p * 3).from_address(calls[-1][1][9])
-        assert [ctypes.c_int64.from_address(pointer).value for pointer in pointers] == [4096, 8192, at]
+        assert [ctypes.c_int64.from_address(pointer).value for pointer in pointers] == [
+            4096,
+            8192,
+            at,
+        ]
     names = [name for name, _ in calls]
     loaded = ["cuModuleLoadData", "cuModuleGetFunction", "cuFuncSetAttribute"]
-    assert names == [*loaded, "cuLaunchKernel", "cuLaunchCooperativeKernel"] and len(calls[4][1]) == 10
+    assert (
+        names == [*loaded, "cuLaunchKernel", "cuLaunchCooperativeKernel"] and len(calls[4][1]) == 10
+    )
     assert calls[0][1][0].startswith(b"\x7fELF") and calls[2][1][2] == 101376
     assert calls[4][1][:9] == ("cuModuleGetFunction", 3, 2, 1, 256, 1, 1, 64, 1234)

@@ -20,7 +20,16 @@ def test_an_array_is_not_copied(tmp_path):
 
 
 def test_objects_become_floats():
-    values = [True, 2, np.int8(3), 4.5, np.float32(5.5), decimal.Decimal("6.5"), fractions.Fraction(15, 2), 10**400]
+    values = [
+        True,
+        2,
+        np.int8(3),
+        4.5,
+        np.float32(5.5),
+        decimal.Decimal("6.5"),
+        fractions.Fraction(15, 2),
+        10**400,
+    ]
     found = arrays.as_numbers(np.array(values, dtype=object).reshape(2, 4), "X")
     np.testing.assert_array_equal(found, [[1, 2, 3, 4.5], [5.5, 6.5, 7.5, np.inf]])
 
@@ -48,4 +57,7 @@ def test_the_first_bad_value_is_found(rows, columns, data, value):
 
 
 def test_numbers_without_an_infinity_are_finite():
-    assert arrays.first_not_finite([np.array([2**63], np.uint64), np.array([True])], np.float32) is None
+    assert (
+        arrays.first_not_finite([np.array([2**63], np.uint64), np.array([True])], np.float32)
+        is None
+    )

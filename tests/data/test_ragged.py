@@ -32,7 +32,9 @@ def test_rows_keep_their_type():
 
 def test_a_bad_row_is_named():
     check_finite(np.empty(0), np.float32, "y")
-    with pytest.raises(ValueError, match=r"Input y contains NaN: it must be finite, got NaN in row 2\. Fill in"):
+    with pytest.raises(
+        ValueError, match=r"Input y contains NaN: it must be finite, got NaN in row 2\. Fill in"
+    ):
         check_finite(np.array([[0.0, 1], [2, 3], [4, np.nan]]), np.float32, "y")
     with pytest.raises(ValueError, match="Input y contains infinity or a value too large"):
         check_finite(np.array([1e39]), np.float32, "y")

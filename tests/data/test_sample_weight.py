@@ -31,7 +31,14 @@ def test_a_weight_a_step(form):
     weights = form([np.array([1, 2]), np.array([3, 4, 5]), np.array([6])])
     assert pool(check_sample_weight(weights, N, step=True)).tolist() == [1, 2, 3, 4, 5, 6]
     equal = np.array([3, 3])
-    assert pool(check_sample_weight(np.arange(6).reshape(2, 3), equal, step=True)).tolist() == [0, 1, 2, 3, 4, 5]
+    assert pool(check_sample_weight(np.arange(6).reshape(2, 3), equal, step=True)).tolist() == [
+        0,
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +95,8 @@ def test_balanced_counts_steps():
 
 
 @pytest.mark.parametrize(
-    "classes", [AB, AB.astype(object), np.array([0, 1]), np.array([False, True]), np.array([0.0, 1])]
+    "classes",
+    [AB, AB.astype(object), np.array([0, 1]), np.array([False, True]), np.array([0.0, 1])],
 )
 def test_a_dict_weighs_its_labels(classes):
     weights = class_weights(np.array([0, 1, 1]), np.array([1.0, 2, 3]), {classes[1]: 10}, classes)
@@ -136,7 +144,12 @@ def test_whatever_weights_are_the_door_answers_with_weights_or_an_error(weights,
             found = pool(check_sample_weight(weights, N, step))
         except (ValueError, TypeError):
             return
-    assert found.shape == (6 if step else 3,) and np.isfinite(found).all() and (found >= 0).all() and found.any()
+    assert (
+        found.shape == (6 if step else 3,)
+        and np.isfinite(found).all()
+        and (found >= 0).all()
+        and found.any()
+    )
 
 
 @settings(deadline=None)

@@ -10,7 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from lightrnn.data.sequences import Sequences, as_sequences, feature_names, remember_features, sequences_for
+from lightrnn.data.sequences import (
+    Sequences,
+    as_sequences,
+    feature_names,
+    remember_features,
+    sequences_for,
+)
 
 A = np.arange(6.0).reshape(3, 2)
 B = np.arange(10.0).reshape(5, 2)
@@ -21,7 +27,9 @@ def assert_same(found, expected):
     for item, array in zip(found.items, expected, strict=True):
         np.testing.assert_array_equal(item, array)
         assert item.ndim == 2 and item.dtype.kind in "fiub"
-    assert found.lengths.dtype == np.int64 and found.lengths.tolist() == [len(array) for array in expected]
+    assert found.lengths.dtype == np.int64 and found.lengths.tolist() == [
+        len(array) for array in expected
+    ]
     assert found.n_features == expected[0].shape[1]
 
 
@@ -40,7 +48,10 @@ def test_items_keep_dtype_and_memory(dtype):
 
 
 def test_one_axis_is_one_feature_and_frames_are_flattened():
-    assert_same(as_sequences([np.arange(3), np.arange(5)[:, None]]), [np.arange(3)[:, None], np.arange(5)[:, None]])
+    assert_same(
+        as_sequences([np.arange(3), np.arange(5)[:, None]]),
+        [np.arange(3)[:, None], np.arange(5)[:, None]],
+    )
     video = np.arange(2 * 3 * 4 * 5 * 2.0).reshape(2, 3, 4, 5, 2)
     assert_same(as_sequences(video), list(video.reshape(2, 3, 40)))
     assert_same(as_sequences(list(video)), list(video.reshape(2, 3, 40)))
@@ -108,9 +119,13 @@ def test_a_bad_value_is_named_by_sequence_step_and_feature(value, dtype):
     bad[9000, 2] = value
     shown = "NaN" if np.isnan(value) else str(value)
     for X in ([np.ones((4, 3)), bad], np.stack([np.ones((10000, 3), dtype), bad])):
-        with pytest.raises(ValueError, match=rf"^X\[1\] must be finite, got {shown} at step 9000, feature 2\. \w"):
+        with pytest.raises(
+            ValueError, match=rf"^X\[1\] must be finite, got {shown} at step 9000, feature 2\. \w"
+        ):
             as_sequences(X)
-    with pytest.raises(ValueError, match="Fill in or drop" if shown == "NaN" else "Replace infinities"):
+    with pytest.raises(
+        ValueError, match="Fill in or drop" if shown == "NaN" else "Replace infinities"
+    ):
         as_sequences([bad])
 
 
@@ -118,7 +133,8 @@ def test_a_value_must_be_finite_in_the_networks_dtype():
     X = [np.array([[1.0, 1e300]])]
     assert as_sequences(X, np.float64).n_features == 2
     with pytest.raises(
-        ValueError, match=r"X\[0\] must be finite, got 1e\+300 at step 0, feature 1. It overflows .*float32"
+        ValueError,
+        match=r"X\[0\] must be finite, got 1e\+300 at step 0, feature 1. It overflows .*float32",
     ):
         as_sequences(X)
     limit = np.finfo(np.float32).max
@@ -127,7 +143,11 @@ def test_a_value_must_be_finite_in_the_networks_dtype():
 
 @pytest.mark.parametrize("missing", [None, np.nan, np.ma.masked])
 def test_missing_values_count_as_nan(missing):
-    X = np.ma.masked_array([[1.0, 2.0]], mask=[[False, True]]) if missing is np.ma.masked else [[1.0, missing]]
+    X = (
+        np.ma.masked_array([[1.0, 2.0]], mask=[[False, True]])
+        if missing is np.ma.masked
+        else [[1.0, missing]]
+    )
     with pytest.raises(ValueError, match=r"X\[0\] must be finite, got NaN at step 1"):
         as_sequences(X)
 
@@ -147,18 +167,34 @@ def test_missing_values_count_as_nan(missing):
         (np.array([["1", 2]], dtype=object), TypeError, "X must hold numbers, got text: '1'"),
         (np.array([[{}, 2]], dtype=object), TypeError, "argument must be .* string.* number"),
         ([], ValueError, r"X must hold at least one sequence, got an empty list"),
-        (np.empty((0, 3)), ValueError, r"X must hold at least one sequence, got 0 sample\(s\) \(shape=\(0, 3\)\)"),
-        (np.empty((3, 0)), ValueError, r"0 feature\(s\) \(shape=\(3, 0\)\) while a minimum of 1 is required."),
+        (
+            np.empty((0, 3)),
+            ValueError,
+            r"X must hold at least one sequence, got 0 sample\(s\) \(shape=\(0, 3\)\)",
+        ),
+        (
+            np.empty((3, 0)),
+            ValueError,
+            r"0 feature\(s\) \(shape=\(3, 0\)\) while a minimum of 1 is required.",
+        ),
         (np.empty((3, 2, 0)), ValueError, r"0 feature\(s\) \(shape=\(3, 2, 0\)\)"),
         ([A, np.empty((3, 0))], ValueError, r"X\[1\] must have features, got 0 feature\(s\)"),
         ([A, np.empty((0, 2))], ValueError, r"X\[1\] must have at least one step, got 0"),
         ([[1.0], []], ValueError, r"X\[1\] must have at least one step, got 0"),
-        ([A, np.ones((4, 3))], ValueError, r"X\[1\] must have 2 features like X\[0\], got 3\. Give"),
+        (
+            [A, np.ones((4, 3))],
+            ValueError,
+            r"X\[1\] must have 2 features like X\[0\], got 3\. Give",
+        ),
         ([A, np.ones(4)], ValueError, r"X\[1\] must have 2 features like X\[0\], got 1"),
         (np.arange(4.0), ValueError, "Reshape your data"),
         ([1.0, 2.0], ValueError, "Reshape your data"),
         (np.array(4.0), ValueError, "X must be a list of sequences or an array"),
-        (np.ones((1,) * 6), ValueError, "X must be a list of sequences or an array with 2 to 5 axes"),
+        (
+            np.ones((1,) * 6),
+            ValueError,
+            "X must be a list of sequences or an array with 2 to 5 axes",
+        ),
         ([np.ones((1,) * 5)], ValueError, r"X\[0\] must be \(T, F\), \(T,\) or frames"),
         ([np.array(1.0)], ValueError, r"X\[0\] must be \(T, F\)"),
         ([A, None], TypeError, r"X\[1\] must be an array, a DataFrame or a list, got None"),
@@ -185,7 +221,9 @@ def test_messages_use_the_given_name():
 def test_sparse_input_is_a_type_error():
     sparse = pytest.importorskip("scipy.sparse")
     for X in (sparse.eye_array(3), sparse.csr_matrix(A), [A, sparse.csr_matrix(A)]):
-        with pytest.raises(TypeError, match=r"Sparse data was passed for X.*, but dense data is required"):
+        with pytest.raises(
+            TypeError, match=r"Sparse data was passed for X.*, but dense data is required"
+        ):
             as_sequences(X)
 
 
@@ -208,7 +246,9 @@ def test_frames_of_pandas():
     assert table.is_table and table.feature_names.tolist() == ["u", "v"]
     assert_same(table, list(A[:, :, None]))
     for other in (b.rename(columns={"v": "w"}), b[["v", "u"]]):
-        with pytest.raises(ValueError, match=r"X\[1\] must have the columns of X\[0\], \['u', 'v'\], got"):
+        with pytest.raises(
+            ValueError, match=r"X\[1\] must have the columns of X\[0\], \['u', 'v'\], got"
+        ):
             as_sequences([a, other])
 
 
@@ -238,9 +278,13 @@ def test_after_a_table_the_width_is_fixed():
     for X in (np.ones((2, 5)), np.ones((2, 5, 1)), [np.ones(5)]):
         assert len(sequences_for(fitted, X)) == len(X)
     for X in (np.ones((2, 1)), np.ones((2, 1, 1)), [np.ones(5), np.ones(1)]):
-        with pytest.raises(ValueError, match="X has 1 features, but Fitted is expecting 5 features as input"):
+        with pytest.raises(
+            ValueError, match="X has 1 features, but Fitted is expecting 5 features as input"
+        ):
             sequences_for(fitted, X)
-    with pytest.raises(ValueError, match="X must be a table of 5 columns, as in fit, got sequences of 5 features"):
+    with pytest.raises(
+        ValueError, match="X must be a table of 5 columns, as in fit, got sequences of 5 features"
+    ):
         sequences_for(fitted, np.ones((2, 3, 5)))
 
 
@@ -248,7 +292,9 @@ def test_after_sequences_the_length_is_free():
     fitted = Fitted([np.ones((4, 2)), np.ones((3, 2))])
     assert fitted.n_features_in_ == 2
     assert len(sequences_for(fitted, np.ones((5, 9, 2)))) == 5
-    with pytest.raises(ValueError, match="X_val has 3 features, but Fitted is expecting 2 features as input"):
+    with pytest.raises(
+        ValueError, match="X_val has 3 features, but Fitted is expecting 2 features as input"
+    ):
         sequences_for(fitted, [np.ones((4, 3))], name="X_val")
     with pytest.raises(ValueError, match="X has 1 features"):
         sequences_for(fitted, np.ones((4, 2)))
@@ -261,10 +307,13 @@ def test_names_are_compared_before_the_values():
     with pytest.raises(ValueError, match="Feature names must be in the same order"):
         sequences_for(fitted, pandas.DataFrame(A * np.nan, columns=["v", "u"]))
     with pytest.warns(
-        UserWarning, match="X does not have valid feature names, but Fitted was fitted with feature names"
+        UserWarning,
+        match="X does not have valid feature names, but Fitted was fitted with feature names",
     ):
         sequences_for(fitted, A)
-    with pytest.warns(UserWarning, match="X has feature names, but Fitted was fitted without feature names"):
+    with pytest.warns(
+        UserWarning, match="X has feature names, but Fitted was fitted without feature names"
+    ):
         sequences_for(Fitted(A), pandas.DataFrame(A, columns=["u", "v"]))
     remember_features(fitted, as_sequences(A))
     assert not hasattr(fitted, "feature_names_in_")

@@ -63,7 +63,9 @@ def test_steps_may_come_in_one_array():
 def test_indicators_are_multilabel():
     y = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1]])
     targets = class_targets(y, N)
-    assert isinstance(targets, MultilabelTargets) and targets.is_multilabel and targets.n_outputs == 3
+    assert (
+        isinstance(targets, MultilabelTargets) and targets.is_multilabel and targets.n_outputs == 3
+    )
     assert targets.classes_.tolist() == [0, 1, 2]
     rows = targets.encode(y.astype(bool), N)
     np.testing.assert_array_equal(rows, y)
@@ -80,9 +82,13 @@ def test_classes_may_be_fixed_beforehand():
     assert targets.classes_.tolist() == ["a", "b", "c"]
     assert targets.encode(["c", "c", "c"], N).tolist() == [2, 2, 2]
     assert class_targets([1, 1, 1], N, classes=[0, 1]).n_outputs == 2
-    with pytest.raises(ValueError, match=r"y must hold labels of the classes \['a', 'b'\], got 'z' in row 1"):
+    with pytest.raises(
+        ValueError, match=r"y must hold labels of the classes \['a', 'b'\], got 'z' in row 1"
+    ):
         class_targets(["a", "z", "b"], N, classes=["a", "b"])
-    with pytest.raises(ValueError, match=r"y_val must hold labels of the classes \['a', 'b', 'c'\], got numbers"):
+    with pytest.raises(
+        ValueError, match=r"y_val must hold labels of the classes \['a', 'b', 'c'\], got numbers"
+    ):
         targets.encode([1, 2, 3], N, name="y_val")
     with pytest.raises(ValueError, match="classes must hold at least two classes, got 1 class"):
         class_targets([1, 1, 1], N, classes=[1])
@@ -108,16 +114,28 @@ def test_a_label_outside_the_classes_is_refused_wherever_it_sorts(value):
         ([["a", "b"]] * 3, ValueError, "Unknown label type"),
         ([1, "a", 2], TypeError, r"y must be all text or all numbers, got \['int', 'str'\]"),
         ([b"a", "a", "b"], TypeError, "y must be all text or all numbers"),
-        (object_array([1, "a", 2]), ValueError, "Unknown label type: y must be all integers or all text"),
+        (
+            object_array([1, "a", 2]),
+            ValueError,
+            "Unknown label type: y must be all integers or all text",
+        ),
         (object_array([{}, "a", 2]), ValueError, "Unknown label type"),
         ([1, None, 2], ValueError, "y must have no missing labels, got None in row 1"),
-        (object_array(["a", np.nan, "b"]), ValueError, "y must have no missing labels, got nan in row 1"),
+        (
+            object_array(["a", np.nan, "b"]),
+            ValueError,
+            "y must have no missing labels, got nan in row 1",
+        ),
         ([1.0, np.nan, 2.0], ValueError, "Input y contains NaN: .* in row 1"),
         ([1.0, np.inf, 2.0], ValueError, "Input y contains infinity"),
         ([1j, 2, 3], ValueError, "Complex data not supported"),
         (np.zeros(3, "M8[s]"), ValueError, "Unknown label type"),
         ([[1, 2], [1, 2, 3], [2]], ValueError, "y must be rectangular.*target='step'"),
-        (object_array([np.ones(2), np.ones(3), np.ones(1)]), ValueError, "Unknown label type: .*ndarray"),
+        (
+            object_array([np.ones(2), np.ones(3), np.ones(1)]),
+            ValueError,
+            "Unknown label type: .*ndarray",
+        ),
         (np.ones((3, 2, 2)), ValueError, "y must have one or two axes"),
         (np.ones((3, 0)), ValueError, "y must have one or two axes and no empty one"),
         (5, TypeError, "y must be an array"),
@@ -135,12 +153,24 @@ def test_bad_labels_are_errors(y, error, message):
     ("y", "error", "message"),
     [
         ([1, 0, 1], TypeError, r"y\[0\] must be an array"),
-        (np.array([1, 0, 1]), ValueError, r"y\[0\] must be an array or list, got 1.*use target='sequence'"),
+        (
+            np.array([1, 0, 1]),
+            ValueError,
+            r"y\[0\] must be an array or list, got 1.*use target='sequence'",
+        ),
         ([[1, 0], [1, 0, 1]], ValueError, "X has 3 sequences but y has 2"),
-        ([[1, 0], [1, 0], [1]], ValueError, r"y\[1\] must have 3 entries, one for each step of X\[1\], got 2"),
+        (
+            [[1, 0], [1, 0], [1]],
+            ValueError,
+            r"y\[1\] must have 3 entries, one for each step of X\[1\], got 2",
+        ),
         ([[1, 0], [[1, 0]] * 3, [1]], ValueError, r"y\[1\] must have the columns of y\[0\]"),
         ([[1, 0], ["a"] * 3, [1]], TypeError, "y must be all text or all numbers, got both"),
-        ([[1, 0], [1, 0, None], [1]], ValueError, "y must have no missing labels, got None in row 4"),
+        (
+            [[1, 0], [1, 0, None], [1]],
+            ValueError,
+            "y must have no missing labels, got None in row 4",
+        ),
         ([[1, 0], [1, [0], 1], [1]], ValueError, r"y\[1\] must be rectangular"),
     ],
 )
@@ -150,7 +180,9 @@ def test_bad_labels_of_steps_are_errors(y, error, message):
 
 
 def test_a_column_is_taken_flat_with_a_warning():
-    with pytest.warns(DataConversionWarning, match="A column-vector y was passed when a 1d array was expected"):
+    with pytest.warns(
+        DataConversionWarning, match="A column-vector y was passed when a 1d array was expected"
+    ):
         targets = class_targets([["a"], ["b"], ["a"]], N)
     assert targets.classes_.tolist() == ["a", "b"]
     assert targets.encode(np.array([["a"], ["b"], ["a"]]), N).tolist() == [0, 1, 0]
@@ -161,7 +193,9 @@ def test_a_column_is_taken_flat_with_a_warning():
 def test_other_indicators_than_fitted_are_refused():
     targets = MultilabelTargets(2)
     for y in ([[1, 0, 1]] * 3, [[1, 2]] * 3, [1, 0, 1]):
-        with pytest.raises(ValueError, match="Unknown label type: y must be 0/1 indicators with 2 columns"):
+        with pytest.raises(
+            ValueError, match="Unknown label type: y must be 0/1 indicators with 2 columns"
+        ):
             targets.encode(y, N)
 
 
@@ -180,19 +214,27 @@ def test_standardised_rows_have_weighted_mean_0_and_scale_1(rows):
     encoded = targets.encode(y, n)
     np.testing.assert_allclose(encoded * targets.scale + targets.mean, y, atol=1e-8)
     for column, scale in zip(repeated.T, targets.scale, strict=True):
-        assert scale == 1 if np.ptp(column) == 0 else np.isclose(scale, column.std(), rtol=1e-6, atol=1e-9)
+        assert (
+            scale == 1
+            if np.ptp(column) == 0
+            else np.isclose(scale, column.std(), rtol=1e-6, atol=1e-9)
+        )
 
 
 def test_a_constant_target_is_only_centred():
     for value in (0.0, 0.1, 1e30):
         targets = real_targets([value] * 3, N)
-        assert targets.scale == 1 and abs(targets.encode([value] * 3, N)).max() <= 1e-15 * max(value, 1)
+        assert targets.scale == 1 and abs(targets.encode([value] * 3, N)).max() <= 1e-15 * max(
+            value, 1
+        )
 
 
 def test_numbers_return_in_their_form():
     flat, wide = real_targets([1, 2, 4], N), real_targets(np.arange(6).reshape(3, 2), N)
     assert flat.encode([1, 2, 4], N).shape == (3, 1) and flat.decode(np.ones((3, 1))).shape == (3,)
-    assert wide.encode(np.ones((3, 2)), N).dtype == np.float32 and wide.decode(np.ones((3, 2))).shape == (3, 2)
+    assert wide.encode(np.ones((3, 2)), N).dtype == np.float32 and wide.decode(
+        np.ones((3, 2))
+    ).shape == (3, 2)
     steps = split(np.arange(6.0), N)
     targets = real_targets(steps, N, step=True, weights=split(np.ones(6), N), dtype=np.float64)
     assert isinstance(targets, RealTargets) and targets.mean == 2.5
@@ -210,7 +252,11 @@ def test_numbers_return_in_their_form():
         ([1.0, np.nan, 2.0], ValueError, "Input y contains NaN: .* row 1"),
         ([1.0, None, 2.0], ValueError, "Input y contains NaN"),
         ([1.0, -np.inf, 2.0], ValueError, "Input y contains infinity"),
-        ([1.0, 1e300, 2.0], ValueError, "Input y contains infinity or a value too large: .*float32"),
+        (
+            [1.0, 1e300, 2.0],
+            ValueError,
+            "Input y contains infinity or a value too large: .*float32",
+        ),
         ([1j, 2, 3], ValueError, "Complex data not supported"),
         (np.ones((3, 2, 2)), ValueError, "y must have one or two axes"),
     ],
@@ -232,7 +278,10 @@ def test_other_columns_than_fitted_are_refused():
 
 def test_pandas_targets():
     pandas = pytest.importorskip("pandas", reason="pandas is optional")
-    for y in (pandas.Series(["b", "a", "b"], index=[5, 6, 7]), pandas.Series(["b", "a", "b"], dtype="category")):
+    for y in (
+        pandas.Series(["b", "a", "b"], index=[5, 6, 7]),
+        pandas.Series(["b", "a", "b"], dtype="category"),
+    ):
         targets = class_targets(y, N)
         assert targets.decode(one_hot(targets.encode(y, N))).tolist() == ["b", "a", "b"]
     assert class_targets(pandas.Series([1, 2, 1], dtype="Int64"), N).classes_.tolist() == [1, 2]
@@ -248,7 +297,11 @@ def test_sparse_targets_are_refused():
 
 
 @settings(max_examples=400, deadline=None)
-@given(junk | st.lists(junk, min_size=3, max_size=3), st.booleans(), st.sampled_from([class_targets, real_targets]))
+@given(
+    junk | st.lists(junk, min_size=3, max_size=3),
+    st.booleans(),
+    st.sampled_from([class_targets, real_targets]),
+)
 def test_whatever_y_is_the_door_answers_with_targets_or_an_error(y, step, learn):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -12,7 +12,13 @@ from hypothesis import strategies as st
 from lightrnn import RNNClassifier, RNNRegressor, load
 from lightrnn.data.tokens import UNKNOWN, Vocabulary, as_items, encoded, kind_of, split, words
 
-BRIEF = {"hidden_layer_sizes": (6,), "embedding_size": 5, "max_iter": 3, "learning_rate": "cosine", "random_state": 0}
+BRIEF = {
+    "hidden_layer_sizes": (6,),
+    "embedding_size": 5,
+    "max_iter": 3,
+    "learning_rate": "cosine",
+    "random_state": 0,
+}
 TEXTS = ["the cat sat", "a dog ran", "the dog sat!", "a cat"] * 3
 SITS = np.array([1, 0, 1, 0] * 3)
 CELLS = ("ffnn", "rnn", "gru", "lstm")
@@ -23,7 +29,10 @@ CELLS = ("ffnn", "rnn", "gru", "lstm")
     [
         ("Don't panic, Alice!", ["Don't", "panic", ",", "Alice", "!"]),
         ("  two\n lines\t", ["two", "lines"]),
-        ("na\u00efve caf\u00e9 \u4f60\u597d 3.5", ["na\u00efve", "caf\u00e9", "\u4f60\u597d", "3", ".", "5"]),
+        (
+            "na\u00efve caf\u00e9 \u4f60\u597d 3.5",
+            ["na\u00efve", "caf\u00e9", "\u4f60\u597d", "3", ".", "5"],
+        ),
         ("it\u2019s --", ["it\u2019s", "-", "-"]),
         ("", []),
     ],
@@ -67,14 +76,21 @@ def test_series_and_frames():
 
 def test_integers_are_categories_when_told():
     items = as_items([np.array([3, 1]), [2], (5, 5)], "category")
-    assert items == [[3, 1], [2], [5, 5]] and {type(token) for item in items for token in item} == {int}
+    assert items == [[3, 1], [2], [5, 5]] and {type(token) for item in items for token in item} == {
+        int
+    }
     assert as_items(np.array([[1, 2], [3, 4]]), "category") == [[1, 2], [3, 4]]
 
 
 @pytest.mark.parametrize(
     ("X", "kind", "error", "match"),
     [
-        ("text", "char", TypeError, r"list of sequences of tokens, got 'text'. Put a single one into a list"),
+        (
+            "text",
+            "char",
+            TypeError,
+            r"list of sequences of tokens, got 'text'. Put a single one into a list",
+        ),
         (None, "word", TypeError, "list of sequences"),
         ({"a": 1}, "word", TypeError, "list of sequences"),
         ([], "char", ValueError, "at least one sequence"),
@@ -112,8 +128,12 @@ def test_the_order_is_by_frequency_then_the_tokens_own():
     assert Vocabulary.learn("word", texts[::-1]).tokens.tolist() == learned.tokens.tolist()
     assert Vocabulary.learn("word", texts, min_count=2).tokens.tolist() == [UNKNOWN, "b", "c"]
     few = Vocabulary.learn("word", texts, max_vocabulary=3)
-    assert few.tokens.tolist() == [UNKNOWN, "b", "c", "a"] and few.encode("e a nobody").tolist() == [0, 3, 0]
-    with pytest.raises(ValueError, match=r"min_count must leave at least one token, got 9 .* 3 times"):
+    assert few.tokens.tolist() == [UNKNOWN, "b", "c", "a"] and few.encode(
+        "e a nobody"
+    ).tolist() == [0, 3, 0]
+    with pytest.raises(
+        ValueError, match=r"min_count must leave at least one token, got 9 .* 3 times"
+    ):
         Vocabulary.learn("word", texts, min_count=9)
 
 
@@ -136,7 +156,12 @@ def test_splitting_is_what_the_kind_says(kind):
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("tokens", ["char", "word"])
 def test_text_is_learned(cell, tokens):
-    arguments = BRIEF | {"hidden_layer_sizes": (16,), "max_iter": 80, "learning_rate_init": 0.01, "window": 12}
+    arguments = BRIEF | {
+        "hidden_layer_sizes": (16,),
+        "max_iter": 80,
+        "learning_rate_init": 0.01,
+        "window": 12,
+    }
     model = RNNClassifier(cell, **arguments, tokens=tokens).fit(TEXTS, SITS)
     assert model.score(TEXTS, SITS) == 1 and model.n_features_in_ == 1
     assert model.weights_["embedding.W"].shape == (len(model.vocabulary_), 5)
@@ -158,7 +183,9 @@ def test_integer_categories_and_their_names_learn_alike():
     by_number = RNNRegressor(**BRIEF, tokens="category").fit(numbers, y)
     by_name = RNNRegressor(**BRIEF).fit([["abc"[i] for i in item] for item in numbers], y)
     assert by_number.vocabulary_[1:].tolist() != by_name.vocabulary_[1:].tolist()
-    assert np.array_equal(by_number.predict(numbers), by_name.predict([["abc"[i] for i in item] for item in numbers]))
+    assert np.array_equal(
+        by_number.predict(numbers), by_name.predict([["abc"[i] for i in item] for item in numbers])
+    )
     plain = RNNRegressor(**BRIEF).fit([item[:, None] for item in numbers], y)
     assert plain.vocabulary_ is None and "embedding.W" not in plain.weights_
 
@@ -170,7 +197,9 @@ def test_unknown_tokens_share_the_first_row(cell, target):
     model = RNNClassifier(cell, **BRIEF, target=target, window=4).fit(TEXTS, y)
     first, second = (model.predict_proba([text]) for text in ("the Xat", "the Yat"))
     assert np.array_equal(first, second)
-    assert not model.weights_["embedding.W"][0].any(), "nothing unknown was seen, so nothing was learned of it"
+    assert not model.weights_["embedding.W"][0].any(), (
+        "nothing unknown was seen, so nothing was learned of it"
+    )
     rare = RNNClassifier(cell, **BRIEF, target=target, min_count=4).fit(TEXTS, y)
     assert rare.weights_["embedding.W"][0].any() and "!" not in rare.vocabulary_
 
@@ -180,7 +209,12 @@ def test_partial_fit_keeps_the_first_vocabulary():
     before = model.vocabulary_.tolist()
     model.partial_fit(["a bird flew", "the dog sat"], [0, 1])
     assert model.vocabulary_.tolist() == before and "bird" not in before
-    assert RNNClassifier(**BRIEF, tokens="word").fit(["a bird flew", "the dog"], [0, 1]).vocabulary_.tolist() != before
+    assert (
+        RNNClassifier(**BRIEF, tokens="word")
+        .fit(["a bird flew", "the dog"], [0, 1])
+        .vocabulary_.tolist()
+        != before
+    )
 
 
 def test_warm_start_keeps_vocabulary_and_embedding():
@@ -199,7 +233,9 @@ def test_saving_and_copying(tokens, tmp_path):
         assert np.array_equal(twin.predict_proba(X), model.predict_proba(X))
         assert twin.vocabulary_.tolist() == model.vocabulary_.tolist()
         twin.partial_fit(X, SITS)
-    assert all(np.array_equal(twin.weights_[n], a) for n, a in model.partial_fit(X, SITS).weights_.items())
+    assert all(
+        np.array_equal(twin.weights_[n], a) for n, a in model.partial_fit(X, SITS).weights_.items()
+    )
 
 
 def test_validation_texts_may_hold_unknown_tokens():
@@ -227,6 +263,11 @@ def test_pipelines_and_searches_take_text():
     pytest.importorskip("sklearn", reason="searches with scikit-learn")
     from sklearn.model_selection import GridSearchCV
 
-    search = GridSearchCV(RNNClassifier(**BRIEF), {"tokens": ["char", "word"], "cell": ["rnn", "gru"]}, cv=2)
+    search = GridSearchCV(
+        RNNClassifier(**BRIEF), {"tokens": ["char", "word"], "cell": ["rnn", "gru"]}, cv=2
+    )
     search.fit(TEXTS, SITS)
-    assert search.predict(TEXTS).shape == (12,) and np.isfinite(search.cv_results_["mean_test_score"]).all()
+    assert (
+        search.predict(TEXTS).shape == (12,)
+        and np.isfinite(search.cv_results_["mean_test_score"]).all()
+    )

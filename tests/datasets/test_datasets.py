@@ -83,7 +83,9 @@ def test_a_seed_repeats_and_another_differs(make):
 
 
 @pytest.mark.parametrize("make", GENERATORS)
-@pytest.mark.parametrize("arguments", [{"n_samples": 0}, {"n_samples": 2.5}, {"n_steps": 0}, {"random_state": "seed"}])
+@pytest.mark.parametrize(
+    "arguments", [{"n_samples": 0}, {"n_samples": 2.5}, {"n_steps": 0}, {"random_state": "seed"}]
+)
 def test_generators_refuse_what_they_cannot_make(make, arguments):
     (name,) = arguments
     with pytest.raises((TypeError, ValueError), match=name):
@@ -125,7 +127,9 @@ def test_adding_problem_asks_for_the_sum_of_two_marked_values(marks, n_samples, 
         assert target == values[marked].sum()
 
 
-@pytest.mark.parametrize(("marks", "first", "second"), [("halves", (0, 22), (20, 44)), ("early", (0, 10), (1, 20))])
+@pytest.mark.parametrize(
+    ("marks", "first", "second"), [("halves", (0, 22), (20, 44)), ("early", (0, 10), (1, 20))]
+)
 def test_adding_problem_draws_marks_and_lengths_over_their_whole_ranges(marks, first, second):
     X, y = make_adding_problem(20000, 40, marks=marks, random_state=0)
     assert {len(sequence) for sequence in X} == set(range(40, 45))
@@ -135,7 +139,9 @@ def test_adding_problem_draws_marks_and_lengths_over_their_whole_ranges(marks, f
     assert np.mean((y - 1) ** 2) == pytest.approx(1 / 6, abs=0.005)
 
 
-@given(n_steps=st.integers(1, 40), n_items=st.integers(1, 12), n_symbols=st.integers(2, 9), seed=SEEDS)
+@given(
+    n_steps=st.integers(1, 40), n_items=st.integers(1, 12), n_symbols=st.integers(2, 9), seed=SEEDS
+)
 def test_copy_memory_asks_for_the_items_after_the_signal(n_steps, n_items, n_symbols, seed):
     X, y = make_copy_memory(5, n_steps, n_items=n_items, n_symbols=n_symbols, random_state=seed)
     blank, signal = n_symbols, n_symbols + 1
@@ -160,19 +166,26 @@ def test_temporal_order_names_what_was_marked(n_steps, n_marks, seed):
         assert "".join(letter for letter in letters if letter in "XY") == order
 
 
-@pytest.mark.parametrize(("n_marks", "places"), [(2, [(10, 20), (50, 60)]), (3, [(10, 20), (33, 43), (66, 76)])])
+@pytest.mark.parametrize(
+    ("n_marks", "places"), [(2, [(10, 20), (50, 60)]), (3, [(10, 20), (33, 43), (66, 76)])]
+)
 def test_temporal_order_has_the_places_and_classes_of_1997(n_marks, places):
     X, y = make_temporal_order(3000, n_marks=n_marks, random_state=0)
     marks = np.array([np.flatnonzero(sequence[:, 6:].any(axis=1)) for sequence in X])
     for found, (low, high) in zip(marks.T, places, strict=True):
         assert set(found) == set(range(low, high + 1))
     assert {len(sequence) for sequence in X} == set(range(100, 111))
-    assert len(set(y)) == 2**n_marks and min(np.unique(y, return_counts=True)[1]) > 3000 / 2**n_marks * 0.8
+    assert (
+        len(set(y)) == 2**n_marks
+        and min(np.unique(y, return_counts=True)[1]) > 3000 / 2**n_marks * 0.8
+    )
 
 
 def every_film(way, n_steps, size):
     """All films of one direction: each shape from each place."""
-    shapes, rows, columns = (axis.ravel() for axis in np.indices((len(_generators.SHAPES), size, size)))
+    shapes, rows, columns = (
+        axis.ravel() for axis in np.indices((len(_generators.SHAPES), size, size))
+    )
     ways = np.full(len(shapes), way)
     return _generators._films(shapes, ways, np.stack([rows, columns], axis=1), n_steps, size)
 
@@ -188,13 +201,19 @@ def test_no_single_frame_tells_the_direction(size):
 
 @pytest.mark.parametrize("size", [4, 5, 8])
 def test_two_frames_tell_the_direction(size):
-    pairs = [set(map(bytes, every_film(way, 2, size).reshape(-1, 2 * size * size))) for way in range(4)]
+    pairs = [
+        set(map(bytes, every_film(way, 2, size).reshape(-1, 2 * size * size))) for way in range(4)
+    ]
     assert not any(pairs[a] & pairs[b] for a in range(4) for b in range(a))
 
 
 def test_frames_move_by_one_pixel_the_way_that_y_says():
     X, y = make_frames(60, 9, size=6, noise=0, random_state=0)
-    assert X.shape == (60, 9, 6, 6) and X.dtype == np.float32 and set(y) == {"down", "left", "right", "up"}
+    assert (
+        X.shape == (60, 9, 6, 6)
+        and X.dtype == np.float32
+        and set(y) == {"down", "left", "right", "up"}
+    )
     moves = {"down": (1, 0), "left": (0, -1), "right": (0, 1), "up": (-1, 0)}
     for film, way in zip(X, y, strict=True):
         for now, then in pairwise(film):
@@ -236,7 +255,9 @@ def test_what_stands_between_says_nothing_of_the_cue():
     total = sum(counts.values(), Counter())
     share = {word: sum(c.values()) / sum(total.values()) for word, c in counts.items()}
     for token, n in total.items():
-        chi = sum((c[token] - n * share[word]) ** 2 / (n * share[word]) for word, c in counts.items())
+        chi = sum(
+            (c[token] - n * share[word]) ** 2 / (n * share[word]) for word, c in counts.items()
+        )
         assert chi < 40, token
 
 
@@ -262,4 +283,6 @@ def test_the_plays_are_all_there():
 
     text = load_shakespeare()
     assert load_shakespeare("train") + load_shakespeare("test") == text and len(text) > 4.9e6
-    assert "To be, or not to be: that is the question" in text and "**" not in text and "_" not in text
+    assert (
+        "To be, or not to be: that is the question" in text and "**" not in text and "_" not in text
+    )

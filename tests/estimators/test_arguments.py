@@ -26,7 +26,11 @@ BAD = [
     ("cell", 3, "cell must be one of"),
     ("hidden_layer_sizes", 0, "hidden_layer_sizes[0] must be an integer of at least 1, got 0"),
     ("hidden_layer_sizes", (4, 0), "hidden_layer_sizes[1] must be an integer of at least 1, got 0"),
-    ("hidden_layer_sizes", (2.5,), "hidden_layer_sizes[0] must be an integer of at least 1, got 2.5"),
+    (
+        "hidden_layer_sizes",
+        (2.5,),
+        "hidden_layer_sizes[0] must be an integer of at least 1, got 2.5",
+    ),
     ("hidden_layer_sizes", 2.5, "hidden_layer_sizes must be a tuple of integers"),
     ("hidden_layer_sizes", (), "hidden_layer_sizes must have at least one layer"),
     ("hidden_layer_sizes", "64", "hidden_layer_sizes must be a tuple of integers"),
@@ -62,7 +66,11 @@ BAD = [
     ("validation_fraction", 0.0, "validation_fraction must be a number in (0, 1)"),
     ("validation_fraction", 1.0, "validation_fraction must be a number in (0, 1)"),
     ("warm_start", "no", "warm_start must be True or False"),
-    ("device", "gpu", "device must be 'cpu', 'cuda', 'cuda:1' or another number, or 'auto', got 'gpu'"),
+    (
+        "device",
+        "gpu",
+        "device must be 'cpu', 'cuda', 'cuda:1' or another number, or 'auto', got 'gpu'",
+    ),
     ("dtype", "float16", "dtype must be one of 'float32', 'float64', got 'float16'"),
     ("n_jobs", 0, "n_jobs must be None or an integer other than 0, got 0"),
     ("n_jobs", 10**6, "n_jobs must be an integer from -1024 to 1024"),
@@ -87,7 +95,11 @@ def test_arguments_out_of_range(estimator, name, value, match):
 @pytest.mark.parametrize(
     ("name", "value", "match"),
     [
-        ("loss", "mse", "loss must be one of 'squared_error', 'absolute_error', 'huber', 'quantile', got 'mse'"),
+        (
+            "loss",
+            "mse",
+            "loss must be one of 'squared_error', 'absolute_error', 'huber', 'quantile', got 'mse'",
+        ),
         ("quantile", 0.0, "quantile must be a number in (0, 1)"),
         ("quantile", 1.0, "quantile must be a number in (0, 1)"),
         ("delta", 0.0, "delta must be a number in (0, inf)"),
@@ -143,7 +155,9 @@ def test_batch_too_large_for_memory(estimator):
 
 
 def test_nothing_works_before_fit(estimator, tmp_path):
-    methods = ["predict", "transform"] + ["predict_proba", "predict_log_proba"] * isinstance(estimator, RNNClassifier)
+    methods = ["predict", "transform"] + ["predict_proba", "predict_log_proba"] * isinstance(
+        estimator, RNNClassifier
+    )
     for error in (ValueError, AttributeError):
         for method in methods:
             with pytest.raises(error, match="not fitted yet"):
@@ -176,10 +190,13 @@ def test_another_network_while_training_goes_on(estimator, name, value):
 def test_other_classes_with_warm_start():
     fitted = RNNClassifier(**QUICK, warm_start=True).fit(X, Y)
     before = state(fitted)
-    with pytest.raises(ValueError, match="warm_start can only be used where y has the same classes"):
+    with pytest.raises(
+        ValueError, match="warm_start can only be used where y has the same classes"
+    ):
         fitted.fit(X, [0, 2, 0, 2, 0, 2])
     with pytest.raises(
-        ValueError, match=r"warm_start can only be used where y has the same classes|n_outputs must stay"
+        ValueError,
+        match=r"warm_start can only be used where y has the same classes|n_outputs must stay",
     ):
         fitted.fit(X, [0, 1, 2, 1, 0, 1])
     assert state(fitted) == before
@@ -188,9 +205,13 @@ def test_other_classes_with_warm_start():
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_loss_that_overflows(estimator, method):
     fitted = estimator.fit(X, Y)
-    fitted.set_params(learning_rate_init=1e38, clip_norm=None, solver="sgd", max_iter=50, warm_start=True)
+    fitted.set_params(
+        learning_rate_init=1e38, clip_norm=None, solver="sgd", max_iter=50, warm_start=True
+    )
     before = state(fitted)
-    with pytest.raises(ValueError, match=r"epoch \d+, batch \d+; the first parameter .*Lower learning_rate_init"):
+    with pytest.raises(
+        ValueError, match=r"epoch \d+, batch \d+; the first parameter .*Lower learning_rate_init"
+    ):
         for _ in range(50):
             getattr(fitted, method)(X, Y)
             before = state(fitted)
@@ -200,10 +221,17 @@ def test_loss_that_overflows(estimator, method):
 # -- anything at all --------------------------------------------------------------------------------------------------
 
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(-3, 5), st.floats(), st.text(max_size=3), st.complex_numbers()
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 5),
+    st.floats(),
+    st.text(max_size=3),
+    st.complex_numbers(),
 )
 ARGUMENTS = st.one_of(
-    SCALARS, st.lists(SCALARS, max_size=2), st.sampled_from(["rnn", "gru", "ffnn", "step", "lbfgs", "sgd"])
+    SCALARS,
+    st.lists(SCALARS, max_size=2),
+    st.sampled_from(["rnn", "gru", "ffnn", "step", "lbfgs", "sgd"]),
 )
 NAMES = sorted(set(RNNClassifier().get_params()) - {"verbose", "callbacks"})
 

@@ -79,7 +79,9 @@ def test_other_features_than_in_fit(estimator):
     fitted = estimator.fit(X, Y)
     before = state(fitted)
     for method in ("predict", "transform"):
-        with pytest.raises(ValueError, match=r"X has 3 features, but RNN.* is expecting 2 features as input"):
+        with pytest.raises(
+            ValueError, match=r"X has 3 features, but RNN.* is expecting 2 features as input"
+        ):
             getattr(fitted, method)(sequences(F=3))
     with pytest.raises(ValueError, match="is expecting 2 features"):
         fitted.partial_fit(sequences(F=3), Y)
@@ -156,11 +158,20 @@ def test_sample_weight(estimator, weights, match):
 
 
 def test_one_class_left():
-    refuses(RNNClassifier(**QUICK), "fit", X, Y, [1, 0, 1, 0, 1, 0], match="at least two classes .* one class")
+    refuses(
+        RNNClassifier(**QUICK),
+        "fit",
+        X,
+        Y,
+        [1, 0, 1, 0, 1, 0],
+        match="at least two classes .* one class",
+    )
     refuses(RNNClassifier(**QUICK, class_weight={0: 0}), "fit", X, Y, match="at least two classes")
 
 
-@pytest.mark.parametrize("class_weight", [{5: 1.0}, {0: -1}, {0: np.nan}, "none", 3, {0: "a"}], ids=str)
+@pytest.mark.parametrize(
+    "class_weight", [{5: 1.0}, {0: -1}, {0: np.nan}, "none", 3, {0: "a"}], ids=str
+)
 def test_class_weight(class_weight):
     model = RNNClassifier(**QUICK, class_weight=class_weight)
     refuses(model, "fit", X, Y, error=(ValueError, TypeError), match="class_weight")
@@ -169,25 +180,51 @@ def test_class_weight(class_weight):
 def test_validation_data(estimator):
     refuses(estimator, "fit", X, Y, X_val=X, match="y_val must be given")
     refuses(estimator, "fit", X, Y, y_val=Y, match="X_val must be given")
-    refuses(estimator, "fit", X, Y, X_val=sequences(F=3), y_val=Y, match="X_val must have 2 features")
+    refuses(
+        estimator, "fit", X, Y, X_val=sequences(F=3), y_val=Y, match="X_val must have 2 features"
+    )
     refuses(estimator, "fit", X, Y, X_val=X[:5], y_val=Y, match="X has 5 sequences but y_val has 6")
-    refuses(estimator, "fit", X, Y, X_val=with_value(np.nan, (1, 0, 0)), y_val=Y, match=r"X_val\[1\] must be finite")
+    refuses(
+        estimator,
+        "fit",
+        X,
+        Y,
+        X_val=with_value(np.nan, (1, 0, 0)),
+        y_val=Y,
+        match=r"X_val\[1\] must be finite",
+    )
 
 
 def test_too_few_sequences_to_hold_out():
-    refuses(RNNRegressor(**QUICK, early_stopping=True), "fit", X[:1], Y[:1], match="at least 2 sequences")
+    refuses(
+        RNNRegressor(**QUICK, early_stopping=True),
+        "fit",
+        X[:1],
+        Y[:1],
+        match="at least 2 sequences",
+    )
 
 
 # -- anything at all --------------------------------------------------------------------------------------------------
 
 SCALARS = st.one_of(
-    st.none(), st.booleans(), st.integers(-3, 5), st.floats(), st.text(max_size=3), st.complex_numbers()
+    st.none(),
+    st.booleans(),
+    st.integers(-3, 5),
+    st.floats(),
+    st.text(max_size=3),
+    st.complex_numbers(),
 )
 LISTS = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=4), max_leaves=12)
 NUMBERS = st.lists(
-    st.lists(st.lists(st.floats(width=16), min_size=0, max_size=2), min_size=0, max_size=3), min_size=0, max_size=4
+    st.lists(st.lists(st.floats(width=16), min_size=0, max_size=2), min_size=0, max_size=3),
+    min_size=0,
+    max_size=4,
 )
-ARRAYS = st.lists(hnp.arrays(np.float64, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)), max_size=4)
+ARRAYS = st.lists(
+    hnp.arrays(np.float64, hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)),
+    max_size=4,
+)
 GARBAGE = st.one_of(LISTS, NUMBERS, ARRAYS)
 
 

@@ -14,7 +14,7 @@ from lightrnn import RNNLanguageModel, load
 from lightrnn.data.corpus import BOUNDARY, END, read_corpus
 from lightrnn.nn.network import Network
 from lightrnn.nn.stepper import Stepper
-from lightrnn.training.texts import Texts
+from lightrnn.training.texts import TextBatches
 
 CELLS = ("ffnn", "rnn", "gru", "lstm")
 BRIEF = {
@@ -26,7 +26,13 @@ BRIEF = {
     "window": 3,
     "random_state": 0,
 }
-RHYMES = ["to be or not to be", "that is the question", "whether 'tis nobler", "a", "in the mind to suffer"] * 2
+RHYMES = [
+    "to be or not to be",
+    "that is the question",
+    "whether 'tis nobler",
+    "a",
+    "in the mind to suffer",
+] * 2
 
 
 def same_weights(a, b):
@@ -57,8 +63,16 @@ def test_every_step_is_read_once_and_in_order(lengths, batch_size, truncate, see
     """Code n of text i is 100 i + n + 2, so that each target tells what must have been its input."""
     texts = [100 * i + 2 + np.arange(n) for i, n in enumerate(lengths)]
     rng = None if seed is None else np.random.default_rng(seed)
-    feed = Texts(texts, BOUNDARY, batch_size, truncate, window, rng)
-    network = Network("ffnn" if window else "rnn", 2, (3,), 1000, target="step", n_tokens=1000, window=max(1, window))
+    feed = TextBatches(texts, BOUNDARY, batch_size, truncate, window, rng)
+    network = Network(
+        "ffnn" if window else "rnn",
+        2,
+        (3,),
+        1000,
+        target="step",
+        n_tokens=1000,
+        window=max(1, window),
+    )
     network.initialize(np.random.default_rng(0))
     seen = []
     for _, batch in feed.epoch(network):
@@ -71,7 +85,11 @@ def test_every_step_is_read_once_and_in_order(lengths, batch_size, truncate, see
                 start = y % 100 == 2 if y != BOUNDARY else False
                 assert x == BOUNDARY if start else y in (x + 1, BOUNDARY)
             before = int((weights == 0).sum())
-            assert not weights[:before].any() and weights[before:].all() and before <= max(0, window - 1)
+            assert (
+                not weights[:before].any()
+                and weights[before:].all()
+                and before <= max(0, window - 1)
+            )
             seen += [(int(x), int(y)) for x, y, w in zip(X, targets, weights, strict=True) if w]
     expected = [pair for t in texts for pair in zip([BOUNDARY, *t], [*t, BOUNDARY], strict=True)]
     assert sorted(seen) == sorted((int(x), int(y)) for x, y in expected)
@@ -84,11 +102,15 @@ def test_chunks_carry_the_state_of_their_text(cell):
     texts = RHYMES[:5]
     want = np.concatenate([log_likelihoods(model, text) for text in texts]).mean()
     for batch_size, truncate in ((1, 1), (3, 4), (2, 100), (9, 7)):
-        assert np.isclose(model.set_params(batch_size=batch_size, truncate=truncate).score(texts), want, rtol=1e-10)
+        assert np.isclose(
+            model.set_params(batch_size=batch_size, truncate=truncate).score(texts),
+            want,
+            rtol=1e-10,
+        )
 
 
 def test_a_long_text_keeps_all_readers_busy():
-    feed = Texts([np.full(1000, 2)], BOUNDARY, 8, 5, rng=np.random.default_rng(0))
+    feed = TextBatches([np.full(1000, 2)], BOUNDARY, 8, 5, rng=np.random.default_rng(0))
     network = Network("rnn", 2, (3,), 4, target="step", n_tokens=4)
     network.initialize(np.random.default_rng(0))
     sizes = []
@@ -102,14 +124,18 @@ def test_a_long_text_keeps_all_readers_busy():
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("options", [{}, {"tie_weights": True, "embedding_size": 6}, {"output": "adaptive"}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"tie_weights": True, "embedding_size": 6}, {"output": "adaptive"}], ids=str
+)
 def test_probabilities_and_likelihoods_agree(cell, options):
     model = RNNLanguageModel(cell, **BRIEF | options, dtype="float64").fit(RHYMES)
     text = "not the mind"
     codes = [*model._model.vocabulary.encode(text), BOUNDARY]
     contexts = [text[:i] for i in range(len(text) + 1)]
     probabilities = model.predict_proba(contexts)
-    assert probabilities.shape == (13, len(model.vocabulary_)) and np.allclose(probabilities.sum(axis=1), 1)
+    assert probabilities.shape == (13, len(model.vocabulary_)) and np.allclose(
+        probabilities.sum(axis=1), 1
+    )
     logs = np.log(probabilities[np.arange(13), codes])
     assert np.isclose(model.score([text]), logs.mean(), rtol=1e-10)
     assert np.isclose(model.perplexity(text), np.exp(-logs.mean()), rtol=1e-10)
@@ -123,7 +149,9 @@ def test_the_next_token():
     pairs = model.predict_next("to be or", k=4)
     row = model.predict_proba(["to be or"])[0]
     by_token = dict(zip(model.vocabulary_, row.tolist(), strict=True))
-    assert [p for _, p in pairs] == sorted((p for t, p in by_token.items() if t != "<unknown>"), reverse=True)[:4]
+    assert [p for _, p in pairs] == sorted(
+        (p for t, p in by_token.items() if t != "<unknown>"), reverse=True
+    )[:4]
     assert all(by_token[token] == p for token, p in pairs)
     assert len(model.predict_next("", k=999)) == len(model.vocabulary_) - 1
     assert model.vocabulary_[:2].tolist() == ["<unknown>", END]
@@ -131,10 +159,14 @@ def test_the_next_token():
 
 def test_validation_scores_are_scores():
     model = RNNLanguageModel(**BRIEF, dtype="float64").fit(RHYMES, texts_val=["to see"])
-    assert len(model.validation_scores_) == 2 and np.isclose(model.validation_scores_[-1], model.score(["to see"]))
+    assert len(model.validation_scores_) == 2 and np.isclose(
+        model.validation_scores_[-1], model.score(["to see"])
+    )
     plain = RNNLanguageModel(**BRIEF, dtype="float64").fit(RHYMES)
     assert same_weights(plain, model) and plain.validation_scores_ is None
-    best = RNNLanguageModel(**BRIEF | {"max_iter": 8, "learning_rate_init": 0.3}, early_stopping=True)
+    best = RNNLanguageModel(
+        **BRIEF | {"max_iter": 8, "learning_rate_init": 0.3}, early_stopping=True
+    )
     best.fit(RHYMES, texts_val=["to see"])
     assert np.isclose(best.score(["to see"]), max(best.validation_scores_), rtol=1e-5)
 
@@ -152,9 +184,13 @@ def test_unknown_tokens_have_the_probability_of_the_unknown():
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("options", [{}, {"tie_weights": True, "embedding_size": 6}, {"output": "adaptive"}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"tie_weights": True, "embedding_size": 6}, {"output": "adaptive"}], ids=str
+)
 def test_greedy_generation_takes_the_likeliest_again_and_again(cell, options):
-    model = RNNLanguageModel(cell, **BRIEF | options | {"hidden_layer_sizes": (8, 6), "max_iter": 20}).fit(RHYMES)
+    model = RNNLanguageModel(
+        cell, **BRIEF | options | {"hidden_layer_sizes": (8, 6), "max_iter": 20}
+    ).fit(RHYMES)
     text = "to be"
     for _ in range(12):
         token, _ = model.predict_next(text, k=1)[0]
@@ -168,8 +204,15 @@ def test_greedy_generation_takes_the_likeliest_again_and_again(cell, options):
 def test_tokens_are_drawn_by_their_probability():
     model = RNNLanguageModel(**BRIEF | {"max_iter": 30}, tokens="word").fit(RHYMES)
     rng = np.random.default_rng(0)
-    for temperature, top_k, top_p in ((1.0, None, 1.0), (2.0, None, 1.0), (1.0, 3, 1.0), (1.0, None, 0.7)):
-        drawn = [model.generate("to", 1, temperature, top_k, top_p, rng) or END for _ in range(1500)]
+    for temperature, top_k, top_p in (
+        (1.0, None, 1.0),
+        (2.0, None, 1.0),
+        (1.0, 3, 1.0),
+        (1.0, None, 0.7),
+    ):
+        drawn = [
+            model.generate("to", 1, temperature, top_k, top_p, rng) or END for _ in range(1500)
+        ]
         p = model.predict_proba(["to"])[0].astype(float)
         p[0] = 0
         p = p ** (1 / temperature)
@@ -180,11 +223,15 @@ def test_tokens_are_drawn_by_their_probability():
         p /= p.sum()
         counts = np.array([drawn.count(token) for token in model.vocabulary_])
         assert not counts[p == 0].any()
-        assert np.all(np.abs(counts / 1500 - p) < 4.5 * np.sqrt(p * (1 - p) / 1500) + 1e-9), temperature
+        assert np.all(np.abs(counts / 1500 - p) < 4.5 * np.sqrt(p * (1 - p) / 1500) + 1e-9), (
+            temperature
+        )
 
 
 def test_generation_ends_with_the_text_and_is_repeated_by_a_seed():
-    model = RNNLanguageModel(**BRIEF | {"max_iter": 150, "learning_rate_init": 0.02}).fit(["abc"] * 30)
+    model = RNNLanguageModel(**BRIEF | {"max_iter": 150, "learning_rate_init": 0.02}).fit(
+        ["abc"] * 30
+    )
     assert model.generate("", 50, top_k=1) == "abc" and model.generate("abc", 9, top_k=1) == ""
     free = RNNLanguageModel(**BRIEF).fit(RHYMES)
     texts = [free.generate("to", 40, random_state=seed) for seed in (1, 1, 2)]
@@ -197,7 +244,9 @@ def test_words_are_put_together_as_they_are_written():
     text = "well (she said), don't go!"
     model.fit([text] * 20)
     assert model.generate("", 20, top_k=1) == text
-    lists = RNNLanguageModel(**BRIEF | {"max_iter": 150, "learning_rate_init": 0.02}).fit([[3, 1, 2]] * 20)
+    lists = RNNLanguageModel(**BRIEF | {"max_iter": 150, "learning_rate_init": 0.02}).fit(
+        [[3, 1, 2]] * 20
+    )
     assert lists.generate([], 9, top_k=1) == [3, 1, 2] and lists.predict_next([3], 1)[0][0] == 1
 
 
@@ -244,11 +293,16 @@ def test_the_lines_of_a_file_are_texts():
 
 def test_one_text_is_a_text_and_codes_take_little_room():
     corpus = read_corpus("abcab")
-    assert [text.tolist() for text in corpus.texts] == [[2, 3, 4, 2, 3]] and corpus.n_characters == 5
+    assert [text.tolist() for text in corpus.texts] == [
+        [2, 3, 4, 2, 3]
+    ] and corpus.n_characters == 5
     assert corpus.texts[0].dtype == np.uint8
     assert read_corpus([[f"w{i}" for i in range(300)]]).texts[0].dtype == np.uint16
     spooled = read_corpus(iter(["ab", "cab"]), min_count=2)
-    assert isinstance(spooled.texts[0], np.memmap) and [t.tolist() for t in spooled.texts] == [[2, 3], [0, 2, 3]]
+    assert isinstance(spooled.texts[0], np.memmap) and [t.tolist() for t in spooled.texts] == [
+        [2, 3],
+        [0, 2, 3],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -285,8 +339,16 @@ def test_bad_corpora(texts, error, match):
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
-        ({"tie_weights": True}, ValueError, "embedding_size must be 6, the last layer's size, with tie_weights=True"),
-        ({"tie_weights": True, "embedding_size": 6, "output": "adaptive"}, ValueError, "output must not be 'adaptive'"),
+        (
+            {"tie_weights": True},
+            ValueError,
+            "embedding_size must be 6, the last layer's size, with tie_weights=True",
+        ),
+        (
+            {"tie_weights": True, "embedding_size": 6, "output": "adaptive"},
+            ValueError,
+            "output must not be 'adaptive'",
+        ),
         ({"solver": "lbfgs"}, ValueError, "solver must be 'adam', 'sgd' or 'rmsprop'"),
         ({"tokens": "number"}, ValueError, "tokens must be 'auto'"),
         ({"tokens": "letters"}, ValueError, "tokens must be one of"),
@@ -341,7 +403,12 @@ def test_bad_contexts():
         model.predict_proba(["to", 3])
     with pytest.raises(ValueError, match="texts must be str for bits_per_character"):
         RNNLanguageModel(**BRIEF).fit([["a", "b"]]).bits_per_character([["a"]])
-    for method, argument in (("score", "a"), ("generate", "a"), ("predict_proba", ["a"]), ("predict_next", "a")):
+    for method, argument in (
+        ("score", "a"),
+        ("generate", "a"),
+        ("predict_proba", ["a"]),
+        ("predict_next", "a"),
+    ):
         with pytest.raises(ValueError, match="not fitted"):
             getattr(RNNLanguageModel(), method)(argument)
 
@@ -352,7 +419,10 @@ def test_bad_contexts():
 @pytest.mark.parametrize("cell", CELLS)
 def test_partial_fit_is_one_epoch_of_fit(cell):
     arguments = BRIEF | {"max_iter": 3, "learning_rate": "cosine", "dropout": 0.2}
-    whole, parts = RNNLanguageModel(cell, **arguments).fit(RHYMES), RNNLanguageModel(cell, **arguments)
+    whole, parts = (
+        RNNLanguageModel(cell, **arguments).fit(RHYMES),
+        RNNLanguageModel(cell, **arguments),
+    )
     for _ in range(3):
         parts.partial_fit(RHYMES)
     assert same_weights(whole, parts) and whole.loss_curve_ == parts.loss_curve_
@@ -362,17 +432,23 @@ def test_partial_fit_is_one_epoch_of_fit(cell):
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize(
-    "options", [{}, {"hidden_layer_sizes": (7, 6), "embedding_size": 6, "tie_weights": True}], ids=str
+    "options",
+    [{}, {"hidden_layer_sizes": (7, 6), "embedding_size": 6, "tie_weights": True}],
+    ids=str,
 )
 def test_a_seed_means_the_same_weights_at_any_n_jobs(cell, options, monkeypatch):
     monkeypatch.setattr("lightrnn.nn.network._WORTH_TWO", 1.0)
     monkeypatch.setattr("lightrnn.nn.network._WORTH_MORE", 1.0)
     arguments = BRIEF | {"batch_size": 16, "dropout": 0.2} | options
-    models = [RNNLanguageModel(cell, **arguments, n_jobs=n_jobs).fit(RHYMES * 3) for n_jobs in (1, 2, 3)]
+    models = [
+        RNNLanguageModel(cell, **arguments, n_jobs=n_jobs).fit(RHYMES * 3) for n_jobs in (1, 2, 3)
+    ]
     assert all(same_weights(models[0], other) for other in models[1:])
 
 
-@pytest.mark.parametrize("options", [{}, {"tie_weights": True, "embedding_size": 6}, {"output": "adaptive"}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"tie_weights": True, "embedding_size": 6}, {"output": "adaptive"}], ids=str
+)
 def test_saving_and_copying(options, tmp_path):
     model = RNNLanguageModel(**BRIEF | options, tokens="word").fit(RHYMES)
     model.save(tmp_path / "model")
@@ -414,7 +490,12 @@ def test_progress_counts_tokens(capsys, monkeypatch):
 def test_a_model_learns_what_depends_on_the_beginning(cell):
     """The last letter is the first one: a net with a memory is sure of it, a window that is too short is not."""
     texts = [f"{first}....{first}" for first in "abcd"] * 40
-    arguments = BRIEF | {"hidden_layer_sizes": (16,), "max_iter": 40, "learning_rate_init": 0.01, "truncate": 20}
+    arguments = BRIEF | {
+        "hidden_layer_sizes": (16,),
+        "max_iter": 40,
+        "learning_rate_init": 0.01,
+        "truncate": 20,
+    }
     model = RNNLanguageModel(cell, **arguments).fit(texts)
     window = RNNLanguageModel("ffnn", **arguments | {"window": 4}).fit(texts)
     for first in "abcd":
@@ -425,7 +506,9 @@ def test_a_model_learns_what_depends_on_the_beginning(cell):
 
 def test_a_tied_model_writes_the_same_after_loading(tmp_path):
     """The output layer follows the embedding before the first step, not only before the first prediction."""
-    model = RNNLanguageModel("rnn", (8,), embedding_size=8, tie_weights=True, max_iter=2, random_state=0)
+    model = RNNLanguageModel(
+        "rnn", (8,), embedding_size=8, tie_weights=True, max_iter=2, random_state=0
+    )
     model.fit(["abcabcab"] * 3).save(tmp_path / "model")
     written = [load(tmp_path / "model").generate("a", 30, random_state=0) for _ in range(2)]
     back = load(tmp_path / "model")

@@ -59,7 +59,9 @@ def assert_same(a, b):
 @pytest.mark.parametrize("target", ["sequence", "step"])
 def test_predictions_stay(way, cell, dtype, target, tmp_path):
     y = SUMS if target == "sequence" else STEPS
-    model = RNNRegressor(cell, **BRIEF, target=target, dtype=dtype, bidirectional=cell != "ffnn").fit(X, y)
+    model = RNNRegressor(
+        cell, **BRIEF, target=target, dtype=dtype, bidirectional=cell != "ffnn"
+    ).fit(X, y)
     back = way(model, tmp_path)
     assert_same(model, back)
     for method in ("predict", "transform"):
@@ -139,7 +141,9 @@ def test_arguments_stay(way, tmp_path):
 def test_a_generator_stays(way, tmp_path):
     model = RNNRegressor(**BRIEF | {"random_state": np.random.default_rng(3)}).fit(X, SUMS)
     back = way(model, tmp_path)
-    assert np.array_equal(back.partial_fit(X, SUMS).predict(X), model.partial_fit(X, SUMS).predict(X))
+    assert np.array_equal(
+        back.partial_fit(X, SUMS).predict(X), model.partial_fit(X, SUMS).predict(X)
+    )
 
 
 @WAYS
@@ -164,15 +168,23 @@ def test_what_is_not_ours_is_left_out_or_refused_before_a_file_is_there(tmp_path
     model = RNNRegressor("gru", (3,), max_iter=1, learning_rate="cosine").fit(X, np.arange(20.0))
     model.note, model._mine = "x", object()
     model.save(tmp_path / "model")
-    assert np.array_equal(load(tmp_path / "model").predict(X), model.predict(X)) and model.note == "x"
+    assert (
+        np.array_equal(load(tmp_path / "model").predict(X), model.predict(X)) and model.note == "x"
+    )
     own = Derived("gru", (3,), max_iter=1, learning_rate="cosine").fit(X, np.arange(20.0))
-    with pytest.raises(TypeError, match="save must be called of a class of lightrnn's own, got Derived"):
+    with pytest.raises(
+        TypeError, match="save must be called of a class of lightrnn's own, got Derived"
+    ):
         own.save(tmp_path / "own")
     assert not (tmp_path / "own").exists()
 
 
 def test_later_arguments_do_not_matter(tmp_path):
-    model = RNNRegressor(**BRIEF).fit(X, SUMS).set_params(hidden_layer_sizes=(99,), cell="gru", dtype="float64")
+    model = (
+        RNNRegressor(**BRIEF)
+        .fit(X, SUMS)
+        .set_params(hidden_layer_sizes=(99,), cell="gru", dtype="float64")
+    )
     for way in (by_file, by_pickle, by_copy):
         assert np.array_equal(way(model, tmp_path).predict(X), model.predict(X))
 
@@ -206,7 +218,12 @@ def test_the_file_can_be_read_without_lightrnn(tmp_path):
 
 def test_a_model_of_another_program_is_refused(tmp_path):
     path = tmp_path / "model"
-    for content in ({"estimator": "Other", "state": {}}, {"state": {}}, {"estimator": "RNNClassifier", "state": 3}, {}):
+    for content in (
+        {"estimator": "Other", "state": {}},
+        {"state": {}},
+        {"estimator": "RNNClassifier", "state": 3},
+        {},
+    ):
         archive.write(path, content)
         with pytest.raises(ValueError, match=r"path must be a file written by save, got .*model"):
             load(path)
@@ -274,7 +291,10 @@ HOSTILE = {
     },
 }
 CASES = [
-    (start + path, value) for start, paths in HOSTILE.items() for path, values in paths.items() for value in values
+    (start + path, value)
+    for start, paths in HOSTILE.items()
+    for path, values in paths.items()
+    for value in values
 ]
 
 
@@ -292,14 +312,23 @@ def test_what_does_not_fit_together_is_refused(saved, place, value, tmp_path):
         load(tmp_path / "model")
 
 
-@pytest.mark.parametrize("name", [f"layer0.{name}" for name in ("W_ih", "W_hh", "b_ih", "b_hh")] + ["head.W", "head.b"])
+@pytest.mark.parametrize(
+    "name", [f"layer0.{name}" for name in ("W_ih", "W_hh", "b_ih", "b_hh")] + ["head.W", "head.b"]
+)
 def test_a_misshapen_weight_is_named(saved, name, tmp_path):
     arrays = archive.read(saved)["state"]["_model"]["network"]
-    for wrong in (arrays[name][:-1], arrays[name][None], arrays[name].astype(np.float64), arrays[name].tolist()):
+    for wrong in (
+        arrays[name][:-1],
+        arrays[name][None],
+        arrays[name].astype(np.float64),
+        arrays[name].tolist(),
+    ):
         tree = archive.read(saved)
         tree["state"]["_model"]["network"][name] = wrong
         archive.write(tmp_path / "model", tree)
-        with pytest.raises(ValueError, match=rf"network/{name} must be an array of shape .* and dtype float32, got"):
+        with pytest.raises(
+            ValueError, match=rf"network/{name} must be an array of shape .* and dtype float32, got"
+        ):
             load(tmp_path / "model")
 
 
@@ -340,5 +369,7 @@ def test_loading_imports_no_scikit_learn(tmp_path):
     model = RNNRegressor(**BRIEF).fit(X, SUMS)
     model.save(tmp_path / "model")
     code = "import sys, lightrnn; lightrnn.load(sys.argv[1]); print({*sys.modules} & {'sklearn', 'pandas', 'torch'})"
-    done = subprocess.run([sys.executable, "-c", code, tmp_path / "model"], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "model"], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "set()"

@@ -22,19 +22,32 @@ BRIEF = {"max_iter": 2, "learning_rate": "cosine", "random_state": 0}
 
 def classifier():
     model = RNNClassifier("lstm", (9, 5), bidirectional=True, n_jobs=2, **BRIEF).fit(X, SUMS > 0)
-    return [lambda: model.predict_proba(X), lambda: model.transform(X[:7]), lambda: model.predict(X[9:12])]
+    return [
+        lambda: model.predict_proba(X),
+        lambda: model.transform(X[:7]),
+        lambda: model.predict(X[9:12]),
+    ]
 
 
 def regressor():
-    model = RNNRegressor("ffnn", (9,), target="step", window=4, **BRIEF).fit(X, [x[:, 0] for x in X])
+    model = RNNRegressor("ffnn", (9,), target="step", window=4, **BRIEF).fit(
+        X, [x[:, 0] for x in X]
+    )
     return [lambda: np.concatenate(model.predict(X)), lambda: model.predict(X[5:6])[0]]
 
 
 def language_model():
-    model = RNNLanguageModel("gru", (9,), embedding_size=9, tie_weights=True, truncate=5, batch_size=3, **BRIEF)
+    model = RNNLanguageModel(
+        "gru", (9,), embedding_size=9, tie_weights=True, truncate=5, batch_size=3, **BRIEF
+    )
     model.fit(TEXTS)
     calls = [lambda: model.score(TEXTS), lambda: model.generate("to ", 20, random_state=1)]
-    return [*calls, lambda: model.predict_proba(TEXTS), lambda: model.perplexity(TEXTS[:3]), lambda: model.weights_]
+    return [
+        *calls,
+        lambda: model.predict_proba(TEXTS),
+        lambda: model.perplexity(TEXTS[:3]),
+        lambda: model.weights_,
+    ]
 
 
 def bits(result):
@@ -75,7 +88,11 @@ def test_threads_predict_while_another_fits():
 
     def fit():
         while not stop.is_set():
-            fits.append(RNNClassifier("lstm", (9, 5), bidirectional=True, n_jobs=2, **BRIEF).fit(X, SUMS > 0).weights_)
+            fits.append(
+                RNNClassifier("lstm", (9, 5), bidirectional=True, n_jobs=2, **BRIEF)
+                .fit(X, SUMS > 0)
+                .weights_
+            )
 
     fitter = threading.Thread(target=fit)
     fitter.start()
@@ -114,9 +131,13 @@ def test_a_fork_goes_on_predicting():
     hammer(calls, rounds=1)
     before, context = [bits(call()) for call in calls], multiprocessing.get_context("fork")
     receiver, sender = context.Pipe(duplex=False)
-    child = context.Process(target=lambda: sender.send([bits(call()) for call in calls] + hammer(calls, rounds=1)))
+    child = context.Process(
+        target=lambda: sender.send([bits(call()) for call in calls] + hammer(calls, rounds=1))
+    )
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # that forks and threads do not mix is what is tested
+        warnings.simplefilter(
+            "ignore", DeprecationWarning
+        )  # that forks and threads do not mix is what is tested
         child.start()
     try:
         assert receiver.poll(60), "the child hangs"
@@ -131,7 +152,9 @@ def test_workers_of_joblib(backend):
     joblib = pytest.importorskip("joblib", reason="joblib is an optional peer")
     model = RNNClassifier("lstm", (9, 5), bidirectional=True, **BRIEF).fit(X, SUMS > 0)
     parts = [X[start : start + 15] for start in range(0, len(X), 15)]
-    done = joblib.Parallel(n_jobs=2, backend=backend)(joblib.delayed(model.predict_proba)(part) for part in parts)
+    done = joblib.Parallel(n_jobs=2, backend=backend)(
+        joblib.delayed(model.predict_proba)(part) for part in parts
+    )
     assert np.array_equal(np.concatenate(done), model.predict_proba(X))
 
 
@@ -181,7 +204,10 @@ def test_a_long_sequence_in_pieces_is_the_whole(cell, target, tokens, monkeypatc
     network = Network(cell, 3, (17, 5), 2, target=target, window=4, n_tokens=tokens)
     network.initialize(np.random.default_rng(0))
     rng = np.random.default_rng(1)
-    X = [rng.integers(0, tokens, T) if tokens else rng.normal(size=(T, 3)) for T in (1, 90, 33, 34, 7)]
+    X = [
+        rng.integers(0, tokens, T) if tokens else rng.normal(size=(T, 3))
+        for T in (1, 90, 33, 34, 7)
+    ]
     reads = [network.outputs, network.states] + [network.final_outputs] * (target == "step")
     whole = [read(X) for read in reads]
     for rows in (1, 3, 33, 50):
@@ -199,7 +225,10 @@ def held(network):
 def test_workspaces_are_few_and_small_after_a_crowd_and_a_giant():
     network = Network("lstm", 2, (16,), 1, bidirectional=True)
     network.initialize(np.random.default_rng(0))
-    threads = [threading.Thread(target=network.outputs, args=([np.zeros((50, 2))] * 100,)) for _ in range(40)]
+    threads = [
+        threading.Thread(target=network.outputs, args=([np.zeros((50, 2))] * 100,))
+        for _ in range(40)
+    ]
     for thread in threads:
         thread.start()
     network.outputs([np.zeros((100_000, 2))])
@@ -215,7 +244,11 @@ def test_workspaces_are_few_and_small_after_a_crowd_and_a_giant():
 def test_what_training_needs_is_given_back():
     model = RNNClassifier("lstm", (8,), **BRIEF).fit(X, SUMS > 0)
     network = model._model.network
-    assert not network._rooms and not network._gradients and not any(layer._transposes for layer in network.layers)
+    assert (
+        not network._rooms
+        and not network._gradients
+        and not any(layer._transposes for layer in network.layers)
+    )
     model.predict(X)
     assert len(network._rooms) <= 8
     model.partial_fit(X, SUMS > 0)

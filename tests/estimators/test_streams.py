@@ -20,7 +20,9 @@ def data(n=6, T=7, F=3):
 
 def same(got, want):
     kinds = np.asarray(got).dtype, np.asarray(want).dtype
-    return np.array_equal(got, want) and (kinds[0] == kinds[1] or kinds[0].kind == kinds[1].kind == "U")
+    return np.array_equal(got, want) and (
+        kinds[0] == kinds[1] or kinds[0].kind == kinds[1].kind == "U"
+    )
 
 
 @settings(max_examples=30)
@@ -34,7 +36,12 @@ def same(got, want):
 )
 def test_every_step_is_the_prediction_for_the_sequence_so_far(cell, dtype, sizes, F, kind, target):
     X, Y = data(F=F)
-    y = {"label": np.array(["no", "yes"] * 3), "multilabel": (Y > 0).astype(int), "number": Y[:, 0], "numbers": Y}[kind]
+    y = {
+        "label": np.array(["no", "yes"] * 3),
+        "multilabel": (Y > 0).astype(int),
+        "number": Y[:, 0],
+        "numbers": Y,
+    }[kind]
     if target == "step":
         y = [np.repeat(np.asarray(row)[None], 7, axis=0) for row in y]
     estimator = RNNRegressor if kind.startswith("number") else RNNClassifier
@@ -49,11 +56,15 @@ def test_every_step_is_the_prediction_for_the_sequence_so_far(cell, dtype, sizes
             assert same(many.step(X[:3, t]), np.array(want))
 
 
-@pytest.mark.parametrize("options", [{}, {"tie_weights": True, "embedding_size": 6}, {"output": "adaptive"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"tie_weights": True, "embedding_size": 6}, {"output": "adaptive"}]
+)
 @pytest.mark.parametrize("cell", CELLS)
 def test_language_models_stream_tokens(cell, options):
     text = "to be or not to be"
-    model = RNNLanguageModel(cell, (6,), max_iter=1, random_state=0, window=3, **options).fit([text] * 3)
+    model = RNNLanguageModel(cell, (6,), max_iter=1, random_state=0, window=3, **options).fit(
+        [text] * 3
+    )
     stream = model.stream()
     for _ in range(2):
         for t in range(1, 5):
@@ -67,13 +78,19 @@ def test_tokens_and_categories():
     one, many = model.stream(), model.stream(2)
     for t in range(2):
         assert same(one.step(X[0][t]), model.predict([X[0][: t + 1]])[0])
-        assert same(many.step([X[0][t], "unseen"]), model.predict([X[0][: t + 1], ["unseen"] * (t + 1)]))
+        assert same(
+            many.step([X[0][t], "unseen"]), model.predict([X[0][: t + 1], ["unseen"] * (t + 1)])
+        )
     with pytest.raises(TypeError, match="x must be a token, str or integer, got"):
         one.step(1.5)
     for bad in (["a"], 3, "ab"):
         with pytest.raises(ValueError, match="x must be 2 tokens, got"):
             many.step(bad)
-    words = RNNClassifier("gru", (4,), tokens="word", **QUICK).fit(["to be", "not to be"] * 3, [0, 1] * 3).stream()
+    words = (
+        RNNClassifier("gru", (4,), tokens="word", **QUICK)
+        .fit(["to be", "not to be"] * 3, [0, 1] * 3)
+        .stream()
+    )
     with pytest.raises(ValueError, match="x must be one word, got 'to be'"):
         words.step("to be")
     with pytest.raises(TypeError, match="x must be a token, str, got 7"):
@@ -134,7 +151,9 @@ def test_a_stream_is_not_changed_by_further_fitting():
     stream, before = model.stream(), model.predict(X[:1, :2])[0]
     stream.step(X[0, 0])
     model.partial_fit(X, Y)
-    assert np.array_equal(stream.step(X[0, 1]), before) and not np.array_equal(model.predict(X[:1, :2])[0], before)
+    assert np.array_equal(stream.step(X[0, 1]), before) and not np.array_equal(
+        model.predict(X[:1, :2])[0], before
+    )
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -191,16 +210,22 @@ def test_what_cannot_stream_is_refused():
     with pytest.raises(ValueError, match="bidirectional must be False for a stream"):
         model.stream()
     model = RNNRegressor("gru", (4,), **QUICK).fit(X, Y)
-    with pytest.raises(ValueError, match="method must be one of 'predict', 'transform', got 'predict_proba'"):
+    with pytest.raises(
+        ValueError, match="method must be one of 'predict', 'transform', got 'predict_proba'"
+    ):
         model.stream(method="predict_proba")
     with pytest.raises(ValueError, match="n_streams must be an integer of at least 1, got 0"):
         model.stream(0)
     stream = model.stream()
     with pytest.raises(ValueError, match=r"state must hold layer0\.h"):
         stream.state = {"h": np.zeros(4)}
-    with pytest.raises(ValueError, match=r"state\['layer0.h'\] must be finite numbers of shape \(4,\)"):
+    with pytest.raises(
+        ValueError, match=r"state\['layer0.h'\] must be finite numbers of shape \(4,\)"
+    ):
         stream.state = {"layer0.h": np.zeros(5)}
-    with pytest.raises(ValueError, match=r"state\['layer0.h'\] must be finite numbers of shape \(4,\)"):
+    with pytest.raises(
+        ValueError, match=r"state\['layer0.h'\] must be finite numbers of shape \(4,\)"
+    ):
         stream.state = {"layer0.h": "abc"}
     for bad in (model.stream(2).snapshot(), None):
         with pytest.raises(ValueError, match="snapshot must be one of this network's streams"):

@@ -33,11 +33,19 @@ def same_weights(a, b):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize(
-    "labels", [LABELS, LABELS.astype(object), LABELS == "up", (LABELS == "up") * 7 - 3.0], ids=lambda x: str(x.dtype)
+    "labels",
+    [LABELS, LABELS.astype(object), LABELS == "up", (LABELS == "up") * 7 - 3.0],
+    ids=lambda x: str(x.dtype),
 )
 def test_labels_of_any_kind(labels, dtype):
     model = RNNClassifier(
-        "gru", (8,), max_iter=60, learning_rate="cosine", learning_rate_init=0.02, random_state=0, dtype=dtype
+        "gru",
+        (8,),
+        max_iter=60,
+        learning_rate="cosine",
+        learning_rate_init=0.02,
+        random_state=0,
+        dtype=dtype,
     )
     model.fit(X, labels)
     assert np.array_equal(model.classes_, np.unique(labels)) and model.n_outputs_ == 2
@@ -53,7 +61,13 @@ def test_labels_of_any_kind(labels, dtype):
 
 def test_a_label_for_each_step():
     model = RNNClassifier(
-        "rnn", (8,), target="step", max_iter=60, learning_rate="cosine", learning_rate_init=0.02, random_state=0
+        "rnn",
+        (8,),
+        target="step",
+        max_iter=60,
+        learning_rate="cosine",
+        learning_rate_init=0.02,
+        random_state=0,
     )
     model.fit(X, STEP_LABELS)
     predicted, proba = model.predict(X), model.predict_proba(X)
@@ -61,13 +75,19 @@ def test_a_label_for_each_step():
     right = np.concatenate(predicted) == np.concatenate(STEP_LABELS)
     assert model.score(X, STEP_LABELS) == right.mean() > 0.95
     weights = [np.arange(len(x)) + 1.0 for x in X]
-    assert np.isclose(model.score(X, STEP_LABELS, weights), np.average(right, weights=np.concatenate(weights)))
+    assert np.isclose(
+        model.score(X, STEP_LABELS, weights), np.average(right, weights=np.concatenate(weights))
+    )
     assert [p.shape for p in model.predict_log_proba(X)] == [(len(x), 2) for x in X]
 
 
 def test_multilabel():
-    indicators = np.column_stack([SUMS > 0, SUMS > -1, np.array([len(x) > 4 for x in X])]).astype(int)
-    model = RNNClassifier("lstm", (8,), max_iter=80, learning_rate="cosine", learning_rate_init=0.03, random_state=0)
+    indicators = np.column_stack([SUMS > 0, SUMS > -1, np.array([len(x) > 4 for x in X])]).astype(
+        int
+    )
+    model = RNNClassifier(
+        "lstm", (8,), max_iter=80, learning_rate="cosine", learning_rate_init=0.03, random_state=0
+    )
     model.fit(X, indicators)
     predicted, proba = model.predict(X), model.predict_proba(X)
     assert predicted.shape == proba.shape == (24, 3) and set(np.unique(predicted)) <= {0, 1}
@@ -79,7 +99,13 @@ def test_multilabel():
 def test_multilabel_for_each_step():
     indicators = [np.column_stack([labels, 1 - labels]) for labels in STEP_LABELS]
     model = RNNClassifier(
-        "rnn", (8,), target="step", max_iter=60, learning_rate="cosine", learning_rate_init=0.02, random_state=0
+        "rnn",
+        (8,),
+        target="step",
+        max_iter=60,
+        learning_rate="cosine",
+        learning_rate_init=0.02,
+        random_state=0,
     )
     model.fit(X, indicators)
     assert [p.shape for p in model.predict(X)] == [(len(x), 2) for x in X]
@@ -89,7 +115,13 @@ def test_multilabel_for_each_step():
 @pytest.mark.parametrize("loss", ["squared_error", "absolute_error", "huber", "quantile"])
 def test_regression(loss):
     model = RNNRegressor(
-        "gru", (8,), loss=loss, max_iter=100, learning_rate="cosine", learning_rate_init=0.02, random_state=0
+        "gru",
+        (8,),
+        loss=loss,
+        max_iter=100,
+        learning_rate="cosine",
+        learning_rate_init=0.02,
+        random_state=0,
     )
     y = 1000 + 50 * SUMS
     model.fit(X, y)
@@ -105,7 +137,9 @@ def test_quantiles_are_what_they_say():
     y = rng.exponential(size=400)
     constant = np.ones((400, 1, 1))
     for quantile in (0.1, 0.5, 0.9):
-        model = RNNRegressor("rnn", (2,), loss="quantile", quantile=quantile, max_iter=60, learning_rate="cosine")
+        model = RNNRegressor(
+            "rnn", (2,), loss="quantile", quantile=quantile, max_iter=60, learning_rate="cosine"
+        )
         model.set_params(learning_rate_init=0.05, random_state=0).fit(constant, y)
         assert abs(np.mean(y < model.predict(constant[:1])) - quantile) < 0.04
 
@@ -123,7 +157,13 @@ def test_regression_with_several_outputs():
 
 def test_regression_at_each_step():
     model = RNNRegressor(
-        "rnn", (8,), target="step", max_iter=100, learning_rate="cosine", learning_rate_init=0.02, random_state=0
+        "rnn",
+        (8,),
+        target="step",
+        max_iter=100,
+        learning_rate="cosine",
+        learning_rate_init=0.02,
+        random_state=0,
     )
     model.fit(X, STEP_SUMS)
     predicted = model.predict(X)
@@ -156,7 +196,9 @@ def test_a_table_is_univariate_sequences():
 def test_frames_are_flattened():
     frames = [np.repeat(x[:, :, None], 2, axis=2) for x in X]
     flat = [frame.reshape(len(frame), -1) for frame in frames]
-    assert same_weights(RNNRegressor(**BRIEF).fit(frames, SUMS), RNNRegressor(**BRIEF).fit(flat, SUMS))
+    assert same_weights(
+        RNNRegressor(**BRIEF).fit(frames, SUMS), RNNRegressor(**BRIEF).fit(flat, SUMS)
+    )
 
 
 def test_inputs_are_never_written_to():
@@ -173,7 +215,9 @@ def test_inputs_are_never_written_to():
 
 def test_early_stopping_restores_the_best_weights():
     model = RNNClassifier(
-        **BRIEF | {"max_iter": 30, "learning_rate_init": 0.05}, early_stopping=True, validation_fraction=0.4
+        **BRIEF | {"max_iter": 30, "learning_rate_init": 0.05},
+        early_stopping=True,
+        validation_fraction=0.4,
     )
     model.fit(X, LABELS)
     assert len(model.validation_scores_) == model.n_iter_
@@ -185,23 +229,34 @@ def test_early_stopping_restores_the_best_weights():
 
 def test_validation_data_are_scored_like_any_other():
     held_out, sums = data(10, seed=1)
-    for target, y, y_val in (("sequence", SUMS, sums), ("step", STEP_SUMS, [np.cumsum(x[:, 0]) for x in held_out])):
-        model = RNNRegressor(**BRIEF, target=target, dtype="float64").fit(X, y, X_val=held_out, y_val=y_val)
-        assert np.isclose(model.score(held_out, y_val), model.validation_scores_[-1])
-        assert same_weights(model, RNNRegressor(**BRIEF, target=target, dtype="float64").fit(X, y)), (
-            "a look changes nothing"
+    for target, y, y_val in (
+        ("sequence", SUMS, sums),
+        ("step", STEP_SUMS, [np.cumsum(x[:, 0]) for x in held_out]),
+    ):
+        model = RNNRegressor(**BRIEF, target=target, dtype="float64").fit(
+            X, y, X_val=held_out, y_val=y_val
         )
+        assert np.isclose(model.score(held_out, y_val), model.validation_scores_[-1])
+        assert same_weights(
+            model, RNNRegressor(**BRIEF, target=target, dtype="float64").fit(X, y)
+        ), "a look changes nothing"
 
 
 def test_validation_score_of_other_losses_is_their_negative():
     held_out, sums = data(10, seed=1)
-    model = RNNRegressor(**BRIEF, loss="absolute_error", dtype="float64").fit(X, SUMS, X_val=held_out, y_val=sums)
+    model = RNNRegressor(**BRIEF, loss="absolute_error", dtype="float64").fit(
+        X, SUMS, X_val=held_out, y_val=sums
+    )
     loss = np.abs(model.predict(held_out) - sums).mean() / SUMS.std()
     assert np.isclose(model.validation_scores_[-1], -loss)
 
 
 def test_held_out_scores_do_not_heed_class_weight():
-    arguments = BRIEF | {"learning_rate_init": 1e-30, "early_stopping": True, "validation_fraction": 0.5}
+    arguments = BRIEF | {
+        "learning_rate_init": 1e-30,
+        "early_stopping": True,
+        "validation_fraction": 0.5,
+    }
     plain = RNNClassifier(**arguments).fit(X, LABELS)
     assert 0 < plain.validation_scores_[0] < 1
     weighed = RNNClassifier(**arguments, class_weight={"up": 1e-9}).fit(X, LABELS)
@@ -211,7 +266,9 @@ def test_held_out_scores_do_not_heed_class_weight():
 def test_held_out_scores_heed_sample_weight():
     weights = np.where(np.arange(24) % 2, 1.0, 1e-9)
     model = RNNClassifier(**BRIEF | {"max_iter": 2}, early_stopping=True, validation_fraction=0.5)
-    assert model.fit(X, LABELS, weights).validation_scores_ != model.fit(X, LABELS).validation_scores_
+    assert (
+        model.fit(X, LABELS, weights).validation_scores_ != model.fit(X, LABELS).validation_scores_
+    )
 
 
 # -- attributes -------------------------------------------------------------------------------------------------------
@@ -226,19 +283,36 @@ def test_held_out_scores_heed_sample_weight():
     ],
 )
 def test_weights_by_name(cell, names, columns):
-    model = RNNClassifier(cell, (4, 5), bidirectional=True, max_iter=1, learning_rate="cosine").fit(X, LABELS)
+    model = RNNClassifier(cell, (4, 5), bidirectional=True, max_iter=1, learning_rate="cosine").fit(
+        X, LABELS
+    )
     weights = model.weights_
-    expected = [f"layer{layer}.{way}{name}" for layer in (0, 1) for way in ("", "reverse.") for name in names]
+    expected = [
+        f"layer{layer}.{way}{name}"
+        for layer in (0, 1)
+        for way in ("", "reverse.")
+        for name in names
+    ]
     assert list(weights) == [*expected, "head.W", "head.b"]
-    assert weights["layer0.W_ih"].shape == (3, columns * 4) and weights["layer0.W_hh"].shape == (4, columns * 4)
-    assert weights["layer1.reverse.W_ih"].shape == (8, columns * 5) and weights["head.W"].shape == (10, 2)
+    assert weights["layer0.W_ih"].shape == (3, columns * 4) and weights["layer0.W_hh"].shape == (
+        4,
+        columns * 4,
+    )
+    assert weights["layer1.reverse.W_ih"].shape == (8, columns * 5) and weights["head.W"].shape == (
+        10,
+        2,
+    )
     assert sum(array.size for array in weights.values()) == model.n_parameters_
     weights["head.b"][:] = 99
     assert (model.weights_["head.b"] != 99).all()
 
 
 def test_weights_of_the_window():
-    weights = RNNClassifier("ffnn", (4, 5), window=6, max_iter=1, learning_rate="cosine").fit(X, LABELS).weights_
+    weights = (
+        RNNClassifier("ffnn", (4, 5), window=6, max_iter=1, learning_rate="cosine")
+        .fit(X, LABELS)
+        .weights_
+    )
     shapes = {name: array.shape for name, array in weights.items()}
     assert shapes == {
         "layer0.W": (18, 4),
@@ -263,7 +337,9 @@ def test_transform(bidirectional):
     width = 8 if bidirectional else 4
     states = model.transform(X)
     assert states.shape == (24, width) and states.dtype == np.float32
-    assert np.array_equal(RNNClassifier(**BRIEF, bidirectional=bidirectional).fit_transform(X, LABELS), states)
+    assert np.array_equal(
+        RNNClassifier(**BRIEF, bidirectional=bidirectional).fit_transform(X, LABELS), states
+    )
     assert model.get_feature_names_out().tolist() == [f"rnnclassifier{i}" for i in range(width)]
     model = RNNClassifier(**BRIEF, bidirectional=bidirectional, target="step").fit(X, STEP_LABELS)
     assert [state.shape for state in model.transform(X)] == [(len(x), width) for x in X]
@@ -314,7 +390,10 @@ def test_every_option_makes_a_difference(cell, option):
     if option.keys() & ({"truncate", "bidirectional"} if cell == "ffnn" else {"window"}):
         pytest.skip("has no such option")
     base = BRIEF | {"solver": option.get("solver", "adam")}
-    plain, other = (RNNRegressor(cell, **arguments).fit(X, SUMS).predict(X) for arguments in (base, base | option))
+    plain, other = (
+        RNNRegressor(cell, **arguments).fit(X, SUMS).predict(X)
+        for arguments in (base, base | option)
+    )
     assert not np.array_equal(plain, other)
 
 
@@ -335,5 +414,6 @@ def test_truncation_to_the_whole_length_changes_nothing():
 
 def test_batches_larger_than_the_data():
     assert same_weights(
-        RNNRegressor(**BRIEF, batch_size=24).fit(X, SUMS), RNNRegressor(**BRIEF, batch_size=10**6).fit(X, SUMS)
+        RNNRegressor(**BRIEF, batch_size=24).fit(X, SUMS),
+        RNNRegressor(**BRIEF, batch_size=10**6).fit(X, SUMS),
     )

@@ -14,7 +14,9 @@ LENGTHS = (6, 1, 9, 4)
 
 
 def randomised(model, rng):
-    model.set_weights([rng.normal(0, 0.5, array.shape).astype(np.float32) for array in model.get_weights()])
+    model.set_weights(
+        [rng.normal(0, 0.5, array.shape).astype(np.float32) for array in model.get_weights()]
+    )
     return model
 
 
@@ -31,7 +33,9 @@ def main():
     rows = layers.Embedding(7, 3, mask_zero=True)(inputs)
     rows = layers.Dropout(0.3)(layers.SimpleRNN(5)(rows))
     models = {
-        "lstm": keras.Sequential([keras.Input((None, 3)), layers.LSTM(5), layers.Dense(3, activation="softmax")]),
+        "lstm": keras.Sequential(
+            [keras.Input((None, 3)), layers.LSTM(5), layers.Dense(3, activation="softmax")]
+        ),
         "gru": keras.Sequential(
             [
                 keras.Input((None, 3)),
@@ -41,7 +45,9 @@ def main():
             ]
         ),
         "rnn": keras.Model(inputs, layers.Dense(1, activation="sigmoid")(rows)),
-        "reset_before": keras.Sequential([keras.Input((None, 3)), layers.GRU(2, reset_after=False), layers.Dense(1)]),
+        "reset_before": keras.Sequential(
+            [keras.Input((None, 3)), layers.GRU(2, reset_after=False), layers.Dense(1)]
+        ),
     }
     for model in models.values():
         randomised(model, rng)
@@ -51,8 +57,14 @@ def main():
         models[name].save(HERE / f"{name}.keras")
     for name in ("gru", "reset_before"):
         models[name].save_weights(HERE / f"{name}.weights.h5")
-    expected = {name: outputs(model, codes if name == "rnn" else numbers) for name, model in models.items()}
-    data = {"numbers": np.concatenate(numbers), "codes": np.concatenate(codes), "lengths": np.array(LENGTHS)}
+    expected = {
+        name: outputs(model, codes if name == "rnn" else numbers) for name, model in models.items()
+    }
+    data = {
+        "numbers": np.concatenate(numbers),
+        "codes": np.concatenate(codes),
+        "lengths": np.array(LENGTHS),
+    }
     np.savez_compressed(HERE / "keras.npz", **data, **expected)
 
 

@@ -30,21 +30,45 @@ def models():
     for cell, dtype in zip(CELLS, ("float32", "float64", "float32", "float64"), strict=True):
         other = "float64" if dtype == "float32" else "float32"
         text = {"tokens": "word", "embedding_size": 2, "dtype": other}
-        yield f"classifier-{cell}", RNNClassifier(cell, (3,), dtype=dtype, **BRIEF).fit(X, list("abab")), X
-        yield f"regressor-{cell}", RNNRegressor(cell, (3, 2), dtype=other, **BRIEF).fit(X, NUMBERS), X
+        yield (
+            f"classifier-{cell}",
+            RNNClassifier(cell, (3,), dtype=dtype, **BRIEF).fit(X, list("abab")),
+            X,
+        )
+        yield (
+            f"regressor-{cell}",
+            RNNRegressor(cell, (3, 2), dtype=other, **BRIEF).fit(X, NUMBERS),
+            X,
+        )
         yield f"language-{cell}", RNNLanguageModel(cell, (3,), **text, **BRIEF).fit(WORDS), WORDS
     both = {"bidirectional": True, "dtype": "float64"}
     labels = [[[t % 2, 1] for t in range(T)] for T in LENGTHS]
-    yield "steps-multilabel", RNNClassifier("gru", (2,), target="step", **both, **BRIEF).fit(X, labels), X
+    yield (
+        "steps-multilabel",
+        RNNClassifier("gru", (2,), target="step", **both, **BRIEF).fit(X, labels),
+        X,
+    )
     columns = [[[t, -t] for t in range(T)] for T in LENGTHS]
-    yield "steps-regressor", RNNRegressor("lstm", (2,), target="step", **both, **BRIEF).fit(X, columns), X
-    yield "words", RNNClassifier("rnn", (2,), tokens="word", embedding_size=2, **BRIEF).fit(WORDS, [1, 7, 1, 7]), WORDS
+    yield (
+        "steps-regressor",
+        RNNRegressor("lstm", (2,), target="step", **both, **BRIEF).fit(X, columns),
+        X,
+    )
+    yield (
+        "words",
+        RNNClassifier("rnn", (2,), tokens="word", embedding_size=2, **BRIEF).fit(
+            WORDS, [1, 7, 1, 7]
+        ),
+        WORDS,
+    )
     fixed = {"embedding_size": 2, "random_state": np.random.RandomState(0)}
     yield "categories", RNNRegressor("gru", (2,), **BRIEF | fixed).fit(COLOURS, NUMBERS), COLOURS
     table = [[1.0, 2.0, 3.0], [0.0, -1.0, 2.0], [1.0, 1.0, 0.0], [3.0, 1.0, 2.0]]
     yield (
         "table-lbfgs",
-        RNNClassifier("rnn", (2,), solver="lbfgs", dtype="float64", **BRIEF).fit(table, list("xyxy")),
+        RNNClassifier("rnn", (2,), solver="lbfgs", dtype="float64", **BRIEF).fit(
+            table, list("xyxy")
+        ),
         table,
     )
     tied = {"tie_weights": True, "embedding_size": 2, "solver": "sgd"}
@@ -71,9 +95,15 @@ def main():
     for name, model, data in models():
         path = HERE / f"format{archive.VERSION}-{name}.npz"
         model.save(path)
-        expected[path.name] = {"model": repr(model), "data": data, "predictions": predictions(model, data)}
+        expected[path.name] = {
+            "model": repr(model),
+            "data": data,
+            "predictions": predictions(model, data),
+        }
         print(f"{path.name}: {path.stat().st_size:,} bytes")
-    lines = ",\n".join(f"{json.dumps(name)}: {json.dumps(value)}" for name, value in expected.items())
+    lines = ",\n".join(
+        f"{json.dumps(name)}: {json.dumps(value)}" for name, value in expected.items()
+    )
     (HERE / f"format{archive.VERSION}.json").write_text(f"{{\n{lines}\n}}\n")
 
 

@@ -17,9 +17,22 @@ END = 2  # row of the token that precedes every text
 
 
 class Net(nn.Module):
-    def __init__(self, cell, features, units, outputs, layers=1, both=False, tokens=0, padding=None, biased=True):
+    def __init__(
+        self,
+        cell,
+        features,
+        units,
+        outputs,
+        layers=1,
+        both=False,
+        tokens=0,
+        padding=None,
+        biased=True,
+    ):
         super().__init__()
-        self.embedding = nn.Embedding(tokens, features, padding_idx=padding) if tokens else nn.Identity()
+        self.embedding = (
+            nn.Embedding(tokens, features, padding_idx=padding) if tokens else nn.Identity()
+        )
         self.rnn = cell(features, units, layers, bias=biased, bidirectional=both, batch_first=True)
         self.fc = nn.Linear(units * (1 + both), outputs, bias=True)
 
@@ -27,12 +40,16 @@ class Net(nn.Module):
         rows, state = self.rnn(self.embedding(x))
         state = state[0] if isinstance(state, tuple) else state
         both = self.rnn.bidirectional
-        return self.fc(rows if step else torch.cat([state[-2], state[-1]], dim=1) if both else state[-1])
+        return self.fc(
+            rows if step else torch.cat([state[-2], state[-1]], dim=1) if both else state[-1]
+        )
 
 
 def outputs(net, X, step):
     with torch.no_grad():
-        return np.concatenate([net(torch.tensor(x)[None], step).numpy().reshape(-1, net.fc.out_features) for x in X])
+        return np.concatenate(
+            [net(torch.tensor(x)[None], step).numpy().reshape(-1, net.fc.out_features) for x in X]
+        )
 
 
 def main():
@@ -53,13 +70,19 @@ def main():
     optimizer = torch.optim.Adam(nets["rnn"][0].parameters())
     nets["rnn"][0](torch.tensor(codes[0])[None], False).sum().backward()
     optimizer.step()
-    checkpoint = {"epoch": 7, "model": nets["rnn"][0].state_dict(), "optimizer": optimizer.state_dict()}
+    checkpoint = {
+        "epoch": 7,
+        "model": nets["rnn"][0].state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
     torch.save(checkpoint, HERE / "rnn.pt")
     torch.save(nets["language"][0].state_dict(), HERE / "language.pt")
     torch.save(nets["lstm"][0], HERE / "module.pt")
     expected = {name: outputs(*net) for name, net in nets.items()}
     data = {"numbers": numbers, "codes": codes, "texts": texts}
-    data = {name: np.concatenate(rows) for name, rows in data.items()} | {"lengths": np.array(LENGTHS)}
+    data = {name: np.concatenate(rows) for name, rows in data.items()} | {
+        "lengths": np.array(LENGTHS)
+    }
     np.savez_compressed(HERE / "torch.npz", **data, **expected)
 
 

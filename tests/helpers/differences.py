@@ -9,7 +9,9 @@ def directional_error(network, batch, loss, rng, step=1e-6):
     gradient = network.gradient.copy()
     before = network.parameters.copy()
     shapes = network.arrays()
-    direction = network.flatten({name: rng.normal(size=array.shape) for name, array in shapes.items()})
+    direction = network.flatten(
+        {name: rng.normal(size=array.shape) for name, array in shapes.items()}
+    )
     direction /= np.linalg.norm(direction)
     losses = []
     for sign in (1, -1):

@@ -28,7 +28,9 @@ class Fitted:
 def randomize(est, rng):
     """Give an estimator weights as large as training might make them."""
     network = est._model.network
-    network.assign({name: rng.normal(0, 0.4, array.shape) for name, array in network.arrays().items()})
+    network.assign(
+        {name: rng.normal(0, 0.4, array.shape) for name, array in network.arrays().items()}
+    )
 
 
 def sequences(kind, lengths, F, rng):

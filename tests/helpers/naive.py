@@ -38,7 +38,9 @@ STEPS = {"rnn": rnn_step, "gru": gru_step, "lstm": lstm_step}
 
 def part(weights, layer):
     """The arrays of one layer, without its name."""
-    return {name[len(layer) + 1 :]: a for name, a in weights.items() if name.rsplit(".", 1)[0] == layer}
+    return {
+        name[len(layer) + 1 :]: a for name, a in weights.items() if name.rsplit(".", 1)[0] == layer
+    }
 
 
 def recurrent_layer(W, cell, X, state):
@@ -70,7 +72,8 @@ def hidden(weights, cell, X, window=1, masks=None, states=None):
     if "embedding.W" in weights:
         X = weights["embedding.W"][X]
     sizes = sum(
-        name.startswith("layer") and name.endswith(("W_ih", ".W")) and "reverse" not in name for name in weights
+        name.startswith("layer") and name.endswith(("W_ih", ".W")) and "reverse" not in name
+        for name in weights
     )
     finals = []
     for number in range(sizes):
@@ -84,9 +87,14 @@ def hidden(weights, cell, X, window=1, masks=None, states=None):
             finals.append(final)
             summary = final[0]
             if f"{reverse}.W_ih" in weights:
-                backward, final = recurrent_layer(part(weights, reverse), cell, X[::-1], zeros(weights, cell, reverse))
+                backward, final = recurrent_layer(
+                    part(weights, reverse), cell, X[::-1], zeros(weights, cell, reverse)
+                )
                 finals.append(final)
-                forward, summary = np.hstack([forward, backward[::-1]]), np.concatenate([summary, final[0]])
+                forward, summary = (
+                    np.hstack([forward, backward[::-1]]),
+                    np.concatenate([summary, final[0]]),
+                )
             X = forward
         if masks is not None:
             X, summary = X * masks[number], summary * masks[number]
@@ -140,5 +148,8 @@ def row_loss(name, raw, y, delta=1.0, quantile=0.5):
 
 def mean_loss(name, raws, targets, weights, **options):
     """sum(w * l) / sum(w) over rows."""
-    total = sum(w * row_loss(name, raw, y, **options) for raw, y, w in zip(raws, targets, weights, strict=True))
+    total = sum(
+        w * row_loss(name, raw, y, **options)
+        for raw, y, w in zip(raws, targets, weights, strict=True)
+    )
     return total / np.sum(weights)

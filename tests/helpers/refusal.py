@@ -21,14 +21,19 @@ STEPS = [np.arange(len(x)) % 2 for x in X]
 def state(estimator):
     """Everything an estimator holds, in a form that can be compared."""
     weights = (
-        {name: array.tobytes() for name, array in estimator.weights_.items()} if hasattr(estimator, "_model") else None
+        {name: array.tobytes() for name, array in estimator.weights_.items()}
+        if hasattr(estimator, "_model")
+        else None
     )
     return {name: id(value) for name, value in vars(estimator).items()}, weights
 
 
 def refuses(estimator, method, *data, error=ValueError, match, **keywords):
     """Assert that a call raises, in words that tell the remedy, and changes nothing; fitted or not."""
-    for subject in (estimator, type(estimator)(**QUICK).fit(X, Y).set_params(**estimator.get_params())):
+    for subject in (
+        estimator,
+        type(estimator)(**QUICK).fit(X, Y).set_params(**estimator.get_params()),
+    ):
         before = state(subject)
         with pytest.raises(error, match=match) as caught:
             getattr(subject, method)(*data, **keywords)

@@ -40,11 +40,21 @@ class Problem:
         """The network with parameters drawn, biases too."""
         options = {
             name: getattr(self, name)
-            for name in ("target", "bidirectional", "window", "dropout", "n_tokens", "head", "dtype")
+            for name in (
+                "target",
+                "bidirectional",
+                "window",
+                "dropout",
+                "n_tokens",
+                "head",
+                "dtype",
+            )
         }
         network = Network(self.cell, self.F, self.sizes, self.k, **options | changes)
         rng = np.random.default_rng(self.seed)
-        network.assign({name: rng.normal(0, 0.5, array.shape) for name, array in network.arrays().items()})
+        network.assign(
+            {name: rng.normal(0, 0.5, array.shape) for name, array in network.arrays().items()}
+        )
         return network
 
     def make_loss(self):
@@ -52,7 +62,9 @@ class Problem:
 
     @property
     def loss_options(self) -> dict[str, float]:
-        return {"huber": {"delta": self.constant}, "quantile": {"quantile": self.constant}}.get(self.loss, {})
+        return {"huber": {"delta": self.constant}, "quantile": {"quantile": self.constant}}.get(
+            self.loss, {}
+        )
 
     @property
     def X(self) -> list[np.ndarray]:
@@ -87,16 +99,30 @@ class Problem:
 
     def batch(self, network: Network) -> Batch:
         """All of it, with dropout masks if there is dropout."""
-        return Batch.of(self.X, self.targets, self.weights, np.random.default_rng(self.seed + 4), network)
+        return Batch.of(
+            self.X, self.targets, self.weights, np.random.default_rng(self.seed + 4), network
+        )
 
 
 @st.composite
-def problems(draw, cells=CELLS, dtypes=DTYPES, targets=TARGETS, losses=LOSSES, max_size=20, max_length=9, **fixed):
+def problems(
+    draw,
+    cells=CELLS,
+    dtypes=DTYPES,
+    targets=TARGETS,
+    losses=LOSSES,
+    max_size=20,
+    max_length=9,
+    **fixed,
+):
     """Draw a problem; `fixed` fields are not drawn. Sizes reach beyond a register of 16 lanes."""
     pick = {
-        name: st.sampled_from(options) for name, options in {"dtype": dtypes, "target": targets, "loss": losses}.items()
+        name: st.sampled_from(options)
+        for name, options in {"dtype": dtypes, "target": targets, "loss": losses}.items()
     }
-    fields = {"cell": draw(st.sampled_from(cells))} | {name: draw(choice) for name, choice in pick.items()}
+    fields = {"cell": draw(st.sampled_from(cells))} | {
+        name: draw(choice) for name, choice in pick.items()
+    }
     plain = fields["cell"] == "ffnn"
     fields["bidirectional"] = not plain and draw(st.booleans())
     fields["sizes"] = draw(st.lists(st.integers(1, max_size), min_size=1, max_size=3).map(tuple))
@@ -106,11 +132,19 @@ def problems(draw, cells=CELLS, dtypes=DTYPES, targets=TARGETS, losses=LOSSES, m
     fields["k"] = draw(st.integers(2 if fields["loss"] == "softmax" else 1, 4))
     fields["F"] = draw(st.integers(1, 18))
     fields["n_tokens"] = draw(st.just(0) | st.integers(2, 9))
-    fields["lengths"] = draw(st.lists(st.integers(1, max_length), min_size=1, max_size=20).map(tuple))
-    fields["truncate"] = None if plain or fields["bidirectional"] else draw(st.none() | st.integers(1, 4))
+    fields["lengths"] = draw(
+        st.lists(st.integers(1, max_length), min_size=1, max_size=20).map(tuple)
+    )
+    fields["truncate"] = (
+        None if plain or fields["bidirectional"] else draw(st.none() | st.integers(1, 4))
+    )
     fields["seed"] = draw(st.integers(0, 2**16))
     fields |= fixed
-    fields["head"] = draw(st.sampled_from(["linear", "tied", "adaptive"])) if fields["loss"] == "softmax" else "linear"
+    fields["head"] = (
+        draw(st.sampled_from(["linear", "tied", "adaptive"]))
+        if fields["loss"] == "softmax"
+        else "linear"
+    )
     if fields["head"] == "tied":
         last = fields["sizes"][-1] * (1 + fields["bidirectional"])
         fields |= {"n_tokens": max(2, fields["n_tokens"]), "F": last}

@@ -20,11 +20,19 @@ STEP = 1e-6
 
 def fitted(cell, sizes=(3,), *, X, y, estimator=RNNRegressor, **options):
     """A fitted float64 estimator whose weights are drawn anew."""
-    options = {"max_iter": 1, "learning_rate": "cosine", "dtype": "float64", "random_state": 0, "window": 3} | options
+    options = {
+        "max_iter": 1,
+        "learning_rate": "cosine",
+        "dtype": "float64",
+        "random_state": 0,
+        "window": 3,
+    } | options
     model = estimator(cell, sizes, **options).fit(X, y)
     rng = np.random.default_rng(1)
     network = model._model.network
-    network.assign({name: rng.normal(0, 0.6, array.shape) for name, array in network.arrays().items()})
+    network.assign(
+        {name: rng.normal(0, 0.6, array.shape) for name, array in network.arrays().items()}
+    )
     return model
 
 
@@ -33,7 +41,9 @@ def run(weights, cell, X, bump=None):
     if "embedding.W" in weights:
         X = weights["embedding.W"][X]
     history = {}
-    for number in range(sum(name.startswith("layer") and name.endswith("W_hh") for name in weights)):
+    for number in range(
+        sum(name.startswith("layer") and name.endswith("W_hh") for name in weights)
+    ):
         outputs = []
         for name, order in ((f"layer{number}", 1), (f"layer{number}.reverse", -1)):
             if f"{name}.W_hh" not in weights:
@@ -81,13 +91,17 @@ def slopes(function, changes):
     target=st.sampled_from(["sequence", "step"]),
     lengths=st.lists(st.integers(1, 5), min_size=2, max_size=3),
 )
-def test_state_gradients_and_jacobians_are_those_of_finite_differences(cell, sizes, bidirectional, target, lengths):
+def test_state_gradients_and_jacobians_are_those_of_finite_differences(
+    cell, sizes, bidirectional, target, lengths
+):
     rng = np.random.default_rng(0)
     X = [rng.normal(size=(T, 2)) for T in [*lengths, 5]]
     y = [rng.normal(size=len(x)) for x in X] if target == "step" else rng.normal(size=len(X))
     model = fitted(cell, sizes, X=X, y=y, target=target, bidirectional=bidirectional)
     weights, flow = model.weights_, gradient_flow(model, X)
-    assert list(flow.layers) == list(dict.fromkeys(name.rpartition(".")[0] for name in weights))[:-1]
+    assert (
+        list(flow.layers) == list(dict.fromkeys(name.rpartition(".")[0] for name in weights))[:-1]
+    )
     for i, x in enumerate(X):
         history = run(weights, cell, x)[0]
         for name, layer in flow.layers.items():
@@ -96,15 +110,23 @@ def test_state_gradients_and_jacobians_are_those_of_finite_differences(cell, siz
                 t = len(x) - 1 - lag
                 states = history[name][t]
                 gradient = slopes(
-                    lambda c, x=x, name=name, t=t: raw_outputs(weights, cell, target, x, (name, t, c))[0],
+                    lambda c, x=x, name=name, t=t: raw_outputs(
+                        weights, cell, target, x, (name, t, c)
+                    )[0],
                     directions(states),
                 )
                 jacobian = slopes(
-                    lambda c, x=x, name=name, t=t: run(weights, cell, x, (name, t, c))[0][name][-1][0],
+                    lambda c, x=x, name=name, t=t: run(weights, cell, x, (name, t, c))[0][name][-1][
+                        0
+                    ],
                     directions(states),
                 )
-                np.testing.assert_allclose(layer.state[i, lag], np.linalg.norm(gradient), rtol=1e-6, atol=1e-8)
-                np.testing.assert_allclose(layer.jacobian[i, lag], np.linalg.norm(jacobian), rtol=1e-6, atol=1e-8)
+                np.testing.assert_allclose(
+                    layer.state[i, lag], np.linalg.norm(gradient), rtol=1e-6, atol=1e-8
+                )
+                np.testing.assert_allclose(
+                    layer.jacobian[i, lag], np.linalg.norm(jacobian), rtol=1e-6, atol=1e-8
+                )
 
 
 @settings(max_examples=25)
@@ -118,7 +140,11 @@ def test_input_gradients_are_those_of_finite_differences(cell, sizes, bidirectio
     rng = np.random.default_rng(0)
     X = [rng.normal(size=(T, 2)) for T in (5, 2, 7)]
     y = [rng.integers(0, 3, len(x)) for x in X] if target == "step" else np.arange(3)
-    options = {"target": target, "bidirectional": bidirectional and cell != "ffnn", "estimator": RNNClassifier}
+    options = {
+        "target": target,
+        "bidirectional": bidirectional and cell != "ffnn",
+        "estimator": RNNClassifier,
+    }
     model = fitted(cell, sizes, X=X, y=y, **options)
     weights, flow = model.weights_, gradient_flow(model, X, y)
     for i, x in enumerate(X):
@@ -130,7 +156,9 @@ def test_input_gradients_are_those_of_finite_differences(cell, sizes, bidirectio
 
         gradient = slopes(loss, directions([x.ravel()])).reshape(x.shape)[::-1]
         wanted = np.linalg.norm(gradient, axis=1)
-        np.testing.assert_allclose(flow.layers["layer0"].input[i, : len(x)], wanted, rtol=1e-6, atol=1e-8)
+        np.testing.assert_allclose(
+            flow.layers["layer0"].input[i, : len(x)], wanted, rtol=1e-6, atol=1e-8
+        )
 
 
 @pytest.mark.parametrize("cell", RECURRENT)
@@ -140,7 +168,9 @@ def test_gradients_are_pytorchs(cell):
     X, y = rng.normal(size=(4, 6, 3)), rng.normal(size=4)
     model = fitted(cell, (5,), X=X, y=y, loss="huber")
     weights, flow = model.weights_, gradient_flow(model, X, y)
-    peer = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[cell](3, 5, batch_first=True).double()
+    peer = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[cell](
+        3, 5, batch_first=True
+    ).double()
     second = weights["layer0.b_hh"] if cell == "gru" else 0 * weights["layer0.b"]
     first = weights["layer0.b_ih"] if cell == "gru" else weights["layer0.b"]
     arrays = weights["layer0.W_ih"].T, weights["layer0.W_hh"].T, first, second
@@ -156,8 +186,12 @@ def test_gradients_are_pytorchs(cell):
         h = leaves[0][0] if lag == 0 else peer(torch.tensor(X[:, 6 - lag :]), state)[0][:, -1]
         error = ((h @ W + b)[:, 0] - mean) / scale - (targets - mean) / scale
         torch.nn.functional.huber_loss(error, torch.zeros(4).double(), reduction="sum").backward()
-        gradient = torch.cat([torch.zeros(4, 5) if s.grad is None else s.grad[0] for s in leaves], dim=1)
-        np.testing.assert_allclose(flow.layers["layer0"].state[:, lag], gradient.norm(dim=1).numpy(), rtol=1e-9)
+        gradient = torch.cat(
+            [torch.zeros(4, 5) if s.grad is None else s.grad[0] for s in leaves], dim=1
+        )
+        np.testing.assert_allclose(
+            flow.layers["layer0"].state[:, lag], gradient.norm(dim=1).numpy(), rtol=1e-9
+        )
 
 
 def random_rnn(radius, H=64, T=120, seed=0):
@@ -169,7 +203,9 @@ def random_rnn(radius, H=64, T=120, seed=0):
     W = rng.normal(size=(H, H))
     W *= radius / abs(np.linalg.eigvals(W)).max()
     arrays = model.weights_ | {"layer0.W_hh": W}
-    model._model.network.assign({name: 0 * a if name.endswith("b") else a for name, a in arrays.items()})
+    model._model.network.assign(
+        {name: 0 * a if name.endswith("b") else a for name, a in arrays.items()}
+    )
     return model, X
 
 
@@ -187,7 +223,9 @@ def test_what_grows_explodes_and_what_shrinks_vanishes():
     model, X = random_rnn(1.1)
     horizon = memory_horizon(model, X)
     assert (
-        horizon.word == "exploding" and horizon.horizon == math.inf and horizon.growth == pytest.approx(1.1, rel=0.05)
+        horizon.word == "exploding"
+        and horizon.horizon == math.inf
+        and horizon.growth == pytest.approx(1.1, rel=0.05)
     )
     model, X = random_rnn(0.9)
     horizon = memory_horizon(model, X)
@@ -205,11 +243,16 @@ def test_the_spectral_norm_is_the_greatest_singular_value(cell):
     for lag in range(5):
         states = run(model.weights_, cell, X[0])[0]["layer0"][4 - lag]
         jacobian = slopes(
-            lambda c, t=4 - lag: run(model.weights_, cell, X[0], ("layer0", t, c))[0]["layer0"][-1][0],
+            lambda c, t=4 - lag: run(model.weights_, cell, X[0], ("layer0", t, c))[0]["layer0"][-1][
+                0
+            ],
             directions(states),
         )
         assert layer.spectral[0, lag] == pytest.approx(np.linalg.svd(jacobian)[1][0], rel=1e-3)
-    assert np.isnan(layer.spectral[16:]).all() and (layer.spectral[:16] <= layer.jacobian[:16] * (1 + 1e-9)).all()
+    assert (
+        np.isnan(layer.spectral[16:]).all()
+        and (layer.spectral[:16] <= layer.jacobian[:16] * (1 + 1e-9)).all()
+    )
     assert np.isfinite(gradient_flow(model, X, spectral=True).mean("spectral")).all()
 
 
@@ -241,12 +284,16 @@ def test_quantiles_and_a_limit_of_lags():
 def test_language_models_and_tokens():
     texts = ["to be or not to be", "that is the question"] * 3
     for options in ({}, {"tie_weights": True, "embedding_size": 5}, {"output": "adaptive"}):
-        model = RNNLanguageModel("gru", (5,), max_iter=1, dtype="float64", random_state=0, **options).fit(texts)
+        model = RNNLanguageModel(
+            "gru", (5,), max_iter=1, dtype="float64", random_state=0, **options
+        ).fit(texts)
         flow = gradient_flow(model, ["to be or", "that", ""])
         assert flow.values("state").shape == (3, 9) and np.isnan(flow.values("state")[2, 1:]).all()
         losses = gradient_flow(model, ["to be or", "that", ""], ["t", "i", " "])
         assert (losses.mean("input") > 0).all()
-    words = RNNClassifier("lstm", (4,), tokens="word", max_iter=1, learning_rate="cosine").fit(texts, [0, 1] * 3)
+    words = RNNClassifier("lstm", (4,), tokens="word", max_iter=1, learning_rate="cosine").fit(
+        texts, [0, 1] * 3
+    )
     assert memory_horizon(words, texts).observed == 6
 
 
@@ -269,23 +316,42 @@ def test_the_lstm_remembers_as_far_as_it_had_to_and_the_failing_rnn_does_not():
 def test_a_hundred_sequences_take_less_than_a_second():
     X = np.random.default_rng(0).normal(size=(100, 200, 4))
     for cell in RECURRENT:
-        model = RNNRegressor(cell, (64,), max_iter=1, learning_rate="cosine").fit(X[:8], np.arange(8.0))
+        model = RNNRegressor(cell, (64,), max_iter=1, learning_rate="cosine").fit(
+            X[:8], np.arange(8.0)
+        )
         gradient_flow(model, X[:4])
         start = time.perf_counter()
         gradient_flow(model, X)
-        assert time.perf_counter() - start < 3  # a second is measured in bench; here the machine may be busy
+        assert (
+            time.perf_counter() - start < 3
+        )  # a second is measured in bench; here the machine may be busy
 
 
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda model, X: gradient_flow(RNNRegressor(), X), "This RNNRegressor instance is not fitted yet"),
-        (lambda model, X: gradient_flow(model, X, max_lag=4), "max_lag must be less than the longest sequence has"),
+        (
+            lambda model, X: gradient_flow(RNNRegressor(), X),
+            "This RNNRegressor instance is not fitted yet",
+        ),
+        (
+            lambda model, X: gradient_flow(model, X, max_lag=4),
+            "max_lag must be less than the longest sequence has",
+        ),
         (lambda model, X: gradient_flow(model, X[:, :, :1]), "2 features"),
-        (lambda model, X: gradient_flow(model, X).mean("spectral"), "kind must be one that was computed"),
+        (
+            lambda model, X: gradient_flow(model, X).mean("spectral"),
+            "kind must be one that was computed",
+        ),
         (lambda model, X: gradient_flow(model, X).mean("stat"), "kind must be one of 'state'"),
-        (lambda model, X: gradient_flow(model, X).mean("state", "layer1"), "layer must be one of 'layer0'"),
-        (lambda model, X: memory_horizon(model, X[:, :1]), "X must have a sequence of at least 2 steps"),
+        (
+            lambda model, X: gradient_flow(model, X).mean("state", "layer1"),
+            "layer must be one of 'layer0'",
+        ),
+        (
+            lambda model, X: memory_horizon(model, X[:, :1]),
+            "X must have a sequence of at least 2 steps",
+        ),
     ],
 )
 def test_what_is_refused(call, message):
@@ -315,16 +381,23 @@ def test_inspections_go_on_while_the_estimator_is_fitted_on():
 
 def test_norms_too_small_to_be_squared():
     model, X = random_rnn(0.3)
-    small = RNNRegressor("rnn", (64,), max_iter=1, learning_rate="cosine", random_state=0).fit(X, np.arange(5.0))
+    small = RNNRegressor("rnn", (64,), max_iter=1, learning_rate="cosine", random_state=0).fit(
+        X, np.arange(5.0)
+    )
     small._model.network.assign(model.weights_)
     mean = gradient_flow(small, X).mean("jacobian")
-    assert mean[50] > 0 and np.log(mean[50] / mean[40]) / 10 == pytest.approx(math.log(0.3), rel=0.05)
+    assert mean[50] > 0 and np.log(mean[50] / mean[40]) / 10 == pytest.approx(
+        math.log(0.3), rel=0.05
+    )
 
 
 def test_spectral_norms_reach_as_far_as_the_longest_sequence():
     X = [np.random.default_rng(0).normal(size=(T, 2)) for T in [3] * 20 + [8]]
     flow = gradient_flow(fitted("gru", X=X, y=np.arange(21.0)), X, spectral=True)
-    assert np.isfinite(flow.mean("spectral")).all() and np.isfinite(flow.layers["layer0"].spectral[20]).all()
+    assert (
+        np.isfinite(flow.mean("spectral")).all()
+        and np.isfinite(flow.layers["layer0"].spectral[20]).all()
+    )
 
 
 def test_a_network_that_says_nothing_has_no_horizon():

@@ -51,7 +51,9 @@ def gates_of(weights, cell, name, X):
 def test_gates_are_the_oracles(cell, target):
     X = sequences([3, 7, 5] * 12)
     y = X if target == "step" else np.arange(36.0)
-    model = RNNRegressor(cell, (5, 3), bidirectional=True, target=target, dtype="float64", **QUICK).fit(X, y)
+    model = RNNRegressor(
+        cell, (5, 3), bidirectional=True, target=target, dtype="float64", **QUICK
+    ).fit(X, y)
     found = gate_activations(model, X)
     assert list(found) == ["layer0", "layer0.reverse", "layer1", "layer1.reverse"]
     for i in (0, 1, 35):
@@ -68,7 +70,9 @@ def test_a_summary_of_gates_that_are_known():
     model._model.network.assign(weights)
     gates = gate_summary(model, X)["layer0"]
     np.testing.assert_allclose(gates["forget"].mean[:2], [0.9, 0.5], rtol=1e-12)
-    np.testing.assert_allclose(gates["forget"].time_constant[:2], [-1 / math.log(0.9), 1 / math.log(2)], rtol=1e-9)
+    np.testing.assert_allclose(
+        gates["forget"].time_constant[:2], [-1 / math.log(0.9), 1 / math.log(2)], rtol=1e-9
+    )
     assert gates["input"].closed.tolist() == [1, 0, 0] and gates["input"].open.tolist() == [0, 0, 1]
     assert gates["input"].time_constant is None
     assert gate_summary(RNNRegressor("gru", (2,), **QUICK).fit(X, [0.0, 1.0]), X)["layer0"][
@@ -79,7 +83,9 @@ def test_a_summary_of_gates_that_are_known():
 @pytest.mark.parametrize("cell", ["rnn", "ffnn"])
 def test_a_cell_without_gates_is_refused(cell):
     model = RNNRegressor(cell, (3,), **QUICK).fit(sequences([3, 4]), [0.0, 1.0])
-    with pytest.raises(ValueError, match=f"must have the cell 'lstm' or 'gru', got '{cell}'"):
+    with pytest.raises(
+        ValueError, match=f"must have a cell with gates, 'gru' or 'lstm', got '{cell}'"
+    ):
         gate_activations(model, sequences([3]))
 
 
@@ -99,7 +105,9 @@ def test_attributions_are_the_oracles(cell, sizes, target, seed):
     model = RNNClassifier(cell, sizes, target=target, window=3, dtype="float64", **QUICK).fit(X, y)
     rng = np.random.default_rng(seed)
     network = model._model.network
-    network.assign({name: rng.normal(0, 0.6, array.shape) for name, array in network.arrays().items()})
+    network.assign(
+        {name: rng.normal(0, 0.6, array.shape) for name, array in network.arrays().items()}
+    )
 
     def logit(x, label=None):
         raw = naive.outputs(model.weights_, cell, x, target, window=3)
@@ -138,18 +146,26 @@ def test_the_cue_is_found_among_the_words():
     cues, fill = ["cold", "hot"], ["the", "a", "day", "night", "was", "in", "town"]
     y = rng.integers(0, 2, 300)
     X = [[*rng.choice(fill, 3), cues[label], *rng.choice(fill, 6)] for label in y]
-    model = RNNClassifier("lstm", (16,), max_iter=15, learning_rate="cosine", random_state=0).fit(X, y)
+    model = RNNClassifier("lstm", (16,), max_iter=15, learning_rate="cosine", random_state=0).fit(
+        X, y
+    )
     assert model.score(X, y) == 1
     assert [int(share.argmax()) for share in attribution(model, X[:20])] == [3] * 20
 
 
-@pytest.mark.parametrize("options", [{}, {"tie_weights": True, "embedding_size": 5}, {"output": "adaptive"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"tie_weights": True, "embedding_size": 5}, {"output": "adaptive"}]
+)
 def test_a_language_models_next_token(options):
-    model = RNNLanguageModel("gru", (5,), max_iter=1, random_state=0, **options).fit(["to be or not to be"] * 3)
+    model = RNNLanguageModel("gru", (5,), max_iter=1, random_state=0, **options).fit(
+        ["to be or not to be"] * 3
+    )
     for method in ("gradient", "occlusion"):
         shares = attribution(model, ["to b", ""], method=method)
         assert [share.shape for share in shares] == [(5,), (1,)] and np.isfinite(shares[0]).all()
-        assert not np.array_equal(attribution(model, ["to b"], "t", method=method), attribution(model, ["to b"], "e"))
+        assert not np.array_equal(
+            attribution(model, ["to b"], "t", method=method), attribution(model, ["to b"], "e")
+        )
     with pytest.raises(ValueError, match="label must be one that was seen in fit, got '!'"):
         attribution(model, ["to b"], "!")
     with pytest.raises(TypeError, match="X must be a list of texts"):
@@ -170,7 +186,9 @@ def test_formulas_say_what_the_network_has(cell, sizes, bidirectional, tokens):
     options = {"bidirectional": bidirectional and cell != "ffnn", "window": 4, "embedding_size": 3}
     given = {"n_tokens": 7} if tokens else {"n_features": 3}
     table = parameter_table(RNNClassifier(cell, sizes, **options), T=11, B=2, n_outputs=3, **given)
-    network = Network(cell, 3, sizes, 3, n_tokens=7 * tokens, bidirectional=options["bidirectional"], window=4)
+    network = Network(
+        cell, 3, sizes, 3, n_tokens=7 * tokens, bidirectional=options["bidirectional"], window=4
+    )
     assert table.total.parameters == network.n_parameters
     for part in (*table.parts, *table.ffnn):
         assert eval(part.formula.replace("x", "*").replace(",", "")) == part.parameters
@@ -187,7 +205,9 @@ def test_torch_counts_the_same_for_itself(cell):
     peer = kind(12, 64, 2, bidirectional=True)
     model = RNNClassifier(cell, (64, 64), bidirectional=True)
     parts = parameter_table(model, n_features=12, n_outputs=2).parts[:-1]
-    assert sum(part.torch for part in parts) == sum(parameter.numel() for parameter in peer.parameters())
+    assert sum(part.torch for part in parts) == sum(
+        parameter.numel() for parameter in peer.parameters()
+    )
 
 
 def test_before_and_after_fit_it_is_the_same():
@@ -200,11 +220,15 @@ def test_before_and_after_fit_it_is_the_same():
         writer = RNNLanguageModel("gru", (5,), max_iter=1, random_state=0, **options).fit(texts)
         assert parameter_table(writer).total.parameters == writer.n_parameters_
         fresh = RNNLanguageModel("gru", (5,), max_iter=1, random_state=0, **options)
-        assert str(parameter_table(fresh, n_tokens=len(writer.vocabulary_))) == str(parameter_table(writer))
+        assert str(parameter_table(fresh, n_tokens=len(writer.vocabulary_))) == str(
+            parameter_table(writer)
+        )
 
 
 def test_a_number_that_is_missing_is_asked_for():
-    with pytest.raises(ValueError, match="n_outputs must be given for an estimator that is not fitted"):
+    with pytest.raises(
+        ValueError, match="n_outputs must be given for an estimator that is not fitted"
+    ):
         parameter_table(RNNClassifier(), n_features=3)
     with pytest.raises(ValueError, match="n_features or n_tokens must be given"):
         parameter_table(RNNClassifier(), n_outputs=3)
@@ -222,7 +246,10 @@ def test_a_description_has_everything(cell):
     X = sequences([4, 30])
     model = RNNClassifier(cell, (4,), early_stopping=cell == "gru", **QUICK).fit(X * 4, [0, 1] * 4)
     text = describe(model, X)
-    assert all(part in text for part in (repr(model), "1 epochs, last loss", "parameters, by hand", f"{cell}: "))
+    assert all(
+        part in text
+        for part in (repr(model), "1 epochs, last loss", "parameters, by hand", f"{cell}: ")
+    )
     assert ("time constant" in text) == (cell in ("gru", "lstm"))
     assert ("validation score" in text) == (cell == "gru")
     with pytest.raises(ValueError, match="not fitted"):
@@ -256,10 +283,18 @@ def test_what_holds_an_estimator_is_none():
     class Holder:
         pass
 
-    for call in (lambda h: describe(h), lambda h: parameter_table(h), lambda h: gate_activations(h, sequences([3]))):
-        with pytest.raises(TypeError, match=r"estimator must be an RNNClassifier, .* Take the fitted estimator out"):
+    for call in (
+        lambda h: describe(h),
+        lambda h: parameter_table(h),
+        lambda h: gate_activations(h, sequences([3])),
+    ):
+        with pytest.raises(
+            TypeError, match=r"estimator must be an RNNClassifier, .* Take the fitted estimator out"
+        ):
             call(Holder())
-    model = RNNLanguageModel("gru", (5,), max_iter=1, random_state=0).fit(["to be or not to be"] * 3)
+    model = RNNLanguageModel("gru", (5,), max_iter=1, random_state=0).fit(
+        ["to be or not to be"] * 3
+    )
     for bad, error in (([], ValueError), (None, TypeError), ("to be", TypeError)):
         for inspect in (attribution, gate_activations, memory_horizon):
             with pytest.raises(error, match="X must "):
@@ -283,5 +318,7 @@ def test_operations_of_a_sequence_count_what_runs_once_a_sequence_once():
     sizes = {"n_features": 2, "n_outputs": 3, "T": 50, "B": 2}
     once = parameter_table(RNNClassifier("rnn", (8,)), **sizes)
     every = parameter_table(RNNClassifier("rnn", (8,), target="step"), **sizes)
-    assert once.total.sequence_flops == 50 * 160 + 48 and every.total.sequence_flops == 50 * (160 + 48)
+    assert once.total.sequence_flops == 50 * 160 + 48 and every.total.sequence_flops == 50 * (
+        160 + 48
+    )
     assert sum(part.sequence_flops for part in once.ffnn) == sum(part.flops for part in once.ffnn)

@@ -60,7 +60,9 @@ def test_golden_lstm():
 def test_golden_gru():
     files = golden()
     model = from_torch(str(GOLDEN / "gru.safetensors"), RNNRegressor(target="step"))
-    assert np.allclose(np.concatenate(model.predict(files["numbers"])), files["gru"], rtol=0, atol=1e-6)
+    assert np.allclose(
+        np.concatenate(model.predict(files["numbers"])), files["gru"], rtol=0, atol=1e-6
+    )
     assert model.hidden_layer_sizes == (4, 4) and model.bidirectional and model.cell == "gru"
 
 
@@ -71,7 +73,9 @@ def test_golden_rnn_of_a_checkpoint():
     assert np.allclose(model.predict_proba(files["codes"])[:, 1], expected, rtol=0, atol=1e-6)
     assert np.array_equal(model.predict(files["codes"]), expected > 0.5)
     assert model.vocabulary_.tolist() == ["<unknown>", 0, 1, 2, 3, 4, 5, 6]
-    assert not model.weights_["embedding.W"][:2].any()  # the unknown token's, and torch's for padding
+    assert not model.weights_["embedding.W"][
+        :2
+    ].any()  # the unknown token's, and torch's for padding
     assert np.isfinite(model.predict_proba([[1, 99]])).all()
 
 
@@ -79,9 +83,14 @@ def test_golden_rnn_of_a_checkpoint():
 def test_golden_language_model(tied):
     files = golden()
     vocabulary = ["b", "a", "<end>", "c", "<unknown>", "d", "e"]
-    model = from_torch(GOLDEN / "language.pt", RNNLanguageModel(tie_weights=tied), vocabulary=vocabulary)
+    model = from_torch(
+        GOLDEN / "language.pt", RNNLanguageModel(tie_weights=tied), vocabulary=vocabulary
+    )
     assert model.vocabulary_.tolist() == ["<unknown>", "<end>", "b", "a", "c", "d", "e"]
-    contexts = ["".join(vocabulary[code].replace("<unknown>", "?") for code in text[1:]) for text in files["texts"]]
+    contexts = [
+        "".join(vocabulary[code].replace("<unknown>", "?") for code in text[1:])
+        for text in files["texts"]
+    ]
     last = files["language"][np.cumsum(files["lengths"]) - 1]
     order = [vocabulary.index(token) for token in model.vocabulary_]
     assert np.allclose(model.predict_proba(contexts), softmax(last)[:, order], rtol=0, atol=1e-6)
@@ -95,7 +104,8 @@ def test_golden_language_model(tied):
 @settings(max_examples=40)
 @given(
     cell=st.sampled_from(["lstm", "gru", "rnn"]),
-    sizes=st.lists(st.integers(1, 18), min_size=1, max_size=3) | st.integers(1, 18).map(lambda H: [H, H]),
+    sizes=st.lists(st.integers(1, 18), min_size=1, max_size=3)
+    | st.integers(1, 18).map(lambda H: [H, H]),
     both=st.booleans(),
     step=st.booleans(),
     biased=st.booleans(),
@@ -115,7 +125,9 @@ def test_torch_gives_the_same(cell, sizes, both, step, biased, tokens, dtype, se
     else:
         runs = [(units, 1) for units in sizes]
     for i, (units, layers) in enumerate(runs):
-        net[f"layer{i}"] = kind(features, units, layers, bias=biased, bidirectional=both, batch_first=True, **kwargs)
+        net[f"layer{i}"] = kind(
+            features, units, layers, bias=biased, bidirectional=both, batch_first=True, **kwargs
+        )
         features = units * (1 + both)
     net["out"] = torch.nn.Linear(features, 2, **kwargs)
 
@@ -124,17 +136,29 @@ def test_torch_gives_the_same(cell, sizes, both, step, biased, tokens, dtype, se
         for i in range(len(runs)):
             rows, final = net[f"layer{i}"](rows[None])
             rows, final = rows[0], final[0] if isinstance(final, tuple) else final
-        return net["out"](rows if step else torch.cat(list(final[-1 - both :, 0]))[None]).detach().numpy()
+        return (
+            net["out"](rows if step else torch.cat(list(final[-1 - both :, 0]))[None])
+            .detach()
+            .numpy()
+        )
 
     rng = np.random.default_rng(seed)
-    data = [rng.integers(0, tokens, T) if tokens else rng.normal(size=(T, F)).astype(dtype) for T in (5, 1, 3)]
+    data = [
+        rng.integers(0, tokens, T) if tokens else rng.normal(size=(T, F)).astype(dtype)
+        for T in (5, 1, 3)
+    ]
     expected, tolerance = [run(x) for x in data], 1e-6 if dtype == "float32" else 1e-13
     estimator = RNNRegressor(target="step" if step else "sequence", dtype=dtype)
     model = from_torch(net if seed % 2 else net.state_dict(), estimator)
     got = model.predict(data)
-    assert np.allclose(np.concatenate(got) if step else got, np.concatenate(expected), rtol=0, atol=tolerance)
+    assert np.allclose(
+        np.concatenate(got) if step else got, np.concatenate(expected), rtol=0, atol=tolerance
+    )
     back = model.to_torch()
-    names = {name.replace("table.", "embedding.").replace("out.", "head."): p for name, p in net.state_dict().items()}
+    names = {
+        name.replace("table.", "embedding.").replace("out.", "head."): p
+        for name, p in net.state_dict().items()
+    }
     prefix = (lambda i: "rnn.") if len(runs) == 1 else (lambda i: f"rnn{i}.")
     for i in range(len(runs)):
         names = {name.replace(f"layer{i}.", prefix(i)): p for name, p in names.items()}
@@ -149,7 +173,9 @@ def test_torch_gives_the_same(cell, sizes, both, step, biased, tokens, dtype, se
 @pytest.mark.parametrize("both", [False, True])
 def test_torch_loads_what_we_trained(cell, both):
     torch = pytest.importorskip("torch", reason="torch is an optional peer")
-    model = RNNClassifier(cell, (5, 5), bidirectional=both, max_iter=2, learning_rate="cosine", random_state=0)
+    model = RNNClassifier(
+        cell, (5, 5), bidirectional=both, max_iter=2, learning_rate="cosine", random_state=0
+    )
     model.fit(X, Y)
     net = torch.nn.ModuleDict(
         {
@@ -162,7 +188,9 @@ def test_torch_loads_what_we_trained(cell, both):
         _, final = net["rnn"](torch.tensor(x[None], dtype=torch.float32))
         final = final[0] if isinstance(final, tuple) else final
         raw = net["head"](torch.cat(list(final[-1 - both :, 0]))[None])
-        assert np.allclose(model.predict_proba([x]), torch.softmax(raw, 1).detach().numpy(), rtol=0, atol=1e-6)
+        assert np.allclose(
+            model.predict_proba([x]), torch.softmax(raw, 1).detach().numpy(), rtol=0, atol=1e-6
+        )
 
 
 def test_what_only_a_module_tells_is_refused():
@@ -174,10 +202,16 @@ def test_what_only_a_module_tells_is_refused():
     layers = {"rnn": torch.nn.RNN(F, H), "act": torch.nn.ReLU(), "fc": head}
     with pytest.raises(ValueError, match="computed here, got 'act' of class ReLU"):
         from_torch(torch.nn.ModuleDict(layers), RNNClassifier())
-    layers |= {"act": torch.nn.Dropout(0.5), "loss": torch.nn.CrossEntropyLoss(), "out": torch.nn.LogSoftmax(1)}
+    layers |= {
+        "act": torch.nn.Dropout(0.5),
+        "loss": torch.nn.CrossEntropyLoss(),
+        "out": torch.nn.LogSoftmax(1),
+    }
     from_torch(torch.nn.ModuleDict(layers), RNNClassifier())
     narrow = torch.nn.ModuleDict({"rnn": torch.nn.LSTM(F, 2 * H, proj_size=H), "fc": head})
-    with pytest.raises(ValueError, match=r"without projections \(proj_size\), got 'rnn.weight_hr_l0'"):
+    with pytest.raises(
+        ValueError, match=r"without projections \(proj_size\), got 'rnn.weight_hr_l0'"
+    ):
         from_torch(narrow, RNNClassifier())
 
 
@@ -202,12 +236,19 @@ def assert_same(a, b):
 
 
 def test_the_result_is_a_fitted_estimator(tmp_path):
-    estimator = RNNClassifier(random_state=np.random.RandomState(3), max_iter=3, learning_rate="cosine")
+    estimator = RNNClassifier(
+        random_state=np.random.RandomState(3), max_iter=3, learning_rate="cosine"
+    )
     before, drawn = state(estimator), copy.deepcopy(estimator.random_state)
     model = from_torch(state_dict("gru", 2, True), estimator, classes=["a", "b"])
     assert state(estimator) == before and not hasattr(estimator, "weights_")
     assert np.array_equal(estimator.random_state.random_sample(3), drawn.random_sample(3))
-    assert (model.n_iter_, model.loss_curve_, model.n_features_in_, model.n_outputs_) == (0, [], F, 2)
+    assert (model.n_iter_, model.loss_curve_, model.n_features_in_, model.n_outputs_) == (
+        0,
+        [],
+        F,
+        2,
+    )
     assert model.transform(X).shape == (6, 2 * H) and model.vocabulary_ is None
     with pytest.raises(ValueError, match="has 2 features"):
         model.predict([x[:, :2] for x in X])
@@ -215,14 +256,17 @@ def test_the_result_is_a_fitted_estimator(tmp_path):
     for back in (load(tmp_path / "model"), pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
         assert_same(back, model)
         assert np.array_equal(
-            back.partial_fit(X, Y).predict_proba(X), copy.deepcopy(model).partial_fit(X, Y).predict_proba(X)
+            back.partial_fit(X, Y).predict_proba(X),
+            copy.deepcopy(model).partial_fit(X, Y).predict_proba(X),
         )
 
 
 @pytest.mark.parametrize("estimator", [RNNClassifier(), RNNRegressor()], ids=repr)
 def test_training_goes_on(estimator):
     y = Y if isinstance(estimator, RNNClassifier) else [x[:, 0].mean() for x in X]
-    estimator = estimator.set_params(max_iter=40, warm_start=True, learning_rate="cosine", learning_rate_init=0.02)
+    estimator = estimator.set_params(
+        max_iter=40, warm_start=True, learning_rate="cosine", learning_rate_init=0.02
+    )
     classes = {"classes": ["b", "a"]} if y is Y else {}
     model = from_torch(state_dict(outputs=2 if y is Y else 1), estimator, **classes)
     first = model.score(X, y)
@@ -258,9 +302,13 @@ def test_regressors_give_outputs_in_their_dtype():
 def test_weights_come_back_as_they_were(cell, sizes):
     arguments = {"bidirectional": True, "max_iter": 1, "learning_rate": "cosine", "random_state": 0}
     model = RNNClassifier(cell, sizes, **arguments).fit(X, Y)
-    assert_same(from_torch(model.to_torch(), RNNClassifier(**arguments), classes=model.classes_), model)
+    assert_same(
+        from_torch(model.to_torch(), RNNClassifier(**arguments), classes=model.classes_), model
+    )
     texts = ["abc", "ba", "cab"]
-    reader = RNNRegressor(cell, sizes, embedding_size=3, tokens="char", **arguments).fit(texts, [1, 2, 3])
+    reader = RNNRegressor(cell, sizes, embedding_size=3, tokens="char", **arguments).fit(
+        texts, [1, 2, 3]
+    )
     back = from_torch(reader.to_torch(), RNNRegressor(**arguments), vocabulary=reader.vocabulary_)
     assert_same(back, reader)
     assert back.predict(texts).shape == (3,)
@@ -275,26 +323,36 @@ def test_a_language_model_comes_back_as_it_was(tied):
     assert back.score(["abc"]) == model.score(["abc"])
     if tied:
         alone = {name: array for name, array in model.to_torch().items() if name != "head.weight"}
-        assert_same(from_torch(alone, RNNLanguageModel(**arguments), vocabulary=model.vocabulary_), model)
+        assert_same(
+            from_torch(alone, RNNLanguageModel(**arguments), vocabulary=model.vocabulary_), model
+        )
 
 
 def test_what_torch_has_not_is_not_given():
-    with pytest.raises(ValueError, match="cell must be 'rnn', 'gru' or 'lstm' for to_torch, got 'ffnn'"):
+    with pytest.raises(
+        ValueError, match="cell must be 'rnn', 'gru' or 'lstm' for to_torch, got 'ffnn'"
+    ):
         RNNClassifier("ffnn", (3,), max_iter=1, learning_rate="cosine").fit(X, Y).to_torch()
     with pytest.raises(ValueError, match="output must not be 'adaptive' for to_torch"):
-        RNNLanguageModel(hidden_layer_sizes=(4,), output="adaptive", max_iter=1).fit("abcdefg").to_torch()
+        RNNLanguageModel(hidden_layer_sizes=(4,), output="adaptive", max_iter=1).fit(
+            "abcdefg"
+        ).to_torch()
     with pytest.raises(ValueError, match="not fitted"):
         RNNClassifier().to_torch()
 
 
 def test_tokens_of_every_kind():
     source = state_dict(tokens=4)
-    words = from_torch(source, RNNClassifier(tokens="word"), vocabulary=["<unknown>", "to", "be", "or"])
+    words = from_torch(
+        source, RNNClassifier(tokens="word"), vocabulary=["<unknown>", "to", "be", "or"]
+    )
     categories = from_torch(source, RNNClassifier(), vocabulary=["<unknown>", "to", "be", "or"])
     numbers = from_torch(source, RNNClassifier(), vocabulary=[3, 5, 7, 8])
     assert [m.tokens for m in (words, categories, numbers)] == ["word", "category", "category"]
     sentences = ["to be or what", "be"]
-    assert np.array_equal(words.predict_proba(sentences), categories.predict_proba([s.split() for s in sentences]))
+    assert np.array_equal(
+        words.predict_proba(sentences), categories.predict_proba([s.split() for s in sentences])
+    )
     assert numbers.vocabulary_.tolist() == ["<unknown>", 3, 5, 7, 8] and numbers.n_features_in_ == 1
     assert np.array_equal(numbers.weights_["embedding.W"][1:], source["embedding.weight"])
     words.partial_fit(["to be", "or"], [0, 1])
@@ -305,7 +363,9 @@ def test_tokens_of_every_kind():
 
 def changed(name, array=None, **keywords):
     source = state_dict(**keywords)
-    return {key: held for key, held in source.items() if key != name} | ({} if array is None else {name: array})
+    return {key: held for key, held in source.items() if key != name} | (
+        {} if array is None else {name: array}
+    )
 
 
 def renamed(old, new, **keywords):
@@ -320,31 +380,77 @@ NARROW, RAGGED = np.zeros((16, 7), np.float32), np.ones((12, 4))
 SOURCES = {
     "missing": (changed("rnn.bias_hh_l0"), "must hold the weight 'rnn.bias_hh_l0', got 'fc.bias'"),
     "missing matrix": (changed("rnn.weight_hh_l0"), "must hold the weight 'rnn.weight_hh_l0'"),
-    "missing layer": (changed("rnn.weight_hh_l0", layers=2), "must hold the weight 'rnn.weight_hh_l0'"),
+    "missing layer": (
+        changed("rnn.weight_hh_l0", layers=2),
+        "must hold the weight 'rnn.weight_hh_l0'",
+    ),
     "missing head": (changed("fc.weight"), "must hold the weight 'fc.weight'"),
-    "missing direction": (changed("rnn.bias_ih_l0_reverse", both=True), "the weight 'rnn.bias_ih_l0_reverse'"),
-    "misshapen": (changed("rnn.weight_ih_l1", NARROW, layers=2), r"weight_ih_l1'\] must have shape \(16, 4\), got"),
-    "misshapen head": (changed("fc.weight", np.ones((2, 5))), r"'fc.weight'\] must have shape \(any, 4\), got"),
-    "misshapen embedding": (changed("embedding.weight", np.ones((5, 2)), tokens=5), r"shape \(any, 3\), got \(5, 2\)"),
-    "one axis": (changed("rnn.weight_hh_l0", np.ones(4)), r"must have 2 axes, none empty, got shape \(4,\)"),
+    "missing direction": (
+        changed("rnn.bias_ih_l0_reverse", both=True),
+        "the weight 'rnn.bias_ih_l0_reverse'",
+    ),
+    "misshapen": (
+        changed("rnn.weight_ih_l1", NARROW, layers=2),
+        r"weight_ih_l1'\] must have shape \(16, 4\), got",
+    ),
+    "misshapen head": (
+        changed("fc.weight", np.ones((2, 5))),
+        r"'fc.weight'\] must have shape \(any, 4\), got",
+    ),
+    "misshapen embedding": (
+        changed("embedding.weight", np.ones((5, 2)), tokens=5),
+        r"shape \(any, 3\), got \(5, 2\)",
+    ),
+    "one axis": (
+        changed("rnn.weight_hh_l0", np.ones(4)),
+        r"must have 2 axes, none empty, got shape \(4,\)",
+    ),
     "empty": (changed("rnn.weight_hh_l0", np.ones((0, 0))), "must have 2 axes, none empty"),
-    "gates": (changed("rnn.weight_hh_l0", np.ones((20, 4))), r"an LSTM \(4 gates\), .* got 5 gates of 4 units"),
+    "gates": (
+        changed("rnn.weight_hh_l0", np.ones((20, 4))),
+        r"an LSTM \(4 gates\), .* got 5 gates of 4 units",
+    ),
     "extra": (changed("norm.gain", np.ones(4)), "got also 'norm.gain'"),
-    "extra embedding": (changed("pos.weight", np.ones((9, 3)), tokens=5), "be the embedding, got 'embedding', 'pos'"),
-    "two heads": (changed("fc2.bias", np.ones(4)), "that can be the head, got 'fc', 'fc2'. Name it: head="),
+    "extra embedding": (
+        changed("pos.weight", np.ones((9, 3)), tokens=5),
+        "be the embedding, got 'embedding', 'pos'",
+    ),
+    "two heads": (
+        changed("fc2.bias", np.ones(4)),
+        "that can be the head, got 'fc', 'fc2'. Name it: head=",
+    ),
     "no head": (without("fc", state_dict()), "that can be the head, got nothing"),
-    "projection": (changed("rnn.weight_hr_l0", np.ones((2, 4))), "without projections .*got 'rnn.weight_hr_l0'"),
-    "peepholes": (changed("rnn.weight_ci_l0", np.ones(4)), "without peepholes, got 'rnn.weight_ci_l0'"),
-    "no recurrent": ({"fc.weight": np.ones((2, 3)), "fc.bias": np.ones(2)}, "whose order can be told, got nothing"),
-    "same numbers": ({**renamed("rnn", "a_1"), **renamed("rnn", "a1")}, "whose order can be told, got 'a1', 'a_1'"),
+    "projection": (
+        changed("rnn.weight_hr_l0", np.ones((2, 4))),
+        "without projections .*got 'rnn.weight_hr_l0'",
+    ),
+    "peepholes": (
+        changed("rnn.weight_ci_l0", np.ones(4)),
+        "without peepholes, got 'rnn.weight_ci_l0'",
+    ),
+    "no recurrent": (
+        {"fc.weight": np.ones((2, 3)), "fc.bias": np.ones(2)},
+        "whose order can be told, got nothing",
+    ),
+    "same numbers": (
+        {**renamed("rnn", "a_1"), **renamed("rnn", "a1")},
+        "whose order can be told, got 'a1', 'a_1'",
+    ),
     "a format": (renamed("rnn.bias_ih", "{:>9999999999}.{0.x}"), "the weight 'rnn.bias_ih_l0'"),
-    "a formatted name": ({**renamed("rnn", "{:>9999999999}{0.x}"), "x.y": np.ones(1)}, "got also 'x.y'"),
+    "a formatted name": (
+        {**renamed("rnn", "{:>9999999999}{0.x}"), "x.y": np.ones(1)},
+        "got also 'x.y'",
+    ),
     "two names": (
         state_dict() | renamed("rnn", "encoder"),
         r"order can be told, got 'encoder', 'rnn'. Name them from first to last: recurrent=",
     ),
     "mixture": (
-        {**renamed("rnn", "rnn1"), **without("fc", renamed("rnn", "rnn2", cell="gru")), "rnn2.weight_ih_l0": RAGGED},
+        {
+            **renamed("rnn", "rnn1"),
+            **without("fc", renamed("rnn", "rnn2", cell="gru")),
+            "rnn2.weight_ih_l0": RAGGED,
+        },
         "one kind of recurrent layer, got lstm, gru",
     ),
     "one both ways": (
@@ -353,8 +459,14 @@ SOURCES = {
         "two directions in every layer or in none",
     ),
     "nan": (changed("fc.bias", np.array([0, np.nan])), r"\['fc.bias'\] must be finite"),
-    "integers": (changed("fc.bias", np.array([0, 1])), r"\['fc.bias'\] must hold floating-point numbers"),
-    "overflow": (changed("fc.bias", np.array([0, 1e300])), "dtype must hold the source's weights, got 'float32'"),
+    "integers": (
+        changed("fc.bias", np.array([0, 1])),
+        r"\['fc.bias'\] must hold floating-point numbers",
+    ),
+    "overflow": (
+        changed("fc.bias", np.array([0, 1e300])),
+        "dtype must hold the source's weights, got 'float32'",
+    ),
     "nothing": ({}, r"must be a state_dict or hold one, got \[\] with 0 of them"),
     "two in one": ({"a": state_dict(), "b": state_dict()}, r"got \['a', 'b'\] with 2 of them"),
 }
@@ -372,19 +484,79 @@ def test_sources_are_refused_by_name(case):
 
 TOKENS = state_dict(tokens=4)
 CALLS = {
-    "classes": (state_dict(), RNNClassifier(), {"classes": ["a"]}, r"must name each of the 2 outputs, got \['a'\]"),
-    "classes twice": (state_dict(), RNNClassifier(), {"classes": ["a", "a"]}, "classes must hold at least two"),
-    "three, one twice": (state_dict(outputs=3), RNNClassifier(), {"classes": [0, 1, 1]}, "must all be different"),
-    "regressor": (state_dict(), RNNRegressor(), {"classes": [0, 1]}, "must be left out for RNNRegressor"),
-    "multilabel": (state_dict(outputs=1), RNNClassifier(), {"multilabel": True}, "multilabel must be False with"),
-    "vocabulary": (state_dict(), RNNClassifier(), {"vocabulary": ["a"]}, "must have an embedding for a vocabulary"),
-    "words": (state_dict(), RNNClassifier(tokens="word"), {}, "must have an embedding for a vocabulary or tokens"),
-    "short": (TOKENS, RNNClassifier(), {"vocabulary": ["a"]}, "different token for each of the embedding's 4 rows"),
+    "classes": (
+        state_dict(),
+        RNNClassifier(),
+        {"classes": ["a"]},
+        r"must name each of the 2 outputs, got \['a'\]",
+    ),
+    "classes twice": (
+        state_dict(),
+        RNNClassifier(),
+        {"classes": ["a", "a"]},
+        "classes must hold at least two",
+    ),
+    "three, one twice": (
+        state_dict(outputs=3),
+        RNNClassifier(),
+        {"classes": [0, 1, 1]},
+        "must all be different",
+    ),
+    "regressor": (
+        state_dict(),
+        RNNRegressor(),
+        {"classes": [0, 1]},
+        "must be left out for RNNRegressor",
+    ),
+    "multilabel": (
+        state_dict(outputs=1),
+        RNNClassifier(),
+        {"multilabel": True},
+        "multilabel must be False with",
+    ),
+    "vocabulary": (
+        state_dict(),
+        RNNClassifier(),
+        {"vocabulary": ["a"]},
+        "must have an embedding for a vocabulary",
+    ),
+    "words": (
+        state_dict(),
+        RNNClassifier(tokens="word"),
+        {},
+        "must have an embedding for a vocabulary or tokens",
+    ),
+    "short": (
+        TOKENS,
+        RNNClassifier(),
+        {"vocabulary": ["a"]},
+        "different token for each of the embedding's 4 rows",
+    ),
     "twice": (TOKENS, RNNClassifier(), {"vocabulary": list("aabc")}, "different token for each"),
-    "mixed": (TOKENS, RNNClassifier(), {"vocabulary": ["a", "b", 1, 2]}, "vocabulary must hold tokens of the kind"),
-    "number": (TOKENS, RNNClassifier(tokens="number"), {}, "of the kind that the argument tokens='number' says"),
-    "char": (TOKENS, RNNClassifier(tokens="char"), {"vocabulary": ["ab", "c", "d", "e"]}, "tokens='char' says"),
-    "no end": (TOKENS, RNNLanguageModel(), {"vocabulary": list("abcd")}, "must hold '<unknown>' and '<end>'"),
+    "mixed": (
+        TOKENS,
+        RNNClassifier(),
+        {"vocabulary": ["a", "b", 1, 2]},
+        "vocabulary must hold tokens of the kind",
+    ),
+    "number": (
+        TOKENS,
+        RNNClassifier(tokens="number"),
+        {},
+        "of the kind that the argument tokens='number' says",
+    ),
+    "char": (
+        TOKENS,
+        RNNClassifier(tokens="char"),
+        {"vocabulary": ["ab", "c", "d", "e"]},
+        "tokens='char' says",
+    ),
+    "no end": (
+        TOKENS,
+        RNNLanguageModel(),
+        {"vocabulary": list("abcd")},
+        "must hold '<unknown>' and '<end>'",
+    ),
     "none": (TOKENS, RNNLanguageModel(), {}, "vocabulary must list a different token"),
     "outputs": (
         TOKENS,
@@ -392,12 +564,42 @@ CALLS = {
         {"vocabulary": ["<end>", "<unknown>", "a", "b"]},
         "a softmax over the embedding's 4 tokens to be an RNNLanguageModel, got 2 outputs",
     ),
-    "backward": (state_dict(both=True, tokens=4), RNNLanguageModel(), {}, "must read forward .* a bidirectional"),
-    "adaptive": (TOKENS, RNNLanguageModel(output="adaptive"), {}, "output must be 'auto' or 'softmax'"),
-    "truncate": (state_dict(both=True), RNNClassifier(truncate=5), {}, "must be None with bidirectional=True"),
-    "dropout": (state_dict(), RNNClassifier(dropout=2), {}, r"dropout must be a number in \[0, 1\)"),
-    "no such head": (state_dict(), RNNClassifier(), {"head": "out"}, "must hold the weight 'out.weight'"),
-    "no such layer": (state_dict(), RNNClassifier(), {"recurrent": ["rn"]}, "must hold the weight 'rn.weight_hh_l0'"),
+    "backward": (
+        state_dict(both=True, tokens=4),
+        RNNLanguageModel(),
+        {},
+        "must read forward .* a bidirectional",
+    ),
+    "adaptive": (
+        TOKENS,
+        RNNLanguageModel(output="adaptive"),
+        {},
+        "output must be 'auto' or 'softmax'",
+    ),
+    "truncate": (
+        state_dict(both=True),
+        RNNClassifier(truncate=5),
+        {},
+        "must be None with bidirectional=True",
+    ),
+    "dropout": (
+        state_dict(),
+        RNNClassifier(dropout=2),
+        {},
+        r"dropout must be a number in \[0, 1\)",
+    ),
+    "no such head": (
+        state_dict(),
+        RNNClassifier(),
+        {"head": "out"},
+        "must hold the weight 'out.weight'",
+    ),
+    "no such layer": (
+        state_dict(),
+        RNNClassifier(),
+        {"recurrent": ["rn"]},
+        "must hold the weight 'rn.weight_hh_l0'",
+    ),
 }
 
 
@@ -411,7 +613,10 @@ def test_calls_are_refused(case):
 
 
 def test_wrong_kinds_are_refused():
-    with pytest.raises(TypeError, match="estimator must be an RNNClassifier, RNNRegressor or RNNLanguageModel, got 3"):
+    with pytest.raises(
+        TypeError,
+        match="estimator must be an RNNClassifier, RNNRegressor or RNNLanguageModel, got 3",
+    ):
         from_torch(state_dict(), 3)
     with pytest.raises(TypeError, match="source must be a path, a state_dict or a module, got 3"):
         from_torch(3, RNNClassifier())
@@ -424,7 +629,10 @@ def test_wrong_kinds_are_refused():
 
 
 def test_modules_can_be_named():
-    source = {**state_dict(), **{f"x.{k}": v for k, v in state_dict(seed=1).items() if "fc" not in k}}
+    source = {
+        **state_dict(),
+        **{f"x.{k}": v for k, v in state_dict(seed=1).items() if "fc" not in k},
+    }
     source["x.rnn.weight_ih_l0"] = np.ones((16, 4), np.float32)
     model = from_torch(source, RNNClassifier(), recurrent=["rnn", "x.rnn"], head="fc")
     assert model.hidden_layer_sizes == (H, H)
@@ -437,7 +645,16 @@ def test_modules_can_be_named():
 
 def test_numbered_modules_come_in_order():
     names = ["deep.lstm10", "deep.lstm2", "deep.lstm"]
-    source = {f"{n}.{k[4:]}": v for i, n in enumerate(names) for k, v in state_dict(seed=i).items() if "fc" not in k}
-    source |= {f"{n}.weight_ih_l0": np.full((16, 4), i, np.float32) for i, n in enumerate(names[:2])}
-    weights = from_torch(source | {"o.weight": np.ones((2, 4)), "o.bias": np.ones(2)}, RNNClassifier()).weights_
+    source = {
+        f"{n}.{k[4:]}": v
+        for i, n in enumerate(names)
+        for k, v in state_dict(seed=i).items()
+        if "fc" not in k
+    }
+    source |= {
+        f"{n}.weight_ih_l0": np.full((16, 4), i, np.float32) for i, n in enumerate(names[:2])
+    }
+    weights = from_torch(
+        source | {"o.weight": np.ones((2, 4)), "o.bias": np.ones(2)}, RNNClassifier()
+    ).weights_
     assert (weights["layer1.W_ih"] == 1).all() and (weights["layer2.W_ih"] == 0).all()

@@ -34,14 +34,18 @@ def test_golden_lstm():
     files = golden()
     model = from_keras(GOLDEN / "lstm.keras", RNNClassifier(target="step"), classes=["a", "c", "b"])
     assert model.target == "sequence" and model.classes_.tolist() == ["a", "b", "c"]
-    assert np.allclose(model.predict_proba(files["numbers"]), files["lstm"][:, [0, 2, 1]], rtol=0, atol=1e-6)
+    assert np.allclose(
+        model.predict_proba(files["numbers"]), files["lstm"][:, [0, 2, 1]], rtol=0, atol=1e-6
+    )
 
 
 def test_golden_gru():
     files = golden()
     model = from_keras(str(GOLDEN / "gru.weights.h5"), RNNRegressor(target="step"))
     assert model.hidden_layer_sizes == (4, 2) and model.bidirectional
-    assert np.allclose(np.concatenate(model.predict(files["numbers"])), files["gru"], rtol=0, atol=1e-6)
+    assert np.allclose(
+        np.concatenate(model.predict(files["numbers"])), files["gru"], rtol=0, atol=1e-6
+    )
 
 
 def test_golden_rnn():
@@ -60,7 +64,9 @@ def test_reset_before_is_refused(name):
 # -- Keras itself -----------------------------------------------------------------------------------------------------
 
 
-KERAS = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras's own, on NumPy 2
+KERAS = pytest.mark.filterwarnings(
+    "ignore:__array__ implementation:DeprecationWarning"
+)  # Keras's own, on NumPy 2
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +81,9 @@ def model_of(keras, kind, sizes, both, step, biased=True, tokens=0):
     chain = [keras.Input((None,) if tokens else (None, 3))]
     chain += [layers.Embedding(tokens, 3)] if tokens else []
     for i, units in enumerate(sizes):
-        layer = getattr(layers, kind)(units, return_sequences=step or i < len(sizes) - 1, use_bias=biased)
+        layer = getattr(layers, kind)(
+            units, return_sequences=step or i < len(sizes) - 1, use_bias=biased
+        )
         chain.append(layers.Bidirectional(layer) if both else layer)
     model = keras.Sequential([*chain, layers.Dense(2, use_bias=biased)])
     rng = np.random.default_rng(0)
@@ -100,7 +108,9 @@ def test_keras_gives_the_same(keras, kind, both, sizes, step, biased, tokens, tm
     estimator = RNNRegressor(target="step" if step else "sequence")
     for name in ("model.keras", "model.weights.h5"):
         if name.endswith("h5") and kind == "GRU" and not biased:
-            with pytest.raises(ValueError, match=r"must tell whether the GRU .* has reset_after=True"):
+            with pytest.raises(
+                ValueError, match=r"must tell whether the GRU .* has reset_after=True"
+            ):
                 from_keras(tmp_path / name, estimator)
             continue
         model = from_keras(tmp_path / name, estimator)
@@ -212,7 +222,9 @@ def test_branches_are_refused():
         index = model["config"]["layers"].index(layer)
         if layer["class_name"] in ("InputLayer", "NotEqual"):
             continue
-        history = changed["config"]["layers"][index]["inbound_nodes"][0]["args"][0]["config"]["keras_history"]
+        history = changed["config"]["layers"][index]["inbound_nodes"][0]["args"][0]["config"][
+            "keras_history"
+        ]
         history[0] = "elsewhere"
         with pytest.raises(ValueError, match=f"'{layer['config']['name']}' .* does not follow"):
             describe(changed)
@@ -245,8 +257,14 @@ def h5(path, **arrays):
 def weights(path, **changes):
     with h5py.File(GOLDEN / "gru.weights.h5") as file:
         found = {}
-        file.visititems(lambda name, item: found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None)
-    return h5(path, **{name: array for name, array in (found | changes).items() if array is not None})
+        file.visititems(
+            lambda name, item: (
+                found.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+            )
+        )
+    return h5(
+        path, **{name: array for name, array in (found | changes).items() if array is not None}
+    )
 
 
 FIRST = "layers/bidirectional/forward_layer/cell/vars/"
@@ -254,10 +272,19 @@ CHANGES = {
     "missing": ({f"{FIRST}0": None}, f"must hold the weight '{FIRST}0'"),
     "misshapen": ({f"{FIRST}1": np.ones((4, 9))}, "recurrent matrix of an LSTM"),
     "misshapen bias": ({f"{FIRST}2": np.ones((2, 9))}, r"must have shape \(2, 12\), got \(2, 9\)"),
-    "one bias": ({f"{FIRST}2": np.ones(12)}, "must have GRUs with reset_after=True, got .* with one bias"),
+    "one bias": (
+        {f"{FIRST}2": np.ones(12)},
+        "must have GRUs with reset_after=True, got .* with one bias",
+    ),
     "extra": ({f"{FIRST}3": np.ones(3)}, f"got also '{FIRST}3'"),
-    "two heads": ({"layers/dense_1/vars/1": np.ones(3)}, "can be the head, got 'layers/dense', 'layers/dense_1'"),
-    "another layer": ({"layers/embedding/vars/0": np.ones((5, 2))}, r"must have shape \(any, 3\), got \(5, 2\)"),
+    "two heads": (
+        {"layers/dense_1/vars/1": np.ones(3)},
+        "can be the head, got 'layers/dense', 'layers/dense_1'",
+    ),
+    "another layer": (
+        {"layers/embedding/vars/0": np.ones((5, 2))},
+        r"must have shape \(any, 3\), got \(5, 2\)",
+    ),
     "a stack of cells": ({"layers/rnn/cell/cells/lstm_cell/vars/0": np.ones((3, 4))}, "must have"),
     "not a number": ({f"{FIRST}0": np.full((3, 12), np.nan)}, "must be finite"),
 }
@@ -271,14 +298,21 @@ def test_weights_are_refused_by_name(case, tmp_path):
 
 
 def test_the_optimizer_is_no_part_of_the_network(tmp_path):
-    path = weights(tmp_path / "w.h5", **{"optimizer/vars/0": np.ones(2), "layers/d/seed_generator/vars/0": np.ones(2)})
+    path = weights(
+        tmp_path / "w.h5",
+        **{"optimizer/vars/0": np.ones(2), "layers/d/seed_generator/vars/0": np.ones(2)},
+    )
     from_keras(path, RNNRegressor(target="step"))
 
 
 def test_an_activation_must_fit_the_estimator():
-    with pytest.raises(ValueError, match="source must end without an activation for RNNRegressor, got softmax"):
+    with pytest.raises(
+        ValueError, match="source must end without an activation for RNNRegressor, got softmax"
+    ):
         from_keras(GOLDEN / "lstm.keras", RNNRegressor())
-    with pytest.raises(ValueError, match=r"source must end with a sigmoid .* multilabel=True, got a softmax"):
+    with pytest.raises(
+        ValueError, match=r"source must end with a sigmoid .* multilabel=True, got a softmax"
+    ):
         from_keras(GOLDEN / "lstm.keras", RNNClassifier(), multilabel=True)
     with pytest.raises(ValueError, match="an output for every step to be an RNNLanguageModel"):
         from_keras(GOLDEN / "rnn.keras", RNNLanguageModel())
@@ -298,9 +332,16 @@ def test_hostile_files_are_refused(tmp_path):
         file[f"{FIRST}0"] = "text"
     with pytest.raises(ValueError, match="It is damaged"):
         from_keras(path, RNNRegressor())
-    for content in (b"", b"rubbish", b"PK\x03\x04rubbish", (GOLDEN / "gru.weights.h5").read_bytes()[:3000]):
+    for content in (
+        b"",
+        b"rubbish",
+        b"PK\x03\x04rubbish",
+        (GOLDEN / "gru.weights.h5").read_bytes()[:3000],
+    ):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match=r"source must be a \.keras or \.weights\.h5 file, got .*w.h5"):
+        with pytest.raises(
+            ValueError, match=r"source must be a \.keras or \.weights\.h5 file, got .*w.h5"
+        ):
             from_keras(path, RNNRegressor())
     with pytest.raises(ValueError, match="the format of Keras 2"):
         from_keras(h5(path, **{"model_weights/lstm/kernel": np.ones((3, 4))}), RNNRegressor())
@@ -325,5 +366,7 @@ def test_damage_is_found_before_hdf5_is_read(tmp_path_factory, seed):
 
 def test_without_h5py(monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(ImportError, match=r"h5py must be installed .* pip install .lightrnn\[keras\]"):
+    with pytest.raises(
+        ImportError, match=r"h5py must be installed .* pip install .lightrnn\[keras\]"
+    ):
         from_keras(GOLDEN / "lstm.keras", RNNClassifier())

@@ -65,7 +65,9 @@ def test_the_next_token_is_the_language_models(case, inline, folder):
     contexts = [case.X[0][:0], *case.X]
     assert_near(model["predict_proba"](contexts), case.est.predict_proba(contexts))
     for context in contexts:
-        found, expected = (predict(context, 3) for predict in (model["predict_next"], case.est.predict_next))
+        found, expected = (
+            predict(context, 3) for predict in (model["predict_next"], case.est.predict_next)
+        )
         assert np.allclose([p for _, p in found], [p for _, p in expected], rtol=1e-5)
         assert [type(token) for token, _ in found] == [type(token) for token, _ in expected]
 
@@ -82,7 +84,13 @@ def test_words_are_split_alike(folder):
 
 @pytest.mark.parametrize(
     "labels",
-    [np.array(Y), np.array(Y, object), np.array([b"b", b"a"] * 2), np.array([True, False] * 2), np.array([7, -1] * 2)],
+    [
+        np.array(Y),
+        np.array(Y, object),
+        np.array([b"b", b"a"] * 2),
+        np.array([True, False] * 2),
+        np.array([7, -1] * 2),
+    ],
     ids=lambda labels: str(labels.dtype),
 )
 def test_labels_of_any_kind_come_back(labels, folder):
@@ -92,7 +100,12 @@ def test_labels_of_any_kind_come_back(labels, folder):
 
 @pytest.mark.parametrize(
     "data",
-    [RNG.normal(size=(4, 6)), RNG.normal(size=(4, 6, 2)), RNG.normal(size=(4, 5, 3, 2)), [[1, 2, 3], [4, 5]] * 2],
+    [
+        RNG.normal(size=(4, 6)),
+        RNG.normal(size=(4, 6, 2)),
+        RNG.normal(size=(4, 5, 3, 2)),
+        [[1, 2, 3], [4, 5]] * 2,
+    ],
 )
 def test_other_forms_of_X(data, folder):
     est = RNNRegressor(**SMALL).fit(data, [1.0, 2.0, 3.0, 4.0])
@@ -120,7 +133,9 @@ def kinds():
         yield RNNClassifier(**SMALL, tokens=tokens).fit(TEXTS, Y)
     yield RNNClassifier(**SMALL, target="step").fit([["a", "b"], ["c"]], [[0, 1], [1]])
     for options in ({}, {"tie_weights": True, "embedding_size": 4}, {"output": "adaptive"}):
-        yield RNNLanguageModel(hidden_layer_sizes=(4,), max_iter=1, random_state=0, **options).fit(TEXTS)
+        yield RNNLanguageModel(hidden_layer_sizes=(4,), max_iter=1, random_state=0, **options).fit(
+            TEXTS
+        )
     yield RNNLanguageModel("ffnn", (4,), tokens="word", max_iter=1, random_state=0).fit(TEXTS)
 
 
@@ -129,7 +144,15 @@ def test_the_files_are_clean(folder):
     for number, est in enumerate(kinds()):
         export_numpy(est, folder / f"a_long_name_for_a_model_{number}.py", inline=number % 3 == 0)
     for command in (["check", "--no-cache"], ["format", "--check", "--no-cache"]):
-        call = [sys.executable, "-m", "ruff", *command, "--config", str(ROOT / "pyproject.toml"), str(folder)]
+        call = [
+            sys.executable,
+            "-m",
+            "ruff",
+            *command,
+            "--config",
+            str(ROOT / "pyproject.toml"),
+            str(folder),
+        ]
         done = subprocess.run(call, capture_output=True, text=True)
         assert done.returncode == 0, done.stdout
 
@@ -137,12 +160,28 @@ def test_the_files_are_clean(folder):
 def test_the_file_has_only_what_the_model_needs(folder):
     exported(RNNClassifier("lstm", **SMALL).fit(X, Y), folder)
     text = (folder / "model.py").read_text()
-    for other in ("GRU", "feed-forward", "embedding", "re", "json", "base64", "windows", "CODES", "WINDOW", "ffnn"):
+    for other in (
+        "GRU",
+        "feed-forward",
+        "embedding",
+        "re",
+        "json",
+        "base64",
+        "windows",
+        "CODES",
+        "WINDOW",
+        "ffnn",
+    ):
         assert f"{other}" not in text.replace("return", "").replace("features", "").split(), other
     assert "log_softmax" not in text and "reverse" not in text and "if CELL" not in text
     exported(RNNRegressor("gru", **SMALL).fit(X, [1.0, 2.0, 3.0, 4.0]), folder)
     text = (folder / "model.py").read_text()
-    assert "LSTM" not in text and "proba" not in text and "softmax" not in text and "def sigmoid" in text
+    assert (
+        "LSTM" not in text
+        and "proba" not in text
+        and "softmax" not in text
+        and "def sigmoid" in text
+    )
 
 
 def test_a_saved_estimator_stays(tmp_path):
@@ -196,11 +235,15 @@ def test_it_runs_on_sequences_of_any_lengths(tmp_path):
 
 
 def test_it_runs_on_text(tmp_path):
-    est = RNNLanguageModel(hidden_layer_sizes=(4,), tokens="word", max_iter=1, random_state=0).fit(TEXTS)
+    est = RNNLanguageModel(hidden_layer_sizes=(4,), tokens="word", max_iter=1, random_state=0).fit(
+        TEXTS
+    )
     export_numpy(est, tmp_path / "model.py")
     np.save(tmp_path / "contexts.npy", np.array(["to be", ""]))
     done = run(tmp_path, "contexts.npy")
-    assert [line[:8] for line in done.stdout.splitlines()] == [str(est.predict_next(c))[:8] for c in ("to be", "")]
+    assert [line[:8] for line in done.stdout.splitlines()] == [
+        str(est.predict_next(c))[:8] for c in ("to be", "")
+    ]
     assert run(tmp_path, "contexts.npy", "probabilities.npy").returncode == 0
     assert_near(np.load(tmp_path / "probabilities.npy"), est.predict_proba(["to be", ""]))
 
@@ -211,13 +254,17 @@ def test_it_runs_on_text(tmp_path):
 def test_what_is_refused(tmp_path):
     est = RNNClassifier(**SMALL).fit(X, Y)
     for path in ("model", "model.txt", "my-model.py", "1.py", ".py"):
-        with pytest.raises(ValueError, match=r"path must name a Python module, got .*\. Use letters"):
+        with pytest.raises(
+            ValueError, match=r"path must name a Python module, got .*\. Use letters"
+        ):
             export_numpy(est, tmp_path / path)
     with pytest.raises(TypeError, match="inline must be True or False, got 1"):
         export_numpy(est, tmp_path / "model.py", inline=1)
     with pytest.raises(ValueError, match="not fitted yet"):
         export_numpy(RNNClassifier(), tmp_path / "model.py")
-    with pytest.raises(TypeError, match=r"estimator must be an RNNClassifier, .* RNNLanguageModel, got 'x'"):
+    with pytest.raises(
+        TypeError, match=r"estimator must be an RNNClassifier, .* RNNLanguageModel, got 'x'"
+    ):
         export_numpy("x", tmp_path / "model.py")
     huge = RNNClassifier(**SMALL).fit(X, np.array([2**70, 2**80] * 2, object))
     with pytest.raises(ValueError, match="64 bits as labels, got 1208925819614629174706176"):

@@ -34,7 +34,9 @@ def session(est, path):
 def filled_up(X):
     """Sequences as one array, junk behind the shorter ones, and their lengths."""
     lengths = np.array([len(x) for x in X])
-    array = np.full((len(X), lengths.max(), *X[0].shape[1:]), 1 if X[0].dtype.kind == "i" else 99, X[0].dtype)
+    array = np.full(
+        (len(X), lengths.max(), *X[0].shape[1:]), 1 if X[0].dtype.kind == "i" else 99, X[0].dtype
+    )
     for row, x in zip(array, X, strict=True):
         row[: len(x)] = x
     return array, lengths
@@ -83,10 +85,18 @@ def test_the_next_token_is_the_language_models(case, path):
 
 
 @settings(max_examples=20)
-@given(cell=st.sampled_from(["rnn", "gru", "lstm"]), depth=st.integers(1, 3), cut=st.integers(1, 7), step=st.booleans())
+@given(
+    cell=st.sampled_from(["rnn", "gru", "lstm"]),
+    depth=st.integers(1, 3),
+    cut=st.integers(1, 7),
+    step=st.booleans(),
+)
 def test_the_next_state_goes_on(cell, depth, cut, step, path):
     y = [(x[:, 0] > 0).astype(int) for x in X] if step else [0, 1, 0, 1]
-    options = QUICK | {"hidden_layer_sizes": (5, 3, 4)[:depth], "target": "step" if step else "sequence"}
+    options = QUICK | {
+        "hidden_layer_sizes": (5, 3, 4)[:depth],
+        "target": "step" if step else "sequence",
+    }
     est = RNNClassifier(cell, **options).fit(X, y)
     randomize(est, np.random.default_rng(cut))
     runtime, x = session(est, path), X[2].astype(np.float32)
@@ -99,20 +109,29 @@ def test_the_next_state_goes_on(cell, depth, cut, step, path):
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_states_are_those_in_which_each_sequence_ends(cell, path):
-    est = RNNClassifier(cell, **QUICK | {"hidden_layer_sizes": (5, 3)}, bidirectional=True).fit(X, [0, 1, 0, 1])
+    est = RNNClassifier(cell, **QUICK | {"hidden_layer_sizes": (5, 3)}, bidirectional=True).fit(
+        X, [0, 1, 0, 1]
+    )
     randomize(est, np.random.default_rng(0))
     found = results(session(est, path), [x.astype(np.float32) for x in X])[1]
     for row, x in zip(found, X, strict=True):
         levels = naive.hidden(est.weights_, cell, x)[2]
-        pairs = [zip(*levels[i : i + 2], strict=True) for i in (0, 2)]  # h of both directions, then c
+        pairs = [
+            zip(*levels[i : i + 2], strict=True) for i in (0, 2)
+        ]  # h of both directions, then c
         expected = np.concatenate([state for pair in pairs for both in pair for state in both])
         assert np.allclose(row, expected, atol=1e-5)
 
 
 def test_metadata_say_what_the_numbers_mean(path):
-    runtime = session(RNNClassifier(**SMALL, tokens="word").fit(["to be", "or not", "be"], ["b", "ä", "b"]), path)
+    runtime = session(
+        RNNClassifier(**SMALL, tokens="word").fit(["to be", "or not", "be"], ["b", "ä", "b"]), path
+    )
     found = runtime.get_modelmeta().custom_metadata_map
-    assert json.loads(found["vocabulary"]) == ["<unknown>", "be", "not", "or", "to"] and found["tokens"] == "word"
+    assert (
+        json.loads(found["vocabulary"]) == ["<unknown>", "be", "not", "or", "to"]
+        and found["tokens"] == "word"
+    )
     assert json.loads(found["classes"]) == ["b", "ä"] and found["estimator"] == "RNNClassifier"
     runtime = session(RNNClassifier(**SMALL).fit(X, [b"x", b"y"] * 2), path)
     assert json.loads(runtime.get_modelmeta().custom_metadata_map["classes"]) == ["x", "y"]
@@ -128,13 +147,19 @@ def test_what_is_refused(tmp_path, monkeypatch):
     est = RNNClassifier(**SMALL).fit(X, [0, 1, 0, 1])
     with pytest.raises(ValueError, match="not fitted yet"):
         to_onnx(RNNClassifier(), path)
-    with pytest.raises(TypeError, match=r"estimator must be an RNNClassifier, .* RNNLanguageModel, got None"):
+    with pytest.raises(
+        TypeError, match=r"estimator must be an RNNClassifier, .* RNNLanguageModel, got None"
+    ):
         to_onnx(None, path)
     with monkeypatch.context() as patch:
         patch.setattr(onnx_module, "_MOST_BYTES", 100)
-        with pytest.raises(ValueError, match=r"estimator must have weights of less than 2 GiB.*Use save"):
+        with pytest.raises(
+            ValueError, match=r"estimator must have weights of less than 2 GiB.*Use save"
+        ):
             to_onnx(est, path)
     monkeypatch.setitem(sys.modules, "onnx", None)
-    with pytest.raises(ImportError, match=r"onnx must be installed .* pip install .lightrnn\[onnx\]"):
+    with pytest.raises(
+        ImportError, match=r"onnx must be installed .* pip install .lightrnn\[onnx\]"
+    ):
         to_onnx(est, path)
     assert not list(tmp_path.iterdir())

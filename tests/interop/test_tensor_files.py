@@ -32,7 +32,11 @@ def flat(value):
     """Everything in a tree of dicts, in a form that can be compared."""
     if isinstance(value, dict):
         return {key: flat(item) for key, item in value.items()}
-    return (value.dtype.str, value.shape, value.tobytes()) if isinstance(value, np.ndarray) else repr(value)
+    return (
+        (value.dtype.str, value.shape, value.tobytes())
+        if isinstance(value, np.ndarray)
+        else repr(value)
+    )
 
 
 # -- safetensors ------------------------------------------------------------------------------------------------------
@@ -49,7 +53,16 @@ def entry(dtype="F32", shape=(2,), offsets=(0, 8)):
 
 def test_every_dtype(path):
     body, header, arrays = b"", {"__metadata__": {"format": "pt"}}, {}
-    kinds = {"F64": "f8", "F32": "f4", "F16": "f2", "I64": "i8", "I32": "i4", "I16": "i2", "I8": "i1", "U8": "u1"}
+    kinds = {
+        "F64": "f8",
+        "F32": "f4",
+        "F16": "f2",
+        "I64": "i8",
+        "I32": "i4",
+        "I16": "i2",
+        "I8": "i1",
+        "U8": "u1",
+    }
     for name, kind in (kinds | {"BOOL": "?"}).items():
         array = arrays[name] = (np.arange(6) - 2).astype(kind).reshape(2, 3)
         header[name] = entry(name, (2, 3), (len(body), len(body) + array.nbytes))
@@ -73,7 +86,9 @@ HEADERS = {
     "no json": safetensors(b"{]"),
     "a list": safetensors([1]),
     "deep": safetensors(b"[" * 100_000),
-    "a name twice": safetensors(b'{"a": %s, "a": %s}' % ((json.dumps(entry()).encode(),) * 2), b"12345678"),
+    "a name twice": safetensors(
+        b'{"a": %s, "a": %s}' % ((json.dumps(entry()).encode(),) * 2), b"12345678"
+    ),
     "huge shape": safetensors({"a": entry(shape=(2**60,), offsets=(0, 2**62))}),
     "product": safetensors({"a": entry(shape=(2**40, 2**40))}, b"12345678"),
     "many axes": safetensors({"a": entry(shape=(1,) * 9_999)}, b"12345678"),
@@ -130,9 +145,15 @@ class Torch(pickle._Pickler):
     """Writes the names of torch's functions as torch's pickles have them, and storages as persistent ids."""
 
     def save_global(self, obj, name=None):
-        self.write(pickle.GLOBAL + NAMES.get(obj, f"{obj.__module__}\n{obj.__qualname__}").encode() + b"\n")
+        self.write(
+            pickle.GLOBAL + NAMES.get(obj, f"{obj.__module__}\n{obj.__qualname__}").encode() + b"\n"
+        )
 
-    dispatch = pickle._Pickler.dispatch | {type(len): save_global, type(lambda: 0): save_global, type: save_global}
+    dispatch = pickle._Pickler.dispatch | {
+        type(len): save_global,
+        type(lambda: 0): save_global,
+        type: save_global,
+    }
 
     def persistent_id(self, obj):
         return obj[1:] if isinstance(obj, tuple) and obj[:1] == ("!",) else None
@@ -146,10 +167,16 @@ def half():
     """Stands for a storage class."""
 
 
-NAMES = {rebuild: "torch._utils\n_rebuild_tensor_v2", half: "torch\nFloatStorage", len: "torch\nStrangeStorage"}
+NAMES = {
+    rebuild: "torch._utils\n_rebuild_tensor_v2",
+    half: "torch\nFloatStorage",
+    len: "torch\nStrangeStorage",
+}
 
 
-def archive(path, content, storages=(b"12345678",), compression=zipfile.ZIP_STORED, name="data.pkl"):
+def archive(
+    path, content, storages=(b"12345678",), compression=zipfile.ZIP_STORED, name="data.pkl"
+):
     pickled = content
     if not isinstance(content, bytes):
         buffer = io.BytesIO()
@@ -162,12 +189,26 @@ def archive(path, content, storages=(b"12345678",), compression=zipfile.ZIP_STOR
 
 
 def tensor(count=2, offset=0, size=(2,), stride=(1,), key="0", kind=half):
-    return Named(rebuild, ("!", "storage", kind, key, "cpu", count), offset, size, stride, False, OrderedDict())
+    return Named(
+        rebuild,
+        ("!", "storage", kind, key, "cpu", count),
+        offset,
+        size,
+        stride,
+        False,
+        OrderedDict(),
+    )
 
 
 def test_what_torch_writes_is_what_the_tests_write(path):
     archive(
-        path, {"a": tensor(), "b": tensor(size=(1, 2), stride=(7, 1)), "c": {"d": tensor(size=(0,))}, "e": [1, 2.5]}
+        path,
+        {
+            "a": tensor(),
+            "b": tensor(size=(1, 2), stride=(7, 1)),
+            "c": {"d": tensor(size=(0,))},
+            "e": [1, 2.5],
+        },
     )
     found = read_tensors(path)
     assert found["a"].tobytes() == b"12345678" and found["b"].shape == (1, 2)
@@ -178,7 +219,9 @@ def test_golden_files_are_read_bit_for_bit():
     torch = pytest.importorskip("torch", reason="torch is an optional peer")
     for name in ("lstm.pt", "language.pt"):
         theirs = torch.load(GOLDEN / name, weights_only=True)
-        assert flat(read_tensors(GOLDEN / name)) == flat({key: value.numpy() for key, value in theirs.items()})
+        assert flat(read_tensors(GOLDEN / name)) == flat(
+            {key: value.numpy() for key, value in theirs.items()}
+        )
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
@@ -187,11 +230,23 @@ def test_whatever_torch_saves(protocol, path):
     whole = torch.arange(24.0).reshape(2, 3, 4)
     dtypes = ("float64", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool")
     saved = {
-        "views": {"a": whole.transpose(0, 2), "b": whole[1, 1:], "c": whole[:, ::2], "d": torch.zeros(0, 3)},
+        "views": {
+            "a": whole.transpose(0, 2),
+            "b": whole[1, 1:],
+            "c": whole[:, ::2],
+            "d": torch.zeros(0, 3),
+        },
         "dtypes": {name: torch.arange(5).to(getattr(torch, name)) for name in dtypes},
         "parameter": torch.nn.Parameter(torch.ones(3)),
         "scalar": torch.tensor(3.0),
-        "rest": {"lr": 1e-3, "names": ("a", None), "n": [1, 2**70, -3], "flag": True, "size": whole.shape, "set": {1}},
+        "rest": {
+            "lr": 1e-3,
+            "names": ("a", None),
+            "n": [1, 2**70, -3],
+            "flag": True,
+            "size": whole.shape,
+            "set": {1},
+        },
     }
     torch.save(saved, path, pickle_protocol=protocol)
     found = read_tensors(path)
@@ -253,7 +308,10 @@ def test_hostile_pickles_are_refused(case, path, tmp_path, monkeypatch):
 
 def test_refusals_name_what_they_found(path):
     archive(path, HOSTILE["os.system"])
-    with pytest.raises(ValueError, match=r"with the class or function 'posix.system'. Save the weights by themselves"):
+    with pytest.raises(
+        ValueError,
+        match=r"with the class or function 'posix.system'. Save the weights by themselves",
+    ):
         from_torch(path, RNNClassifier())
     with pytest.raises(ValueError, match=r"with the class or function '__main__\.Net'"):
         from_torch(GOLDEN / "module.pt", RNNClassifier())
@@ -292,7 +350,12 @@ def test_members_may_not_share_bytes(path):
 
 
 @settings(max_examples=600)
-@given(name=st.sampled_from(sorted(FILES)), seed=st.integers(0, 2**32), flips=st.integers(1, 4), cut=st.booleans())
+@given(
+    name=st.sampled_from(sorted(FILES)),
+    seed=st.integers(0, 2**32),
+    flips=st.integers(1, 4),
+    cut=st.booleans(),
+)
 def test_damaged_files_are_refused_or_read_as_they_were(path, name, seed, flips, cut):
     content, rng = bytearray(FILES[name]), np.random.default_rng(seed)
     if cut:
@@ -307,13 +370,16 @@ def test_damaged_files_are_refused_or_read_as_they_were(path, name, seed, flips,
         assert str(error).startswith("source must")
         return
     assert not cut
-    if name.endswith(".pt"):  # each member has a checksum; a flip elsewhere, in a date for example, changes nothing
+    if name.endswith(
+        ".pt"
+    ):  # each member has a checksum; a flip elsewhere, in a date for example, changes nothing
         assert flat(found) == flat(read_tensors(GOLDEN / name))
 
 
 @settings(max_examples=300)
 @given(
-    st.binary(max_size=60) | st.lists(st.sampled_from(list(b"\x80\x02}])(.tuQRbsea\x81\x85\x86\x87NJK")), max_size=40)
+    st.binary(max_size=60)
+    | st.lists(st.sampled_from(list(b"\x80\x02}])(.tuQRbsea\x81\x85\x86\x87NJK")), max_size=40)
 )
 def test_no_pickle_does_more_than_raise_a_value_error(path, pickled):
     archive(path, bytes(pickled))

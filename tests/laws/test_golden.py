@@ -9,14 +9,22 @@ import pytest
 from lightrnn import RNNLanguageModel, load
 
 GOLDEN = Path(__file__).parent.parent / "golden"
-EXPECTED = {name: value for path in GOLDEN.glob("format*.json") for name, value in json.loads(path.read_text()).items()}
+EXPECTED = {
+    name: value
+    for path in GOLDEN.glob("format*.json")
+    for name, value in json.loads(path.read_text()).items()
+}
 TOLERANCE = {"float32": {"rtol": 1e-4, "atol": 1e-5}, "float64": {"rtol": 1e-9, "atol": 1e-10}}
 
 
 def test_every_file_is_expected():
     assert {path.name for path in GOLDEN.glob("format*.npz")} == set(EXPECTED)
     kinds = {name.split("-", 1)[1].removesuffix(".npz") for name in EXPECTED}
-    assert kinds >= {f"{kind}-{cell}" for kind in ("classifier", "regressor", "language") for cell in ("lstm", "ffnn")}
+    assert kinds >= {
+        f"{kind}-{cell}"
+        for kind in ("classifier", "regressor", "language")
+        for cell in ("lstm", "ffnn")
+    }
 
 
 def close(found, wanted, **tolerance):

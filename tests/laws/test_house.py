@@ -27,7 +27,9 @@ ORDER = """
     elementwise metrics utils exceptions
     _version
 """
-LEVELS = {name: level for level, line in enumerate(ORDER.strip().splitlines()) for name in line.split()}
+LEVELS = {
+    name: level for level, line in enumerate(ORDER.strip().splitlines()) for name in line.split()
+}
 UNHEALED = {"data.dataset"}
 LIGHT = {"numpy", "typing", "__future__"} | set(sys.stdlib_module_names)
 
@@ -36,7 +38,9 @@ def name_of(path):
     return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
 
 
-MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py")) if "__pycache__" not in path.parts}
+MODULES = {
+    name_of(path): path for path in sorted(PACKAGE.rglob("*.py")) if "__pycache__" not in path.parts
+}
 
 
 def imports(module, *, inner=True, types=True):
@@ -64,7 +68,13 @@ def own(name):
     if name.split(".")[0] != "lightrnn":
         return None
     inside = name.removeprefix("lightrnn").removeprefix(".") or "__init__"
-    return inside if inside in MODULES else f"{inside}.__init__" if f"{inside}.__init__" in MODULES else None
+    return (
+        inside
+        if inside in MODULES
+        else f"{inside}.__init__"
+        if f"{inside}.__init__" in MODULES
+        else None
+    )
 
 
 def package(module):
@@ -79,7 +89,9 @@ def test_every_package_has_its_place():
 def test_imports_run_only_downward(module):
     found = {own(name) for name in imports(module)} - {None}
     upward = {
-        name for name in found if package(name) != package(module) and LEVELS[package(name)] <= LEVELS[package(module)]
+        name
+        for name in found
+        if package(name) != package(module) and LEVELS[package(name)] <= LEVELS[package(module)]
     }
     assert not upward, f"{module} imports {sorted(upward)}, which do not stand below it"
 
@@ -88,7 +100,8 @@ def test_imports_run_only_downward(module):
 def test_no_module_is_in_a_circle():
     """Take away modules that import nothing that is left, or that nothing left imports: only circles remain."""
     left = {
-        module: {own(name) for name in imports(module)} - {None, module, f"{package(module)}.__init__"}
+        module: {own(name) for name in imports(module)}
+        - {None, module, f"{package(module)}.__init__"}
         for module in MODULES
     }
     while True:
@@ -100,9 +113,15 @@ def test_no_module_is_in_a_circle():
     assert not left, f"a circle: {left}"
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith(("cpu.", "cuda."))])
+@pytest.mark.parametrize(
+    "module", [name for name in MODULES if not name.startswith(("cpu.", "cuda."))]
+)
 def test_only_numpy_is_imported_outside_the_compiled_side(module):
-    heavy = {name.split(".")[0] for name in imports(module, inner=False, types=False)} - LIGHT - {"lightrnn"}
+    heavy = (
+        {name.split(".")[0] for name in imports(module, inner=False, types=False)}
+        - LIGHT
+        - {"lightrnn"}
+    )
     assert not heavy, f"{module} imports {sorted(heavy)} when it is imported"
 
 
@@ -113,10 +132,24 @@ def test_only_one_place_imports_numba_cuda(module):
 
 
 def test_importing_compiles_nothing_and_loads_nothing_heavy():
-    heavy = ("numba", "llvmlite", "scipy", "sklearn", "pandas", "torch", "matplotlib", "tqdm", "joblib", "onnx")
+    heavy = (
+        "numba",
+        "llvmlite",
+        "scipy",
+        "sklearn",
+        "pandas",
+        "torch",
+        "matplotlib",
+        "tqdm",
+        "joblib",
+        "onnx",
+    )
     code = f"import lightrnn, sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code], cwd=PACKAGE.parent, capture_output=True, text=True
+        [sys.executable, "-W", "error", "-c", code],
+        cwd=PACKAGE.parent,
+        capture_output=True,
+        text=True,
     )
     assert done.stdout.strip() == "[]", done.stderr
 
@@ -125,15 +158,15 @@ def test_files_and_functions_stay_small():
     lengths = []
     for module, path in MODULES.items():
         text = path.read_text(encoding="utf-8")
-        assert len(text.splitlines()) <= 350, module
+        assert len(text.splitlines()) <= 400, module
         for node in ast.walk(ast.parse(text)):
             if isinstance(node, ast.FunctionDef):
                 documented = ast.get_docstring(node) is not None
                 body = node.body[documented:]
                 lengths.append(body[-1].end_lineno - body[0].lineno + 1 if body else 0)
     lengths.sort()
-    assert lengths[len(lengths) // 2] <= 8
-    assert lengths[int(0.9 * len(lengths))] <= 25
+    assert lengths[len(lengths) // 2] <= 6
+    assert lengths[int(0.9 * len(lengths))] <= 24
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -45,7 +45,14 @@ def same_weights(a, b):
 def test_a_prediction_does_not_depend_on_the_others(cell, target, dtype, order, kept, n_jobs):
     y = STEP_SUMS if target == "step" else SUMS
     model = RNNRegressor(
-        cell, (5, 3), window=3, target=target, dtype=dtype, max_iter=1, learning_rate="cosine", random_state=0
+        cell,
+        (5, 3),
+        window=3,
+        target=target,
+        dtype=dtype,
+        max_iter=1,
+        learning_rate="cosine",
+        random_state=0,
     )
     whole, states = model.fit(X, y).predict(X), model.transform(X)
     some = model.set_params(n_jobs=n_jobs).predict([X[i] for i in order[:kept]])
@@ -57,20 +64,28 @@ def test_a_prediction_does_not_depend_on_the_others(cell, target, dtype, order, 
 
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize(
-    "options", [{}, {"dropout": 0.4, "early_stopping": True}, {"hidden_layer_sizes": (5, 4)}], ids=str
+    "options",
+    [{}, {"dropout": 0.4, "early_stopping": True}, {"hidden_layer_sizes": (5, 4)}],
+    ids=str,
 )
 def test_a_seed_means_the_same_weights_at_any_n_jobs(cell, options):
     models = [
-        RNNRegressor(cell, **BRIEF | {"batch_size": 20, "window": 3} | options, n_jobs=n_jobs).fit(X, SUMS)
+        RNNRegressor(cell, **BRIEF | {"batch_size": 20, "window": 3} | options, n_jobs=n_jobs).fit(
+            X, SUMS
+        )
         for n_jobs in (1, 2, 3, None, -1)
     ]
     assert all(same_weights(models[0], other) for other in models[1:])
-    assert not same_weights(models[0], RNNRegressor(cell, **BRIEF | options | {"random_state": 1}).fit(X, SUMS))
+    assert not same_weights(
+        models[0], RNNRegressor(cell, **BRIEF | options | {"random_state": 1}).fit(X, SUMS)
+    )
 
 
 @pytest.mark.parametrize("make", [np.random.RandomState, np.random.default_rng])
 def test_random_states_of_numpy(make):
-    first, second = (RNNRegressor(**BRIEF | {"random_state": make(3)}).fit(X, SUMS) for _ in range(2))
+    first, second = (
+        RNNRegressor(**BRIEF | {"random_state": make(3)}).fit(X, SUMS) for _ in range(2)
+    )
     assert same_weights(first, second)
 
 
@@ -80,11 +95,19 @@ def test_no_random_state_means_another_network_each_time():
 
 
 @settings(max_examples=15, deadline=None)
-@given(seed=st.integers(0, 99), target=st.sampled_from(["sequence", "step"]), solver=st.sampled_from(["adam", "lbfgs"]))
+@given(
+    seed=st.integers(0, 99),
+    target=st.sampled_from(["sequence", "step"]),
+    solver=st.sampled_from(["adam", "lbfgs"]),
+)
 def test_a_weight_counts_like_copies(seed, target, solver):
     copies = np.random.default_rng(seed).integers(0, 4, 24)
     copies[:2] = 1
-    y = [labels.copy() for labels in STEP_LABELS] if target == "step" else SUMS > np.median(SUMS[:2])
+    y = (
+        [labels.copy() for labels in STEP_LABELS]
+        if target == "step"
+        else SUMS > np.median(SUMS[:2])
+    )
     if target == "sequence":
         y[:2] = [False, True]
     many = np.repeat(np.arange(24), copies)
@@ -102,7 +125,9 @@ def test_weights_of_zero_are_as_good_as_absent():
     kept = np.arange(24) % 3 > 0
     for kind, y in ((RNNRegressor, SUMS), (RNNClassifier, LABELS)):
         weighed = kind(**BRIEF, early_stopping=True).fit(X, y, kept.astype(float))
-        absent = kind(**BRIEF, early_stopping=True).fit([x for x, keep in zip(X, kept, strict=True) if keep], y[kept])
+        absent = kind(**BRIEF, early_stopping=True).fit(
+            [x for x, keep in zip(X, kept, strict=True) if keep], y[kept]
+        )
         assert same_weights(weighed, absent)
 
 
@@ -130,7 +155,9 @@ def test_balanced_classes():
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "rmsprop"])
-@pytest.mark.parametrize("options", [{}, {"learning_rate": "cosine"}, {"dropout": 0.3, "alpha": 0.1}], ids=str)
+@pytest.mark.parametrize(
+    "options", [{}, {"learning_rate": "cosine"}, {"dropout": 0.3, "alpha": 0.1}], ids=str
+)
 def test_partial_fit_is_one_epoch_of_fit(solver, options):
     arguments = {
         "solver": solver,
@@ -172,7 +199,9 @@ def test_partial_fit_of_a_regressor_keeps_the_first_standardisation():
     assert np.allclose(whole.loss_curve_, parts.loss_curve_, rtol=1e-9)
     before = parts.predict(X)
     parts.set_params(learning_rate="constant", learning_rate_init=1e-30)
-    with pytest.warns(UserWarning, match="The gradient explodes"):  # 5 is 10,000 standard deviations off
+    with pytest.warns(
+        UserWarning, match="The gradient explodes"
+    ):  # 5 is 10,000 standard deviations off
         parts.partial_fit(X[:2], [5.0, 6.0])
     assert np.allclose(parts.predict(X), before, rtol=1e-9)
 
@@ -235,7 +264,12 @@ def test_recurrent_cells_remember_what_a_window_cannot(cell):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(600, 12, 1)).astype(np.float32)
     y = (X[:, 0, 0] > 0).astype(int)
-    arguments = {"hidden_layer_sizes": (24,), "max_iter": 60, "learning_rate": "cosine", "learning_rate_init": 0.01}
+    arguments = {
+        "hidden_layer_sizes": (24,),
+        "max_iter": 60,
+        "learning_rate": "cosine",
+        "learning_rate_init": 0.01,
+    }
     model = RNNClassifier(cell, **arguments, random_state=0).fit(X[:500], y[:500])
     window = RNNClassifier("ffnn", **arguments, window=8, random_state=0).fit(X[:500], y[:500])
     assert model.score(X[500:], y[500:]) > 0.9

@@ -57,7 +57,9 @@ def name_of(value):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
-    ("estimator", "check"), checks({}, dtype="float64", max_iter=50, learning_rate_init=3e-3), ids=name_of
+    ("estimator", "check"),
+    checks({}, dtype="float64", max_iter=50, learning_rate_init=3e-3),
+    ids=name_of,
 )
 def test_checks_of_scikit_learn_in_float64(estimator, check):
     check(estimator)
@@ -79,7 +81,9 @@ def test_clone_takes_arguments_and_leaves_the_rest():
     copy = clone(model)
     assert repr(copy) == repr(model) and not hasattr(copy, "classes_")
     again = copy.fit(X, LABELS)
-    assert all(np.array_equal(array, again.weights_[name]) for name, array in model.weights_.items())
+    assert all(
+        np.array_equal(array, again.weights_[name]) for name, array in model.weights_.items()
+    )
 
 
 def test_errors_and_warnings_are_scikit_learns():
@@ -97,7 +101,14 @@ def test_pipeline():
 def test_states_feed_another_estimator():
     linear = pytest.importorskip("sklearn.linear_model")
     model = make_pipeline(
-        RNNRegressor("gru", (8,), max_iter=30, learning_rate_init=0.03, learning_rate="cosine", random_state=0),
+        RNNRegressor(
+            "gru",
+            (8,),
+            max_iter=30,
+            learning_rate_init=0.03,
+            learning_rate="cosine",
+            random_state=0,
+        ),
         linear.Ridge(),
     )
     assert model.fit(X, SUMS).score(X, SUMS) > 0.5
@@ -106,8 +117,13 @@ def test_states_feed_another_estimator():
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_grid_search_over_cells(n_jobs):
     grid = {"cell": ["ffnn", "rnn", "gru", "lstm"], "hidden_layer_sizes": [(3,), (2, 2)]}
-    search = GridSearchCV(RNNClassifier(**BRIEF), grid, cv=2, n_jobs=n_jobs, error_score="raise").fit(X, LABELS)
-    assert len(search.cv_results_["mean_test_score"]) == 8 and search.best_params_["cell"] in grid["cell"]
+    search = GridSearchCV(
+        RNNClassifier(**BRIEF), grid, cv=2, n_jobs=n_jobs, error_score="raise"
+    ).fit(X, LABELS)
+    assert (
+        len(search.cv_results_["mean_test_score"]) == 8
+        and search.best_params_["cell"] in grid["cell"]
+    )
     assert search.predict(X).shape == (48,)
 
 
@@ -115,8 +131,12 @@ def test_grid_search_over_cells(n_jobs):
 def test_cross_validation(form):
     scores = cross_val_score(RNNClassifier(**BRIEF), form(X), LABELS, cv=3)
     assert scores.shape == (3,) and np.isfinite(scores).all()
-    assert cross_val_score(RNNRegressor(**BRIEF), form(X), SUMS, cv=3, scoring="neg_mean_absolute_error").shape == (3,)
-    assert cross_val_predict(RNNClassifier(**BRIEF), form(X), LABELS, cv=3, method="predict_proba").shape == (48, 2)
+    assert cross_val_score(
+        RNNRegressor(**BRIEF), form(X), SUMS, cv=3, scoring="neg_mean_absolute_error"
+    ).shape == (3,)
+    assert cross_val_predict(
+        RNNClassifier(**BRIEF), form(X), LABELS, cv=3, method="predict_proba"
+    ).shape == (48, 2)
 
 
 def test_cross_validation_of_steps():
@@ -129,13 +149,18 @@ def test_object_arrays():
     array = np.empty(len(X), dtype=object)
     array[:] = X
     assert np.array_equal(
-        RNNClassifier(**BRIEF).fit(array, LABELS).predict(array), RNNClassifier(**BRIEF).fit(X, LABELS).predict(X)
+        RNNClassifier(**BRIEF).fit(array, LABELS).predict(array),
+        RNNClassifier(**BRIEF).fit(X, LABELS).predict(X),
     )
-    assert cross_val_score(RNNClassifier(**BRIEF), array, LABELS, cv=StratifiedKFold(3)).shape == (3,)
+    assert cross_val_score(RNNClassifier(**BRIEF), array, LABELS, cv=StratifiedKFold(3)).shape == (
+        3,
+    )
 
 
 def test_learning_curve():
-    _, training, testing = learning_curve(RNNRegressor(**BRIEF), X, SUMS, cv=2, train_sizes=[0.5, 1.0])
+    _, training, testing = learning_curve(
+        RNNRegressor(**BRIEF), X, SUMS, cv=2, train_sizes=[0.5, 1.0]
+    )
     assert training.shape == testing.shape == (2, 2)
 
 
@@ -144,7 +169,9 @@ def test_voting_and_calibration():
     calibration = pytest.importorskip("sklearn.calibration")
     table = RNG.normal(size=(48, 6))
     members = [("a", RNNClassifier("rnn", **BRIEF)), ("b", RNNClassifier("gru", **BRIEF))]
-    assert ensemble.VotingClassifier(members, voting="soft").fit(table, LABELS).predict(table).shape == (48,)
+    assert ensemble.VotingClassifier(members, voting="soft").fit(table, LABELS).predict(
+        table
+    ).shape == (48,)
     calibrated = calibration.CalibratedClassifierCV(RNNClassifier(**BRIEF), cv=2).fit(table, LABELS)
     assert calibrated.predict_proba(table).shape == (48, 2)
 
@@ -158,10 +185,14 @@ def test_sample_weight_is_routed():
             return super().fit(X, y, sample_weight, X_val, y_val)
 
     with sklearn.config_context(enable_metadata_routing=True):
-        model = Spy(**BRIEF).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        model = (
+            Spy(**BRIEF).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+        )
         GridSearchCV(model, {"cell": ["rnn"]}, cv=2).fit(X, SUMS, sample_weight=np.ones(48))
         with pytest.raises(ValueError, match="sample_weight"):
-            GridSearchCV(RNNRegressor(**BRIEF), {"cell": ["rnn"]}, cv=2).fit(X, SUMS, sample_weight=np.ones(48))
+            GridSearchCV(RNNRegressor(**BRIEF), {"cell": ["rnn"]}, cv=2).fit(
+                X, SUMS, sample_weight=np.ones(48)
+            )
     assert [len(weights) for weights in seen] == [24, 24, 48]
 
 
@@ -169,4 +200,6 @@ def test_set_output():
     pandas = pytest.importorskip("pandas", reason="makes DataFrames")
     model = RNNRegressor(**BRIEF).set_output(transform="pandas").fit(X, SUMS)
     frame = model.transform(X)
-    assert isinstance(frame, pandas.DataFrame) and list(frame.columns) == list(model.get_feature_names_out())
+    assert isinstance(frame, pandas.DataFrame) and list(frame.columns) == list(
+        model.get_feature_names_out()
+    )

@@ -19,7 +19,9 @@ def pair(cell, sizes, bidirectional, target, dtype):
     ours.assign({name: rng.normal(0, 0.5, array.shape) for name, array in ours.arrays().items()})
     kind, features, layers = getattr(torch.nn, cell.upper()), 3, []
     for number, H in enumerate(sizes):
-        layer = kind(features, H, bidirectional=bidirectional, batch_first=True, dtype=getattr(torch, dtype))
+        layer = kind(
+            features, H, bidirectional=bidirectional, batch_first=True, dtype=getattr(torch, dtype)
+        )
         copy_weights(ours.arrays(), f"layer{number}", layer)
         layers.append(layer)
         features = H * (1 + bidirectional)
@@ -43,7 +45,9 @@ def copy_weights(arrays, name, layer):
     for ours, suffix in their_names(name, layer.bidirectional):
         for matrix in ("ih", "hh"):
             copy_into(getattr(layer, f"weight_{matrix}{suffix}"), arrays[f"{ours}.W_{matrix}"].T)
-        copy_into(getattr(layer, f"bias_ih{suffix}"), arrays.get(f"{ours}.b", arrays.get(f"{ours}.b_ih")))
+        copy_into(
+            getattr(layer, f"bias_ih{suffix}"), arrays.get(f"{ours}.b", arrays.get(f"{ours}.b_ih"))
+        )
         b_hh = arrays.get(f"{ours}.b_hh", 0 * getattr(layer, f"bias_hh{suffix}").detach().numpy())
         copy_into(getattr(layer, f"bias_hh{suffix}"), b_hh)
 
@@ -63,7 +67,8 @@ def their_gradients(layers, head):
 def their_outputs(layers, head, X, target):
     """Raw outputs, all sequences' steps one after another for "step"."""
     pad, pack, unpad = (
-        getattr(torch.nn.utils.rnn, name) for name in ("pad_sequence", "pack_padded_sequence", "pad_packed_sequence")
+        getattr(torch.nn.utils.rnn, name)
+        for name in ("pad_sequence", "pack_padded_sequence", "pad_packed_sequence")
     )
     rows = pad([torch.tensor(x) for x in X], batch_first=True)
     for layer in layers:
@@ -86,11 +91,17 @@ def test_values_and_gradients(cell, target, bidirectional, sizes):
         X = [rng.normal(size=(T, 3)).astype(dtype) for T in LENGTHS]
         n = sum(LENGTHS) if target == "step" else len(LENGTHS)
         codes = rng.integers(0, 2, n)
-        loss = torch.nn.functional.cross_entropy(raw := their_outputs(layers, head, X, target), torch.tensor(codes))
+        loss = torch.nn.functional.cross_entropy(
+            raw := their_outputs(layers, head, X, target), torch.tensor(codes)
+        )
         loss.backward()
         cut = np.cumsum(LENGTHS)[:-1]
-        targets, weights = (np.split(v, cut) if target == "step" else v for v in (codes, np.ones(n)))
-        value = ours.loss_and_gradient(Batch.of(X, targets, weights, None, ours), make_loss("softmax"))
+        targets, weights = (
+            np.split(v, cut) if target == "step" else v for v in (codes, np.ones(n))
+        )
+        value = ours.loss_and_gradient(
+            Batch.of(X, targets, weights, None, ours), make_loss("softmax")
+        )
         got = ours.outputs(X)
         got = np.concatenate(got) if target == "step" else got
         assert np.allclose(got, raw.detach().numpy(), rtol=tolerance, atol=tolerance)

@@ -25,7 +25,10 @@ def sequences(lengths, F=2):
 
 
 @given(
-    lengths=lengths_lists.map(np.array), batch_size=st.integers(1, 15), shuffle=st.booleans(), seed=st.integers(0, 99)
+    lengths=lengths_lists.map(np.array),
+    batch_size=st.integers(1, 15),
+    shuffle=st.booleans(),
+    seed=st.integers(0, 99),
 )
 def test_every_sequence_once_an_epoch(lengths, batch_size, shuffle, seed):
     batches = list(minibatches(lengths, batch_size, np.random.default_rng(seed), shuffle))
@@ -40,7 +43,9 @@ def test_a_seed_means_an_order():
     lengths = np.random.default_rng(0).integers(1, 50, 300)
 
     def epoch(seed):
-        return [batch.tolist() for batch in minibatches(lengths, 16, np.random.default_rng(seed), True)]
+        return [
+            batch.tolist() for batch in minibatches(lengths, 16, np.random.default_rng(seed), True)
+        ]
 
     assert epoch(1) == epoch(1) != epoch(2)
     rng = np.random.default_rng(1)
@@ -48,16 +53,22 @@ def test_a_seed_means_an_order():
     assert first != second
 
 
-@pytest.mark.parametrize("lengths", [np.repeat([3, 9], 200), np.arange(1, 401)], ids=["few", "all_differ"])
+@pytest.mark.parametrize(
+    "lengths", [np.repeat([3, 9], 200), np.arange(1, 401)], ids=["few", "all_differ"]
+)
 def test_no_two_epochs_have_the_same_batches(lengths):
     rng = np.random.default_rng(0)
-    first, second = ({tuple(sorted(b)) for b in minibatches(lengths, 16, rng, True)} for _ in range(2))
+    first, second = (
+        {tuple(sorted(b)) for b in minibatches(lengths, 16, rng, True)} for _ in range(2)
+    )
     assert first.isdisjoint(second)
 
 
 def test_batches_of_the_same_lengths_share_their_rows():
     lengths = np.array([5, 3, 3])
-    assert Steps.of(lengths) is Steps.of(lengths.copy()) and Steps.of(lengths) is not Steps.of(lengths[:2])
+    assert Steps.of(lengths) is Steps.of(lengths.copy()) and Steps.of(lengths) is not Steps.of(
+        lengths[:2]
+    )
     assert np.array_equal(Steps.of(lengths).source, Steps(lengths).source)
 
 
@@ -94,7 +105,9 @@ def test_a_batch_and_its_shards_keep_what_belongs_together(target, lengths, coun
         shard = batch.shard(s, count)
         assert shard.weight == batch.weight == pytest.approx(total)
         assert np.all(np.diff(shard.lengths) <= 0)
-        for x, T, i, y, w in zip(shard.X, shard.lengths, shard.order, shard.targets, shard.weights, strict=True):
+        for x, T, i, y, w in zip(
+            shard.X, shard.lengths, shard.order, shard.targets, shard.weights, strict=True
+        ):
             assert x is X[i] and len(x) == T
             assert np.array_equal(np.ravel(y), x[:, 0] if target == "step" else x[-1:, 0])
             assert np.array_equal(np.ravel(w), 1 + np.ravel(y))
@@ -143,10 +156,16 @@ def test_a_batch_knows_where_its_steps_lie_among_all(lengths, truncate, target, 
     network.initialize(np.random.default_rng(0))
     X = sequences(lengths)
     values = [np.ones(T) for T in lengths] if target == "step" else np.ones(len(X))
-    feed = Minibatches(Samples(X, np.array(lengths), values, values), 3, True, truncate, np.random.default_rng(seed))
+    feed = Minibatches(
+        Samples(X, np.array(lengths), values, values),
+        3,
+        True,
+        truncate,
+        np.random.default_rng(seed),
+    )
     everything = np.concatenate(X)
     for _, batch in feed.epoch(network):
-        for x, place in zip(batch.X, batch.places, strict=True):
+        for x, place in zip(batch.X, batch.offsets, strict=True):
             assert np.array_equal(everything[place : place + len(x)], x)
         network.run(batch)  # the next chunk begins where it ends
 
@@ -155,7 +174,9 @@ def test_steps_that_weigh_nothing_are_run_over_and_not_learned_from():
     network, X, batch = make([6, 3], "step")
     for weights in batch.weights:
         weights[2:4] = 0
-    starts = [int(chunk.X[0][0, 0]) for chunk in chunks(batch, 2, network) if network.run(chunk) is None]
+    starts = [
+        int(chunk.X[0][0, 0]) for chunk in chunks(batch, 2, network) if network.run(chunk) is None
+    ]
     assert starts == [0, 4]
     got = [chunk.states for chunk in chunks(batch, 2, network) if network.run(chunk) is None][-1]
     network.run(Batch.of_inputs([X[0][:4]]))
@@ -175,7 +196,9 @@ def test_steps_are_in_the_order_of_time_and_hold_no_padding(lengths):
     assert steps.stop == steps.first[-1] == B + lengths.sum()
     for t in range(max(lengths)):
         running = [b for b in range(B) if lengths[b] > t]
-        assert np.array_equal(rows[steps.first[t + 1] : steps.first[t + 2]], [X[b][t] for b in running])
+        assert np.array_equal(
+            rows[steps.first[t + 1] : steps.first[t + 2]], [X[b][t] for b in running]
+        )
     assert np.array_equal(rows[steps.last_rows], [x[-1] for x in X])
     assert np.array_equal(steps.all_rows, np.arange(B, steps.stop))
     assert np.array_equal(steps.members, rows[B:, 0] // 100)
@@ -197,7 +220,9 @@ def test_values_by_step_and_back(lengths):
     X = sequences(lengths)
     for layout in (Steps(lengths), Windows(lengths, 3, last=False)):
         by_step = layout.by_step(X)
-        assert all(np.array_equal(a, b) for a, b in zip(layout.by_sequence(by_step), X, strict=True))
+        assert all(
+            np.array_equal(a, b) for a, b in zip(layout.by_sequence(by_step), X, strict=True)
+        )
     steps = Steps(lengths)
     rows = np.zeros((steps.stop, 2))
     steps.load(np.concatenate(X), rows)
@@ -209,11 +234,11 @@ def test_rows_are_the_same_wherever_the_sequences_begin(lengths, seed):
     X, steps = sequences(lengths), Steps(lengths)
     order = np.random.default_rng(seed).permutation(len(X))
     ends = np.cumsum(lengths[order])
-    places = np.empty(len(X), np.int64)
-    places[order] = ends - lengths[order]
+    offsets = np.empty(len(X), np.int64)
+    offsets[order] = ends - lengths[order]
     rows, scattered = (np.zeros((steps.stop, 2)) for _ in range(2))
     steps.load(np.concatenate(X), rows)
-    steps.load(np.concatenate([X[i] for i in order]), scattered, places)
+    steps.load(np.concatenate([X[i] for i in order]), scattered, offsets)
     assert np.array_equal(rows, scattered)
 
 
@@ -222,30 +247,36 @@ def test_rows_are_the_same_wherever_the_sequences_begin(lengths, seed):
 def test_batches_of_sequences_that_are_held_are_the_same_to_the_bit(cell, truncate, target):
     lengths, rng = np.array([3, 7, 1, 5, 5, 2, 9]), np.random.default_rng(0)
     X = [rng.standard_normal((T, 3)) for T in lengths]
-    values = [rng.standard_normal((T, 2)) for T in lengths] if target == "step" else rng.standard_normal((7, 2))
+    values = (
+        [rng.standard_normal((T, 2)) for T in lengths]
+        if target == "step"
+        else rng.standard_normal((7, 2))
+    )
     weights = [np.ones(T) for T in lengths] if target == "step" else np.ones(7)
     samples, losses = Samples([np.asfortranarray(x) for x in X], lengths, values, weights), []
     for held in (True, False):
         network = Network(cell, 3, (4,), 2, target=target, window=3)
         network.initialize(np.random.default_rng(1))
-        for _, batch in Minibatches(samples, 3, True, truncate, np.random.default_rng(2)).epoch(network):
-            assert (network.held is not None) == (cell != "ffnn")
+        for _, batch in Minibatches(samples, 3, True, truncate, np.random.default_rng(2)).epoch(
+            network
+        ):
+            assert (network.cached is not None) == (cell != "ffnn")
             if not held:
-                batch.places = None
+                batch.offsets = None
             value = network.loss_and_gradient(batch, make_loss("squared_error"))
             losses.append((value, network.gradient.copy()))
     half = len(losses) // 2
     for (a, da), (b, db) in zip(losses[:half], losses[half:], strict=True):
         assert a == b and np.array_equal(da, db)
-    network.settle()
-    assert network.held is None
+    network.release_training_memory()
+    assert network.cached is None
 
 
 def test_much_data_is_not_held():
     network = Network("rnn", 1, (1,), 1)
     far = np.broadcast_to(np.zeros((1, 1), np.float32), (1 << 25, 1))
-    network.hold([far], np.array([len(far)]), 1)
-    assert network.held is None
+    network.cache_sequences([far], np.array([len(far)]), 1)
+    assert network.cached is None
 
 
 @given(lengths=falling, window=st.integers(1, 6))
@@ -253,7 +284,9 @@ def test_windows_are_the_last_inputs_side_by_side(lengths, window):
     X = sequences(lengths)
     padded = [np.vstack([np.zeros((window - 1, 2)), x]) for x in X]
     every, last = Windows(lengths, window, last=False), Windows(lengths, window, last=True)
-    want = [[p[t : t + window].ravel() for t in range(len(x))] for p, x in zip(padded, X, strict=True)]
+    want = [
+        [p[t : t + window].ravel() for t in range(len(x))] for p, x in zip(padded, X, strict=True)
+    ]
     assert np.array_equal(every.inputs(X, "float64")[every.index], np.concatenate(want))
     assert np.array_equal(last.inputs(X, "float64")[last.index], [rows[-1] for rows in want])
     assert np.array_equal(every.members, np.repeat(np.arange(len(X)), lengths))
@@ -272,7 +305,10 @@ def test_blocks_cover_the_rows(rows, start):
 @given(lengths=lengths_lists)
 def test_sequences_of_any_dtype_and_layout_are_read_alike(lengths):
     X = [np.floor(x) for x in sequences(lengths, F=3)]
-    odd = [np.asfortranarray(x.astype(np.int64)) if i % 2 else x.astype(np.float32)[:, ::1] for i, x in enumerate(X)]
+    odd = [
+        np.asfortranarray(x.astype(np.int64)) if i % 2 else x.astype(np.float32)[:, ::1]
+        for i, x in enumerate(X)
+    ]
     network = Network("rnn", 3, (2,), 1, dtype="float64")
     network.initialize(np.random.default_rng(0))
     assert np.array_equal(network.outputs(odd), network.outputs(X))

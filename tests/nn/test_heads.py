@@ -22,13 +22,19 @@ SOFTMAX = make_loss("softmax")
 @settings(max_examples=40)
 @given(data=st.data())
 def test_outputs_loss_and_gradient(head, data):
-    problem = data.draw(problems(losses=("softmax",), dtypes=("float64",), head=head, truncate=None))
+    problem = data.draw(
+        problems(losses=("softmax",), dtypes=("float64",), head=head, truncate=None)
+    )
     network = problem.network()
     batch, weights = problem.batch(network), network.arrays()
     options = [
-        {"window": problem.window, "masks": [mask[b] for mask in batch.masks] or None} for b in range(len(batch.X))
+        {"window": problem.window, "masks": [mask[b] for mask in batch.masks] or None}
+        for b in range(len(batch.X))
     ]
-    raws = [naive.outputs(weights, problem.cell, x, problem.target, **o) for x, o in zip(batch.X, options, strict=True)]
+    raws = [
+        naive.outputs(weights, problem.cell, x, problem.target, **o)
+        for x, o in zip(batch.X, options, strict=True)
+    ]
     targets, shares = batch.targets, batch.weights
     if problem.target == "step":
         raws, targets, shares = (np.concatenate(values) for values in (raws, targets, shares))
@@ -36,7 +42,10 @@ def test_outputs_loss_and_gradient(head, data):
     assert np.isclose(network.loss_and_gradient(batch, SOFTMAX), want, rtol=1e-12)
     assert np.isclose(network.score(batch), want, rtol=1e-12)
     assert directional_error(network, batch, SOFTMAX, np.random.default_rng(problem.seed)) < 1e-7
-    plain = [naive.outputs(weights, problem.cell, x, problem.target, window=problem.window) for x in problem.X]
+    plain = [
+        naive.outputs(weights, problem.cell, x, problem.target, window=problem.window)
+        for x in problem.X
+    ]
     for got, expected in zip(network.outputs(problem.X), plain, strict=True):
         assert np.allclose(got, expected, rtol=1e-11, atol=1e-11)
 
@@ -45,18 +54,27 @@ def test_outputs_loss_and_gradient(head, data):
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("head", HEADS)
 def test_each_parameters_gradient_is_right_by_itself(cell, target, head):
-    network = Network(cell, 6, (5, 6), 30, target=target, window=3, n_tokens=30, head=head, dtype="float64")
+    network = Network(
+        cell, 6, (5, 6), 30, target=target, window=3, n_tokens=30, head=head, dtype="float64"
+    )
     rng = np.random.default_rng(0)
-    network.assign({name: rng.normal(0, 0.5, array.shape) for name, array in network.arrays().items()})
+    network.assign(
+        {name: rng.normal(0, 0.5, array.shape) for name, array in network.arrays().items()}
+    )
     X = [rng.integers(0, 30, T) for T in (7, 3, 5, 5)]
     y = [rng.integers(0, 30, len(x)) for x in X] if target == "step" else rng.integers(0, 30, 4)
-    weights = [rng.uniform(0.5, 2, len(x)) for x in X] if target == "step" else rng.uniform(0.5, 2, 4)
+    weights = (
+        [rng.uniform(0.5, 2, len(x)) for x in X] if target == "step" else rng.uniform(0.5, 2, 4)
+    )
     batch = Batch.of(X, y, weights, None, network)
     network.loss_and_gradient(batch, SOFTMAX)
     gradient, before = network.gradient.copy(), network.parameters.copy()
     for name, array in network.arrays().items():
         direction = network.flatten(
-            {n: rng.normal(size=a.shape) if n == name else np.zeros_like(a) for n, a in network.arrays().items()}
+            {
+                n: rng.normal(size=a.shape) if n == name else np.zeros_like(a)
+                for n, a in network.arrays().items()
+            }
         )
         losses = []
         for sign in (1, -1):
@@ -69,7 +87,13 @@ def test_each_parameters_gradient_is_right_by_itself(cell, target, head):
 
 def test_a_tied_matrix_is_no_parameter_of_its_own():
     network = Network("rnn", 8, (8,), 20, n_tokens=20, head="tied")
-    assert set(network.arrays()) == {"embedding.W", "layer0.W_ih", "layer0.W_hh", "layer0.b", "head.b"}
+    assert set(network.arrays()) == {
+        "embedding.W",
+        "layer0.W_ih",
+        "layer0.W_hh",
+        "layer0.b",
+        "head.b",
+    }
     network.initialize(np.random.default_rng(0))
     X = [np.array([3, 1, 4])]
     before = network.outputs(X)
@@ -85,27 +109,43 @@ def test_an_adaptive_softmax_gives_probabilities():
     network = Network("gru", 3, (16,), 100, head="adaptive", dtype="float64")
     network.initialize(np.random.default_rng(0))
     probability = SOFTMAX.link(network.outputs([np.ones((4, 3)), np.zeros((2, 3))]))
-    assert np.allclose(probability.sum(axis=1), 1) and np.allclose(np.log(probability).max(), np.log(probability.max()))
+    assert np.allclose(probability.sum(axis=1), 1) and np.allclose(
+        np.log(probability).max(), np.log(probability.max())
+    )
 
 
 def test_the_adaptive_softmax_is_pytorchs():
     torch = pytest.importorskip("torch", reason="torch is an optional peer")
     rng = np.random.default_rng(0)
-    theirs = torch.nn.AdaptiveLogSoftmaxWithLoss(16, 50, [6, 20], div_value=4.0, head_bias=True).double()
+    theirs = torch.nn.AdaptiveLogSoftmaxWithLoss(
+        16, 50, [6, 20], div_value=4.0, head_bias=True
+    ).double()
     head, room = AdaptiveHead(16, 50, "float64", (6, 20)), Workspace([], "float64")
     for layer in head.layers:
         layer.bind({p.name: np.zeros(p.size) for p in layer.parameters})
-    arrays = {"head.W": theirs.head.weight.detach().numpy().T, "head.b": theirs.head.bias.detach().numpy()}
+    arrays = {
+        "head.W": theirs.head.weight.detach().numpy().T,
+        "head.b": theirs.head.bias.detach().numpy(),
+    }
     for i, (down, up) in enumerate(theirs.tail):
-        arrays |= {f"tail{i}.down.W": down.weight.detach().numpy().T, f"tail{i}.W": up.weight.detach().numpy().T}
+        arrays |= {
+            f"tail{i}.down.W": down.weight.detach().numpy().T,
+            f"tail{i}.W": up.weight.detach().numpy().T,
+        }
     for layer in head.layers:
-        for parameter, block in zip(layer.parameters, (layer.weights.W_ih, layer.weights.b_ih), strict=True):
+        for parameter, block in zip(
+            layer.parameters, (layer.weights.W_ih, layer.weights.b_ih), strict=True
+        ):
             if parameter.name in arrays:
                 parameter.store(block, arrays[parameter.name])
     h, targets = rng.normal(size=(9, 16)), rng.integers(0, 50, 9)
     want = theirs(torch.tensor(h), torch.tensor(targets))
-    assert np.allclose(head.outputs(room, h, 0, 9), theirs.log_prob(torch.tensor(h)).detach().numpy(), rtol=1e-10)
-    assert np.isclose(head.score(room, h, 0, targets, np.ones(9), 9.0), want.loss.item(), rtol=1e-12)
+    assert np.allclose(
+        head.outputs(room, h, 0, 9), theirs.log_prob(torch.tensor(h)).detach().numpy(), rtol=1e-10
+    )
+    assert np.isclose(
+        head.score(room, h, 0, targets, np.ones(9), 9.0), want.loss.item(), rtol=1e-12
+    )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -116,7 +156,9 @@ def test_outputs_are_held_for_some_rows_at_a_time(dtype):
     head.layer.bind(blocks)
     head.layer.transpose()
     h, targets = np.ones((3000, 16), dtype), np.arange(3000)
-    gradients = {"head": head.layer.parts({name: np.empty_like(block) for name, block in blocks.items()})}
+    gradients = {
+        "head": head.layer.parts({name: np.empty_like(block) for name, block in blocks.items()})
+    }
     value, dh = head.learn(room, h, 0, targets, np.ones(3000), 3000.0, SOFTMAX, gradients)
     assert np.isclose(value, np.log(10_000), rtol=1e-5) and len(dh) == 3000
     held = sum(array.nbytes for array in room._arrays.values()) - dh.nbytes
@@ -132,7 +174,9 @@ def test_large_outputs_do_not_overflow_and_nan_shows(dtype, k):
     W.store(head.layer.weights.W_ih, np.linspace(-1, 1, k)[None])
     h, targets = np.zeros((3, 16), dtype), np.array([0, k - 1, k - 1])
     h[:, 0] = 1e4, 1e4, -1e4
-    losses = [head.score(room, h[i : i + 1], 0, targets[i : i + 1], np.ones(1), 1.0) for i in range(3)]
+    losses = [
+        head.score(room, h[i : i + 1], 0, targets[i : i + 1], np.ones(1), 1.0) for i in range(3)
+    ]
     assert np.allclose(losses, [2e4, 0, 2e4], rtol=1e-5)
     h[0, 0] = np.nan
     assert np.isnan(head.score(room, h, 0, targets, np.ones(3), 3.0))

@@ -26,13 +26,16 @@ def test_recurrent_weights_are_orthogonal_gate_by_gate(cell, gates, units):
 def test_orthogonal_matrices_are_uniform():
     """Haar: a rotation's determinant has either sign, and the mean of each element is 0, the diagonal's too."""
     rng = np.random.default_rng(0)
-    drawn = np.array([Layer("a", "rnn", 1, 3, "float64").initialize(rng)["a.W_hh"] for _ in range(800)])
+    drawn = np.array(
+        [Layer("a", "rnn", 1, 3, "float64").initialize(rng)["a.W_hh"] for _ in range(800)]
+    )
     assert abs(np.linalg.det(drawn).mean()) < 0.15
     assert np.abs(drawn.mean(axis=0)).max() < 0.1
 
 
 @pytest.mark.parametrize(
-    ("cell", "name"), [("rnn", "W_ih"), ("gru", "W_ih"), ("lstm", "W_ih"), ("ffnn", "W"), ("linear", "W")]
+    ("cell", "name"),
+    [("rnn", "W_ih"), ("gru", "W_ih"), ("lstm", "W_ih"), ("ffnn", "W"), ("linear", "W")],
 )
 def test_input_weights_are_glorots(cell, name):
     W = initial(cell, 30, 50)[f"layer0.{name}"]
@@ -43,7 +46,9 @@ def test_input_weights_are_glorots(cell, name):
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "ffnn", "linear"])
 def test_biases_are_zero(cell):
-    biases = [array for name, array in initial(cell, 3, 5).items() if name.split(".")[1].startswith("b")]
+    biases = [
+        array for name, array in initial(cell, 3, 5).items() if name.split(".")[1].startswith("b")
+    ]
     assert biases and not np.any(np.concatenate(biases))
 
 

@@ -25,7 +25,10 @@ def expected_outputs(problem, weights, masks=None):
     """The oracle's raw outputs and hidden values, sequence by sequence."""
     raws, states = [], []
     for b, X in enumerate(problem.X):
-        options = {"window": problem.window, "masks": None if masks is None else [mask[b] for mask in masks]}
+        options = {
+            "window": problem.window,
+            "masks": None if masks is None else [mask[b] for mask in masks],
+        }
         steps, summary, _ = naive.hidden(weights, problem.cell, X, **options)
         states.append(steps if problem.target == "step" else summary)
         raws.append(naive.outputs(weights, problem.cell, X, problem.target, **options))
@@ -70,7 +73,10 @@ def test_the_loss_is_the_oracles(problem):
 
 
 @settings(max_examples=40)
-@given(problem=problems(cells=("rnn", "gru", "lstm"), bidirectional=False, dropout=0.0), truncate=st.integers(1, 4))
+@given(
+    problem=problems(cells=("rnn", "gru", "lstm"), bidirectional=False, dropout=0.0),
+    truncate=st.integers(1, 4),
+)
 def test_truncation_changes_no_loss_only_what_is_learned_from(problem, truncate):
     network = problem.network()
     raws, _ = expected_outputs(problem, network.arrays())
@@ -82,10 +88,16 @@ def test_truncation_changes_no_loss_only_what_is_learned_from(problem, truncate)
         rows, targets, weights = raws, chunk.targets, chunk.weights
         if problem.target == "step":
             assert max(map(len, chunk.X)) <= truncate
-            rows = np.concatenate([raw[start : start + truncate] for raw in raws if len(raw) > start])
+            rows = np.concatenate(
+                [raw[start : start + truncate] for raw in raws if len(raw) > start]
+            )
             targets, weights = np.concatenate(targets), np.concatenate(weights)
             start += truncate
-        assert close(problem, got, naive.mean_loss(problem.loss, rows, targets, weights, **problem.loss_options))
+        assert close(
+            problem,
+            got,
+            naive.mean_loss(problem.loss, rows, targets, weights, **problem.loss_options),
+        )
     assert problem.target == "sequence" or start >= max(problem.lengths)
 
 
@@ -126,7 +138,9 @@ def test_each_parameters_gradient_is_right_by_itself(cell):
     """A direction within one array: an error in a small one drowns in a direction over all."""
     network = Network(cell, 3, (5, 4), 2, bidirectional=cell != "ffnn", window=3, dtype="float64")
     rng = np.random.default_rng(0)
-    network.assign({name: rng.normal(0, 0.5, array.shape) for name, array in network.arrays().items()})
+    network.assign(
+        {name: rng.normal(0, 0.5, array.shape) for name, array in network.arrays().items()}
+    )
     X = [rng.normal(size=(T, 3)) for T in (1, 6, 3)]
     batch = Batch.of(X, rng.normal(size=(3, 2)), np.ones(3), None, network)
     loss = make_loss("squared_error")
@@ -187,7 +201,9 @@ def test_outputs_in_many_groups_and_threads(cell, target, monkeypatch):
     whole = network.outputs(X)
     for rows, threads in ((1, 1), (40, 3), (333, 2)):
         monkeypatch.setattr(prediction, "_ROWS", rows)
-        assert all(np.array_equal(a, b) for a, b in zip(network.outputs(X, threads), whole, strict=True))
+        assert all(
+            np.array_equal(a, b) for a, b in zip(network.outputs(X, threads), whole, strict=True)
+        )
 
 
 def sharded(monkeypatch, shards):
@@ -215,7 +231,9 @@ def test_the_number_of_threads_changes_no_bit(problem):
         results = []
         for threads in (1, 2, 3, 7):
             value = network.loss_and_gradient(batch, loss, threads)
-            results.append((value, network.gradient.tobytes(), [s.tobytes() for s in final_states(network)]))
+            results.append(
+                (value, network.gradient.tobytes(), [s.tobytes() for s in final_states(network)])
+            )
     assert results.count(results[0]) == 4
 
 
@@ -244,13 +262,19 @@ def test_nothing_is_left_over_from_the_batch_before(problem, other):
     rng = np.random.default_rng(other)
     for spoil in (1.0, np.nan):
         lengths = tuple(rng.integers(1, 15, 24).tolist())
-        X = [problem.other(T) if problem.n_tokens else spoil * rng.normal(size=(T, problem.F)) for T in lengths]
+        X = [
+            problem.other(T) if problem.n_tokens else spoil * rng.normal(size=(T, problem.F))
+            for T in lengths
+        ]
         former = replace(problem, lengths=lengths)
         used.loss_and_gradient(
-            Batch.of(X, former.targets, former.weights, np.random.default_rng(0), used), problem.make_loss()
+            Batch.of(X, former.targets, former.weights, np.random.default_rng(0), used),
+            problem.make_loss(),
         )
         used.outputs(X)
-    values = [net.loss_and_gradient(problem.batch(net), problem.make_loss()) for net in (fresh, used)]
+    values = [
+        net.loss_and_gradient(problem.batch(net), problem.make_loss()) for net in (fresh, used)
+    ]
     assert values[0] == values[1] and np.array_equal(fresh.gradient, used.gradient)
     for a, b in zip(fresh.outputs(problem.X), used.outputs(problem.X), strict=True):
         assert np.array_equal(a, b)
@@ -271,23 +295,37 @@ def test_padding_has_no_gradient(problem):
 
 
 def test_named_arrays_have_the_documented_names_and_shapes():
-    shapes = {name: array.shape for name, array in Network("gru", 3, (5, 4), 2, bidirectional=True).arrays().items()}
+    shapes = {
+        name: array.shape
+        for name, array in Network("gru", 3, (5, 4), 2, bidirectional=True).arrays().items()
+    }
     biases = {"b_ih": (15,), "b_hh": (15,)}, {"b_ih": (12,), "b_hh": (12,)}
-    parts = {"W_ih": (3, 15), "W_hh": (5, 15)} | biases[0], {"W_ih": (10, 12), "W_hh": (4, 12)} | biases[1]
+    parts = (
+        {"W_ih": (3, 15), "W_hh": (5, 15)} | biases[0],
+        {"W_ih": (10, 12), "W_hh": (4, 12)} | biases[1],
+    )
     assert shapes == {
-        **{f"layer0{r}.{name}": shape for r in ("", ".reverse") for name, shape in parts[0].items()},
-        **{f"layer1{r}.{name}": shape for r in ("", ".reverse") for name, shape in parts[1].items()},
+        **{
+            f"layer0{r}.{name}": shape for r in ("", ".reverse") for name, shape in parts[0].items()
+        },
+        **{
+            f"layer1{r}.{name}": shape for r in ("", ".reverse") for name, shape in parts[1].items()
+        },
         "head.W": (8, 2),
         "head.b": (2,),
     }
-    assert {name: a.shape for name, a in Network("ffnn", 3, (5,), 1, window=4).arrays().items()} == {
+    assert {
+        name: a.shape for name, a in Network("ffnn", 3, (5,), 1, window=4).arrays().items()
+    } == {
         "layer0.W": (12, 5),
         "layer0.b": (5,),
         "head.W": (5, 1),
         "head.b": (1,),
     }
     lstm = Network("lstm", 3, (5,), 2)
-    assert lstm.arrays()["layer0.W_ih"].shape == (3, 20) and lstm.arrays()["layer0.b"].shape == (20,)
+    assert lstm.arrays()["layer0.W_ih"].shape == (3, 20) and lstm.arrays()["layer0.b"].shape == (
+        20,
+    )
     assert lstm.n_parameters == sum(array.size for array in lstm.arrays().values())
 
 
@@ -298,7 +336,7 @@ def test_scaled_outputs(problem):
     before = network.outputs(problem.X)
     rng = np.random.default_rng(problem.seed)
     scale, shift = rng.uniform(0.5, 2, problem.k), rng.normal(size=problem.k)
-    network.scale_outputs(scale, shift)
+    network.set_output_units(scale, shift)
     for got, was in zip(network.outputs(problem.X), before, strict=True):
         assert close(problem, got, was * scale + shift)
 
@@ -339,7 +377,9 @@ def test_a_step_of_a_solver_is_made_only_from_what_is_finite():
         batch = Batch.of([np.ones((4, 2))], np.array([[target]]), np.ones(1), None, network)
         value, norm = network.learn(batch, loss, solver, 0.1, None)()
         assert (
-            np.isfinite([value, norm]).all() == np.isfinite(target) == (not np.array_equal(network.parameters, before))
+            np.isfinite([value, norm]).all()
+            == np.isfinite(target)
+            == (not np.array_equal(network.parameters, before))
         )
     assert network.loss_and_gradient(batch, loss) < value
 

@@ -32,7 +32,9 @@ def layouts(draw, dtype="float64"):
 def drawn(layout, seed=0):
     rng = np.random.default_rng(seed)
     return {
-        p.name: rng.normal(size=(len(p.order) * p.units,) if p.rows is None else (p.rows, len(p.order) * p.units))
+        p.name: rng.normal(
+            size=(len(p.order) * p.units,) if p.rows is None else (p.rows, len(p.order) * p.units)
+        )
         for p in layout.parameters
     }
 
@@ -70,11 +72,33 @@ def test_blocks_are_views_and_arrays_are_copies(layout):
 
 def test_gates_are_stored_in_the_slots_order():
     """Public gates r, z, n; stored n, r, z, each padded from 2 to 3 columns."""
-    layout = Layout([Parameter("W", 1, (2, 0, 1), 2, 3, ()), Parameter("b", None, (2, 0, 1), 2, 3, (4,))], "float32")
+    layout = Layout(
+        [Parameter("W", 1, (2, 0, 1), 2, 3, ()), Parameter("b", None, (2, 0, 1), 2, 3, (4,))],
+        "float32",
+    )
     public = np.array([10, 11, 20, 21, 30, 31])
     vector = layout.flatten({"W": public[None], "b": public + 100})
     assert vector.dtype == np.float32
-    assert vector.tolist() == [30, 31, 0, 10, 11, 0, 20, 21, 0, 130, 131, 0, 110, 111, 0, 120, 121, 0]
+    assert vector.tolist() == [
+        30,
+        31,
+        0,
+        10,
+        11,
+        0,
+        20,
+        21,
+        0,
+        130,
+        131,
+        0,
+        110,
+        111,
+        0,
+        120,
+        121,
+        0,
+    ]
     assert layout.arrays(vector)["W"].shape == (1, 6) and layout.arrays(vector)["b"].shape == (6,)
 
 

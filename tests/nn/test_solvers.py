@@ -30,7 +30,9 @@ def obvious_adam(p, gradients):
     for t, g in enumerate(gradients, 1):
         m = 0.9 * m + 0.1 * g
         s = 0.999 * s + 0.001 * g**2
-        p = (1 - RATE * ALPHA) * p - RATE * (m / (1 - 0.9**t)) / (np.sqrt(s / (1 - 0.999**t)) + 1e-8)
+        p = (1 - RATE * ALPHA) * p - RATE * (m / (1 - 0.9**t)) / (
+            np.sqrt(s / (1 - 0.999**t)) + 1e-8
+        )
     return p
 
 
@@ -66,10 +68,17 @@ def test_steps_are_the_formulas(name, dtype):
 def test_momentum_is_sgds_own():
     parameters, gradients = drawn()
     for momentum in (0.0, 0.5):
-        got = run(make_solver("sgd", 112, "float64", momentum=momentum, alpha=ALPHA), parameters, gradients)
+        got = run(
+            make_solver("sgd", 112, "float64", momentum=momentum, alpha=ALPHA),
+            parameters,
+            gradients,
+        )
         assert np.allclose(got, obvious_sgd(parameters, gradients, momentum), rtol=1e-13)
     assert np.array_equal(
-        *(run(make_solver("adam", 112, "float64", momentum=m), parameters, gradients) for m in (0.1, 0.9))
+        *(
+            run(make_solver("adam", 112, "float64", momentum=m), parameters, gradients)
+            for m in (0.1, 0.9)
+        )
     )
 
 
@@ -99,9 +108,13 @@ def test_clipping_scales_a_long_gradient_and_no_short_one(name):
     solver = make_solver(name, 112, "float64")
     got = parameters.copy()
     assert np.isclose(solver.step(got, gradients[0], RATE, 0.5 * norm), norm, rtol=1e-12)
-    assert np.allclose(got, run(make_solver(name, 112, "float64"), parameters, 0.5 * gradients), rtol=1e-13)
+    assert np.allclose(
+        got, run(make_solver(name, 112, "float64"), parameters, 0.5 * gradients), rtol=1e-13
+    )
     unclipped = run(make_solver(name, 112, "float64"), parameters, gradients)
-    assert np.array_equal(run(make_solver(name, 112, "float64"), parameters, gradients, 2 * norm), unclipped)
+    assert np.array_equal(
+        run(make_solver(name, 112, "float64"), parameters, gradients, 2 * norm), unclipped
+    )
     assert not np.array_equal(got, unclipped)
 
 
@@ -111,7 +124,11 @@ def test_the_norm_at_every_length(size, dtype):
     gradient = np.random.default_rng(0).normal(size=size).astype(dtype)
     norm = make_solver("sgd", size, dtype).step(np.zeros(size, dtype), gradient, RATE)
     assert type(norm) is float
-    assert np.isclose(norm, np.linalg.norm(gradient.astype(float)), rtol={"float32": 1e-5, "float64": 1e-14}[dtype])
+    assert np.isclose(
+        norm,
+        np.linalg.norm(gradient.astype(float)),
+        rtol={"float32": 1e-5, "float64": 1e-14}[dtype],
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -135,7 +152,9 @@ def test_state_carries_on(name):
     first = make_solver(name, 112, "float32", alpha=ALPHA)
     half = run(first, parameters, gradients[:5])
     second = make_solver(name, 112, "float32", alpha=ALPHA)
-    second.state = {key: np.copy(v) if isinstance(v, np.ndarray) else v for key, v in first.state.items()}
+    second.state = {
+        key: np.copy(v) if isinstance(v, np.ndarray) else v for key, v in first.state.items()
+    }
     assert np.array_equal(run(second, half, gradients[5:]), whole)
     assert second.state["steps"] == 12
 

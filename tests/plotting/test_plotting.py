@@ -39,7 +39,9 @@ def rendered(display):
     figure.savefig(file, format="png")
     assert file.getvalue().startswith(b"\x89PNG") and len(file.getvalue()) > 3000
     box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
-    assert box.x0 > -0.05 and box.y0 > -0.05 and box.x1 < width + 0.05 and box.y1 < height + 0.05, box
+    assert box.x0 > -0.05 and box.y0 > -0.05 and box.x1 < width + 0.05 and box.y1 < height + 0.05, (
+        box
+    )
     return display
 
 
@@ -118,7 +120,9 @@ def test_tokens_are_no_formulas():
 
 
 def test_attribution_of_a_text_breaks_its_lines():
-    model = RNNLanguageModel("gru", (4,), max_iter=1, random_state=0).fit(["to be or not to be"] * 3)
+    model = RNNLanguageModel("gru", (4,), max_iter=1, random_state=0).fit(
+        ["to be or not to be"] * 3
+    )
     display = rendered(AttributionDisplay.from_estimator(model, "to be or not " * 5))
     assert len({text.get_position()[1] for text in display.texts_}) == 2
     assert display.ax_.get_title().startswith("What speaks for")
@@ -128,7 +132,11 @@ def test_a_learning_curve_with_and_without_a_score():
     net = RNNRegressor("gru", (4,), **QUICK).fit(X, Y)
     display = rendered(LearningCurveDisplay.from_estimator(net))
     np.testing.assert_array_equal(display.ax_.lines[0].get_ydata(), net.loss_curve_)
-    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel(), display.score_ax_) == ("epoch", "training loss", None)
+    assert (display.ax_.get_xlabel(), display.ax_.get_ylabel(), display.score_ax_) == (
+        "epoch",
+        "training loss",
+        None,
+    )
     net = RNNRegressor("gru", (4,), early_stopping=True, **QUICK).fit(X, Y)
     display = rendered(LearningCurveDisplay.from_estimator(net, label="squared error"))
     np.testing.assert_array_equal(display.score_ax_.lines[0].get_ydata(), net.validation_scores_)
@@ -141,8 +149,14 @@ def test_a_learning_curve_with_and_without_a_score():
 @pytest.mark.parametrize(
     ("estimator", "found"),
     [
-        (RNNClassifier("lstm"), ["one cell: lstm", "forget", "output", "h, c", "64 units", "$x_{T}$", "$y$"]),
-        (RNNRegressor("gru", (64, 32), target="step"), ["reset", "update", "layer 1", "32 units", "$y_{1}$"]),
+        (
+            RNNClassifier("lstm"),
+            ["one cell: lstm", "forget", "output", "h, c", "64 units", "$x_{T}$", "$y$"],
+        ),
+        (
+            RNNRegressor("gru", (64, 32), target="step"),
+            ["reset", "update", "layer 1", "32 units", "$y_{1}$"],
+        ),
         (RNNClassifier("rnn", (8,), bidirectional=True), ["rnn\nback"]),
         (RNNClassifier("ffnn", (8,), window=7), ["last 7 inputs"]),
         (RNNLanguageModel("gru"), ["$y_{2}$"]),
@@ -165,5 +179,10 @@ def test_without_matplotlib_the_remedy_is_told():
         "try: p.UnrolledNetworkDisplay.from_estimator(RNNClassifier())\n"
         "except ImportError as error: print(error)\n"
     )
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert said == "matplotlib must be installed to draw, got none. Run: python -m pip install 'lightrnn[plot]'\n"
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    assert (
+        said
+        == "matplotlib must be installed to draw, got none. Run: python -m pip install 'lightrnn[plot]'\n"
+    )

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from lightrnn import RNNClassifier, RNNRegressor
 from lightrnn.exceptions import ConvergenceWarning
-from lightrnn.training.history import Epoch, History, Plan
+from lightrnn.training.history import Epoch, History, TrainingOptions
 from lightrnn.training.monitor import Monitor
 from lightrnn.training.progress import Progress
 
 
-def plan(**changes):
+def options(**changes):
     defaults = {
         "solver": "adam",
         "learning_rate": "constant",
@@ -34,18 +34,18 @@ def plan(**changes):
         "threads": 1,
         "verbose": 0,
     }
-    return Plan(**defaults | changes)
+    return TrainingOptions(**defaults | changes)
 
 
-def monitor(plan, scores=None):
+def monitor(options, scores=None):
     """A monitor of a network whose single parameter is the number of epochs it was trained for."""
     network = SimpleNamespace(parameters=np.zeros(1))
     validate = None if scores is None else lambda: scores[int(network.parameters[0]) - 1]
-    return Monitor(network, plan, History(), validate, Progress(0, plan.max_iter, 1))
+    return Monitor(network, options, History(), validate, Progress(0, options.max_iter, 1))
 
 
 def run(monitor, losses):
-    """Feed losses until the monitor stops; return the number of epochs."""
+    """BatchSource losses until the monitor stops; return the number of epochs."""
     for epoch, loss in enumerate(losses, 1):
         monitor.network.parameters[0] = epoch
         if monitor.end_epoch(loss, 1.0, 0.1):
@@ -61,17 +61,19 @@ def test_training_stops_after_epochs_without_improvement(losses, tol, patience):
     def stale(epoch):
         """Epochs, up to this one, since the last whose loss was lower than all before by tol."""
         count = 0
-        while epoch - count >= 1 and not losses[epoch - count] <= min(losses[: epoch - count]) - max(tol, 1e-9):
+        while epoch - count >= 1 and not losses[epoch - count] <= min(
+            losses[: epoch - count]
+        ) - max(tol, 1e-9):
             count += 1
         return count
 
     expected = next((epoch + 1 for epoch in range(len(losses)) if stale(epoch) >= patience), None)
-    assert run(monitor(plan(tol=tol, n_iter_no_change=patience)), losses) == expected
+    assert run(monitor(options(tol=tol, n_iter_no_change=patience)), losses) == expected
 
 
 @given(losses=LOSSES)
 def test_the_best_weights_come_back(losses):
-    watch = monitor(plan(n_iter_no_change=100))
+    watch = monitor(options(n_iter_no_change=100))
     run(watch, losses)
     watch.restore()
     assert watch.network.parameters[0] == 1 + losses.index(min(losses))
@@ -79,7 +81,7 @@ def test_the_best_weights_come_back(losses):
 
 @given(losses=LOSSES, scores=st.lists(st.floats(0, 1), min_size=30, max_size=30))
 def test_early_stopping_watches_the_score(losses, scores):
-    watch = monitor(plan(n_iter_no_change=100, early_stopping=True), scores)
+    watch = monitor(options(n_iter_no_change=100, early_stopping=True), scores)
     run(watch, losses)
     watch.restore()
     seen = scores[: len(losses)]
@@ -88,13 +90,19 @@ def test_early_stopping_watches_the_score(losses, scores):
 
 
 def test_scores_alone_stop_nothing():
-    watch = monitor(plan(n_iter_no_change=3), scores=[0.5] * 10)
+    watch = monitor(options(n_iter_no_change=3), scores=[0.5] * 10)
     assert run(watch, [10.0 - epoch for epoch in range(10)]) is None
-    assert run(monitor(plan(early_stopping=True), scores=[0.5] * 10), [10.0 - epoch for epoch in range(10)]) == 4
+    assert (
+        run(
+            monitor(options(early_stopping=True), scores=[0.5] * 10),
+            [10.0 - epoch for epoch in range(10)],
+        )
+        == 4
+    )
 
 
 def test_adaptive_rate_is_cut_four_times_before_the_end():
-    settings = plan(learning_rate="adaptive", n_iter_no_change=2)
+    settings = options(learning_rate="adaptive", n_iter_no_change=2)
     watch = monitor(settings)
     rates = []
     for _ in range(50):
@@ -105,13 +113,19 @@ def test_adaptive_rate_is_cut_four_times_before_the_end():
 
 
 def test_cosine_falls_to_zero_and_starts_anew():
-    settings = plan(learning_rate="cosine", max_iter=4)
+    settings = options(learning_rate="cosine", max_iter=4)
     rates = [History(losses=[1.0] * epoch).learning_rate(settings, 0.0) for epoch in range(6)]
     assert np.allclose(
-        rates, 0.1 * np.array([1.0, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2, 1.0, 0.853553])
+        rates,
+        0.1
+        * np.array([1.0, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2, 1.0, 0.853553]),
     )
     within = [History(losses=[1.0]).learning_rate(settings, done) for done in (0.0, 0.5, 0.999999)]
-    assert within[0] == rates[1] and within[0] > within[1] > within[2] and np.isclose(within[2], rates[2], rtol=1e-4)
+    assert (
+        within[0] == rates[1]
+        and within[0] > within[1] > within[2]
+        and np.isclose(within[2], rates[2], rtol=1e-4)
+    )
 
 
 # -- whole fits -------------------------------------------------------------------------------------------------------
@@ -130,21 +144,27 @@ QUICK = {"cell": "rnn", "hidden_layer_sizes": (4,), "random_state": 0}
 def test_callbacks_see_every_epoch_and_may_stop():
     X, y = sums()
     seen = []
-    model = RNNRegressor(**QUICK, callbacks=[seen.append, lambda record: record.epoch == 4]).fit(X, y)
+    model = RNNRegressor(**QUICK, callbacks=[seen.append, lambda record: record.epoch == 4]).fit(
+        X, y
+    )
     assert model.n_iter_ == len(model.loss_curve_) == 4
     assert [record.epoch for record in seen] == [1, 2, 3, 4]
     assert [record.loss for record in seen] == model.loss_curve_
-    assert all(type(record) is Epoch and record.seconds > 0 and record.gradient_norm > 0 for record in seen)
+    assert all(
+        type(record) is Epoch and record.seconds > 0 and record.gradient_norm > 0 for record in seen
+    )
     assert {record.learning_rate for record in seen} == {model.learning_rate_init}
-    assert all(record.validation_score is None for record in seen) and model.validation_scores_ is None
+    assert (
+        all(record.validation_score is None for record in seen) and model.validation_scores_ is None
+    )
 
 
 def test_callbacks_see_the_validation_score():
     X, y = sums()
     seen = []
-    model = RNNRegressor(**QUICK, learning_rate="cosine", max_iter=5, early_stopping=True, callbacks=seen.append).fit(
-        X, y
-    )
+    model = RNNRegressor(
+        **QUICK, learning_rate="cosine", max_iter=5, early_stopping=True, callbacks=seen.append
+    ).fit(X, y)
     assert [record.validation_score for record in seen] == model.validation_scores_
 
 
@@ -210,7 +230,9 @@ def exploding(**options):
     """A fitted net whose state grows by half at every step back."""
     rng = np.random.default_rng(0)
     X, y = 1e-3 * rng.normal(size=(64, 100, 3)), rng.normal(size=64)
-    model = RNNRegressor("rnn", (64,), max_iter=3, learning_rate="cosine", random_state=0, **options).fit(X[:4], y[:4])
+    model = RNNRegressor(
+        "rnn", (64,), max_iter=3, learning_rate="cosine", random_state=0, **options
+    ).fit(X[:4], y[:4])
     weights = model.weights_
     weights["layer0.W_hh"] *= 1.5
     weights["layer0.W_ih"] *= 1e-3
@@ -220,11 +242,15 @@ def exploding(**options):
 
 def test_a_gradient_that_explodes_is_told_once():
     model, X, y = exploding()
-    with pytest.warns(ConvergenceWarning, match=r"norm reached \d.* in epoch 1.* set truncate") as caught:
+    with pytest.warns(
+        ConvergenceWarning, match=r"norm reached \d.* in epoch 1.* set truncate"
+    ) as caught:
         model.fit(X, y)
     assert len(caught) == 1 and caught[0].filename == __file__
     model, X, y = exploding(clip_norm=None, learning_rate_init=1e-9)
-    with pytest.warns(ConvergenceWarning, match=r"learning_rate_init \(it is 1e-09\), or set clip_norm=1.0"):
+    with pytest.warns(
+        ConvergenceWarning, match=r"learning_rate_init \(it is 1e-09\), or set clip_norm=1.0"
+    ):
         model.fit(X, y)
 
 
@@ -237,7 +263,9 @@ def test_memory_maps_are_never_copied_whole(tmp_path):
     for i, item in enumerate(maps):
         item[:] = i / n
     y = np.arange(n, dtype=float)
-    model = RNNRegressor("rnn", (2,), batch_size=1, max_iter=1, learning_rate="cosine", random_state=0)
+    model = RNNRegressor(
+        "rnn", (2,), batch_size=1, max_iter=1, learning_rate="cosine", random_state=0
+    )
     model.fit(maps[:2], y[:2])
     tracemalloc.start()
     model.fit(maps, y)
@@ -252,7 +280,11 @@ def test_the_loss_of_an_epoch_is_the_mean_over_sequences(batch_size, shuffle, se
     X, y = sums(n=17)
     labels = (y > 0).astype(int)
     weights = np.random.default_rng(seed).random(17)
-    model = RNNClassifier("rnn", (3,), dtype="float64", max_iter=1, learning_rate="cosine", learning_rate_init=1e-15)
-    model.set_params(batch_size=batch_size, shuffle=shuffle, random_state=seed).fit(X, labels, weights)
+    model = RNNClassifier(
+        "rnn", (3,), dtype="float64", max_iter=1, learning_rate="cosine", learning_rate_init=1e-15
+    )
+    model.set_params(batch_size=batch_size, shuffle=shuffle, random_state=seed).fit(
+        X, labels, weights
+    )
     likelihood = -model.predict_log_proba(X)[np.arange(17), labels]
     assert np.isclose(model.loss_curve_[0], np.average(likelihood, weights=weights))

@@ -21,7 +21,9 @@ QUICK = {"cell": "rnn", "hidden_layer_sizes": (4,), "random_state": 0}
 def test_plain_lines_where_tqdm_is_missing(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     X, y = sums()
-    RNNRegressor(**QUICK, max_iter=3, learning_rate="cosine", verbose=1, early_stopping=True).fit(X, y)
+    RNNRegressor(**QUICK, max_iter=3, learning_rate="cosine", verbose=1, early_stopping=True).fit(
+        X, y
+    )
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 3
     for number, line in enumerate(lines, 1):

@@ -18,7 +18,12 @@ from hypothesis.extra import numpy as hnp
 from lightrnn.utils import archive
 
 ARRAYS = hnp.arrays(
-    st.one_of(hnp.floating_dtypes(), hnp.integer_dtypes(), hnp.boolean_dtypes(), hnp.unicode_string_dtypes()),
+    st.one_of(
+        hnp.floating_dtypes(),
+        hnp.integer_dtypes(),
+        hnp.boolean_dtypes(),
+        hnp.unicode_string_dtypes(),
+    ),
     hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=3),
 )
 PLAIN = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text())
@@ -79,14 +84,22 @@ def test_generators_go_on_where_they_were(path, kind):
 
 
 def test_numpy_alone_reads_the_arrays(path):
-    archive.write(path, {"weights": {"layer0.W": np.eye(2), "../b": np.ones(1)}, "sizes": [np.ones(3)]})
+    archive.write(
+        path, {"weights": {"layer0.W": np.eye(2), "../b": np.ones(1)}, "sizes": [np.ones(3)]}
+    )
     with np.load(path, allow_pickle=False) as file:
         assert set(file.files) == {"header", "weights/layer0.W", "weights/_/b", "sizes/0"}
         assert json.loads(file["header"].tobytes())["format"] == "lightrnn"
 
 
 def test_paths_that_coincide_do_not_collide(path):
-    tree = {"a": {"b": np.zeros(1)}, "a/b": np.ones(1), "header": np.ones(2), "a\x00b": np.ones(3), "a?b": np.ones(4)}
+    tree = {
+        "a": {"b": np.zeros(1)},
+        "a/b": np.ones(1),
+        "header": np.ones(2),
+        "a\x00b": np.ones(3),
+        "a?b": np.ones(4),
+    }
     archive.write(path, tree)
     assert same(archive.read(path), tree)
 
@@ -158,7 +171,8 @@ def test_a_later_version_is_named_whatever_else_is_in_it(path):
         with new.open("header.npy", "w") as member:
             np.lib.format.write_array(member, np.frombuffer(header.encode(), np.uint8))
     with pytest.raises(
-        ValueError, match=r"in format 1 or earlier, got 7, written by lightrnn '3.1'\. Read it with a la"
+        ValueError,
+        match=r"in format 1 or earlier, got 7, written by lightrnn '3.1'\. Read it with a la",
     ):
         archive.read(path)
 
@@ -195,12 +209,16 @@ def replaced(old, new):
         replaced(b'"format"', b'"farmot"'),
         replaced(b'"version": 1', b'"version": 0'),
         replaced(b'"content": {', b'"content": ['),
-        lambda members: {name: content for name, content in members.items() if name != "key/state/key.npy"},
+        lambda members: {
+            name: content for name, content in members.items() if name != "key/state/key.npy"
+        },
     ],
 )
 def test_what_does_not_fit_together_is_refused(path, change):
     philox = np.random.Generator(np.random.Philox(1))
-    archive.write(path, {"rng": np.random.default_rng(0), "key": np.random.RandomState(3), "philox": philox})
+    archive.write(
+        path, {"rng": np.random.default_rng(0), "key": np.random.RandomState(3), "philox": philox}
+    )
     rewritten(path, lambda members: members)
     archive.read(path)
     rewritten(path, change)
@@ -263,7 +281,9 @@ def test_a_killed_save_leaves_the_old_file_whole(tmp_path):
     path = tmp_path / "tree"
     archive.write(path, {"old": 1})
     before = path.read_bytes()
-    child = subprocess.Popen([sys.executable, "-c", KILLED, path], stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", KILLED, path], stdout=subprocess.PIPE, text=True
+    )
     assert child.stdout.readline() == "half\n"
     child.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
     child.communicate()
@@ -273,7 +293,10 @@ def test_a_killed_save_leaves_the_old_file_whole(tmp_path):
 
 def test_saves_at_once_leave_one_of_them(tmp_path):
     path, trees = tmp_path / "tree", [{"W": np.full(20_000, number)} for number in range(4)]
-    writers = [threading.Thread(target=lambda t=t: [archive.write(path, t) for _ in range(5)]) for t in trees]
+    writers = [
+        threading.Thread(target=lambda t=t: [archive.write(path, t) for _ in range(5)])
+        for t in trees
+    ]
     for writer in writers:
         writer.start()
     for writer in writers:

@@ -22,7 +22,9 @@ def test_an_integer_of_any_type_becomes_an_int(value):
 
 @pytest.mark.parametrize("value", [*JUNK, True, np.True_, 2.5, 2.0, math.nan, Fraction(3)])
 def test_what_is_no_integer_is_a_type_error(value):
-    with pytest.raises(TypeError, match=r"^window must be an integer of at least 1, got .+Give a whole number"):
+    with pytest.raises(
+        TypeError, match=r"^window must be an integer of at least 1, got .+Give a whole number"
+    ):
         checks.integer("window", value, 1)
 
 
@@ -40,24 +42,32 @@ def test_a_real_of_any_type_becomes_a_float(value):
 
 @pytest.mark.parametrize("value", [*JUNK, True, np.False_])
 def test_what_is_no_real_is_a_type_error(value):
-    with pytest.raises(TypeError, match=r"^dropout must be a number in \[0, 1\), got .+Give a plain number"):
+    with pytest.raises(
+        TypeError, match=r"^dropout must be a number in \[0, 1\), got .+Give a plain number"
+    ):
         checks.real("dropout", value, 0, 1, high_open=True)
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, np.float32("nan"), 10**400, -(10**400)])
+@pytest.mark.parametrize(
+    "value", [math.nan, math.inf, -math.inf, np.float32("nan"), 10**400, -(10**400)]
+)
 def test_a_real_is_finite(value):
     with pytest.raises(ValueError, match=r"^tol must be a number in \(-inf, inf\), got"):
         checks.real("tol", value)
 
 
 @settings(deadline=None)
-@given(low=st.floats(-5, 5), width=st.floats(0.1, 5), low_open=st.booleans(), high_open=st.booleans())
+@given(
+    low=st.floats(-5, 5), width=st.floats(0.1, 5), low_open=st.booleans(), high_open=st.booleans()
+)
 def test_the_ends_of_a_range_are_in_it_unless_open(low, width, low_open, high_open):
     high = low + width
 
     def accepts(value):
         try:
-            return checks.real("x", value, low, high, low_open=low_open, high_open=high_open) == value
+            return (
+                checks.real("x", value, low, high, low_open=low_open, high_open=high_open) == value
+            )
         except ValueError:
             return False
 
@@ -80,7 +90,11 @@ def test_a_choice_is_one_of_the_options():
         (None, ValueError, "got None. Give one of these names."),
         (3, TypeError, "got 3. Give one of these names."),
         (["lstm"], TypeError, "got ['lstm']. Give one of these names."),
-        (np.zeros(2), TypeError, "got an array of shape (2,) and dtype float64. Give one of these names."),
+        (
+            np.zeros(2),
+            TypeError,
+            "got an array of shape (2,) and dtype float64. Give one of these names.",
+        ),
     ],
 )
 def test_another_choice_is_an_error_that_lists_the_options(value, error, end):
@@ -118,7 +132,13 @@ def test_a_generator_is_used_itself():
 
 @pytest.mark.parametrize(
     ("value", "error"),
-    [("text", TypeError), (True, TypeError), (1.5, TypeError), (np.random, TypeError), (-1, ValueError)],
+    [
+        ("text", TypeError),
+        (True, TypeError),
+        (1.5, TypeError),
+        (np.random, TypeError),
+        (-1, ValueError),
+    ],
 )
 def test_other_random_states_are_errors(value, error):
     with pytest.raises(error, match=r"^random_state must be"):
@@ -132,6 +152,8 @@ class Unprintable:
         raise RuntimeError
 
 
-@pytest.mark.parametrize("value", ["x" * 10**6, list(range(10**6)), HUGE, Unprintable(), np.zeros((1000, 1000))])
+@pytest.mark.parametrize(
+    "value", ["x" * 10**6, list(range(10**6)), HUGE, Unprintable(), np.zeros((1000, 1000))]
+)
 def test_values_are_shown_in_few_characters(value):
     assert len(checks.shown(value)) < 100

@@ -14,7 +14,10 @@ from ..intrinsics import load_far
 from ..registers import STORE, register_jitable, short
 from .thread_product import CHUNK, Form, product_of
 
-PAD, BANKS = 4, 16  # elements: of the widest read, and after how many of the widest the banks begin anew
+PAD, BANKS = (
+    4,
+    16,
+)  # elements: of the widest read, and after how many of the widest the banks begin anew
 
 
 @register_jitable
@@ -76,7 +79,9 @@ def bring_of(form: Form) -> Callable[..., Any]:
         while k < many:
             later = k + cut.threads
             first = far(floats, place + k, stride, left, groups, safe, zero)
-            second = far(floats, place + later, stride, left if later < many else 0, groups, safe, zero)
+            second = far(
+                floats, place + later, stride, left if later < many else 0, groups, safe, zero
+            )
             store(shared, target + part * cut.part_terms + inside * rows, first)
             part, inside = further(cut.share, cut.step, part, inside)
             if later < many:
@@ -117,7 +122,12 @@ class Cut(NamedTuple):
 def cut_of(rows, thread, threads, parts, share, lanes, tiles, spread, folds):
     """Return a block's `Cut` for a thread."""
     of_part, sums = apart(share * rows), apart(spread * rows)
-    part, lane, tile, first = thread // lanes, thread % lanes, parts * of_part, tiles * parts * of_part
+    part, lane, tile, first = (
+        thread // lanes,
+        thread % lanes,
+        parts * of_part,
+        tiles * parts * of_part,
+    )
     kept = first + tiles * parts * sums + thread * CHUNK
     all_sums = tiles * spread * rows
     fold, place = thread // all_sums, thread % all_sums
@@ -142,7 +152,12 @@ def first_of(rows, thread, threads, width, B):
     across = short(min(width, threads // side))
     r_step = short(threads // (side * across) * side)
     r = short(thread // (side * across) * side + thread % side)
-    return short(thread // side % across), across, short(r if thread < r_step * across else B), r_step
+    return (
+        short(thread // side % across),
+        across,
+        short(r if thread < r_step * across else B),
+        r_step,
+    )
 
 
 def sums_of(form: Form, wait: Callable[[], None]) -> Callable[..., Any]:
@@ -158,7 +173,23 @@ def sums_of(form: Form, wait: Callable[[], None]) -> Callable[..., Any]:
 
     @register_jitable
     def slab(
-        floats, shared, fetch, source, stride, safe, groups, handed, wanted, W, pitch, K, held, columns, cut, zero, k
+        floats,
+        shared,
+        fetch,
+        source,
+        stride,
+        safe,
+        groups,
+        handed,
+        wanted,
+        W,
+        pitch,
+        K,
+        held,
+        columns,
+        cut,
+        zero,
+        k,
     ):
         step = rows * groups
         wanted = min(wanted, cut.tiles * step)
@@ -167,7 +198,19 @@ def sums_of(form: Form, wait: Callable[[], None]) -> Callable[..., Any]:
             r, at, many = 0, 0, min(cut.parts * cut.share, K - k)
             while r < wanted:
                 place = source + r * stride + k
-                bring(floats, shared, at, place, groups * stride, many, handed - r, groups, safe, cut, zero)
+                bring(
+                    floats,
+                    shared,
+                    at,
+                    place,
+                    groups * stride,
+                    many,
+                    handed - r,
+                    groups,
+                    safe,
+                    cut,
+                    zero,
+                )
                 r, at = r + step, at + cut.tile
         wait()
         if cut.part < cut.parts:
@@ -178,9 +221,39 @@ def sums_of(form: Form, wait: Callable[[], None]) -> Callable[..., Any]:
 
     @register_jitable
     def sums(
-        floats, shared, fetch, source, stride, safe, groups, handed, wanted, W, pitch, K, held, columns, cut, zero
+        floats,
+        shared,
+        fetch,
+        source,
+        stride,
+        safe,
+        groups,
+        handed,
+        wanted,
+        W,
+        pitch,
+        K,
+        held,
+        columns,
+        cut,
+        zero,
     ):
-        of_all = fetch, source, stride, safe, groups, handed, wanted, W, pitch, K, held, columns, cut, zero
+        of_all = (
+            fetch,
+            source,
+            stride,
+            safe,
+            groups,
+            handed,
+            wanted,
+            W,
+            pitch,
+            K,
+            held,
+            columns,
+            cut,
+            zero,
+        )
         if resident:
             slab(floats, shared, *of_all, 0)
         else:

@@ -26,7 +26,7 @@ def total_of(count: int) -> Callable[..., Any]:
 
 def bias_of(cell: str) -> Callable[..., Any]:
     """Build the function that loads the biases of a unit's gates that are the state's own; there may be none."""
-    if len(CELLS[cell].slots) > len(CELLS[cell].gates):
+    if CELLS[cell].two_biases:
         return TAKE[3]
     return _no_bias
 
@@ -93,7 +93,10 @@ def _more2(carried, more):
     return carried[0] + more, carried[1]
 
 
-MORE = {1: _more1, 2: _more2}  # the gradient of a unit's states: what is carried, and what else comes to its h
+MORE = {
+    1: _more1,
+    2: _more2,
+}  # the gradient of a unit's states: what is carried, and what else comes to its h
 
 
 @register_jitable
@@ -107,4 +110,7 @@ def _carry2(floats, place, H, dold, zero):
     floats[place + H] = or_zero(dold[1], zero)
 
 
-CARRY = {1: _carry1, 2: _carry2}  # the gradient of the old state, as far as it does not go through the gates
+CARRY = {
+    1: _carry1,
+    2: _carry2,
+}  # the gradient of the old state, as far as it does not go through the gates

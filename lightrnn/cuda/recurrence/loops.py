@@ -83,13 +83,21 @@ def forward(form: Form) -> Kernel:
         j_first, across, r_first, r_step = first_of(rows, thread, threads, width, B)
         steps = short(min(end, ints[lengths + group]) if group < B else 0)
         biases = take_bias(floats, bias + low + j_first, H)
-        at_t, at_next, after_next = ints[first + begin], ints[first + begin + 1], ints[first + begin + 2]
+        at_t, at_next, after_next = (
+            ints[first + begin],
+            ints[first + begin + 1],
+            ints[first + begin + 2],
+        )
         for t in range(begin, steps):
             old, row, last = short(at_t + group), short(at_next - B + group), short(after_next - B)
             at_t, at_next, after_next = at_next, after_next, ints[first + t + 3]
             chunk = short(0)
             while row + chunk < last:
-                fetch, source, left = not alone or t == begin, state + (old + chunk) * Z * H, last - row - chunk
+                fetch, source, left = (
+                    not alone or t == begin,
+                    state + (old + chunk) * Z * H,
+                    last - row - chunk,
+                )
                 ahead = short(chunk + (r_first * groups if r_first * groups < left else 0))
                 x_ahead = take_gates(floats, slots + (row + ahead) * S * H + low + j_first, H)
                 state_ahead = take_state(floats, state + (old + ahead) * Z * H + low + j_first, H)
@@ -97,10 +105,18 @@ def forward(form: Form) -> Kernel:
                 sums_(floats, shared, *of_before, W, G * H, H, held, columns, cut, zero)
                 r = r_first
                 while r < tiles * rows and r * groups < left:
-                    b, place_sums = chunk + r * groups, cut.sums + r // rows * cut.tile_sums + r % rows
+                    b, place_sums = (
+                        chunk + r * groups,
+                        cut.sums + r // rows * cut.tile_sums + r % rows,
+                    )
                     j = j_first
                     while j < width:
-                        place, u, x, before = slots + (row + b) * S * H + low + j, low + j, x_ahead, state_ahead
+                        place, u, x, before = (
+                            slots + (row + b) * S * H + low + j,
+                            low + j,
+                            x_ahead,
+                            state_ahead,
+                        )
                         if r != r_first or j != j_first:
                             x = take_gates(floats, place, H)
                             before = take_state(floats, state + (old + b) * Z * H + u, H)
@@ -165,10 +181,18 @@ def backward(form: Form) -> Kernel:
         for t in range(steps - 1, begin - 1, -1):
             old, row, last = short(at_t + group), short(at_next - B + group), short(after_next - B)
             handed = short(later - after_next - group)
-            at_t, at_next, after_next, later = ints[first + max(t - 1, 0)], at_t, at_next, after_next
+            at_t, at_next, after_next, later = (
+                ints[first + max(t - 1, 0)],
+                at_t,
+                at_next,
+                after_next,
+            )
             chunk = short(0)
             while row + chunk < last:
-                fetch, source = not alone or t == steps - 1, slots + (last + group + chunk) * S * H + (S - G) * H
+                fetch, source = (
+                    not alone or t == steps - 1,
+                    slots + (last + group + chunk) * S * H + (S - G) * H,
+                )
                 left = last - row - chunk
                 ahead = short(chunk + (r_first * groups if r_first * groups < left else 0))
                 u, H1 = low + j_first, again(H)
@@ -179,14 +203,26 @@ def backward(form: Form) -> Kernel:
                 dh_ahead = floats[again(dh) + (row + ahead) * pitch + u] if dh >= 0 else zero
                 of_later = fetch, source, S * H, slots, groups, handed - chunk, left
                 sums_(floats, shared, *of_later, W, H, K, held, columns, cut, zero)
-                H2, slots2, state2, dstate2, dh2 = again(H), again(slots), again(state), again(dstate), again(dh)
+                H2, slots2, state2, dstate2, dh2 = (
+                    again(H),
+                    again(slots),
+                    again(state),
+                    again(dstate),
+                    again(dh),
+                )
                 r = r_first
                 while r < tiles * rows and r * groups < left:
-                    b, place_sums = chunk + r * groups, cut.sums + r // rows * cut.tile_sums + r % rows
+                    b, place_sums = (
+                        chunk + r * groups,
+                        cut.sums + r // rows * cut.tile_sums + r % rows,
+                    )
                     j = j_first
                     while j < width:
                         u = low + j
-                        place, carried = slots2 + (row + b) * S * H2 + u, dstate2 + (group + b) * Z * H2 + u
+                        place, carried = (
+                            slots2 + (row + b) * S * H2 + u,
+                            dstate2 + (group + b) * Z * H2 + u,
+                        )
                         saved, after, before = slots_ahead, after_ahead, before_ahead
                         dstates, dh_here = carried_ahead, dh_ahead
                         if r != r_first or j != j_first:
@@ -202,7 +238,10 @@ def backward(form: Form) -> Kernel:
                         if alone:
                             at_tile = r // rows * cut.tile + r % rows
                             two = at_tile + spot(u, share), at_tile + spot(H2 + u, share)
-                            more_places = at_tile + spot(2 * H2 + u, share), at_tile + spot(3 * H2 + u, share)
+                            more_places = (
+                                at_tile + spot(2 * H2 + u, share),
+                                at_tile + spot(3 * H2 + u, share),
+                            )
                             put_gates(shared, two + more_places, dslots)
                         j = short(j + across)
                     r = short(r + r_step)

@@ -33,10 +33,34 @@ def _terms1(sums, w, shared, i):
     """Add the products of four columns' next four weights with what stands from `i` on."""
     h = load4(shared, i)
     return (
-        (fma(w[0][3], h[3], fma(w[0][2], h[2], fma(w[0][1], h[1], fma(w[0][0], h[0], sums[0][0])))),),
-        (fma(w[1][3], h[3], fma(w[1][2], h[2], fma(w[1][1], h[1], fma(w[1][0], h[0], sums[1][0])))),),
-        (fma(w[2][3], h[3], fma(w[2][2], h[2], fma(w[2][1], h[1], fma(w[2][0], h[0], sums[2][0])))),),
-        (fma(w[3][3], h[3], fma(w[3][2], h[2], fma(w[3][1], h[1], fma(w[3][0], h[0], sums[3][0])))),),
+        (
+            fma(
+                w[0][3],
+                h[3],
+                fma(w[0][2], h[2], fma(w[0][1], h[1], fma(w[0][0], h[0], sums[0][0]))),
+            ),
+        ),
+        (
+            fma(
+                w[1][3],
+                h[3],
+                fma(w[1][2], h[2], fma(w[1][1], h[1], fma(w[1][0], h[0], sums[1][0]))),
+            ),
+        ),
+        (
+            fma(
+                w[2][3],
+                h[3],
+                fma(w[2][2], h[2], fma(w[2][1], h[1], fma(w[2][0], h[0], sums[2][0]))),
+            ),
+        ),
+        (
+            fma(
+                w[3][3],
+                h[3],
+                fma(w[3][2], h[2], fma(w[3][1], h[1], fma(w[3][0], h[0], sums[3][0]))),
+            ),
+        ),
     )
 
 
@@ -46,7 +70,12 @@ def _terms(rows: int) -> Callable[..., Any]:
 
     @register_jitable
     def term(sums, w, k, h):
-        return add(sums[0], w[0][k], h), add(sums[1], w[1][k], h), add(sums[2], w[2][k], h), add(sums[3], w[3][k], h)
+        return (
+            add(sums[0], w[0][k], h),
+            add(sums[1], w[1][k], h),
+            add(sums[2], w[2][k], h),
+            add(sums[3], w[3][k], h),
+        )
 
     if rows == 2:
 
@@ -118,7 +147,10 @@ def loader(count: int, rows: int) -> tuple[Any, Any]:
     if count <= CHUNK:
         return _load_chunk, TERMS[rows]
     size = -(-count // (2 * CHUNK)) * CHUNK
-    (load_first, sum_first), (load_second, sum_second) = loader(size, rows), loader(count - size, rows)
+    (load_first, sum_first), (load_second, sum_second) = (
+        loader(size, rows),
+        loader(count - size, rows),
+    )
 
     @register_jitable
     def load(array, places, i, pitch, left, zero):
@@ -146,7 +178,12 @@ def _keep(shared, i, step, w):
 @register_jitable
 def _kept(shared, i, step):
     """Read what `_keep` has written."""
-    return load4(shared, i), load4(shared, i + step), load4(shared, i + 2 * step), load4(shared, i + 3 * step)
+    return (
+        load4(shared, i),
+        load4(shared, i + step),
+        load4(shared, i + 2 * step),
+        load4(shared, i + 3 * step),
+    )
 
 
 def hold_of(form: Form) -> Callable[..., Any]:
@@ -163,7 +200,12 @@ def hold_of(form: Form) -> Callable[..., Any]:
             if stored:
                 step, kept = cut.threads * CHUNK, cut.kept
                 for k in range(start + resident, start + cut.share, CHUNK):
-                    _keep(shared, kept, step, _load_chunk(floats, places, W + k * pitch, pitch, K - k, zero))
+                    _keep(
+                        shared,
+                        kept,
+                        step,
+                        _load_chunk(floats, places, W + k * pitch, pitch, K - k, zero),
+                    )
                     kept += COLUMNS * step
         return held
 
@@ -211,7 +253,9 @@ def product_of(form: Form) -> Callable[..., Any]:
                         side_by_side(shared, at + 3 * step),
                     )
                 for i in range(0, cut.share, CHUNK):
-                    w = _load_chunk(floats, places, W + (start + i) * pitch, pitch, K - start - i, zero)
+                    w = _load_chunk(
+                        floats, places, W + (start + i) * pitch, pitch, K - start - i, zero
+                    )
                     sums = terms(sums, w, shared, source + i * rows)
                 put(shared, at, cut.lanes, sums)
                 m += COLUMNS * cut.lanes

@@ -22,7 +22,9 @@ from .thread_product import CHUNK, COLUMNS
 RESIDENT = (4, 8, 16, 24)  # terms whose weights, of four columns, a thread may hold in registers
 REGISTERS = 384  # bytes of them
 MANY = 16  # parts of sums that are worth adding up by all threads first
-STORED = 8  # terms in shared memory, read again for each tile, that are better than twice as many blocks
+STORED = (
+    8  # terms in shared memory, read again for each tile, that are better than twice as many blocks
+)
 ROWS = (1, 2, 4)  # sequences that a tile may have
 
 
@@ -103,7 +105,9 @@ def choose(cell: Cell, H: int, B: int, itemsize: int, limits: Limits, *, back: b
 class _Cut:
     """A loop to be cut: `columns` of W_hh for each of H units, and so many terms of a sum; see `choose`."""
 
-    def __init__(self, columns: int, terms: int, H: int, B: int, itemsize: int, limits: Limits) -> None:
+    def __init__(
+        self, columns: int, terms: int, H: int, B: int, itemsize: int, limits: Limits
+    ) -> None:
         self.columns, self.terms, self.H, self.B = columns, terms, H, B
         self.limits = limits
         self.most_shared = limits.shared_bytes // itemsize
@@ -161,12 +165,21 @@ class _Cut:
         lanes = min(-(-self.columns * units // COLUMNS), self.limits.threads)
         return lanes, -(-self.columns * units // (COLUMNS * lanes)) * COLUMNS * lanes
 
-    def _regime(self, units: int, rows: int, tiles: int, share: int, resident: int) -> Regime | None:
+    def _regime(
+        self, units: int, rows: int, tiles: int, share: int, resident: int
+    ) -> Regime | None:
         """Return the regime with so many tiles, or fewer if shared memory has no room; None if it has for none."""
-        blocks, (lanes, spread), threads = -(-self.H // units), self._lanes(units), self.limits.threads
+        blocks, (lanes, spread), threads = (
+            -(-self.H // units),
+            self._lanes(units),
+            self.limits.threads,
+        )
         parts = min(max(1, threads // lanes), -(-self.terms // share))
         stored = share - resident if resident else 0
-        of_tile, of_all = parts * (apart(rows * share) + apart(rows * spread)), stored * COLUMNS * threads
+        of_tile, of_all = (
+            parts * (apart(rows * share) + apart(rows * spread)),
+            stored * COLUMNS * threads,
+        )
         tiles = min(tiles, (self.most_shared - of_all) // of_tile)
         if tiles < 1:
             return None
@@ -176,7 +189,9 @@ class _Cut:
         alone, folds = blocks == 1 and resident > 0, parts
         if parts >= MANY:
             most = threads // (tiles * spread * rows)
-            folds = min((n for n in (2, 4, 8, 16) if n <= most), key=lambda n: n + parts / n, default=parts)
+            folds = min(
+                (n for n in (2, 4, 8, 16) if n <= most), key=lambda n: n + parts / n, default=parts
+            )
         number = 3 if not resident else 2 - alone
         return Regime(
             number, rows, tiles, groups, blocks, units, alone, resident, stored, parts, share, lanes, spread, folds,

@@ -77,7 +77,11 @@ class Model:
     def answered(self, me, answers, answer):
         """The block's state after an answer: one that changes nothing is not kept."""
         question, longer = self.question(me, answers), (*answers, answer)
-        return answers if self.question(me, longer) == question and question[0] in ("acquire", "relaxed") else longer
+        return (
+            answers
+            if self.question(me, longer) == question and question[0] in ("acquire", "relaxed")
+            else longer
+        )
 
     def next_states(self, state):
         """Every state that can follow: each block makes a step, or memory moves something that it may."""
@@ -162,7 +166,9 @@ def test_no_order_of_events_reads_too_early_or_waits_for_ever(blocks, steps):
 BROKEN = {
     "what was written is not made seen": lambda source: source.replace("fence()", "pass", 1),
     "reads are made before": lambda source: source.replace("acquire(", "relaxed("),
-    "one block is not waited for": lambda source: source.replace("blocks * number", "blocks * number - 1"),
+    "one block is not waited for": lambda source: source.replace(
+        "blocks * number", "blocks * number - 1"
+    ),
     "the second time is like the first": lambda source: source.replace("blocks * number", "blocks"),
 }
 
@@ -174,6 +180,8 @@ def test_the_model_finds_what_is_broken(fault):
 
 
 def test_the_model_finds_a_block_that_waits_for_ever():
-    model = Model(barrier(lambda source: source.replace("blocks * number", "blocks * number + 1")), 2, 2)
+    model = Model(
+        barrier(lambda source: source.replace("blocks * number", "blocks * number + 1")), 2, 2
+    )
     model.explore()
     assert model.stuck()

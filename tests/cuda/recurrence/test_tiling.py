@@ -31,9 +31,15 @@ def test_every_cut_covers_all_and_fits(cell, H, B, itemsize, multiprocessors, ba
     assert (cut.blocks - 1) * cut.units < H <= cut.blocks * cut.units
     assert (cut.parts - 1) * cut.share < terms and cut.share % 4 == 0
     assert cut.parts * cut.lanes <= cut.threads and cut.spread == rounds * 4 * cut.lanes >= columns
-    assert cut.alone == (cut.number == 1) and cut.number == (3 if not cut.resident else 1 + (cut.blocks > 1))
+    assert cut.alone == (cut.number == 1) and cut.number == (
+        3 if not cut.resident else 1 + (cut.blocks > 1)
+    )
     if cut.resident:
-        assert cut.resident + cut.stored == cut.share and cut.parts * cut.share >= terms and rounds == 1
+        assert (
+            cut.resident + cut.stored == cut.share
+            and cut.parts * cut.share >= terms
+            and rounds == 1
+        )
         assert cut.resident * itemsize <= 96
     assert cut.blocks == 1 or cut.groups * cut.blocks <= multiprocessors
     assert not cut.alone or cut.groups * cut.tiles * cut.rows >= B
@@ -62,7 +68,10 @@ def test_which_regime_a_large_gpu_takes(cell, H, B, number, blocks):
 
 
 def test_what_no_gpu_can_do_is_said():
-    with pytest.raises(RuntimeError, match=r"hidden_layer_sizes must be smaller for this GPU, got 20000 units. Lower"):
+    with pytest.raises(
+        RuntimeError,
+        match=r"hidden_layer_sizes must be smaller for this GPU, got 20000 units. Lower",
+    ):
         choose(CELLS["lstm"], 20000, 1, 8, Limits(1), back=False)
 
 
