@@ -3,7 +3,7 @@
 Numba's own cache asks for a directory that can be written to, though it only reads; lets two processes that save at
 once give one name to two entries; knows the age of a kernel's file but no edit in another; and names closures by their
 pickled form, which is another in every process. Here an entry is named by its kernel, the types it was compiled for and
-the processor, and lies in a directory named by a digest of this package's sources, Numba and Python: no other version
+the processor, and lies in a directory named by a digest of the kernels' sources, Numba and Python: no other version
 ever looks there.
 """
 
@@ -31,17 +31,20 @@ from . import host
 _config: Any = numba.config
 _PACKAGE = Path(__file__).resolve().parent.parent
 _SUFFIX = ".code"
+# All sources that kernels are made of: imports run downward, so that no kernel knows a file of another package.
+_COMPILED = ("cells.py", "elementwise.py", "losses.py", "updates.py", "cpu/*.py", "cuda/**/*.py")
 
 
 @cache
 def digest() -> str:
-    """Name of this version of the sources, of what compiles them, and of this kind of register."""
+    """Name this version of the kernels' sources, what compiles them, and this kind of register."""
     versions = f"{sys.implementation.cache_tag} {numba.__version__} {llvmlite.__version__}"
     total = hashlib.sha256(
         f"{versions} {host.REGISTER_BYTES}x{host.TILE_VECTORS} {host.HAS_MXCSR}".encode()
     )
-    for path in sorted(_PACKAGE.rglob("*.py")):
-        total.update(path.read_bytes())
+    for pattern in _COMPILED:
+        for path in sorted(_PACKAGE.glob(pattern)):
+            total.update(path.read_bytes())
     return total.hexdigest()[:16]
 
 

@@ -125,6 +125,13 @@ def test_only_numpy_is_imported_outside_the_compiled_side(module):
     assert not heavy, f"{module} imports {sorted(heavy)} when it is imported"
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_only_the_compiled_side_imports_numba(module):
+    """The cache of machine code looks at the sources of these alone (`cpu/cache.py`)."""
+    found = {name.partition(".")[0] for name in imports(module)}
+    assert "numba" not in found or package(module) in ("cpu", "cuda", "cli")
+
+
 @pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith("cuda.")])
 def test_only_one_place_imports_numba_cuda(module):
     assert not {name for name in imports(module) if name.startswith("numba.cuda")}
