@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .holdout import hold_out
-from .ragged import Rows
+from .ragged import Values
 from .sample_weight import check_sample_weight
 from .samples import Samples
 from .sequences import Sequences, as_sequences, sequences_for
@@ -25,7 +25,7 @@ class Data(NamedTuple):
     sequences: Sequences
     targets: Targets
     samples: Samples  # those with a weight
-    weights: Rows  # theirs without the class weights: what scores are weighted by
+    weights: Values  # theirs without the class weights: what scores are weighted by
     vocabulary: Vocabulary | None  # of tokens
 
 

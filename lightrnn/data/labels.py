@@ -11,7 +11,7 @@ import numpy as np
 
 from ..utils.checks import shown
 from .arrays import as_numbers, complex_found, is_missing
-from .ragged import as_rows, check_finite, read
+from .ragged import as_values, check_finite, read
 from .targets import Targets, flat_with_warning
 
 
@@ -180,7 +180,7 @@ def class_targets(
     Parameters
     ----------
     y : array-like
-        As in `as_rows`: labels (n,), or 0/1 indicators (n, k); with `step` lists of those.
+        As in `as_values`: labels (n,), or 0/1 indicators (n, k); with `step` lists of those.
     lengths : ndarray of int64, shape (n,)
         The sequences' lengths.
     step : bool
@@ -203,7 +203,7 @@ def class_targets(
     >>> class_targets(["b", "a"], np.array([5, 7])).classes_
     array(['a', 'b'], dtype='<U1')
     """
-    rows = flat_with_warning(as_rows(y, lengths, step, name), name)
+    rows = flat_with_warning(as_values(y, lengths, step, name), name)
     labels = _labels(rows, name)
     if labels.ndim == 2:
         if not _is_indicator(labels):

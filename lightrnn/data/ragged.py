@@ -12,7 +12,7 @@ import numpy.typing as npt
 from ..utils.checks import shown
 from .arrays import as_array, first_bad, first_not_finite
 
-Rows = np.ndarray | list[np.ndarray]
+Values = np.ndarray | list[np.ndarray]
 
 _ONE_EACH = "Give one entry a sequence, or use target='step' for one a step."
 _ONE_A_STEP = "Give an array with one entry a step, or use target='sequence' for one a sequence."
@@ -32,12 +32,12 @@ def split(rows: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
     ]
 
 
-def pool(values: Rows) -> np.ndarray:
+def pool(values: Values) -> np.ndarray:
     """Put a list of per-step arrays one below the other; an array passes as it is."""
     return values if isinstance(values, np.ndarray) else np.concatenate(values)
 
 
-def as_rows(y: Any, lengths: np.ndarray, step: bool, name: str = "y") -> np.ndarray:
+def as_values(y: Any, lengths: np.ndarray, step: bool, name: str = "y") -> np.ndarray:
     """Read y as rows, whatever its type: one a sequence, or one a step if `step`.
 
     Parameters
@@ -67,7 +67,7 @@ def as_rows(y: Any, lengths: np.ndarray, step: bool, name: str = "y") -> np.ndar
         raise ValueError(
             f"This estimator requires y to be passed, but the target y is None: {name} must be given."
         )
-    rows = _step_rows(y, lengths, name) if step else read(y, name)
+    rows = _step_values(y, lengths, name) if step else read(y, name)
     if not step:
         _check_count(len(lengths), rows, name)
     if rows.ndim > 2 or rows.size == 0:
@@ -85,7 +85,7 @@ def _check_count(n: int, values: Any, name: str) -> None:
         )
 
 
-def _step_rows(y: Any, lengths: np.ndarray, name: str) -> np.ndarray:
+def _step_values(y: Any, lengths: np.ndarray, name: str) -> np.ndarray:
     """Read a target of one array a sequence."""
     items = list(y) if isinstance(y, (list, tuple)) else list(read(y, name))
     _check_count(len(lengths), items, name)

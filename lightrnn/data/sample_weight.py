@@ -6,12 +6,12 @@ import numpy as np
 
 from ..utils.checks import real, shown
 from .arrays import as_numbers
-from .ragged import Rows, as_rows, check_finite, pool, split
+from .ragged import Values, as_values, check_finite, pool, split
 
 
 def check_sample_weight(
     weights: Any, lengths: np.ndarray, step: bool, name: str = "sample_weight"
-) -> Rows:
+) -> Values:
     """Return weights for the rows of y: float64 (n,), or a list of (T_i,) if there is a target for every step.
 
     Parameters
@@ -47,7 +47,7 @@ def check_sample_weight(
 def _weight_rows(weights: Any, lengths: np.ndarray, step: bool, name: str) -> np.ndarray:
     """Read and check weights, as float64 rows."""
     by_step = step and _is_nested(weights)
-    rows = as_numbers(as_rows(weights, lengths, by_step, name), name)
+    rows = as_numbers(as_values(weights, lengths, by_step, name), name)
     if rows.ndim != 1:
         raise ValueError(
             f"{name} must be 1-D, one weight a row of y, got {shown(rows)}. Ravel it or pick a column."
@@ -76,7 +76,7 @@ def _is_nested(weights: Any) -> bool:
     return getattr(weights, "ndim", 1) > 1
 
 
-def class_weights(codes: Rows, weights: Rows, class_weight: Any, classes: np.ndarray) -> Rows:
+def class_weights(codes: Values, weights: Values, class_weight: Any, classes: np.ndarray) -> Values:
     """Multiply weights by their class's weight.
 
     Parameters
@@ -143,7 +143,7 @@ def _factors(class_weight: Any, classes: np.ndarray) -> np.ndarray:
     return factors
 
 
-def require_two_classes(codes: Rows, weights: Rows) -> None:
+def require_two_classes(codes: Values, weights: Values) -> None:
     """Raise a ValueError unless rows of positive weight hold two classes or more (multilabel rows always pass)."""
     flat = pool(codes)
     if flat.ndim == 1 and len(np.unique(flat[pool(weights) > 0])) < 2:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..exceptions import DataConversionWarning, warn
 from .arrays import as_numbers
-from .ragged import Rows, as_rows, check_finite, pool, split
+from .ragged import Values, as_values, check_finite, pool, split
 
 
 def _flat(rows: np.ndarray) -> np.ndarray:
@@ -37,12 +37,12 @@ class Targets:
     step: bool
     is_multilabel = False
 
-    def encode(self, y: Any, lengths: np.ndarray, name: str = "y") -> Rows:
+    def encode(self, y: Any, lengths: np.ndarray, name: str = "y") -> Values:
         """Check y and return what the losses take: (n, ...) rows, or a list of (T_i, ...) rows for steps."""
-        rows = self._encoded(_flat(as_rows(y, lengths, self.step, name)), name)
+        rows = self._encoded(_flat(as_values(y, lengths, self.step, name)), name)
         return split(rows, lengths) if self.step else rows
 
-    def decode(self, outputs: Rows) -> Rows:
+    def decode(self, outputs: Values) -> Values:
         """Turn raw outputs, (n, n_outputs) or a list of (T_i, n_outputs), into predictions in y's form."""
         decoded = self._decoded(pool(outputs))
         return (
@@ -122,7 +122,7 @@ def real_targets(
     lengths: np.ndarray,
     *,
     step: bool = False,
-    weights: Rows | None = None,
+    weights: Values | None = None,
     dtype: npt.DTypeLike = np.float32,
     name: str = "y",
 ) -> RealTargets:
@@ -133,7 +133,7 @@ def real_targets(
     Parameters
     ----------
     y : array-like
-        As in `as_rows`: (n,), (n, k), or with `step` a list of (T_i,) or (T_i, k).
+        As in `as_values`: (n,), (n, k), or with `step` a list of (T_i,) or (T_i, k).
     lengths : ndarray of int64, shape (n,)
         The sequences' lengths.
     step : bool
@@ -152,7 +152,7 @@ def real_targets(
     TypeError
         If it holds anything but numbers.
     """
-    rows = flat_with_warning(as_rows(y, lengths, step, name), name)
+    rows = flat_with_warning(as_values(y, lengths, step, name), name)
     columns = _columns(rows, dtype, name)
     w = np.ones(len(columns)) if weights is None else pool(weights)
     with np.errstate(over="ignore", invalid="ignore"):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from ..data.labels import class_targets
-from ..data.ragged import Rows
+from ..data.ragged import Values
 from ..data.sample_weight import class_weights, require_two_classes
 from ..metrics import accuracy
 from ..utils.checks import shown
@@ -322,11 +322,13 @@ class RNNClassifier(RecurrentEstimator):
         self.classes_ = targets.classes_
 
     def _learn_targets(
-        self, arguments: Arguments, y: Any, lengths: np.ndarray, weights: Rows, classes: Any
+        self, arguments: Arguments, y: Any, lengths: np.ndarray, weights: Values, classes: Any
     ) -> Targets:
         return class_targets(y, lengths, step=arguments["target"] == "step", classes=classes)
 
-    def _weigh(self, arguments: Arguments, targets: Any, encoded: Rows, weights: Rows) -> Rows:
+    def _weigh(
+        self, arguments: Arguments, targets: Any, encoded: Values, weights: Values
+    ) -> Values:
         return class_weights(encoded, weights, arguments["class_weight"], targets.classes_)
 
     def _check_samples(self, samples: Samples) -> None:

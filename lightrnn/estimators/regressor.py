@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..data.ragged import Rows
+from ..data.ragged import Values
 from ..data.targets import real_targets
 from ..metrics import r_squared
 from .model import Model, Targets
@@ -270,7 +270,7 @@ class RNNRegressor(RecurrentEstimator):
         return r_squared(truth.reshape(predicted.shape), predicted, weights)
 
     def _learn_targets(
-        self, arguments: Arguments, y: Any, lengths: np.ndarray, weights: Rows, classes: Any
+        self, arguments: Arguments, y: Any, lengths: np.ndarray, weights: Values, classes: Any
     ) -> Targets:
         return real_targets(
             y,

@@ -14,7 +14,7 @@ import numpy as np
 from .. import cpu, devices
 from ..base import TransformerMixin, check_is_fitted
 from ..data.dataset import Data, like_fitted, read, read_validation, split
-from ..data.ragged import Rows, as_rows, pool
+from ..data.ragged import Values, as_values, pool
 from ..data.sample_weight import check_sample_weight
 from ..data.samples import Samples
 from ..data.sequences import Sequences, remember_features
@@ -242,7 +242,7 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
     # -- what a subclass decides --------------------------------------------------------------------------------------
 
     def _learn_targets(
-        self, arguments: Arguments, y: Any, lengths: np.ndarray, weights: Rows, classes: Any
+        self, arguments: Arguments, y: Any, lengths: np.ndarray, weights: Values, classes: Any
     ) -> Targets:
         """Learn from y how to encode it."""
         raise NotImplementedError
@@ -257,7 +257,9 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
         """Score raw outputs against encoded targets, both pooled over steps."""
         raise NotImplementedError
 
-    def _weigh(self, arguments: Arguments, targets: Targets, encoded: Rows, weights: Rows) -> Rows:
+    def _weigh(
+        self, arguments: Arguments, targets: Targets, encoded: Values, weights: Values
+    ) -> Values:
         """Return the weights in the loss."""
         return weights
 
@@ -269,12 +271,12 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
 
     # -- using a fitted network ---------------------------------------------------------------------------------------
 
-    def _outputs(self, X: Any) -> Rows:
+    def _outputs(self, X: Any) -> Values:
         """Return the raw outputs: (n, n_outputs), or a list of (T_i, n_outputs)."""
         check_is_fitted(self)
         sequences = like_fitted(self, X)
         with self._placed(int(sequences.lengths.sum())) as network:
-            outputs: Rows = network.outputs(sequences.items, cpu.threads.usable(self.n_jobs))
+            outputs: Values = network.outputs(sequences.items, cpu.threads.usable(self.n_jobs))
         return outputs
 
     def _scored(
@@ -287,7 +289,7 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
             [len(rows) for rows in predicted] if step else np.ones(len(predicted), np.int64)
         )
         weights = check_sample_weight(sample_weight, lengths, step)
-        return pool(predicted), as_rows(y, lengths, step), pool(weights)
+        return pool(predicted), as_values(y, lengths, step), pool(weights)
 
     def _answers(self) -> dict[str, tuple[Any, Any]]:
         return {"predict": (self._model.targets.decode, self._model.targets.decode_row)}

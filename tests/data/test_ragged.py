@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightrnn.data.ragged import as_rows, check_finite, pool, split
+from lightrnn.data.ragged import as_values, check_finite, pool, split
 
 
 @settings(deadline=None)
@@ -17,7 +17,7 @@ def test_split_undoes_pool(lengths, k):
     assert [len(item) for item in items] == lengths.tolist()
     assert all(np.shares_memory(item, rows) for item in items)
     np.testing.assert_array_equal(pool(items), rows)
-    np.testing.assert_array_equal(as_rows(items, lengths, step=True), rows)
+    np.testing.assert_array_equal(as_values(items, lengths, step=True), rows)
 
 
 def test_pool_of_an_array_is_the_array():
@@ -26,8 +26,8 @@ def test_pool_of_an_array_is_the_array():
 
 
 def test_rows_keep_their_type():
-    assert as_rows(["a", "b"], np.array([4, 5]), step=False).dtype.kind == "U"
-    assert as_rows([[True], [False, True]], np.array([1, 2]), step=True).dtype == bool
+    assert as_values(["a", "b"], np.array([4, 5]), step=False).dtype.kind == "U"
+    assert as_values([[True], [False, True]], np.array([1, 2]), step=True).dtype == bool
 
 
 def test_a_bad_row_is_named():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightrnn.data.labels import ClassTargets, MultilabelTargets, class_targets
-from lightrnn.data.ragged import as_rows, split
+from lightrnn.data.ragged import as_values, split
 from lightrnn.data.targets import RealTargets, real_targets
 from lightrnn.exceptions import DataConversionWarning
 
@@ -314,4 +314,4 @@ def test_whatever_y_is_the_door_answers_with_targets_or_an_error(y, step, learn)
             return
     assert [len(item) for item in encoded] == N.tolist() if step else len(encoded) == 3
     assert targets.n_outputs >= 1
-    assert len(as_rows(y, N, step)) == (6 if step else 3)
+    assert len(as_values(y, N, step)) == (6 if step else 3)
