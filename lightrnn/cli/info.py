@@ -49,7 +49,7 @@ def _cache() -> Iterator[tuple[str, str]]:
     """Yield where machine code is kept, and how much is there."""
     from ..cpu import cache
 
-    for place in cache.places():
+    for place in cache.directories():
         files = [path for path in cache.entries() if path.parent == place]
         state = (
             f"{len(files)} kernels, {sum(path.stat().st_size for path in files) / 1e6:.1f} MB"

@@ -172,7 +172,7 @@ def run(arguments: argparse.Namespace) -> int:
             flush=True,
         )
     log = cache.KernelCache.log
-    places = {entry.place for entry in log if entry.compiled}
+    places = {entry.directory for entry in log if entry.compiled}
     print(
         f"{len(log)} kernels, {sum(entry.compiled for entry in log)} compiled, {time.perf_counter() - start:.0f} s"
     )

@@ -48,10 +48,10 @@ def digest() -> str:
     return total.hexdigest()[:16]
 
 
-# -- places -----------------------------------------------------------------------------------------------------------
+# -- directories ------------------------------------------------------------------------------------------------------
 
 
-def places(make: bool = False) -> Iterator[Path]:
+def directories(make: bool = False) -> Iterator[Path]:
     """Yield the directories of this version's entries, best first, whether they exist or can be written to or not.
 
     With `make` the one for temporary files is made, which is done last, when all others have failed.
@@ -90,14 +90,14 @@ def _is_mine(directory: Path, make: bool) -> bool:
 
 def entries() -> list[Path]:
     """Return the files of all entries that this process can use."""
-    return [path for place in places() for path in sorted(place.glob(f"*{_SUFFIX}"))]
+    return [path for directory in directories() for path in sorted(directory.glob(f"*{_SUFFIX}"))]
 
 
 def read(name: str) -> bytes | None:
     """Return the first entry of this name that is whole."""
-    for place in places():
+    for directory in directories():
         try:
-            data = (place / name).read_bytes()
+            data = (directory / name).read_bytes()
         except OSError:
             continue
         if hashlib.sha256(data[32:]).digest() == data[:32]:
@@ -107,16 +107,16 @@ def read(name: str) -> bytes | None:
 
 def write(name: str, data: bytes) -> Path | None:
     """Keep an entry in the first place that takes it; return the place, or None if there is none."""
-    for place in places(make=True):
-        part = place / f"{name}.{uuid4().hex}.part"
+    for directory in directories(make=True):
+        part = directory / f"{name}.{uuid4().hex}.part"
         try:
-            place.mkdir(parents=True, exist_ok=True)
+            directory.mkdir(parents=True, exist_ok=True)
             part.write_bytes(hashlib.sha256(data).digest() + data)
-            os.replace(part, place / name)
+            os.replace(part, directory / name)
         except OSError:
             _discard(part)
             continue
-        return place
+        return directory
     return None
 
 
@@ -134,7 +134,7 @@ class Entry(NamedTuple):
     kernel: str
     types: str
     compiled: bool
-    place: Path | None
+    directory: Path | None
 
 
 class KernelCache:
@@ -175,10 +175,10 @@ class KernelCache:
 
     def save_overload(self, signature: Any, result: Any) -> None:
         """Keep what was compiled, if it does not depend on this process."""
-        place = None
+        directory = None
         if not result.lifted and not result.library.has_dynamic_globals:
-            place = write(self._name(signature, result.codegen), dumps(result._reduce()))
-        self.log.append(Entry(self.kernel, str(signature), True, place))
+            directory = write(self._name(signature, result.codegen), dumps(result._reduce()))
+        self.log.append(Entry(self.kernel, str(signature), True, directory))
 
     def _name(self, signature: Any, codegen: Any) -> str:
         """Name the entry for some types on this processor."""

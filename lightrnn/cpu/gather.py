@@ -96,7 +96,7 @@ def add_by_code(table, rows, codes, source, start):
 
 
 @kernel
-def fold(target, index, source, step, window, width):
+def scatter_windows(target, index, source, step, window, width):
     """``target[index[step * r + w]] += source[r, w * width : (w + 1) * width]``: from windows to what they look at."""
     for r in range((len(index) - window) // step + 1):
         for w in range(window):

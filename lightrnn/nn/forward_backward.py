@@ -254,7 +254,7 @@ class ForwardBackward:
             windows, dX = dX, self.room.rows("dembedded", len(self._codes) + 1, embedding.width)
             dX[:] = 0
             step = self.network.window if self.rows.last else 1
-            cpu.gather.fold(
+            cpu.gather.scatter_windows(
                 dX, self.rows.source, windows, step, self.network.window, embedding.size
             )
             start = 1  # the first row is that of the zeros before every sequence

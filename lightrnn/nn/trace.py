@@ -136,7 +136,7 @@ class Trace(ForwardBackward):
             )
         window = self.network.window
         total = np.zeros((int(self.lengths.sum()) + 1, F // window), self.network.dtype)
-        cpu.gather.fold(
+        cpu.gather.scatter_windows(
             total,
             self.rows.source,
             self._dX[0],

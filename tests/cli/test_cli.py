@@ -32,7 +32,7 @@ def test_info_tells_versions_processor_and_cache_and_checks_gradients(monkeypatc
         "registers of",
         "threads",
         "CUDA",
-        str(next(cache.places())),
+        str(next(cache.directories())),
         "all is well",
     ):
         assert word in printed
@@ -43,7 +43,7 @@ def test_the_cache_that_is_told_is_that_which_is_there(tmp_path, monkeypatch):
     monkeypatch.setattr(cache.numba.config, "CACHE_DIR", str(tmp_path))
     assert next(info._cache())[1].endswith(": empty")
     cache.write("kernel.code", b"x" * 2_000_000)
-    assert next(info._cache())[1] == f"{next(cache.places())}: 1 kernels, 2.0 MB"
+    assert next(info._cache())[1] == f"{next(cache.directories())}: 1 kernels, 2.0 MB"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -141,7 +141,7 @@ def test_a_directory_of_somebody_else_is_not_trusted(places):
 def test_no_home_is_no_place(places, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    assert list(cache.places()) == places[:2]
+    assert list(cache.directories()) == places[:2]
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ target = np.ones((1, 2))
 gather.scale(target, 0, np.full((1, 2), 3.0), np.zeros(1, int))
 from lightrnn.cpu.cache import KernelCache
 (entry,) = KernelCache.log
-print(target[0, 0], entry.compiled, entry.place)
+print(target[0, 0], entry.compiled, entry.directory)
 """
 
 
@@ -255,7 +255,7 @@ def test_without_a_place_for_temporary_files(monkeypatch, tmp_path):
 
     monkeypatch.setattr("lightrnn.cpu.cache.tempfile.gettempdir", none)
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
-    places = list(cache.places(make=True))
+    places = list(cache.directories(make=True))
     assert places[0].parent == tmp_path
 
 
