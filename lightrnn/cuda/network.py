@@ -67,8 +67,8 @@ class CudaNetwork:
         self.host, self.limits, self.device = host, driver.open_device(number), f"cuda:{number}"
         self.number, self.dtype_name = number, host.dtype.name
         self.memory, self.threads = Memory(host.dtype, driver.streams(number)), driver.THREADS
-        self.places = Places(host)
-        self.layout, self.memory.floats.kept = self.places.layout, self.places.end
+        self.addresses = Places(host)
+        self.layout, self.memory.floats.kept = self.addresses.layout, self.addresses.end
         self.cached: Any = None  # the sequences that are on the GPU, and where they begin
         self._head = make_head(self)
         self._solver: Solver | None = None
@@ -128,19 +128,19 @@ class CudaNetwork:
     def _pull(self) -> None:
         """Bring newer parameters to the host."""
         if self._newer:
-            vector = self.memory.floats.fetch(self.places.start, self.layout.size)
+            vector = self.memory.floats.fetch(self.addresses.start, self.layout.size)
             self.host.assign(self.layout.arrays(vector))
             self._newer = False
 
     def _push(self) -> None:
         """Bring the host's parameters, and a solver's moments, to the GPU, unless it has them."""
         if not self._sent:
-            self.memory.floats.send((self.places.start, [self.layout.flatten(self.host.arrays())]))
+            self.memory.floats.send((self.addresses.start, [self.layout.flatten(self.host.arrays())]))
             self._sent = True
         if self._solver is not None and not self._moments_sent:
             state, named = self._solver.state, self.host.named
             vectors = [self.layout.flatten(named(state[moment])) for moment in self._solver.moments]
-            self.memory.floats.send((self.places.moments, vectors))
+            self.memory.floats.send((self.addresses.moments, vectors))
             self._moments_sent = True
 
     def _adopt(self, solver: Solver) -> None:
@@ -155,7 +155,7 @@ class CudaNetwork:
         if self._solver is not None and self._moments_sent:
             for i, moment in enumerate(self._solver.moments):
                 vector = self.memory.floats.fetch(
-                    self.places.moments + i * self.places.apart, self.layout.size
+                    self.addresses.moments + i * self.addresses.apart, self.layout.size
                 )
                 self._solver.state[moment][:] = self.host.flatten(self.layout.arrays(vector))
 
@@ -177,7 +177,7 @@ class CudaNetwork:
             int(lengths.sum()),
             min(batch_size, len(items)),
         )
-        store, start = (self.memory.ints, 0) if tokens else (self.memory.floats, self.places.end)
+        store, start = (self.memory.ints, 0) if tokens else (self.memory.floats, self.addresses.end)
         size = rounded(steps) if tokens else rounded(steps * items[0].shape[1])
         room = self.host.bytes_needed(B, int(lengths.max())) // self.host.dtype.itemsize
         if (
@@ -276,7 +276,7 @@ class CudaNetwork:
         limit = math.inf if clip_norm is None else clip_norm
         run = self._learning(batch, loss, {"rule": np.array([limit, *solver.advance(rate)])})
         name, size, program = self.dtype_name, self.layout.size, run.program
-        at = self.places
+        at = self.addresses
         self.total(program, at.gradient, size, 1, squared=True)
         arguments = at.start, at.gradient, size, at.moments, at.apart, RESULTS, run.sent["rule"]
         program.over(updates.update(solver.name, name), size, *arguments)
