@@ -6,6 +6,7 @@ from types import ModuleType
 _MODULES = (
     "gather",
     "host",
+    "jacobian",
     "matmul",
     "recurrence",
     "sampling",

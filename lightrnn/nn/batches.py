@@ -10,19 +10,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from .. import cpu
 from ..utils.indexing import take
 
-if TYPE_CHECKING:
-    from .network import Network
-
-
 _KEPT_ROWS = 1 << 16  # of a batch whose index is kept for the next of the same lengths
 WINDOW_ROWS = 256  # rows in a block, where there is no recurrence to make steps
+
+
+class Dropout(Protocol):
+    """Draws the masks of a batch: a network."""
+
+    dropout: float
+
+    def dropout_masks(self, batch_size: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+        """Return for each layer what its output is multiplied by, one row per sequence."""
 
 
 @dataclass(eq=False)
@@ -66,7 +71,7 @@ class Batch:
         targets: Any,
         weights: Any,
         rng: np.random.Generator | None,
-        network: Network,
+        network: Dropout,
     ) -> Batch:
         """Sort a minibatch to learn from; see `learned`."""
         batch = cls.of_inputs(X)
@@ -82,7 +87,7 @@ class Batch:
         return cls(take(X, order), np.array(lengths)[order], order)
 
     def learned(
-        self, targets: Any, weights: Any, rng: np.random.Generator | None, network: Network
+        self, targets: Any, weights: Any, rng: np.random.Generator | None, network: Dropout
     ) -> Batch:
         """Add what is to be learned; draw dropout masks from `rng`, unless that is None."""
         if rng is not None and network.dropout:

@@ -194,7 +194,7 @@ class Trace(ForwardBackward):
         if not self.recurrent:  # h is all there is, and no step before reaches it
             return self._only_last(np.full(B, run.layer.units**0.5)), self._only_last(np.ones(B))
         norms, spectral = (np.full((B, T), np.nan, run.layer.dtype) for _ in range(2))
-        kernel, W_hh = cpu.recurrence.jacobian(run.layer.cell_name), run.layer.transposed.W_hh
+        kernel, W_hh = cpu.jacobian.jacobian(run.layer.cell_name), run.layer.transposed.W_hh
         turns = np.array(rounds)[self.order]
         kernel(
             norms, spectral, run.tape, W_hh, self.rows.first, self.lengths, run.layer.units, turns

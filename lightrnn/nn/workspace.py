@@ -116,8 +116,9 @@ class LayerBuffers:
             Becomes the gradient of the state after each step.
         """
         scratch, nothing = self._scratch or self._make_scratch(), self.dstate[:, :0]
-        arrays = dX, dh, self.dstate, nothing if record is None else record
-        self._backward(*arrays, self.tape, self.layer.transposed, gradients, scratch, self._plan)
+        record = nothing if record is None else record
+        arrays = cpu.recurrence.TapeGradient(dX, dh, self.dstate, record)
+        self._backward(arrays, self.tape, self.layer.transposed, gradients, scratch, self._plan)
 
     def _make_scratch(self) -> Scratch:
         """Make the room that only the way back needs."""
