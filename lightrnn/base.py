@@ -1,8 +1,8 @@
-"""scikit-learn's estimator contract, kept without importing scikit-learn.
+"""scikit-learn's contract for estimators, kept without importing scikit-learn.
 
-`BaseEstimator` gives parameters, repr, tags and metadata requests; `TransformerMixin` what a transformer needs besides.
-scikit-learn itself is imported only inside the two methods that scikit-learn alone calls. The exceptions and warnings
-here are scikit-learn's own as well, as soon as scikit-learn is loaded: `except NotFittedError` works with either name.
+`BaseEstimator` handles parameters, repr, tags and metadata requests; `TransformerMixin` adds the
+output names and containers of a transformer. scikit-learn itself is imported only inside the two
+methods that nobody but scikit-learn calls.
 """
 
 import inspect
@@ -29,14 +29,15 @@ REQUEST_METHODS = (
 
 
 class _Requests(dict[str, dict[str, Any]]):
-    """Metadata requests by method and argument; scikit-learn's clone copies it by the hook below."""
+    """Metadata requests by method and argument."""
 
     def __sklearn_clone__(self) -> "_Requests":
+        """Return a copy of the requests for scikit-learn's clone, which looks for this method."""
         return _Requests({method: dict(requests) for method, requests in self.items()})
 
 
 def _metadata_names(owner: object, method: str) -> list[str]:
-    """Names of the arguments of `owner.method` that are metadata: all but the data themselves."""
+    """Return the names of the arguments of `owner.method` other than X and y."""
     function = getattr(owner, method, None)
     if function is None:
         return []
@@ -46,15 +47,17 @@ def _metadata_names(owner: object, method: str) -> list[str]:
 
 
 def _request_setter(method: str, names: list[str]) -> Callable[..., Any]:
-    """Build `set_<method>_request` for the metadata `names`."""
+    """Return the method `set_<method>_request` for the metadata `names`."""
 
     def set_request(self: Any, **requests: bool | str | None) -> Any:
         unknown = sorted(set(requests) - set(names))
         if unknown:
             raise TypeError(
-                f"set_{method}_request must be given some of {names}, got {unknown}. Check the spelling."
+                f"set_{method}_request must be given some of {names}, got {unknown}. "
+                "Check the spelling."
             )
         stored = _Requests(getattr(self, "_metadata_request", {}))
+        # scikit-learn's own default for "leave this request as it is".
         given = {name: value for name, value in requests.items() if value != "$UNCHANGED$"}
         stored[method] = stored.get(method, {}) | given
         self._metadata_request = stored
@@ -62,16 +65,18 @@ def _request_setter(method: str, names: list[str]) -> Callable[..., Any]:
 
     set_request.__name__ = f"set_{method}_request"
     set_request.__doc__ = (
-        f"Say which metadata a meta-estimator passes on to `{method}`: {', '.join(names)}.\n\n"
-        "True requests it, False ignores it, None makes it an error, a str requests it under that name.\n"
+        f"Choose which metadata a meta-estimator passes on to `{method}`: {', '.join(names)}.\n\n"
+        "True requests it, False ignores it, None makes it an error, "
+        "a str requests it under that name.\n"
     )
     return set_request
 
 
 class BaseEstimator:
-    """Parameters from the constructor's signature, repr, tags and metadata requests.
+    """Base class that derives parameters, repr and tags from the constructor's signature.
 
-    A subclass stores each constructor argument unchanged under its own name and sets `_kind`.
+    A subclass stores each constructor argument unchanged under its own name and sets `_kind` to
+    "classifier" or "regressor" if it is one.
 
     Examples
     --------
@@ -103,7 +108,18 @@ class BaseEstimator:
         }
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the constructor's arguments by name; `deep` adds those of nested estimators as `outer__inner`."""
+        """Return the constructor's arguments by name.
+
+        Parameters
+        ----------
+        deep : bool, default=True
+            Whether to add the arguments of nested estimators, as ``outer__inner``.
+
+        Returns
+        -------
+        dict of str to object
+            The arguments and their values.
+        """
         parameters = {}
         for name in self._defaults():
             value = parameters[name] = getattr(self, name)
@@ -112,18 +128,29 @@ class BaseEstimator:
         return parameters
 
     def set_params(self, **parameters: Any) -> Self:
-        """Set constructor arguments by name, nested ones as `outer__inner`; values are checked when fitting.
+        """Set constructor arguments by name; `fit` checks their values.
+
+        Parameters
+        ----------
+        **parameters : dict
+            Arguments and their new values; those of a nested estimator as ``outer__inner``.
+
+        Returns
+        -------
+        object
+            The estimator itself.
 
         Raises
         ------
         ValueError
-            If a name is no argument of the constructor; nothing is set then.
+            If a name is no argument of the constructor; then nothing is set.
         """
         valid = list(self._defaults()) if parameters else []
         for name in parameters:
             if name.partition("__")[0] not in valid:
                 raise ValueError(
-                    f"Invalid parameter {name!r} for estimator {self}. Valid parameters are: {valid!r}."
+                    f"Invalid parameter {name!r} for estimator {self}. "
+                    f"Valid parameters are: {valid!r}."
                 )
         nested: dict[str, dict[str, Any]] = {}
         for name, value in parameters.items():
@@ -132,6 +159,7 @@ class BaseEstimator:
                 nested.setdefault(outer, {})[inner] = value
             else:
                 setattr(self, name, value)
+        # After the estimator's own arguments, which may replace a nested estimator.
         for outer, inner_parameters in nested.items():
             getattr(self, outer).set_params(**inner_parameters)
         return self
@@ -144,6 +172,7 @@ class BaseEstimator:
         """Yield `name=value` for each argument that differs from its default."""
         for name, default in self._defaults().items():
             value = getattr(self, name, default)
+            # By repr, since comparing arrays or NaN gives no single truth.
             if repr(value) != repr(default):
                 yield f"{name}={value!r}"
 
@@ -152,15 +181,15 @@ class BaseEstimator:
         return any(name.endswith("_") and not name.startswith("_") for name in vars(self))
 
     def __sklearn_tags__(self) -> Any:
-        """Return scikit-learn's description of what the estimator is and takes."""
+        """Return scikit-learn's description of the estimator's kind, input and target."""
         from sklearn import utils
 
         supervised = self._kind in ("classifier", "regressor")
-        tags = utils.Tags(
-            estimator_type=self._kind or None, target_tags=utils.TargetTags(required=supervised)
-        )
+        target_tags = utils.TargetTags(required=supervised)
+        tags = utils.Tags(estimator_type=self._kind or None, target_tags=target_tags)
         # Without two_d_array scikit-learn's own test suite would skip nearly every check.
-        tags.input_tags.two_d_array = tags.input_tags.three_d_array = True
+        tags.input_tags.two_d_array = True
+        tags.input_tags.three_d_array = True
         if self._kind == "classifier":
             tags.classifier_tags = utils.ClassifierTags(multi_label=True)
         if self._kind == "regressor":
@@ -171,41 +200,74 @@ class BaseEstimator:
         return tags
 
     def get_metadata_routing(self) -> Any:
-        """Return the metadata requests in scikit-learn's form."""
+        """Return the metadata requests in scikit-learn's form.
+
+        Returns
+        -------
+        sklearn.utils.metadata_routing.MetadataRequest
+            The requests that the ``set_<method>_request`` methods have stored.
+        """
         from sklearn.utils.metadata_routing import MetadataRequest
 
         routing = MetadataRequest(owner=self)
         stored = getattr(self, "_metadata_request", {})
         for method in REQUEST_METHODS:
+            requests = stored.get(method, {})
             for name in _metadata_names(self, method):
-                getattr(routing, method).add_request(
-                    param=name, alias=stored.get(method, {}).get(name)
-                )
+                getattr(routing, method).add_request(param=name, alias=requests.get(name))
         return routing
 
 
 class TransformerMixin:
-    """`fit_transform`, output names and `set_output`; a subclass sets `_n_features_out` when it is fitted."""
+    """Mixin that adds `fit_transform`, output names and `set_output` to an estimator.
+
+    A subclass sets `_n_features_out` when it is fitted.
+    """
 
     _n_features_out: int
 
     def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
-        """Fit to X (and y), then transform X."""
+        """Fit to X and y, then transform X.
+
+        Parameters
+        ----------
+        X : object
+            Sequences, as `fit` takes them.
+        y : object, default=None
+            Targets, as `fit` takes them; None leaves them out.
+        **fit_params : dict
+            Further arguments of `fit`.
+
+        Returns
+        -------
+        object
+            The result of `transform`.
+        """
         estimator: Any = self
         arguments = (X,) if y is None else (X, y)
         return estimator.fit(*arguments, **fit_params).transform(X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
-        """Return the names of transform's columns: the class's name in lower case, numbered from 0.
+        """Return names for the columns of `transform`'s result.
+
+        They are the class's name in lower case, numbered from 0.
 
         Parameters
         ----------
-        input_features : array-like of str, optional
-            If given, must be the names seen in fit.
+        input_features : array-like of str, default=None
+            Checked against the names that `fit` saw, and otherwise unused.
 
         Returns
         -------
         ndarray of str, dtype object, shape (n_features_out,)
+            The names.
+
+        Raises
+        ------
+        NotFittedError
+            Before `fit`.
+        ValueError
+            If `input_features` differ from the names of `fit`, or in number.
         """
         check_is_fitted(self)
         check_input_features(self, input_features)
@@ -213,20 +275,35 @@ class TransformerMixin:
         return np.array([f"{prefix}{i}" for i in range(self._n_features_out)], dtype=object)
 
     def set_output(self, *, transform: str | None = None) -> Self:
-        """Choose what `transform` returns: "default" (arrays), "pandas" (a DataFrame), None to leave it as it is.
+        """Choose the container that `transform` returns.
 
-        Results that are no 2-D array, such as lists of sequences, stay what they are.
+        A result that is no 2-D array, such as a list of sequences, stays what it is.
+
+        Parameters
+        ----------
+        transform : {"default", "pandas"} or None, default=None
+            "default" returns arrays, "pandas" DataFrames; None changes nothing.
+
+        Returns
+        -------
+        object
+            The estimator itself.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If `transform` is none of these.
         """
         if transform is not None:
-            self._sklearn_output_config = {
-                "transform": choice("transform", transform, ("default", "pandas"))
-            }
+            container = choice("transform", transform, ("default", "pandas"))
+            self._sklearn_output_config = {"transform": container}
         return self
 
     def _contained(self, result: Any, X: Any) -> Any:
-        """Put a 2-D `result` of transform(X) into the container chosen by `set_output` or scikit-learn's config."""
+        """Return the result of transform(X) in the container chosen here or in scikit-learn."""
         sklearn = sys.modules.get("sklearn")
-        general = sklearn.get_config().get("transform_output", "default") if sklearn else "default"
+        config = sklearn.get_config() if sklearn else {}
+        general = config.get("transform_output", "default")
         chosen = getattr(self, "_sklearn_output_config", {}).get("transform", general)
         if chosen != "pandas" or not isinstance(result, np.ndarray) or result.ndim != 2:
             return result
@@ -240,23 +317,24 @@ def check_is_fitted(estimator: Any) -> None:
     """Raise NotFittedError unless the estimator has been fitted."""
     if not estimator.__sklearn_is_fitted__():
         raise resolve(NotFittedError)(
-            f"This {type(estimator).__name__} instance is not fitted yet. Call 'fit' with appropriate arguments before "
-            "using this estimator."
+            f"This {type(estimator).__name__} instance is not fitted yet. "
+            "Call 'fit' with appropriate arguments before using this estimator."
         )
 
 
 def check_input_features(estimator: Any, input_features: Any) -> None:
-    """Check the argument of `get_feature_names_out` against what was seen in fit, in scikit-learn's words."""
+    """Check the argument of `get_feature_names_out` against the features that `fit` saw."""
     if input_features is None:
         return
     names = np.asarray(input_features, dtype=object)
     fitted = getattr(estimator, "feature_names_in_", None)
     if fitted is not None and not np.array_equal(fitted, names):
         raise ValueError(
-            "input_features is not equal to feature_names_in_. Leave it out to use the fitted names."
+            "input_features is not equal to feature_names_in_. "
+            "Leave it out to use the fitted names."
         )
     if names.shape != (estimator.n_features_in_,):
         raise ValueError(
-            f"input_features should have length equal to number of features ({estimator.n_features_in_}), "
-            f"got {shown(input_features)}."
+            "input_features should have length equal to number of features "
+            f"({estimator.n_features_in_}), got {shown(input_features)}."
         )

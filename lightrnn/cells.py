@@ -1,24 +1,30 @@
-"""The cells. A rule is a pair of pure functions on values; a new cell is added here and nowhere else.
+"""Cells as pairs of pure functions on values; a new cell is added here and nowhere else.
 
-Training, prediction, inspection and the GPU derive everything from `CELLS`. Only what writes or reads the formats of others
-knows cells by name: ``interop`` (PyTorch's, Keras's and ONNX's operators, the text of the NumPy export) and the formulas
-that ``plotting/network_diagram.py`` writes into a picture. They refuse a cell that they do not know.
+Training, prediction, inspection and the GPU derive everything from `CELLS`. Only what writes or
+reads the formats of others knows cells by name: ``interop`` (PyTorch's, Keras's and ONNX's
+operators, the text of the NumPy export) and the formulas that ``plotting/network_diagram.py``
+writes into a picture. They refuse a cell that they do not know.
 
-A step sums the products of the input and of the state into *slots*: the input's gates feed the first `G` slots, the
-state's the last `G`, so a slot that both reach holds their sum. `forward` turns the slots and the old state into the
-new state and what `backward` will need, which takes the slots' place (as many values as slots). `backward` turns the
-gradient of the new state into that of the slots and of the old state; None there means: only through the gates'
-products.
+A step sums the products of the input and of the state into *slots*: the input's gates feed the
+first `G` slots, the state's gates the last `G`, so a slot that both feed holds the sum of both.
+`forward` turns the slots and the old state into the new state and into the values that `backward`
+will need; these take the place of the slots, so there are as many of them. `backward` turns the
+gradient of the new state into the gradients of the slots and of the old state. A None among the
+latter means that this gradient comes only through the products of the gates.
 
-No arrays, no indices, no loops, no literals: a value may be a SIMD register, a number or an array (`elementwise.py`).
+No arrays, no indices, no loops, no literals: a value may be a SIMD register, a number or an array
+(`elementwise.py`).
 
 References
 ----------
 Elman, J. L. (1990). Finding structure in time. Cognitive Science 14.
-Hochreiter, S. and Schmidhuber, J. (1997). Long short-term memory. Neural Computation 9; with the forget gate of
-Gers, F., Schmidhuber, J. and Cummins, F. (2000). Learning to forget. Neural Computation 12.
-Cho, K. et al. (2014). Learning phrase representations using RNN encoder-decoder. EMNLP; the variant that applies the
-reset gate after the product, as cuDNN, PyTorch and Keras do.
+
+Hochreiter, S. and Schmidhuber, J. (1997). Long short-term memory. Neural Computation 9; with the
+forget gate of Gers, F., Schmidhuber, J. and Cummins, F. (2000). Learning to forget. Neural
+Computation 12.
+
+Cho, K. et al. (2014). Learning phrase representations using RNN encoder-decoder. EMNLP; here in the
+variant that applies the reset gate after the product, as cuDNN, PyTorch and Keras do.
 """
 
 from collections.abc import Callable
@@ -30,7 +36,7 @@ Values = tuple[Value, ...]
 
 
 class Cell(NamedTuple):
-    """A rule and the names of its parts, in the order in which they are stored."""
+    """The two functions of a cell and the names of its parts, in the order of storage."""
 
     forward: Callable[[Values, Values], tuple[Values, Values]]
     backward: Callable[[Values, Values, Values, Values], tuple[Values, Values]]
@@ -38,28 +44,29 @@ class Cell(NamedTuple):
     slots: tuple[str, ...]
     states: tuple[str, ...]
     recurrent: bool = True
-    roles: tuple[
-        tuple[str, str], ...
-    ] = ()  # what the gates with values in (0, 1) do, and their names
-    keeps: str = ""  # the role of the gate that says how much of the old state stays
+    # What the gates with values in (0, 1) do, and their names.
+    roles: tuple[tuple[str, str], ...] = ()
+    keeps: str = ""  # role of the gate that says how much of the old state stays
 
     @property
     def two_biases(self) -> bool:
-        """Whether a gate needs the sums of the input and of the state apart, each with a bias."""
+        """Whether a gate needs the input's sum and the state's sum separately, each with a bias."""
         return len(self.slots) > len(self.gates)
 
     @property
     def input_gates(self) -> tuple[str, ...]:
-        """The gates in the order of the slots that the input feeds."""
+        """Gates in the order of the slots that the input feeds."""
         return self.slots[: len(self.gates)]
 
     @property
     def state_gates(self) -> tuple[str, ...]:
-        """The gates in the order of the slots that the state feeds; a slot of its own takes the gate left over."""
-        rest = [gate for gate in self.gates if gate not in self.slots[-len(self.gates) :]]
-        return tuple(
-            slot if slot in self.gates else rest.pop() for slot in self.slots[-len(self.gates) :]
-        )
+        """Gates in the order of the slots that the state feeds.
+
+        A slot that no gate is named after, the m of the gru, belongs to the gate left over.
+        """
+        fed = self.slots[-len(self.gates) :]
+        rest = [gate for gate in self.gates if gate not in fed]
+        return tuple(slot if slot in self.gates else rest.pop() for slot in fed)
 
 
 def rnn_forward(slots: Values, state: Values) -> tuple[Values, Values]:
@@ -72,31 +79,40 @@ def rnn_backward(
     dstate: Values, saved: Values, state: Values, old: Values
 ) -> tuple[Values, Values]:
     """``da = dh (1 - h^2)``."""
-    dh, h = dstate[0], saved[0]
+    (dh,) = dstate
+    (h,) = saved
     return (dh - dh * h * h,), (None,)
 
 
 def gru_forward(slots: Values, state: Values) -> tuple[Values, Values]:
-    """``h' = (1 - z) n + z h`` with ``n = tanh(a_n + r m)``, m the state's own part of the candidate."""
+    """``h' = (1 - z) n + z h``, ``n = tanh(a_n + r m)``, m the state's part of the candidate."""
     n, r, z, m = slots
-    r, z = sigmoid(r), sigmoid(z)
+    r = sigmoid(r)
+    z = sigmoid(z)
     n = tanh(n + r * m)
+    # The same as (1 - z) n + z h, without a literal 1.
     return (n + z * (state[0] - n),), (n, r, z, m)
 
 
 def gru_backward(
     dstate: Values, saved: Values, state: Values, old: Values
 ) -> tuple[Values, Values]:
-    """Reach the old state directly through z, and through the gates."""
-    (dh,), (n, r, z, m) = dstate, saved
+    """``dn = dh (1 - z) (1 - n^2)``; the old state gets ``dh z`` directly and more by the gates."""
+    (dh,) = dstate
+    n, r, z, m = saved
     dn = dh - dh * z
     dn = dn - dn * n * n
-    return (dn, dn * m * (r - r * r), dh * (old[0] - n) * (z - z * z), dn * r), (dh * z,)
+    dr = dn * m * (r - r * r)
+    dz = dh * (old[0] - n) * (z - z * z)
+    return (dn, dr, dz, dn * r), (dh * z,)
 
 
 def lstm_forward(slots: Values, state: Values) -> tuple[Values, Values]:
     """``c' = f c + i g``, ``h' = o tanh(c')``."""
-    i, f, g, o = sigmoid(slots[0]), sigmoid(slots[1]), tanh(slots[2]), sigmoid(slots[3])
+    i = sigmoid(slots[0])
+    f = sigmoid(slots[1])
+    g = tanh(slots[2])
+    o = sigmoid(slots[3])
     c = f * state[1] + i * g
     return (o * tanh(c), c), (i, f, g, o)
 
@@ -104,20 +120,21 @@ def lstm_forward(slots: Values, state: Values) -> tuple[Values, Values]:
 def lstm_backward(
     dstate: Values, saved: Values, state: Values, old: Values
 ) -> tuple[Values, Values]:
-    """``dc += dh o (1 - tanh(c')^2)``; a division gives tanh(c') back from h, and o is never 0."""
-    (dh, dc), (i, f, g, o) = dstate, saved
+    """``dc += dh o (1 - tanh(c')^2)``."""
+    dh, dc = dstate
+    i, f, g, o = saved
+    # tanh(c'), from h = o tanh(c') by a division instead of a second tanh: sigmoid is never 0.
     y = state[0] / o
     dc = dc + dh * (o - o * y * y)
-    return (
-        dc * g * (i - i * i),
-        dc * old[1] * (f - f * f),
-        dc * (i - i * g * g),
-        dh * y * (o - o * o),
-    ), (None, dc * f)
+    di = dc * g * (i - i * i)
+    df = dc * old[1] * (f - f * f)
+    dg = dc * (i - i * g * g)
+    do = dh * y * (o - o * o)
+    return (di, df, dg, do), (None, dc * f)
 
 
 def ffnn_forward(slots: Values, state: Values) -> tuple[Values, Values]:
-    """``h = max(a, 0)``: a layer without memory, so the state is never read."""
+    """``h = max(a, 0)``: a layer without memory, so it never reads the state."""
     h = positive(slots[0], slots[0])
     return (h,), (h,)
 
@@ -130,7 +147,7 @@ def ffnn_backward(
 
 
 def linear_forward(slots: Values, state: Values) -> tuple[Values, Values]:
-    """``h = a``: the output layer, whose link function belongs to the loss."""
+    """``h = a``: the output layer, since the link function belongs to the loss."""
     return slots, slots
 
 
@@ -164,4 +181,5 @@ CELLS = {
         keeps="forget",
     ),
 }
-HIDDEN_CELLS = tuple(name for name in CELLS if name != "linear")  # the cells that users choose from
+# The cells that users choose from.
+HIDDEN_CELLS = tuple(name for name in CELLS if name != "linear")

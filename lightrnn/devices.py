@@ -1,4 +1,4 @@
-"""Where a network computes: on this machine's CPUs, or by its twin on a GPU."""
+"""Choose where a network computes: on this machine's CPUs, or as a copy on a GPU."""
 
 from __future__ import annotations
 
@@ -13,17 +13,24 @@ from .utils.checks import shown
 if TYPE_CHECKING:
     from .nn.network import Network
 
-_WORTH = 1e12  # floating-point operations from which on "auto" takes a GPU: some seconds of two CPU cores
-_TRAINING, _PREDICTION = 6, 2  # of these for each parameter and step
+# Floating-point operations from which on "auto" takes a GPU: some seconds of two CPU cores. With
+# less to do, starting the GPU and compiling for it take longer than they save.
+_WORTH = 1e12
+# Operations for each parameter and step. The forward pass takes a product and a sum, the gradients
+# with respect to inputs and to weights as many each.
+_PREDICTION = 2
+_TRAINING = 6
 
 
 def check_device(name: str, value: Any) -> str:
-    """Return `value` if it names a device.
+    """Return `value` if it names a device: "cpu", "auto", "cuda" or "cuda:<number>".
 
     Raises
     ------
-    TypeError, ValueError
-        If it does not.
+    TypeError
+        If `value` is no str.
+    ValueError
+        If it names no device.
 
     Examples
     --------
@@ -34,44 +41,54 @@ def check_device(name: str, value: Any) -> str:
         return value
     kind = ValueError if isinstance(value, str) else TypeError
     raise kind(
-        f"{name} must be 'cpu', 'cuda', 'cuda:1' or another number, or 'auto', got {shown(value)}. Choose one of them."
+        f"{name} must be 'cpu', 'cuda', 'cuda:1' or another number, or 'auto', got {shown(value)}. "
+        "Use 'auto' to take a GPU only if there is one."
     )
 
 
 def training_work(network: Network, steps: int) -> float:
-    """Return about how many operations it takes to learn from so many steps."""
+    """Estimate the operations of one forward and backward pass over this many steps."""
     return float(_TRAINING * network.n_parameters * steps)
 
 
 def prediction_work(network: Network, steps: int) -> float:
-    """Return about how many operations it takes to predict from so many steps."""
+    """Estimate the operations of one forward pass over this many steps."""
     return float(_PREDICTION * network.n_parameters * steps)
 
 
 @contextmanager
 def placed(network: Network, device: str, work: float) -> Iterator[Any]:
-    """Yield the network, or its twin on a GPU; when all went well, the network has what the twin has learned.
+    """Yield the network, or a copy of it on a GPU whose parameters are copied back at the end.
+
+    They are not copied back if the block raises an error.
 
     Parameters
     ----------
     network : Network
-        What is to compute.
+        The network that is to compute.
     device : str
-        What `check_device` returned; "auto" means the first GPU if there is one and there is much to do.
+        As `check_device` returns it. "auto" takes the first GPU, if there is one and `work` is
+        large enough.
     work : float
-        Operations to come.
+        Expected floating-point operations.
+
+    Yields
+    ------
+    Network or CudaNetwork
+        The network that computes.
 
     Raises
     ------
     RuntimeError
-        If a GPU was asked for that cannot be used.
+        If `device` names a GPU that cannot be used.
     """
     if device == "cpu" or (device == "auto" and (work < _WORTH or not cuda.driver.present())):
         yield network
         return
-    twin = cuda.network.CudaNetwork(network, int(device.partition(":")[2] or 0))
+    number = int(device.partition(":")[2] or 0)
+    on_gpu = cuda.network.CudaNetwork(network, number)
     try:
-        yield twin
-        twin.finish()
+        yield on_gpu
+        on_gpu.finish()
     finally:
-        twin.close()
+        on_gpu.close()

@@ -1,9 +1,10 @@
 """tanh, sigmoid and the few primitives under them, each written once for every kind of value.
 
-A value is a NumPy array or number here, a SIMD register in a CPU kernel, a scalar in a GPU thread. `like`, `fma`,
-`clip`, `positive`, `sqrt`, `exp`, `expm1`, `log` and `log1p` are the primitives: the bodies below are their meaning for
-NumPy, and each compiled target brings its own (see `cpu/simd.py` and `cuda/values.py`; logarithms are for the GPU's
-losses alone). Everything else is arithmetic on them and needs no second version.
+A value is a NumPy array or number here, a SIMD register in a CPU kernel, a scalar in a GPU thread.
+`like`, `fma`, `clip`, `positive`, `sqrt`, `exp`, `expm1`, `log` and `log1p` are the primitives: the
+bodies below define them for NumPy, and each compiled target has its own (`cpu/simd.py` and
+`cuda/intrinsics.py`; only the losses on the GPU need logarithms). Everything else is arithmetic on
+them and needs no second version.
 """
 
 from typing import Any
@@ -24,7 +25,7 @@ def fma(x: Value, y: Value, z: Value) -> Value:
 
 
 def clip(x: Value, low: Value, high: Value) -> Value:
-    """`x` held between `low` and `high`; NaN stays NaN."""
+    """`x` limited to [`low`, `high`]; NaN stays NaN."""
     return np.clip(x, low, high)
 
 
@@ -59,12 +60,14 @@ def log(x: Value) -> Value:
 
 
 def tanh(x: Value) -> Value:
-    """Hyperbolic tangent, relative error below 1.5 eps; beyond 20 it is 1 in either precision."""
+    """Hyperbolic tangent, relative error below 1.5 eps; 1 beyond 20 in either precision."""
+    # The range is limited before exp overflows; tanh(20) rounds to 1 in float64 already.
     e = expm1(clip(x + x, like(x, -40), like(x, 40)))
     return e / (e + like(x, 2))
 
 
 def sigmoid(x: Value) -> Value:
     """Logistic function ``1 / (1 + exp(-x))``; below -80 it stays at 1.8e-35, above 80 at 1."""
+    # float32 holds exp(80), and exp(-80) without a denormal; its largest number is exp(88.7).
     e = exp(clip(x, like(x, -80), like(x, 80)))
     return e / (e + like(x, 1))

@@ -1,23 +1,64 @@
-"""Exceptions and warnings, which are scikit-learn's own as well as soon as scikit-learn is loaded."""
+"""Exceptions and warnings, each joined with scikit-learn's class once scikit-learn is loaded."""
 
 import functools
 import sys
 import warnings
 from typing import Any, TypeVar, cast
 
+__all__ = ["ConvergenceWarning", "DataConversionWarning", "NotFittedError"]
+
 E = TypeVar("E", bound=Exception)
 
 
 class NotFittedError(ValueError, AttributeError):
-    """A method was called that needs `fit` first."""
+    """Raised when a method is called that needs `fit` first.
+
+    If scikit-learn is loaded, the exception is also a `sklearn.exceptions.NotFittedError`.
+
+    Examples
+    --------
+    >>> from lightrnn import RNNClassifier
+    >>> from lightrnn.exceptions import NotFittedError
+    >>> try:
+    ...     RNNClassifier().predict([[[0.5]]])
+    ... except NotFittedError as error:
+    ...     print(str(error).partition(".")[0])
+    This RNNClassifier instance is not fitted yet
+    """
 
 
 class ConvergenceWarning(UserWarning):
-    """Training ended before it converged, or goes badly."""
+    """Warns that training ended before it converged, or that it goes badly.
+
+    If scikit-learn is loaded, the warning is also a `sklearn.exceptions.ConvergenceWarning`, so
+    that a filter on either class catches it.
+
+    Examples
+    --------
+    Turn the warning into an error, or silence it where a few epochs are enough:
+
+    >>> import warnings
+    >>> from lightrnn.exceptions import ConvergenceWarning
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("error", ConvergenceWarning)
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", ConvergenceWarning)
+    """
 
 
 class DataConversionWarning(UserWarning):
-    """Data was taken in another form than it was given."""
+    """Warns that data was converted to another form than it was given in.
+
+    It is given for a y of shape (n, 1), which is read as (n,). If scikit-learn is loaded, the
+    warning is also a `sklearn.exceptions.DataConversionWarning`.
+
+    Examples
+    --------
+    >>> import warnings
+    >>> from lightrnn.exceptions import DataConversionWarning
+    >>> with warnings.catch_warnings():
+    ...     warnings.simplefilter("ignore", DataConversionWarning)
+    """
 
 
 def resolve(own: type[E]) -> type[E]:
@@ -32,9 +73,12 @@ def resolve(own: type[E]) -> type[E]:
     return own if theirs is None else cast(type[E], _joined(cast(Any, own), theirs))
 
 
-@functools.cache
+@functools.cache  # so that `except` and `pickle` meet one class
 def _joined(own: type, theirs: type) -> type:
-    """Make the one class that is both; pickled as a call of `_rebuild`, for workers that may lack scikit-learn."""
+    """Return a subclass of both classes.
+
+    It is pickled as a call of `_rebuild`, so that a worker without scikit-learn can read it.
+    """
     body = {"__module__": own.__module__, "__doc__": own.__doc__}
     joined: Any = type(own.__name__, (own, theirs), body)
     joined.__reduce__ = lambda self: (_rebuild, (own, self.args))
@@ -42,15 +86,23 @@ def _joined(own: type, theirs: type) -> type:
 
 
 def _rebuild(own: type[Exception], args: tuple[Any, ...]) -> Exception:
-    """Unpickle an exception of a joined class."""
+    """Return an exception of a joined class that was pickled."""
     return resolve(own)(*args)
 
 
 def warn(category: type[Warning], message: str) -> None:
-    """Warn with `category` as scikit-learn knows it, at the line outside this package that led here."""
-    frame, level = sys._getframe(1), 2
-    while frame.f_back is not None and f"{frame.f_globals.get('__package__')}.".startswith(
-        f"{__package__}."
-    ):
-        frame, level = frame.f_back, level + 1
+    """Give a warning that points at the line outside this package that led here.
+
+    `category` is one of this module's classes, or any other warning.
+    """
+    frame = sys._getframe(1)
+    level = 2
+    while frame.f_back is not None and _is_ours(frame.f_globals):
+        frame = frame.f_back
+        level += 1
     warnings.warn(message, resolve(category), stacklevel=level)
+
+
+def _is_ours(module: dict[str, Any]) -> bool:
+    """Whether the globals are those of a module of this package."""
+    return f"{module.get('__package__')}.".startswith(f"{__package__}.")

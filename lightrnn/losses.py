@@ -1,8 +1,8 @@
-"""Losses: what a network's raw outputs cost, the gradient, and the link from raw outputs to predictions.
+"""Losses: the cost of a network's raw outputs, its gradient, and the link to predictions.
 
-A loss is a pure function of rows: ``loss(raw, target, weight)`` returns ``sum(weight * l)`` and its gradient with
-respect to `raw`, l being the loss of a row; a row with several outputs costs their mean. Formula and derivative stand
-side by side.
+A loss is a pure function of N rows, one per sequence or step: ``loss(raw, target, weight)`` returns
+``sum(weight * l)`` and its gradient with respect to `raw`. Here l is the loss of a row, the mean
+over its outputs if there are several. Formula and derivative stand side by side.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from . import elementwise
 from .elementwise import Value, clip, like, log1p, positive
 
 Costs = tuple[float, np.ndarray]  # sum of losses, and the gradient
-Rule = Callable[
-    [Value, Value, Value], tuple[Value, Value]
-]  # (raw, target, constant) to loss and derivative
+# (raw, target, constant) -> (loss, derivative)
+Rule = Callable[[Value, Value, Value], tuple[Value, Value]]
 
 
 class Loss(NamedTuple):
@@ -34,7 +33,7 @@ class Loss(NamedTuple):
     link : callable
         raw -> probabilities or values.
     constant : float
-        Of "huber" and "quantile".
+        Delta of "huber" or quantile of "quantile"; 0 for the others.
     """
 
     name: str
@@ -48,47 +47,54 @@ class Loss(NamedTuple):
 
 
 def softmax(raw: np.ndarray) -> np.ndarray:
-    """Probabilities of k classes, row by row: exp(raw) / sum(exp(raw))."""
+    """Probabilities of k classes in each row: exp(raw) / sum(exp(raw))."""
+    # Less the row's largest, no exponential overflows; the quotient stays the same.
     powers = np.exp(raw - raw.max(axis=1, keepdims=True))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
 def log_softmax(raw: np.ndarray) -> np.ndarray:
-    """Logarithm of `softmax`, without its underflow."""
+    """Logarithm of `softmax`; finite where the softmax itself underflows to 0."""
     shifted = raw - raw.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
 def sigmoid(raw: np.ndarray) -> np.ndarray:
-    """Probability of each label by itself: 1 / (1 + exp(-raw))."""
+    """Probability of each label on its own: 1 / (1 + exp(-raw))."""
+    # The exponential of -|raw| never overflows.
     small = np.exp(-np.abs(raw))
     return np.where(raw >= 0, 1, small) / (1 + small)
 
 
 def cross_entropy(raw: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Costs:
-    """-log softmax(raw)[target]; `target` (N,) holds class codes. Heads compute it themselves, some rows at a time."""
-    gradient, rows = softmax(raw), np.arange(len(raw))
+    """-log softmax(raw)[target]; `target` (N,) holds class codes.
+
+    Networks do not use it: their heads compute the same some rows at a time.
+    """
+    rows = np.arange(len(raw))
+    loss = -float(weight @ log_softmax(raw)[rows, target])
+    gradient = softmax(raw)  # (N, k)
     gradient[rows, target] -= 1
-    return -float(weight @ log_softmax(raw)[rows, target]), gradient * weight[:, None]
+    return loss, gradient * weight[:, None]
 
 
 def _elementwise(
     costs: Rule, constant: float, raw: np.ndarray, target: np.ndarray, weight: np.ndarray
 ) -> Costs:
-    """Mean over outputs of a loss that treats each by itself."""
+    """Mean over the outputs of a loss that treats each output on its own."""
     share = (weight / raw.shape[1])[:, None]
-    with np.errstate(
-        over="ignore", under="ignore", invalid="ignore"
-    ):  # training says what is not finite, and where
+    # Training itself reports a loss that is not finite, with the epoch and a remedy.
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         loss, slope = costs(raw, target.reshape(raw.shape), raw.dtype.type(constant))
         return float((loss * share).sum()), slope * share
 
 
-# -- of one output: pure functions on values, as the cells are --------------------------------------------------------
+# -- Losses of one output: pure functions on values, as the cells are ------------------------------
 
 
 def sigmoid_cross_entropy(raw: Value, target: Value, constant: Value) -> tuple[Value, Value]:
     """-y log p - (1 - y) log(1 - p) with p = sigmoid(raw)."""
+    # log(1 + exp(raw)) = max(raw, 0) + log(1 + exp(-|raw|)), whose exponential cannot overflow.
     size = positive(raw, raw) + positive(-raw, -raw)
     loss = positive(raw, raw) + log1p(elementwise.exp(clip(-size, like(raw, -80), like(raw, 0))))
     return loss - target * raw, elementwise.sigmoid(raw) - target
@@ -102,21 +108,27 @@ def squared_error(raw: Value, target: Value, constant: Value) -> tuple[Value, Va
 
 def absolute_error(raw: Value, target: Value, constant: Value) -> tuple[Value, Value]:
     """|raw - y|, the median's loss."""
-    error, one = raw - target, like(raw, 1)
-    return positive(error, error) + positive(-error, -error), positive(error, one) - positive(
-        -error, one
-    )
+    error = raw - target
+    one = like(raw, 1)
+    loss = positive(error, error) + positive(-error, -error)
+    return loss, positive(error, one) - positive(-error, one)
 
 
 def huber(raw: Value, target: Value, delta: Value) -> tuple[Value, Value]:
-    """Squared up to `delta` of error, linear beyond: Huber (1964), Robust estimation of a location parameter."""
+    """Half the squared error up to `delta`, linear beyond.
+
+    Huber (1964), Robust estimation of a location parameter.
+    """
     error = raw - target
     slope = clip(error, -delta, delta)
     return slope * (error - slope * like(raw, 0.5)), slope
 
 
 def pinball(raw: Value, target: Value, quantile: Value) -> tuple[Value, Value]:
-    """Q (y - raw) above, (1 - q) (raw - y) below: Koenker and Bassett (1978), Regression quantiles."""
+    """``q (y - raw)`` for y above raw, ``(1 - q) (raw - y)`` below, q the quantile.
+
+    Koenker and Bassett (1978), Regression quantiles.
+    """
     error = raw - target
     slope = positive(error, like(raw, 1) - quantile) - positive(-error, quantile)
     return slope * error, slope
@@ -137,16 +149,16 @@ def identity(raw: np.ndarray) -> np.ndarray:
 
 
 def make_loss(name: str, *, delta: float = 1.0, quantile: float = 0.5) -> Loss:
-    """Make the loss of this name.
+    """Return the loss with this name.
 
     Parameters
     ----------
     name : {"softmax", "sigmoid", "squared_error", "absolute_error", "huber", "quantile"}
-        Which.
-    delta : float
+        Key of `LOSSES`.
+    delta : float, default=1.0
         Error at which "huber" becomes linear, in units of the target's scale.
-    quantile : float in (0, 1)
-        What "quantile" estimates.
+    quantile : float, default=0.5
+        Quantile that "quantile" estimates, in (0, 1).
     """
     if name == "softmax":
         return Loss(name, cross_entropy, softmax)

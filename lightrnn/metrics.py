@@ -1,43 +1,89 @@
-"""Held-out sequences, and the scores that are taken on them."""
+"""Scores of predictions: accuracy for classes, R^2 for numbers."""
 
 import numpy as np
 
 
 def accuracy(right: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Return the weighted share of True.
+    """Return the weighted fraction of predictions that are right.
+
+    Parameters
+    ----------
+    right : ndarray of bool, shape (n,)
+        Whether each prediction is right, ``y_true == y_predicted``.
+    weights : ndarray of shape (n,), default=None
+        Weights of the predictions; None weighs all equally.
+
+    Returns
+    -------
+    float
+        A number from 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If `weights` has another shape than `right`.
+    ZeroDivisionError
+        If the weights sum to 0.
 
     Examples
     --------
-    >>> accuracy(np.array([True, False, True, True]))
+    >>> import numpy as np
+    >>> from lightrnn.metrics import accuracy
+    >>> y_true = np.array(["a", "b", "b", "a"])
+    >>> y_predicted = np.array(["a", "b", "a", "a"])
+    >>> accuracy(y_true == y_predicted)
     0.75
+    >>> accuracy(y_true == y_predicted, weights=np.array([1, 1, 2, 0]))
+    0.5
     """
     return float(np.average(right, weights=weights))
 
 
 def r_squared(y: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None = None) -> float:
-    """Return 1 - (residual sum of squares) / (total sum of squares), averaged over outputs.
+    """Return R^2, the coefficient of determination, averaged over outputs.
 
-    A constant output counts 1 if predicted exactly, else 0.
+    It is ``1 - residual sum of squares / total sum of squares``: 1 for exact predictions, 0 for
+    those of the mean, negative for worse ones. An output that is constant counts 1 if it is
+    predicted exactly, else 0.
 
     Parameters
     ----------
-    y, predicted : ndarray (n,) or (n, k)
-        True and predicted values.
-    weights : ndarray (n,), optional
-        Sample weights.
+    y : ndarray of shape (n,) or (n, k)
+        True values.
+    predicted : ndarray of the shape of `y`
+        Predicted values.
+    weights : ndarray of shape (n,), default=None
+        Sample weights; None weighs all equally.
+
+    Returns
+    -------
+    float
+        The mean of the k outputs' scores, at most 1.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit.
+    ZeroDivisionError
+        If the weights sum to 0.
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from lightrnn.metrics import r_squared
     >>> r_squared(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 4.0]))
     0.5
     """
-    y, predicted = np.asarray(y, np.float64), np.asarray(predicted, np.float64)
+    y = np.asarray(y, np.float64)
+    predicted = np.asarray(predicted, np.float64)
     if y.ndim == 1:
-        y, predicted = y[:, None], predicted.reshape(-1, 1)
-    share = np.full(len(y), 1.0) if weights is None else np.asarray(weights, np.float64)
-    residual = share @ (y - predicted) ** 2
-    total = share @ (y - np.average(y, axis=0, weights=share)) ** 2
-    exact = np.where(residual == 0, 1.0, 0.0)
-    return float(
-        np.mean(np.where(total > 0, 1.0 - residual / np.where(total > 0, total, 1.0), exact))
-    )
+        y = y[:, None]
+        predicted = predicted.reshape(-1, 1)
+    share = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
+    mean = np.average(y, axis=0, weights=share)
+    residual = share @ (y - predicted) ** 2  # (k,)
+    total = share @ (y - mean) ** 2  # (k,)
+    varies = total > 0
+    # The inner where keeps constant outputs from a division by 0 that the outer one would discard.
+    explained = 1.0 - residual / np.where(varies, total, 1.0)
+    return float(np.mean(np.where(varies, explained, residual == 0)))

@@ -1,11 +1,12 @@
-"""What data often needs before a network: features on one scale, and a long series cut into windows.
+"""Prepare data for a network: scale features, and cut a long series into windows.
 
-Both take and give the forms that the estimators read, so a `SequenceScaler` stands before them in a Pipeline.
+Both take and return the forms that the estimators read, so a `SequenceScaler` can precede them in a
+Pipeline.
 """
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -15,38 +16,44 @@ from .base import BaseEstimator, TransformerMixin, check_input_features, check_i
 from .data.sequences import Sequences, as_sequences, remember_features, sequences_for
 from .utils import checks
 
-# Numbers held as float64 at a time: half a megabyte, which stays in cache, whatever the data's size.
+Floats = NDArray[np.float64]
+_Function = Callable[[NDArray[Any]], NDArray[Any]]  # of steps (..., F), and as many of them
+
+# Numbers converted to float64 at a time: half a megabyte, which stays in cache. It also bounds the
+# memory that data of any size takes.
 _BLOCK = 1 << 16
 
 
 class SequenceScaler(TransformerMixin, BaseEstimator):
     """Standardise each feature by its mean and deviation over all steps of all sequences.
 
-    scikit-learn's StandardScaler for sequences: it takes every form of X that the estimators take and gives it back in
-    the same form and shape: a list of sequences of different lengths, an array ``(n, T, F)``, frames (each pixel a
-    feature), a table (a single feature, so one mean and one deviation for all columns). float32 stays float32, other
-    numbers become float64. A feature that never changes is only centred.
+    scikit-learn's StandardScaler for sequences. It takes every form of X that the estimators
+    take and returns the same form and shape: a list of sequences of different lengths, an array
+    ``(n, T, F)``, frames (each pixel is a feature), a table (a single feature, so that all columns
+    have one mean and one deviation). float32 stays float32, other numbers become float64. A feature
+    that never changes is only centred. Mean and variance are computed block by block with updates
+    that stay accurate when the mean is large compared with the deviation [1]_.
 
     Attributes
     ----------
     mean_ : array (F,), float64
-        Mean of each feature over all steps seen.
+        Mean of each feature over all steps seen in `fit`.
     var_ : array (F,), float64
         Variance of each feature, the mean squared deviation from `mean_`.
     scale_ : array (F,), float64
-        What features are divided by: the square root of `var_`, or 1 where a feature is constant.
+        Divisor of each feature: the square root of `var_`, or 1 for a constant feature.
     n_steps_seen_ : int
-        Steps that `mean_` and `var_` are taken over.
+        Number of steps that `mean_` and `var_` are computed from.
     n_features_in_ : int
         F; for a table its width T.
     feature_names_in_ : array of str
-        Column names, where X had them.
+        Column names; set only if X had them.
 
     References
     ----------
-    T. F. Chan, G. H. Golub and R. J. LeVeque (1983). "Algorithms for Computing the Sample Variance: Analysis and
-    Recommendations". The American Statistician 37(3), 242-247. Equations 1.7 (the two passes over a block) and 2.1 (the
-    merging of blocks).
+    .. [1] T. F. Chan, G. H. Golub and R. J. LeVeque (1983). "Algorithms for Computing the Sample
+       Variance: Analysis and Recommendations". The American Statistician 37(3), 242-247. Equations
+       1.7 (two passes over a block) and 2.1 (merging of blocks).
 
     Examples
     --------
@@ -60,21 +67,21 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
     [(2, 2), (1, 2)]
     """
 
-    mean_: NDArray[np.float64]
-    var_: NDArray[np.float64]
-    scale_: NDArray[np.float64]
+    mean_: Floats
+    var_: Floats
+    scale_: Floats
     n_steps_seen_: int
     n_features_in_: int
 
     def fit(self, X: Any, y: Any = None) -> Self:
-        """Learn the features' means and deviations from X alone.
+        """Learn the mean and the deviation of each feature.
 
         Parameters
         ----------
         X : list of n arrays (T_i, F), array (n, T, F), or another form of sequences
             Finite numbers.
-        y : ignored
-            Taken so that the scaler fits in a Pipeline.
+        y : object, default=None
+            Ignored; accepted so that the scaler can stand in a Pipeline.
 
         Returns
         -------
@@ -84,20 +91,22 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         Raises
         ------
         TypeError, ValueError
-            If X is no such data, or so large that its variance is not a finite float64.
+            If X is no such data, or so large that its variance overflows float64.
         """
         sequences = as_sequences(X, np.float64)
-        self._keep(*_moments_of(sequences))
+        self._keep(_moments_of(sequences))
         remember_features(self, sequences)
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
-        """Learn from X on top of what was learned before, as if all had been given to `fit` at once.
+        """Learn from more data, as if all of it had been given to `fit` at once.
 
         Parameters
         ----------
-        X, y
-            As in `fit`; X with the features of the first call.
+        X : list of n arrays (T_i, F), array (n, T, F), or another form of sequences
+            Finite numbers, with the features of the first call.
+        y : object, default=None
+            Ignored.
 
         Returns
         -------
@@ -107,13 +116,14 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         Raises
         ------
         TypeError, ValueError
-            As `fit`, and if the features are not those of the first call.
+            As for `fit`, and if the features are not those of the first call.
         """
         if not self.__sklearn_is_fitted__():
             return self.fit(X)
         sequences = sequences_for(self, X, np.float64)
-        seen = self.n_steps_seen_, self.mean_, self.var_ * self.n_steps_seen_
-        self._keep(*_merged(seen, _moments_of(sequences)))
+        n = self.n_steps_seen_
+        seen = _Moments(n, self.mean_, self.var_ * n)
+        self._keep(_merged(seen, _moments_of(sequences)))
         return self
 
     def transform(self, X: Any) -> Any:
@@ -122,12 +132,13 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : list of n arrays (T_i, F), array (n, T, F), or another form of sequences
-            With the features that `fit` saw.
+            Finite numbers, with the features that `fit` saw.
 
         Returns
         -------
         list of n arrays (T_i, F), array (n, T, F), or another form of sequences
-            New arrays in X's form and shape, float32 where X is, else float64. DataFrames become arrays.
+            New arrays in the form and shape of X, float32 if X is, else float64. DataFrames become
+            arrays.
 
         Raises
         ------
@@ -138,9 +149,8 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         sequences = sequences_for(self, X, np.float64)
-        return self._contained(
-            _mapped(lambda steps: (steps - self.mean_) / self.scale_, sequences, X), X
-        )
+        scaled = _mapped(lambda steps: (steps - self.mean_) / self.scale_, sequences, X)
+        return self._contained(scaled, X)
 
     def inverse_transform(self, X: Any) -> Any:
         """Undo `transform`.
@@ -153,7 +163,7 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         Returns
         -------
         list of n arrays (T_i, F), array (n, T, F), or another form of sequences
-            New arrays in X's form and shape, on the scale of the data that was fitted.
+            New arrays in the form and shape of X, on the scale of the data that `fit` saw.
 
         Raises
         ------
@@ -163,25 +173,24 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
             If X is no such data or its features differ in number from those of `fit`.
         """
         check_is_fitted(self)
-        # transform gives arrays without names: that they are missing here is no news.
+        # `transform` returns arrays without names: no warning that they are missing.
         names = getattr(self, "feature_names_in_", None)
-        sequences = sequences_for(
-            self, replace(as_sequences(X, np.float64), feature_names=names), np.float64
-        )
+        named = replace(as_sequences(X, np.float64), feature_names=names)
+        sequences = sequences_for(self, named, np.float64)
         return _mapped(lambda steps: steps * self.scale_ + self.mean_, sequences, X)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
-        """Return the names of the features, which are those that went in.
+        """Return the names of the features, which `transform` does not change.
 
         Parameters
         ----------
-        input_features : array-like of str, optional
-            Names to use where `fit` saw none; else they must be the names of `fit`.
+        input_features : array-like of str, default=None
+            Names to use if `fit` saw none; otherwise they must be the names of `fit`.
 
         Returns
         -------
         array (n_features_in_,) of str, dtype object
-            The names; x0, x1, ... where there are none.
+            The names; x0, x1, ... if there are none.
 
         Raises
         ------
@@ -193,136 +202,150 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         check_input_features(self, input_features)
         if input_features is None:
-            input_features = getattr(
-                self, "feature_names_in_", [f"x{i}" for i in range(self.n_features_in_)]
-            )
+            numbered = [f"x{i}" for i in range(self.n_features_in_)]
+            input_features = getattr(self, "feature_names_in_", numbered)
         return np.array(input_features, dtype=object)
 
     def __sklearn_tags__(self) -> Any:
-        """Tell scikit-learn that float32 stays float32."""
+        """Return scikit-learn's tags, with the dtypes that `transform` preserves."""
         tags = super().__sklearn_tags__()
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _keep(self, count: int, mean: NDArray[np.float64], squares: NDArray[np.float64]) -> None:
+    def _keep(self, moments: "_Moments") -> None:
         """Set the fitted attributes from the moments of all steps seen."""
-        if not np.isfinite(squares).all():
-            feature = int(np.flatnonzero(~np.isfinite(squares))[0])
+        finite = np.isfinite(moments.squares)
+        if not finite.all():
+            feature = int(np.flatnonzero(~finite)[0])
             raise ValueError(
-                f"X must have a variance that float64 can hold, got an overflow in feature {feature}. "
+                "X must have a variance that float64 can hold, "
+                f"got an overflow in feature {feature}. "
                 "Divide the feature by its largest value first."
             )
-        self.n_steps_seen_, self.mean_, self.var_ = count, mean, squares / count
+        self.n_steps_seen_ = moments.n_steps
+        self.mean_ = moments.mean
+        self.var_ = moments.squares / moments.n_steps
         deviation = np.sqrt(self.var_)
         self.scale_ = np.where(deviation > 0, deviation, 1.0)
 
 
-_Moments = tuple[int, NDArray[np.float64], NDArray[np.float64]]
+class _Moments(NamedTuple):
+    """The number of steps, and each feature's mean and sum of squared deviations from it."""
+
+    n_steps: int
+    mean: Floats  # (F,)
+    squares: Floats  # (F,)
 
 
 def _moments_of(sequences: Sequences) -> _Moments:
-    """Return the number of steps, their mean and their sum of squared deviations, each feature alone."""
+    """Return the moments of all steps."""
     F = sequences.n_features
-    total: _Moments = (0, np.zeros(F), np.zeros(F))
+    total = _Moments(0, np.zeros(F), np.zeros(F))
     with np.errstate(over="ignore", invalid="ignore"):
-        for steps in _blocks(sequences):
+        for steps in _blocks(sequences):  # (N, F)
             mean = steps.mean(axis=0)
             steps -= mean
-            # What rounding left in the mean. Less its square, too, a constant's squares are exactly 0.
+            # Rounding leaves a small rest in the mean. With its square subtracted as well, the sum
+            # of squares of a constant feature is exactly 0.
             rest = steps.mean(axis=0)
             squares = np.einsum("nf,nf->f", steps, steps) - len(steps) * rest**2
-            total = _merged(total, (len(steps), mean + rest, squares))
+            total = _merged(total, _Moments(len(steps), mean + rest, squares))
     return total
 
 
 def _merged(a: _Moments, b: _Moments) -> _Moments:
     """Return the moments of two sets of steps together."""
-    (n_a, mean_a, squares_a), (n_b, mean_b, squares_b) = a, b
-    n = n_a + n_b
+    n = a.n_steps + b.n_steps
     with np.errstate(over="ignore", invalid="ignore"):
-        apart = mean_b - mean_a
-        return n, mean_a + apart * (n_b / n), squares_a + squares_b + apart**2 * (n_a / n * n_b)
+        difference = b.mean - a.mean
+        mean = a.mean + difference * (b.n_steps / n)
+        squares = a.squares + b.squares + difference**2 * (a.n_steps / n * b.n_steps)
+    return _Moments(n, mean, squares)
 
 
-def _blocks(sequences: Sequences) -> Iterator[NDArray[np.float64]]:
-    """Yield all steps as float64 copies (N, F) of bounded size, so that a memory map is never read whole."""
+def _blocks(sequences: Sequences) -> Iterator[Floats]:
+    """Yield all steps as float64 copies (N, F) of bounded size, also those of a memory map."""
     most = max(1, _BLOCK // sequences.n_features)
     parts: list[NDArray[Any]] = []
-    held = 0
+    held = 0  # steps in `parts`
     for item in sequences.items:
         for start in range(0, len(item), most):
             parts.append(item[start : start + most])
             held += len(parts[-1])
             if held >= most:
                 yield np.concatenate(parts, dtype=np.float64)
-                parts, held = [], 0
+                parts = []
+                held = 0
     if parts:
         yield np.concatenate(parts, dtype=np.float64)
 
 
-def _mapped(function: Callable[[NDArray[Any]], NDArray[Any]], sequences: Sequences, X: Any) -> Any:
-    """Apply a function of steps (..., F) to all steps and return the results in the form of X."""
+def _mapped(function: _Function, sequences: Sequences, X: Any) -> Any:
+    """Return the results of a function of steps (..., F) in the form of X."""
     form = X if isinstance(X, (list, tuple)) else np.asarray(X)
     if sequences.is_table or (isinstance(form, np.ndarray) and form.ndim > 1):
         return _mapped_array(function, sequences).reshape(np.shape(form))
-    results = [
-        function(item).astype(_float_like(item), copy=False).reshape(np.shape(x))
-        for item, x in zip(sequences.items, form, strict=True)
-    ]
+    results = []
+    for item, x in zip(sequences.items, form, strict=True):
+        result = function(item).astype(_float_like(item), copy=False)
+        results.append(result.reshape(np.shape(x)))
     if not isinstance(form, np.ndarray):
         return tuple(results) if isinstance(form, tuple) else results
+    # Made empty first: np.array would turn results of equal shape into further axes.
     array = np.empty(len(results), dtype=object)
     array[:] = results
     return array
 
 
-def _mapped_array(
-    function: Callable[[NDArray[Any]], NDArray[Any]], sequences: Sequences
-) -> NDArray[Any]:
-    """Apply a function to sequences of one length, many at a time, and return an array (n, T, F)."""
-    items, T = sequences.items, int(sequences.lengths[0])
-    out = np.empty((len(items), T, sequences.n_features), dtype=_float_like(items[0]))
-    some = max(1, _BLOCK // (T * sequences.n_features))
-    for start in range(0, len(items), some):
-        out[start : start + some] = function(np.stack(items[start : start + some]))
-    return out
+def _mapped_array(function: _Function, sequences: Sequences) -> NDArray[Any]:
+    """Return the results for sequences of one length, many at a time, as an array (n, T, F)."""
+    items = sequences.items
+    T = int(sequences.lengths[0])
+    F = sequences.n_features
+    results = np.empty((len(items), T, F), dtype=_float_like(items[0]))
+    size = max(1, _BLOCK // (T * F))  # sequences at a time
+    for start in range(0, len(items), size):
+        results[start : start + size] = function(np.stack(items[start : start + size]))
+    return results
 
 
 def _float_like(item: NDArray[Any]) -> type[np.floating[Any]]:
-    """Return the precision of results: float32 for data of no more than that, else float64."""
+    """Return the dtype of results: float32 for data of float32 or less, else float64."""
     return np.float32 if item.dtype in (np.float16, np.float32) else np.float64
 
 
 def make_windows(
     series: ArrayLike, length: int, horizon: int = 1
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Cut a series into windows and what follows each: a forecast's X and y.
+    """Cut a series into overlapping windows and the steps that follow each: X and y of a forecast.
 
-    Window i holds steps i to ``i + length - 1``; its target is the `horizon` steps after it. The windows overlap, and
-    there are ``n = T - length - horizon + 1`` of them, oldest first: split them by time, not at random.
+    Window i holds steps i to ``i + length - 1``; its target is the `horizon` steps after it. There
+    are ``n = T - length - horizon + 1`` windows, oldest first. Since they overlap, split them by
+    time, not at random.
 
     Parameters
     ----------
     series : array-like (T,) or (T, F)
         Numbers, oldest step first.
     length : int
-        Steps in a window, at least 1.
+        Number of steps in a window, at least 1.
     horizon : int, default=1
-        Steps to forecast, at least 1.
+        Number of steps to forecast, at least 1.
 
     Returns
     -------
     X : array (n, length, F)
-        The windows, F = 1 for a series of one axis. A read-only view of the series, so it takes no memory; copy it
-        before you write to it.
+        The windows, with F = 1 for a series of one axis. A read-only view of the series, which
+        takes no memory; copy it before you write to it.
     y : array (n,) or (n, horizon * F)
-        What follows, step by step with a step's features side by side: the y of an `RNNRegressor`.
+        The steps that follow each window, the features of a step side by side: the y of an
+        `RNNRegressor`.
 
     Raises
     ------
     TypeError, ValueError
-        If `series` has other axes or holds no numbers, is shorter than ``length + horizon``, or `length` or `horizon`
-        is no integer of at least 1.
+        If `series` has other axes or holds no numbers, is shorter than ``length + horizon``, or
+        `length` or `horizon` is no integer of at least 1.
 
     Examples
     --------
@@ -339,16 +362,13 @@ def make_windows(
     steps = _series(series)
     if len(steps) < length + horizon:
         raise ValueError(
-            f"series must have at least length + horizon = {length + horizon} steps, got {len(steps)}. "
-            "Give a longer series or ask for shorter windows."
+            f"series must have at least length + horizon = {length + horizon} steps, "
+            f"got {len(steps)}. Give a longer series or choose shorter windows."
         )
+    # NumPy puts the axis of the window last: (n, F, length) and (n, F, horizon).
     X = sliding_window_view(steps[:-horizon], length, axis=0).swapaxes(1, 2)
-    y = (
-        sliding_window_view(steps[length:], horizon, axis=0)
-        .swapaxes(1, 2)
-        .reshape(len(X), -1)
-        .copy()
-    )
+    following = sliding_window_view(steps[length:], horizon, axis=0).swapaxes(1, 2)
+    y = following.reshape(len(X), -1).copy()
     return X, y[:, 0] if y.shape[1] == 1 else y
 
 
@@ -357,7 +377,8 @@ def _series(series: ArrayLike) -> NDArray[Any]:
     steps = np.asarray(series)
     if steps.ndim not in (1, 2):
         raise ValueError(
-            f"series must be (T,) or (T, F), got shape {steps.shape}. Flatten each step's axes into F features first."
+            f"series must be (T,) or (T, F), got shape {steps.shape}. "
+            "Flatten each step's axes into F features first."
         )
     if steps.dtype.kind not in "fiub":
         raise TypeError(

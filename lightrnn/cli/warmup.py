@@ -1,7 +1,8 @@
 """``python -m lightrnn warmup``: compile what an install needs, so that no user waits for it.
 
-The kernels are compiled by using them: small networks of every cell learn, predict and take single steps, in every way
-that gives a kernel other types to compile for. What was compiled goes to the cache on disk, see `cpu/cache.py`.
+The kernels are compiled by using them: small networks of every cell learn, predict and take single
+steps, in every way that gives a kernel other types to compile for. What was compiled goes to the
+cache on disk, see `cpu/cache.py`.
 """
 
 from __future__ import annotations

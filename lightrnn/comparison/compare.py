@@ -41,7 +41,8 @@ class Result(NamedTuple):
     seconds : float
         Time of a fit, the median over folds: the first may have compiled the cell.
     horizon : float
-        Memory horizon in steps, the median over folds; inf beyond the longest sequence, NaN for a baseline.
+        Memory horizon in steps, the median over folds; inf beyond the longest sequence, NaN for a
+        baseline.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""Read what the user passes, check it once, and encode it for the network."""
+"""Read the user's X, y and weights, check them once, and encode them for the network."""

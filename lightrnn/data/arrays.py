@@ -1,7 +1,7 @@
-"""Anything array-like as a NumPy array of finite real numbers, or an error that names the place and the remedy.
+"""Turn anything array-like into an array of finite real numbers, or raise an error.
 
-`sequences`, `targets` and `labels` read the user's data through these functions. Nothing is copied unless its type
-demands it.
+`sequences`, `targets` and `labels` read the user's data through these functions. Nothing is copied
+unless its type demands it.
 """
 
 import decimal
@@ -15,8 +15,10 @@ import numpy.typing as npt
 
 from ..utils.checks import shown
 
-_SHORT = 8192  # numbers whose sum of squares shows fastest that all are finite; of more, BLAS would start threads
-_BLOCK = 4096  # rows looked at together when a bad value is searched for
+# Up to this many numbers, one dot product shows fastest that all are finite; for more of them, BLAS
+# would start threads.
+_SHORT = 8192
+_BLOCK = 4096  # rows converted at a time while the bad value is searched for: bounds the memory
 
 
 def as_array(value: Any, where: str, remedy: str) -> np.ndarray:
@@ -25,11 +27,11 @@ def as_array(value: Any, where: str, remedy: str) -> np.ndarray:
     Parameters
     ----------
     value : object
-        What the user gave.
+        The user's data.
     where : str
-        Its name in messages, such as "X[3]".
+        Name of the data in messages, such as "X[3]".
     remedy : str
-        The sentence that ends the message if `value` is no rectangular array.
+        Sentence that ends the message if `value` is no rectangular array.
 
     Raises
     ------
@@ -46,12 +48,14 @@ def as_array(value: Any, where: str, remedy: str) -> np.ndarray:
     if type(value) is np.ndarray or isinstance(value, np.memmap):
         return value
     if isinstance(value, np.ma.MaskedArray) and value.dtype.kind in "fiub":
+        # A masked entry is a missing one; the check for finite values will name it.
         return np.ma.filled(value.astype(np.float64), np.nan)
+    # Nobody can pass a sparse matrix without having imported scipy.sparse, which takes its time.
     scipy_sparse = sys.modules.get("scipy.sparse")
     if scipy_sparse is not None and scipy_sparse.issparse(value):
         raise TypeError(
-            f"Sparse data was passed for {where}, but dense data is required. Use '.toarray()' to convert to a dense "
-            "numpy array."
+            f"Sparse data was passed for {where}, but dense data is required. "
+            "Use '.toarray()' to convert to a dense numpy array."
         )
     if not isinstance(value, (list, tuple, range)) and not hasattr(value, "__array__"):
         raise TypeError(
@@ -64,12 +68,14 @@ def as_array(value: Any, where: str, remedy: str) -> np.ndarray:
 
 
 def as_numbers(array: np.ndarray, where: str) -> np.ndarray:
-    """Return `array` if its dtype is float, int or bool; convert objects to float64, missing ones to NaN.
+    """Return `array` if its dtype is float, int or bool; convert objects to float64.
+
+    Objects that stand for missing values become NaN.
 
     Raises
     ------
     TypeError
-        If it holds text, dates or other things that are no numbers.
+        If it holds text, dates or anything else that is no number.
     ValueError
         If it is complex.
 
@@ -94,7 +100,7 @@ def as_numbers(array: np.ndarray, where: str) -> np.ndarray:
 
 
 def _number(value: Any, where: str) -> float:
-    """Return an object as float, or raise."""
+    """Return an object as a float, NaN if it is missing and inf if it is too large."""
     if is_missing(value):
         return np.nan
     if isinstance(value, (numbers.Real, np.bool_, decimal.Decimal)):
@@ -107,6 +113,7 @@ def _number(value: Any, where: str) -> float:
     if isinstance(value, (str, bytes)):
         raise TypeError(text_found(value, where))
     raise TypeError(
+        # scikit-learn's checks look for NumPy's words, "argument must be a string ... real number".
         f"{where} must hold numbers, got {shown(value)}: each argument must be not a string, not a "
         f"{type(value).__name__}, but a real number. Give one number for each step and feature."
     )
@@ -115,25 +122,30 @@ def _number(value: Any, where: str) -> float:
 def is_missing(value: Any) -> bool:
     """Whether an object stands for a missing value: None, pandas' NA and NaT, any NaN."""
     if isinstance(value, (float, np.floating)):
-        return bool(value != value)
+        return bool(value != value)  # only NaN differs from itself
     return value is None or type(value).__name__ in ("NAType", "NaTType")
 
 
 def complex_found(where: str) -> str:
-    """Say that complex numbers are refused, in scikit-learn's words."""
-    return f"Complex data not supported: {where} must hold real numbers. Split it into two real columns."
+    """Return the message that refuses complex numbers, which begins as scikit-learn's does."""
+    return (
+        f"Complex data not supported: {where} must hold real numbers. "
+        "Split it into two real columns."
+    )
 
 
 def text_found(value: object, where: str) -> str:
-    """Say that text is no sequence of numbers."""
+    """Return the message that refuses text where numbers are needed."""
     return (
-        f"{where} must hold numbers, got text: {shown(value)}. Encode it as numbers, or let an estimator read it as "
-        "tokens: a list of texts, or of lists of str."
+        f"{where} must hold numbers, got text: {shown(value)}. Encode it as numbers, "
+        "or let an estimator read it as tokens: a list of texts, or of lists of str."
     )
 
 
 def first_not_finite(arrays: Iterable[np.ndarray], dtype: npt.DTypeLike) -> int | None:
-    """Return the index of the first array with a value that is not finite in `dtype`, or None; nothing is copied.
+    """Return the index of the first array with a value that is not finite in `dtype`, or None.
+
+    Nothing is copied, whatever the size.
 
     Examples
     --------
@@ -141,23 +153,27 @@ def first_not_finite(arrays: Iterable[np.ndarray], dtype: npt.DTypeLike) -> int 
     1
     """
     limit = float(np.finfo(dtype).max)
-    low, high = np.minimum.reduce, np.maximum.reduce
     with np.errstate(all="ignore"):
         for i, array in enumerate(arrays):
             if array.dtype.kind != "f":
                 continue
             if array.size <= _SHORT:
-                flat = array.ravel("K")
+                flat = array.ravel("K")  # in the order of memory: most often a view
                 if flat.dot(flat) <= limit:
                     continue
-            # NaN makes both reductions NaN and every comparison false
-            if not -limit <= float(low(array, None)) <= float(high(array, None)) <= limit:
+            # A sum of squares beyond the limit may still be of finite numbers: look again.
+            low = float(np.minimum.reduce(array, None))
+            high = float(np.maximum.reduce(array, None))
+            # NaN makes both reductions NaN and every comparison false.
+            if not -limit <= low <= high <= limit:
                 return i
     return None
 
 
 def first_bad(array: np.ndarray, dtype: npt.DTypeLike) -> tuple[tuple[int, ...], str, str]:
-    """Return index, value and remedy of the first entry of a 1-D or 2-D array that is not finite in `dtype`.
+    """Return index, value and remedy of the first entry that is not finite in `dtype`.
+
+    Called only if there is one; `array` has one or two axes.
 
     Examples
     --------
@@ -165,19 +181,22 @@ def first_bad(array: np.ndarray, dtype: npt.DTypeLike) -> tuple[tuple[int, ...],
     ((0, 1), 'inf')
     """
     limit = float(np.finfo(dtype).max)
-    start, bad = 0, np.empty((0, array.ndim), dtype=np.intp)
+    bad = np.empty((0, array.ndim), dtype=np.intp)
+    start = 0
     with np.errstate(all="ignore"):
         for start in range(0, len(array), _BLOCK):
-            bad = np.argwhere(~(np.abs(array[start : start + _BLOCK].astype(np.float64)) <= limit))
+            block = array[start : start + _BLOCK].astype(np.float64)
+            bad = np.argwhere(~(np.abs(block) <= limit))  # so written, NaN counts as bad
             if len(bad):
                 break
-        index = (start + int(bad[0, 0]), *map(int, bad[0, 1:]))
+        row, *column = bad[0].tolist()
+        index = (start + row, *column)
         value = float(array[index])
     if np.isnan(value):
         return (
             index,
             "NaN",
-            "Fill in or drop what is missing first, for example carry the last value forward.",
+            "Fill in or drop missing values first, for example carry the last value forward.",
         )
     if np.isinf(value):
         return index, str(value), "Replace infinities by a finite value first."

@@ -1,11 +1,16 @@
-"""Texts to model: checked, their vocabulary learned, and encoded; corpora that do not fit in memory on disk."""
+"""Read the texts of a language model: check them, learn their vocabulary and encode them.
+
+A list of texts is held in memory; an iterator is read once and its codes are kept in a temporary
+file, so that a corpus may be larger than memory.
+"""
 
 from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -14,8 +19,11 @@ from ..utils.checks import shown
 from .tokens import Item, Vocabulary, as_items, kind_of, split
 
 END = "<end>"
-BOUNDARY = 1  # code of the start and the end of a text
-_BLOCK = 1 << 20
+BOUNDARY = 1  # code of END, which marks the start of a text as well as its end
+_BLOCK = 1 << 20  # codes of a file that are translated at a time: 4 MB of memory
+# Marks that follow a word, or precede one, without a blank.
+_CLOSING = ".,;:!?)]}%\u2019'"
+_OPENING = "([{"
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +33,11 @@ class Corpus:
     Attributes
     ----------
     vocabulary : Vocabulary
-        What the codes mean; code 1 is the boundary of a text.
+        Tokens of the codes; code 1 is the boundary of a text.
     texts : sequence of ndarray of int (N_i,)
-        Codes, in the smallest type that holds them, or of a file.
+        Codes, in the smallest type that holds them, or uint32 in a file.
     n_characters : int
-        Characters of all texts; 0 for categories.
+        Number of characters in all texts; 0 for categories.
     """
 
     vocabulary: Vocabulary
@@ -50,19 +58,27 @@ def read_corpus(
     Parameters
     ----------
     texts : str, list of str or of token lists, or iterable of either
-        One long text, or many. What is neither a list nor an array is read once, one text at a time, and its codes are
-        kept in a temporary file.
-    tokens, min_count, max_vocabulary : str, int, int or None
-        See `lightrnn.RNNLanguageModel`.
-    vocabulary : Vocabulary, optional
-        That of an earlier call.
-    name : str
-        What messages call the texts.
+        One long text, or many. An iterable that is neither a list nor an array is read once, one
+        text at a time, and its codes are kept in a temporary file.
+    tokens : str, default="auto"
+        Kind of the tokens; see `lightrnn.RNNLanguageModel`.
+    min_count : int, default=1
+        Tokens that occur less often are left out of the vocabulary.
+    max_vocabulary : int or None, default=None
+        Maximum number of tokens in the vocabulary.
+    vocabulary : Vocabulary or None, default=None
+        Vocabulary of an earlier call; None learns one.
+    name : str, default="texts"
+        Name of the texts in messages.
+
+    Returns
+    -------
+    Corpus
 
     Raises
     ------
     TypeError, ValueError
-        If there is no text or no token, or they are of different kinds.
+        If there is no text or no token, or the texts are of different kinds.
 
     Examples
     --------
@@ -72,38 +88,36 @@ def read_corpus(
     """
     if isinstance(texts, str):
         texts = [texts]
-    if (
-        not isinstance(texts, (list, tuple, bytes))
-        and not hasattr(texts, "__array__")
-        and hasattr(texts, "__iter__")
-    ):
+    in_memory = isinstance(texts, (list, tuple, bytes)) or hasattr(texts, "__array__")
+    if not in_memory and hasattr(texts, "__iter__"):
         return _spooled(iter(texts), tokens, min_count, max_vocabulary, vocabulary, name)
     kind = _kind(texts, tokens, vocabulary)
     items = as_items(texts, kind, name)
     if vocabulary is None:
-        vocabulary = _of_two(Vocabulary.learn(kind, items, min_count, max_vocabulary, (END,)), name)
+        vocabulary = Vocabulary.learn(kind, items, min_count, max_vocabulary, (END,))
+        _require_two_tokens(vocabulary, name)
     dtype = np.min_scalar_type(len(vocabulary) - 1)
     codes = [vocabulary.encode(item).astype(dtype) for item in items]
     return Corpus(vocabulary, codes, sum(map(_characters, items)))
 
 
-def _of_two(vocabulary: Vocabulary, name: str) -> Vocabulary:
-    """Refuse a vocabulary that leaves nothing to predict."""
+def _require_two_tokens(vocabulary: Vocabulary, name: str) -> None:
+    """Refuse a vocabulary of one token, which leaves nothing to predict."""
     if len(vocabulary) < BOUNDARY + 3:
         raise ValueError(
-            f"{name} must hold at least two different tokens, got 1: {vocabulary.tokens[-1]!r}. Give more text, or "
-            "lower min_count."
+            f"{name} must hold at least two different tokens, got 1: {vocabulary.tokens[-1]!r}. "
+            "Give more text, or lower min_count."
         )
-    return vocabulary
 
 
 def _kind(texts: Any, tokens: str, vocabulary: Vocabulary | None) -> str:
-    """Return what a token is; a language model takes no numbers, so integers are categories."""
+    """Return the kind of the tokens; integers are categories, since no number can be predicted."""
     kind = kind_of(texts, tokens) if vocabulary is None else vocabulary.kind
     return "category" if kind == "number" else kind
 
 
 def _characters(item: Item) -> int:
+    """Return the number of characters of a text, 0 for categories."""
     return len(item) if isinstance(item, str) else 0
 
 
@@ -115,78 +129,82 @@ def _spooled(
     vocabulary: Vocabulary | None,
     name: str,
 ) -> Corpus:
-    """Read an iterator once: numbers go to a file as they come, and become codes when all are known."""
+    """Read an iterator once, keeping its codes in a file.
+
+    The vocabulary orders tokens by frequency and so is known only after the last text. Until then
+    each token is numbered as it first occurs; these numbers are replaced by the codes at the end.
+    """
     first = next(texts, None)
     if first is None:
         raise ValueError(
-            f"{name} must hold at least one text, got an iterator without any. Was it used up before?"
+            f"{name} must hold at least one text, got an iterator without any. "
+            "Was it used up before?"
         )
     kind = _kind([first], tokens, vocabulary)
     counts: Counter[Any] = Counter()
     numbers: dict[Any, int] = {}
-    lengths, characters = [], 0
+    lengths = []
+    n_characters = 0
     with tempfile.TemporaryFile() as file:
-        for i, text in enumerate(_after(first, texts)):
-            (item,) = _checked(text, kind, name, i)
+        for i, text in enumerate(chain([first], texts)):
+            item = _checked(text, kind, name, i)
             found = split(item, kind)
             counts.update(found)
-            codes = np.fromiter(
-                (numbers.setdefault(token, len(numbers)) for token in found), np.uint32, len(found)
-            )
-            file.write(codes.tobytes())
-            lengths.append(len(codes))
-            characters += _characters(item)
+            numbered = (numbers.setdefault(token, len(numbers)) for token in found)
+            file.write(np.fromiter(numbered, np.uint32, len(found)).tobytes())
+            lengths.append(len(found))
+            n_characters += _characters(item)
         file.flush()
-        everything = np.memmap(file, np.uint32, "r+")
+        # The map stays valid when the file is closed; the space on disk is freed with the map.
+        codes = np.memmap(file, np.uint32, "r+")
     if vocabulary is None:
-        vocabulary = _of_two(
-            Vocabulary.of_counts(kind, counts, min_count, max_vocabulary, (END,)), name
-        )
+        vocabulary = Vocabulary.of_counts(kind, counts, min_count, max_vocabulary, (END,))
+        _require_two_tokens(vocabulary, name)
     table = np.array([vocabulary.codes.get(token, 0) for token in numbers], np.uint32)
-    for start in range(0, len(everything), _BLOCK):
-        everything[start : start + _BLOCK] = table[everything[start : start + _BLOCK]]
-    return Corpus(vocabulary, np.split(everything, np.cumsum(lengths)[:-1]), characters)
+    for start in range(0, len(codes), _BLOCK):
+        block = codes[start : start + _BLOCK]
+        block[:] = table[block]
+    return Corpus(vocabulary, np.split(codes, np.cumsum(lengths)[:-1]), n_characters)
 
 
-def _after(first: Any, rest: Iterable[Any]) -> Iterator[Any]:
-    """Put back what was looked at."""
-    yield first
-    yield from rest
-
-
-def _checked(text: Any, kind: str, name: str, number: int) -> list[Item]:
-    """Check one text of an iterator, by its number."""
+def _checked(text: Any, kind: str, name: str, number: int) -> Item:
+    """Return one text of an iterator, checked; messages give its number."""
     try:
-        return as_items([text], kind, name)
+        (item,) = as_items([text], kind, name)
     except (TypeError, ValueError) as error:
-        raise type(error)(str(error).replace(f"{name}[0]", f"{name}[{number}]")) from None
+        message = str(error).replace(f"{name}[0]", f"{name}[{number}]")
+        raise type(error)(message) from None
+    return item
 
 
 def check_context(context: Any, vocabulary: Vocabulary, name: str = "context") -> np.ndarray:
-    """Encode what precedes a token: the boundary, then a text or a list of tokens, which may be empty."""
-    empty = isinstance(context, (str, list, tuple, np.ndarray)) and len(context) == 0
-    if not empty and vocabulary.kind == "category" and isinstance(context, str):
-        raise TypeError(
-            f"{name} must be a list of tokens, got {shown(context)}. Put a single one into a list."
-        )
-    item = [] if empty else as_items([context], vocabulary.kind, name)[0]
+    """Encode the boundary and the text or token list after it, which may be empty."""
+    item: Item = []
+    if not isinstance(context, (str, list, tuple, np.ndarray)) or len(context):
+        if vocabulary.kind == "category" and isinstance(context, str):
+            raise TypeError(
+                f"{name} must be a list of tokens, got {shown(context)}. "
+                "Put a single one into a list."
+            )
+        (item,) = as_items([context], vocabulary.kind, name)
     return np.concatenate([[BOUNDARY], vocabulary.encode(item)])
 
 
 def joiner(kind: str) -> Callable[[list[Any]], Any]:
-    """Return what puts tokens together to a text: characters side by side, words with blanks, categories as a list."""
-    ways: dict[str, Callable[[list[Any]], Any]] = {
+    """Return the function that joins tokens to a text; it leaves categories in a list."""
+    joiners: dict[str, Callable[[list[Any]], Any]] = {
         "char": "".join,
         "word": _sentence,
         "category": list,
     }
-    return ways[kind]
+    return joiners[kind]
 
 
 def _sentence(tokens: list[str]) -> str:
-    """Put blanks between words, none before a closing mark or after an opening one."""
-    text, glue = "", ""
+    """Join words with blanks, none before a closing mark or after an opening one."""
+    text = ""
+    blank = ""
     for token in tokens:
-        text += (glue if token not in ".,;:!?)]}%\u2019'" else "") + token
-        glue = "" if token in "([{" else " "
+        text += token if token in _CLOSING else blank + token
+        blank = "" if token in _OPENING else " "
     return text

@@ -1,4 +1,4 @@
-"""A DataFrame's column names, checked against those seen in fit as scikit-learn does."""
+"""Read a DataFrame's column names and compare them with those seen in fit, as scikit-learn does."""
 
 from typing import Any
 
@@ -22,14 +22,15 @@ def column_names(frame: Any) -> np.ndarray | None:
     kinds = sorted({type(name).__qualname__ for name in names})
     if "str" in kinds and len(kinds) > 1:
         raise TypeError(
-            "Feature names are only supported if all input features have string names, but your input has "
-            f"{kinds} as column name types. Convert them all with X.columns = X.columns.astype(str)."
+            "Feature names are only supported if all input features have string names, "
+            f"but your input has {kinds} as column name types. "
+            "Convert them all with X.columns = X.columns.astype(str)."
         )
     return names if kinds == ["str"] else None
 
 
 def check_feature_names(estimator: Any, names: np.ndarray | None) -> None:
-    """Compare the data's column names with those seen in fit, as scikit-learn does: two warnings and one error.
+    """Compare the column names of X with those seen in fit; warn if only one of the two has names.
 
     Raises
     ------
@@ -50,7 +51,7 @@ def check_feature_names(estimator: Any, names: np.ndarray | None) -> None:
 
 
 def _name_mismatch(fitted: set[str], names: set[str]) -> str:
-    """Spell out how two sets of column names differ, at most five of a kind."""
+    """Return the message for column names that differ, with at most five of a kind."""
     message = "The feature names should match those that were passed during fit.\n"
     differences = {
         "Feature names unseen at fit time:\n": sorted(names - fitted),
@@ -58,8 +59,9 @@ def _name_mismatch(fitted: set[str], names: set[str]) -> str:
     }
     for title, found in differences.items():
         if found:
-            listed = [f"- {name}\n" for name in found[:5]] + ["- ...\n"] * (len(found) > 5)
-            message += title + "".join(listed)
+            listed = "".join(f"- {name}\n" for name in found[:5])
+            more = "- ...\n" if len(found) > 5 else ""
+            message += title + listed + more
     if fitted == names:
         message += "Feature names must be in the same order as they were in fit.\n"
     return message

@@ -1,7 +1,8 @@
-"""Per-sequence and per-step values as rows: how y and its weights are read, whatever they hold.
+"""Read y and its weights: values per sequence or per step, concatenated into one array.
 
-A target a sequence is an array of n rows; a target a step is a list with one array of T_i rows a sequence. Here both
-become rows one below the other, and are split again when they leave.
+With one target per sequence, y is an array of n values. With one per step, it is a list with one
+array of T_i values per sequence; these arrays are concatenated here and split again when they
+leave.
 """
 
 from typing import Any
@@ -12,14 +13,16 @@ import numpy.typing as npt
 from ..utils.checks import shown
 from .arrays import as_array, first_bad, first_not_finite
 
-Values = np.ndarray | list[np.ndarray]
+Values = np.ndarray | list[np.ndarray]  # (n,), (n, k), or one (T_i,) or (T_i, k) per sequence
 
-_ONE_EACH = "Give one entry a sequence, or use target='step' for one a step."
-_ONE_A_STEP = "Give an array with one entry a step, or use target='sequence' for one a sequence."
+_ONE_PER_SEQUENCE = "Give one entry per sequence, or use target='step' for one per step."
+_ONE_PER_STEP = (
+    "Give an array with one entry per step, or use target='sequence' for one per sequence."
+)
 
 
-def split(rows: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
-    """Cut rows into one view a sequence.
+def split(values: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
+    """Cut concatenated values into one view per sequence.
 
     Examples
     --------
@@ -27,18 +30,17 @@ def split(rows: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
     [array([0, 1]), array([2, 3, 4])]
     """
     ends = np.cumsum(lengths)
-    return [
-        rows[start:end] for start, end in zip((ends - lengths).tolist(), ends.tolist(), strict=True)
-    ]
+    starts = ends - lengths
+    return [values[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
 
 
 def pool(values: Values) -> np.ndarray:
-    """Put a list of per-step arrays one below the other; an array passes as it is."""
+    """Concatenate a list of per-step arrays; return an array as it is."""
     return values if isinstance(values, np.ndarray) else np.concatenate(values)
 
 
 def as_values(y: Any, lengths: np.ndarray, step: bool, name: str = "y") -> np.ndarray:
-    """Read y as rows, whatever its type: one a sequence, or one a step if `step`.
+    """Read y, whatever its type, as one array: a value per sequence, or per step if `step`.
 
     Parameters
     ----------
@@ -48,8 +50,8 @@ def as_values(y: Any, lengths: np.ndarray, step: bool, name: str = "y") -> np.nd
         The sequences' lengths.
     step : bool
         Whether there is a target for every step.
-    name : str
-        What messages call y.
+    name : str, default="y"
+        Name of y in messages.
 
     Returns
     -------
@@ -59,74 +61,88 @@ def as_values(y: Any, lengths: np.ndarray, step: bool, name: str = "y") -> np.nd
     Raises
     ------
     ValueError
-        If y is None, its length differs from X's, an item's from its sequence's, or it is ragged otherwise.
+        If y is None, its length differs from X's, an item's length from its sequence's, or it is
+        ragged otherwise.
     TypeError
         If it is no array, sparse, or mixes text and numbers.
     """
     if y is None:
         raise ValueError(
-            f"This estimator requires y to be passed, but the target y is None: {name} must be given."
+            "This estimator requires y to be passed, but the target y is None: "
+            f"{name} must be given."
         )
-    rows = _step_values(y, lengths, name) if step else read(y, name)
-    if not step:
-        _check_count(len(lengths), rows, name)
-    if rows.ndim > 2 or rows.size == 0:
+    if step:
+        values = _step_values(y, lengths, name)
+    else:
+        values = read(y, name)
+        _check_count(len(lengths), values, name)
+    if values.ndim > 2 or values.size == 0:
         raise ValueError(
-            f"{name} must have one or two axes and no empty one, got {shown(rows)}. {_ONE_EACH}"
+            f"{name} must have one or two axes and no empty one, got {shown(values)}. "
+            f"{_ONE_PER_SEQUENCE}"
         )
-    return rows
+    return values
 
 
 def _check_count(n: int, values: Any, name: str) -> None:
     """Check that y has n items."""
     if len(values) != n:
         raise ValueError(
-            f"X has {n} sequences but {name} has {len(values)}. Give one entry of {name} a sequence."
+            f"X has {n} sequences but {name} has {len(values)}. "
+            f"Give one entry of {name} per sequence."
         )
 
 
 def _step_values(y: Any, lengths: np.ndarray, name: str) -> np.ndarray:
-    """Read a target of one array a sequence."""
-    items = list(y) if isinstance(y, (list, tuple)) else list(read(y, name))
+    """Read a target that has one array per sequence, and concatenate it."""
+    items = list(y if isinstance(y, (list, tuple)) else read(y, name))
     _check_count(len(lengths), items, name)
-    arrays = [read(item, f"{name}[{i}]", _ONE_A_STEP) for i, item in enumerate(items)]
+    arrays = [read(item, f"{name}[{i}]", _ONE_PER_STEP) for i, item in enumerate(items)]
+    columns = arrays[0].shape[1:]
     for i, (array, T) in enumerate(zip(arrays, lengths.tolist(), strict=True)):
         if len(array) != T:
             raise ValueError(
-                f"{name}[{i}] must have {T} entries, one for each step of X[{i}], got {len(array)}. "
-                "Cut or fill one of the two."
+                f"{name}[{i}] must have {T} entries, one for each step of X[{i}], "
+                f"got {len(array)}. Cut or fill one of the two."
             )
-        if array.shape[1:] != arrays[0].shape[1:]:
+        if array.shape[1:] != columns:
             raise ValueError(
-                f"{name}[{i}] must have the columns of {name}[0], shape {('T', *arrays[0].shape[1:])}, got "
-                f"{shown(array)}. Give every step the same outputs."
+                f"{name}[{i}] must have the columns of {name}[0], shape {('T', *columns)}, "
+                f"got {shown(array)}. Give every step the same outputs."
             )
+    # Concatenating would turn numbers into text; objects are left to the readers of labels.
     if len({array.dtype.kind in "US" for array in arrays if array.dtype.kind != "O"}) > 1:
         raise TypeError(
-            f"{name} must be all text or all numbers, got both in different items. Convert one of them."
+            f"{name} must be all text or all numbers, got both in different items. "
+            "Convert one of them."
         )
     return np.concatenate(arrays)
 
 
-def read(values: Any, where: str, remedy: str = _ONE_EACH) -> np.ndarray:
-    """Read an array-like with at least one axis; NumPy would turn numbers beside text into text, so that is refused."""
+def read(values: Any, where: str, remedy: str = _ONE_PER_SEQUENCE) -> np.ndarray:
+    """Return an array-like of at least one axis as an array; refuse text mixed with numbers."""
     array = as_array(values, where, remedy)
     if array.ndim == 0:
         raise ValueError(f"{where} must be an array or list, got {shown(values)}. {remedy}")
     if array.dtype.kind in "US" and isinstance(values, (list, tuple)):
-        kinds = {type(value).__name__ for value in np.array(values, dtype=object).ravel().tolist()}
-        if len({kind.removesuffix("_") for kind in kinds}) > 1:
+        # NumPy has turned numbers among text into text: only the items still show their types.
+        items = np.array(values, dtype=object).ravel().tolist()
+        kinds = {type(item).__name__ for item in items}
+        if len({kind.removesuffix("_") for kind in kinds}) > 1:  # str and np.str_ are both text
             raise TypeError(
-                f"{where} must be all text or all numbers, got {sorted(kinds)}. Convert one of them."
+                f"{where} must be all text or all numbers, got {sorted(kinds)}. "
+                "Convert one of them."
             )
+    # StringDType ("T"): as objects, its items are str and missing values stay what they are.
     return array.astype(object) if array.dtype.kind == "T" else array
 
 
-def check_finite(rows: np.ndarray, dtype: npt.DTypeLike, name: str) -> None:
-    """Raise for the first NaN, infinity or overflow in rows of y."""
-    if rows.size and first_not_finite([rows], dtype) is not None:
-        index, value, remedy = first_bad(rows, dtype)
+def check_finite(values: np.ndarray, dtype: npt.DTypeLike, name: str) -> None:
+    """Raise for the first NaN, infinity or overflow among the values of y."""
+    if values.size and first_not_finite([values], dtype) is not None:
+        index, value, remedy = first_bad(values, dtype)
         kind = "NaN" if value == "NaN" else "infinity or a value too large"
         raise ValueError(
-            f"Input {name} contains {kind}: it must be finite, got {value} in row {index[0]}. {remedy}"
+            f"Input {name} contains {kind}: it must be finite, got {value} in row {index[0]}. "
+            f"{remedy}"
         )

@@ -1,12 +1,14 @@
-"""What X may be, checked once: every accepted form becomes one `Sequences`, everything else an error with its remedy.
+"""Check X once and bring every accepted form of it into one, `Sequences`.
 
-A list, tuple or object array holds one sequence an item, of any length: `(T, F)` arrays or DataFrames, `(T,)` for a
-single feature, `(T, h, w[, c])` frames, nested lists of numbers. An array with 3 to 5 axes holds
-sequences of one length. A 2-D array, a DataFrame or a rectangular list of lists of numbers is a table, each
-row a sequence of one feature.
+A list, tuple or object array holds one sequence per item, of any length: `(T, F)` arrays or
+DataFrames, `(T,)` for a single feature, `(T, h, w[, c])` frames, nested lists of numbers. An array
+with 3 to 5 axes holds sequences of one length. A 2-D array, a DataFrame or a rectangular list of
+lists of numbers is a table: each of its rows is a sequence of one feature. Anything else is an
+error with its remedy.
 
-Items stay views of what the user gave, in their own dtype, so a list of memory maps is never copied whole; that every
-value is finite in the network's dtype is checked here, the cast itself happens batch by batch.
+Items stay views of the user's data, in their own dtype, so that a list of memory maps is never
+copied whole. That every value is finite in the network's dtype is checked here; the cast itself
+happens batch by batch.
 """
 
 import numbers
@@ -35,9 +37,9 @@ class Sequences:
     n_features : int
         F, at least 1.
     is_table : bool
-        Whether X was a table of one-feature sequences of one length.
+        Whether X was a table: one-feature sequences of one length.
     feature_names : ndarray of str (dtype object) or None
-        The columns' names, where X was a DataFrame (T of them) or a list of DataFrames (F of them).
+        Names of the columns, if X was a DataFrame (T names) or a list of DataFrames (F names).
     """
 
     items: list[np.ndarray]
@@ -60,16 +62,17 @@ class Sequences:
 
 
 def as_sequences(X: Any, dtype: npt.DTypeLike = np.float32, *, name: str = "X") -> Sequences:
-    """Check X and bring it into one form.
+    """Check X and return it as `Sequences`.
 
     Parameters
     ----------
     X : list, tuple, ndarray, DataFrame or Sequences
-        In any of the forms in this module's first lines; a `Sequences` passes as it is.
-    dtype : float32 or float64
-        The network's precision: every value must be finite in it.
-    name : str
-        What messages call it.
+        In any of the forms that this module's docstring lists; `Sequences` are returned as they
+        are.
+    dtype : dtype, default=numpy.float32
+        float32 or float64, the network's precision: every value must be finite in it.
+    name : str, default="X"
+        Name of X in messages.
 
     Returns
     -------
@@ -80,8 +83,9 @@ def as_sequences(X: Any, dtype: npt.DTypeLike = np.float32, *, name: str = "X") 
     TypeError
         If X is sparse, text, None, a mapping, or holds anything but real numbers.
     ValueError
-        If X is empty or complex, a sequence has no step or no feature, feature counts differ, a nested list is ragged
-        inside a sequence, or a value is NaN, infinite or too large for `dtype`.
+        If X is empty or complex, a sequence has no step or no feature, feature counts differ, a
+        nested list is ragged inside a sequence, or a value is NaN, infinite or too large for
+        `dtype`.
 
     Examples
     --------
@@ -103,45 +107,51 @@ def as_sequences(X: Any, dtype: npt.DTypeLike = np.float32, *, name: str = "X") 
 
 
 def _from_array(array: np.ndarray, X: Any, dtype: npt.DTypeLike, name: str) -> Sequences:
-    """Check an array of 2 to 5 axes, whole."""
+    """Return the sequences of an array of 2 to 5 axes."""
     if not 2 <= array.ndim <= 5:
         raise ValueError(_wrong_axes(array, name))
     if len(array) == 0:
         raise ValueError(
-            f"{name} must hold at least one sequence, got 0 sample(s) (shape={array.shape}). Pass data."
+            f"{name} must hold at least one sequence, got 0 sample(s) (shape={array.shape}). "
+            "Pass data."
         )
     array = as_numbers(array, name)
     n, T = array.shape[:2]
     F = 1 if array.ndim == 2 else int(np.prod(array.shape[2:]))
     if T * F == 0:
         raise ValueError(
-            f"{name} must have steps and features, got 0 feature(s) (shape={array.shape}) while a minimum of 1 is "
-            "required. Pass arrays without an empty axis."
+            f"{name} must have steps and features, got 0 feature(s) (shape={array.shape}) "
+            "while a minimum of 1 is required. Pass arrays without an empty axis."
         )
-    # frames one by one: reshaping all at once would copy an array in another memory order whole
-    items = (
-        list(array.reshape(n, T, F))
-        if array.ndim <= 3
-        else [frames.reshape(T, F) for frames in array]
-    )
+    if array.ndim <= 3:
+        items = list(array.reshape(n, T, F))
+    else:
+        # One by one: reshaping all at once would copy a whole array of another memory order.
+        items = [frames.reshape(T, F) for frames in array]
+    # One pass over the whole array is faster; only after a hit is the sequence searched for.
     if first_not_finite([array], dtype) is not None:
         _check_finite(items, dtype, name)
-    return Sequences(items, np.full(n, T, dtype=np.int64), F, array.ndim == 2, column_names(X))
+    lengths = np.full(n, T, dtype=np.int64)
+    return Sequences(items, lengths, F, array.ndim == 2, column_names(X))
 
 
 def _wrong_axes(array: np.ndarray, name: str) -> str:
-    """Say which axes an array must have; a single axis gets scikit-learn's hint."""
+    """Return the message for a wrong number of axes; for one axis with scikit-learn's hint."""
     text = f"{name} must be a list of sequences or an array with 2 to 5 axes, got {shown(array)}."
     if array.ndim > 1:
         return f"{text} Flatten each step's axes first."
-    return f"{text} Reshape your data: [{name}] is one sequence of one feature, {name}.reshape(-1, 1) is many of one step."
+    return (
+        f"{text} Reshape your data: [{name}] is one sequence of one feature, "
+        f"{name}.reshape(-1, 1) is many of one step."
+    )
 
 
 def _from_items(X: Sequence[Any], dtype: npt.DTypeLike, name: str) -> Sequences:
-    """Check a list of sequences, item by item."""
+    """Return the sequences of a list, each item checked."""
     if not X:
         raise ValueError(
-            f"{name} must hold at least one sequence, got an empty {type(X).__name__}. Pass some data."
+            f"{name} must hold at least one sequence, got an empty {type(X).__name__}. "
+            "Pass some data."
         )
     if all(isinstance(x, (numbers.Number, np.generic)) for x in X):
         raise ValueError(_wrong_axes(np.asarray(X, dtype=object), name))
@@ -150,8 +160,8 @@ def _from_items(X: Sequence[Any], dtype: npt.DTypeLike, name: str) -> Sequences:
     for i, item in enumerate(items):
         if item.shape[1] != F:
             raise ValueError(
-                f"{name}[{i}] must have {_count(F, 'feature')} like {name}[0], got {item.shape[1]}. "
-                "Give every sequence the same features, one column each."
+                f"{name}[{i}] must have {_count(F, 'feature')} like {name}[0], "
+                f"got {item.shape[1]}. Give every sequence the same features, one column each."
             )
     _check_finite(items, dtype, name)
     lengths = np.array([len(item) for item in items], dtype=np.int64)
@@ -159,10 +169,9 @@ def _from_items(X: Sequence[Any], dtype: npt.DTypeLike, name: str) -> Sequences:
 
 
 def _is_table(X: Sequence[Any], lengths: np.ndarray) -> bool:
-    """Whether a nested list is rectangular and two deep: then it means what the same 2-D array means."""
-    flat = all(
-        type(x) in (list, tuple) and not isinstance(x[0], (list, tuple, np.ndarray)) for x in X
-    )
+    """Whether X is a rectangular list of lists of numbers, which is read as a 2-D array is."""
+    nested = (list, tuple, np.ndarray)
+    flat = all(type(x) in (list, tuple) and not isinstance(x[0], nested) for x in X)
     return flat and bool((lengths == lengths[0]).all())
 
 
@@ -174,7 +183,7 @@ def _item(value: Any, index: int, name: str) -> np.ndarray:
     if array.ndim not in (1, 2, 3, 4):
         raise ValueError(
             f"{name}[{index}] must be (T, F), (T,) or frames (T, h, w[, c]), got {shown(value)}. "
-            "Give each sequence one row a step."
+            "Give each sequence one row per step."
         )
     if len(array) == 0:
         raise ValueError(
@@ -182,20 +191,20 @@ def _item(value: Any, index: int, name: str) -> np.ndarray:
         )
     if array.size == 0:
         raise ValueError(
-            f"{name}[{index}] must have features, got 0 feature(s) (shape={array.shape}) while a minimum of 1 is "
-            "required. Give each step at least one number."
+            f"{name}[{index}] must have features, got 0 feature(s) (shape={array.shape}) "
+            "while a minimum of 1 is required. Give each step at least one number."
         )
     return array if array.ndim == 2 else array.reshape(len(array), -1)
 
 
 def _array(value: Any, where: str) -> np.ndarray:
-    """Return anything array-like as an ndarray; text is told apart, since it looks like a sequence."""
+    """Return anything array-like as an ndarray; refuse text with a message of its own."""
     if isinstance(value, (str, bytes)):
         raise TypeError(text_found(value, where))
     return as_array(
         value,
         where,
-        "Give a list with one array a sequence, one row a step, each of as many features.",
+        "Give a list with one array per sequence, one row per step, each of as many features.",
     )
 
 
@@ -206,14 +215,14 @@ def _check_finite(items: list[np.ndarray], dtype: npt.DTypeLike, name: str) -> N
         return
     (step, feature), value, remedy = first_bad(items[i], dtype)
     if value == "NaN":
-        remedy += " A 0/1 feature can mark what was missing."
+        remedy += " A 0/1 feature can mark which values were missing."
     raise ValueError(
         f"{name}[{i}] must be finite, got {value} at step {step}, feature {feature}. {remedy}"
     )
 
 
 def feature_names(X: Any, name: str = "X") -> np.ndarray | None:
-    """Return the column names of a DataFrame, or those shared by a list of DataFrames; None without names.
+    """Return the column names of a DataFrame or of a list of DataFrames, None without names.
 
     Raises
     ------
@@ -233,29 +242,30 @@ def feature_names(X: Any, name: str = "X") -> np.ndarray | None:
     for i, x in enumerate(X):
         if not np.array_equal(names, np.asarray(x.columns, dtype=object)):
             raise ValueError(
-                f"{name}[{i}] must have the columns of {name}[0], {list(names)}, got {list(x.columns)}. "
-                "Give every DataFrame the same columns in the same order."
+                f"{name}[{i}] must have the columns of {name}[0], {list(names)}, "
+                f"got {list(x.columns)}. Give every DataFrame the same columns in the same order."
             )
     return names
 
 
 def remember_features(estimator: Any, X: Sequences) -> None:
-    """Set `n_features_in_` (T for a table, else F), `feature_names_in_` and `_is_table` as `fit` leaves them."""
+    """Set `n_features_in_`, `feature_names_in_` and `_is_table` on an estimator that is fitted."""
+    # scikit-learn counts the columns of a table; sequences of a free length count their features.
     estimator.n_features_in_ = int(X.lengths[0]) if X.is_table else X.n_features
     estimator._is_table = X.is_table
     if X.feature_names is not None:
         estimator.feature_names_in_ = X.feature_names
     elif hasattr(estimator, "feature_names_in_"):
-        del estimator.feature_names_in_
+        del estimator.feature_names_in_  # of an earlier fit
 
 
 def sequences_for(
     estimator: Any, X: Any, dtype: npt.DTypeLike = np.float32, *, name: str = "X"
 ) -> Sequences:
-    """Check X for an estimator that is fitted: names, form and number of features must be those of `fit`.
+    """Return X as `Sequences` with the names, form and number of features that `fit` saw.
 
-    After a fit on a table, sequences must have its width, as scikit-learn demands; after a fit on sequences their
-    length is free, and a table is one-feature sequences.
+    After a fit on a table, sequences must have its width, as scikit-learn demands; after a fit on
+    sequences, their length is free and a table is read as one-feature sequences.
 
     Raises
     ------
@@ -264,26 +274,27 @@ def sequences_for(
     TypeError
         As `as_sequences`.
     """
-    check_feature_names(
-        estimator, X.feature_names if isinstance(X, Sequences) else feature_names(X, name)
-    )
+    # Before X itself is checked: a wrong column explains a wrong number of them.
+    names = X.feature_names if isinstance(X, Sequences) else feature_names(X, name)
+    check_feature_names(estimator, names)
     sequences = as_sequences(X, dtype, name=name)
-    expected, F = estimator.n_features_in_, sequences.n_features
+    F = sequences.n_features
+    expected = estimator.n_features_in_
     if estimator._is_table and F > 1:
         raise ValueError(
-            f"{name} must be a table of {_count(expected, 'column')}, as in fit, got sequences of {F} features. "
-            "Pass a 2-D array."
+            f"{name} must be a table of {_count(expected, 'column')}, as in fit, "
+            f"got sequences of {F} features. Pass a 2-D array."
         )
     found = sequences.lengths if estimator._is_table else np.array([F])
     wrong = found[found != expected]
     if len(wrong):
         raise ValueError(
-            f"{name} has {wrong[0]} features, but {type(estimator).__name__} is expecting {expected} features as "
-            "input. Pass what fit was given."
+            f"{name} has {wrong[0]} features, but {type(estimator).__name__} is expecting "
+            f"{expected} features as input. Pass data in the form that fit was given."
         )
     return sequences
 
 
 def _count(n: int, noun: str) -> str:
-    """Return the number with its noun, in the plural unless it is one."""
+    """Return "1 feature", "2 features" and the like."""
     return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

@@ -1,8 +1,9 @@
-"""Tokens: text and categories as codes, one a step, and the vocabulary that says which code stands for what.
+"""Tokens and their codes: text or categories, and the vocabulary that maps them to integers.
 
-A plain `str` is a sequence of characters ("char") or of words and punctuation ("word"); a list of `str` or of integers
-is a sequence of categories, one a step ("category"). `kind_of` tells which of these X is, `Vocabulary.learn` orders the
-tokens, `encoded` turns X into codes. Code 0 stands for every token that the vocabulary does not have.
+A plain `str` is a sequence of characters ("char") or of words and punctuation ("word"); a list of
+`str` or of integers is a sequence of categories, one per step ("category"). `kind_of` decides which
+of these X is, `Vocabulary.learn` orders the tokens, `encoded` turns X into codes. Code 0 stands for
+every token that is not in the vocabulary.
 """
 
 import numbers
@@ -11,6 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import repeat
 from typing import Any, Self
 
 import numpy as np
@@ -20,12 +22,13 @@ from .sequences import Sequences
 
 UNKNOWN = "<unknown>"
 KINDS = ("char", "word", "category")
+# A word keeps its apostrophes, straight or curly ("don't"); any other mark is a token of its own.
 _WORD = re.compile(r"\w+(?:['\u2019]\w+)*|[^\w\s]")
-Item = str | list[Any]
+Item = str | list[Any]  # one sequence: a text, or a list of categories
 
 
 def words(text: str) -> list[str]:
-    """Split a text into words and punctuation marks; white space only separates.
+    """Split a text into words and punctuation marks; white space separates and is dropped.
 
     Examples
     --------
@@ -36,7 +39,7 @@ def words(text: str) -> list[str]:
 
 
 def kind_of(X: Any, tokens: str) -> str:
-    """Return "number", "char", "word" or "category": what the argument `tokens` says, or what X looks like for "auto".
+    """Return `tokens`, or for "auto" the kind that X looks like: "number", "char" or "category".
 
     Examples
     --------
@@ -58,23 +61,25 @@ def _first(values: Any) -> Any:
     if hasattr(values, "to_numpy"):
         values = values.to_numpy()
     if isinstance(values, np.ndarray):
+        # Only an array of text or objects may hold tokens that are not numbers.
         return values[0] if values.ndim and len(values) and values.dtype.kind in "UTO" else None
     return values[0] if isinstance(values, (list, tuple)) and values else None
 
 
 def as_items(X: Any, kind: str, name: str = "X") -> list[Item]:
-    """Check tokens and return one text, or list of categories, a sequence.
+    """Return X as a list with one text, or one list of categories, per sequence.
 
     Raises
     ------
     TypeError
-        If X is no list or array of such, or mixes text and integers.
+        If X is no list or array of texts or lists, or mixes text and integers.
     ValueError
         If it is empty or a sequence has no token.
     """
     if isinstance(X, (str, bytes)) or not (isinstance(X, (list, tuple)) or hasattr(X, "__array__")):
         raise TypeError(
-            f"{name} must be a list of sequences of tokens, got {shown(X)}. Put a single one into a list: [{name}]."
+            f"{name} must be a list of sequences of tokens, got {shown(X)}. "
+            f"Put a single one into a list: [{name}]."
         )
     if not isinstance(X, (list, tuple)):
         X = np.asarray(X.to_numpy() if hasattr(X, "to_numpy") else X, dtype=object).tolist()
@@ -89,10 +94,11 @@ def as_items(X: Any, kind: str, name: str = "X") -> list[Item]:
 
 
 def _text(item: Any, kind: str, where: str) -> str:
-    """Check one text."""
+    """Return one text of X as a plain str."""
     if not isinstance(item, str):
         raise TypeError(
-            f"{where} must be text with tokens={kind!r}, got {shown(item)}. Join its tokens, or use another."
+            f"{where} must be text with tokens={kind!r}, got {shown(item)}. "
+            "Join its tokens to one str, or use tokens='category'."
         )
     if not item or (kind == "word" and _WORD.search(item) is None):
         raise ValueError(
@@ -102,15 +108,14 @@ def _text(item: Any, kind: str, where: str) -> str:
 
 
 def _categories(item: Any, kind: str, where: str) -> list[Any]:
-    """Check one sequence of categories; return them as plain str or int."""
-    array = item if isinstance(item, np.ndarray) else None
-    if hasattr(item, "to_numpy"):
-        array = item.to_numpy()
-    if array is not None:
+    """Return one sequence of categories as a list of plain str or int."""
+    array = item.to_numpy() if hasattr(item, "to_numpy") else item
+    if isinstance(array, np.ndarray):
         item = array.tolist() if array.ndim == 1 else None
     if not isinstance(item, (list, tuple)):
         raise TypeError(
-            f"{where} must be a list of str or integers, one a step, got {shown(item)}. Give one a sequence."
+            f"{where} must be a list of str or integers, one per step, got {shown(item)}. "
+            "Give one list per sequence."
         )
     if not item:
         raise ValueError(f"{where} must have at least one step, got 0. Leave empty sequences out.")
@@ -119,33 +124,34 @@ def _categories(item: Any, kind: str, where: str) -> list[Any]:
     for t, token in enumerate(item):
         if isinstance(token, (bool, np.bool_)) or not isinstance(token, numbers.Integral):
             raise TypeError(
-                f"{where} must hold categories, all str or all integers, got {shown(token)} at step {t}. "
-                "Use tokens='number' for numbers."
+                f"{where} must hold categories, all str or all integers, "
+                f"got {shown(token)} at step {t}. Use tokens='number' for numbers."
             )
         if token < 0:
             raise ValueError(
-                f"{where} must hold integers of at least 0, got {token} at step {t}. Number the categories from 0 on."
+                f"{where} must hold integers of at least 0, got {token} at step {t}. "
+                "Number the categories from 0 on."
             )
     return [int(token) for token in item]
 
 
 def split(item: Item, kind: str) -> Sequence[Any]:
-    """Return the tokens of one item: a text's characters, its words, or the categories as they are."""
+    """Return the tokens of one item: the characters or words of a text, or its categories."""
     return words(item) if kind == "word" and isinstance(item, str) else item
 
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """Which code stands for which token.
+    """A mapping between tokens and codes.
 
     Attributes
     ----------
     kind : {"char", "word", "category"}
-        What a token is.
+        Kind of the tokens.
     tokens : ndarray of object (V,)
-        The token of each code; that of code 0 is "<unknown>".
+        Token of each code; code 0 is "<unknown>".
     n_special : int
-        So many codes, the first ones, stand for no token of the data.
+        Number of codes, the first ones, that stand for no token of the data.
 
     Examples
     --------
@@ -169,20 +175,20 @@ class Vocabulary:
         max_vocabulary: int | None = None,
         special: Sequence[str] = (),
     ) -> Self:
-        """Learn from items: the most frequent token first, equally frequent ones in their own order.
+        """Learn from items: frequent tokens first, equally frequent ones sorted.
 
         Parameters
         ----------
         kind : str
-            What a token is.
+            Kind of the tokens.
         items : iterable of str or list
-            What `as_items` returned.
-        min_count : int
-            Rarer tokens are left out.
-        max_vocabulary : int or None
-            At most so many tokens, the most frequent ones.
-        special : sequence of str
-            Names for codes from 1 on that no token of the data has.
+            As `as_items` returns them.
+        min_count : int, default=1
+            Tokens that occur less often are left out.
+        max_vocabulary : int or None, default=None
+            Maximum number of tokens; the most frequent ones are kept.
+        special : sequence of str, default=()
+            Names for the codes from 1 on, which stand for no token of the data.
         """
         counts: Counter[Any] = Counter()
         for item in items:
@@ -198,17 +204,17 @@ class Vocabulary:
         max_vocabulary: int | None,
         special: Sequence[str] = (),
     ) -> Self:
-        """Learn from how often each token occurs; see `learn`."""
-        kept = sorted(
-            (token for token, count in counts.items() if count >= min_count),
-            key=lambda t: (-counts[t], t),
-        )
-        if not kept:
+        """Learn from the number of times that each token occurs; see `learn`."""
+        frequent = [token for token, count in counts.items() if count >= min_count]
+        if not frequent:
+            most = max(counts.values(), default=0)
             raise ValueError(
-                f"min_count must leave at least one token, got {min_count} where the most frequent occurs "
-                f"{max(counts.values(), default=0)} times. Lower it."
+                f"min_count must leave at least one token, got {min_count} where the most frequent "
+                f"occurs {most} times. Lower it."
             )
-        tokens = [UNKNOWN, *special, *kept[:max_vocabulary]]
+        # The token itself breaks ties, so that the codes do not depend on the order of the data.
+        frequent.sort(key=lambda token: (-counts[token], token))
+        tokens = [UNKNOWN, *special, *frequent[:max_vocabulary]]
         array = np.empty(len(tokens), dtype=object)
         array[:] = tokens
         return cls(kind, array, 1 + len(special))
@@ -220,23 +226,18 @@ class Vocabulary:
     @cached_property
     def codes(self) -> dict[Any, int]:
         """The code of each token of the data."""
-        return {
-            token: code for code, token in enumerate(self.tokens.tolist()) if code >= self.n_special
-        }
+        tokens = self.tokens.tolist()[self.n_special :]
+        return {token: code for code, token in enumerate(tokens, self.n_special)}
 
     def encode(self, item: Item) -> np.ndarray:
-        """Return the codes of one item, int64 (T,); 0 for what is not in the vocabulary."""
+        """Return the codes of one item, int64 (T,); 0 for tokens that are not in the vocabulary."""
         tokens = split(item, self.kind)
-        return np.fromiter(map(self.codes.get, tokens, _zeros()), np.int64, len(tokens))
-
-
-def _zeros() -> Iterable[int]:
-    """Yield zeros without end: what `dict.get` returns for an unknown token."""
-    while True:
-        yield 0
+        # map and fromiter keep the loop over a long text in C.
+        return np.fromiter(map(self.codes.get, tokens, repeat(0)), np.int64, len(tokens))
 
 
 def encoded(items: Iterable[Item], vocabulary: Vocabulary) -> Sequences:
-    """Encode what `as_items` returned: sequences of codes (T_i,)."""
+    """Encode the items that `as_items` returned, as sequences of codes (T_i,)."""
     codes = [vocabulary.encode(item) for item in items]
-    return Sequences(codes, np.array([len(c) for c in codes], np.int64), 1)
+    lengths = np.array([len(item) for item in codes], np.int64)
+    return Sequences(codes, lengths, n_features=1)

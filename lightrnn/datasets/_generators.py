@@ -1,8 +1,9 @@
 """Synthetic problems: each asks for one ability, so that a table of cells says which cell has it.
 
-The adding problem, copying and temporal order ask for memory over a distance that the caller chooses; moving frames
-ask for the order of what was seen. The first and the third are those of Hochreiter and Schmidhuber (1997), "Long
-Short-Term Memory", Neural Computation 9(8), 1735-1780, where the long memory of the LSTM was first shown.
+The adding problem, copying and temporal order ask for memory over a distance that the caller
+chooses; moving frames ask for the order of what was seen. The first and the third are those of
+Hochreiter and Schmidhuber (1997), "Long Short-Term Memory", Neural Computation 9(8), 1735-1780,
+where the long memory of the LSTM was first shown.
 """
 
 from typing import Any
@@ -32,23 +33,27 @@ def make_adding_problem(
 ) -> tuple[list[NDArray[np.float32]], NDArray[np.float64]]:
     """Make the adding problem: sum the two values that were marked, long ago, among many that were not.
 
-    A step is a random value and a mark, 1 at two steps and 0 elsewhere; the sum of the marked values is asked for at
-    the end. Always answering 1 has a mean squared error of 1/6; below 0.001 the problem counts as solved.
+    A step is a random value and a mark, 1 at two steps and 0 elsewhere; the sum of the marked
+    values is asked for at the end. Always answering 1 has a mean squared error of 1/6; below 0.001
+    the problem counts as solved.
 
-    It is experiment 4 (section 5.4) of Hochreiter and Schmidhuber (1997) with values in [0, 1] for their [-1, 1], which
-    doubles their target, and without the marks of -1 at both ends, since the estimators know where a sequence begins
-    and ends. They solved it after 74,000 sequences at ``n_steps=100``, with marks where "early" puts them.
+    It is experiment 4 (section 5.4) of Hochreiter and Schmidhuber (1997) with values in [0, 1] for
+    their [-1, 1], which doubles their target, and without the marks of -1 at both ends, since the
+    estimators know where a sequence begins and ends. They solved it after 74,000 sequences at
+    ``n_steps=100``, with marks where "early" puts them.
 
     Parameters
     ----------
     n_samples : int, default=1000
         Sequences, at least 1.
     n_steps : int, default=100
-        The shortest length, at least 4. Lengths are drawn uniformly from `n_steps` to ``n_steps + n_steps // 10``.
+        The shortest length, at least 4. Lengths are drawn uniformly from `n_steps` to ``n_steps +
+        n_steps // 10``.
     marks : {"halves", "early"}, default="halves"
-        Where the marks are. "halves": one in each half, as in Arjovsky et al. (2016) and most papers since. "early", as
-        in 1997: one among the first ten steps, one more in the first half, so both values must be held for at least
-        ``n_steps / 2`` steps. That is harder to begin with, for no sequence asks for less.
+        Where the marks are. "halves": one in each half, as in Arjovsky et al. (2016) and most
+        papers since. "early", as in 1997: one among the first ten steps, one more in the first
+        half, so both values must be held for at least ``n_steps / 2`` steps. That is harder to
+        begin with, for no sequence asks for less.
     random_state : None, int, RandomState or Generator, default=None
         Where the randomness comes from; an int makes the call repeatable.
 
@@ -66,7 +71,8 @@ def make_adding_problem(
 
     References
     ----------
-    M. Arjovsky, A. Shah and Y. Bengio (2016). "Unitary Evolution Recurrent Neural Networks". ICML, PMLR 48, 1120-1128.
+    M. Arjovsky, A. Shah and Y. Bengio (2016). "Unitary Evolution Recurrent Neural Networks". ICML,
+    PMLR 48, 1120-1128.
 
     Examples
     --------
@@ -117,11 +123,11 @@ def make_copy_memory(
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Make the copying problem: repeat a list of symbols after a wait, in order, one a step.
 
-    A sequence shows `n_items` random symbols, then ``n_steps - 1`` blanks, a signal, and blanks; from the signal's
-    next step on the symbols are to be named, before it the blank. T is ``n_steps + 2 * n_items``. Whoever forgets the
-    symbols has a mean cross-entropy of ``n_items * log(n_symbols) / T`` at best. For ``target="step"``. After section
-    4.1 of Arjovsky et al. (2016), who follow the long time lag problems of Hochreiter and Schmidhuber (1997, section
-    5).
+    A sequence shows `n_items` random symbols, then ``n_steps - 1`` blanks, a signal, and blanks;
+    from the signal's next step on the symbols are to be named, before it the blank. T is ``n_steps
+    + 2 * n_items``. Whoever forgets the symbols has a mean cross-entropy of ``n_items *
+    log(n_symbols) / T`` at best. For ``target="step"``. After section 4.1 of Arjovsky et al.
+    (2016), who follow the long time lag problems of Hochreiter and Schmidhuber (1997, section 5).
 
     Parameters
     ----------
@@ -141,8 +147,8 @@ def make_copy_memory(
     X : array (n_samples, T, n_symbols + 2), float32
         One-hot steps: the symbols, the blank (index `n_symbols`), the signal (the last index).
     y : array (n_samples, T), int64
-        The answer of each step: the blank, `n_symbols`, until the last `n_items` steps name the symbols, 0 to
-        ``n_symbols - 1``.
+        The answer of each step: the blank, `n_symbols`, until the last `n_items` steps name the
+        symbols, 0 to ``n_symbols - 1``.
 
     Raises
     ------
@@ -151,7 +157,8 @@ def make_copy_memory(
 
     References
     ----------
-    M. Arjovsky, A. Shah and Y. Bengio (2016). "Unitary Evolution Recurrent Neural Networks". ICML, PMLR 48, 1120-1128.
+    M. Arjovsky, A. Shah and Y. Bengio (2016). "Unitary Evolution Recurrent Neural Networks". ICML,
+    PMLR 48, 1120-1128.
 
     Examples
     --------
@@ -181,19 +188,21 @@ def make_temporal_order(
 ) -> tuple[list[NDArray[np.float32]], NDArray[np.str_]]:
     """Make the temporal order problem: tell in which order X and Y came, among many steps that mean nothing.
 
-    A sequence starts with E, ends with B, and is made of random letters a, b, c, d but for two or three steps far
-    apart, each X or Y, whose order is the class. Experiments 6a (two) and 6b (three; both in section 5.6) of
-    Hochreiter and Schmidhuber (1997), whose lengths, 100 to 110, are the default; they solved 6a after 31,390
-    sequences.
+    A sequence starts with E, ends with B, and is made of random letters a, b, c, d but for two or
+    three steps far apart, each X or Y, whose order is the class. Experiments 6a (two) and 6b
+    (three; both in section 5.6) of Hochreiter and Schmidhuber (1997), whose lengths, 100 to 110,
+    are the default; they solved 6a after 31,390 sequences.
 
     Parameters
     ----------
     n_samples : int, default=1000
         Sequences, at least 1.
     n_steps : int, default=100
-        The shortest length, at least 10. Lengths are drawn uniformly from `n_steps` to ``n_steps + n_steps // 10``.
+        The shortest length, at least 10. Lengths are drawn uniformly from `n_steps` to ``n_steps +
+        n_steps // 10``.
     n_marks : {2, 3}, default=2
-        Steps that are X or Y. They lie, in percent of `n_steps`, at 10-20 and 50-60, or at 10-20, 33-43 and 66-76.
+        Steps that are X or Y. They lie, in percent of `n_steps`, at 10-20 and 50-60, or at 10-20,
+        33-43 and 66-76.
     random_state : None, int, RandomState or Generator, default=None
         Where the randomness comes from; an int makes the call repeatable.
 
@@ -245,10 +254,10 @@ def make_frames(
 ) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
     """Make short films of a moving shape: tell which way it goes.
 
-    A film shows a square, a plus or a cross of 3 x 3 pixels that moves by one pixel a frame, down, left, right or up,
-    and comes back at the opposite edge. Shape and starting place are random, so at every frame each place is as
-    likely whatever the direction: a single frame says nothing about it, nor do all of them in the wrong order; two in
-    a row do.
+    A film shows a square, a plus or a cross of 3 x 3 pixels that moves by one pixel a frame, down,
+    left, right or up, and comes back at the opposite edge. Shape and starting place are random, so
+    at every frame each place is as likely whatever the direction: a single frame says nothing about
+    it, nor do all of them in the wrong order; two in a row do.
 
     Parameters
     ----------
@@ -259,8 +268,8 @@ def make_frames(
     size : int, default=8
         Height and width of a frame in pixels, at least 4.
     noise : float, default=0.1
-        Standard deviation of the Gaussian noise added to each pixel, at least 0; a shape's pixels are 1 on a ground
-        of 0.
+        Standard deviation of the Gaussian noise added to each pixel, at least 0; a shape's pixels
+        are 1 on a ground of 0.
     random_state : None, int, RandomState or Generator, default=None
         Where the randomness comes from; an int makes the call repeatable.
 

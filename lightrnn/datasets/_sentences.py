@@ -70,16 +70,18 @@ def make_long_context_sentences(
 ) -> tuple[list[str], NDArray[np.str_]]:
     """Make sentences that lack their last word, which the first word tells and no other does.
 
-    "Starving, Alice drives to the nearest store to buy" wants "food"; thirsty, freezing, ill, bored, muddy, lovesick
-    and sleepless people want something else. Between the first word and the last stand `distance` words of clauses
-    drawn at random; none of their words is ever a cue, and names, places and verbs are drawn without regard to it. So
-    whoever does not remember the first word is right once in eight times.
+    "Starving, Alice drives to the nearest store to buy" wants "food"; thirsty, freezing, ill,
+    bored, muddy, lovesick and sleepless people want something else. Between the first word and the
+    last stand `distance` words of clauses drawn at random; none of their words is ever a cue, and
+    names, places and verbs are drawn without regard to it. So whoever does not remember the first
+    word is right once in eight times.
 
     Parameters
     ----------
     distance : int or tuple (least, most), default=20
-        Words between the cue and the missing word, at least 8, punctuation not counted; two numbers draw it anew for
-        each sentence, every distance from the least to the most being equally likely.
+        Words between the cue and the missing word, at least 8, punctuation not counted; two numbers
+        draw it anew for each sentence, every distance from the least to the most being equally
+        likely.
     n_samples : int, default=1000
         Sentences, at least 1.
     random_state : None, int, RandomState or Generator, default=None
@@ -88,10 +90,11 @@ def make_long_context_sentences(
     Returns
     -------
     X : list of n_samples str
-        The sentences without their last word. Read by `tokens="word"` each has ``distance + 2`` tokens or some more:
-        the cue, a comma, the words between, and a comma before some clauses.
+        The sentences without their last word. Read by `tokens="word"` each has ``distance + 2``
+        tokens or some more: the cue, a comma, the words between, and a comma before some clauses.
     y : array (n_samples,) of str
-        The last words: "food", "water", "coats", "medicine", "books", "soap", "flowers" or "pillows".
+        The last words: "food", "water", "coats", "medicine", "books", "soap", "flowers" or
+        "pillows".
 
     Raises
     ------

@@ -1,11 +1,12 @@
 """One file for a tree of plain values and arrays: an .npz whose member ``header`` is JSON.
 
-`write` takes a dict of dicts, lists, tuples, numbers, strings, None, NumPy arrays, scalars and random generators, to
-any depth; `read` gives the same tree back, bit for bit and type for type. The arrays lie in the file under their path
-in the tree, so that ``numpy.load`` alone can look at them. Nothing is ever pickled, so reading a file runs no code of
-its writer. Nothing is compressed either, and every array's size is compared with that of its bytes before there is room
-for it, so a file takes no more memory than a small multiple of its size. The checksum of the zip covers the header and
-every array: a file that was damaged is refused. This module knows no estimator.
+`write` takes a dict of dicts, lists, tuples, numbers, strings, None, NumPy arrays, scalars and
+random generators, to any depth; `read` gives the same tree back, bit for bit and type for type. The
+arrays lie in the file under their path in the tree, so that ``numpy.load`` alone can look at them.
+Nothing is ever pickled, so reading a file runs no code of its writer. Nothing is compressed either,
+and every array's size is compared with that of its bytes before there is room for it, so a file
+takes no more memory than a small multiple of its size. The checksum of the zip covers the header
+and every array: a file that was damaged is refused. This module knows no estimator.
 """
 
 import json
@@ -66,8 +67,8 @@ def write(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
     Raises
     ------
     TypeError
-        If a value is of another kind, a function for example; its place in the tree is named. The file is then
-        untouched.
+        If a value is of another kind, a function for example; its place in the tree is named. The
+        file is then untouched.
 
     Examples
     --------
@@ -117,7 +118,8 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     OSError
         If there is no such file, or it may not be read.
     ValueError
-        If the file is no archive of this format, is damaged, or was written by a later version of the format.
+        If the file is no archive of this format, is damaged, or was written by a later version of
+        the format.
     """
     with open(path, "rb") as file:
         try:

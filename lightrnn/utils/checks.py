@@ -1,8 +1,9 @@
 """Checks of single arguments: a plain Python value out, or an error that says what to write instead.
 
-Every message reads "<argument> must be <requirement>, got <value>." followed by one sentence of remedy. A value of the
-wrong kind is a `TypeError`, a value of the right kind outside its range a `ValueError`. Estimators, preprocessing and
-datasets share these functions; nothing below them checks an argument again.
+Every message reads "<argument> must be <requirement>, got <value>." followed by one sentence of
+remedy. A value of the wrong kind is a `TypeError`, a value of the right kind outside its range a
+`ValueError`. Estimators, preprocessing and datasets share these functions; nothing below them
+checks an argument again.
 """
 
 import difflib
@@ -200,8 +201,8 @@ def random_generator(random_state: object) -> np.random.Generator:
     Parameters
     ----------
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator
-        None takes fresh entropy, an int of at least 0 is a seed, a RandomState gives a seed (and so moves on), a
-        Generator is used as it is.
+        None takes fresh entropy, an int of at least 0 is a seed, a RandomState gives a seed (and so
+        moves on), a Generator is used as it is.
 
     Returns
     -------
