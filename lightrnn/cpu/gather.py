@@ -1,6 +1,7 @@
-"""Packed rows: their index, and rows moved between a layer's state and its output or scaled for dropout.
+"""Packed rows: their index, and rows copied, added and scaled by an index.
 
-Each loop takes its rows as arrays first: Numba then vectorises it.
+Rows move between a layer's state and its output, and on the way back between their gradients. Each
+loop binds its rows to names first, as arrays of their own: Numba then vectorises it.
 """
 
 from .jit import kernel
@@ -9,45 +10,78 @@ from .registers import lanes, load, load_flat, store, store_flat
 
 
 @kernel
-def gather(target, start, column, source, index, width):
+def gather(
+    target,  # (rows, columns), OUT
+    start,  # first row of target that is written, IN
+    column,  # first column of target that is written, IN
+    source,  # (rows, >= width), IN
+    index,  # (n,) rows of source, IN
+    width,  # columns to copy, IN
+):
     """``target[start + i, column : column + width] = source[index[i], :width]``."""
     for i in range(len(index)):
-        to, row = target[start + i], source[index[i]]
+        to = target[start + i]
+        row = source[index[i]]
         for j in range(width):
             to[column + j] = row[j]
 
 
 @kernel
-def scatter(target, index, source, start, column, width):
+def scatter(
+    target,  # (rows, >= width), OUT
+    index,  # (n,) rows of target, IN
+    source,  # (rows, columns), IN
+    start,  # first row of source that is read, IN
+    column,  # first column of source that is read, IN
+    width,  # columns to copy, IN
+):
     """``target[index[i], :width] = source[start + i, column : column + width]``."""
     for i in range(len(index)):
-        to, row = target[index[i]], source[start + i]
+        to = target[index[i]]
+        row = source[start + i]
         for j in range(width):
             to[j] = row[column + j]
 
 
 @kernel
-def add(target, index, source, start, width):
+def add(
+    target,  # (rows, >= width), IN, OUT
+    index,  # (n,) rows of target, IN
+    source,  # (rows, >= width), IN
+    start,  # first row of source that is read, IN
+    width,  # columns to add, IN
+):
     """``target[index[i], :width] += source[start + i, :width]``."""
     for i in range(len(index)):
-        to, row = target[index[i]], source[start + i]
+        to = target[index[i]]
+        row = source[start + i]
         for j in range(width):
             to[j] += row[j]
 
 
 @kernel
-def scale(target, start, mask, member):
+def scale(
+    target,  # (rows, >= columns of the mask), IN, OUT
+    start,  # first row of target that is scaled, IN
+    mask,  # (sequences, columns), IN
+    member,  # (n,) the sequence of each row, IN
+):
     """``target[start + i] *= mask[member[i]]``, over the mask's columns."""
     for i in range(len(member)):
-        to, factors = target[start + i], mask[member[i]]
+        to = target[start + i]
+        factors = mask[member[i]]
         for j in range(len(factors)):
             to[j] *= factors[j]
 
 
 @kernel
-def time_major(lengths, first, last):
-    """Index of packed rows, for lengths that do not increase: see `batches.Steps`, which says what each array is."""
-    row = running = len(lengths)
+def time_major(
+    lengths,  # (B,) steps of each sequence, not increasing, IN
+    first,  # (T + 2,) OUT
+    last,  # (B,) OUT
+):
+    """Compute the first row of each step and the last row of each sequence: see `batches.Steps`."""
+    row = running = len(lengths)  # the initial state takes the first B rows
     first[0] = 0
     for t in range(lengths[0]):
         first[t + 1] = row
@@ -61,45 +95,77 @@ def time_major(lengths, first, last):
 
 
 @kernel
-def time_major_index(first, places, index):
-    """``index`` becomes places[b] + t for the row of step t of sequence b, the first step's row being 0."""
+def time_major_index(
+    first,  # (T + 2,) as `time_major` makes it, IN
+    offsets,  # (B,) where each sequence starts among the concatenated sequences, IN
+    index,  # (rows after the initial state,) OUT
+):
+    """Compute the index of each packed row in the concatenated sequences."""
     for t in range(len(first) - 2):
         for b in range(first[t + 2] - first[t + 1]):
-            index[first[t + 1] - first[1] + b] = places[b] + t
+            index[first[t + 1] - first[1] + b] = offsets[b] + t
 
 
 @kernel
-def look_up(target, start, table, rows, codes):
-    """``target[start + i] = table[codes[i]]``, the table being a matrix of so many rows in panels."""
-    L, N = lanes(table), target.shape[1]
+def look_up(
+    target,  # (rows, columns), OUT
+    start,  # first row of target that is written, IN
+    table,  # panels of a matrix (n_tokens, columns), IN
+    n_tokens,  # rows of the table, IN
+    codes,  # (n,) rows of the table, IN
+):
+    """``target[start + i] = table[codes[i]]``."""
+    L = lanes(table)
+    N = target.shape[1]
     for i in range(len(codes)):
         j = 0
         while j < N:
             width = panel_vectors(L, j, N) * L
+            row = j * n_tokens + codes[i] * width
             for k in range(0, width, L):
-                store(target, start + i, j + k, load_flat(table, j * rows + codes[i] * width + k))
+                store(target, start + i, j + k, load_flat(table, row + k))
             j += width
 
 
 @kernel
-def add_by_code(table, rows, codes, source, start):
+def add_by_code(
+    table,  # panels of a matrix (n_tokens, columns), IN, OUT
+    n_tokens,  # rows of the table, IN
+    codes,  # (n,) rows of the table, IN
+    source,  # (rows, columns), IN
+    start,  # first row of source that is read, IN
+):
     """``table[codes[i]] += source[start + i]``, in the order of i."""
-    L, N = lanes(table), source.shape[1]
+    L = lanes(table)
+    N = source.shape[1]
     for i in range(len(codes)):
         j = 0
         while j < N:
             width = panel_vectors(L, j, N) * L
+            row = j * n_tokens + codes[i] * width
             for k in range(0, width, L):
-                place = j * rows + codes[i] * width + k
-                store_flat(table, place, load_flat(table, place) + load(source, start + i, j + k))
+                value = load_flat(table, row + k) + load(source, start + i, j + k)
+                store_flat(table, row + k, value)
             j += width
 
 
 @kernel
-def scatter_windows(target, index, source, step, window, width):
-    """``target[index[step * r + w]] += source[r, w * width : (w + 1) * width]``: from windows to what they look at."""
+def scatter_windows(
+    target,  # (inputs, >= width), IN, OUT
+    index,  # (inputs,) row of target of each input, IN
+    source,  # (windows, >= window * width), IN
+    step,  # inputs from one window to the next, IN
+    window,  # inputs that a window holds, IN
+    width,  # columns of an input, IN
+):
+    """Add to each input its gradient by every window that holds it.
+
+    ``target[index[step * r + w]] += source[r, w * width : (w + 1) * width]`` for all windows r and
+    all their inputs w.
+    """
     for r in range((len(index) - window) // step + 1):
+        row = source[r]
         for w in range(window):
-            to, row = target[index[step * r + w]], source[r]
+            to = target[index[step * r + w]]
             for j in range(width):
                 to[j] += row[w * width + j]

@@ -1,8 +1,9 @@
 """Products on packed panels: ``C = start + A @ B`` and ``C = start + A.T @ B``.
 
-B (K, N) is packed into panels: cut into blocks of `TILE_VECTORS` registers of columns (the last may have one more, or
-fewer), each block contiguous, so that the tile reads it straight through. N comes in whole registers, which padding
-sees to; K and the rows are any number. Matrices are places, see `memory.py`.
+B (K, N) is packed into panels: blocks of `TILE_VECTORS` registers of columns (the last may have one
+register more, or fewer), each contiguous, so that the tile reads it from start to end. N is a whole
+number of registers, which padding ensures; K and the number of rows are free. C, start, A and B are
+views ``(array, offset, stride)``, see `registers.py`.
 """
 
 from numba import literal_unroll
@@ -15,47 +16,74 @@ from .tile import strip, strip_t
 
 @register_jitable
 def panel_vectors(L, j, N):
-    """Width, in registers, of the panel that begins at column j: one register alone keeps no tile busy."""
+    """Return the registers of the panel that begins at column j; see `host.panel_cuts`.
+
+    A last register joins the panel before it: alone it would keep too few of a tile's fused
+    multiply-adds in flight.
+    """
     rest = (N - j) // L
     return rest if rest <= TILE_VECTORS + 1 else TILE_VECTORS
 
 
 @register_jitable
-def beside(place, columns):
-    """Return a place so many columns further."""
-    return place[0], place[1] + columns, place[2]
+def shifted(view, columns):
+    """Return the view that begins `columns` columns further on."""
+    return view[0], view[1] + columns, view[2]
 
 
 @register_jitable
-def product(C, start, A, panels, M, K, N):
-    """``C[:M, :N] = start + A[:M, :K] @ panels``; from C itself the product is added."""
-    L, j = lanes(C[0]), 0
+def product(
+    C,  # view (M, N), OUT
+    start,  # view (M, N), IN: C itself to add to it, stride 0 to begin every row with the same
+    A,  # view (M, K), IN
+    panels,  # B (K, N) in panels, IN
+    M,  # IN
+    K,  # IN
+    N,  # IN
+):
+    """``C[:M, :N] = start + A[:M, :K] @ B``."""
+    L = lanes(C[0])
+    j = 0
     while j < N:
         vectors = panel_vectors(L, j, N)
-        strip(beside(C, j), beside(start, j), A, panels, j * K, M, K, vectors)
+        strip(shifted(C, j), shifted(start, j), A, (panels, j * K), M, K, vectors)
         j += vectors * L
 
 
 @register_jitable
-def products_t(products, more, zeros, B, panel, K, N):
-    """``C[:M, :N] = A[:K, :M].T @ B[:K, :N]`` for each ``(C, A, M)``, added to C if there is `more` in it already.
+def products_t(
+    products,  # tuple of (C, A, M): C the panels of (M, N), OUT; A a view (K, M), IN
+    added,  # whether to add to what C holds, IN
+    zeros,  # (columns of a panel,) IN
+    B,  # view (K, N), IN
+    panel,  # (K * columns of a panel,) OUT: one panel of B
+    K,  # IN
+    N,  # IN
+):
+    """``C[:M, :N] = A[:K, :M].T @ B[:K, :N]`` for each product, or added to C.
 
-    C is in panels, `zeros` a row as wide as one, and `panel` room for one of B.
+    The products share each panel of B, which is packed once.
     """
-    L, j = lanes(panel), 0
+    L = lanes(panel)
+    j = 0
     while j < N:
         vectors = panel_vectors(L, j, N)
-        _pack_panel(panel, beside(B, j), K, vectors)
+        _pack_panel(panel, shifted(B, j), K, vectors)
         for one in literal_unroll(products):
             C, A, M = one
             here = C, j * M, vectors * L
-            strip_t(here, here if more else (zeros, 0, 0), A, panel, 0, M, K, vectors)
+            strip_t(here, here if added else (zeros, 0, 0), A, (panel, 0), M, K, vectors)
         j += vectors * L
 
 
 @register_jitable
-def _pack_panel(panel, B, K, vectors):
-    """One panel from B[:K, : vectors * L]."""
+def _pack_panel(
+    panel,  # (K * vectors * L,) OUT
+    B,  # view (K, vectors * L), IN
+    K,  # IN
+    vectors,  # IN
+):
+    """Copy a panel by registers: copying single numbers took 9 % of a step at 650 units."""
     L = lanes(panel)
     for k in range(K):
         for v in range(vectors):
@@ -63,8 +91,13 @@ def _pack_panel(panel, B, K, vectors):
 
 
 @register_jitable
-def fill(C, values, M, N):
-    """``C[:M, :N] = values``, the row at a place."""
+def fill(
+    C,  # view (M, N), OUT
+    values,  # view (1, N), IN
+    M,  # IN
+    N,  # IN
+):
+    """``C[:M, :N] = values``."""
     for j in range(0, N, lanes(C[0])):
         value = load_flat(values[0], values[1] + j)
         for i in range(M):
@@ -73,32 +106,39 @@ def fill(C, values, M, N):
 
 @register_jitable
 def copy_row(C, row, A, a_row, N):
-    """``C[row, :N] = A[a_row, :N]``."""
+    """``C[row, :N] = A[a_row, :N]``, of arrays."""
     for j in range(0, N, lanes(C)):
         store(C, row, j, load(A, a_row, j))
 
 
 @register_jitable
 def add_row(C, row, A, a_row, N):
-    """``C[row, :N] += A[a_row, :N]``."""
+    """``C[row, :N] += A[a_row, :N]``, of arrays."""
     for j in range(0, N, lanes(C)):
         store(C, row, j, load(C, row, j) + load(A, a_row, j))
 
 
 @kernel
-def transpose_panels(panels, B, rows, N):
-    """Panels of B.T from those of B (rows, K), `rows` columns padded with zeros to N."""
-    L, K, j = lanes(B), len(B) // rows, 0
+def transpose_panels(
+    panels,  # B.T (K, N) in panels, OUT
+    B,  # (rows, K) in panels, IN
+    rows,  # IN
+    N,  # rows, padded to whole registers, IN
+):
+    """Transpose from panels to panels, one square of lanes at a time; the padding is zeros."""
+    L = lanes(B)
+    K = len(B) // rows
+    j = 0
     while j < N:
-        vectors, i = panel_vectors(L, j, N), 0
+        vectors = panel_vectors(L, j, N)
+        i = 0
         while i < K:
             width = panel_vectors(L, i, K) * L
             for k in range(i, i + width, L):
                 for v in range(vectors):
                     n = j + v * L
-                    place = B, i * rows + n * width + k - i, width
-                    store_transposed(
-                        panels, j * K + (k * vectors + v) * L, vectors * L, place, rows - n
-                    )
+                    square = B, i * rows + n * width + k - i, width
+                    to = j * K + (k * vectors + v) * L
+                    store_transposed(panels, to, vectors * L, square, rows - n)
             i += width
         j += vectors * L
