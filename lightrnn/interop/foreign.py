@@ -1,4 +1,7 @@
-"""What every other framework's recurrent network comes to before it is ours: weights taken by name, each once."""
+"""A trained network of another framework in lightrnn's form, and its weights by the source's names.
+
+`torch` and `keras` take each weight once from a `SourceWeights` and return a `ForeignNetwork`.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..cells import CELLS
+from ..nn.state_dict import TORCH_CELLS
 from ..utils.checks import shown
 
 Shape = tuple[int | None, ...]
-_BY_GATES = {len(cell.gates): name for name, cell in CELLS.items() if cell.recurrent}
+
+# PyTorch and Keras have the same cells, each with another number of gates. The number is looked up
+# among these alone, so that a new cell of ours with three gates is not taken for a GRU.
+_BY_GATES = {len(CELLS[name].gates): name for name in TORCH_CELLS}
+# "lstm", "lstm2", "lstm_2" and "lstm.2". Nine digits at most: int() is slow on very long numbers.
 _NUMBERED = re.compile(r"(.*?)[._]?(\d{1,9})?")
+_MOST_LISTED = 8  # names in an error message
+
+
+class UnsupportedError(ValueError):
+    """A file is intact but holds what is not read; the message is for the user."""
 
 
 class Direction(NamedTuple):
@@ -25,65 +38,89 @@ class Direction(NamedTuple):
     b_hh: np.ndarray  # (G*H,)
 
 
+class Level(NamedTuple):
+    """One recurrent layer: its cell, and its forward direction or both."""
+
+    cell: str  # a key of `CELLS`
+    directions: tuple[Direction, ...]
+
+    @property
+    def units(self) -> int:
+        """Units of one direction."""
+        return len(self.directions[0].W_hh)
+
+    @property
+    def width(self) -> int:
+        """Columns of the output: the units of all directions."""
+        return self.units * len(self.directions)
+
+
 class ForeignNetwork(NamedTuple):
     """A network of another framework, in our form.
 
     Attributes
     ----------
-    cell : str
-        Key of `CELLS`.
-    levels : list of tuple of Direction
-        Layers from first to last; one direction or two.
-    W, b : ndarray (D, k) or None, ndarray (k,)
-        The output layer; no W where it is the embedding's.
-    embedding : ndarray (V, E) or None
-        A row for each token.
-    link : str or None
-        What follows the output layer, where the source says so: "linear", "softmax" or "sigmoid".
-    target : str or None
-        "sequence" or "step", where the source says so.
+    levels : list of Level
+        The recurrent layers from first to last.
+    W : ndarray of shape (D, k) or None
+        The output layer's matrix; None where it is the embedding's.
+    b : ndarray of shape (k,)
+        The output layer's bias.
+    embedding : ndarray of shape (V, E) or None
+        One row per token.
+    activation : {"linear", "softmax", "sigmoid"} or None
+        The function applied to the outputs, where the source says so.
+    target : {"sequence", "step"} or None
+        Whether there is one output per sequence or per step, where the source says so.
     """
 
-    cell: str
-    levels: list[tuple[Direction, ...]]
+    levels: list[Level]
     W: np.ndarray | None
     b: np.ndarray
     embedding: np.ndarray | None
-    link: str | None = None
+    activation: str | None = None
     target: str | None = None
 
     @property
+    def cell(self) -> str:
+        """The cell of all layers."""
+        return self.levels[0].cell
+
+    @property
     def sizes(self) -> tuple[int, ...]:
-        """Units of each layer."""
-        return tuple(len(level[0].W_hh) for level in self.levels)
+        """Units of each layer, in one direction."""
+        return tuple(level.units for level in self.levels)
 
     @property
     def bidirectional(self) -> bool:
         """Whether every layer reads from both ends."""
-        return len(self.levels[0]) == 2
+        return len(self.levels[0].directions) == 2
 
     @property
     def n_features(self) -> int:
         """Columns of the first layer's input."""
-        return len(self.levels[0][0].W_ih)
+        return len(self.levels[0].directions[0].W_ih)
 
     def layers(self) -> dict[str, np.ndarray]:
-        """Return the recurrent layers' arrays by our names; one bias where the cell needs but one."""
+        """Return the recurrent layers' arrays by our names."""
         arrays: dict[str, np.ndarray] = {}
         for number, level in enumerate(self.levels):
-            for name, (W_ih, W_hh, b_ih, b_hh) in zip(
-                (f"layer{number}", f"layer{number}.reverse"), level, strict=False
-            ):
-                arrays |= {f"{name}.W_ih": W_ih, f"{name}.W_hh": W_hh}
-                if self.cell == "gru":
-                    arrays |= {f"{name}.b_ih": b_ih, f"{name}.b_hh": b_hh}
-                else:
-                    arrays[f"{name}.b"] = b_ih + b_hh
+            names = (f"layer{number}", f"layer{number}.reverse")
+            for name, direction in zip(names, level.directions, strict=False):
+                arrays[f"{name}.W_ih"] = direction.W_ih
+                arrays[f"{name}.W_hh"] = direction.W_hh
+                if CELLS[level.cell].two_biases:
+                    arrays[f"{name}.b_ih"] = direction.b_ih
+                    arrays[f"{name}.b_hh"] = direction.b_hh
+                else:  # the gates see the sum alone
+                    arrays[f"{name}.b"] = direction.b_ih + direction.b_hh
         return arrays
 
 
 class SourceWeights:
-    """A source's arrays, to be taken by name; what is missing, misshapen or left over is an error that names it.
+    """A source's arrays, each taken once by its name.
+
+    An array that is missing, misshapen or left over is an error that names it.
 
     Parameters
     ----------
@@ -96,7 +133,7 @@ class SourceWeights:
         self._left = dict.fromkeys(self.arrays)
 
     def names(self, pattern: str) -> list[re.Match[str]]:
-        """Return the names that match a pattern as a whole."""
+        """Return the matches of the names that a pattern matches as a whole."""
         return [match for name in self.arrays if (match := re.fullmatch(pattern, name))]
 
     def __contains__(self, name: str) -> bool:
@@ -104,7 +141,7 @@ class SourceWeights:
         return name in self.arrays
 
     def shape(self, name: str, axes: int) -> tuple[int, ...]:
-        """Return the shape of an array that must be there and have so many axes, none empty."""
+        """Return the shape of an array that must exist and have this many axes, none empty."""
         if name not in self.arrays:
             raise ValueError(
                 f"source must hold the weight {name!r}, got {_listed(self.arrays)}. "
@@ -113,17 +150,19 @@ class SourceWeights:
         shape = tuple(np.shape(self.arrays[name]))
         if len(shape) != axes or 0 in shape:
             raise ValueError(
-                f"source[{name!r}] must have {axes} axes, none empty, got shape {shape}. Is it the weight?"
+                f"source[{name!r}] must have {axes} axes, none empty, got shape {shape}."
             )
         return shape
 
     def take(self, name: str, shape: Shape) -> np.ndarray:
-        """Return an array as float64; None in `shape` stands for any length."""
+        """Return an array as float64; None in `shape` allows any length."""
         found = self.shape(name, len(shape))
-        if any(wanted not in (None, got) for wanted, got in zip(shape, found, strict=True)):
+        pairs = zip(shape, found, strict=True)
+        if any(wanted not in (None, length) for wanted, length in pairs):
             wanted = str(shape).replace("None", "any")
             raise ValueError(
-                f"source[{name!r}] must have shape {wanted}, got {found}. It does not fit the layers beside it."
+                f"source[{name!r}] must have shape {wanted}, got {found}. "
+                "It does not fit the other layers."
             )
         self._left.pop(name, None)
         return _as_float64(self.arrays[name], f"source[{name!r}]")
@@ -132,48 +171,59 @@ class SourceWeights:
         """Refuse weights that nothing has taken."""
         if self._left:
             raise ValueError(
-                "source must hold nothing but recurrent layers, one linear layer and an embedding, got also "
-                f"{_listed(self._left)}. A network with other layers is not computed here; leave out what is no part "
-                "of it."
+                "source must hold nothing but recurrent layers, one linear layer and an embedding, "
+                f"got also {_listed(self._left)}. lightrnn computes no other layers; leave out "
+                "weights that do not belong to the network."
             )
 
 
 def _as_float64(value: Any, name: str) -> np.ndarray:
-    """Read finite floating-point numbers; a tensor of torch through its own methods, torch unseen."""
+    """Return finite floating-point numbers as float64."""
+    # A tensor of torch is read through its own methods, so that torch need not be imported.
     if hasattr(value, "detach"):
         value = value.detach().cpu()
-        value = value.float() if "bfloat16" in str(value.dtype) else value
+        if "bfloat16" in str(value.dtype):  # NumPy has no such type
+            value = value.float()
     array = np.asarray(value)
+    # bfloat16 is also an extension type for NumPy (ml_dtypes), whose kind is not "f".
     if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
         raise ValueError(
-            f"{name} must hold floating-point numbers, got dtype {array.dtype}. Quantised weights are none."
+            f"{name} must hold floating-point numbers, got dtype {array.dtype}. "
+            "Convert quantised weights back first."
         )
     with np.errstate(invalid="ignore"):  # a signalling NaN; it is refused below
         array = array.astype(np.float64)
     if not np.isfinite(array).all():
         raise ValueError(
-            f"{name} must be finite, got NaN or infinity. The model has diverged; take an earlier one."
+            f"{name} must be finite, got NaN or infinity. "
+            "The model has diverged; take an earlier one."
         )
     return array
 
 
 def _listed(names: Iterable[str]) -> str:
-    """Return names for a message."""
-    listed = sorted(names)
-    return (
-        f"{', '.join(map(repr, listed[:8]))}{', ...' * (len(listed) > 8)}" if listed else "nothing"
-    )
+    """Return names for a message, the first few of many."""
+    listed = [repr(name) for name in sorted(names)]
+    if len(listed) > _MOST_LISTED:
+        listed[_MOST_LISTED:] = ["..."]
+    return ", ".join(listed) or "nothing"
 
 
-def cell_of(name: str, shape: tuple[int, int]) -> str:
-    """Tell the cell by the shape of a recurrent matrix, (H, G*H): G is 4, 3 or 1."""
-    H, columns = shape
-    if columns % H or columns // H not in _BY_GATES:
+def cell_of(name: str, units: int, columns: int) -> str:
+    """Return the cell whose recurrent matrix has this many units and columns: G gates of H units.
+
+    Raises
+    ------
+    ValueError
+        If there is none; the message says `name`.
+    """
+    if columns % units or columns // units not in _BY_GATES:
         raise ValueError(
-            f"source[{name!r}] must be the recurrent matrix of an LSTM (4 gates), a GRU (3) or a plain RNN (1), got "
-            f"{columns / H:g} gates of {H} units. Other cells are not computed."
+            f"source[{name!r}] must be the recurrent matrix of an LSTM (4 gates), a GRU (3) or a "
+            f"plain RNN (1), got {columns / units:g} gates of {units} units. "
+            "lightrnn has no other cells."
         )
-    return _BY_GATES[columns // H]
+    return _BY_GATES[columns // units]
 
 
 def one_module(role: str, found: Sequence[str], chosen: str | None) -> str:
@@ -188,56 +238,78 @@ def one_module(role: str, found: Sequence[str], chosen: str | None) -> str:
         return chosen
     if len(found) != 1:
         raise ValueError(
-            f"source must hold one module that can be the {role}, got {_listed(found)}. Name it: {role}='...'."
+            f"source must hold one module that can be the {role}, got {_listed(found)}. "
+            f"Name it: {role}='...'."
         )
     return found[0]
 
 
 def in_order(found: Iterable[str], chosen: str | Sequence[str] | None) -> list[str]:
-    """Return the recurrent modules from first to last: as chosen, or by the numbers that end their names.
+    """Return the recurrent modules from first to last: as chosen, or by the numbers in their names.
 
     Raises
     ------
+    TypeError
+        If what is chosen are no names.
     ValueError
-        If none is chosen, and there is none or their names differ in more than a number.
+        If none is chosen, and there is none or their names differ in more than the final number.
     """
     if chosen is not None:
         names = [chosen] if isinstance(chosen, str) else list(chosen)
         if not names or not all(isinstance(name, str) for name in names):
             raise TypeError(
-                f"recurrent must be a name or a list of names, got {shown(chosen)}. Name modules as in source."
+                f"recurrent must be a name or a list of names, got {shown(chosen)}. "
+                "Name modules as in source."
             )
         return names
-    parts = {name: _number(name) for name in found}
-    if len({base for base, _ in parts.values()}) != 1 or len(set(parts.values())) < len(parts):
+    parts = {name: _split_number(name) for name in found}
+    bases = {base for base, _ in parts.values()}
+    if len(bases) != 1 or len(set(parts.values())) < len(parts):
         raise ValueError(
-            f"source must hold recurrent layers whose order can be told, got {_listed(parts)}. "
-            "Name them from first to last: recurrent=['...', '...']."
+            "source must hold recurrent layers whose names give their order, "
+            f"got {_listed(parts)}. Name them from first to last: recurrent=['...', '...']."
         )
     return sorted(parts, key=lambda name: parts[name][1])
 
 
-def _number(name: str) -> tuple[str, int]:
-    """Split a name from the number at its end; none counts as 0, so that "lstm" precedes "lstm_1"."""
+def _split_number(name: str) -> tuple[str, int]:
+    """Return a name without the number at its end, and the number."""
     match = re.fullmatch(_NUMBERED, name)
     base, number = match.groups() if match else (name, None)
-    return base, int(number or 0)
+    return base, int(number or 0)  # no number counts as 0: Keras's "lstm" precedes "lstm_1"
 
 
-def check_alike(levels: list[tuple[Direction, ...]], cells: Sequence[str]) -> str:
-    """Return the cell of all layers.
+def check_alike(levels: Sequence[Level]) -> None:
+    """Check that all layers have one kind of cell and as many directions.
 
     Raises
     ------
     ValueError
-        If they have different cells, or only some of them two directions.
+        If they do not.
     """
-    if len(set(cells)) > 1:
+    cells = dict.fromkeys(level.cell for level in levels)
+    if len(cells) > 1:
         raise ValueError(
-            f"source must have one kind of recurrent layer, got {', '.join(cells)}. Mixtures are refused."
+            f"source must have one kind of recurrent layer, got {', '.join(cells)}. "
+            "Mixed networks cannot be converted."
         )
-    if len({len(level) for level in levels}) > 1:
+    if len({len(level.directions) for level in levels}) > 1:
         raise ValueError(
-            "source must have two directions in every layer or in none, got both kinds. Mixtures are refused."
+            "source must have two directions in every layer or in none, got both kinds. "
+            "Mixed networks cannot be converted."
         )
-    return cells[0]
+
+
+def reorder_gates(array: np.ndarray, stored: Iterable[str], wanted: Iterable[str]) -> np.ndarray:
+    """Return a matrix or bias with the gates of its columns in another order.
+
+    Parameters
+    ----------
+    array : ndarray of shape (..., G*H)
+        The gates' columns stand together, gate after gate.
+    stored, wanted : iterable of str
+        The gates' names in the order of `array` and of the result.
+    """
+    order = list(stored)
+    parts = np.split(array, len(order), axis=-1)
+    return np.concatenate([parts[order.index(gate)] for gate in wanted], axis=-1)

@@ -1,8 +1,9 @@
-"""Keras's files and layout of weights, in our form.
+"""Keras's files and layout of weights, brought into our form.
 
-Keras keeps (inputs, outputs) matrices as we do, with gates i, f, c, o and z, r, h; a GRU with ``reset_after`` has a
-bias (2, 3*H), the input's and the state's. A ``.keras`` file says besides how the layers are joined, and what they
-compute is checked; a ``.weights.h5`` file holds arrays alone.
+Keras keeps matrices (inputs, outputs) as we do, with the gates of `KERAS_GATES`; a GRU with
+``reset_after`` has a bias (2, 3*H), the input's and the state's. A ``.keras`` file also says how
+the layers are joined and what they compute, and that is checked; a ``.weights.h5`` file holds
+arrays alone.
 """
 
 from __future__ import annotations
@@ -17,30 +18,32 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..cells import CELLS
 from .foreign import (
     Direction,
     ForeignNetwork,
+    Level,
     SourceWeights,
+    UnsupportedError,
     cell_of,
     check_alike,
     in_order,
     one_module,
+    reorder_gates,
 )
-from .keras_config import Described, describe
-from .tensor_files import DAMAGE, check_members
-from .torch_pickle import RefusedError
+from .keras_config import KERAS_GATES, Description, describe
+from .tensor_files import DAMAGE, ZIP_START, check_members
 
-_GRU_ORDER = (1, 0, 2)  # z, r, h to r, z, n
 _SIDES = ("forward_layer", "backward_layer")
 _IGNORED = re.compile(r"(?:optimizer|compile_metrics|metrics)/.*|.*seed_generator.*")
 _ARRAYS = "model.weights.h5"
 
 
 class KerasFile(NamedTuple):
-    """A file's arrays by their path in it, and what its configuration says, if it has one."""
+    """A file's arrays by their path in it, and its model's configuration, if it has one."""
 
     arrays: dict[str, np.ndarray]
-    described: Described | None
+    description: Description | None
 
 
 def read_file(path: str | os.PathLike[str]) -> KerasFile:
@@ -53,29 +56,31 @@ def read_file(path: str | os.PathLike[str]) -> KerasFile:
     ImportError
         If h5py is not installed.
     ValueError
-        If it is of another format or damaged, or its configuration has what is not computed here.
+        If it is of another format or damaged, or its model has what is not computed here.
     """
     try:
         import h5py
     except ImportError:
         raise ImportError(
-            "h5py must be installed to read HDF5 files, got none. Run: python -m pip install 'lightrnn[keras]'"
+            "h5py must be installed to read HDF5 files, got none. "
+            "Run: python -m pip install 'lightrnn[keras]'"
         ) from None
     with open(path, "rb") as file:
         start = file.read(4)
     try:
-        if start != b"PK\x03\x04":
+        if start != ZIP_START:
             return KerasFile(_arrays(h5py, path, os.path.getsize(path)), None)
         with zipfile.ZipFile(path) as archive:
             check_members(archive, os.path.getsize(path))
-            described = describe(json.loads(archive.read("config.json")))
+            description = describe(json.loads(archive.read("config.json")))
             content = archive.read(_ARRAYS)
-            return KerasFile(_arrays(h5py, io.BytesIO(content), len(content)), described)
-    except RefusedError as error:
+            return KerasFile(_arrays(h5py, io.BytesIO(content), len(content)), description)
+    except UnsupportedError as error:
         raise ValueError(
-            f"source must be a chain of layers that are computed here, got {os.fspath(path)!r} with {error}. "
-            "They are an Embedding, LSTM, GRU (reset_after) or SimpleRNN layers with their default activations, "
-            "Bidirectional or not, Dropout, and one Dense."
+            "source must be a chain of layers that are computed here, "
+            f"got {os.fspath(path)!r} with {error}. They are an Embedding, LSTM, GRU (reset_after) "
+            "or SimpleRNN layers with their default activations, Bidirectional or not, Dropout, "
+            "and one Dense."
         ) from None
     except DAMAGE as error:
         raise ValueError(
@@ -85,7 +90,7 @@ def read_file(path: str | os.PathLike[str]) -> KerasFile:
 
 
 def _arrays(h5py: Any, source: Any, size: int) -> dict[str, np.ndarray]:
-    """Read all arrays of a file of this size, but those of the optimizer, the metrics and the random generators."""
+    """Return the model's arrays in a file of this size, not those of optimizer and metrics."""
     found: dict[str, np.ndarray] = {}
 
     def visit(name: str, item: Any) -> None:
@@ -101,13 +106,10 @@ def _arrays(h5py: Any, source: Any, size: int) -> dict[str, np.ndarray]:
 
 
 def _check_dataset(name: str, item: Any, left: int) -> None:
-    """Refuse an array that is not in the file as it is, or larger than what is left of the file."""
-    if (
-        item.external
-        or item.is_virtual
-        or item.id.get_storage_size() != item.nbytes
-        or item.nbytes > left
-    ):
+    """Refuse an array that is not stored plainly, or is larger than the bytes left of the file."""
+    # HDF5 can refer to other files, and declare huge arrays of which it stores little or nothing.
+    stored = not (item.external or item.is_virtual) and item.id.get_storage_size() == item.nbytes
+    if not stored or item.nbytes > left:
         raise ValueError(f"{name!r} of shape {item.shape} is not stored plainly in the file")
     if item.dtype.kind not in "fiub":
         raise ValueError(f"{name!r} of dtype {item.dtype}")
@@ -120,95 +122,85 @@ def read_keras(
     head: str | None = None,
     embedding: str | None = None,
 ) -> ForeignNetwork:
-    """Turn a file's arrays into our form.
+    """Bring a file's arrays into our form.
 
     Parameters
     ----------
     file : KerasFile
-        What `read_file` returned.
-    recurrent, head, embedding : str, or sequence of str for the first
-        Paths of the layers in the file; by default those that their names and arrays give away.
+        The result of `read_file`.
+    recurrent : str or sequence of str, optional
+        Paths of the recurrent layers from first to last; by default those found.
+    head, embedding : str, optional
+        Paths of the output layer and of the embedding; by default those found.
 
     Raises
     ------
     ValueError
-        If an array is missing, misshapen or left over, or belongs to what is not computed here.
+        If an array is missing, misshapen or left over, or belongs to a layer that is not computed
+        here.
     """
     weights = SourceWeights(file.arrays)
-    found = dict.fromkeys(
-        match[1] for match in weights.names(rf"(.*?)(?:/(?:{'|'.join(_SIDES)}))?/cell/vars/\d+")
-    )
-    levels: list[tuple[Direction, ...]] = []
-    paths = in_order(found, recurrent)
-    cells = [_layer(weights, path, levels, file.described is not None) for path in paths]
-    cell = check_alike(levels, cells)
-    table = _embedding(weights, embedding, head, len(levels[0][0].W_ih))
-    W, b = _head(weights, head, sum(len(direction.W_hh) for direction in levels[-1]))
+    matches = weights.names(rf"(.*?)(?:/(?:{'|'.join(_SIDES)}))?/cell/vars/\d+")
+    found = dict.fromkeys(match[1] for match in matches)
+    known = file.description is not None
+    levels: list[Level] = []
+    for path in in_order(found, recurrent):
+        levels.append(_level(weights, path, levels[-1].width if levels else None, known))
+    check_alike(levels)
+    table = _embedding(weights, embedding, head, len(levels[0].directions[0].W_ih))
+    W, b = _head(weights, head, levels[-1].width)
     weights.finish()
-    link, target = file.described or (None, None)
-    return ForeignNetwork(cell, levels, W, b, table, link, target)
+    activation, target = file.description or (None, None)
+    return ForeignNetwork(levels, W, b, table, activation, target)
 
 
-def _layer(
-    weights: SourceWeights, path: str, levels: list[tuple[Direction, ...]], described: bool
-) -> str:
-    """Add a layer to `levels`; return its cell."""
+def _level(weights: SourceWeights, path: str, features: int | None, known: bool) -> Level:
+    """Return a layer that reads `features`, None for any; `known` says whether it was described."""
     both = bool(weights.names(rf"{re.escape(path)}/{_SIDES[1]}/.*"))
-    places = [f"{path}/{side}/cell/vars/" for side in _SIDES] if both else [f"{path}/cell/vars/"]
-    H, columns = weights.shape(f"{places[0]}1", 2)
-    cell = cell_of(f"{places[0]}1", (H, columns))
-    features = (
-        sum(len(d.W_hh) for d in levels[-1]) if levels else weights.shape(f"{places[0]}0", 2)[0]
+    sides = [f"{path}/{side}" for side in _SIDES] if both else [path]
+    prefixes = [f"{side}/cell/vars/" for side in sides]
+    recurrent_name = f"{prefixes[0]}1"
+    H, columns = weights.shape(recurrent_name, 2)
+    cell = cell_of(recurrent_name, H, columns)
+    if features is None:
+        features = weights.shape(f"{prefixes[0]}0", 2)[0]
+    sizes = (features, H, columns)
+    return Level(
+        cell, tuple(_direction(weights, prefix, cell, sizes, known) for prefix in prefixes)
     )
-    levels.append(
-        tuple(
-            _direction(weights, place, cell, (features, H, columns), described) for place in places
-        )
-    )
-    return cell
 
 
 def _direction(
-    weights: SourceWeights, place: str, cell: str, sizes: tuple[int, int, int], described: bool
+    weights: SourceWeights, prefix: str, cell: str, sizes: tuple[int, int, int], known: bool
 ) -> Direction:
-    """Take one direction; a layer without biases has zeros."""
+    """Take one direction: its arrays are numbered 0 (input), 1 (state) and 2 (biases)."""
     features, H, columns = sizes
-    b = np.zeros((2, columns))
-    if f"{place}2" in weights:
-        b = _biases(weights, f"{place}2", cell, columns)
-    elif cell == "gru" and not described:
+    biases = np.zeros((2, columns))
+    if f"{prefix}2" in weights:
+        biases = _biases(weights, f"{prefix}2", cell, columns)
+    elif CELLS[cell].two_biases and not known:  # only the shape of its biases would show it
         raise ValueError(
-            f"source must tell whether the GRU {place!r} without biases has reset_after=True, got a file of weights "
-            "alone. Save the whole model as .keras."
+            f"source must say whether the GRU {prefix!r} without biases has reset_after=True, "
+            "got a file of weights alone. Save the whole model as .keras."
         )
-    arrays = (
-        weights.take(f"{place}0", (features, columns)),
-        weights.take(f"{place}1", (H, columns)),
-        b[0],
-        b[1],
-    )
-    return (
-        Direction(*(_reordered(array, H) for array in arrays))
-        if cell == "gru"
-        else Direction(*arrays)
+    W_ih = weights.take(f"{prefix}0", (features, columns))
+    W_hh = weights.take(f"{prefix}1", (H, columns))
+    arrays = (W_ih, W_hh, *biases)
+    return Direction(
+        *(reorder_gates(array, KERAS_GATES[cell], CELLS[cell].gates) for array in arrays)
     )
 
 
 def _biases(weights: SourceWeights, name: str, cell: str, columns: int) -> np.ndarray:
-    """Take the biases of the input and of the state; only a GRU has the latter."""
-    if cell != "gru":
+    """Take the biases of the input and of the state, (2, columns); zeros if Keras has but one."""
+    if not CELLS[cell].two_biases:
         return np.stack([weights.take(name, (columns,)), np.zeros(columns)])
     if np.ndim(weights.arrays[name]) == 1:
         raise ValueError(
-            f"source must have GRUs with reset_after=True, got {name!r} with one bias, not two: reset_after=False. "
-            "That GRU is another function; train it with Keras's default."
+            f"source must have GRUs with reset_after=True, got {name!r} with one bias, not two: "
+            "reset_after=False. That GRU is another function; train it with Keras's default."
         )
     return weights.take(name, (2, columns))
-
-
-def _reordered(array: np.ndarray, H: int) -> np.ndarray:
-    """Bring a GRU's columns from the order z, r, h into r, z, n."""
-    return np.concatenate([array[..., gate * H : (gate + 1) * H] for gate in _GRU_ORDER], axis=-1)
 
 
 def _paths(weights: SourceWeights) -> list[str]:
@@ -225,7 +217,7 @@ def _is_dense(weights: SourceWeights, path: str) -> bool:
 def _embedding(
     weights: SourceWeights, chosen: str | None, head: str | None, features: int
 ) -> np.ndarray | None:
-    """Take the embedding, if there is one."""
+    """Take the embedding (V, E), if there is one."""
     found = [path for path in _paths(weights) if path != head and not _is_dense(weights, path)]
     if chosen is None and not found:
         return None
@@ -235,10 +227,10 @@ def _embedding(
 def _head(
     weights: SourceWeights, chosen: str | None, features: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Take the output layer; one without a bias has zeros."""
-    path = one_module(
-        "head", [path for path in _paths(weights) if _is_dense(weights, path)], chosen
-    )
+    """Take the output layer's matrix (D, k) and bias; one without a bias has zeros."""
+    found = [path for path in _paths(weights) if _is_dense(weights, path)]
+    path = one_module("head", found, chosen)
     W = weights.take(f"{path}/vars/0", (features, None))
+    k = W.shape[1]
     biased = f"{path}/vars/1" in weights
-    return W, weights.take(f"{path}/vars/1", (W.shape[1],)) if biased else np.zeros(W.shape[1])
+    return W, weights.take(f"{path}/vars/1", (k,)) if biased else np.zeros(k)

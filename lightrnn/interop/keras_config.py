@@ -1,46 +1,48 @@
-"""What a Keras model's configuration says: the layers, one after another, and whether each is computed here."""
+"""The configuration of a Keras model: its layers, and whether lightrnn computes each of them."""
 
 from __future__ import annotations
 
 import re
 from typing import Any, NamedTuple
 
-from .torch_pickle import RefusedError
+from .foreign import UnsupportedError
 
-_RECURRENT = ("LSTM", "GRU", "SimpleRNN")
+# The order of the gates in Keras's SimpleRNN, GRU and LSTM, by our names (Keras's c is our g, and a
+# GRU's h our n).
+KERAS_GATES = {"rnn": "h", "gru": "zrn", "lstm": "ifgo"}
+_RECURRENT = ("SimpleRNN", "GRU", "LSTM")
+# One letter for what a layer does, so that a regular expression can check their order.
 _ROLES = {
     "Embedding": "E",
+    "Bidirectional": "R",
     "Dense": "D",
     "TimeDistributed": "D",
     "Activation": "A",
-    "Bidirectional": "R",
 } | dict.fromkeys(_RECURRENT, "R")
-_IDLE = (
-    "InputLayer",
-    "Masking",
-    "Dropout",
-    "SpatialDropout1D",
-)  # without effect on a whole sequence's prediction
-_MASKS = ("NotEqual", "Any")  # how Masking and mask_zero appear in a functional model
-_WANTED = {
+_CHAIN = re.compile("E?R+DA?")
+# Layers that leave the prediction of a whole sequence without padding as it is.
+_IGNORED = ("InputLayer", "Masking", "Dropout", "SpatialDropout1D")
+_MASKS = ("NotEqual", "Any")  # the forms that Masking and mask_zero take in a functional model
+# The settings of a recurrent layer without which it is another function.
+_REQUIRED = {
     "activation": "tanh",
     "recurrent_activation": "sigmoid",
     "reset_after": True,
     "stateful": False,
     "return_state": False,
 }
-_LINKS = ("linear", "softmax", "sigmoid")
+_OUTPUT_ACTIVATIONS = ("linear", "softmax", "sigmoid")
 
 
-class Described(NamedTuple):
-    """What a configuration says beyond shapes."""
+class Description(NamedTuple):
+    """What a configuration says that shapes do not."""
 
-    link: str  # what follows the output layer: "linear", "softmax" or "sigmoid"
+    activation: str  # of the output layer: "linear", "softmax" or "sigmoid"
     target: str  # "sequence" or "step"
 
 
-def describe(model: dict[str, Any]) -> Described:
-    """Check a model's layers and return what they say.
+def describe(model: dict[str, Any]) -> Description:
+    """Check a model's layers and return their description.
 
     Parameters
     ----------
@@ -49,62 +51,63 @@ def describe(model: dict[str, Any]) -> Described:
 
     Raises
     ------
-    RefusedError
-        If a layer, one of its settings, or the way in which they are joined is not computed here.
+    UnsupportedError
+        If a layer, one of its settings, or the order of the layers is not computed here.
     KeyError, TypeError, ValueError
         If the configuration is damaged.
     """
     if model["class_name"] not in ("Sequential", "Functional"):
-        raise RefusedError(f"a model of the class {model['class_name']!r:.60}")
+        raise UnsupportedError(f"a model of the class {model['class_name']!r:.60}")
     layers = [layer for layer in model["config"]["layers"] if layer["class_name"] not in _MASKS]
     if model["class_name"] == "Functional":
         _check_chain(layers)
-    layers = [layer for layer in layers if layer["class_name"] not in _IDLE]
-    unknown = [layer for layer in layers if layer["class_name"] not in _ROLES]
-    if unknown:
-        raise RefusedError(f"the layer {_shown(unknown[0])}")
+    layers = [layer for layer in layers if layer["class_name"] not in _IGNORED]
+    for layer in layers:
+        if layer["class_name"] not in _ROLES:
+            raise UnsupportedError(f"the layer {_shown(layer)}")
     roles = "".join(_ROLES[layer["class_name"]] for layer in layers)
-    if not re.fullmatch("E?R+DA?", roles):
-        raise RefusedError(f"the layers {', '.join(map(_shown, layers))}, in this order")
-    target = _target([layer for layer in layers if _ROLES[layer["class_name"]] == "R"])
-    return Described(_link(layers[roles.index("D") :]), target)
+    if not _CHAIN.fullmatch(roles):
+        raise UnsupportedError(f"the layers {', '.join(map(_shown, layers))}, in this order")
+    head = roles.index("D")
+    target = _target(layers[roles.index("R") : head])
+    return Description(_output_activation(layers[head:]), target)
 
 
 def _shown(layer: dict[str, Any]) -> str:
-    """Name a layer and its class for a message."""
+    """Return a layer's name and class for a message."""
     return f"{layer['config']['name']!r:.60} of class {layer['class_name']!r:.60}"
 
 
 def _check_chain(layers: list[dict[str, Any]]) -> None:
-    """Refuse a functional model whose layers do not each follow the one before."""
+    """Refuse a functional model unless each layer follows the one before it and no other."""
     previous = None
     for layer in layers:
         nodes = layer["inbound_nodes"]
         source = nodes[0]["args"][0]["config"]["keras_history"][0] if nodes else None
         if source != previous or len(nodes) > 1:
-            raise RefusedError(f"{_shown(layer)}, which does not follow {previous!r} alone")
+            raise UnsupportedError(f"{_shown(layer)}, which does not follow {previous!r} alone")
         previous = layer["config"]["name"]
 
 
 def _target(layers: list[dict[str, Any]]) -> str:
-    """Check the recurrent layers; return what the last of them hands on: its final state, or one a step."""
-    inner = [_check_directions(layer) for layer in layers]
-    for layer, settings in zip(layers[:-1], inner[:-1], strict=True):
-        if not settings["return_sequences"]:
-            raise RefusedError(f"{_shown(layer)} before another, with return_sequences=False")
-    return "step" if inner[-1]["return_sequences"] else "sequence"
+    """Check the recurrent layers; return "step" or "sequence", which the last one's outputs are."""
+    settings = [_check_directions(layer) for layer in layers]
+    for layer, inner in zip(layers[:-1], settings[:-1], strict=True):
+        if not inner["return_sequences"]:
+            raise UnsupportedError(f"{_shown(layer)} before another, with return_sequences=False")
+    return "step" if settings[-1]["return_sequences"] else "sequence"
 
 
 def _check_directions(layer: dict[str, Any]) -> dict[str, Any]:
-    """Check a recurrent layer, or both of a Bidirectional; return the settings of the only or forward one."""
+    """Check a recurrent layer, or both of a Bidirectional; return the forward one's settings."""
     if layer["class_name"] != "Bidirectional":
         return _check_settings(layer, backwards=False)
     outer = layer["config"]
     if outer["merge_mode"] != "concat":
-        raise RefusedError(f"{_shown(layer)} with merge_mode={outer['merge_mode']!r}")
+        raise UnsupportedError(f"{_shown(layer)} with merge_mode={outer['merge_mode']!r}")
     if outer["layer"]["class_name"] not in _RECURRENT:
-        raise RefusedError(f"{_shown(layer)} around {_shown(outer['layer'])}")
-    if outer.get("backward_layer"):
+        raise UnsupportedError(f"{_shown(layer)} around {_shown(outer['layer'])}")
+    if outer.get("backward_layer"):  # by default a copy of the forward one
         _check_settings(outer["backward_layer"], backwards=True)
     return _check_settings(outer["layer"], backwards=False)
 
@@ -112,22 +115,22 @@ def _check_directions(layer: dict[str, Any]) -> dict[str, Any]:
 def _check_settings(layer: dict[str, Any], *, backwards: bool) -> dict[str, Any]:
     """Check the settings of one recurrent layer and return them."""
     settings: dict[str, Any] = layer["config"]
-    for name, wanted in (_WANTED | {"go_backwards": backwards}).items():
-        if settings.get(name, wanted) != wanted:
-            raise RefusedError(f"{_shown(layer)} with {name}={settings[name]!r:.60}")
+    for name, wanted in (_REQUIRED | {"go_backwards": backwards}).items():
+        if settings.get(name, wanted) != wanted:  # an LSTM has no reset_after, for example
+            raise UnsupportedError(f"{_shown(layer)} with {name}={settings[name]!r:.60}")
     return settings
 
 
-def _link(layers: list[dict[str, Any]]) -> str:
-    """Return what follows the output layer's sums: its own activation, or that of a layer behind it."""
+def _output_activation(layers: list[dict[str, Any]]) -> str:
+    """Return the activation of the output layer, its own or that of a layer after it."""
     dense = layers[0]["config"]
     if layers[0]["class_name"] == "TimeDistributed":
         if dense["layer"]["class_name"] != "Dense":
-            raise RefusedError(f"{_shown(layers[0])} around {_shown(dense['layer'])}")
+            raise UnsupportedError(f"{_shown(layers[0])} around {_shown(dense['layer'])}")
         dense = dense["layer"]["config"]
-    links = [dense["activation"], *(layer["config"]["activation"] for layer in layers[1:])]
-    if links[-1] not in _LINKS or set(links[:-1]) - {"linear"}:
-        raise RefusedError(
-            f"{_shown(layers[0])} with the activation {' and '.join(map(repr, links))}"
-        )
-    return str(links[-1])
+    activations = [dense["activation"], *(layer["config"]["activation"] for layer in layers[1:])]
+    last = activations[-1]
+    if last not in _OUTPUT_ACTIVATIONS or set(activations[:-1]) - {"linear"}:
+        listed = " and ".join(map(repr, activations))
+        raise UnsupportedError(f"{_shown(layers[0])} with the activation {listed}")
+    return str(last)

@@ -1,6 +1,7 @@
-"""Files of named arrays: safetensors, and the archives that ``torch.save`` writes, read by NumPy alone.
+"""Files of named arrays, read by NumPy alone: safetensors, and archives that ``torch.save`` writes.
 
-A file's claims are checked against its size before anything is allocated, and no more is allocated than it holds.
+What a file claims is compared with its size before anything is allocated, and no more is allocated
+than the file holds.
 """
 
 from __future__ import annotations
@@ -10,15 +11,17 @@ import math
 import os
 import struct
 import zipfile
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from . import torch_pickle
-from .torch_pickle import RefusedError, Storage, Tensor
+from .foreign import UnsupportedError
+from .torch_pickle import Storage, Tensor
 
-_BFLOAT16 = "bfloat16"  # two upper bytes of a float32; NumPy has no such type
-_SAFE = {
+_BFLOAT16 = "bfloat16"  # the two upper bytes of a float32; NumPy has no such type
+# The types of numbers that the two formats name, as NumPy writes them.
+_SAFETENSORS_TYPES = {
     "F64": "f8",
     "F32": "f4",
     "F16": "f2",
@@ -30,7 +33,7 @@ _SAFE = {
     "U8": "u1",
     "BOOL": "?",
 }
-_TORCH = {
+_TORCH_TYPES = {
     "Double": "f8",
     "Float": "f4",
     "Half": "f2",
@@ -42,8 +45,11 @@ _TORCH = {
     "Byte": "u1",
     "Bool": "?",
 }
-_AXES = 8
-_ZIP = b"PK\x03\x04"
+_MOST_AXES = 8
+_LARGEST = 2**62  # sums and products of a few sizes below it are cheap
+ZIP_START = b"PK\x03\x04"
+_PICKLE_START = b"\x80\x02"  # protocol 2, which torch.save writes
+# Whatever reading a damaged file may raise, in the libraries or in the code here.
 DAMAGE = (
     ValueError,
     KeyError,
@@ -62,8 +68,8 @@ DAMAGE = (
 def read_tensors(path: str | os.PathLike[str]) -> dict[Any, Any]:
     """Read a ``.safetensors`` file, or one that ``torch.save`` wrote (torch 1.6 or later).
 
-    Which of the two it is is told by its first bytes. A safetensors file has no checksum: a changed number in it goes
-    unnoticed.
+    The first bytes say which of the two it is. A safetensors file has no checksum: a changed number
+    in it goes unnoticed.
 
     Parameters
     ----------
@@ -73,133 +79,168 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[Any, Any]:
     Returns
     -------
     dict
-        Arrays by name; of a ``torch.save`` whatever was saved, with an array for every tensor. bfloat16 becomes
-        float32, which holds it exactly.
+        Arrays by name; of a ``torch.save`` whatever was saved, with an array for every tensor.
+        bfloat16 becomes float32, which holds it exactly.
 
     Raises
     ------
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is of another format, damaged, or holds anything but tensors, plain values and collections of them.
+        If it is of another format, damaged, or holds anything but tensors, plain values and
+        collections of them.
     """
     shown = repr(os.fspath(path))
     with open(path, "rb") as file:
-        content = b"" if (start := file.read(4)) == _ZIP else start + file.read()
+        start = file.read(4)
+        # An archive's members are read one by one, when they are needed.
+        content = b"" if start == ZIP_START else start + file.read()
     try:
-        if not content:
+        if start == ZIP_START:
             return _read_torch(path)
-        if content.startswith(b"\x80\x02"):
-            raise RefusedError("a pickle alone, as torch wrote before 1.6")
         return _read_safetensors(content)
-    except RefusedError as error:
+    except UnsupportedError as error:
         raise ValueError(
             f"source must hold tensors and plain values alone, got {shown} with {error}. "
             "Save the weights by themselves: torch.save(model.state_dict(), path)."
         ) from None
     except DAMAGE as error:
         raise ValueError(
-            f"source must be a .safetensors file or one that torch.save wrote, got {shown}: {error}. "
-            "It is damaged or of another format."
+            "source must be a .safetensors file or one that torch.save wrote, "
+            f"got {shown}: {error}. It is damaged or of another format."
         ) from error
 
 
-# -- safetensors ------------------------------------------------------------------------------------------------------
+# -- safetensors ----------------------------------------------------------------------------------
+
+
+class _Entry(NamedTuple):
+    """One array as the header of a safetensors file describes it."""
+
+    kind: str  # NumPy's name of the type, or _BFLOAT16
+    shape: tuple[int, ...]
+    start: int  # of its bytes, counted from the end of the header
+    stop: int
 
 
 def _read_safetensors(content: bytes) -> dict[str, np.ndarray]:
-    """Read a file of this format: eight bytes that count the header's, the header in JSON, the numbers."""
+    """Return the arrays of a safetensors file.
+
+    The file is the header's length in eight bytes, the header in JSON, and the numbers.
+    """
     size = int.from_bytes(content[:8], "little")
     if len(content) < 8 or size > len(content) - 8:
+        # Only now: the length 640 looks like a pickle's first bytes, but no pickle like a length.
+        if content.startswith(_PICKLE_START):
+            raise UnsupportedError("a pickle alone, as torch wrote before 1.6")
         raise ValueError(f"a header of {size:,} bytes in a file of {len(content):,}")
     header = json.loads(content[8 : 8 + size], object_pairs_hook=_unique)
     header.pop("__metadata__", None)
     body = memoryview(content)[8 + size :]
-    places = {name: _place(name, entry) for name, entry in header.items()}
+    entries = {name: _entry(name, description) for name, description in header.items()}
+    # The arrays fill the body without gaps and overlaps, so none is larger than the file.
     end = 0
-    for name, (_, _, start, stop) in sorted(places.items(), key=lambda item: item[1][2:]):
-        if start != end:
-            raise ValueError(f"{name!r} begins at {start:,}, not at {end:,}")
-        end = stop
+    for name, entry in sorted(entries.items(), key=lambda item: item[1][2:]):
+        if entry.start != end:
+            raise ValueError(f"{name!r} begins at {entry.start:,}, not at {end:,}")
+        end = entry.stop
     if end != len(body):
         raise ValueError(f"numbers of {end:,} bytes in a body of {len(body):,}")
     return {
-        name: _numbers(body[start:stop], kind, "<").reshape(shape)
-        for name, (kind, shape, start, stop) in places.items()
+        name: _decode(body[entry.start : entry.stop], entry.kind, "<").reshape(entry.shape)
+        for name, entry in entries.items()
     }
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make a JSON object's dict; no name may stand twice."""
+    """Return a JSON object as a dict; a name that occurs twice is an error."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name that stands twice in the header")
+        raise ValueError("a name that occurs twice in the header")
     return found
 
 
-def _place(name: str, entry: Any) -> tuple[str, tuple[int, ...], int, int]:
-    """Check one array's entry: its kind, its shape, and where it lies."""
-    if entry["dtype"] not in _SAFE:
-        raise RefusedError(f"{name!r} of dtype {entry['dtype']!r:.20}")
-    kind, shape, (start, stop) = _SAFE[entry["dtype"]], tuple(entry["shape"]), entry["data_offsets"]
-    whole = [*shape[: _AXES + 1], start, stop]
-    if len(shape) > _AXES or any(type(n) is not int or not 0 <= n < 2**62 for n in whole):
+def _entry(name: str, description: Any) -> _Entry:
+    """Return the header's description of an array after a check."""
+    dtype = description["dtype"]
+    if dtype not in _SAFETENSORS_TYPES:
+        raise UnsupportedError(f"{name!r} of dtype {dtype!r:.20}")
+    kind = _SAFETENSORS_TYPES[dtype]
+    shape = tuple(description["shape"])
+    start, stop = description["data_offsets"]
+    integers = [*shape[: _MOST_AXES + 1], start, stop]
+    if len(shape) > _MOST_AXES or any(
+        type(n) is not int or not 0 <= n < _LARGEST for n in integers
+    ):
         raise ValueError(f"the shape or place of {name!r}")
     if math.prod(shape) * _itemsize(kind) != stop - start:
         raise ValueError(f"{name!r} of shape {shape} in {stop - start:,} bytes")
-    return kind, shape, start, stop
+    return _Entry(kind, shape, start, stop)
 
 
 def _itemsize(kind: str) -> int:
+    """Return the bytes of one number."""
     return 2 if kind == _BFLOAT16 else np.dtype(kind).itemsize
 
 
-def _numbers(content: bytes | memoryview, kind: str, order: Literal["<", ">"]) -> np.ndarray:
-    """Return the numbers that bytes stand for, flat."""
+def _decode(content: bytes | memoryview, kind: str, order: Literal["<", ">"]) -> np.ndarray:
+    """Return the numbers that bytes encode, as one axis."""
     if kind == _BFLOAT16:
-        return (np.frombuffer(content, f"{order}u2").astype(np.uint32) << 16).view(np.float32)
+        halves = np.frombuffer(content, f"{order}u2")
+        return (halves.astype(np.uint32) << 16).view(np.float32)
     return np.frombuffer(content, np.dtype(kind).newbyteorder(order))
 
 
-# -- torch.save -------------------------------------------------------------------------------------------------------
+# -- torch.save -----------------------------------------------------------------------------------
 
 
 def _read_torch(path: str | os.PathLike[str]) -> dict[Any, Any]:
-    """Read an archive: a pickle that describes tensors, and a member for each storage."""
+    """Return the dict in an archive: a pickle that describes tensors, and a member per storage."""
     with zipfile.ZipFile(path) as archive:
         members = check_members(archive, os.path.getsize(path))
-        found = [name for name in members if name.rpartition("/")[2] == "data.pkl"]
-        if len(found) != 1:
+        pickles = [name for name in members if name.rpartition("/")[2] == "data.pkl"]
+        if len(pickles) != 1:
             raise ValueError("no data.pkl, or several")
-        folder = found[0].removesuffix("data.pkl")
-        endian = (
-            archive.read(f"{folder}byteorder") if f"{folder}byteorder" in members else b"little"
-        )
-        reader = _Storages(archive, members, folder, ">" if endian == b"big" else "<")
-        return reader.arrays(torch_pickle.read(archive.read(found[0])))
+        folder = pickles[0].removesuffix("data.pkl")
+        marker = f"{folder}byteorder"  # written by torch 2.1 and later
+        big = marker in members and archive.read(marker) == b"big"
+        reader = _StorageReader(archive, members, folder, ">" if big else "<")
+        return reader.arrays(torch_pickle.read(archive.read(pickles[0])))
 
 
 def check_members(archive: zipfile.ZipFile, size: int) -> dict[str, int]:
-    """Return the sizes of an archive's members, none compressed, all together no larger than the file.
+    """Return the sizes of an archive's members by name.
 
     Raises
     ------
     ValueError
-        If it is otherwise.
+        If a member is compressed, or all together are larger than the file's `size`.
     """
-    infos = archive.infolist()
+    members = archive.infolist()
     if any(
-        info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size
-        for info in infos
+        member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size
+        for member in members
     ):
         raise ValueError("compressed members, which are written neither by torch nor by Keras")
-    if sum(info.file_size for info in infos) > size:
+    if sum(member.file_size for member in members) > size:
         raise ValueError("members larger than the file")
-    return {info.filename: info.file_size for info in infos}
+    return {member.filename: member.file_size for member in members}
 
 
-class _Storages:
-    """Reads storages, each once, and puts arrays in the place of tensors."""
+class _StorageReader:
+    """Reads an archive's storages, each once, and replaces tensors by arrays.
+
+    Parameters
+    ----------
+    archive : ZipFile
+        What ``torch.save`` wrote.
+    members : dict of str to int
+        The sizes of its members.
+    folder : str
+        The folder of the archive that holds everything, with a final slash.
+    order : {"<", ">"}
+        The byte order of the numbers.
+    """
 
     def __init__(
         self,
@@ -208,41 +249,48 @@ class _Storages:
         folder: str,
         order: Literal["<", ">"],
     ) -> None:
-        self.archive, self.members, self.folder, self.order = archive, members, folder, order
-        self.read: dict[Storage, np.ndarray] = {}
+        self.archive = archive
+        self.members = members
+        self.folder = folder
+        self.order = order
+        self._read: dict[Storage, np.ndarray] = {}
 
     def arrays(self, value: Any) -> dict[Any, Any]:
-        """Replace the tensors of a dict, and of the dicts in it: as deep as a state_dict within a checkpoint lies."""
+        """Return a dict with arrays for its tensors, and for those of the dicts in it.
+
+        A checkpoint holds its state_dict one level deep; tensors further down stay descriptions.
+        """
         if type(value) is not dict:
-            raise RefusedError(f"a {type(value).__name__} instead of a dict")
-        inner = {id(held): held for held in value.values() if type(held) is dict}
+            raise UnsupportedError(f"a {type(value).__name__} instead of a dict")
+        # By identity: a pickle that names one dict under many keys is not expanded many times.
+        inner = {id(item): item for item in value.values() if type(item) is dict}
         done = {
-            key: {name: self._array(item) for name, item in held.items()}
-            for key, held in inner.items()
+            identity: {name: self._array(held) for name, held in item.items()}
+            for identity, item in inner.items()
         }
-        return {key: done.get(id(held), self._array(held)) for key, held in value.items()}
+        return {key: done.get(id(item), self._array(item)) for key, item in value.items()}
 
     def _array(self, value: Any) -> Any:
         """Return a view of a tensor's numbers; any other value as it is."""
         if type(value) is not Tensor:
             return value
-        numbers = self._storage(value.storage)
-        steps = [numbers.itemsize * step for step in value.stride]
+        numbers = self._numbers(value.storage)
         if 0 in value.size:
             return np.zeros(value.size, numbers.dtype)
+        strides = [numbers.itemsize * step for step in value.stride]
         return np.lib.stride_tricks.as_strided(
-            numbers[value.offset :], value.size, steps, writeable=False
+            numbers[value.offset :], value.size, strides, writeable=False
         )
 
-    def _storage(self, storage: Storage) -> np.ndarray:
-        """Return a storage's numbers, flat, after a comparison of its claim with its member's size."""
-        if storage not in self.read:
-            if storage.kind not in _TORCH:
-                raise RefusedError(f"a tensor of {storage.kind!r:.40}")
-            kind, name = _TORCH[storage.kind], f"{self.folder}data/{storage.key}"
-            if self.members.get(name) != storage.length * _itemsize(kind):
-                raise ValueError(
-                    f"{storage.length:,} numbers in {name!r} of {self.members.get(name, 0):,} bytes"
-                )
-            self.read[storage] = _numbers(self.archive.read(name), kind, self.order)
-        return self.read[storage]
+    def _numbers(self, storage: Storage) -> np.ndarray:
+        """Return a storage's numbers as one axis, if its member is as large as it claims."""
+        if storage not in self._read:
+            if storage.kind not in _TORCH_TYPES:
+                raise UnsupportedError(f"a tensor of {storage.kind!r:.40}")
+            kind = _TORCH_TYPES[storage.kind]
+            member = f"{self.folder}data/{storage.key}"
+            size = self.members.get(member, 0)
+            if member not in self.members or size != storage.length * _itemsize(kind):
+                raise ValueError(f"{storage.length:,} numbers in {member!r} of {size:,} bytes")
+            self._read[storage] = _decode(self.archive.read(member), kind, self.order)
+        return self._read[storage]

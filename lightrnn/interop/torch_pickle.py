@@ -1,18 +1,16 @@
-"""What torch pickles beside its tensors, read as data: nothing is imported, called or executed.
+"""The pickle in a file of ``torch.save``, read as data: nothing is imported, called or executed.
 
-Python's unpickler calls what a file names. The machine here has no call: it builds dicts, lists, tuples, numbers and
-text, knows by name the few functions that stand for a tensor, and refuses every other name. `pickletools` splits the
-file into its instructions and checks their lengths.
+Python's own unpickler calls whatever a file names. The one here builds dicts, lists, tuples,
+numbers and text, knows by name the few functions that stand for a tensor, and refuses every other
+name. `pickletools` splits the file into instructions and checks their lengths.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
 from typing import Any, NamedTuple
 
-
-class RefusedError(ValueError):
-    """A file is whole but holds what is not read; the message is for the user."""
+from .foreign import UnsupportedError
 
 
 class Name(NamedTuple):
@@ -22,15 +20,15 @@ class Name(NamedTuple):
 
 
 class Storage(NamedTuple):
-    """Where a tensor's numbers are: the archive's member, their kind as torch names it, and how many."""
+    """Where a tensor's numbers are."""
 
-    key: str
-    kind: str
-    length: int
+    key: str  # the archive's member
+    kind: str  # the type of the numbers as torch names it
+    length: int  # how many there are
 
 
 class Tensor(NamedTuple):
-    """A view of a storage; sizes and strides are in elements."""
+    """A view of a storage; offset and strides are in elements."""
 
     storage: Storage
     offset: int
@@ -39,32 +37,14 @@ class Tensor(NamedTuple):
 
 
 _MARK = object()
-_KEYS = (
-    str,
-    int,
-    float,
-    bool,
-    type(None),
-)  # a tuple's hash may take for ever: tuples of tuples, each twice in the next
-_TENSOR, _PARAMETER = "torch._utils._rebuild_tensor_v2", "torch._utils._rebuild_parameter"
-_DICT, _SIZE, _SET = "collections.OrderedDict", "torch.Size", "builtins.set"
-_PUSHED = frozenset(
-    "BININT BININT1 BININT2 LONG1 BINFLOAT BINUNICODE SHORT_BINUNICODE BINUNICODE8".split()
-)
-_CONSTANTS: dict[str, Callable[[], Any]] = {
-    "NONE": lambda: None,
-    "NEWTRUE": lambda: True,
-    "NEWFALSE": lambda: False,
-    "EMPTY_DICT": dict,
-    "EMPTY_LIST": list,
-    "EMPTY_TUPLE": tuple,
-    "EMPTY_SET": list,
-    "MARK": lambda: _MARK,
-}
+# No tuples: to hash one whose items are tuples, each of them twice in the next, may take for ever.
+_KEY_TYPES = (str, int, float, bool, type(None))
+_MOST_AXES = 8
+_LARGEST = 2**62  # sums of sizes stay within NumPy's integers
 
 
 def read(pickled: bytes) -> Any:
-    """Return what a pickle of torch's holds, with a `Tensor` for every tensor.
+    """Return the contents of a pickle of torch's, with a `Tensor` for every tensor.
 
     Parameters
     ----------
@@ -73,45 +53,93 @@ def read(pickled: bytes) -> Any:
 
     Raises
     ------
-    RefusedError
-        If it names a class or function that is none of data.
+    UnsupportedError
+        If it names a class or function that is not plain data.
     ValueError, KeyError, IndexError, TypeError, AttributeError
         If it is damaged.
     """
     import pickletools
 
-    machine = _Machine()
+    unpickler = _Unpickler()
     for opcode, argument, _ in pickletools.genops(pickled):
         if opcode.name == "STOP":
-            return machine.stack.pop()
-        machine.run(opcode.name, argument)
+            return unpickler.stack.pop()
+        unpickler.execute(opcode.name, argument)
     raise ValueError("no end")
 
 
-class _Machine:
-    """A pickle's stack and memo, and what each instruction does with them."""
+class _Unpickler:
+    """A pickle's stack and memo, and the effect of each instruction on them."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
         self.memo: dict[int, Any] = {}
 
-    def run(self, opcode: str, argument: Any) -> None:
+    def execute(self, opcode: str, argument: Any) -> None:
         """Carry out one instruction."""
-        if opcode in _PUSHED:
-            self.stack.append(argument)
-        elif opcode in _CONSTANTS:
-            self.stack.append(_CONSTANTS[opcode]())
-        elif opcode in _ACTIONS:
-            _ACTIONS[opcode](self, argument)
-        else:
-            raise RefusedError(f"the pickle instruction {opcode}")
+        match opcode:
+            case "PROTO" | "FRAME":
+                pass
+            case "REDUCE" | "NEWOBJ":
+                function, arguments = self.pop(2)
+                self.stack.append(_result(function.text, arguments))
+            case "BUILD":
+                self.drop_attributes()
+            case "BINPUT" | "LONG_BINPUT":
+                self.memo[argument] = self.stack[-1]
+            case "MEMOIZE":
+                self.memo[len(self.memo)] = self.stack[-1]
+            case "SETITEM":
+                self.set_items(self.pop(2))
+            case "SETITEMS":
+                self.set_items(self.pop_marked())
+            case "APPEND":
+                self.extend(self.pop(1))
+            case "APPENDS" | "ADDITEMS":
+                self.extend(self.pop_marked())
+            case _:
+                self.stack.append(self.value(opcode, argument))
+
+    def value(self, opcode: str, argument: Any) -> Any:
+        """Return the value that an instruction pushes; it may take others from the stack."""
+        match opcode:
+            case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT":
+                return argument
+            case "BINUNICODE" | "SHORT_BINUNICODE" | "BINUNICODE8":
+                return argument
+            case "NONE":
+                return None
+            case "NEWTRUE" | "NEWFALSE":
+                return opcode == "NEWTRUE"
+            case "MARK":
+                return _MARK
+            case "EMPTY_DICT":
+                return {}
+            case "EMPTY_LIST" | "EMPTY_SET":  # a set is read as a list, so that nothing is hashed
+                return []
+            case "EMPTY_TUPLE":
+                return ()
+            case "TUPLE":
+                return tuple(self.pop_marked())
+            case "TUPLE1" | "TUPLE2" | "TUPLE3":
+                return tuple(self.pop(int(opcode[-1])))
+            case "BINGET" | "LONG_BINGET":
+                return self.memo[argument]
+            case "GLOBAL":
+                return _name(argument.replace(" ", ".", 1))
+            case "STACK_GLOBAL":
+                return _name(".".join(self.pop(2)))
+            case "BINPERSID":
+                return _storage(self.pop(1)[0])
+        raise UnsupportedError(f"the pickle instruction {opcode}")
 
     def pop(self, count: int) -> list[Any]:
         """Take the last values from the stack."""
-        if count > len(self.stack):
+        start = len(self.stack) - count
+        if start < 0:
             raise IndexError("the stack is too short")
-        values = self.stack[len(self.stack) - count :]
-        del self.stack[len(self.stack) - count :]
+        values = self.stack[start:]
+        del self.stack[start:]
         if any(value is _MARK for value in values):
             raise ValueError("a mark among values")
         return values
@@ -123,99 +151,68 @@ class _Machine:
             values.append(value)
         return values[::-1]
 
-    def push_name(self, text: str) -> None:
-        """Push the name of a class or function, as Python 3 spells it."""
-        self.stack.append(Name(text.replace("__builtin__", "builtins")))
-
-    def reduce(self) -> None:
-        """Put in the place of a function and its arguments what it would make."""
-        function, arguments = self.pop(2)
-        self.stack.append(_made(function.text, arguments))
-
-    def persistent(self) -> None:
-        """Put a storage in the place of its description."""
-        kind, storage, key, _, count = self.pop(1)[0]
-        if kind != "storage" or type(count) is not int or type(key) is not str:
-            raise ValueError("a storage without place or size")
-        self.stack.append(
-            Storage(key, storage.text.rpartition(".")[2].removesuffix("Storage"), count)
-        )
-
     def set_items(self, items: list[Any]) -> None:
-        """Fill the dict on top of the stack."""
+        """Fill the dict on top of the stack with keys and values in turn."""
         target = self.stack[-1]
-        if type(target) is not dict or any(type(key) not in _KEYS for key in items[::2]):
+        keys = items[::2]
+        if type(target) is not dict or any(type(key) not in _KEY_TYPES for key in keys):
             raise TypeError("items of what is no dict, or keys that are no plain values")
-        target.update(zip(items[::2], items[1::2], strict=True))
+        target.update(zip(keys, items[1::2], strict=True))
 
     def extend(self, items: list[Any]) -> None:
         """Lengthen the list on top of the stack."""
-        if type(self.stack[-1]) is not list:
+        target = self.stack[-1]
+        if type(target) is not list:
             raise TypeError("items of what is no list")
-        self.stack[-1].extend(items)
+        target.extend(items)
 
-    def ignore_attributes(self) -> None:
-        """Drop what a state_dict's OrderedDict carries besides its items; nothing else may have attributes."""
+    def drop_attributes(self) -> None:
+        """Drop the attributes of a dict: a state_dict is an OrderedDict with `_metadata`."""
         self.pop(1)
         if type(self.stack[-1]) is not dict:
-            raise RefusedError(f"a {type(self.stack[-1]).__name__} with attributes")
-
-    def memoize(self, index: int) -> None:
-        """Remember the top of the stack."""
-        self.memo[index] = self.stack[-1]
+            raise UnsupportedError(f"a {type(self.stack[-1]).__name__} with attributes")
 
 
-def _made(name: str, arguments: Any) -> Any:
-    """Return what a function that a pickle names makes of its arguments."""
-    if name == _TENSOR:
-        storage, offset, size, stride, *_ = arguments
-        return _tensor(storage, offset, size, stride)
-    if name == _PARAMETER and type(arguments[0]) is Tensor:
-        return arguments[0]
-    if name == _DICT and arguments == ():
-        return {}
-    if name in (_SIZE, _SET) and type(arguments[0]) in (tuple, list):
-        return arguments[0]
-    raise RefusedError(f"the class or function {name!r:.80}")
+def _name(text: str) -> Name:
+    """Return the name of a class or function as Python 3 spells it."""
+    return Name(text.replace("__builtin__", "builtins"))
+
+
+def _storage(description: Any) -> Storage:
+    """Return the storage that a persistent id describes."""
+    kind, storage, key, _, count = description
+    if kind != "storage" or type(count) is not int or type(key) is not str:
+        raise ValueError("a storage without place or size")
+    return Storage(key, storage.text.rpartition(".")[2].removesuffix("Storage"), count)
+
+
+def _result(function: str, arguments: Any) -> Any:
+    """Return what a function that a pickle names would return."""
+    match function:
+        case "torch._utils._rebuild_tensor_v2":
+            storage, offset, size, stride, *_ = arguments
+            return _tensor(storage, offset, size, stride)
+        case "torch._utils._rebuild_parameter" if type(arguments[0]) is Tensor:
+            return arguments[0]
+        case "collections.OrderedDict" if arguments == ():
+            return {}
+        case "torch.Size" | "builtins.set" if type(arguments[0]) in (tuple, list):
+            return arguments[0]
+    raise UnsupportedError(f"the class or function {function!r:.80}")
 
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any) -> Tensor:
-    """Check that a tensor lies within its storage."""
-    whole = [offset, *size, *stride]
-    if type(storage) is not Storage or any(type(n) is not int or not 0 <= n < 2**62 for n in whole):
+    """Return a tensor after a check that it lies within its storage."""
+    integers = [offset, *size, *stride]
+    if type(storage) is not Storage or not all(
+        type(n) is int and 0 <= n < _LARGEST for n in integers
+    ):
         raise ValueError("a tensor without storage or sizes")
-    if len(size) != len(stride) or len(size) > 8:
+    if len(size) != len(stride) or len(size) > _MOST_AXES:
         raise ValueError("a tensor of inconsistent sizes")
-    count = 1
-    for n in size:
-        count *= n
+    count = math.prod(size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
+    # A stride of 0 repeats numbers: without the second check a few bytes could become any array.
     if count and (last >= storage.length or count > storage.length):
         raise ValueError("a tensor larger than its storage")
     return Tensor(storage, offset, tuple(size), tuple(stride))
-
-
-_ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
-    "PROTO": lambda machine, argument: None,
-    "FRAME": lambda machine, argument: None,
-    "GLOBAL": lambda machine, argument: machine.push_name(argument.replace(" ", ".", 1)),
-    "STACK_GLOBAL": lambda machine, argument: machine.push_name(".".join(machine.pop(2))),
-    "REDUCE": lambda machine, argument: machine.reduce(),
-    "NEWOBJ": lambda machine, argument: machine.reduce(),
-    "BINPERSID": lambda machine, argument: machine.persistent(),
-    "BUILD": lambda machine, argument: machine.ignore_attributes(),
-    "BINPUT": lambda machine, argument: machine.memoize(argument),
-    "LONG_BINPUT": lambda machine, argument: machine.memoize(argument),
-    "MEMOIZE": lambda machine, argument: machine.memoize(len(machine.memo)),
-    "BINGET": lambda machine, argument: machine.stack.append(machine.memo[argument]),
-    "LONG_BINGET": lambda machine, argument: machine.stack.append(machine.memo[argument]),
-    "TUPLE": lambda machine, argument: machine.stack.append(tuple(machine.pop_marked())),
-    "TUPLE1": lambda machine, argument: machine.stack.append(tuple(machine.pop(1))),
-    "TUPLE2": lambda machine, argument: machine.stack.append(tuple(machine.pop(2))),
-    "TUPLE3": lambda machine, argument: machine.stack.append(tuple(machine.pop(3))),
-    "SETITEM": lambda machine, argument: machine.set_items(machine.pop(2)),
-    "SETITEMS": lambda machine, argument: machine.set_items(machine.pop_marked()),
-    "APPEND": lambda machine, argument: machine.extend(machine.pop(1)),
-    "APPENDS": lambda machine, argument: machine.extend(machine.pop_marked()),
-    "ADDITEMS": lambda machine, argument: machine.extend(machine.pop_marked()),
-}

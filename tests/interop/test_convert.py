@@ -430,11 +430,11 @@ SOURCES = {
     ),
     "no recurrent": (
         {"fc.weight": np.ones((2, 3)), "fc.bias": np.ones(2)},
-        "whose order can be told, got nothing",
+        "whose names give their order, got nothing",
     ),
     "same numbers": (
         {**renamed("rnn", "a_1"), **renamed("rnn", "a1")},
-        "whose order can be told, got 'a1', 'a_1'",
+        "whose names give their order, got 'a1', 'a_1'",
     ),
     "a format": (renamed("rnn.bias_ih", "{:>9999999999}.{0.x}"), "the weight 'rnn.bias_ih_l0'"),
     "a formatted name": (
@@ -443,7 +443,7 @@ SOURCES = {
     ),
     "two names": (
         state_dict() | renamed("rnn", "encoder"),
-        r"order can be told, got 'encoder', 'rnn'. Name them from first to last: recurrent=",
+        r"give their order, got 'encoder', 'rnn'. Name them from first to last: recurrent=",
     ),
     "mixture": (
         {

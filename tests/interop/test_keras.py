@@ -109,7 +109,7 @@ def test_keras_gives_the_same(keras, kind, both, sizes, step, biased, tokens, tm
     for name in ("model.keras", "model.weights.h5"):
         if name.endswith("h5") and kind == "GRU" and not biased:
             with pytest.raises(
-                ValueError, match=r"must tell whether the GRU .* has reset_after=True"
+                ValueError, match=r"must say whether the GRU .* has reset_after=True"
             ):
                 from_keras(tmp_path / name, estimator)
             continue

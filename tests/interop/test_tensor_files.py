@@ -79,6 +79,13 @@ def test_every_dtype(path):
     assert found["none"].shape == (0, 3)
 
 
+def test_a_header_of_640_bytes_is_not_taken_for_a_pickle(path):
+    header = json.dumps({"a": entry()}).encode().ljust(640)
+    path.write_bytes(safetensors(header, b"12345678"))
+    assert path.read_bytes().startswith(pickle.dumps(None, 2)[:2])
+    assert read_tensors(path)["a"].tobytes() == b"12345678"
+
+
 HEADERS = {
     "huge header": (2**60).to_bytes(8, "little") + b"{}",
     "short": b"{}",
