@@ -1,1 +1,1 @@
-"""Measurements of lightrnn beside its peers; `python -m bench` prints the tables, README.md says what each means."""
+"""Measurements of lightrnn and its peers; `python -m bench` prints the tables, see README.md."""

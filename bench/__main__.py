@@ -1,4 +1,7 @@
-"""Print the tables: `python -m bench [--cuda] [--only steps,share] [--quick] [--write]`, or `--fuzz` the loader."""
+"""Print the tables: ``python -m bench [--cuda] [--only steps,share] [--quick] [--write]``.
+
+``python -m bench --fuzz`` loads corrupted model files instead.
+"""
 
 import argparse
 import sys
@@ -24,61 +27,62 @@ from .vowels import VOWELS
 
 GPU_TABLES = (GPU_STEPS, GPU_RAGGED, GPU_FIT)
 TABLES = (
-    *(
-        STEPS,
-        SHARE,
-        RAGGED,
-        VOWELS,
-        PREDICT,
-        STREAM,
-        BATCHES,
-        SCRIPT,
-        STARTUP,
-        MEMORY,
-        INSPECTION,
-        MLP,
-    ),
-    *(DISTANCE, ADDING, TEXT, SENTENCES),
+    STEPS,
+    SHARE,
+    RAGGED,
+    VOWELS,
+    PREDICT,
+    STREAM,
+    BATCHES,
+    SCRIPT,
+    STARTUP,
+    MEMORY,
+    INSPECTION,
+    MLP,
+    DISTANCE,
+    ADDING,
+    TEXT,
+    SENTENCES,
 )
 
 
 def main() -> None:
-    """Measure what was asked for and print each table as it is done."""
+    """Measure the chosen tables and print each as soon as it is complete."""
     arguments = _arguments()
     if arguments.fuzz:
         sys.exit(not fuzz.main(arguments.fuzz))
-    warnings.filterwarnings(
-        "ignore", message=".*Maximum iterations"
-    )  # the number of epochs is what is asked for
-    run, summary = Run(arguments.quick), []
+    # The tables fix the number of epochs, converged or not.
+    warnings.filterwarnings("ignore", message=".*Maximum iterations")
+    run = Run(arguments.quick)
+    summary = []
     machine = describe(0) if arguments.quick else describe()
     _show("machine", machine, arguments.write)
     if not (peers.HAS_TORCH and peers.HAS_SKLEARN and peers.HAS_ONNX):
-        print(
-            "A peer is not installed; its columns are empty. pip install '.[bench]' brings both.\n"
-        )
+        print("A peer is missing and its columns are empty: pip install '.[bench]' installs all.\n")
     for table in arguments.tables:
         if table.name in arguments.only:
             text, rows = table.measure(run)
-            _show(
-                table.name,
-                f"{text}\nMeasured on: {machine}" if arguments.write else text,
-                arguments.write,
-            )
+            if arguments.write:
+                text = f"{text}\nMeasured on: {machine}"
+            _show(table.name, text, arguments.write)
             summary.append(_summary(table, rows))
     print("\n".join(line for line in summary if line))
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        "python -m bench", description="lightrnn beside its peers, measured here and now."
+        "python -m bench", description="Compare lightrnn with its peers on this machine."
     )
-    parser.add_argument("--only", help="some of the tables, their names with commas between")
-    parser.add_argument("--cuda", action="store_true", help="the GPU's tables; needs one")
+    parser.add_argument("--only", help="names of tables, separated by commas")
     parser.add_argument(
-        "--quick", action="store_true", help="few repetitions: does it run, not how fast"
+        "--cuda", action="store_true", help="the tables of the GPU, which needs one"
     )
-    parser.add_argument("--write", action="store_true", help="put the results into bench/README.md")
+    parser.add_argument(
+        "--quick", action="store_true", help="few repetitions, to see that everything runs"
+    )
+    parser.add_argument(
+        "--write", action="store_true", help="write the tables into bench/README.md"
+    )
     parser.add_argument(
         "--fuzz",
         nargs="?",
@@ -89,16 +93,13 @@ def _arguments() -> argparse.Namespace:
     )
     arguments = parser.parse_args()
     if arguments.cuda and not cuda.driver.present():
-        parser.error(
-            "--cuda needs a GPU that can be used; RNNClassifier(device='cuda') says what is missing"
-        )
+        parser.error("--cuda needs a usable GPU; RNNClassifier(device='cuda') says what is missing")
     arguments.tables = GPU_TABLES if arguments.cuda else TABLES
     names = [table.name for table in arguments.tables]
     arguments.only = arguments.only.split(",") if arguments.only else names
-    if unknown := set(arguments.only) - set(names):
-        parser.error(
-            f"--only must name tables of {', '.join(names)}, got {', '.join(sorted(unknown))}"
-        )
+    unknown = sorted(set(arguments.only) - set(names))
+    if unknown:
+        parser.error(f"--only must name some of {', '.join(names)}, got {', '.join(unknown)}")
     return arguments
 
 
@@ -109,16 +110,15 @@ def _show(name: str, text: str, keep: bool) -> None:
 
 
 def _summary(table: Table, rows: list[Row]) -> str:
-    """Return how many bars were reached, and by name those that were not."""
+    """Return the number of bars that were reached, and the rows of those that were not."""
     if table.columns[-1] != "reached":
         return ""
     marks = [row[-1] for row in rows if row[-1]]
     if not marks:
         return ""
     missed = [" ".join(row[:-1]) for row in rows if row[-1] == "NO"]
-    return "\n  ".join(
-        [f"{table.name}: {marks.count('yes')} of {len(marks)} bars reached", *missed]
-    )
+    reached = f"{table.name}: {marks.count('yes')} of {len(marks)} bars reached"
+    return "\n  ".join([reached, *missed])
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
-"""One fit in a process of its own: its seconds and its peak memory, printed as JSON.
+"""One fit in a process of its own, whose seconds and peak memory are printed as JSON.
 
-    python -m bench.child (lightrnn | torch | numpy) (lstm | gru | rnn | ffnn) (vowels | large | words)
-    python -m bench.child (lightrnn | torch) (lstm | gru | rnn | ffnn) saved file
+    python -m bench.child SIDE CELL (vowels | large | words)
+    python -m bench.child SIDE CELL saved FILE
 
-The second loads a saved estimator and predicts, beside the import of torch alone; its seconds are those of the process.
+SIDE is lightrnn, torch or numpy. The second form loads a saved estimator and predicts; its torch
+side only imports torch.
 
-It imports nothing at first but NumPy, so that an import that is timed finds no module loaded by the bench.
+This module imports only NumPy at first, so that the imports it times find no module already loaded.
 """
 
 import json
@@ -17,22 +18,20 @@ import numpy as np
 
 
 def main(side: str, cell: str, data: str, path: str = "") -> None:
-    """Import one side, fit it for an epoch, print what that took."""
+    """Import one side, fit it for an epoch, and print the seconds and the memory that it took."""
     if data == "saved":
         print(json.dumps(load_and_predict(path) if side == "lightrnn" else import_torch()))
         return
-    warnings.filterwarnings(
-        "ignore", message="Maximum iterations"
-    )  # one epoch is what is asked for
-    fits = {"lightrnn": lightrnn_words, "torch": torch_words} if data == "words" else {}
-    figures = ({"numpy": only_numpy, "lightrnn": lightrnn_fit, "torch": torch_fit} | fits)[side](
-        cell, data
-    )
+    warnings.filterwarnings("ignore", message="Maximum iterations")  # one epoch is intended
+    fits = {"numpy": only_numpy, "lightrnn": lightrnn_fit, "torch": torch_fit}
+    if data == "words":
+        fits |= {"lightrnn": lightrnn_words, "torch": torch_words}
+    figures = fits[side](cell, data)
     print(json.dumps(figures | {"peak": peak_megabytes()}))
 
 
 def lightrnn_fit(cell: str, data: str) -> dict[str, float]:
-    """Fit the estimator."""
+    """Fit the estimator; return the seconds of the import and of the fit."""
     start = time.perf_counter()
     from lightrnn import RNNClassifier
 
@@ -62,7 +61,7 @@ def import_torch() -> dict[str, float]:
 
 
 def torch_fit(cell: str, data: str) -> dict[str, float]:
-    """Run the torch loop, which has an LSTM."""
+    """Run the loop of PyTorch, which always has an LSTM."""
     start = time.perf_counter()
     from . import pytorch
 
@@ -85,7 +84,7 @@ def lightrnn_words(cell: str, data: str) -> dict[str, float]:
 
 
 def torch_words(cell: str, data: str) -> dict[str, float]:
-    """Run the same torch loop."""
+    """Train the same language model with PyTorch."""
     from .corpora import MODELS
     from .pytorch import language_step
 
@@ -103,24 +102,21 @@ def only_numpy(cell: str, data: str) -> dict[str, float]:
 
 
 def load(data: str) -> tuple[list[np.ndarray], np.ndarray, int]:
-    """Return sequences, classes and the units that suit them."""
+    """Return sequences, classes, and the number of hidden units to use with them."""
     if data == "vowels":
         from lightrnn.datasets import load_japanese_vowels
 
         X, y = load_japanese_vowels("train")
         return list(X), np.unique(y, return_inverse=True)[1].astype(np.int64), 64
     rng = np.random.default_rng(0)
-    return (
-        list(rng.standard_normal((640, 100, 128), dtype=np.float32)),
-        rng.integers(0, 9, 640),
-        256,
-    )
+    X = rng.standard_normal((640, 100, 128), dtype=np.float32)  # (n, T, F)
+    return list(X), rng.integers(0, 9, 640), 256
 
 
 def peak_megabytes() -> float:
-    """Return the most memory this process has held.
+    """Return the peak memory of this process.
 
-    Linux hands a child the `ru_maxrss` of the process that started it, so its own high-water mark is read there.
+    On Linux a child inherits the `ru_maxrss` of its parent, so the high-water mark is read instead.
     """
     try:
         with open("/proc/self/status") as status:
@@ -129,6 +125,7 @@ def peak_megabytes() -> float:
         import resource
 
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        # macOS counts bytes, other systems KiB.
         return peak / 2**20 if sys.platform == "darwin" else peak / 1024
 
 

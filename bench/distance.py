@@ -1,9 +1,10 @@
-"""When an LSTM, when a feed-forward net? Accuracy, parameters, FLOPs and seconds by distance and cell.
+"""When an LSTM, when a feed-forward net? Accuracy, parameters, FLOPs and seconds by distance.
 
-A letter says what the answer is, and then come letters that say nothing: "Starving, Alice drives to the nearest store
-to buy ...". The cue is one of the letters from `distance` to half of it before the end, and up to ten more letters
-stand before. So a feed-forward net whose window is `distance` or longer sees the cue, though in many places, and any
-other net must carry it.
+One letter, the cue, determines the answer, and letters without meaning follow, as in "Starving,
+Alice drives to the nearest store to buy ...". The cue stands between `distance` / 2 and `distance`
+letters before the end, and up to ten more letters stand before it. So a feed-forward net whose
+window is at least `distance` sees the cue, though at many places of its window; any other net must
+remember it.
 """
 
 import time
@@ -17,11 +18,17 @@ from lightrnn.training.history import Epoch
 
 from .report import Row, Run, Table
 
-CUES, OTHERS, UNITS = 4, 8, 32
+CUES = 4
+OTHERS = 8
+UNITS = 32
 DISTANCES = (5, 10, 20, 40, 80, 160)
 RATES = (1e-3, 3e-3, 1e-2)
-TRAIN, HELD_OUT, TEST, EPOCHS, BATCH = 1000, 300, 2000, 30, 8
-SOLVED = 0.999
+TRAIN = 1000
+HELD_OUT = 300
+TEST = 2000
+EPOCHS = 30
+BATCH = 8
+SOLVED = 0.999  # on 300 held-out sequences: all of them
 NETS: dict[str, dict[str, Any]] = {
     "ffnn, window 5": {"cell": "ffnn", "window": 5},
     "ffnn, window 20": {"cell": "ffnn", "window": 20},
@@ -30,11 +37,11 @@ NETS: dict[str, dict[str, Any]] = {
     "gru": {"cell": "gru"},
     "lstm": {"cell": "lstm"},
 }
-PRODUCTS = {"rnn": 1, "gru": 3, "lstm": 4}
+PRODUCTS = {"rnn": 1, "gru": 3, "lstm": 4}  # gates, each with a product per step
 
 
 class Result(NamedTuple):
-    """What became of one net at one distance."""
+    """The outcome of one net at one distance."""
 
     accuracy: float
     parameters: int
@@ -43,27 +50,28 @@ class Result(NamedTuple):
 
 
 def make_cues(n: int, distance: int, seed: int) -> tuple[list[np.ndarray], np.ndarray]:
-    """Return n sequences of one-hot letters, and which cue each holds."""
+    """Return n sequences of one-hot letters, and the number of the cue in each."""
     rng = np.random.default_rng([seed, distance])
     y = rng.integers(0, CUES, n)
     X = []
     for cue, length in zip(y, distance + rng.integers(0, 11, n), strict=True):
         letters = rng.integers(CUES, CUES + OTHERS, length)
         letters[-rng.integers(distance // 2, distance + 1)] = cue
-        X.append(np.eye(CUES + OTHERS, dtype=np.float32)[letters])
+        X.append(np.eye(CUES + OTHERS, dtype=np.float32)[letters])  # (T, F)
     return X, y
 
 
 def flops(net: dict[str, Any], steps: float) -> float:
-    """Return the multiplications and additions of one prediction, gates not counted."""
-    F, head = CUES + OTHERS, 2.0 * UNITS * CUES
+    """Return the multiplications and additions of one prediction, without those of the gates."""
+    F = CUES + OTHERS
+    head = 2.0 * UNITS * CUES
     if net["cell"] == "ffnn":
         return 2.0 * net["window"] * F * UNITS + head
     return 2.0 * steps * PRODUCTS[net["cell"]] * UNITS * (F + UNITS) + head
 
 
 def measure(net: dict[str, Any], distance: int, run: Run) -> Result:
-    """Try every learning rate, keep what does best on held-out sequences, test that on fresh ones."""
+    """Try every learning rate and test the net that does best on the held-out sequences."""
     (X, y), held_out, test = (
         make_cues(n, distance, seed) for seed, n in enumerate((TRAIN, HELD_OUT, TEST))
     )
@@ -78,7 +86,7 @@ def measure(net: dict[str, Any], distance: int, run: Run) -> Result:
 def _train(
     net: dict[str, Any], rate: float, X: Any, y: Any, X_val: Any, y_val: Any, run: Run
 ) -> tuple[tuple[float, float], float, RNNClassifier]:
-    """Return (held-out accuracy, -seconds), seconds, and the model."""
+    """Return (held-out accuracy, -seconds), which ranks the rates, the seconds, and the model."""
     epochs = 3 if run.quick else EPOCHS
     model = RNNClassifier(
         **net,
@@ -116,7 +124,7 @@ def _rows(run: Run) -> Iterator[Row]:
 
 
 def _warm_up(run: Run) -> None:
-    """Compile every cell, so that no fit that is timed does."""
+    """Compile every cell before a fit is timed."""
     X, y = make_cues(64, 5, 9)
     for net in NETS.values():
         _train(net, 1e-3, X, y, X, y, Run(quick=True))
@@ -124,15 +132,17 @@ def _warm_up(run: Run) -> None:
 
 DISTANCE = Table(
     "distance",
-    "How far back the answer may stand: accuracy, FLOPs of a prediction and seconds of `fit`, by distance",
-    ("net", "what", "parameters", *map(str, DISTANCES)),
+    "Accuracy, FLOPs of a prediction and seconds of `fit`, by distance between cue and answer",
+    ("net", "measure", "parameters", *map(str, DISTANCES)),
     _rows,
-    f"The cue stands 'distance' to half of it letters before the answer. Four cues, so 25 % is chance; {UNITS} "
-    f"units; {TRAIN:,} sequences to learn from, {TEST:,} fresh ones to tell. Every net has the same budget: "
-    f"learning rates {', '.join(f'{rate:g}' for rate in RATES)}, at most {EPOCHS} epochs each in minibatches of "
-    f"{BATCH}; the one that does best on {HELD_OUT} held-out sequences counts. A fit ends early once it is right "
-    "on all of these: seconds are short where a net learns easily. FLOPs are products only, at the mean length; a "
-    "feed-forward net computes its last window alone, whatever the length. Not shown: other seeds, more data, and "
-    "cues that never move: from these a plain rnn, whose recurrent weights start orthogonal, learns over 160 "
-    "steps what gru and lstm may not.",
+    "The cue stands between 'distance' / 2 and 'distance' letters before the answer. There are "
+    f"four cues, so chance is 25 %. {UNITS} units; {TRAIN:,} training sequences, {TEST:,} fresh "
+    f"test sequences. Every net has the same budget: learning rates {', '.join(map(str, RATES))}, "
+    f"each for at most {EPOCHS} epochs in minibatches of {BATCH}; the rate with "
+    f"the best accuracy on {HELD_OUT} held-out sequences counts. A fit stops as soon as it answers "
+    "all of these correctly, so seconds are short where a net learns easily. FLOPs count only "
+    "matrix products, at the mean length; a feed-forward net computes only its last window, at "
+    "any length. Not shown: other seeds, more data, and cues at a fixed place: with these, a "
+    "plain rnn, whose recurrent weights start orthogonal, learns over 160 steps, while gru and "
+    "lstm may not.",
 )

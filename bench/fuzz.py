@@ -1,9 +1,10 @@
-"""Corrupted model files: each must be refused in words, or give what the original gives.
+"""Load corrupted model files: each must be refused with a message, or equal the original.
 
     python -m bench --fuzz [files]
 
-A file is damaged as disks, networks and editors damage it; or its content is changed and the checksums are made right
-again, as only somebody who means harm does: then it must be refused, or be a model that predicts.
+Some files are damaged as disks, networks and editors damage them. In others the content is changed
+and the checksums are corrected, as an attacker would do: such a file must be refused, or be a model
+that predicts.
 """
 
 import io
@@ -26,9 +27,9 @@ from lightrnn.utils import archive
 
 from .report import markdown
 
-FILES = 5000  # to a process
-SLOW = 2.0  # seconds, which nothing so small may take
-LIMIT = 600.0  # seconds until a process counts as hanging
+FILES = 5000  # per process
+SLOW = 2.0  # seconds that no file this small may take
+LIMIT = 600.0  # seconds after which a process counts as hanging
 WORDS = ["to be or not", "be", "not to be"]
 
 
@@ -42,7 +43,7 @@ def models() -> Iterator[tuple[Any, Any]]:
     yield RNNLanguageModel("gru", (2,), tokens="word", embedding_size=2, **brief).fit(WORDS), WORDS
 
 
-# -- damage -----------------------------------------------------------------------------------------------------------
+# -- damage ----------------------------------------------------------------------------------------
 
 Damage = Callable[[bytes, np.random.Generator], bytes]
 
@@ -67,8 +68,9 @@ def some_bytes(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def in_the_header(data: bytes, rng: np.random.Generator) -> bytes:
-    """Overwrite bytes of the JSON header by others of it."""
-    start, changed = data.index(b'{"format"'), bytearray(data)
+    """Overwrite bytes of the JSON header with other bytes from it."""
+    start = data.index(b'{"format"')
+    changed = bytearray(data)
     stop = data.index(b"PK", start)
     for _ in range(int(rng.integers(1, 4))):
         changed[int(rng.integers(start, stop))] = data[int(rng.integers(start, stop))]
@@ -77,7 +79,8 @@ def in_the_header(data: bytes, rng: np.random.Generator) -> bytes:
 
 def in_the_directory(data: bytes, rng: np.random.Generator) -> bytes:
     """Overwrite bytes of the zip's directory."""
-    start, changed = data.index(b"PK\x01\x02"), bytearray(data)
+    start = data.index(b"PK\x01\x02")
+    changed = bytearray(data)
     for _ in range(int(rng.integers(1, 4))):
         changed[int(rng.integers(start, len(data)))] = int(rng.integers(256))
     return bytes(changed)
@@ -95,13 +98,14 @@ def a_gap(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def zeros(data: bytes, rng: np.random.Generator) -> bytes:
-    """Overwrite a piece by zeros."""
-    start, size = _place(data, rng), int(rng.integers(1, 600))
+    """Overwrite a piece with zeros."""
+    start = _place(data, rng)
+    size = int(rng.integers(1, 600))
     return (data[:start] + bytes(size) + data[start + size :])[: len(data)]
 
 
 def two_pieces_exchanged(data: bytes, rng: np.random.Generator) -> bytes:
-    """Exchange two pieces of one size."""
+    """Exchange two pieces of the same size."""
     a, b = sorted(int(i) for i in rng.integers(len(data), size=2))
     size = min(b - a, len(data) - b, int(rng.integers(1, 600)))
     return (
@@ -118,7 +122,7 @@ def junk_inside(data: bytes, rng: np.random.Generator) -> bytes:
 def _sealed(
     data: bytes, change: Callable[[dict[str, bytes]], None], compression: int = zipfile.ZIP_STORED
 ) -> bytes:
-    """Change the members of the zip and make the checksums right again."""
+    """Change the members of the zip file and correct its checksums."""
     with zipfile.ZipFile(io.BytesIO(data)) as old:
         members = {name: old.read(name) for name in old.namelist()}
     change(members)
@@ -130,7 +134,7 @@ def _sealed(
 
 
 def _with_header(data: bytes, text: str) -> bytes:
-    """Put in another JSON header."""
+    """Replace the JSON header."""
     member = io.BytesIO()
     np.lib.format.write_array(member, np.frombuffer(text.encode(), np.uint8))
     return _sealed(data, lambda members: members.update({"header.npy": member.getvalue()}))
@@ -142,7 +146,7 @@ def _header(data: bytes) -> Any:
 
 
 def sealed_text(data: bytes, rng: np.random.Generator) -> bytes:
-    """Overwrite characters of the header by others of it."""
+    """Overwrite characters of the header with other characters from it."""
     text = list(json.dumps(_header(data)))
     for _ in range(int(rng.integers(1, 4))):
         text[int(rng.integers(len(text)))] = text[int(rng.integers(len(text)))]
@@ -180,7 +184,7 @@ VALUES += (
 
 
 def sealed_value(data: bytes, rng: np.random.Generator) -> bytes:
-    """Put another value somewhere into the header, or leave one out."""
+    """Replace a value of the header, or remove one."""
     header = _header(data)
     spots = list(_spots(header))
     holder, key = spots[int(rng.integers(len(spots)))]
@@ -192,7 +196,7 @@ def sealed_value(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def _spots(tree: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield every place in a tree that holds a value."""
+    """Yield the container and the key of every value in a tree."""
     if isinstance(tree, dict | list):
         for key in tree if isinstance(tree, dict) else range(len(tree)):
             yield tree, key
@@ -200,7 +204,7 @@ def _spots(tree: Any) -> Iterator[tuple[Any, Any]]:
 
 
 def sealed_shape(data: bytes, rng: np.random.Generator) -> bytes:
-    """Let an array claim another shape or type."""
+    """Give an array's header another shape or type."""
 
     def change(members: dict[str, bytes]) -> None:
         name = list(members)[int(rng.integers(len(members)))]
@@ -227,7 +231,7 @@ def sealed_shape(data: bytes, rng: np.random.Generator) -> bytes:
 
 
 def sealed_members(data: bytes, rng: np.random.Generator) -> bytes:
-    """Leave an array out, give it another's content, or compress all."""
+    """Remove an array, give it the content of another one, or add a large one and compress all."""
     way = int(rng.integers(3))
 
     def change(members: dict[str, bytes]) -> None:
@@ -254,29 +258,34 @@ PLAIN: tuple[Damage, ...] = (
     junk_inside,
 )
 SEALED: tuple[Damage, ...] = (sealed_text, sealed_value, sealed_shape, sealed_members)
-GOOD, BAD = ("refused", "equal", "another model"), ("WRONG", "ESCAPED", "SLOW", "CRASH")
+GOOD = ("refused", "equal", "another model")
+BAD = ("WRONG", "ESCAPED", "SLOW", "CRASH")
 
-# -- judgement --------------------------------------------------------------------------------------------------------
+# -- judgement -------------------------------------------------------------------------------------
 
 
 class Judge:
-    """Tells what becomes of a damaged file of one model.
+    """Damage and load files of one model, and classify the outcomes.
 
     Parameters
     ----------
-    model, data : estimator, list
-        The model, and what it can predict from.
+    model : estimator
+        The model, fitted.
+    data : list
+        Sequences or texts that it can predict from.
     directory : Path
-        Room for two files.
+        Where to write two files.
     """
 
     def __init__(self, model: Any, data: Any, directory: Path) -> None:
-        self.data, self.path, self.again = data, directory / "damaged", directory / "again"
+        self.data = data
+        self.path = directory / "damaged"
+        self.again = directory / "again"
         model.save(self.path)
         self.whole = self.path.read_bytes()
 
     def outcome(self, damage: Damage, rng: np.random.Generator) -> str:
-        """Damage the file, load it, and say what came of it."""
+        """Damage the file, load it, and return the outcome."""
         self.path.write_bytes(damage(self.whole, rng))
         start = time.perf_counter()
         try:
@@ -297,17 +306,19 @@ class Judge:
         return self._use(model) if sealed else "WRONG"
 
     def _use(self, model: Any) -> str:
-        """Predict: a model that was accepted must not let kernels read what is not theirs."""
+        """Predict: with an accepted model, kernels must not read outside of their arrays."""
         try:
-            (model.predict_proba if hasattr(model, "predict_proba") else model.predict)(self.data)
-        except (TypeError, ValueError):  # other data are wanted, which is told in words
+            method = "predict_proba" if hasattr(model, "predict_proba") else "predict"
+            getattr(model, method)(self.data)
+        except (TypeError, ValueError):  # the changed model wants other data, and says so
             pass
         return "another model"
 
 
 def run(seed: int, files: int) -> Counter[tuple[str, str]]:
-    """Count the outcomes of so many files by damage."""
-    rng, counts = np.random.default_rng(seed), Counter[tuple[str, str]]()
+    """Count the outcomes of `files` files by damage and outcome."""
+    rng = np.random.default_rng(seed)
+    counts = Counter[tuple[str, str]]()
     kinds = PLAIN + SEALED
     with tempfile.TemporaryDirectory() as directory:
         judges = [Judge(model, data, Path(directory)) for model, data in models()]
@@ -319,32 +330,28 @@ def run(seed: int, files: int) -> Counter[tuple[str, str]]:
 
 
 def main(files: int) -> bool:
-    """Print how many files came to what; return whether all is well."""
-    total, start = Counter[tuple[str, str]](), time.perf_counter()
+    """Print the number of files by damage and outcome; return whether none is bad."""
+    total = Counter[tuple[str, str]]()
+    start = time.perf_counter()
     for seed, first in enumerate(range(0, files, FILES)):
-        total += _in_child(seed, min(FILES, files - first))
-        print(
-            f"  {min(first + FILES, files):,} files, {time.perf_counter() - start:.0f} s",
-            file=sys.stderr,
-            flush=True,
-        )
-    names = [damage.__name__.replace("_", " ") for damage in PLAIN + SEALED]
-    outcomes = [
-        *GOOD,
-        *(bad for bad in BAD if any(total[name, bad] for name in [*names, "a process"])),
-    ]
-    rows = [
-        (name, *(f"{total[name, outcome]:,}" for outcome in outcomes))
-        for name in [*names, "a process"]
-    ]
-    rows = [row for row in rows if any(cell != "0" for cell in row[1:])]
-    sums = (f"{sum(total[name, outcome] for name in names):,}" for outcome in outcomes)
-    print(markdown(("damage", *outcomes), [*rows, (f"{files:,} files", *sums)]))
-    return not any(total[name, bad] for name in [*names, "a process"] for bad in BAD)
+        last = min(first + FILES, files)
+        total += _in_child(seed, last - first)
+        elapsed = time.perf_counter() - start
+        print(f"  {last:,} files, {elapsed:.0f} s", file=sys.stderr, flush=True)
+    sums = Counter[str]()
+    for (_, outcome), count in total.items():
+        sums[outcome] += count
+    bad = [outcome for outcome in BAD if sums[outcome]]
+    outcomes = (*GOOD, *bad)
+    names = dict.fromkeys(name for name, _ in total)
+    rows = [(name, *(f"{total[name, outcome]:,}" for outcome in outcomes)) for name in names]
+    rows.append((f"{files:,} files", *(f"{sums[outcome]:,}" for outcome in outcomes)))
+    print(markdown(("damage", *outcomes), rows))
+    return not bad
 
 
 def _in_child(seed: int, files: int) -> Counter[tuple[str, str]]:
-    """Run in a process of its own, which may crash or hang."""
+    """Run in a child process, because a bad file may crash it or make it hang."""
     command = [sys.executable, "-m", "bench.fuzz", str(seed), str(files)]
     root = Path(__file__).resolve().parent.parent
     try:

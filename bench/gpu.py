@@ -1,4 +1,4 @@
-"""On one GPU: a layer's forward pass and training step, ragged batches and a whole fit, beside torch's cuDNN."""
+"""One GPU, compared with cuDNN: a layer, sequences of unequal length, and an epoch of `fit`."""
 
 import itertools
 import time
@@ -19,9 +19,13 @@ from .report import Row, Run, Table, milliseconds, shown, times_faster, verdict
 from .timing import alternate, median, ratio
 
 CELLS = ("lstm", "gru")
-UNITS, BATCHES, STEPS = (32, 64, 128, 256, 512, 1024), (1, 16, 64, 128), (128, 1024)
-FEATURES, OUTPUTS = 64, 9
-# Microseconds a step, estimated for an H200 by what must move and be computed; nobody has measured them.
+UNITS = (32, 64, 128, 256, 512, 1024)
+BATCHES = (1, 16, 64, 128)
+STEPS = (128, 1024)
+FEATURES = 64
+OUTPUTS = 9
+# Microseconds per step by units and largest batch, estimated for an H200 from the bytes to move and
+# the operations to compute. Nobody has measured them.
 FLOORS = {
     64: {128: 0.3},
     128: {128: 0.5},
@@ -29,15 +33,16 @@ FLOORS = {
     512: {1: 1.3, 128: 6.5},
     1024: {1: 1.3, 16: 4.5},
 }
-RAGGED = 0.5  # of torch's time with packed sequences
-SEQUENCES, CPU_SEQUENCES = 100_000, 5_000
-FIT = 20.0  # times as fast as this machine's two cores
+RAGGED = 0.5  # the bar, as a share of torch's time with packed sequences
+SEQUENCES = 100_000
+CPU_SEQUENCES = 5_000
+FIT = 20.0  # the bar: this many times as fast as the CPU
 
 Calls = dict[str, Callable[[], Any]]
 
 
 def bar(cell: str, H: int, B: int) -> float | None:
-    """Return what share of torch's time is to be reached."""
+    """Return the bar as a share of torch's time, if there is one."""
     if cell == "gru" or (H <= 128 and B <= 64):
         return 1.0
     return 1.5 if H >= 256 else None
@@ -50,24 +55,27 @@ def floor(H: int, B: int) -> str:
 
 
 class Ours:
-    """A network's twin and minibatches whose sequences are on the GPU already."""
+    """A network on the GPU, and minibatches whose sequences are there already."""
 
     def __init__(
         self, cell: str, F: int, H: int, batches: list[tuple[list[np.ndarray], np.ndarray]]
     ) -> None:
         self.network = Network(cell, F, (H,), OUTPUTS)
         self.network.initialize(np.random.default_rng(0))
-        self.twin, self.loss = cuda.network.CudaNetwork(self.network, 0), make_loss("softmax")
+        self.twin = cuda.network.CudaNetwork(self.network, 0)
+        self.loss = make_loss("softmax")
         self.solver = make_solver("adam", self.network.layout.size, "float32")
         items = [x for X, _ in batches for x in X]
         lengths = np.array([len(x) for x in items])
         self.twin.cache_sequences(items, lengths, len(batches[0][0]))
-        starts, made, at = np.cumsum(lengths) - lengths, [], 0
+        starts = np.cumsum(lengths) - lengths  # of each sequence in the GPU's copy of all
+        made = []
+        first = 0
         for X, y in batches:
             batch = Batch.of(X, y, np.ones(len(X)), None, self.network)
-            batch.offsets = starts[at : at + len(X)][batch.order]
+            batch.offsets = starts[first : first + len(X)][batch.order]
             made.append(batch)
-            at += len(X)
+            first += len(X)
         self.turn = itertools.cycle(made)
 
     def forward(self) -> Any:
@@ -76,7 +84,7 @@ class Ours:
         return self.twin.final_states
 
     def train(self) -> Any:
-        """Make a step of training; it ends with the loss on the host."""
+        """Take a training step and wait for the loss."""
         return self.twin.learn(next(self.turn), self.loss, self.solver, 1e-3, 1.0)()
 
 
@@ -102,12 +110,14 @@ def torch_calls(
     def call(train: bool, tf32: bool) -> None:
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
         X, last, y = next(turn)
-        inputs, at = (pytorch.packed(X, last.cpu()), None) if pack else (X, last)
+        if pack:
+            X = pytorch.packed(X, last.cpu())
+            last = None
         if train:
-            training.step(inputs, y, at)
+            training.step(X, y, last)
         else:
             with torch.no_grad():
-                training.net.recurrent(inputs)
+                training.net.recurrent(X)
         torch.cuda.synchronize()
 
     sides = {"torch": False} | ({} if pack else {"tf32": True})
@@ -124,18 +134,14 @@ def _padded(batches: list[Any]) -> Iterator[Any]:
 
 
 def draw(B: int, lengths: Any, F: int, count: int = 1) -> list[Any]:
-    """Return minibatches of B sequences."""
+    """Return `count` minibatches of B sequences, whose lengths ``lengths(rng)`` draws."""
     rng = np.random.default_rng(0)
-    return [
-        (
-            [
-                rng.standard_normal((int(T), F)).astype(np.float32)
-                for T in np.broadcast_to(lengths(rng), B)
-            ],
-            rng.integers(0, OUTPUTS, B),
-        )
-        for _ in range(count)
-    ]
+    batches = []
+    for _ in range(count):
+        drawn = np.broadcast_to(lengths(rng), B)
+        X = [rng.standard_normal((int(T), F)).astype(np.float32) for T in drawn]
+        batches.append((X, rng.integers(0, OUTPUTS, B)))
+    return batches
 
 
 def _step_rows(run: Run) -> Iterator[Row]:
@@ -144,7 +150,8 @@ def _step_rows(run: Run) -> Iterator[Row]:
         if run.quick and (B, T) != (16, 128):
             continue
         batches = draw(B, lambda rng, T=T: T, FEATURES)
-        ours, theirs = Ours(cell, FEATURES, H, batches), torch_calls(cell, FEATURES, H, batches)
+        ours = Ours(cell, FEATURES, H, batches)
+        theirs = torch_calls(cell, FEATURES, H, batches)
         for kind, call in (("forward", ours.forward), ("train", ours.train)):
             times = alternate({"lightrnn": call} | theirs[kind], quick=run.quick, most=21, least=5)
             share = 1 / ratio(times, "torch")
@@ -171,12 +178,12 @@ def _ragged_rows(run: Run) -> Iterator[Row]:
         for kind, call in (("forward", ours.forward), ("train", ours.train)):
             times = alternate({"lightrnn": call} | theirs[kind], quick=run.quick, most=21, least=11)
             share = 1 / ratio(times, "torch")
-            figures = milliseconds(median(times, "lightrnn")), milliseconds(median(times, "torch"))
             yield (
                 cell,
                 f"H{H} B{B}",
                 kind,
-                *figures,
+                milliseconds(median(times, "lightrnn")),
+                milliseconds(median(times, "torch")),
                 times_faster(share),
                 *verdict(share, RAGGED, at_most=True),
             )
@@ -184,7 +191,7 @@ def _ragged_rows(run: Run) -> Iterator[Row]:
 
 
 def _fit_seconds(device: str, X: np.ndarray, y: np.ndarray) -> float:
-    """Return the seconds of an epoch, compilation not counted."""
+    """Return the seconds of an epoch without compilation: a first, small fit compiles."""
     options = {
         "hidden_layer_sizes": (128,),
         "max_iter": 1,
@@ -198,7 +205,7 @@ def _fit_seconds(device: str, X: np.ndarray, y: np.ndarray) -> float:
 
 
 def _torch_fit_seconds(X: np.ndarray, y: np.ndarray) -> float:
-    """Return the seconds of an epoch of the usual loop, all data on the GPU; NaN without torch there."""
+    """Return the seconds of an epoch of torch's usual loop, all data on the GPU; NaN without it."""
     if not peers.HAS_TORCH:
         return float("nan")
     import torch
@@ -209,7 +216,8 @@ def _torch_fit_seconds(X: np.ndarray, y: np.ndarray) -> float:
 
     training = pytorch.Training("lstm", X.shape[2], 128, OUTPUTS, 3e-3)
     training.net.cuda()
-    inputs, targets = torch.from_numpy(X).cuda(), torch.from_numpy(y).cuda()
+    inputs = torch.from_numpy(X).cuda()
+    targets = torch.from_numpy(y).cuda()
     for count in (256, len(X)):
         start = time.perf_counter()
         for chosen in torch.randperm(count, device="cuda").split(32):
@@ -218,9 +226,12 @@ def _torch_fit_seconds(X: np.ndarray, y: np.ndarray) -> float:
 
 
 def _fit_rows(run: Run) -> Iterator[Row]:
-    rng, n = np.random.default_rng(0), 2_000 if run.quick else SEQUENCES
-    X, y = rng.standard_normal((n, 100, 32), dtype=np.float32), rng.integers(0, OUTPUTS, n)
-    gpu, theirs = _fit_seconds("cuda", X, y), _torch_fit_seconds(X, y)
+    rng = np.random.default_rng(0)
+    n = 2_000 if run.quick else SEQUENCES
+    X = rng.standard_normal((n, 100, 32), dtype=np.float32)
+    y = rng.integers(0, OUTPUTS, n)
+    gpu = _fit_seconds("cuda", X, y)
+    theirs = _torch_fit_seconds(X, y)
     few = min(n, CPU_SEQUENCES)
     cpu = _fit_seconds("cpu", X[:few], y[:few]) * n / few
     faster = cpu / gpu
@@ -230,13 +241,14 @@ def _fit_rows(run: Run) -> Iterator[Row]:
 
 GPU_STEPS = Table(
     "gpu-steps",
-    "One layer on the GPU, float32: forward, and a training step with loss, clipping and Adam, ms",
+    "One layer on the GPU, float32, ms: the forward pass, and a training step with loss, clipping "
+    "and Adam",
     (
         "cell",
         "shape",
-        "what",
+        "pass",
         "lightrnn",
-        "us a step",
+        "us per step",
         "floor",
         "torch",
         "TF32",
@@ -245,20 +257,22 @@ GPU_STEPS = Table(
         "reached",
     ),
     _step_rows,
-    f"F {FEATURES}; sequences of one length that are on the GPU already; each call ends when the host has its result. "
-    "torch: cuDNN without TF32, and with it; the ratio is to that without. The floor is an estimate for an H200.",
+    f"F {FEATURES}; the sequences have the same length and are on the GPU before the clock starts; "
+    "each call ends when the host has its result. torch: cuDNN without TF32, and with it; the "
+    "ratio is to the former. The floor is an estimate for an H200.",
 )
 GPU_RAGGED = Table(
     "gpu-ragged",
-    "One layer on the GPU, lengths drawn uniformly from 10 to 200, beside PackedSequence, ms",
-    ("cell", "shape", "what", "lightrnn", "torch", "ours / torch", "bar", "reached"),
+    "One layer on the GPU, sequences of 10 to 200 steps, and torch with PackedSequence, ms",
+    ("cell", "shape", "pass", "lightrnn", "torch", "ours / torch", "bar", "reached"),
     _ragged_rows,
-    "Twenty minibatches in turn; packing is inside the step on both sides.",
+    "Twenty minibatches take turns; packing is part of the step on both sides.",
 )
 GPU_FIT = Table(
     "gpu-fit",
-    "An epoch of fit on the GPU, seconds",
-    ("data", "lightrnn", "torch's loop", "lightrnn, CPU", "times the CPU", "bar", "reached"),
+    "An epoch of `fit` on the GPU, seconds",
+    ("data", "lightrnn", "torch's loop", "lightrnn, CPU", "CPU / GPU", "bar", "reached"),
     _fit_rows,
-    f"Minibatches of 32. The CPU's seconds are those of {CPU_SEQUENCES:,} sequences, in proportion.",
+    f"Minibatches of 32. The CPU's seconds are measured on {CPU_SEQUENCES:,} sequences and scaled "
+    "up in proportion.",
 )

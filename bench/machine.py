@@ -1,4 +1,4 @@
-"""Where and when the tables were measured."""
+"""The machine on which the tables were measured, its versions and the date."""
 
 import math
 import os
@@ -10,13 +10,13 @@ from pathlib import Path
 
 from .peers import CPUS
 
-BUSY = 0.7  # running processes, this one not counted
-PATIENCE = 180  # seconds: the average remembers what ran a minute ago
+BUSY = 0.7  # running processes, without this one
+PATIENCE = 180  # seconds to wait: the load average still counts processes that ended a minute ago
 PACKAGES = ("numpy", "numba", "scipy", "torch", "scikit-learn")
 
 
 def describe(patience: float = PATIENCE) -> str:
-    """Return the processor, the versions and the date as one paragraph, once the machine is at rest if it soon is."""
+    """Return processor, versions and date as one paragraph; wait a while if the machine is busy."""
     import lightrnn
     from lightrnn.cpu import host
 
@@ -25,8 +25,9 @@ def describe(patience: float = PATIENCE) -> str:
         time.sleep(1)
     packages = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
     return (
-        f"{_processor()}, {CPUS} CPUs usable, registers of {host.REGISTER_BYTES} bytes; {platform.system()} "
-        f"{platform.release()}; Python {platform.python_version()}, lightrnn {lightrnn.__version__}, {packages}; "
+        f"{_processor()}, {CPUS} CPUs usable, registers of {host.REGISTER_BYTES} bytes; "
+        f"{platform.system()} {platform.release()}; Python {platform.python_version()}, "
+        f"lightrnn {lightrnn.__version__}, {packages}; "
         f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC. {load()}\n"
     )
 
@@ -41,12 +42,12 @@ def _processor() -> str:
 
 
 def _average() -> float:
-    """Processes that ran in the last minute; NaN where nobody counts them."""
+    """Return the load average of the last minute; NaN where the system has none."""
     return os.getloadavg()[0] if hasattr(os, "getloadavg") else math.nan
 
 
 def load() -> str:
-    """Say whether others compete for the processors: then no figure means anything, least of all on two threads."""
+    """Return the load as a sentence, with a warning if other processes make the figures invalid."""
     average = _average()
     if math.isnan(average):
         return "Load unknown."

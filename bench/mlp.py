@@ -1,4 +1,4 @@
-"""The feed-forward cell beside scikit-learn's MLPClassifier: the same windows, layer, minibatches and epochs."""
+"""The feed-forward cell and MLPClassifier on the same windows, layer, batch size and epochs."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -12,22 +12,26 @@ from . import peers
 from .report import Row, Run, Table, shown, times_faster
 from .timing import alternate, median, ratio
 
-WINDOW, UNITS, EPOCHS, RATE = 20, 64, 10, 3e-3
+WINDOW = 20
+UNITS = 64
+EPOCHS = 10
+RATE = 3e-3
 CASES = ((2000, 1, 32), (2000, 8, 32), (2000, 8, 200))  # sequences, features, batch
 NAMES = ("lightrnn", "scikit-learn")
 
 
 def make_data(n: int, F: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return windows (n, WINDOW, F), and which of their two halves has the larger sum."""
+    """Return windows (n, WINDOW, F), and whether the first half of each has the larger sum."""
     X = np.random.default_rng(seed).standard_normal((n, WINDOW, F)).astype(np.float32)
-    sums = X.sum(axis=2)
-    return X, (sums[:, : WINDOW // 2].sum(axis=1) > sums[:, WINDOW // 2 :].sum(axis=1)).astype(
-        np.int64
-    )
+    half = WINDOW // 2
+    first = X[:, :half].sum(axis=2).sum(axis=1)
+    second = X[:, half:].sum(axis=2).sum(axis=1)
+    return X, (first > second).astype(np.int64)
 
 
 def sides(X: np.ndarray, y: np.ndarray, batch: int, threads: int) -> dict[str, Callable[[], Any]]:
-    """Return a whole training for each side; both run every epoch, without decay or clipping."""
+    """Return a whole training for each side, without weight decay or clipping."""
+    # Neither side stops before its last epoch.
     common = {"batch_size": batch, "max_iter": EPOCHS, "n_iter_no_change": EPOCHS, "alpha": 0.0}
     common |= {"learning_rate_init": RATE, "random_state": 0}
     ours = RNNClassifier("ffnn", (UNITS,), window=WINDOW, clip_norm=None, n_jobs=threads, **common)
@@ -35,7 +39,8 @@ def sides(X: np.ndarray, y: np.ndarray, batch: int, threads: int) -> dict[str, C
     if peers.HAS_SKLEARN:
         from sklearn.neural_network import MLPClassifier
 
-        theirs, table = MLPClassifier((UNITS,), **common), X.reshape(len(X), -1)
+        theirs = MLPClassifier((UNITS,), **common)
+        table = X.reshape(len(X), -1)
         calls[NAMES[1]] = lambda: theirs.fit(table, y)
     return calls
 
@@ -48,24 +53,26 @@ def _rows(run: Run) -> Iterator[Row]:
             calls = sides(X, y, batch, threads)
             times = alternate(calls, quick=run.quick)
             tests = (X_test, X_test.reshape(n, -1))
-            accuracy = [
-                call().score(test, y_test)
-                for call, test in zip(calls.values(), tests, strict=False)
-            ]
-        seconds = (shown(median(times, name), "{:.3f}") for name in NAMES)
-        figures = (
+            # Without scikit-learn there is only one call.
+            pairs = zip(calls.values(), tests, strict=False)
+            accuracy = [call().score(test, y_test) for call, test in pairs]
+        yield (
+            f"n {n}, F {F}, batch {batch}",
+            str(threads),
+            *(shown(median(times, name), "{:.3f}") for name in NAMES),
             times_faster(ratio(times, NAMES[1])),
             " / ".join(f"{100 * value:.1f}" for value in accuracy),
         )
-        yield f"n {n}, F {F}, batch {batch}", str(threads), *seconds, *figures
 
 
 MLP = Table(
     "mlp",
-    f"`cell='ffnn'` beside MLPClassifier, s: window {WINDOW}, {UNITS} units, {EPOCHS} epochs, Adam, float32",
-    ("what", "threads", "lightrnn", "scikit-learn", "scikit-learn / lightrnn", "accuracy %"),
+    f"`cell='ffnn'` and MLPClassifier, s: window {WINDOW}, {UNITS} units, {EPOCHS} epochs, Adam, "
+    "float32",
+    ("data", "threads", "lightrnn", "scikit-learn", "scikit-learn / lightrnn", "accuracy %"),
     _rows,
-    "scikit-learn gets each window as one row. Weights start and minibatches are drawn differently; the "
-    "accuracies (lightrnn / scikit-learn), on 2,000 fresh windows, say that both sides learn. scikit-learn "
-    "multiplies by the BLAS that NumPy brings. Not shown: wide layers, where both approach the same GEMM.",
+    "scikit-learn gets each window as one row. Initial weights and minibatches are drawn "
+    "differently; the accuracies (lightrnn / scikit-learn) on 2,000 fresh windows show that both "
+    "sides learn. scikit-learn multiplies with the BLAS that NumPy ships. Not shown: wide layers, "
+    "where both approach the same GEMM.",
 )

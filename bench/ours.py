@@ -1,4 +1,4 @@
-"""Our side of a training step: what `fit` does with a minibatch."""
+"""A training step of lightrnn, as `fit` takes it with each minibatch."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from lightrnn.training.truncation import chunks
 
 
 class Training:
-    """A network with its loss and Adam."""
+    """A network with its loss and solver."""
 
     def __init__(self, cell: str, features: int, units: int, outputs: int, threads: int) -> None:
         self.rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""The peers that are installed, and how many threads each may use."""
+"""Which peers are installed, and how to limit their threads."""
 
 import importlib.util
 import os
@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
-HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None  # and with it threadpoolctl
+HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None  # and threadpoolctl, which it needs
 HAS_ONNX = all(importlib.util.find_spec(name) is not None for name in ("onnx", "onnxruntime"))
 CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 

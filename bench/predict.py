@@ -1,4 +1,4 @@
-"""Latency: `predict` of one sequence beside the bare forward pass of torch's layer."""
+"""Latency: `predict` of one sequence, compared with the bare forward pass of torch's layer."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,12 +11,14 @@ from . import peers
 from .report import Row, Run, Table, shown, times_faster, verdict
 from .timing import alternate, median, ratio
 
-T, F, H = 100, 8, 32
+T = 100
+F = 8
+H = 32
 BAR = 2.0
 
 
 def sides(cell: str, threads: int) -> dict[str, Callable[[], Any]]:
-    """Return the whole call for us, the layer alone for torch."""
+    """Return the call of `predict` for lightrnn, and that of the bare layer for torch."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((40, T, F)).astype(np.float32)
     model = RNNClassifier(cell, (H,), max_iter=1, n_jobs=threads, random_state=0).fit(
@@ -29,7 +31,8 @@ def sides(cell: str, threads: int) -> dict[str, Callable[[], Any]]:
 
         from .pytorch import LAYERS
 
-        layer, x = LAYERS[cell](F, H, batch_first=True).eval(), torch.from_numpy(X[:1])
+        layer = LAYERS[cell](F, H, batch_first=True).eval()
+        x = torch.from_numpy(X[:1])
 
         def forward() -> Any:
             with torch.no_grad():
@@ -60,7 +63,7 @@ PREDICT = Table(
     f"`predict` of one sequence, T{T} F{F} H{H}, microseconds",
     ("cell", "threads", "lightrnn", "torch", "torch / lightrnn", "bar", "reached"),
     _rows,
-    "lightrnn: the whole call, checks of the input, output layer and labels included. torch: the bare layer under "
-    "no_grad, on a tensor that is ready. A bar of 2 means half of torch's time. Not shown: many sequences at "
-    "once.",
+    "lightrnn: the whole call, with input checks, output layer and labels. torch: the bare layer "
+    "under no_grad, on a tensor that is ready. A bar of 2 means half of torch's time. Not shown: "
+    "many sequences at once.",
 )

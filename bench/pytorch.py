@@ -1,5 +1,6 @@
-"""PyTorch's side: a recurrent layer and a linear one, and the usual training loop. Imported only where torch is."""
+"""PyTorch's side: networks and the usual training loops; imported only if torch is installed."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ LAYERS = {"lstm": torch.nn.LSTM, "gru": torch.nn.GRU, "rnn": torch.nn.RNN}
 
 
 class Net(torch.nn.Module):
-    """The last state of one recurrent layer, and a linear layer on it."""
+    """One recurrent layer, and a linear layer that reads its last state."""
 
     def __init__(self, cell: str, features: int, units: int, outputs: int) -> None:
         super().__init__()
@@ -22,7 +23,7 @@ class Net(torch.nn.Module):
         self.head = torch.nn.Linear(units, outputs)
 
     def forward(self, X: Any, last: torch.Tensor | None = None) -> torch.Tensor:
-        """Read the state at the steps `last`; without them at the end of what X holds, packed or not."""
+        """Return the outputs at the steps `last`, or by default at the end of X, packed or not."""
         states, final = self.recurrent(X)
         if last is not None:
             return self.head(states[torch.arange(len(last)), last])
@@ -52,10 +53,9 @@ class Training:
 
 
 def padded(X: Sequence[np.ndarray]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return sequences padded to the longest, and their last steps."""
-    return pad_sequence([torch.from_numpy(x) for x in X], batch_first=True), torch.tensor(
-        [len(x) - 1 for x in X]
-    )
+    """Return sequences padded to the longest, (B, T, F), and their last steps, (B,)."""
+    last = torch.tensor([len(x) - 1 for x in X])
+    return pad_sequence([torch.from_numpy(x) for x in X], batch_first=True), last
 
 
 def packed(X: torch.Tensor, last: torch.Tensor) -> PackedSequence:
@@ -64,7 +64,10 @@ def packed(X: torch.Tensor, last: torch.Tensor) -> PackedSequence:
 
 
 def fit(X: Sequence[np.ndarray], y: np.ndarray, units: int, epochs: int, ready: Any = None) -> Net:
-    """Train an LSTM as `RNNClassifier.fit` does; pad each minibatch, or take it from what `padded` has made `ready`."""
+    """Train an LSTM as `RNNClassifier.fit` does.
+
+    Each minibatch is padded, or cut from `ready`, the result of `padded` for all sequences.
+    """
     torch.manual_seed(0)
     training = Training("lstm", X[0].shape[1], units, int(y.max()) + 1, 3e-3)
     targets = torch.from_numpy(y)
@@ -76,7 +79,7 @@ def fit(X: Sequence[np.ndarray], y: np.ndarray, units: int, epochs: int, ready: 
 
 
 def accuracy(net: Net, X: Sequence[np.ndarray], y: np.ndarray) -> float:
-    """Return the share of right answers."""
+    """Return the share of correct answers."""
     with torch.no_grad():
         return float(np.mean(net(*padded(X)).argmax(dim=1).numpy() == y))
 
@@ -84,25 +87,28 @@ def accuracy(net: Net, X: Sequence[np.ndarray], y: np.ndarray) -> float:
 def _cut(
     X: torch.Tensor, last: torch.Tensor, chosen: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Take a minibatch, no longer than its longest sequence."""
+    """Take a minibatch and cut it to its longest sequence."""
     last = last[chosen]
     return X[chosen, : int(last.max()) + 1], last
 
 
 def language_step(V: int, E: int, sizes: tuple[int, ...], B: int, T: int) -> Callable[[], Any]:
-    """Return the usual loop's step: embedding, LSTM, linear, cross-entropy, clipping, Adam; the state is carried."""
-    embedding, head = torch.nn.Embedding(V, E), torch.nn.Linear(sizes[-1], V)
+    """Return a training step of a language model: embedding, LSTM, linear; the state is carried."""
+    embedding = torch.nn.Embedding(V, E)
+    head = torch.nn.Linear(sizes[-1], V)
     lstm = torch.nn.LSTM(E, sizes[0], len(sizes), batch_first=True)
     parameters = [*embedding.parameters(), *lstm.parameters(), *head.parameters()]
-    solver, loss = torch.optim.Adam(parameters, lr=1e-3), torch.nn.CrossEntropyLoss()
+    solver = torch.optim.Adam(parameters, lr=1e-3)
+    loss = torch.nn.CrossEntropyLoss()
     text = torch.from_numpy(zipf(V, B * (T * 50 + 1))).reshape(B, -1)
-    place: dict[str, Any] = {"t": 0, "state": None}
+    starts = itertools.cycle(range(0, text.shape[1] - T, T))
+    carried: list[Any] = [None]  # the LSTM's state after the previous chunk
 
     def step() -> None:
-        t = place["t"] = place["t"] + T if place["t"] + 2 * T < text.shape[1] else 0
-        state = place["state"] and tuple(s.detach() for s in place["state"])
+        t = next(starts)
+        state = carried[0] and tuple(s.detach() for s in carried[0])
         solver.zero_grad()
-        h, place["state"] = lstm(embedding(text[:, t : t + T]), state)
+        h, carried[0] = lstm(embedding(text[:, t : t + T]), state)
         value = loss(head(h).reshape(-1, V), text[:, t + 1 : t + T + 1].reshape(-1))
         value.backward()
         torch.nn.utils.clip_grad_norm_(parameters, 1.0)

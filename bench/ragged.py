@@ -1,4 +1,4 @@
-"""Sequences of unequal length: a training step beside torch's PackedSequence and beside padding."""
+"""Training steps on sequences of unequal length, compared with torch's packing and with padding."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -12,7 +12,7 @@ from .timing import alternate, median, ratio
 
 CELLS = ("lstm", "gru", "rnn")
 SHAPES = ((32, 32, 64), (64, 128, 128))
-BATCHES = 20  # so many minibatches, each with lengths of its own, that none is seen again soon
+BATCHES = 20  # enough minibatches, each with its own lengths, that no cache remembers them
 BARS = {"packed": 5, "padded": 2}
 
 Batch = tuple[list[np.ndarray], np.ndarray]
@@ -21,20 +21,20 @@ Batch = tuple[list[np.ndarray], np.ndarray]
 def make_batches(B: int, F: int) -> list[Batch]:
     """Return minibatches of B sequences with 10 to 200 steps."""
     rng = np.random.default_rng(0)
-    return [
-        (
-            [rng.standard_normal((T, F)).astype(np.float32) for T in rng.integers(10, 201, B)],
-            rng.integers(0, 9, B),
-        )
-        for _ in range(BATCHES)
-    ]
+    batches = []
+    for _ in range(BATCHES):
+        lengths = rng.integers(10, 201, B)
+        X = [rng.standard_normal((T, F)).astype(np.float32) for T in lengths]
+        batches.append((X, rng.integers(0, 9, B)))
+    return batches
 
 
 def sides(
     cell: str, F: int, H: int, threads: int, batches: list[Batch]
 ) -> dict[str, Callable[[], Any]]:
-    """Return a training step for each side; each goes through the minibatches by itself, in the same order."""
-    step, weights = ours.Training(cell, F, H, 9, threads).step, np.ones(len(batches[0][0]))
+    """Return a training step for each side; each cycles through the minibatches in order."""
+    step = ours.Training(cell, F, H, 9, threads).step
+    weights = np.ones(len(batches[0][0]))
     turn = itertools.cycle(batches)
     calls: dict[str, Callable[[], Any]] = {"lightrnn": lambda: step(*next(turn), weights)}
     if peers.HAS_TORCH:
@@ -44,9 +44,8 @@ def sides(
 
         ready = [(pytorch.padded(X), torch.from_numpy(y)) for X, y in batches]
         for name in BARS:
-            calls[name] = _torch_step(
-                pytorch.Training(cell, F, H, 9).step, name == "packed", itertools.cycle(ready)
-            )
+            training = pytorch.Training(cell, F, H, 9)
+            calls[name] = _torch_step(training.step, name == "packed", itertools.cycle(ready))
     return calls
 
 
@@ -67,22 +66,26 @@ def _rows(run: Run) -> Iterator[Row]:
             times = alternate(sides(cell, F, H, threads, batches), quick=run.quick, least=11)
         for name, bar in BARS.items():
             faster = ratio(times, name)
-            figures = (
+            yield (
+                cell,
+                f"B{B} F{F} H{H}",
+                str(threads),
+                name,
                 milliseconds(median(times, "lightrnn")),
                 milliseconds(median(times, name)),
                 times_faster(faster),
+                *verdict(faster, bar),
             )
-            yield cell, f"B{B} F{F} H{H}", str(threads), name, *figures, *verdict(faster, bar)
 
 
 RAGGED = Table(
     "ragged",
-    "A training step on lengths drawn uniformly from 10 to 200, ms",
+    "Training step on sequences of 10 to 200 steps, lengths drawn uniformly, ms",
     (
         "cell",
         "shape",
         "threads",
-        "torch is",
+        "torch's data",
         "lightrnn",
         "torch",
         "torch / lightrnn",
@@ -90,8 +93,9 @@ RAGGED = Table(
         "reached",
     ),
     _rows,
-    "Minibatches are drawn without regard to length. torch's are padded before the clock starts; "
-    "`pack_padded_sequence` (enforce_sorted=False) is inside the step, as it must be, and so is lightrnn's "
-    "packing. Twenty minibatches in turn, so that no side finds the last one's lengths again. Not shown: "
-    "minibatches of similar lengths, where padding costs less.",
+    "Minibatches are drawn without regard to length. For torch, they are padded before the clock "
+    "starts; `pack_padded_sequence` (enforce_sorted=False) is part of the step, as it is in "
+    "training, and so is lightrnn's packing. Twenty minibatches take turns, so that no step finds "
+    "the lengths of the previous one again. Not shown: minibatches of similar lengths, where "
+    "padding costs less.",
 )

@@ -1,4 +1,4 @@
-"""What a table is, how it is printed, and how it lands in README.md."""
+"""Tables: how they are measured, printed, and written into README.md."""
 
 import math
 import sys
@@ -9,24 +9,24 @@ from pathlib import Path
 from .peers import CPUS
 
 README = Path(__file__).parent / "README.md"
-FRONT_PAGE = README.parent.parent / "README.md"  # shows some of the tables too
+FRONT_PAGE = README.parent.parent / "README.md"  # it shows some of the tables, too
 
 Row = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class Run:
-    """What the command line asked for."""
+    """The options of the command line that matter to a table."""
 
     quick: bool
 
     @property
     def threads(self) -> tuple[int, ...]:
-        """How many threads to measure with."""
+        """Return the numbers of threads to measure with."""
         return (1,) if self.quick or CPUS == 1 else (1, 2)
 
     def progress(self, text: str) -> None:
-        """Say what is being measured, where it does not get into the tables."""
+        """Print progress to stderr, where it does not get into the tables."""
         print(f"  {text}", file=sys.stderr, flush=True)
 
 
@@ -37,13 +37,15 @@ class Table:
     Attributes
     ----------
     name : str
-        For `--only` and the markers in README.md.
-    title, note : str
-        What it shows, what to know when reading it.
+        Its name in `--only` and in the markers in README.md.
+    title : str
+        The line above it.
     columns : tuple of str
-        Heads; the last two are "bar" and "reached" where there is something to reach.
+        Heads of the columns; the last two are "bar" and "reached" if there is a bar.
     rows : callable
-        Measures, row by row.
+        Generator that measures and yields one row after the other.
+    note : str
+        How the figures were measured, and what they do not show.
     """
 
     name: str
@@ -62,14 +64,15 @@ class Table:
 
 
 def verdict(figure: float, bar: float | None, template: str = "{:g}", at_most: bool = False) -> Row:
-    """Return the cells "bar" and "reached"."""
+    """Return the cells "bar" and "reached", which are empty without a bar or a figure."""
     if bar is None or math.isnan(figure):
         return "", ""
-    return template.format(bar), "yes" if (figure <= bar if at_most else figure >= bar) else "NO"
+    reached = figure <= bar if at_most else figure >= bar
+    return template.format(bar), "yes" if reached else "NO"
 
 
 def shown(figure: float, template: str) -> str:
-    """Return a figure as text, nothing for NaN."""
+    """Return a figure as text; an empty one for NaN."""
     return "" if math.isnan(figure) else template.format(figure)
 
 
@@ -79,13 +82,14 @@ def times_faster(ratio: float) -> str:
 
 
 def milliseconds(seconds: float) -> str:
-    """Return seconds as text in ms."""
+    """Return seconds as text in milliseconds."""
     return shown(seconds * 1e3, "{:.3g}")
 
 
 def write(name: str, text: str) -> None:
-    """Put a text between the markers of this name, wherever they stand."""
-    begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
+    """Put a text between the markers of this name, in every page that has them."""
+    begin = f"<!-- {name}: begin -->\n"
+    end = f"<!-- {name}: end -->"
     for page in (README, FRONT_PAGE):
         before, found, rest = page.read_text().partition(begin)
         if found:
@@ -93,18 +97,15 @@ def write(name: str, text: str) -> None:
 
 
 def markdown(columns: Row, rows: list[Row]) -> str:
-    """Return a table whose columns are also aligned as plain text: first column to the left, others to the right."""
+    """Return a Markdown table that is aligned as plain text, too: the first column to the left."""
     widths = [max(map(len, column)) for column in zip(columns, *rows, strict=True)]
-    lines = [
-        _line(columns, widths),
-        "|" + "|".join("-" * (w + 1) + "-:"[i > 0] for i, w in enumerate(widths)) + "|",
-    ]
-    return "\n".join(lines + [_line(row, widths) for row in rows])
+    first, *others = ("-" * (width + 1) for width in widths)
+    rule = "|".join([f"{first}-", *(f"{dashes}:" for dashes in others)])
+    lines = [_line(columns, widths), f"|{rule}|", *(_line(row, widths) for row in rows)]
+    return "\n".join(lines)
 
 
 def _line(cells: Row, widths: list[int]) -> str:
-    texts = [
-        f"{cell:>{width}}" if i else f"{cell:<{width}}"
-        for i, (cell, width) in enumerate(zip(cells, widths, strict=True))
-    ]
+    texts = [cell.rjust(width) for cell, width in zip(cells, widths, strict=True)]
+    texts[0] = cells[0].ljust(widths[0])
     return f"| {' | '.join(texts)} |"

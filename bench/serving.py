@@ -1,4 +1,4 @@
-"""Serving: a stream's step and a batch's prediction beside onnxruntime and torch; the exported script's start."""
+"""Serving: a step of a stream, a batch, and an exported script, with onnxruntime and torch."""
 
 import os
 import subprocess
@@ -17,10 +17,15 @@ from . import peers
 from .report import Row, Run, Table, verdict
 from .timing import alternate, median, ratio
 
-F, H = 16, 64
-BATCH, T, BATCH_F, BATCH_H = 64, 100, 32, 128
-GATES = {"lstm": (0, 3, 1, 2)}  # ours as ONNX orders them: i, o, f, c
-MOST_US, SCRIPT_SECONDS = 6.0, 0.3
+F = 16
+H = 64
+BATCH = 64
+T = 100
+BATCH_F = 32
+BATCH_H = 128
+GATES = (0, 3, 1, 2)  # the LSTM's gates i, f, g, o in ONNX's order: i, o, f, g
+MOST_US = 6.0
+SCRIPT_SECONDS = 0.3
 BARS = {"onnxruntime": 1.5, "torch": 10.0}
 
 
@@ -28,25 +33,24 @@ def _session(model: Any, threads: int) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.add_session_config_entry(
-        "session.force_spinning_stop", "1"
-    )  # its threads would spin through our turns
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    # Its threads would otherwise spin while the other sides have their turns.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def bare_lstm(weights: dict[str, np.ndarray]) -> bytes:
-    """Return ONNX's LSTM operator with our weights and nothing around it."""
+    """Return a model of ONNX's LSTM operator alone, with the weights of lightrnn."""
     from onnx import TensorProto, helper, numpy_helper
 
     def stacked(array: np.ndarray) -> np.ndarray:
-        """One direction, gates in ONNX's order, transposed."""
-        gates = array.reshape(-1, 4, H)[:, GATES["lstm"]].reshape(-1, 4 * H)
+        """Return the array as ONNX has it: (1, 4H, ...), its gates in ONNX's order."""
+        gates = array.reshape(-1, 4, H)[:, GATES].reshape(-1, 4 * H)
         return np.ascontiguousarray(gates.T)[None]
 
-    bias = np.concatenate(
-        [stacked(weights["layer0.b"][None])[:, :, 0], np.zeros((1, 4 * H), np.float32)], axis=1
-    )
+    input_bias = stacked(weights["layer0.b"][None])[:, :, 0]
+    bias = np.concatenate([input_bias, np.zeros_like(input_bias)], axis=1)  # (1, 8H)
     arrays = {"W": stacked(weights["layer0.W_ih"]), "R": stacked(weights["layer0.W_hh"]), "B": bias}
     node = helper.make_node(
         "LSTM", ["X", "W", "R", "B", "", "h0", "c0"], ["", "hn", "cn"], hidden_size=H
@@ -55,22 +59,23 @@ def bare_lstm(weights: dict[str, np.ndarray]) -> bytes:
     def info(name: str, shape: list[Any]) -> Any:
         return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
-    states = [[info(f"{s}{end}", [1, "B", H]) for s in "hc"] for end in "0n"]
+    before = [info(name, [1, "B", H]) for name in ("h0", "c0")]
+    after = [info(name, [1, "B", H]) for name in ("hn", "cn")]
     initializers = [numpy_helper.from_array(array, name) for name, array in arrays.items()]
-    graph = helper.make_graph(
-        [node], "bare", [info("X", ["T", "B", F]), *states[0]], states[1], initializers
-    )
+    inputs = [info("X", ["T", "B", F]), *before]
+    graph = helper.make_graph([node], "bare", inputs, after, initializers)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     serialized: bytes = model.SerializeToString()
     return serialized
 
 
 def step_sides() -> dict[str, Callable[[], Any]]:
-    """Return one step of each: the whole call for us, the bare layer for the others."""
+    """Return one step of each side: the whole call of lightrnn, the bare layer of the others."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((8, 20, F)).astype(np.float32)
     model = RNNClassifier("lstm", (H,), max_iter=1, random_state=0).fit(X, [0, 1] * 4)
-    stream, x = model.stream(), X[0, 0]
+    stream = model.stream()
+    x = X[0, 0]
     sides: dict[str, Callable[[], Any]] = {"lightrnn": lambda: stream.step(x)}
     if peers.HAS_ONNX:
         session = _session(bare_lstm(model.weights_), 1)
@@ -87,7 +92,8 @@ def step_sides() -> dict[str, Callable[[], Any]]:
     if peers.HAS_TORCH:
         import torch
 
-        layer, state = torch.nn.LSTM(F, H).eval(), [None]
+        layer = torch.nn.LSTM(F, H).eval()
+        state = [None]
         tensor = torch.from_numpy(x)[None, None]
 
         def torch_step() -> None:
@@ -107,12 +113,11 @@ def _repeated(call: Callable[[], Any], times: int = 1000) -> Callable[[], None]:
 
 
 def _step_rows(run: Run) -> Iterator[Row]:
+    calls = {name: _repeated(call) for name, call in step_sides().items()}
     with peers.limited(1):
-        times = alternate(
-            {name: _repeated(call) for name, call in step_sides().items()}, quick=run.quick
-        )
-    ours = 1e3 * median(times, "lightrnn")
-    yield "lightrnn, all included", f"{ours:.1f}", "", *verdict(ours, MOST_US, at_most=True)
+        times = alternate(calls, quick=run.quick)
+    ours = 1e3 * median(times, "lightrnn")  # a turn has 1,000 steps: ms per turn are us per step
+    yield "lightrnn, the whole call", f"{ours:.1f}", "", *verdict(ours, MOST_US, at_most=True)
     for name in list(times)[1:]:
         faster = ratio(times, name)
         yield (
@@ -163,11 +168,9 @@ def _script_rows(run: Run) -> Iterator[Row]:
         np.save(os.path.join(folder, "X.npy"), X)
         export_numpy(model, os.path.join(folder, "model.py"))
         seconds = [_run(Path(folder)) for _ in range(2 if run.quick else 11)]
-    yield (
-        "NumPy-only script, start to end",
-        f"{np.median(seconds):.3f}",
-        *verdict(float(np.median(seconds)), SCRIPT_SECONDS, at_most=True),
-    )
+    middle = float(np.median(seconds))
+    bar = verdict(middle, SCRIPT_SECONDS, at_most=True)
+    yield "NumPy-only script, start to end", f"{middle:.3f}", *bar
 
 
 def _run(folder: Path) -> float:
@@ -183,20 +186,23 @@ STREAM = Table(
     f"One step of a stream, LSTM F{F} H{H}, microseconds",
     ("side", "us", "/ lightrnn", "bar", "reached"),
     _step_rows,
-    "A thousand steps a turn, one thread. lightrnn: `stream.step(x)`, checks of the input, output layer and label "
-    "included. onnxruntime: ONNX's LSTM operator alone, its state fed back. torch: nn.LSTM alone under no_grad.",
+    "Each turn takes 1,000 steps on one thread. lightrnn: `stream.step(x)`, with input checks, "
+    "output layer and label. onnxruntime: only ONNX's LSTM operator, whose state is fed back. "
+    "torch: only nn.LSTM under no_grad.",
 )
 BATCHES = Table(
     "batches",
-    f"Probabilities of a batch ({BATCH}, {T}, {BATCH_F}), LSTM {BATCH_H}, ms",
+    f"`predict_proba` of a batch ({BATCH}, {T}, {BATCH_F}), LSTM {BATCH_H}, ms",
     ("threads", "lightrnn", "onnxruntime", "onnxruntime / lightrnn", "bar", "reached"),
     _batch_rows,
-    "The whole of `predict_proba` beside a session that runs what `to_onnx` wrote, softmax included.",
+    "The whole of `predict_proba`, compared with an onnxruntime session that runs the file which "
+    "`to_onnx` wrote, softmax included.",
 )
 SCRIPT = Table(
     "script",
-    "What `export_numpy` wrote, as a process",
-    ("what", "seconds", "bar", "reached"),
+    "The script that `export_numpy` writes, run as a process",
+    ("process", "seconds", "bar", "reached"),
     _script_rows,
-    f"LSTM {H}, 8 sequences of 20 steps from a .npy; Python's start and NumPy's import included, the median of 11.",
+    f"LSTM {H}; the script reads 8 sequences of 20 steps from a .npy file. The time includes "
+    "Python's start and NumPy's import; median of 11 runs.",
 )

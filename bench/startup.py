@@ -1,4 +1,4 @@
-"""What a new process waits for and how much memory it takes: fits in children, one process each."""
+"""Time to start and peak memory of a new process; each fit runs in a child process."""
 
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from .report import Row, Run, Table, verdict
 from .timing import in_child
 
 CELLS = ("lstm", "gru", "rnn", "ffnn")
-BARS = {"import": 0.15, "warm": 1.2, "cold": 12.0, "saved": 0.8}
+BARS = {"import": 0.15, "warm": 1.2, "cold": 12.0, "saved": 0.8}  # seconds
 
 DATA = {
     "vowels": "JapaneseVowels, LSTM 64",
@@ -23,7 +23,7 @@ Figures = dict[str, float]
 
 
 def _startup_rows(run: Run) -> Iterator[Row]:
-    """Start a cold process for each cell, then warm ones and torch's in turns."""
+    """Start a cold process for each cell, then warm ones in turns with torch."""
     imports: list[float] = []
     for cell in CELLS[:1] if run.quick else CELLS:
         with tempfile.TemporaryDirectory() as cache:
@@ -56,10 +56,9 @@ def _saved(run: Run, cell: str) -> Iterator[Row]:
 
     with tempfile.TemporaryDirectory() as directory:
         path = str(Path(directory) / "model.npz")
-        RNNClassifier(cell, max_iter=1, learning_rate="cosine").fit(
-            *load_japanese_vowels("train")
-        ).save(path)
-        in_child("lightrnn", cell, "saved", path, cache=directory)
+        model = RNNClassifier(cell, max_iter=1, learning_rate="cosine")
+        model.fit(*load_japanese_vowels("train")).save(path)
+        in_child("lightrnn", cell, "saved", path, cache=directory)  # fills the cache
         sides = ("lightrnn", "torch") if peers.HAS_TORCH else ("lightrnn",)
         rounds = [
             [in_child(side, cell, "saved", path, cache=directory) for side in sides]
@@ -74,19 +73,19 @@ def _saved(run: Run, cell: str) -> Iterator[Row]:
         *verdict(total, BARS["saved"], at_most=True),
     )
     if theirs:
-        beside = float(np.median([figures["total"] for figures in theirs[0]]))
+        torch_total = float(np.median([figures["total"] for figures in theirs[0]]))
         yield (
             "import torch alone",
             cell,
             *_medians(theirs[0]),
-            *verdict(total, beside, "{:.2f}", at_most=True),
+            *verdict(total, torch_total, "{:.2f}", at_most=True),
         )
 
 
 def _medians(children: Sequence[Figures]) -> tuple[str, str]:
-    seconds, total = (
-        float(np.median([figures[name] for figures in children])) for name in ("fit", "total")
-    )
+    """Return the median seconds of the measured call and of the whole process, as text."""
+    seconds = float(np.median([figures["fit"] for figures in children]))
+    total = float(np.median([figures["total"] for figures in children]))
     return f"{seconds:.3f}", f"{total:.2f}"
 
 
@@ -105,10 +104,10 @@ def _first_fit(what: str, cell: str, children: list[Figures], bar: float | None)
 
 
 def _memory_rows(run: Run) -> Iterator[Row]:
-    """Each side on the same data; the least of some runs, since what a run needs at least is what it needs."""
+    """Measure each side on the same data; the lowest of some runs is what a run needs."""
     sides = ("numpy", "lightrnn", "torch") if peers.HAS_TORCH else ("numpy", "lightrnn")
     for data, title in DATA.items():
-        in_child("lightrnn", "lstm", data)
+        in_child("lightrnn", "lstm", data)  # fills the cache
         rounds = [
             [in_child(side, "lstm", data)["peak"] for side in sides]
             for _ in range(1 if run.quick else 3)
@@ -121,23 +120,25 @@ def _memory_rows(run: Run) -> Iterator[Row]:
 
 STARTUP = Table(
     "startup",
-    "A new process: s to import, s for the first `fit`",
-    ("what", "cell", "seconds", "whole process", "bar", "reached"),
+    "A new process: seconds of the import and of the first `fit`",
+    ("process", "cell", "seconds", "whole process", "bar", "reached"),
     _startup_rows,
-    "The fit is one epoch of JapaneseVowels with 64 units. The cold process compiles every kernel it needs, in an "
-    "empty NUMBA_CACHE_DIR; the warm ones (medians) find them there. The bar is on the call of `fit`; the whole "
-    "process is from its start to its end, Python, imports and reading the data included. Sources are compiled to "
-    "byte code beforehand and files lie in the page cache. 'Load and predict' is `lightrnn.load` and `predict` of one "
-    "sequence; its bar is on the whole process, and the second one is the whole process of `import torch` in the same "
-    "turns. Not shown: a second cell in the same "
-    "process, which compiles faster.",
+    "The fit is one epoch of JapaneseVowels with 64 units. The cold process compiles every kernel "
+    "that it needs, since NUMBA_CACHE_DIR is empty; the warm ones (medians) find the kernels "
+    "there. The bar of a fit is for the call of `fit` alone; the whole process lasts from its "
+    "start to its end, with Python, imports and the reading of data. Sources are compiled to byte "
+    "code before, and files are in the page cache. 'Load and predict' is `lightrnn.load` and "
+    "`predict` of one sequence. It has two bars for its whole process: a limit, and, in the row "
+    "'import torch alone', the whole process of `import torch`, which takes turns with it. Not "
+    "shown: a second cell in the same process, which compiles faster.",
 )
 MEMORY = Table(
     "memory",
     "Peak memory of a process that fits once, MB",
-    ("what", "NumPy and the data", "lightrnn", "torch", "torch / lightrnn"),
+    ("data and model", "NumPy and the data", "lightrnn", "torch", "torch / lightrnn"),
     _memory_rows,
-    "Resident memory, libraries included; one epoch in minibatches of 32 (of the words, 20 steps of 20 streams "
-    "of 35 words), kernels already in the cache. A vocabulary of 10,000 words costs its parameters, gradients and "
-    "moments, 17 MB each, and 4 MB of outputs, since these are held for 104 rows at a time.",
+    "Resident memory, libraries included; one epoch in minibatches of 32 (for the words, 20 steps "
+    "of 20 streams of 35 words); kernels are in the cache. For a vocabulary of 10,000 words, "
+    "parameters, gradients and moments take 17 MB each, and outputs 4 MB, because they are "
+    "computed for 104 rows at a time.",
 )

@@ -1,4 +1,4 @@
-"""A training step (forward, loss, backpropagation through time, clipping, Adam) and its share of the best GEMM."""
+"""A training step, compared with torch's and with the machine's best matrix product."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -13,12 +13,12 @@ from .timing import alternate, median, ratio
 
 OUTPUTS = 9
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
-ON_TWO_THREADS = 0.9  # of the bar on one
+ON_TWO_THREADS = 0.9  # the bar on two threads, as a share of that on one
 GEMM_SIZES = (512, 768, 1024)
 
 
 class Shape(NamedTuple):
-    """Batch, steps, features, units."""
+    """The sizes of a minibatch and a layer: batch, steps, features, units."""
 
     B: int
     T: int
@@ -29,29 +29,26 @@ class Shape(NamedTuple):
         return " ".join(f"{name}{size}" for name, size in zip("BTFH", self, strict=True))
 
 
-SHAPES = tuple(
-    itertools.starmap(
-        Shape,
-        [
-            (4, 100, 16, 64),
-            (32, 50, 1, 32),
-            (32, 100, 32, 64),
-            (64, 100, 128, 128),
-            (20, 35, 200, 200),
-            (20, 35, 650, 650),
-        ],
-    )
+SHAPES = (
+    Shape(4, 100, 16, 64),
+    Shape(32, 50, 1, 32),
+    Shape(32, 100, 32, 64),
+    Shape(64, 100, 128, 128),
+    Shape(20, 35, 200, 200),
+    Shape(20, 35, 650, 650),
 )
+# For each of SHAPES, how many times as fast as torch on one thread.
 BARS = {
     "lstm": (3, 3, 1.9, 1.6, 1.45, 1.3),
     "gru": (15, 10, 4, 1.7, 1.9, 1.7),
     "rnn": (15, 10, 4, 1.8, 2, 1.4),
 }
+# Percent of the best GEMM, by shape and threads.
 SHARES = {(SHAPES[3], 1): 85, (SHAPES[5], 1): 76, (SHAPES[3], 2): 75}
 
 
 def flops(cell: str, shape: Shape) -> float:
-    """Return what the products of a step cost: three by W_hh, two by W_ih, for X needs no gradient."""
+    """Return the FLOPs of a step: three products with W_hh, two with W_ih (X needs no gradient)."""
     B, T, F, H = shape
     return 2.0 * B * T * GATES[cell] * H * (2 * F + 3 * H)
 
@@ -61,14 +58,8 @@ def sides(cell: str, shape: Shape, threads: int) -> dict[str, Callable[[], Any]]
     rng = np.random.default_rng(0)
     X = rng.standard_normal((shape.B, shape.T, shape.F)).astype(np.float32)
     y = rng.integers(0, OUTPUTS, shape.B)
-    calls = {
-        "lightrnn": partial(
-            ours.Training(cell, shape.F, shape.H, OUTPUTS, threads).step,
-            list(X),
-            y,
-            np.ones(shape.B),
-        )
-    }
+    training = ours.Training(cell, shape.F, shape.H, OUTPUTS, threads)
+    calls = {"lightrnn": partial(training.step, list(X), y, np.ones(shape.B))}
     if peers.HAS_TORCH:
         import torch
 
@@ -80,7 +71,7 @@ def sides(cell: str, shape: Shape, threads: int) -> dict[str, Callable[[], Any]]
 
 
 def gemms() -> dict[str, Callable[[], Any]]:
-    """Return square float32 products by every library that can be told its number of threads."""
+    """Return square float32 products by each library whose number of threads can be set."""
     calls: dict[str, Callable[[], Any]] = {}
     for size in GEMM_SIZES:
         A = np.random.default_rng(0).standard_normal((size, size)).astype(np.float32)
@@ -90,7 +81,8 @@ def gemms() -> dict[str, Callable[[], Any]]:
         if peers.HAS_TORCH:
             import torch
 
-            a, c = torch.from_numpy(A), torch.from_numpy(C)
+            a = torch.from_numpy(A)
+            c = torch.from_numpy(C)
             calls[f"torch {size}"] = partial(torch.mm, a, a, out=c)
     return calls
 
@@ -103,6 +95,7 @@ def _step_rows(run: Run) -> Iterator[Row]:
             with peers.limited(threads):
                 times = alternate(sides(cell, shape, threads), quick=run.quick)
             faster = ratio(times, "torch")
+            target = bar if threads == 1 else round(ON_TWO_THREADS * bar, 3)
             yield (
                 cell,
                 str(shape),
@@ -110,7 +103,7 @@ def _step_rows(run: Run) -> Iterator[Row]:
                 milliseconds(median(times, "lightrnn")),
                 milliseconds(median(times, "torch")),
                 times_faster(faster),
-                *verdict(faster, bar if threads == 1 else round(ON_TWO_THREADS * bar, 3)),
+                *verdict(faster, target),
             )
 
 
@@ -123,9 +116,10 @@ def _share_rows(run: Run) -> Iterator[Row]:
 
 
 def _share_row(run: Run, threads: int, cell: str, shape: Shape) -> Row:
-    """Measure steps and products in turns; the best product is the one with the best median."""
+    """Measure steps and products in turns; the product with the best median sets the standard."""
     with peers.limited(threads):
         times = alternate(sides(cell, shape, threads) | gemms(), quick=run.quick)
+    # GFLOP/s of the products, whose names end with their size.
     rates = {
         name: 2e-9 * int(name.split()[1]) ** 3 / median(times, name)
         for name in times
@@ -150,17 +144,18 @@ def _share_row(run: Run, threads: int, cell: str, shape: Shape) -> Row:
 
 STEPS = Table(
     "steps",
-    "A training step, ms: forward, loss, backpropagation through time, clipping, Adam; float32",
+    "Training step, ms: forward, loss, backpropagation through time, clipping, Adam; float32",
     ("cell", "shape", "threads", "lightrnn", "torch", "torch / lightrnn", "bar", "reached"),
     _step_rows,
-    "Sequences of one length, nine classes, the same minibatch every time; lightrnn packs it anew in every step, "
-    "torch's tensor is ready. torch: nn.LSTM, nn.GRU or nn.RNN, Linear, CrossEntropyLoss, clip_grad_norm_, Adam, "
-    "all with their defaults, and no compilation. On two threads the bar is 0.9 of that on one. Not shown: "
-    "several layers, directions.",
+    "All sequences have the same length; there are nine classes; every step takes the same "
+    "minibatch. lightrnn packs the minibatch in every step, while torch's tensor is ready before. "
+    "torch: nn.LSTM, nn.GRU or nn.RNN, Linear, CrossEntropyLoss, clip_grad_norm_ and Adam with "
+    "their defaults, without compilation. On two threads the bar is 0.9 times that on one. Not "
+    "shown: several layers, bidirectional layers.",
 )
 SHARE = Table(
     "share",
-    "GFLOP/s of a training step, and what share that is of the machine's best float32 GEMM",
+    "Training step, GFLOP/s, and its share of the machine's best float32 GEMM",
     (
         "cell",
         "shape",
@@ -174,7 +169,8 @@ SHARE = Table(
         "reached",
     ),
     _share_rows,
-    "Only the products by W_ih and W_hh count as work; gates, loss and Adam take time and count nothing. The GEMM "
-    f"is square ({', '.join(map(str, GEMM_SIZES))}), NumPy's or torch's, whichever has the best median, on as many "
-    "threads, in turns with the steps.",
+    "Only the products with W_ih and W_hh count as work: gates, loss and Adam take time, but add "
+    f"no FLOPs. The GEMM multiplies square matrices ({', '.join(map(str, GEMM_SIZES))}) with NumPy "
+    "or torch, whichever has the best median, on the same number of threads, in turns with the "
+    "steps.",
 )

@@ -1,7 +1,8 @@
-"""How everything is timed: all sides take turns in one process, so that they share whatever else the machine does.
+"""Timing: all sides take turns in one process, so that other work on the machine slows all alike.
 
-A turn of a short call begins with a rest and then some milliseconds of the same call uncounted. Neither side then pays
-for the other's caches, nor for the other's worker threads, which may spin for a while after their work is done.
+A turn of a short call begins with a rest and some milliseconds of the same call that do not count.
+So no side pays for the caches that another has filled, nor for the worker threads of another, which
+may spin for a while after their work is done.
 """
 
 import json
@@ -15,10 +16,10 @@ from typing import Any
 
 import numpy as np
 
-SHORT = 0.1
-SECONDS = 2.0  # of calls that count, at the least number of rounds more
+SHORT = 0.1  # seconds: longer calls need neither rest nor lead
+SECONDS = 2.0  # of calls that count; more if the least number of rounds takes longer
 REST = 0.005  # seconds in which spinning threads fall asleep
-LEAD = 0.005  # seconds of uncounted calls, at least one
+LEAD = 0.005  # seconds of calls that do not count, at least one call
 
 Times = dict[str, np.ndarray]
 
@@ -26,20 +27,21 @@ Times = dict[str, np.ndarray]
 def alternate(
     calls: Mapping[str, Callable[[], Any]], *, quick: bool = False, most: int = 41, least: int = 7
 ) -> Times:
-    """Call each in turn, round after round; return the seconds of every round by name."""
+    """Call each side in turn, round after round; return the seconds of every round by name."""
     for call in calls.values():
-        call()
+        call()  # compiles
     estimate = {name: _seconds(call) for name, call in calls.items()}
     rounds = 2 if quick else min(most, max(least, int(SECONDS / sum(estimate.values()))))
     times: dict[str, list[float]] = {name: [] for name in calls}
     for number in range(rounds):
+        # Every other round runs backward, so that no side always follows the same one.
         for name in list(calls)[:: -1 if number % 2 else 1]:
             times[name].append(_turn(calls[name], estimate[name] < SHORT))
     return {name: np.array(seconds) for name, seconds in times.items()}
 
 
 def ratio(times: Times, theirs: str, ours: str = "lightrnn") -> float:
-    """Return how many times longer `theirs` took, the median over the rounds; NaN if it did not run."""
+    """Return how many times longer `theirs` took, by the median round; NaN if it did not run."""
     return float(np.median(times[theirs] / times[ours])) if theirs in times else float("nan")
 
 
@@ -52,6 +54,7 @@ def in_child(
     side: str, cell: str, data: str, *path: str, cache: str | None = None
 ) -> dict[str, float]:
     """Run child.py in a new process; return the figures it prints, and its seconds as "total"."""
+    # Without byte code on disk, each process would compile the sources.
     environment = {
         name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
     }

@@ -16,14 +16,16 @@ def test_a_corrupted_file_is_refused_or_equal():
 @pytest.mark.parametrize("damage", fuzz.PLAIN + fuzz.SEALED)
 def test_the_damage_is_one(damage, tmp_path):
     model, data = next(fuzz.models())
-    whole, rng = fuzz.Judge(model, data, tmp_path).whole, fuzz.np.random.default_rng(0)
+    whole = fuzz.Judge(model, data, tmp_path).whole
+    rng = fuzz.np.random.default_rng(0)
     assert sum(damage(whole, rng) != whole for _ in range(20)) > 10
 
 
 def test_what_is_wrong_is_found(tmp_path, monkeypatch):
     """A loader that lets everything pass, one that raises something else, one that is slow."""
     model, data = next(fuzz.models())
-    judge, rng = fuzz.Judge(model, data, tmp_path), fuzz.np.random.default_rng(0)
+    judge = fuzz.Judge(model, data, tmp_path)
+    rng = fuzz.np.random.default_rng(0)
     monkeypatch.setattr(fuzz.lightrnn, "load", lambda path: model)
     monkeypatch.setattr(fuzz.archive, "read", lambda path: {"another": "tree"})
     assert judge.outcome(fuzz.one_bit, rng) == "WRONG"

@@ -41,7 +41,8 @@ def close(found, wanted, **tolerance):
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_golden_files_predict_what_they_predicted(name):
-    model, expected = load(GOLDEN / name), EXPECTED[name]
+    model = load(GOLDEN / name)
+    expected = EXPECTED[name]
     assert repr(model).split(" at 0x")[0] == expected["model"].split(" at 0x")[0]
     for method, wanted in expected["predictions"].items():
         close(getattr(model, method)(expected["data"]), wanted, **TOLERANCE[model.dtype])
@@ -49,7 +50,8 @@ def test_golden_files_predict_what_they_predicted(name):
 
 @pytest.mark.parametrize("name", [name for name in EXPECTED if "lbfgs" not in name])
 def test_golden_files_go_on_training(name):
-    model, data = load(GOLDEN / name), EXPECTED[name]["data"]
+    model = load(GOLDEN / name)
+    data = EXPECTED[name]["data"]
     before = model.n_iter_
     if isinstance(model, RNNLanguageModel):
         model.partial_fit(data)

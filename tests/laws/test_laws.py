@@ -26,7 +26,8 @@ STEP_SUMS = [np.cumsum(x[:, 0]) for x in X]
 
 def same_weights(a, b):
     """Tell whether two estimators have the same weights, bit for bit."""
-    a, b = a.weights_, b.weights_
+    a = a.weights_
+    b = b.weights_
     return list(a) == list(b) and all(a[name].tobytes() == b[name].tobytes() for name in a)
 
 
@@ -54,7 +55,8 @@ def test_a_prediction_does_not_depend_on_the_others(cell, target, dtype, order, 
         learning_rate="cosine",
         random_state=0,
     )
-    whole, states = model.fit(X, y).predict(X), model.transform(X)
+    whole = model.fit(X, y).predict(X)
+    states = model.transform(X)
     some = model.set_params(n_jobs=n_jobs).predict([X[i] for i in order[:kept]])
     some_states = model.transform([X[i] for i in order[:kept]])
     for place, i in enumerate(order[:kept]):

@@ -17,7 +17,9 @@ def pair(cell, sizes, bidirectional, target, dtype):
     ours = Network(cell, 3, sizes, 2, bidirectional=bidirectional, target=target, dtype=dtype)
     rng = np.random.default_rng(0)
     ours.assign({name: rng.normal(0, 0.5, array.shape) for name, array in ours.arrays().items()})
-    kind, features, layers = getattr(torch.nn, cell.upper()), 3, []
+    kind = getattr(torch.nn, cell.upper())
+    features = 3
+    layers = []
     for number, H in enumerate(sizes):
         layer = kind(
             features, H, bidirectional=bidirectional, batch_first=True, dtype=getattr(torch, dtype)
