@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from lightrnn import RNNRegressor
-from lightrnn.inspection.report import gradient_flow
+from lightrnn.inspection import gradient_flow
 
 from .report import Row, Run, Table, verdict
 from .timing import alternate, median

@@ -13,7 +13,7 @@ import numpy as np
 
 from lightrnn import RNNClassifier
 from lightrnn.datasets import make_long_context_sentences
-from lightrnn.inspection.report import attribution, gate_activations, gate_summary, memory_horizon
+from lightrnn.inspection import attribution, gate_activations, gate_summary, memory_horizon
 
 DISTANCE = 16
 SHADES = " ░▒▓█"

@@ -9,7 +9,7 @@ which adds to the first and brings nothing.
 import numpy as np
 
 from lightrnn import RNNClassifier
-from lightrnn.inspection.report import parameter_table
+from lightrnn.inspection import parameter_table
 
 F, H, CLASSES = 12, 64, 9
 

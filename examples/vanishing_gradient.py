@@ -17,7 +17,7 @@ import numpy as np
 
 from lightrnn import RNNRegressor
 from lightrnn.datasets import make_adding_problem
-from lightrnn.inspection.report import memory_horizon
+from lightrnn.inspection import memory_horizon
 
 N_STEPS = 100
 LEARNING_RATES = {"rnn": 1e-3, "gru": 2e-2, "lstm": 5e-3}

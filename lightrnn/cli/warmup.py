@@ -20,7 +20,7 @@ import numpy as np
 from ..cells import HIDDEN_CELLS
 from ..estimators import RNNClassifier, RNNRegressor
 from ..estimators.language import RNNLanguageModel
-from ..inspection import report
+from ..inspection import gradient_flow
 from ..utils import checks
 
 _DTYPES = ("float32", "float64")
@@ -77,7 +77,7 @@ def _regressor(model: RNNRegressor, X: Any, y: Any) -> None:
     model.predict(X)
     model.transform(X)
     if model.cell != "ffnn" and not model.bidirectional:
-        report.gradient_flow(model, X)
+        gradient_flow(model, X)
 
 
 def _classifier(model: RNNClassifier, texts: list[str], labels: Any) -> None:

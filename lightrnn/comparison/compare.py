@@ -16,7 +16,7 @@ import numpy as np
 from ..cells import CELLS
 from ..data.sequences import as_sequences
 from ..estimators import RNNClassifier, RNNRegressor
-from ..inspection.report import memory_horizon
+from ..inspection import memory_horizon
 from ..metrics import accuracy, r_squared
 from ..preprocessing import SequenceScaler
 from ..utils import checks

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..utils.checks import shown
+from ..utils.tables import counted
 from .arrays import as_array, as_numbers, first_bad, first_not_finite, text_found
 from .feature_names import check_feature_names, column_names
 
@@ -160,7 +161,7 @@ def _from_items(X: Sequence[Any], dtype: npt.DTypeLike, name: str) -> Sequences:
     for i, item in enumerate(items):
         if item.shape[1] != F:
             raise ValueError(
-                f"{name}[{i}] must have {_count(F, 'feature')} like {name}[0], "
+                f"{name}[{i}] must have {counted(F, 'feature')} like {name}[0], "
                 f"got {item.shape[1]}. Give every sequence the same features, one column each."
             )
     _check_finite(items, dtype, name)
@@ -282,7 +283,7 @@ def sequences_for(
     expected = estimator.n_features_in_
     if estimator._is_table and F > 1:
         raise ValueError(
-            f"{name} must be a table of {_count(expected, 'column')}, as in fit, "
+            f"{name} must be a table of {counted(expected, 'column')}, as in fit, "
             f"got sequences of {F} features. Pass a 2-D array."
         )
     found = sequences.lengths if estimator._is_table else np.array([F])
@@ -293,8 +294,3 @@ def sequences_for(
             f"{expected} features as input. Pass data in the form that fit was given."
         )
     return sequences
-
-
-def _count(n: int, noun: str) -> str:
-    """Return "1 feature", "2 features" and the like."""
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

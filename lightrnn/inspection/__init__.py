@@ -1,10 +1,12 @@
-"""Inspect what a fitted network remembers and what it is made of; every function returns arrays or tables.
+"""Inspect a fitted network: how far back it remembers, by which gates, and what it is made of.
 
-`gradient_flow` and `memory_horizon` measure how far back the memory reaches, `gate_activations` and `gate_summary`
-which gates keep it, and `attribution` which steps a prediction rests on. `parameter_table` counts parameters, and
-`describe` reports all of it in one text. `lightrnn.plotting` draws these results.
+`gradient_flow` and `memory_horizon` measure how far back the memory reaches, `gate_activations` and
+`gate_summary` which gates keep it, and `attribution` which steps a prediction rests on.
+`parameter_table` counts parameters, and `describe` reports all of it in one text. Every function
+returns arrays or tables; `lightrnn.plotting` draws them.
 """
 
+# Some functions have the name of their module: here the name is always that of the function.
 from .attribution import attribution
 from .gates import GateSummary, gate_activations, gate_summary
 from .gradient_flow import GradientFlow, LayerFlow, gradient_flow
@@ -27,3 +29,7 @@ __all__ = [
     "memory_horizon",
     "parameter_table",
 ]
+
+# A pickle names a class by its module: the public one stays, wherever the code moves.
+for _class in (GateSummary, GradientFlow, LayerFlow, MemoryHorizon, ParameterTable, Part):
+    _class.__module__ = __name__

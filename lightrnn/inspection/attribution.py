@@ -1,4 +1,4 @@
-"""Which steps a prediction rests on."""
+"""Attribute an output to the steps of its sequence, by occlusion or by gradient times input."""
 
 from __future__ import annotations
 
@@ -10,134 +10,153 @@ from .. import cpu
 from ..estimators.regressor import RNNRegressor
 from ..nn.prediction import regrouped
 from ..utils.checks import choice, integer
-from .objective import as_fitted, explained, groups, inputs_of, output_gradient, predicted
+from .objective import (
+    center_logits,
+    encode_inputs,
+    fitted_copy,
+    output_gradient,
+    predicted_columns,
+    trace_groups,
+)
 
 if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
 
 METHODS = ("occlusion", "gradient")
-_STEPS = 1 << 16  # of occluded sequences that are predicted together
+# Steps of occluded copies that are predicted together: it bounds the memory of one long sequence,
+# of which there are as many copies as it has steps.
+_OCCLUDED_STEPS = 1 << 16
 
 
 def attribution(
     estimator: NetworkEstimator, X: Any, label: Any = None, *, method: str = "occlusion"
 ) -> list[np.ndarray]:
-    """Share out an output over the steps of its sequence.
+    """Attribute an output of the network to the steps of each sequence.
 
-    What is explained is the output at a sequence's last step: a regressor's value, a logit; of a softmax's logits, what
-    it has above their mean, for what all have in common changes no prediction.
+    The output is the one at a sequence's last step: a regressor's value or a logit. Logits of a
+    softmax are taken relative to their mean, which changes no prediction.
 
     Parameters
     ----------
     estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
-        Fitted.
-    X : as in `predict`; for a language model a list of texts
+        A fitted estimator.
+    X : as in `predict`; for a language model a list of str
         n sequences.
-    label : optional
-        The class, the token, or a regressor's column (an int) to explain, the same for all sequences; by default what
-        is predicted for each, resp. column 0.
-    method : {"occlusion", "gradient"}
-        "occlusion": by how much the output falls if the step is blotted out, by zeros, resp. the unknown token [1]_; it
-        takes T + 1 predictions a sequence. "gradient": gradient times input, the output's linear part in each step
-        [2]_; one prediction and the way back, but a unit that saturates has no gradient, however much rests on it.
+    label : object, optional
+        The class, the token, or an int for a regressor's column, whose output is attributed; it is
+        the same for all sequences. None takes what is predicted for each, or column 0.
+    method : {"occlusion", "gradient"}, default="occlusion"
+        "occlusion" is how much the output falls when the step is replaced by zeros or by the
+        unknown token [1]_; it takes T + 1 predictions per sequence. "gradient" is gradient times
+        input, the part of the output that is linear in the step [2]_; it takes one pass forward and
+        back, but a saturated unit has no gradient, however much depends on it.
 
     Returns
     -------
-    list of ndarray of float64 (T_i,)
-        Of each step; positive if it speaks for the output. A language model's steps begin with the text's start.
+    list of ndarray of shape (T_i,) and dtype float64
+        One number per step, positive if the step raises the output. The first step of a language
+        model is the start of the text.
 
     Raises
     ------
     NotFittedError
-        If the estimator was not fitted.
-    ValueError, TypeError
-        If X is not what it was fitted on, or there is no such label.
+        If the estimator is not fitted.
+    TypeError
+        If `estimator` is not an estimator of this package, or an argument has the wrong type.
+    ValueError
+        If X does not match the data of `fit`, or there is no such label or method.
 
     References
     ----------
-    .. [1] Zeiler, M. and Fergus, R. (2014). Visualizing and understanding convolutional networks. ECCV, section 4.2.
-    .. [2] Shrikumar, A., Greenside, P., Shcherbina, A. and Kundaje, A. (2016). Not just a black box: learning important
-       features through propagating activation differences. arXiv 1605.01713, section 2.
+    .. [1] Zeiler, M. and Fergus, R. (2014). Visualizing and understanding convolutional networks.
+       ECCV, section 4.2.
+    .. [2] Shrikumar, A., Greenside, P., Shcherbina, A. and Kundaje, A. (2016). Not just a black
+       box: learning important features through propagating activation differences. arXiv
+       1605.01713, section 2.
 
     Examples
     --------
     >>> from lightrnn import RNNClassifier
     >>> from lightrnn.inspection import attribution
-    >>> X, y = ["good day to you", "bad day to you"] * 10, ["glad", "sad"] * 10
-    >>> net = RNNClassifier("gru", (8,), tokens="word", max_iter=60, learning_rate="cosine", random_state=0).fit(X, y)
+    >>> X = ["good day to you", "bad day to you"] * 10
+    >>> y = ["glad", "sad"] * 10
+    >>> net = RNNClassifier("gru", (8,), tokens="word", max_iter=60, random_state=0)
+    >>> net = net.set_params(learning_rate="cosine").fit(X, y)
     >>> int(attribution(net, ["good day to you"])[0].argmax())
     0
     """
-    estimator, method = as_fitted(estimator), choice("method", method, METHODS)
-    items = inputs_of(estimator, X)
+    estimator = fitted_copy(estimator)
+    method = choice("method", method, METHODS)
+    items = encode_inputs(estimator, X)
     column = _column(estimator, label)
-    explain = _occlusions if method == "occlusion" else _gradients
-    parts = groups(items)
-    shares = [
-        share for part in parts for share in explain(estimator, [items[i] for i in part], column)
-    ]
-    return [shares[i] for i in regrouped(parts).tolist()]
+    if method == "occlusion":
+        return [_occlusion(estimator, x, column) for x in items]
+    groups = trace_groups(items)
+    shares = []
+    for group in groups:
+        shares += _gradients(estimator, [items[i] for i in group], column)
+    # Groups hold the longest sequences first; the user's order comes back.
+    return [shares[i] for i in regrouped(groups).tolist()]
 
 
 def _column(estimator: NetworkEstimator, label: Any) -> int | None:
-    """Return the output that stands for a label; None for the greatest."""
+    """Return the column of the outputs for a label; None for the predicted one."""
     if isinstance(estimator, RNNRegressor):
         return 0 if label is None else integer("label", label, 0, estimator.n_outputs_ - 1)
     if label is None:
         return None
-    known = getattr(estimator, "classes_", estimator.vocabulary_)
-    found = [i for i, name in enumerate(np.asarray(known).tolist()) if name == label]
-    if not found:
-        raise ValueError(
-            f"label must be one that was seen in fit, got {label!r}. Look into classes_ or vocabulary_."
-        )
-    return found[0]
+    # NumPy's labels become Python's, which compare with what the user passes and print plainly.
+    known = np.asarray(getattr(estimator, "classes_", estimator.vocabulary_)).tolist()
+    for column, name in enumerate(known):
+        if name == label:
+            return column
+    raise ValueError(
+        f"label must be one that was seen in fit, got {label!r}. Look into classes_ or vocabulary_."
+    )
 
 
 def _gradients(
     estimator: NetworkEstimator, X: list[np.ndarray], column: int | None
 ) -> list[np.ndarray]:
-    """Gradient times input of some sequences."""
+    """Return gradient times input of each step of some sequences."""
     from ..nn.trace import Trace
 
     network = estimator._model.network
     network.transpose()
     trace = Trace(network, X)
-    trace.back(
-        output_gradient(estimator, trace, None if column is None else np.full(len(X), column))
-    )
-    if network.embedding is not None:
+    columns = None if column is None else np.full(len(X), column)
+    trace.back(output_gradient(estimator, trace, columns))
+    if network.embedding is not None:  # the input of a token is its row of the embedding
         table = network.arrays()["embedding.W"]
         X = [table[codes] for codes in X]
-    pairs = zip(X, trace.input_gradients(), strict=True)
+    pairs = zip(X, trace.input_gradients(), strict=True)  # (T_i, F) each
     return [np.einsum("tf,tf->t", x, dx, dtype=np.float64) for x, dx in pairs]
 
 
-def _occlusions(
-    estimator: NetworkEstimator, X: list[np.ndarray], column: int | None
-) -> list[np.ndarray]:
-    return [_occlusion(estimator, x, column) for x in X]
-
-
 def _occlusion(estimator: NetworkEstimator, x: np.ndarray, column: int | None) -> np.ndarray:
-    """Predict a sequence whole, and without each of its steps."""
-    network, threads = estimator._model.network, cpu.threads.usable(estimator.n_jobs)
+    """Return the fall of the output of one sequence without each of its steps, (T,)."""
+    network = estimator._model.network
+    threads = cpu.threads.usable(estimator.n_jobs)
     read: Any = network.final_outputs if network.target == "step" else network.outputs
 
     def predict(X: list[np.ndarray]) -> np.ndarray:
-        return explained(estimator, read(X, threads))
+        return center_logits(estimator, read(X, threads))  # (N, k)
 
-    whole = predict([x])[0]
-    chosen = int(predicted(estimator, whole[None])[0]) if column is None else column
-    share, together = np.empty(len(x)), max(1, _STEPS // len(x))
-    for start in range(0, len(x), together):
-        steps = range(start, min(start + together, len(x)))
-        share[start : steps.stop] = predict([_without(x, t) for t in steps])[:, chosen]
-    result: np.ndarray = whole[chosen] - share
-    return result
+    T = len(x)
+    whole = predict([x])  # (1, k)
+    if column is None:
+        column = int(predicted_columns(estimator, whole)[0])
+    without = np.empty(T)
+    together = max(1, _OCCLUDED_STEPS // T)
+    for start in range(0, T, together):
+        stop = min(start + together, T)
+        occluded = [_occluded(x, step) for step in range(start, stop)]
+        without[start:stop] = predict(occluded)[:, column]
+    return whole[0, column] - without
 
 
-def _without(x: np.ndarray, step: int) -> np.ndarray:
+def _occluded(x: np.ndarray, step: int) -> np.ndarray:
+    """Return a copy of a sequence with zeros at one step; code 0 is the unknown token."""
     x = np.array(x)
     x[step] = 0
     return x

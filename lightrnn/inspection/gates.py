@@ -1,4 +1,4 @@
-"""What the gates of an LSTM or a GRU do over a sequence, and what they do on the whole."""
+"""Read the gates of an LSTM or a GRU: at each step of some sequences, and summed up over steps."""
 
 from __future__ import annotations
 
@@ -8,34 +8,52 @@ import numpy as np
 
 from ..cells import CELLS
 from ..nn.prediction import regrouped
-from .objective import as_fitted, groups, inputs_of
+from .objective import encode_inputs, fitted_copy, trace_groups
 
 if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
     from ..nn.trace import Trace
 
-_CLOSED, _OPEN = 0.1, 0.9
+# Karpathy, Johnson and Li's thresholds of a saturated gate.
+_CLOSED = 0.1
+_OPEN = 0.9
 
-Activations = dict[str, dict[str, list[np.ndarray]]]
+Activations = dict[str, dict[str, list[np.ndarray]]]  # by layer, gate and sequence, each (T_i, H)
 
 
 class GateSummary(NamedTuple):
-    """A gate of one layer over all steps of some sequences.
+    """Statistics of one gate of one layer over all steps of some sequences.
 
     Attributes
     ----------
-    mean : ndarray (H,)
+    mean : ndarray of shape (H,)
         Mean of each unit.
-    closed, open : ndarray (H,)
-        Share of the steps at which it is below 0.1 and above 0.9: saturated [1]_.
-    time_constant : ndarray (H,), or None
-        Steps in which what the unit holds falls to 1/e, ``-1 / mean(ln f)``; for the forget gate of an LSTM and the
-        update gate of a GRU, which keep, None for others.
+    closed : ndarray of shape (H,)
+        Share of the steps at which the unit is below 0.1: saturated to the left [1]_.
+    open : ndarray of shape (H,)
+        Share of the steps at which the unit is above 0.9: saturated to the right [1]_.
+    time_constant : ndarray of shape (H,) or None
+        Steps after which 1/e is left of what the unit holds: ``-1 / mean(log(f))``. It is given for
+        the gate that keeps the old state (an LSTM's forget gate, a GRU's update gate), otherwise
+        None.
 
     References
     ----------
-    .. [1] Karpathy, A., Johnson, J. and Li, F. (2016). Visualizing and understanding recurrent networks. ICLR workshop,
-       section 4.2.
+    .. [1] Karpathy, A., Johnson, J. and Li, F. (2016). Visualizing and understanding recurrent
+       networks. ICLR workshop, section 4.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lightrnn import RNNRegressor
+    >>> from lightrnn.inspection import gate_summary
+    >>> X = np.zeros((4, 10, 2))
+    >>> net = RNNRegressor("gru", (8,), max_iter=1, learning_rate="cosine", random_state=0)
+    >>> update = gate_summary(net.fit(X, [0.0, 1.0, 2.0, 3.0]), X)["layer0"]["update"]
+    >>> update.mean.round(1)
+    array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
+    >>> float(update.closed.max()), float(update.open.max())
+    (0.0, 0.0)
     """
 
     mean: np.ndarray
@@ -45,27 +63,31 @@ class GateSummary(NamedTuple):
 
 
 def gate_activations(estimator: NetworkEstimator, X: Any) -> Activations:
-    """Return what each gate let through at each step.
+    """Return the activation of each gate at each step.
 
     Parameters
     ----------
     estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
-        Fitted, of cell "lstm" or "gru".
-    X : as in `predict`; for a language model a list of texts
-        Sequences; a text's steps begin with its start, before the first token.
+        A fitted estimator with ``cell="lstm"`` or ``cell="gru"``.
+    X : as in `predict`; for a language model a list of str
+        Sequences. A language model reads the start of a text before its first token, as a step of
+        its own.
 
     Returns
     -------
-    dict of str to dict of str to list of ndarray (T_i, H)
-        By layer ("layer0", "layer0.reverse" ...), gate ("input", "forget" and "output", or "reset" and "update") and
-        sequence: numbers from 0, closed, to 1, open. Steps are in the sequence's order for a reverse direction too.
+    dict of str to dict of str to list of ndarray of shape (T_i, H)
+        Numbers from 0, closed, to 1, open, by layer ("layer0", "layer0.reverse" ...), gate
+        ("input", "forget" and "output" of an LSTM, "reset" and "update" of a GRU) and sequence.
+        Steps are in the sequence's order for a reverse direction too.
 
     Raises
     ------
     NotFittedError
-        If the estimator was not fitted.
+        If the estimator is not fitted.
+    TypeError
+        If `estimator` is not an estimator of this package, or X has the wrong type.
     ValueError
-        If its cell has no gates, or X is not what it was fitted on.
+        If the cell has no gates, or X does not match the data of `fit`.
 
     Examples
     --------
@@ -74,37 +96,36 @@ def gate_activations(estimator: NetworkEstimator, X: Any) -> Activations:
     >>> from lightrnn.inspection import gate_activations
     >>> X = [np.ones((3, 2)), np.zeros((5, 2))]
     >>> net = RNNRegressor("gru", (4,), max_iter=1, learning_rate="cosine").fit(X, [0.0, 1.0])
-    >>> [rows.shape for rows in gate_activations(net, X)["layer0"]["update"]]
+    >>> [steps.shape for steps in gate_activations(net, X)["layer0"]["update"]]
     [(3, 4), (5, 4)]
     """
     from ..nn.trace import Trace
 
-    estimator = as_fitted(estimator)
-    items, network = inputs_of(estimator, X), estimator._model.network
+    estimator = fitted_copy(estimator)
+    items = encode_inputs(estimator, X)
+    network = estimator._model.network
     if not CELLS[network.cell].roles:
+        gated = " or ".join(repr(name) for name, cell in CELLS.items() if cell.roles)
         raise ValueError(
-            f"estimator must have a cell with gates, {_gated()}, got {network.cell!r}. "
+            f"estimator must have a cell with gates, {gated}, got {network.cell!r}. "
             "memory_horizon and gradient_flow take every cell."
         )
-    parts = groups(items)
-    found, order = (
-        [_activations(Trace(network, [items[i] for i in part])) for part in parts],
-        regrouped(parts),
-    )
+    groups = trace_groups(items)
+    # Only forward: gates are saved by it, and no gradient is needed.
+    traced = [_activations(Trace(network, [items[i] for i in group])) for group in groups]
+    order = regrouped(groups).tolist()
 
     def joined(layer: str, gate: str) -> list[np.ndarray]:
-        rows = [rows for part in found for rows in part[layer][gate]]
-        return [rows[i] for i in order.tolist()]
+        steps = [steps for activations in traced for steps in activations[layer][gate]]
+        return [steps[i] for i in order]
 
-    return {layer: {gate: joined(layer, gate) for gate in found[0][layer]} for layer in found[0]}
-
-
-def _gated() -> str:
-    """List the cells that have gates, for a message."""
-    return " or ".join(repr(name) for name, cell in CELLS.items() if cell.roles)
+    return {
+        layer: {gate: joined(layer, gate) for gate in gates} for layer, gates in traced[0].items()
+    }
 
 
 def _activations(trace: Trace) -> Activations:
+    """Return the activations of the sequences of one trace."""
     roles = CELLS[trace.network.cell].roles
     return {
         layer: {gate: trace.values(run, slot) for gate, slot in roles}
@@ -113,22 +134,28 @@ def _activations(trace: Trace) -> Activations:
 
 
 def gate_summary(estimator: NetworkEstimator, X: Any) -> dict[str, dict[str, GateSummary]]:
-    """Sum up `gate_activations` over all steps of all sequences.
+    """Summarise `gate_activations` over all steps of all sequences.
 
     Parameters
     ----------
-    estimator, X
-        As there.
+    estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
+        A fitted estimator with ``cell="lstm"`` or ``cell="gru"``.
+    X : as in `predict`; for a language model a list of str
+        Sequences.
 
     Returns
     -------
     dict of str to dict of str to GateSummary
-        By layer and gate.
+        Statistics of each unit by layer and gate, named as by `gate_activations`.
 
     Raises
     ------
-    NotFittedError, ValueError
-        As there.
+    NotFittedError
+        If the estimator is not fitted.
+    TypeError
+        If `estimator` is not an estimator of this package, or X has the wrong type.
+    ValueError
+        If the cell has no gates, or X does not match the data of `fit`.
 
     Examples
     --------
@@ -136,25 +163,31 @@ def gate_summary(estimator: NetworkEstimator, X: Any) -> dict[str, dict[str, Gat
     >>> from lightrnn import RNNRegressor
     >>> from lightrnn.inspection import gate_summary
     >>> X = np.zeros((4, 10, 2))
-    >>> net = RNNRegressor("lstm", (8,), max_iter=1, learning_rate="cosine").fit(X, [0.0, 1.0, 2.0, 3.0])
-    >>> constant = gate_summary(net, X)["layer0"]["forget"].time_constant.mean()
-    >>> bool(2 < constant < 5)  # a bias of 1 keeps 73 % from step to step
+    >>> net = RNNRegressor("lstm", (8,), max_iter=1, learning_rate="cosine")
+    >>> gates = gate_summary(net.fit(X, [0.0, 1.0, 2.0, 3.0]), X)["layer0"]
+    >>> bool(2 < gates["forget"].time_constant.mean() < 5)  # a bias of 1 keeps 73 % per step
     True
     """
-    estimator = as_fitted(estimator)
-    keeps = CELLS[estimator.cell].keeps
+    estimator = fitted_copy(estimator)
+    keeps = CELLS[estimator.cell].keeps  # "forget" or "update"
     return {
-        layer: {gate: _summary(np.concatenate(rows), gate == keeps) for gate, rows in gates.items()}
+        layer: {
+            gate: _summary(np.concatenate(steps), gate == keeps) for gate, steps in gates.items()
+        }
         for layer, gates in gate_activations(estimator, X).items()
     }
 
 
-def _summary(rows: np.ndarray, keeps: bool) -> GateSummary:
-    rows = rows.astype(np.float64)
-    constant = None
+def _summary(steps: np.ndarray, keeps: bool) -> GateSummary:
+    """Return the statistics of a gate (N, H) over N steps; with its time constant if it keeps."""
+    steps = steps.astype(np.float64)
+    time_constant = None
     if keeps:
-        with np.errstate(divide="ignore"):
-            constant = 1 / np.abs(np.log(rows).mean(axis=0))  # of a gate that never closes, inf
+        with np.errstate(divide="ignore"):  # a gate that never closes holds for ever: inf
+            time_constant = 1 / np.abs(np.log(steps).mean(axis=0))
     return GateSummary(
-        rows.mean(axis=0), (rows < _CLOSED).mean(axis=0), (rows > _OPEN).mean(axis=0), constant
+        mean=steps.mean(axis=0),
+        closed=(steps < _CLOSED).mean(axis=0),
+        open=(steps > _OPEN).mean(axis=0),
+        time_constant=time_constant,
     )

@@ -1,8 +1,7 @@
-"""Gradient flow and memory horizon: how far back it reaches what a network says."""
+"""Measure how much of the gradient arrives at each step on its way back through time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,30 +11,55 @@ import numpy as np
 from .. import cpu
 from ..nn.prediction import regrouped
 from ..utils.checks import choice, flag, integer
-from .objective import answers_of, as_fitted, groups, inputs_of, loss_gradient, output_gradient
+from .objective import (
+    encode_inputs,
+    encode_targets,
+    fitted_copy,
+    loss_gradient,
+    output_gradient,
+    trace_groups,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ..estimators.estimator import NetworkEstimator
     from ..nn.trace import Trace
 
-
-KINDS = ("state", "input", "jacobian", "spectral")
-_ROUNDS, _SPECTRAL = 30, 16  # of power iteration, on at most so many sequences
+# Rounds of power iteration for the spectral norm at each lag, and how many sequences, the longest
+# ones, get it: every round takes products with the Jacobian. With 30 rounds the tests compare the
+# norm with an SVD to a relative 0.001.
+_POWER_ROUNDS = 30
+_SPECTRAL_SEQUENCES = 16
 
 
 class LayerFlow(NamedTuple):
-    """Norms (n, K) of one layer and direction: of sequence i, k steps before its end; NaN where it has none.
+    """Norms of gradients in one layer and direction, by sequence and lag.
+
+    The entry [i, k] of each array belongs to sequence i, k steps before its end; it is NaN where
+    the sequence has no such step.
 
     Attributes
     ----------
-    state : ndarray
-        ``||dL/ds||``, s the state after the step: h, or (h, c) together.
-    input : ndarray
-        ``||dL/dx||``, x the layer's input at the step (the embedding's row, where X is tokens).
-    jacobian : ndarray
-        Frobenius norm of dh/ds, h the last state of this layer.
-    spectral : ndarray
-        Its spectral norm, for the 16 longest sequences; all NaN unless it was asked for.
+    state : ndarray of shape (n, K)
+        ``||dL/ds||`` with s the state after the step: h, or (h, c) together.
+    input : ndarray of shape (n, K)
+        ``||dL/dx||`` with x the layer's input at the step (the token's embedding, if X is tokens).
+    jacobian : ndarray of shape (n, K)
+        Frobenius norm of dh/ds with h the layer's last state.
+    spectral : ndarray of shape (n, K)
+        Spectral norm of dh/ds for the 16 longest sequences, NaN for the others; all NaN unless
+        `gradient_flow` was called with ``spectral=True``.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lightrnn import RNNRegressor
+    >>> from lightrnn.inspection import gradient_flow
+    >>> X = [np.ones((3, 2)), np.zeros((5, 2))]
+    >>> net = RNNRegressor("gru", (4,), max_iter=1, learning_rate="cosine").fit(X, [0.0, 1.0])
+    >>> np.isnan(gradient_flow(net, X).layers["layer0"].state).sum(axis=1)
+    array([2, 0])
     """
 
     state: np.ndarray
@@ -46,15 +70,29 @@ class LayerFlow(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class GradientFlow:
-    """What `gradient_flow` returns.
+    """Norms of gradients by layer, sequence and lag, as `gradient_flow` measures them.
 
     Attributes
     ----------
     cell : str
-        The estimator's.
+        The estimator's cell.
     layers : dict of str to LayerFlow
-        By name, as in `weights_`: "layer0", "layer0.reverse", "layer1" ... A reverse direction ends at the sequence's
-        first step: its states are counted from there, its inputs as the forward direction's.
+        The norms of each layer, named as in `weights_`: "layer0", "layer0.reverse", "layer1" ...
+        A reverse direction ends at the sequence's first step: lags of its states are counted from
+        there, lags of its inputs from the sequence's last step, as those of the forward direction.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lightrnn import RNNRegressor
+    >>> from lightrnn.inspection import gradient_flow
+    >>> X = np.random.default_rng(0).normal(size=(20, 30, 2))
+    >>> net = RNNRegressor("gru", (4,), max_iter=1, learning_rate="cosine").fit(X, X[:, 0, 0])
+    >>> flow = gradient_flow(net, X)
+    >>> flow.values("input").shape, flow.mean("input").shape
+    ((20, 30), (30,))
+    >>> flow.quantile([0.1, 0.9]).shape
+    (2, 30)
     """
 
     cell: str
@@ -62,33 +100,91 @@ class GradientFlow:
 
     @property
     def lags(self) -> np.ndarray:
-        """The steps before the end, 0 .. K - 1."""
+        """Numbers of steps before the end, from 0 to K - 1."""
         return np.arange(self.layers["layer0"].state.shape[1])
 
     def values(self, kind: str = "state", layer: str = "layer0") -> np.ndarray:
-        """Return the norms (n, K) of a kind ("state", "input", "jacobian" or "spectral") in a layer."""
+        """Return the norms of one kind in one layer, of the sequences that have any.
+
+        Parameters
+        ----------
+        kind : {"state", "input", "jacobian", "spectral"}, default="state"
+            Which norms; see `LayerFlow`.
+        layer : str, default="layer0"
+            Name of the layer, a key of `layers`.
+
+        Returns
+        -------
+        ndarray of shape (n, K)
+            Norms by sequence and lag. Kind "spectral" has rows for the 16 longest sequences only,
+            and none unless `gradient_flow` was called with ``spectral=True``.
+
+        Raises
+        ------
+        ValueError
+            If there is no such kind or layer.
+        """
         layer = choice("layer", layer, tuple(self.layers))
-        norms: np.ndarray = getattr(self.layers[layer], choice("kind", kind, KINDS))
+        kind = choice("kind", kind, LayerFlow._fields)
+        norms = getattr(self.layers[layer], kind)
         return norms[~np.isnan(norms).all(axis=1)]
 
     def mean(self, kind: str = "state", layer: str = "layer0") -> np.ndarray:
-        """Return the mean over sequences, (K,)."""
-        return _over_sequences(np.nanmean, self.values(kind, layer))
+        """Return the mean of the norms over sequences.
+
+        Parameters
+        ----------
+        kind : {"state", "input", "jacobian", "spectral"}, default="state"
+            Which norms; see `LayerFlow`.
+        layer : str, default="layer0"
+            Name of the layer, a key of `layers`.
+
+        Returns
+        -------
+        ndarray of shape (K,)
+            The mean at each lag, over the sequences that are long enough.
+
+        Raises
+        ------
+        ValueError
+            If there is no such kind or layer, or the kind was not computed.
+        """
+        return np.nanmean(self._measured(kind, layer), axis=0)
 
     def quantile(self, q: Any, kind: str = "state", layer: str = "layer0") -> np.ndarray:
-        """Return quantiles over sequences, (K,), or (len(q), K) for several."""
-        return _over_sequences(
-            lambda norms, axis: np.nanquantile(norms, q, axis=axis), self.values(kind, layer)
-        )
+        """Return quantiles of the norms over sequences.
 
+        Parameters
+        ----------
+        q : float or array-like of float
+            One or several probabilities from 0 to 1.
+        kind : {"state", "input", "jacobian", "spectral"}, default="state"
+            Which norms; see `LayerFlow`.
+        layer : str, default="layer0"
+            Name of the layer, a key of `layers`.
 
-def _over_sequences(statistic: Callable[..., Any], norms: np.ndarray) -> np.ndarray:
-    if not len(norms):
-        raise ValueError(
-            "kind must be one that was computed, got 'spectral'. Call gradient_flow with spectral=True."
-        )
-    result: np.ndarray = statistic(norms, axis=0)
-    return result
+        Returns
+        -------
+        ndarray of shape (K,) or (len(q), K)
+            The quantile at each lag, over the sequences that are long enough; one row per
+            probability if there are several.
+
+        Raises
+        ------
+        ValueError
+            If there is no such kind or layer, or the kind was not computed, or q is out of range.
+        """
+        return np.nanquantile(self._measured(kind, layer), q, axis=0)
+
+    def _measured(self, kind: str, layer: str) -> np.ndarray:
+        """Return `values`, or raise an error if there are none."""
+        norms = self.values(kind, layer)
+        if not len(norms):
+            raise ValueError(
+                "kind must be one that was computed, got 'spectral'. "
+                "Call gradient_flow with spectral=True."
+            )
+        return norms
 
 
 def gradient_flow(
@@ -99,41 +195,46 @@ def gradient_flow(
     max_lag: int | None = None,
     spectral: bool = False,
 ) -> GradientFlow:
-    """Measure what arrives of the gradient at every step back through time [1]_, exactly, by the way training takes.
+    """Measure how much of the gradient arrives at every step back through time [1]_.
 
-    L is of a sequence's last step: the loss against y, or without y the output that the prediction rests on: the
-    greatest logit (of a softmax's, what it has above their mean), a regressor's first column. A state is a leaf: its
-    gradient counts every way from it to L.
+    L is a scalar at each sequence's last step: the loss against y, or without y the output that the
+    prediction rests on (a classifier's or language model's greatest logit minus the mean of all
+    logits, a regressor's first column). Gradients are exact; the kernels of training compute them.
+    The gradient of a state sums over all paths from that state to L.
 
     Parameters
     ----------
     estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
-        Fitted.
-    X : as in `predict`; for a language model a list of texts
+        A fitted estimator.
+    X : as in `predict`; for a language model a list of str
         n sequences.
     y : as in `fit`, optional
-        The right answers; for a language model the next token of each text.
-    max_lag : int >= 0, optional
-        Go back at most so many steps; by default as far as the longest sequence reaches.
-    spectral : bool
-        Also compute the spectral norm of dh/ds, by power iteration, for the 16 longest sequences.
+        Targets of the sequences; for a language model the next token of each text.
+    max_lag : int, optional
+        Largest number of steps to go back; None goes back as far as the longest sequence reaches.
+    spectral : bool, default=False
+        Whether to compute spectral norms of dh/ds too, by power iteration, for the 16 longest
+        sequences.
 
     Returns
     -------
     GradientFlow
-        Norms by layer, sequence and lag, with mean and quantiles over sequences; all sequences end at lag 0.
+        Norms by layer, sequence and lag, with their mean and quantiles over sequences. All
+        sequences end at lag 0.
 
     Raises
     ------
     NotFittedError
-        If the estimator was not fitted.
+        If the estimator is not fitted.
+    TypeError
+        If `estimator` is not an estimator of this package, or an argument has the wrong type.
     ValueError
-        If no sequence is longer than `max_lag`, or X or y is not what it was fitted on.
+        If no sequence is longer than `max_lag`, or X or y does not match the data of `fit`.
 
     References
     ----------
-    .. [1] Pascanu, R., Mikolov, T. and Bengio, Y. (2013). On the difficulty of training recurrent neural networks.
-       ICML, equations 4 and 5.
+    .. [1] Pascanu, R., Mikolov, T. and Bengio, Y. (2013). On the difficulty of training recurrent
+       neural networks. ICML, equations 4 and 5.
 
     Examples
     --------
@@ -141,79 +242,82 @@ def gradient_flow(
     >>> from lightrnn import RNNRegressor
     >>> from lightrnn.inspection import gradient_flow
     >>> X = np.random.default_rng(0).normal(size=(20, 30, 2))
-    >>> net = RNNRegressor("rnn", (8,), max_iter=1, learning_rate="cosine", random_state=0).fit(X, X[:, -1, 0])
-    >>> flow = gradient_flow(net, X)
+    >>> net = RNNRegressor("rnn", (8,), max_iter=1, learning_rate="cosine", random_state=0)
+    >>> flow = gradient_flow(net.fit(X, X[:, -1, 0]), X)
     >>> flow.mean("state").shape
     (30,)
     >>> bool(flow.mean("state")[-1] < flow.mean("state")[0])
     True
     """
-    estimator, spectral = as_fitted(estimator), flag("spectral", spectral)
-    items = inputs_of(estimator, X)
+    estimator = fitted_copy(estimator)
+    spectral = flag("spectral", spectral)
+    items = encode_inputs(estimator, X)
     longest = max(map(len, items))
     reach = longest - 1 if max_lag is None else integer("max_lag", max_lag, 0)
     if reach >= longest:
         raise ValueError(
-            f"max_lag must be less than the longest sequence has steps, {longest}, got {reach}. Lower it."
+            f"max_lag must be less than the longest sequence has steps, {longest}, got {reach}. "
+            "Lower it."
         )
-    answers = None if y is None else answers_of(estimator, items, y)
+    targets = None if y is None else encode_targets(estimator, items, y)
+    # Going back reads the transposed matrices, which all groups share.
     estimator._model.network.transpose()
-    parts = groups(items)
-    longest_ones = set(np.concatenate(parts)[:_SPECTRAL].tolist()) if spectral else set()
+    groups = trace_groups(items)
+    rounds = np.zeros(len(items), np.int64)
+    if spectral:
+        rounds[np.concatenate(groups)[:_SPECTRAL_SEQUENCES]] = _POWER_ROUNDS
 
-    def flow(part: np.ndarray) -> dict[str, LayerFlow]:
-        asked = None if answers is None else answers[part]
-        return _flow(
-            estimator,
-            [items[i] for i in part],
-            asked,
-            [_ROUNDS * (i in longest_ones) for i in part.tolist()],
-        )
+    def measure(group: np.ndarray) -> dict[str, LayerFlow]:
+        inputs = [items[i] for i in group]
+        given = None if targets is None else targets[group]
+        return _measure(estimator, inputs, given, rounds[group].tolist())
 
-    done = cpu.threads.run(
-        [partial(flow, part) for part in parts], cpu.threads.usable(estimator.n_jobs)
-    )
-    order = regrouped(parts)
-
-    def joined(name: str, kind: int) -> np.ndarray:
-        return _stacked([layers[name][kind] for layers in done], reach + 1)[order]
-
-    layers = {
-        name: LayerFlow(*(joined(name, kind) for kind in range(len(KINDS)))) for name in done[0]
-    }
+    threads = cpu.threads.usable(estimator.n_jobs)
+    measured = cpu.threads.run([partial(measure, group) for group in groups], threads)
+    order = regrouped(groups)
+    layers = {}
+    for name in measured[0]:
+        # One tuple of blocks per kind of norm, a block per group.
+        norms = zip(*(flows[name] for flows in measured), strict=True)
+        layers[name] = LayerFlow(*(_stacked(blocks, reach + 1)[order] for blocks in norms))
     return GradientFlow(estimator.cell, layers)
 
 
-def _flow(
-    estimator: NetworkEstimator, X: list[np.ndarray], answers: np.ndarray | None, rounds: list[int]
+def _measure(
+    estimator: NetworkEstimator,
+    X: list[np.ndarray],
+    targets: np.ndarray | None,
+    rounds: list[int],
 ) -> dict[str, LayerFlow]:
-    """Measure some sequences."""
+    """Return the norms of some sequences by layer, in the order of X."""
     from ..nn.trace import Trace
 
     trace = Trace(estimator._model.network, X)
-    asked = (
-        output_gradient(estimator, trace, None)
-        if answers is None
-        else loss_gradient(estimator, trace, answers)
-    )
+    if targets is None:
+        gradient = output_gradient(estimator, trace, None)
+    else:
+        gradient = loss_gradient(estimator, trace, targets)
+    # Before `back`, which overwrites the saved gates with their gradient.
     jacobians = {name: trace.jacobian_norms(run, rounds) for name, run in trace.runs.items()}
-    trace.back(asked)
+    trace.back(gradient)
     return {name: _layer_flow(trace, name, *jacobians[name]) for name in trace.runs}
 
 
 def _layer_flow(trace: Trace, name: str, jacobian: np.ndarray, spectral: np.ndarray) -> LayerFlow:
+    """Join the norms of one layer and direction."""
+    # Both directions of a level read the same input: "layer1.reverse" belongs to level 1.
     number = int(name.partition(".")[0].removeprefix("layer"))
-    return LayerFlow(
-        trace.state_gradient(trace.runs[name]), trace.input_gradient(number), jacobian, spectral
-    )
+    states = trace.state_gradient(trace.runs[name])
+    return LayerFlow(states, trace.input_gradient(number), jacobian, spectral)
 
 
-def _stacked(blocks: list[np.ndarray], columns: int) -> np.ndarray:
-    """Put blocks one below the other, `columns` wide: cut, or filled up with NaN."""
-    out = np.full((sum(map(len, blocks)), columns), np.nan)
+def _stacked(blocks: Sequence[np.ndarray], columns: int) -> np.ndarray:
+    """Stack blocks of rows, each cut to a number of columns or filled up with NaN."""
+    stacked = np.full((sum(map(len, blocks)), columns), np.nan)
     start = 0
     for block in blocks:
+        stop = start + len(block)
         width = min(columns, block.shape[1])
-        out[start : start + len(block), :width] = block[:, :width]
-        start += len(block)
-    return out
+        stacked[start:stop, :width] = block[:, :width]
+        start = stop
+    return stacked

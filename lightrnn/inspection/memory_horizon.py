@@ -7,39 +7,58 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .objective import as_fitted
+from ..cells import CELLS
+from ..utils.tables import counted
+from .gradient_flow import gradient_flow
+from .objective import fitted_copy
 
 if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
-from .gradient_flow import gradient_flow
 
-FAINT, _STEADY = 0.01, 0.01  # influence that counts as none; growth per lag that counts as none
+# Thresholds by convention, not measured: below 1 % of the influence at the end a step counts as
+# forgotten, and a change of less than 1 % per lag counts as none.
+FAINT = 0.01
+_STEADY = 0.01
 
 
 class MemoryHorizon(NamedTuple):
-    """What `memory_horizon` returns; printed, it is a sentence.
+    """How far back a network remembers, as `memory_horizon` measures it; printed, it is a sentence.
 
     Attributes
     ----------
     cell : str
-        The estimator's.
+        The estimator's cell.
     horizon : float
-        Lag from which on the influence stays below 1 % of what it is at the end; inf if it never does.
+        Lag from which on the influence stays below 1 % of that at the end; inf if it never does.
     half_life : float
-        Lag from which on it stays below a half.
+        Lag from which on the influence stays below a half of that at the end.
     growth : float
-        Factor by which the influence changes from lag to lag, from a line through its logarithm.
+        Factor by which the influence changes per lag, from a line fitted to its logarithm.
     word : {"vanishing", "stable", "exploding", "windowed"}
-        What growth means: below 0.99, between, above 1.01. A feed-forward net has a window instead.
+        Vanishing if growth is below 0.99, exploding above 1.01, stable in between. A feed-forward
+        net is windowed.
     observed : int
-        The longest sequence's steps: how far the measurement reaches.
+        Steps of the longest sequence, which is how far the measurement reaches.
     layer : str
-        The layer whose memory reaches furthest, which all this is about.
-    influence : ndarray (observed,)
-        By lag, relative to lag 0.
-    window, n_parameters : int
-        The feed-forward net that sees as far, of the same layers: its window (`observed`, if the horizon is inf),
-        and its number of parameters.
+        Name of the layer whose memory reaches furthest; the other attributes describe this layer.
+    influence : ndarray of shape (observed,)
+        Influence at each lag, relative to lag 0.
+    window : int
+        Window of the feed-forward net with the same layers that sees as far; `observed` if the
+        horizon is inf.
+    n_parameters : int
+        Number of parameters of that feed-forward net.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lightrnn import RNNRegressor
+    >>> from lightrnn.inspection import memory_horizon
+    >>> X = np.random.default_rng(0).normal(size=(20, 50, 2))
+    >>> net = RNNRegressor("gru", (8,), max_iter=1, learning_rate="cosine", random_state=0)
+    >>> found = memory_horizon(net.fit(X, X[:, -1, 0]), X)
+    >>> found.word, found.observed, found.layer
+    ('vanishing', 50, 'layer0')
     """
 
     cell: str
@@ -54,43 +73,55 @@ class MemoryHorizon(NamedTuple):
     n_parameters: int
 
     def __str__(self) -> str:
-        """Say it in words."""
-        net = f"an FFNN window of {self.window} steps, which would need {self.n_parameters:,} parameters"
+        """Return a sentence.
+
+        Returns
+        -------
+        str
+            Horizon and half-life in steps, the feed-forward net that sees as far, and the growth.
+        """
+        window = counted(self.window, "step")
         if self.word == "windowed":
-            return f"{self.cell}: sees its window of {self.window} steps and nothing before."
+            return f"{self.cell}: sees its window of {window} and nothing before."
+        net = f"an FFNN window of {window}, which would need {self.n_parameters:,} parameters"
         if math.isinf(self.horizon):
-            reach = (
-                f"remembers beyond the {self.observed} steps that were looked at: more than {net}"
-            )
+            observed = counted(self.observed, "step")
+            reach = f"remembers beyond the {observed} that were measured: more than {net}"
         else:
-            reach = f"remembers {self.horizon:.0f} steps, half-life {self.half_life:.0f}: equal to {net}"
-        return f"{self.cell}: {reach}. Influence is {self.word}, times {self.growth:.3g} each step back."
+            horizon = counted(int(self.horizon), "step")
+            reach = f"remembers {horizon}, half-life {self.half_life:.0f}: equal to {net}"
+        change = f"{self.word}, times {self.growth:.3g} each step back"
+        return f"{self.cell}: {reach}. Influence is {change}."
 
 
 def memory_horizon(estimator: NetworkEstimator, X: Any) -> MemoryHorizon:
     """Measure how many steps back a network's memory reaches.
 
-    Influence at lag k is the mean over sequences of ``||dL/ds||`` there (see `gradient_flow`), relative to lag 0; of
-    several layers and directions the one counts that reaches furthest.
+    The influence at lag k is the mean over sequences of ``||dL/ds||`` at that lag (see
+    `gradient_flow`), relative to lag 0. Of several layers and directions, the one whose influence
+    reaches furthest counts.
 
     Parameters
     ----------
     estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
-        Fitted.
-    X : as in `predict`; for a language model a list of texts
-        Sequences, long enough to forget something in.
+        A fitted estimator.
+    X : as in `predict`; for a language model a list of str
+        Sequences that are long enough for the network to forget their beginnings.
 
     Returns
     -------
     MemoryHorizon
-        Printed, it is a sentence.
+        Horizon, half-life and growth of the influence; printed, it is a sentence.
 
     Raises
     ------
     NotFittedError
-        If the estimator was not fitted.
+        If the estimator is not fitted.
+    TypeError
+        If `estimator` is not an estimator of this package, or X has the wrong type.
     ValueError
-        If every sequence has one step only, or no gradient arrives anywhere.
+        If X does not match the data of `fit`, every sequence has only one step, or all gradients
+        are 0.
 
     Examples
     --------
@@ -98,39 +129,53 @@ def memory_horizon(estimator: NetworkEstimator, X: Any) -> MemoryHorizon:
     >>> from lightrnn import RNNRegressor
     >>> from lightrnn.inspection import memory_horizon
     >>> X = np.random.default_rng(0).normal(size=(20, 50, 2))
-    >>> net = RNNRegressor("ffnn", (8,), window=5, max_iter=1, learning_rate="cosine").fit(X, X[:, -1, 0])
-    >>> print(memory_horizon(net, X))
+    >>> net = RNNRegressor("ffnn", (8,), window=5, max_iter=1, learning_rate="cosine")
+    >>> print(memory_horizon(net.fit(X, X[:, -1, 0]), X))
     ffnn: sees its window of 5 steps and nothing before.
     """
-    estimator = as_fitted(estimator)
+    estimator = fitted_copy(estimator)
     flow = gradient_flow(estimator, X)
     observed = len(flow.lags)
     if observed < 2:
         raise ValueError(
             "X must have a sequence of at least 2 steps, got 1 step in each. Give longer ones."
         )
-    kind = "input" if flow.cell == "ffnn" else "state"
-    if not any(flow.mean(kind, name)[0] > 0 for name in flow.layers):
+    recurrent = CELLS[flow.cell].recurrent
+    # A layer without recurrence carries no state from step to step, but its inputs reach back.
+    kind = "state" if recurrent else "input"
+    means = {name: flow.mean(kind, name) for name in flow.layers}
+    if not any(mean[0] > 0 for mean in means.values()):
         raise ValueError(
-            "estimator must have outputs that depend on its states, got gradients of 0. Train it first."
+            "estimator must have outputs that depend on its states, got gradients of 0. "
+            "Train it first."
         )
-    curves = {name: _relative(flow.mean(kind, name)) for name in flow.layers}
-    layer = max(curves, key=lambda name: (_reach(curves[name], FAINT), curves[name].sum()))
-    if flow.cell == "ffnn":
-        layer = "layer0"
-    curve = curves[layer]
-    horizon, growth = _reach(curve, FAINT), _growth(curve)
-    word = (
-        "vanishing" if growth < 1 - _STEADY else "exploding" if growth > 1 + _STEADY else "stable"
-    )
+    curves = {name: _relative(mean) for name, mean in means.items()}
+
+    # Of layers that reach equally far, the one with the most influence in between.
+    def extent(name: str) -> tuple[float, float]:
+        return _reach(curves[name], FAINT), curves[name].sum()
+
+    layer = max(curves, key=extent) if recurrent else "layer0"
+    influence = curves[layer]
+    # A window is known exactly; however faint, its first step still counts.
+    horizon = _reach(influence, FAINT) if recurrent else estimator.window
+    growth = _growth(influence)
     window = observed if math.isinf(horizon) else int(horizon)
-    if flow.cell == "ffnn":
-        horizon, word, window = estimator.window, "windowed", estimator.window
-    figures = horizon, _reach(curve, 0.5), growth, word, observed, layer, curve, window
-    return MemoryHorizon(flow.cell, *figures, equal_ffnn(estimator, window))
+    return MemoryHorizon(
+        cell=flow.cell,
+        horizon=horizon,
+        half_life=_reach(influence, 0.5),
+        growth=growth,
+        word=_word(growth) if recurrent else "windowed",
+        observed=observed,
+        layer=layer,
+        influence=influence,
+        window=window,
+        n_parameters=_ffnn_parameters(estimator, window),
+    )
 
 
-def equal_ffnn(estimator: NetworkEstimator, window: int) -> int:
+def _ffnn_parameters(estimator: NetworkEstimator, window: int) -> int:
     """Return the number of parameters of a feed-forward net of the same layers with this window."""
     from ..nn.network import Network
 
@@ -139,19 +184,31 @@ def equal_ffnn(estimator: NetworkEstimator, window: int) -> int:
 
 
 def _relative(curve: np.ndarray) -> np.ndarray:
+    """Return a curve relative to its value at lag 0, unless that is 0."""
     return curve / curve[0] if curve[0] > 0 else curve
 
 
-def _reach(curve: np.ndarray, least: float) -> float:
-    """Return the lag from which on a curve stays below `least`; inf if it does not."""
-    above = np.flatnonzero(~(curve < least))
+def _reach(curve: np.ndarray, threshold: float) -> float:
+    """Return the lag from which on a curve stays below a threshold; inf if it never does."""
+    above = np.flatnonzero(~(curve < threshold))  # so that NaN counts as not below
     last = int(above[-1]) if len(above) else -1
     return math.inf if last == len(curve) - 1 else float(last + 1)
 
 
 def _growth(curve: np.ndarray) -> float:
-    """Return the factor by which a curve changes from lag to lag, the first apart: there L touches no more than h."""
+    """Return the factor by which a curve changes per lag.
+
+    Lag 0 is left out of the fit: at the last step L depends on h alone, not on the whole state.
+    """
     lags = 1 + np.flatnonzero(curve[1:] > 0)
     if len(lags) < 2:
+        # Too few points for a line.
         return float(curve[1] / curve[0]) if curve[0] > 0 else math.nan
     return float(np.exp(np.polyfit(lags, np.log(curve[lags]), 1)[0]))
+
+
+def _word(growth: float) -> str:
+    """Return the word for a growth of the influence of a recurrent layer."""
+    if growth < 1 - _STEADY:
+        return "vanishing"
+    return "exploding" if growth > 1 + _STEADY else "stable"

@@ -1,7 +1,7 @@
-"""What an inspection asks of a fitted estimator: its sequences, and one number said of each, whose gradient is wanted.
+"""Encode X and choose the scalar per sequence (loss or one output) that inspections differentiate.
 
-The number belongs to a sequence's last step: the loss against a given answer, or without one the output that the
-prediction rests on.
+The scalar belongs to a sequence's last step: it is the loss against a given target, or without one
+the output that the prediction rests on.
 """
 
 from __future__ import annotations
@@ -24,41 +24,45 @@ from ..utils.checks import shown
 if TYPE_CHECKING:
     from ..nn.trace import Trace
 
-_SHAPE = {"cell", "hidden_layer_sizes", "target", "bidirectional", "window", "dtype"}
-_ROWS = 2048  # steps that are traced at once
+# Arguments of the constructor that say how the network is built; its architecture has them too.
+_STRUCTURE = {"cell", "hidden_layer_sizes", "target", "bidirectional", "window", "dtype"}
+# Steps that are traced at once. A trace keeps states, gates and gradients of every step, so more of
+# them take memory, and fewer make the products of matrices small.
+_TRACED_STEPS = 2048
 
 
-def as_fitted(estimator: Any) -> NetworkEstimator:
+def fitted_copy(estimator: Any) -> NetworkEstimator:
     """Return a shallow copy of a fitted estimator, for one inspection.
 
-    It keeps its network while another thread fits the estimator on, and describes this network, whatever arguments of
-    the constructor have been set since.
+    The copy keeps its network while another thread goes on fitting the estimator, and its arguments
+    are those of this network, whatever `set_params` has changed since.
 
     Raises
     ------
     TypeError
-        If it is no estimator of this package.
+        If `estimator` is not an estimator of this package.
     NotFittedError
-        If it was not fitted.
+        If it is not fitted.
     """
     check_estimator(estimator)
     check_is_fitted(estimator)
+    # Not copy.copy, which goes through __getstate__ and therefore prepares the copy for a file.
     fitted: NetworkEstimator = object.__new__(type(estimator))
-    vars(fitted).update(vars(estimator))
+    attributes = vars(fitted)
+    attributes.update(vars(estimator))
     architecture = fitted._model.architecture
-    vars(fitted).update(
-        {name: architecture[name] for name in _SHAPE & architecture.keys() & vars(fitted).keys()}
-    )
+    for name in _STRUCTURE & architecture.keys() & attributes.keys():
+        attributes[name] = architecture[name]
     return fitted
 
 
-def inputs_of(estimator: NetworkEstimator, X: Any) -> list[np.ndarray]:
-    """Check and encode X for a fitted estimator; a language model's are beginnings of texts.
+def encode_inputs(estimator: NetworkEstimator, X: Any) -> list[np.ndarray]:
+    """Check and encode X for a fitted estimator; for a language model X holds beginnings of texts.
 
     Raises
     ------
     ValueError, TypeError
-        If X is not what it was fitted on.
+        If X does not match the data that the estimator was fitted on.
     """
     if isinstance(estimator, RecurrentEstimator):
         return list(like_fitted(estimator, X).items)
@@ -71,103 +75,122 @@ def inputs_of(estimator: NetworkEstimator, X: Any) -> list[np.ndarray]:
     return codes
 
 
-def tokens_of(estimator: NetworkEstimator, x: Any) -> list[str] | None:
-    """Return the token of each step of a sequence as the network saw it, or None for numbers."""
-    vocabulary = estimator._model.vocabulary
-    if vocabulary is None:
-        return None
-    return [str(vocabulary.tokens[code]) for code in inputs_of(estimator, [x])[0].tolist()]
-
-
-def groups(X: list[np.ndarray]) -> list[np.ndarray]:
-    """Cut sequences, longest first, into groups that are traced at once; return the indices of each."""
-    return grouped(np.array([len(x) for x in X]), _ROWS)
-
-
-def answers_of(estimator: NetworkEstimator, X: list[np.ndarray], y: Any) -> np.ndarray:
-    """Encode the right answer at each sequence's last step, (n,) codes or (n, k) numbers."""
+def encode_targets(estimator: NetworkEstimator, X: list[np.ndarray], y: Any) -> np.ndarray:
+    """Encode the target at each sequence's last step: (n,) codes, or (n, k) numbers."""
     model = estimator._model
     if isinstance(estimator, RecurrentEstimator):
-        rows = model.targets.encode(y, np.array([len(x) for x in X]))
-        return np.array([row[-1] for row in rows]) if isinstance(rows, list) else rows
+        values = model.targets.encode(y, np.array([len(x) for x in X]))
+        return np.array([steps[-1] for steps in values]) if isinstance(values, list) else values
     codes = model.vocabulary.encode(list(y)) if model.vocabulary else np.empty(0, np.int64)
     if len(codes) != len(X):
         raise ValueError(
-            f"y must be the next token of each of the {len(X)} texts, got {len(codes)}. Give one a text."
+            f"y must be the next token of each of the {len(X)} texts, got {len(codes)}. "
+            "Give one token for each text."
         )
     return codes
 
 
-def loss_gradient(estimator: NetworkEstimator, trace: Trace, answers: np.ndarray) -> np.ndarray:
-    """Return the gradient of each sequence's loss by what the output layer reads, (B, D) in the trace's order."""
+def tokens_of(estimator: NetworkEstimator, x: Any) -> list[str] | None:
+    """Return the token at each step of a sequence as the network sees it, or None for numbers."""
+    vocabulary = estimator._model.vocabulary
+    if vocabulary is None:
+        return None
+    codes = encode_inputs(estimator, [x])[0]
+    return [str(vocabulary.tokens[code]) for code in codes.tolist()]
+
+
+def trace_groups(X: list[np.ndarray]) -> list[np.ndarray]:
+    """Cut sequences, longest first, into groups to trace together; return the indices of each."""
+    return grouped(np.array([len(x) for x in X]), _TRACED_STEPS)
+
+
+def loss_gradient(estimator: NetworkEstimator, trace: Trace, targets: np.ndarray) -> np.ndarray:
+    """Return the gradient of each sequence's loss with respect to what the output layer reads.
+
+    `targets` are in the order of X; the gradient, (B, D), is in the trace's order.
+    """
     from ..losses import make_loss
 
-    model, answers = estimator._model, answers[trace.order]
+    targets = targets[trace.order]
     if isinstance(trace.network.head, AdaptiveHead):
-        return _adaptive_gradient(trace, answers)
-    scale, mean, loss = np.float64(1), np.float64(0), make_loss("softmax")
+        return _adaptive_gradient(trace, targets)
+    scale = np.float64(1)
+    mean = np.float64(0)
+    loss = make_loss("softmax")  # a language model's
     if isinstance(estimator, RecurrentEstimator):
-        loss = estimator._make_loss(model.targets)
-        scale, mean = getattr(model.targets, "scale", scale), getattr(model.targets, "mean", mean)
-    draw = loss((trace.last_outputs() - mean) / scale, answers, np.ones(len(answers)))[1]
-    return _through_head(trace, draw / scale)
+        encoder = estimator._model.targets
+        loss = estimator._make_loss(encoder)
+        # A regressor's head returns the units of y, but the loss is that of standardised values.
+        scale = getattr(encoder, "scale", scale)
+        mean = getattr(encoder, "mean", mean)
+    outputs = (trace.last_outputs() - mean) / scale  # (B, k)
+    doutputs = loss(outputs, targets, np.ones(len(targets)))[1]
+    return _gradient_through_head(trace, doutputs / scale)
 
 
 def output_gradient(
     estimator: NetworkEstimator, trace: Trace, columns: np.ndarray | None
 ) -> np.ndarray:
-    """Return the same for an output, see `explained`: of these columns, by sequence of X; by default `predicted`'s."""
-    outputs = trace.last_outputs()
-    chosen = predicted(estimator, outputs) if columns is None else columns[trace.order]
-    if isinstance(
-        trace.network.head, AdaptiveHead
-    ):  # its outputs are log probabilities, the negative of a loss
+    """Return the gradient of one output of each sequence, (B, D) in the trace's order.
+
+    `columns` chooses the outputs in the order of X; None chooses those of `predicted_columns`.
+    """
+    outputs = trace.last_outputs()  # (B, k)
+    if columns is None:
+        chosen = predicted_columns(estimator, outputs)
+    else:
+        chosen = columns[trace.order]
+    if isinstance(trace.network.head, AdaptiveHead):
+        # Its outputs are log probabilities: the negative of a cross-entropy.
         return -_adaptive_gradient(trace, chosen)
-    draw = np.zeros_like(outputs)
-    draw[np.arange(len(draw)), chosen] = 1
-    return _through_head(
-        trace, draw - draw.mean(axis=1, keepdims=True) if _chooses(estimator) else draw
-    )
+    doutputs = np.zeros_like(outputs)
+    doutputs[np.arange(len(doutputs)), chosen] = 1
+    # Subtracting the mean is a symmetric linear map, so gradients go back through it likewise.
+    return _gradient_through_head(trace, center_logits(estimator, doutputs))
 
 
-def predicted(estimator: NetworkEstimator, outputs: np.ndarray) -> np.ndarray:
-    """Return the output that each prediction rests on: the greatest, no unknown token; a regressor's first."""
+def predicted_columns(estimator: NetworkEstimator, outputs: np.ndarray) -> np.ndarray:
+    """Return the output that each prediction rests on, (N,), from raw outputs (N, k).
+
+    It is the greatest, but never the unknown token of a language model; a regressor's is the first.
+    """
     if isinstance(estimator, RNNRegressor):
         return np.zeros(len(outputs), np.intp)
-    unknown = 0 if isinstance(estimator, RecurrentEstimator) else 1
-    return unknown + outputs[:, unknown:].argmax(axis=1)
+    first = 0 if isinstance(estimator, RecurrentEstimator) else 1  # column 0 is the unknown token
+    return first + outputs[:, first:].argmax(axis=1)
 
 
-def explained(estimator: NetworkEstimator, outputs: np.ndarray) -> np.ndarray:
-    """Return what of raw outputs (N, k) predictions rest on: where one of k is chosen, what each has above the mean."""
-    return outputs - outputs.mean(axis=1, keepdims=True) if _chooses(estimator) else outputs
+def center_logits(estimator: NetworkEstimator, outputs: np.ndarray) -> np.ndarray:
+    """Subtract from the logits (N, k) of a softmax their mean, which no prediction depends on.
 
-
-def _chooses(estimator: NetworkEstimator) -> bool:
-    """Whether outputs are logits of a softmax, which does not see what all have in common."""
-    adaptive = isinstance(estimator._model.network.head, AdaptiveHead)
+    Other outputs are returned as they are.
+    """
     targets = estimator._model.targets
-    return not adaptive and (
-        targets is None or (hasattr(targets, "classes_") and not targets.is_multilabel)
-    )
+    classes = targets is None or (hasattr(targets, "classes_") and not targets.is_multilabel)
+    if not classes or isinstance(estimator._model.network.head, AdaptiveHead):
+        return outputs
+    return outputs - outputs.mean(axis=1, keepdims=True)
 
 
-def _through_head(trace: Trace, draw: np.ndarray) -> np.ndarray:
-    """From the gradient of the raw outputs of a linear layer to that of what it reads."""
+def _gradient_through_head(trace: Trace, doutputs: np.ndarray) -> np.ndarray:
+    """Return the gradient of what a linear head reads, (B, D), from that of its outputs, (B, k)."""
     arrays = trace.network.arrays()
-    W = arrays["head.W"] if "head.W" in arrays else arrays["embedding.W"].T
-    gradient: np.ndarray = draw @ W.T
-    return gradient
+    W = arrays["head.W"] if "head.W" in arrays else arrays["embedding.W"].T  # (D, k)
+    return doutputs @ W.T
 
 
 def _adaptive_gradient(trace: Trace, targets: np.ndarray) -> np.ndarray:
-    """Return the gradient of the cross-entropy of an adaptive softmax."""
+    """Return the gradient (B, D) of the cross-entropy of an adaptive softmax."""
     from ..losses import make_loss
 
-    network, ones = trace.network, np.ones(len(targets))
+    network = trace.network
+    B = len(targets)
+    D = network.head.features
+    # The head learns as in training; its own weights' gradient goes to a vector that is dropped.
     blocks = network.layout.blocks(cpu.host.aligned(1, network.layout.size, network.dtype)[0])
     parts = {layer.name: layer.parts(blocks) for layer in network.head.layers}
-    h = trace.room.rows("last", len(targets), cpu.host.padded(network.head.features, network.dtype))
-    h[: len(targets), : network.head.features] = trace.last_features()
-    dh = network.head.learn(trace.room, h, 0, targets, ones, 1.0, make_loss("softmax"), parts)[1]
-    return np.array(dh[: len(targets), : network.head.features])
+    h = trace.room.rows("last", B, cpu.host.padded(D, network.dtype))
+    h[:B, :D] = trace.last_features()
+    loss = make_loss("softmax")
+    dh = network.head.learn(trace.room, h, 0, targets, np.ones(B), 1.0, loss, parts)[1]
+    return np.array(dh[:B, :D])

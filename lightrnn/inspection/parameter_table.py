@@ -1,4 +1,4 @@
-"""What a network is made of, counted as one counts by hand."""
+"""Count parameters, operations and memory of a network layer by layer, with formulas."""
 
 from __future__ import annotations
 
@@ -7,38 +7,56 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ..estimators.arguments import checked
 from ..estimators.estimator import check_estimator
 from ..estimators.language import RNNLanguageModel
-from ..estimators.supervised import RecurrentEstimator
 from ..utils.checks import integer
-from ..utils.tables import as_table
+from ..utils.tables import as_table, counted
 
 if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
     from ..nn.layers import Embedding, Layer
     from ..nn.network import Network
 
-_SHARED = ("cell", "hidden_layer_sizes", "window", "dropout", "dtype")
+# Arguments of classifiers and regressors that the network's architecture takes over as they are.
+_ARCHITECTURE = (
+    "cell",
+    "hidden_layer_sizes",
+    "window",
+    "dropout",
+    "dtype",
+    "target",
+    "bidirectional",
+)
 
 
 class Part(NamedTuple):
-    """A layer, in one direction.
+    """Numbers of one layer in one direction.
 
     Attributes
     ----------
     name : str
-        As in `weights_`.
+        Name of the layer, as in `weights_`.
     formula : str
-        How its parameters are counted.
+        Number of its parameters as a formula.
     parameters : int
-        Their number.
+        Number of its parameters.
     torch : int
-        PyTorch's number: its recurrent layers have two biases where one would do.
+        Number of PyTorch's parameters for it: recurrent layers have two biases there, of which one
+        would do.
     flops : int
-        Floating-point operations of a step in the matrix products, two for each weight.
+        Floating-point operations of a step in products with matrices, two per weight.
     sequence_flops : int
-        Those of a sequence of T steps. With ``target="sequence"`` the output layer runs once a sequence, and so does
-        all of a feed-forward net.
+        Floating-point operations of a sequence of T steps. With ``target="sequence"`` the output
+        layer runs once per sequence, and so do all layers of a feed-forward net.
     memory : int
-        Bytes that a batch of B sequences of T steps leaves for the way back: states, and gates.
+        Bytes of states and gates that a batch of B sequences of T steps keeps for
+        back-propagation.
+
+    Examples
+    --------
+    >>> from lightrnn import RNNRegressor
+    >>> from lightrnn.inspection import parameter_table
+    >>> parameter_table(RNNRegressor("rnn", (8,)), T=20, B=1, n_features=2, n_outputs=1).parts[1]
+    Part(name='head', formula='8 x 1 + 1', parameters=9, torch=9, flops=16, sequence_flops=16, \
+memory=8)
     """
 
     name: str
@@ -51,18 +69,32 @@ class Part(NamedTuple):
 
 
 class ParameterTable(NamedTuple):
-    """What `parameter_table` returns; printed, it is a table.
+    """Parts of a network with their numbers, as `parameter_table` counts them.
 
     Attributes
     ----------
     cell : str
-        The estimator's.
-    T, B : int
-        Steps of a sequence, sequences of a batch.
+        The estimator's cell.
+    T : int
+        Steps of a sequence.
+    B : int
+        Sequences of a batch.
     parts : tuple of Part
-        Layer by layer.
+        The network's layers.
     ffnn : tuple of Part
-        The feed-forward net of the same layers whose window is all T steps.
+        Layers of the feed-forward net with the same sizes whose window is all T steps.
+
+    Examples
+    --------
+    >>> from lightrnn import RNNRegressor
+    >>> from lightrnn.inspection import parameter_table
+    >>> print(parameter_table(RNNRegressor("rnn", (8,)), T=1, B=2, n_features=2, n_outputs=1))
+    layer           parameters, by hand  parameters  in PyTorch  FLOPs per step  1 step   memory
+    layer0            2 x 8 + 8 x 8 + 8          88          96             160     160  0.00 MB
+    head                      8 x 1 + 1           9           9              16      16  0.00 MB
+    total                                        97         105             176     176  0.00 MB
+    ffnn, window 1                               33          33              48      48  0.00 MB
+    memory kept for back-propagation, for a batch of 2 sequences of 1 step
     """
 
     cell: str
@@ -73,23 +105,31 @@ class ParameterTable(NamedTuple):
 
     @property
     def total(self) -> Part:
-        """The parts' sum."""
+        """Sums over all parts."""
         return _total("total", self.parts)
 
     def __str__(self) -> str:
-        """Put it all into columns."""
+        """Return the table as text.
+
+        Returns
+        -------
+        str
+            One line per part, their sum, and the sum of the feed-forward net of equal context.
+        """
+        steps = counted(self.T, "step")
         header = (
             "layer",
             "parameters, by hand",
             "parameters",
             "in PyTorch",
-            "FLOPs a step",
-            f"of {self.T} steps",
+            "FLOPs per step",
+            steps,
             "memory",
         )
-        same = _total(f"ffnn, window {self.T}", self.ffnn)
-        rows = [_shown(part) for part in (*self.parts, self.total, same)]
-        return f"{as_table(header, rows)}\nmemory: what {self.B} sequences of {self.T} steps leave for the way back"
+        equal = _total(f"ffnn, window {self.T}", self.ffnn)
+        rows = [_row(part) for part in (*self.parts, self.total, equal)]
+        batch = f"a batch of {counted(self.B, 'sequence')} of {steps}"
+        return f"{as_table(header, rows)}\nmemory kept for back-propagation, for {batch}"
 
 
 def parameter_table(
@@ -101,29 +141,35 @@ def parameter_table(
     n_outputs: int | None = None,
     n_tokens: int | None = None,
 ) -> ParameterTable:
-    """Count an estimator's parameters layer by layer, with the formula spelled out, before or after `fit`.
+    """Count an estimator's parameters layer by layer and spell out the formula.
 
     Parameters
     ----------
     estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
-        Fitted or not.
-    T, B : int >= 1
-        Steps of a sequence and sequences of a batch, for memory and for the feed-forward net of equal context.
-    n_features, n_outputs : int >= 1, optional
-        Features of a step, or instead of them `n_tokens`, and outputs: classes or target columns. Only for an estimator
-        that is not fitted; a language model's outputs are its tokens.
-    n_tokens : int >= 2, optional
-        Size of the vocabulary, the unknown token counted.
+        An estimator, fitted or not. Only one that is not fitted needs the arguments below `B`.
+    T : int, default=100
+        Steps of a sequence, for operations, memory and the feed-forward net of equal context.
+    B : int, default=32
+        Sequences of a batch, for memory.
+    n_features : int, optional
+        Features of a step; a classifier or regressor of tokens takes `n_tokens` instead.
+    n_outputs : int, optional
+        Classes, or columns of the target; a language model's outputs are its tokens.
+    n_tokens : int, optional
+        Size of the vocabulary, with the unknown token.
 
     Returns
     -------
     ParameterTable
-        Printed, it is a table.
+        Numbers by layer, and those of the feed-forward net of equal context; printed, it is a
+        table.
 
     Raises
     ------
+    TypeError
+        If `estimator` is not an estimator of this package, or an argument has the wrong type.
     ValueError
-        If the estimator is not fitted and a number is missing, or an argument of it is out of range.
+        If a number that is needed is missing, or an argument is out of range.
 
     Examples
     --------
@@ -138,101 +184,132 @@ def parameter_table(
     from ..nn.network import Network
 
     check_estimator(estimator)
-    T, B = integer("T", T, 1), integer("B", B, 1)
-    architecture = (
-        estimator._model.architecture
-        if estimator.__sklearn_is_fitted__()
-        else _planned(estimator, n_features, n_outputs, n_tokens)
-    )
-    plain = {"cell": "ffnn", "bidirectional": False, "window": T}
-    networks = Network(**architecture), Network(**architecture | plain)
+    T = integer("T", T, 1)
+    B = integer("B", B, 1)
+    if estimator.__sklearn_is_fitted__():
+        architecture = estimator._model.architecture
+    else:
+        sizes = {"n_features": n_features, "n_outputs": n_outputs, "n_tokens": n_tokens}
+        architecture = _planned_architecture(estimator, sizes)
+    # A feed-forward net reaches as far back as its window; then it sees all T steps.
+    equal = {"cell": "ffnn", "bidirectional": False, "window": T}
     return ParameterTable(
-        networks[0].cell, T, B, *(tuple(_parts(network, T, B)) for network in networks)
+        cell=architecture["cell"],
+        T=T,
+        B=B,
+        parts=_parts(Network(**architecture), T, B),
+        ffnn=_parts(Network(**architecture | equal), T, B),
     )
 
 
-def _planned(
-    estimator: NetworkEstimator, n_features: int | None, n_outputs: int | None, n_tokens: int | None
+def _planned_architecture(
+    estimator: NetworkEstimator, sizes: dict[str, int | None]
 ) -> dict[str, Any]:
-    """Return the architecture that `fit` would build."""
-    sizes = {"n_features": n_features, "n_outputs": n_outputs, "n_tokens": n_tokens}
+    """Return the architecture that `fit` would build for data of these sizes."""
     given = {
-        name: integer(name, value, 2 if name == "n_tokens" else 1)
-        for name, value in sizes.items()
-        if value is not None
+        name: integer(name, size, 2 if name == "n_tokens" else 1)
+        for name, size in sizes.items()
+        if size is not None
     }
-    supervised = isinstance(estimator, RecurrentEstimator)
-    wanted = (
-        {"n_outputs": "n_outputs", "n_features": "n_features or n_tokens"}
-        if supervised
-        else {"n_tokens": "n_tokens"}
-    )
-    for name, said in wanted.items():
-        if name not in given and not (name == "n_features" and "n_tokens" in given):
-            raise ValueError(
-                f"{said} must be given for an estimator that is not fitted, got None. ForwardBackward a number, or fit."
-            )
     if isinstance(estimator, RNNLanguageModel):
+        _require(given, "n_tokens")
         return estimator._architecture(estimator._checked(), given["n_tokens"])
+    _require(given, "n_outputs")
+    _require(given, "n_features", "n_tokens")
     arguments = checked(estimator.get_params(deep=False))
-    if "n_tokens" in given:
+    if "n_tokens" in given:  # the layers read embeddings
         given["n_features"] = arguments["embedding_size"]
-    return given | {name: arguments[name] for name in (*_SHARED, "target", "bidirectional")}
+    return given | {name: arguments[name] for name in _ARCHITECTURE}
 
 
-def _parts(network: Network, T: int, B: int) -> list[Part]:
-    """Count layer by layer."""
-    parts = [] if network.embedding is None else [_embedding(network.embedding)]
-    levels = [(layer, number) for number, level in enumerate(network.levels) for layer in level]
-    window = network.window if network.cell == "ffnn" else 1
-    outputs = T if network.target == "step" else 1
-    steps = T if network.recurrent else outputs
-    parts += [_layer(layer, steps, B, window if number == 0 else 1) for layer, number in levels]
-    return parts + [_layer(layer, outputs, B, 1) for layer in network.head.layers]
-
-
-def _embedding(embedding: Embedding) -> Part:
-    count = embedding.n_tokens * embedding.size
-    return Part(embedding.name, _product(embedding.n_tokens, embedding.size), count, count, 0, 0, 0)
-
-
-def _layer(layer: Layer, steps: int, B: int, window: int) -> Part:
-    """Count a layer that runs over so many steps of each of B sequences."""
-    F, H, cell = layer.features, layer.units, layer.cell
-    G, twice = len(cell.gates), cell.two_biases
-    count = sum(parameter.n_free for parameter in layer.parameters)
-    weights = count - G * H * (1 + twice)
-    memory = steps * B * (len(cell.slots) + len(cell.states)) * H * layer.dtype.itemsize
-    if layer.tied:
-        flops = 2 * F * H
-        return Part(
-            layer.name,
-            f"{H:,}, and the embedding's matrix",
-            count,
-            count,
-            flops,
-            flops * steps,
-            memory,
+def _require(given: dict[str, int], *names: str) -> None:
+    """Raise an error unless one of these numbers is given."""
+    if not any(name in given for name in names):
+        raise ValueError(
+            f"{' or '.join(names)} must be given for an estimator that is not fitted, got None. "
+            "Pass a number, or call fit."
         )
+
+
+def _parts(network: Network, T: int, B: int) -> tuple[Part, ...]:
+    """Count layer by layer."""
+    parts = [] if network.embedding is None else [_embedding_part(network.embedding)]
+    outputs = T if network.target == "step" else 1
+    # Without recurrence only the steps that are read need to be computed.
+    steps = T if network.recurrent else outputs
+    # The first layer of a net without recurrence reads a window of the input.
+    window = 1 if network.recurrent else network.window
+    for level in network.levels:
+        parts += [_layer_part(layer, steps, B, window) for layer in level]
+        window = 1
+    parts += [_layer_part(layer, outputs, B, 1) for layer in network.head.layers]
+    return tuple(parts)
+
+
+def _embedding_part(embedding: Embedding) -> Part:
+    """Return the numbers of an embedding: its rows are looked up, so nothing is multiplied."""
+    count = embedding.n_tokens * embedding.size
+    formula = _product(embedding.n_tokens, embedding.size)
+    return Part(embedding.name, formula, count, count, flops=0, sequence_flops=0, memory=0)
+
+
+def _layer_part(layer: Layer, steps: int, B: int, window: int) -> Part:
+    """Return the numbers of a layer that runs over this many steps of each of B sequences."""
+    F = layer.features
+    H = layer.units
+    cell = layer.cell
+    G = len(cell.gates)
+    count = sum(parameter.n_free for parameter in layer.parameters)
+    torch = count
+    if layer.tied:  # its matrix is counted with the embedding, but multiplied here
+        weights = F * H
+        formula = f"{H:,}, and the embedding's matrix"
+    else:
+        biases = 1 + cell.two_biases
+        weights = count - G * H * biases
+        formula = _formula(layer, window)
+        if cell.recurrent:  # PyTorch keeps two biases per gate, for cuDNN
+            torch = weights + 2 * G * H
+    values = len(cell.slots) + len(cell.states)  # kept for each unit and step
+    return Part(
+        name=layer.name,
+        formula=formula,
+        parameters=count,
+        torch=torch,
+        flops=2 * weights,
+        sequence_flops=2 * weights * steps,
+        memory=steps * B * values * H * layer.dtype.itemsize,
+    )
+
+
+def _formula(layer: Layer, window: int) -> str:
+    """Return the number of a layer's parameters as a formula of its sizes."""
+    F = layer.features
+    H = layer.units
+    G = len(layer.cell.gates)
+    # The window of a feed-forward net multiplies its features.
     inputs = f"({window} x {F // window:,})" if window > 1 else f"{F:,}"
-    terms = [f"{inputs} x {H:,}"] + [_product(H, H)] * cell.recurrent + [f"{'2 x ' * twice}{H:,}"]
-    formula = " + ".join(terms) if G == 1 else f"{G} x ({' + '.join(terms)})"
-    torch = count + (G * H if cell.recurrent and not twice else 0)
-    return Part(layer.name, formula, count, torch, 2 * weights, 2 * weights * steps, memory)
+    terms = [f"{inputs} x {H:,}"]
+    if layer.cell.recurrent:
+        terms.append(_product(H, H))
+    terms.append(_product(2, H) if layer.cell.two_biases else f"{H:,}")
+    formula = " + ".join(terms)
+    return formula if G == 1 else f"{G} x ({formula})"
 
 
 def _product(a: int, b: int) -> str:
+    """Return a product as text."""
     return f"{a:,} x {b:,}"
 
 
 def _total(name: str, parts: tuple[Part, ...]) -> Part:
-    sums = [sum(getattr(part, field) for part in parts) for field in Part._fields[2:]]
+    """Return the sums of all numbers."""
+    # All fields after name and formula are numbers.
+    sums = [sum(numbers) for numbers in zip(*(part[2:] for part in parts), strict=True)]
     return Part(name, "", *sums)
 
 
-def _shown(part: Part) -> tuple[str, ...]:
-    memory = f"{part.memory / 2**20:,.2f} MB"
-    numbers = (
-        f"{number:,}" for number in (part.parameters, part.torch, part.flops, part.sequence_flops)
-    )
-    return part.name, part.formula, *numbers, memory
+def _row(part: Part) -> tuple[str, ...]:
+    """Return a row of the printed table."""
+    numbers = [f"{number:,}" for number in part[2:-1]]
+    return part.name, part.formula, *numbers, f"{part.memory / 2**20:,.2f} MB"

@@ -1,9 +1,4 @@
-"""See what a fitted network remembers, and what it is made of: arrays and tables out, no pictures.
-
-`gradient_flow` and `memory_horizon` say how far back, `gate_activations` and `gate_summary` by which gates,
-`attribution` which steps; `parameter_table` counts, and `describe` says all of it in one text. Pictures of them are in
-`lightrnn.plotting`.
-"""
+"""Describe an estimator in one text: parameters, training, memory horizon and gates."""
 
 from __future__ import annotations
 
@@ -13,58 +8,43 @@ import numpy as np
 
 from ..cells import CELLS
 from ..estimators.estimator import check_estimator
-from ..utils.tables import as_table
-from .attribution import attribution
-from .gates import GateSummary, gate_activations, gate_summary
-from .gradient_flow import GradientFlow, LayerFlow, gradient_flow
-from .memory_horizon import MemoryHorizon, memory_horizon
-from .objective import as_fitted
-from .parameter_table import ParameterTable, Part, parameter_table
+from ..utils.tables import as_table, counted
+from .gates import GateSummary, gate_summary
+from .memory_horizon import memory_horizon
+from .objective import fitted_copy
+from .parameter_table import parameter_table
 
 if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
 
 
-__all__ = [
-    "GateSummary",
-    "GradientFlow",
-    "LayerFlow",
-    "MemoryHorizon",
-    "ParameterTable",
-    "Part",
-    "attribution",
-    "describe",
-    "gate_activations",
-    "gate_summary",
-    "gradient_flow",
-    "memory_horizon",
-    "parameter_table",
-]
-
-
 def describe(estimator: NetworkEstimator, X: Any = None, **sizes: int) -> str:
-    """Say in a text for a terminal what a network is made of, how it was trained, and what it remembers.
+    """Describe a network for a terminal: its parameters, its training and what it remembers.
 
     Parameters
     ----------
     estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
-        Fitted, or with `sizes` not.
+        An estimator, fitted or not.
     X : as in `predict`, optional
-        Sequences to see its memory and its gates by; it must be fitted then.
+        Sequences on which memory horizon and gates are measured; the estimator must be fitted. None
+        leaves them out.
     **sizes : int
         T, B, n_features, n_outputs and n_tokens of `parameter_table`.
 
     Returns
     -------
     str
-        Lines of text.
+        The estimator's arguments, the result of training if it is fitted, the table of parameters,
+        and with X the memory horizon and a table of gates, if the cell has any.
 
     Raises
     ------
     NotFittedError
-        If X is given and the estimator was not fitted.
-    ValueError, TypeError
-        As the functions of this module.
+        If X is given and the estimator is not fitted.
+    TypeError
+        If `estimator` is not an estimator of this package, or X or a size has the wrong type.
+    ValueError
+        If X does not match the data of `fit`, or a size is missing or out of range.
 
     Examples
     --------
@@ -73,53 +53,55 @@ def describe(estimator: NetworkEstimator, X: Any = None, **sizes: int) -> str:
     >>> print(describe(RNNRegressor("rnn", (8,)), T=20, B=1, n_features=2, n_outputs=1))
     RNNRegressor(cell='rnn', hidden_layer_sizes=(8,))
     <BLANKLINE>
-    layer            parameters, by hand  parameters  in PyTorch  FLOPs a step  of 20 steps   memory
-    layer0             2 x 8 + 8 x 8 + 8          88          96           160        3,200  0.00 MB
-    head                       8 x 1 + 1           9           9            16           16  0.00 MB
-    total                                         97         105           176        3,216  0.00 MB
-    ffnn, window 20                              337         337           656          656  0.00 MB
-    memory: what 1 sequences of 20 steps leave for the way back
+    layer            parameters, by hand  parameters  in PyTorch  FLOPs per step  20 steps   memory
+    layer0             2 x 8 + 8 x 8 + 8          88          96             160     3,200  0.00 MB
+    head                       8 x 1 + 1           9           9              16        16  0.00 MB
+    total                                         97         105             176     3,216  0.00 MB
+    ffnn, window 20                              337         337             656       656  0.00 MB
+    memory kept for back-propagation, for a batch of 1 sequence of 20 steps
     """
     check_estimator(estimator)
-    shown = repr(estimator)
-    if X is not None or estimator.__sklearn_is_fitted__():
-        estimator = as_fitted(estimator)
-    paragraphs = [shown, str(parameter_table(estimator, **sizes))]
-    if estimator.__sklearn_is_fitted__():
-        paragraphs.insert(1, _training(estimator))
+    paragraphs = [repr(estimator)]  # before fitted_copy, which resets arguments to those of fit
+    fitted = estimator.__sklearn_is_fitted__()
+    if fitted or X is not None:  # an error, if X is given too early
+        estimator = fitted_copy(estimator)
+    if fitted:
+        paragraphs.append(_training(estimator))
+    paragraphs.append(str(parameter_table(estimator, **sizes)))
     if X is not None:
         paragraphs.append(str(memory_horizon(estimator, X)))
-        if CELLS[estimator.cell].roles:
-            paragraphs.append(_gates(gate_summary(estimator, X)))
+        if CELLS[estimator.cell].roles:  # a cell without gates is described all the same
+            paragraphs.append(_gate_table(gate_summary(estimator, X)))
     return "\n\n".join(paragraphs)
 
 
 def _training(estimator: NetworkEstimator) -> str:
-    if not estimator.loss_curve_:
-        return "taken over from elsewhere, not trained here"
-    text = f"{estimator.n_iter_} epochs, last loss {estimator.loss_curve_[-1]:.4g}, best {estimator.best_loss_:.4g}"
+    """Return a line with the epochs, the loss, and the validation score if there is one."""
+    losses = estimator.loss_curve_
+    if not losses:
+        return "converted from another library, not trained here"
+    epochs = counted(estimator.n_iter_, "epoch")
+    text = f"{epochs}, last loss {losses[-1]:.4g}, best {estimator.best_loss_:.4g}"
     scores = estimator.validation_scores_
-    return (
-        text
-        if not scores
-        else f"{text}; last validation score {scores[-1]:.4g}, best {max(scores):.4g}"
-    )
+    if not scores:
+        return text
+    return f"{text}; last validation score {scores[-1]:.4g}, best {max(scores):.4g}"
 
 
-def _gates(summary: dict[str, dict[str, GateSummary]]) -> str:
-    """Put the gates' means over units into a table."""
+def _gate_table(summary: dict[str, dict[str, GateSummary]]) -> str:
+    """Return a table of the gates, averaged over units."""
+    header = ("layer", "gate", "mean", "closed", "open", "time constant: median", "longest")
     rows = []
     for layer, gates in summary.items():
-        for gate, found in gates.items():
-            shares = (
-                f"{found.mean.mean():.2f}",
-                f"{found.closed.mean():.0%}",
-                f"{found.open.mean():.0%}",
-            )
-            rows.append((layer, gate, *shares, *_constants(found.time_constant)))
-    header = "layer", "gate", "mean", "closed", "open", "time constant: median", "longest"
+        for gate, units in gates.items():
+            row = [layer, gate, f"{units.mean.mean():.2f}"]
+            row += [f"{share.mean():.0%}" for share in (units.closed, units.open)]
+            rows.append((*row, *_time_constants(units.time_constant)))
     return as_table(header, rows)
 
 
-def _constants(values: np.ndarray | None) -> tuple[str, str]:
-    return ("", "") if values is None else (f"{np.median(values):.3g}", f"{values.max():.3g}")
+def _time_constants(values: np.ndarray | None) -> tuple[str, str]:
+    """Return the median and the longest time constant; nothing for gates that have none."""
+    if values is None:
+        return "", ""
+    return f"{np.median(values):.3g}", f"{values.max():.3g}"

@@ -1,6 +1,8 @@
-"""Pictures, in scikit-learn's Display pattern: ``Display.from_estimator(...)``, ``.plot(ax=)``, ``.ax_``, ``.figure_``.
+"""Draw training, memory, gates and attributions, in scikit-learn's Display pattern.
 
-They need matplotlib (``pip install 'lightrnn[plot]'``), which is imported when something is drawn.
+Each class has ``from_estimator``, which computes and draws, and ``plot``, which draws what the
+object holds and leaves ``ax_`` and ``figure_``. Drawing needs matplotlib
+(``pip install 'lightrnn[plot]'``), which is imported when something is drawn.
 """
 
 from .attribution import AttributionDisplay
@@ -16,3 +18,7 @@ __all__ = [
     "LearningCurveDisplay",
     "UnrolledNetworkDisplay",
 ]
+
+# A pickle names a class by its module: the public one stays, wherever the code moves.
+for _name in __all__:
+    globals()[_name].__module__ = __name__

@@ -1,4 +1,4 @@
-"""Draw what each step of a sequence contributes to a prediction."""
+"""Draw what each step of a sequence contributes to an output."""
 
 from __future__ import annotations
 
@@ -6,46 +6,65 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..inspection.attribution import attribution
+from ..inspection import attribution
 from ..inspection.objective import tokens_of
-from .style import COLUMN, canvas
+from .style import COLUMN_WIDTH, canvas
 
 if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
 
-_LINE = 42  # characters in a line of coloured text
+# Characters in a line of coloured text: at 8 points, as many as a journal's column has room for.
+_LINE = 42
+# The ends of matplotlib's colour map "PuOr", which people with colour blindness can tell apart.
+_FOR = "#E66100"
+_AGAINST = "#5D3A9B"
+# Weights of red, green and blue in the brightness of a colour.
+_BRIGHTNESS = (0.3, 0.59, 0.11)
 
 
 class AttributionDisplay:
-    """A sentence coloured by what the prediction rests on; numbers as bars over the steps.
+    """Attribution of an output: text coloured token by token, or bars over the steps of numbers.
 
     Parameters
     ----------
-    shares : ndarray (T,)
-        Of each step; positive speaks for the output.
-    steps : list of str or None
-        The tokens; None for numbers.
+    shares : ndarray of shape (T,)
+        Contribution of each step, positive if the step raises the output.
+    steps : list of str, optional
+        The token of each step; None if the steps are numbers.
     label : str
-        What the output stands for.
-    joint : str
-        What stands between two tokens: " " between words.
+        Name of the output, for the title; "" if it has none.
+    joint : str, default=" "
+        Text between two tokens: a space between words, "" between characters.
 
     Attributes
     ----------
-    ax_, figure_ : matplotlib Axes, Figure
-        Where it was drawn.
-    texts_ : list of matplotlib Text, or None
-        The tokens.
+    ax_ : matplotlib.axes.Axes
+        Axes of the drawing.
+    figure_ : matplotlib.figure.Figure
+        Figure of the drawing.
+    texts_ : list of matplotlib.text.Text or None
+        The tokens; None if the steps are numbers.
 
     See Also
     --------
-    lightrnn.inspection.attribution : The numbers.
+    lightrnn.inspection.attribution : Computes the contributions.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lightrnn.plotting import AttributionDisplay
+    >>> shares = np.array([-0.1, 0.1, 0.0, 0.9])
+    >>> display = AttributionDisplay(shares, ["she", "ran", "to", "drink"], label="water")
+    >>> display.plot().figure_.savefig("attribution.png")  # doctest: +SKIP
     """
 
     def __init__(
         self, shares: np.ndarray, steps: list[str] | None = None, *, label: str, joint: str = " "
     ) -> None:
-        self.shares, self.steps, self.label, self.joint = shares, steps, label, joint
+        self.shares = shares
+        self.steps = steps
+        self.label = label
+        self.joint = joint
 
     @classmethod
     def from_estimator(
@@ -57,80 +76,127 @@ class AttributionDisplay:
         method: str = "occlusion",
         ax: Any = None,
     ) -> Self:
-        """Explain the output of one sequence and draw it.
+        """Attribute the output for one sequence to its steps and draw it.
 
         Parameters
         ----------
         estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
-            Fitted.
-        x : array-like (T, F), or a text or list of tokens
+            A fitted estimator.
+        x : array-like of shape (T, F), str or list of tokens
             One sequence.
-        label, method
-            As for `lightrnn.inspection.attribution`.
-        ax : matplotlib Axes, optional
-            Where to draw; by default a new figure, a journal's column wide.
+        label : object, optional
+            The class, the token, or an int for a regressor's column, whose output is attributed;
+            None takes what is predicted, or column 0.
+        method : {"occlusion", "gradient"}, default="occlusion"
+            How contributions are computed; see `lightrnn.inspection.attribution`.
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on; None makes a new figure as wide as a journal's column.
 
         Returns
         -------
         AttributionDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If `estimator` is not an estimator of this package, or `x` has the wrong type.
+        ValueError
+            If `x` does not match the data of `fit`, or there is no such label or method.
         """
         shares = attribution(estimator, [x], label, method=method)[0]
         vocabulary = estimator._model.vocabulary
         joint = "" if vocabulary is not None and vocabulary.kind == "char" else " "
-        said = _prediction(estimator, x) if label is None else str(label)
-        return cls(shares, tokens_of(estimator, x), label=said, joint=joint).plot(ax)
+        name = _prediction(estimator, x) if label is None else str(label)
+        return cls(shares, tokens_of(estimator, x), label=name, joint=joint).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw; `ax` as in `from_estimator`."""
+        """Draw the contributions.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on; None makes a new figure as wide as a journal's column.
+
+        Returns
+        -------
+        AttributionDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
         lines = _lines(self.steps or [], self.joint)
-        with canvas(ax, 1.8 if self.steps is None else 0.75 + 0.22 * len(lines)) as self.ax_:
-            self.texts_: list[Any] | None = None
+        height = 1.8 if self.steps is None else 0.75 + 0.22 * len(lines)
+        self.texts_: list[Any] | None = None
+        with canvas(ax, height) as self.ax_:
             if self.steps is None:
-                self._bars(self.ax_)
+                self._draw_bars()
             else:
-                self._sentence(self.ax_, lines)
-            title = f"What speaks for “{self.label}”" if self.label else "What the output rests on"
-            self.ax_.set_title(title, parse_math=False)
+                self._draw_text(lines)
+            output = f"“{self.label}”" if self.label else "the output"
+            # Tokens may hold dollar signs, which matplotlib would read as formulas.
+            self.ax_.set_title(f"Attribution of {output}", parse_math=False)
         self.figure_ = self.ax_.figure
         return self
 
-    def _bars(self, ax: Any) -> None:
-        colours = np.where(self.shares >= 0, "#E66100", "#5D3A9B").tolist()
-        ax.bar(np.arange(len(self.shares)), self.shares, color=colours, width=1.0)
-        ax.axhline(0, color="0.3", lw=0.6)
-        ax.set(xlabel="step", ylabel="share of the output")
+    def _draw_bars(self) -> None:
+        """Draw one bar per step."""
+        colours = np.where(self.shares >= 0, _FOR, _AGAINST).tolist()
+        self.ax_.bar(np.arange(len(self.shares)), self.shares, color=colours, width=1.0)
+        self.ax_.axhline(0, color="0.3", lw=0.6)
+        self.ax_.set(xlabel="step", ylabel="share of the output")
 
-    def _sentence(self, ax: Any, lines: list[list[tuple[int, int, str]]]) -> None:
-        """Write the tokens in lines, each on a ground of its colour."""
+    def _draw_text(self, lines: list[list[tuple[int, int, str]]]) -> None:
+        """Write the tokens line by line, each on a ground of its colour."""
         from matplotlib import cm, colors
 
-        most = float(np.abs(self.shares).max()) or 1.0
-        scale = cm.ScalarMappable(colors.Normalize(-most, most), "PuOr_r")
+        ax = self.ax_
+        # The scale is symmetric, so that no contribution is drawn in the neutral colour.
+        limit = float(np.abs(self.shares).max()) or 1.0
+        scale = cm.ScalarMappable(colors.Normalize(-limit, limit), "PuOr_r")
+        # A unit is one character wide and one line high; lines run downward.
         ax.set(xlim=(0, _LINE), ylim=(len(lines) - 0.4, -0.6))
         ax.set_axis_off()
         self.texts_ = [
-            self._token(ax, scale, (column, row), step, text)
+            self._draw_token((column, row), text, scale.to_rgba(self.shares[step]))
             for row, line in enumerate(lines)
             for step, column, text in line
         ]
         bar = ax.figure.colorbar(scale, ax=ax, location="bottom", aspect=40, fraction=0.1, pad=0.02)
-        bar.set_ticks([-most, 0, most], labels=["against", "0", "for"])
+        bar.set_ticks([-limit, 0, limit], labels=["against", "0", "for"])
 
-    def _token(self, ax: Any, scale: Any, place: tuple[int, int], step: int, text: str) -> Any:
+    def _draw_token(self, place: tuple[int, int], text: str, colour: Any) -> Any:
+        """Write one token on its ground; return its text."""
         from matplotlib.patches import Rectangle
 
-        colour = scale.to_rgba(self.shares[step])
-        (column, row), dark = place, np.dot(colour[:3], (0.3, 0.59, 0.11)) < 0.5
+        ax = self.ax_
+        column, row = place
         ax.add_patch(Rectangle((column, row - 0.42), len(text), 0.84, color=colour, lw=0))
-        size = 8 * ax.get_position().width * ax.figure.get_figwidth() / COLUMN
+        # `_LINE` characters of 7.4 points fill a column; on other axes the font scales with them.
+        width = ax.get_position().width * ax.figure.get_figwidth()
+        dark = np.dot(colour[:3], _BRIGHTNESS) < 0.5
         return ax.text(
-            column + len(text) / 2, row, text, ha="center", va="center", family="monospace", size=size * 0.92,
-            color="white" if dark else "black", parse_math=False,
-        )  # fmt: skip
+            column + len(text) / 2,
+            row,
+            text,
+            ha="center",
+            va="center",
+            family="monospace",
+            size=7.36 * width / COLUMN_WIDTH,
+            color="white" if dark else "black",
+            parse_math=False,
+        )
 
 
 def _lines(steps: list[str], joint: str) -> list[list[tuple[int, int, str]]]:
-    """Break tokens into lines: (step, column, text) of each."""
+    """Break tokens into lines; return step, column and text of each token."""
     lines: list[list[tuple[int, int, str]]] = [[]]
     column = 0
     for step, token in enumerate(steps):
@@ -144,8 +210,8 @@ def _lines(steps: list[str], joint: str) -> list[list[tuple[int, int, str]]]:
 
 
 def _prediction(estimator: Any, x: Any) -> str:
-    """Return in words what is predicted for a sequence's last step; nothing for numbers."""
-    if hasattr(estimator, "predict_next"):
+    """Return the label or token predicted at the last step; "" for numbers and multilabel."""
+    if hasattr(estimator, "predict_next"):  # a language model
         return str(estimator.predict_next(x, 1)[0][0])
     if not hasattr(estimator, "classes_") or estimator._model.targets.is_multilabel:
         return ""

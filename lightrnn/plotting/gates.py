@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..inspection.gates import gate_activations
+from ..cells import CELLS
+from ..inspection import gate_activations
 from ..inspection.objective import tokens_of
 from ..utils.checks import choice, integer
 from .style import canvas
@@ -14,39 +15,60 @@ from .style import canvas
 if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
 
-_MOST_TICKS = 40  # tokens that are written below a heat map
+# Tokens written below a heat map; more of them would overlap in a column's width.
+_MAX_TICKS = 40
+_IMAGE: Any = {
+    "aspect": "auto",
+    "cmap": "cividis",
+    "vmin": 0,
+    "vmax": 1,
+    "interpolation": "nearest",
+}
 
 
 class GateDisplay:
-    """A gate's units over the steps of one sequence, as a heat map.
+    """Heat map of one gate: units of a layer over the steps of one sequence.
 
     Parameters
     ----------
-    values : ndarray (T, H)
-        From 0, closed, to 1, open.
-    units : ndarray of int (H,)
-        Their numbers in the layer.
-    steps : list of str or None
-        What to write below each step; None for its number.
+    values : ndarray of shape (T, H)
+        Activations from 0, closed, to 1, open.
+    units : ndarray of int of shape (H,)
+        Index of each unit in the layer.
+    steps : list of str, optional
+        Text below each step; None writes the step's number.
     gate : str
-        Its name.
+        Name of the gate, for the title.
 
     Attributes
     ----------
-    ax_, figure_ : matplotlib Axes, Figure
-        Where it was drawn.
-    image_ : matplotlib AxesImage
+    ax_ : matplotlib.axes.Axes
+        Axes of the drawing.
+    figure_ : matplotlib.figure.Figure
+        Figure of the drawing.
+    image_ : matplotlib.image.AxesImage
         The heat map.
 
     See Also
     --------
-    lightrnn.inspection.gate_activations : The numbers.
+    lightrnn.inspection.gate_activations : Computes the activations.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lightrnn.plotting import GateDisplay
+    >>> values = np.array([[0.9, 0.1], [0.8, 0.1], [0.9, 0.7]])
+    >>> display = GateDisplay(values, np.array([3, 5]), ["a", "b", "c"], gate="forget")
+    >>> display.plot().figure_.savefig("gates.png")  # doctest: +SKIP
     """
 
     def __init__(
         self, values: np.ndarray, units: np.ndarray, steps: list[str] | None = None, *, gate: str
     ) -> None:
-        self.values, self.units, self.steps, self.gate = values, units, steps, gate
+        self.values = values
+        self.units = units
+        self.steps = steps
+        self.gate = gate
 
     @classmethod
     def from_estimator(
@@ -59,61 +81,85 @@ class GateDisplay:
         n_units: int = 16,
         ax: Any = None,
     ) -> Self:
-        """Run one sequence and draw a gate.
+        """Compute a gate over one sequence and draw it.
 
         Parameters
         ----------
         estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
-            Fitted, of cell "lstm" or "gru".
-        x : array-like (T, F), or a text or list of tokens
+            A fitted estimator with ``cell="lstm"`` or ``cell="gru"``.
+        x : array-like of shape (T, F), str or list of tokens
             One sequence.
-        gate : str, optional
-            "input", "forget" or "output" of an LSTM, "reset" or "update" of a GRU; by default the one that keeps:
-            forget, resp. update.
-        layer : str
-            Of which layer.
-        n_units : int >= 1
-            Show so many units: those that the sequence moves most, most first.
-        ax : matplotlib Axes, optional
-            Where to draw; by default a new figure, a journal's column wide.
+        gate : {"input", "forget", "output", "reset", "update"}, optional
+            Gate of an LSTM (the first three) or a GRU (the others); None takes the one that keeps
+            the old state, "forget" or "update".
+        layer : str, default="layer0"
+            Name of the layer, as in `weights_`.
+        n_units : int, default=16
+            Largest number of units to draw: those that vary most over the sequence, most varied
+            first.
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on; None makes a new figure as wide as a journal's column.
 
         Returns
         -------
         GateDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If `estimator` is not an estimator of this package, or an argument has the wrong type.
+        ValueError
+            If the cell has no gates, there is no such gate or layer, `n_units` is below 1, or `x`
+            does not match the data of `fit`.
         """
-        gates = gate_activations(estimator, [x])
-        found = gates[choice("layer", layer, tuple(gates))]
-        default = "forget" if "forget" in found else "update"
-        gate = choice("gate", gate or default, tuple(found))
-        values, n_units = found[gate][0], integer("n_units", n_units, 1)
+        layers = gate_activations(estimator, [x])
+        gates = layers[choice("layer", layer, tuple(layers))]
+        if gate is None:
+            gate = CELLS[estimator._model.network.cell].keeps
+        values = gates[choice("gate", gate, tuple(gates))][0]  # (T, H)
+        n_units = integer("n_units", n_units, 1)
         units = np.argsort(-values.std(axis=0), kind="stable")[:n_units]
         return cls(values[:, units], units, tokens_of(estimator, x), gate=gate).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw; `ax` as in `from_estimator`."""
+        """Draw the heat map.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on; None makes a new figure as wide as a journal's column.
+
+        Returns
+        -------
+        GateDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
         with canvas(ax, 1.0 + 0.12 * len(self.units)) as self.ax_:
-            options = {
-                "aspect": "auto",
-                "cmap": "cividis",
-                "vmin": 0,
-                "vmax": 1,
-                "interpolation": "nearest",
-            }
-            self.image_ = self.ax_.imshow(self.values.T, **options)
+            self.image_ = self.ax_.imshow(self.values.T, **_IMAGE)
             bar = self.ax_.figure.colorbar(self.image_, ax=self.ax_, ticks=[0, 0.5, 1])
             bar.set_ticklabels(["0 closed", "0.5", "1 open"])
             self.ax_.set_yticks(np.arange(len(self.units)), [str(unit) for unit in self.units])
             self.ax_.tick_params(axis="y", labelsize=6)
             self.ax_.set(ylabel="unit", title=f"{self.gate.capitalize()} gate")
-            if self.steps is None or len(self.steps) > _MOST_TICKS:
-                self.ax_.set_xlabel("step")
-            else:
-                self.ax_.set_xticks(
-                    np.arange(len(self.steps)),
-                    self.steps,
-                    rotation=90,
-                    fontsize=6,
-                    parse_math=False,
-                )
+            self._label_steps()
         self.figure_ = self.ax_.figure
         return self
+
+    def _label_steps(self) -> None:
+        """Write the tokens below the map, or number the steps."""
+        if self.steps is None or len(self.steps) > _MAX_TICKS:
+            self.ax_.set_xlabel("step")
+            return
+        # Tokens may hold dollar signs, which matplotlib would read as formulas.
+        options: Any = {"rotation": 90, "fontsize": 6, "parse_math": False}
+        self.ax_.set_xticks(np.arange(len(self.steps)), self.steps, **options)

@@ -1,4 +1,4 @@
-"""Draw the loss over epochs."""
+"""Draw the loss and the validation score over epochs."""
 
 from __future__ import annotations
 
@@ -15,91 +15,137 @@ if TYPE_CHECKING:
 
 
 class LearningCurveDisplay:
-    """The training loss by epoch, with the validation score beside it if there is one.
+    """Training loss by epoch, with the validation score on a second axis if there is one.
 
     Parameters
     ----------
-    losses : ndarray (n,)
-        `loss_curve_`.
-    scores : ndarray (n,) or None
-        `validation_scores_`.
-    label : str
-        Of the loss, in the legend.
+    losses : ndarray of shape (n,)
+        Training loss of each epoch, as in `loss_curve_`.
+    scores : ndarray of shape (m,), optional
+        Validation score of each of the last m epochs, as in `validation_scores_`.
+    label : str, default="training loss"
+        Name of the loss, for the legend and the axis.
 
     Attributes
     ----------
-    ax_, figure_ : matplotlib Axes, Figure
-        Where it was drawn.
-    score_ax_ : matplotlib Axes or None
-        The axis of the score, to the right.
+    ax_ : matplotlib.axes.Axes
+        Axes of the loss.
+    figure_ : matplotlib.figure.Figure
+        Figure of the drawing.
+    score_ax_ : matplotlib.axes.Axes or None
+        Axes of the score, with their scale to the right; None if there are no scores.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lightrnn.plotting import LearningCurveDisplay
+    >>> display = LearningCurveDisplay(np.array([1.0, 0.5, 0.3]), np.array([0.7, 0.8, 0.9]))
+    >>> display.plot().figure_.savefig("loss.png")  # doctest: +SKIP
     """
 
     def __init__(
         self, losses: np.ndarray, scores: np.ndarray | None = None, *, label: str = "training loss"
     ) -> None:
-        self.losses, self.scores, self.label = losses, scores, label
+        self.losses = losses
+        self.scores = scores
+        self.label = label
 
     @classmethod
     def from_estimator(
         cls, estimator: NetworkEstimator, *, label: str = "training loss", ax: Any = None
     ) -> Self:
-        """Draw what a fitted estimator remembers of its training.
+        """Draw the learning curve that a fitted estimator recorded.
 
         Parameters
         ----------
         estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
-            Fitted.
-        label : str
-            Of the loss, in the legend.
-        ax : matplotlib Axes, optional
-            Where to draw; by default a new figure, a journal's column wide.
+            A fitted estimator.
+        label : str, default="training loss"
+            Name of the loss, for the legend and the axis.
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on; None makes a new figure as wide as a journal's column.
+
+        Returns
+        -------
+        LearningCurveDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If `estimator` is not an estimator of this package.
+        ValueError
+            If the estimator has no epochs, because its weights come from another library.
         """
         check_estimator(estimator)
         check_is_fitted(estimator)
-        if not estimator.loss_curve_:
+        losses = estimator.loss_curve_
+        if not losses:
             raise ValueError(
-                "estimator must have been trained here, got one of no epochs. Call fit or partial_fit."
+                "estimator must have been trained here, got one of no epochs. "
+                "Call fit or partial_fit."
             )
         scores = estimator.validation_scores_
-        return cls(
-            np.array(estimator.loss_curve_), np.array(scores) if scores else None, label=label
-        ).plot(ax)
+        display = cls(np.array(losses), np.array(scores) if scores else None, label=label)
+        return display.plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw; `ax` as in `from_estimator`."""
+        """Draw the curves.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on; None makes a new figure as wide as a journal's column.
+
+        Returns
+        -------
+        LearningCurveDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
         with canvas(ax, 2.4) as self.ax_:
             from matplotlib.ticker import MaxNLocator
 
-            epochs, marker = np.arange(1, len(self.losses) + 1), "o" if len(self.losses) < 3 else ""
+            epochs = np.arange(1, len(self.losses) + 1)
+            marker = "o" if len(epochs) < 3 else ""  # one point makes no line
             self.ax_.plot(epochs, self.losses, color=COLOURS[0], marker=marker, label=self.label)
-            if (self.losses > 0).all():
-                self._logarithmic(self.ax_)
+            if (self.losses > 0).all():  # a likelihood of densities may be negative
+                _scale_logarithmically(self.ax_)
             self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True))
             self.ax_.set(xlabel="epoch", ylabel=self.label)
-            self.score_ax_ = (
-                None if self.scores is None else self._score(epochs[-len(self.scores) :])
-            )
-            lines = [*self.ax_.lines, *(self.score_ax_.lines if self.score_ax_ else ())]
-            names = [line.get_label() for line in lines]
-            self.ax_.legend(
-                lines, names, frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2
-            )
+            lines = list(self.ax_.lines)
+            self.score_ax_ = None
+            if self.scores is not None:
+                self.score_ax_ = self._draw_scores(epochs[-len(self.scores) :])
+                lines += self.score_ax_.lines
+            # Above the axes, where it hides neither curve.
+            place: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}
+            self.ax_.legend(handles=lines, frameon=False, **place)
         self.figure_ = self.ax_.figure
         return self
 
-    def _score(self, epochs: np.ndarray) -> Any:
-        """Draw the score on an axis of its own, to the right."""
+    def _draw_scores(self, epochs: np.ndarray) -> Any:
+        """Draw the scores on axes with their own scale to the right; return these."""
+        name = "validation score"
         right = self.ax_.twinx()
         right.spines["right"].set_visible(True)
-        right.plot(epochs, self.scores, color=COLOURS[1], ls="--", label="validation score")
-        right.set_ylabel("validation score")
+        right.plot(epochs, self.scores, color=COLOURS[1], ls="--", label=name)
+        right.set_ylabel(name)
         return right
 
-    @staticmethod
-    def _logarithmic(ax: Any) -> None:
-        """Scale the losses by their logarithm, with plain numbers beside it."""
-        from matplotlib.ticker import StrMethodFormatter
 
-        ax.set_yscale("log")
-        ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-        ax.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
+def _scale_logarithmically(ax: Any) -> None:
+    """Scale losses by their logarithm, with plain numbers at the ticks."""
+    from matplotlib.ticker import StrMethodFormatter
+
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+    ax.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))

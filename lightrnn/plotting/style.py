@@ -1,4 +1,4 @@
-"""What all pictures share: colours, sizes, and the axes they are drawn on."""
+"""Colours, sizes and axes that all displays share."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-# Okabe and Ito's colours, which the colour-blind can tell apart; line styles tell them apart without any colour.
+# Okabe and Ito's colours, which people with colour blindness can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
+# Line styles tell curves apart in print without colours.
 DASHES = ("-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 2)), (0, (8, 3)))
-COLUMN = 3.5  # inches: one column of a journal
+# Inches: one column of a journal, and both with the space between them.
+COLUMN_WIDTH = 3.5
+PAGE_WIDTH = 7.2
+# Figures are printed at their size, so fonts are as small as captions; on screens 150 dots per inch
+# keep them legible.
 _STYLE: Any = {
     "font.size": 8,
     "axes.titlesize": 8,
@@ -24,8 +29,8 @@ _STYLE: Any = {
 
 
 @contextmanager
-def canvas(ax: Any, height: float, width: float = COLUMN) -> Iterator[Any]:
-    """Give axes to draw on: `ax`, or those of a new figure of this size in inches.
+def canvas(ax: Any, height: float, width: float = COLUMN_WIDTH) -> Iterator[Any]:
+    """Yield axes to draw on in the common style: `ax`, or a new figure's of this size in inches.
 
     Raises
     ------
@@ -36,9 +41,10 @@ def canvas(ax: Any, height: float, width: float = COLUMN) -> Iterator[Any]:
         from matplotlib import pyplot
     except ImportError as error:
         raise ImportError(
-            "matplotlib must be installed to draw, got none. Run: python -m pip install 'lightrnn[plot]'"
+            "matplotlib must be installed to draw, got none. "
+            "Run: python -m pip install 'lightrnn[plot]'"
         ) from error
     with pyplot.rc_context(_STYLE):
-        yield (
-            pyplot.subplots(figsize=(width, height), layout="constrained")[1] if ax is None else ax
-        )
+        if ax is None:
+            ax = pyplot.subplots(figsize=(width, height), layout="constrained")[1]
+        yield ax

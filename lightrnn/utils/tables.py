@@ -1,4 +1,4 @@
-"""Tables for a terminal."""
+"""Tables and counts for a terminal."""
 
 from collections.abc import Sequence
 
@@ -24,3 +24,14 @@ def as_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         )
         for line in lines
     ).replace(" \n", "\n")
+
+
+def counted(n: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless it is 1.
+
+    Examples
+    --------
+    >>> counted(1, "step"), counted(20, "step")
+    ('1 step', '20 steps')
+    """
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"

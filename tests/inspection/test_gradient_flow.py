@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor
 from lightrnn.datasets import make_adding_problem
-from lightrnn.inspection.report import gradient_flow, memory_horizon
+from lightrnn.inspection import gradient_flow, memory_horizon
 
 RECURRENT = ("rnn", "gru", "lstm")
 STEP = 1e-6

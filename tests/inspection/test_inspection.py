@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor
-from lightrnn.inspection.report import (
+from lightrnn.inspection import (
     attribution,
     describe,
     gate_activations,
@@ -248,7 +248,7 @@ def test_a_description_has_everything(cell):
     text = describe(model, X)
     assert all(
         part in text
-        for part in (repr(model), "1 epochs, last loss", "parameters, by hand", f"{cell}: ")
+        for part in (repr(model), "1 epoch, last loss", "parameters, by hand", f"{cell}: ")
     )
     assert ("time constant" in text) == (cell in ("gru", "lstm"))
     assert ("validation score" in text) == (cell == "gru")
@@ -304,7 +304,7 @@ def test_what_holds_an_estimator_is_none():
 def test_a_network_that_was_taken_over_is_described():
     model = RNNRegressor("gru", (3,), **QUICK).fit(sequences([3, 4]), [0.0, 1.0])
     model.loss_curve_, model.n_iter_ = [], 0
-    assert "taken over from elsewhere" in describe(model)
+    assert "converted from another library" in describe(model)
 
 
 def test_a_language_model_is_checked_as_fit_does():

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor
-from lightrnn.inspection.report import attribution, gate_activations, gradient_flow
+from lightrnn.inspection import attribution, gate_activations, gradient_flow
 from lightrnn.plotting import (
     AttributionDisplay,
     GateDisplay,
@@ -125,7 +125,7 @@ def test_attribution_of_a_text_breaks_its_lines():
     )
     display = rendered(AttributionDisplay.from_estimator(model, "to be or not " * 5))
     assert len({text.get_position()[1] for text in display.texts_}) == 2
-    assert display.ax_.get_title().startswith("What speaks for")
+    assert display.ax_.get_title().startswith("Attribution of")
 
 
 def test_a_learning_curve_with_and_without_a_score():
