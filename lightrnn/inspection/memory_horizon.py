@@ -149,7 +149,7 @@ def memory_horizon(estimator: NetworkEstimator, X: Any) -> MemoryHorizon:
             "estimator must have outputs that depend on its states, got gradients of 0. "
             "Train it first."
         )
-    curves = {name: _relative(mean) for name, mean in means.items()}
+    curves = {name: mean / mean[0] if mean[0] > 0 else mean for name, mean in means.items()}
 
     # Of layers that reach equally far, the one with the most influence in between.
     def extent(name: str) -> tuple[float, float]:
@@ -181,11 +181,6 @@ def _ffnn_parameters(estimator: NetworkEstimator, window: int) -> int:
 
     changes = {"cell": "ffnn", "bidirectional": False, "window": window}
     return Network(**estimator._model.architecture | changes).n_parameters
-
-
-def _relative(curve: np.ndarray) -> np.ndarray:
-    """Return a curve relative to its value at lag 0, unless that is 0."""
-    return curve / curve[0] if curve[0] > 0 else curve
 
 
 def _reach(curve: np.ndarray, threshold: float) -> float:

@@ -169,7 +169,14 @@ class AttributionDisplay:
             for row, line in enumerate(lines)
             for step, column, text in line
         ]
-        bar = ax.figure.colorbar(scale, ax=ax, location="bottom", aspect=40, fraction=0.1, pad=0.02)
+        bar = ax.figure.colorbar(
+            scale,
+            ax=ax,
+            location="bottom",
+            aspect=40,
+            fraction=0.1,
+            pad=0.02,
+        )
         bar.set_ticks([-limit, 0, limit], labels=["against", "0", "for"])
 
     def _draw_token(self, place: tuple[int, int], text: str, colour: Any) -> Any:

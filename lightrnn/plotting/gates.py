@@ -17,13 +17,6 @@ if TYPE_CHECKING:
 
 # Tokens written below a heat map; more of them would overlap in a column's width.
 _MAX_TICKS = 40
-_IMAGE: Any = {
-    "aspect": "auto",
-    "cmap": "cividis",
-    "vmin": 0,
-    "vmax": 1,
-    "interpolation": "nearest",
-}
 
 
 class GateDisplay:
@@ -145,7 +138,14 @@ class GateDisplay:
             If matplotlib is not installed.
         """
         with canvas(ax, 1.0 + 0.12 * len(self.units)) as self.ax_:
-            self.image_ = self.ax_.imshow(self.values.T, **_IMAGE)
+            self.image_ = self.ax_.imshow(
+                self.values.T,
+                aspect="auto",
+                cmap="cividis",  # even in brightness, and legible with colour blindness
+                vmin=0,
+                vmax=1,
+                interpolation="nearest",
+            )
             bar = self.ax_.figure.colorbar(self.image_, ax=self.ax_, ticks=[0, 0.5, 1])
             bar.set_ticklabels(["0 closed", "0.5", "1 open"])
             self.ax_.set_yticks(np.arange(len(self.units)), [str(unit) for unit in self.units])
@@ -161,5 +161,10 @@ class GateDisplay:
             self.ax_.set_xlabel("step")
             return
         # Tokens may hold dollar signs, which matplotlib would read as formulas.
-        options: Any = {"rotation": 90, "fontsize": 6, "parse_math": False}
-        self.ax_.set_xticks(np.arange(len(self.steps)), self.steps, **options)
+        self.ax_.set_xticks(
+            np.arange(len(self.steps)),
+            self.steps,
+            rotation=90,
+            fontsize=6,
+            parse_math=False,
+        )

@@ -1,4 +1,4 @@
-"""Curves: the gradient on its way back, and the loss over epochs."""
+"""Draw norms of the gradient by steps before the end."""
 
 from __future__ import annotations
 
@@ -6,50 +6,74 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..inspection.gradient_flow import gradient_flow
+from ..inspection import gradient_flow
 from ..inspection.memory_horizon import FAINT
 from .style import COLOURS, DASHES, canvas
 
 if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
 
-
-_NAMES = {
+_SYMBOLS = {
     "state": r"$\|\partial L/\partial s\|$",
     "input": r"$\|\partial L/\partial x\|$",
     "jacobian": r"$\|\partial h_T/\partial s\|_F$",
     "spectral": r"$\|\partial h_T/\partial s\|_2$",
 }
+# Marks the curves of displays, so that later ones find how many the axes have already.
+_CURVE = "flow"
 
 
 class GradientFlowDisplay:
-    """What arrives of the gradient, by steps before the end, on a logarithmic scale.
+    """Norms of the gradient by steps before the end, on a logarithmic scale.
 
     Parameters
     ----------
-    mean, low, high : ndarray (K,)
-        Norms by lag, relative to the mean at lag 0: the mean over sequences, and its 10 % and 90 % quantiles.
+    mean : ndarray of shape (K,)
+        Mean of the norms over sequences at each lag, relative to the mean at lag 0.
+    low : ndarray of shape (K,)
+        Their 10 % quantile, relative to the mean at lag 0.
+    high : ndarray of shape (K,)
+        Their 90 % quantile, relative to the mean at lag 0.
     kind : {"state", "input", "jacobian", "spectral"}
-        Norms of what.
+        Kind of norm, for the axis; see `lightrnn.inspection.LayerFlow`.
     label : str
-        In the legend.
+        Name of the curve, for the legend.
 
     Attributes
     ----------
-    ax_, figure_ : matplotlib Axes, Figure
-        Where it was drawn.
-    line_ : matplotlib Line2D
-        The mean.
+    ax_ : matplotlib.axes.Axes
+        Axes of the drawing.
+    figure_ : matplotlib.figure.Figure
+        Figure of the drawing.
+    line_ : matplotlib.lines.Line2D
+        Curve of the mean.
 
     See Also
     --------
-    lightrnn.inspection.gradient_flow : The numbers.
+    lightrnn.inspection.gradient_flow : Computes the norms.
+
+    Examples
+    --------
+    Several networks share axes if each gets those of the first:
+
+    >>> import numpy as np
+    >>> from lightrnn.plotting import GradientFlowDisplay
+    >>> lags = np.arange(30)
+    >>> ax = None
+    >>> for label, rate in (("rnn", 0.8), ("lstm", 0.99)):
+    ...     mean = rate**lags
+    ...     display = GradientFlowDisplay(mean, mean / 2, mean * 2, kind="state", label=label)
+    ...     ax = display.plot(ax).ax_  # doctest: +SKIP
     """
 
     def __init__(
         self, mean: np.ndarray, low: np.ndarray, high: np.ndarray, *, kind: str, label: str
     ) -> None:
-        self.mean, self.low, self.high, self.kind, self.label = mean, low, high, kind, label
+        self.mean = mean
+        self.low = low
+        self.high = high
+        self.kind = kind
+        self.label = label
 
     @classmethod
     def from_estimator(
@@ -63,76 +87,104 @@ class GradientFlowDisplay:
         label: str | None = None,
         ax: Any = None,
     ) -> Self:
-        """Measure and draw; several networks are overlaid by giving each the axes of the first.
+        """Measure the norms of one layer and draw them.
 
         Parameters
         ----------
-        estimator, X, y
-            As for `lightrnn.inspection.gradient_flow`.
-        kind, layer : str
-            Which norms, of which layer.
+        estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
+            A fitted estimator.
+        X : as in `predict`; for a language model a list of str
+            Sequences.
+        y : as in `fit`, optional
+            Targets, whose loss is differentiated; None differentiates the predicted output. See
+            `lightrnn.inspection.gradient_flow`.
+        kind : {"state", "input", "jacobian", "spectral"}, default="state"
+            Kind of norm; see `lightrnn.inspection.LayerFlow`.
+        layer : str, default="layer0"
+            Name of the layer, as in `weights_`.
         label : str, optional
-            In the legend; by default the cell.
-        ax : matplotlib Axes, optional
-            Where to draw; by default a new figure, a journal's column wide.
+            Name of the curve, for the legend; None takes the cell's name.
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on; None makes a new figure as wide as a journal's column.
 
         Returns
         -------
         GradientFlowDisplay
+            The display, drawn.
 
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from lightrnn import RNNRegressor
-        >>> from lightrnn.plotting import GradientFlowDisplay
-        >>> X, ax = np.random.default_rng(0).normal(size=(20, 30, 2)), None
-        >>> for cell in ("rnn", "lstm"):
-        ...     net = RNNRegressor(cell, (8,), max_iter=1, learning_rate="cosine").fit(X, X[:, 0, 0])
-        ...     ax = GradientFlowDisplay.from_estimator(net, X, ax=ax).ax_  # doctest: +SKIP
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        NotFittedError
+            If the estimator is not fitted.
+        TypeError
+            If `estimator` is not an estimator of this package, or an argument has the wrong type.
+        ValueError
+            If there is no such kind or layer, or X or y does not match the data of `fit`.
         """
         flow = gradient_flow(estimator, X, y, spectral=kind == "spectral")
-        mean, (low, high) = flow.mean(kind, layer), flow.quantile([0.1, 0.9], kind, layer)
+        mean = flow.mean(kind, layer)
+        low, high = flow.quantile([0.1, 0.9], kind, layer)
         unit = mean[0] if mean[0] > 0 else 1.0
-        return cls(mean / unit, low / unit, high / unit, kind=kind, label=label or flow.cell).plot(
-            ax
-        )
+        display = cls(mean / unit, low / unit, high / unit, kind=kind, label=label or flow.cell)
+        return display.plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw; `ax` as in `from_estimator`."""
+        """Draw the mean as a curve and the quantiles as a band.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on, with or without the curves of other displays; None makes a new figure
+            as wide as a journal's column.
+
+        Returns
+        -------
+        GradientFlowDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
         with canvas(ax, 2.6) as self.ax_:
-            number = sum(line.get_gid() == "flow" for line in self.ax_.lines)
-            colour, dashes = COLOURS[number % len(COLOURS)], DASHES[number % len(DASHES)]
+            number = sum(line.get_gid() == _CURVE for line in self.ax_.lines)
             lags = np.arange(len(self.mean))
-            seen = np.where(self.mean > 0, self.mean, np.nan)  # a logarithm knows no zero
-            self.ax_.fill_between(
-                lags,
-                np.where(self.low > 0, self.low, seen),
-                self.high,
-                color=colour,
-                alpha=0.15,
-                lw=0,
-            )
+            # A logarithmic scale has no place for 0: curve and band end where nothing arrives.
+            mean = np.where(self.mean > 0, self.mean, np.nan)
+            low = np.where(self.low > 0, self.low, mean)
+            colour = COLOURS[number % len(COLOURS)]
+            self.ax_.fill_between(lags, low, self.high, color=colour, alpha=0.15, lw=0)
             (self.line_,) = self.ax_.plot(
-                lags, seen, color=colour, ls=dashes, lw=1.4, label=self.label, gid="flow"
+                lags,
+                mean,
+                color=colour,
+                ls=DASHES[number % len(DASHES)],
+                lw=1.4,
+                label=self.label,
+                gid=_CURVE,
             )
-            if number == 0:
-                self._frame(self.ax_)
+            if number == 0:  # after the curve, without which a logarithmic scale has no limits
+                self._label_axes()
             self.ax_.legend(frameon=False, loc="best")
         self.figure_ = self.ax_.figure
         return self
 
-    def _frame(self, ax: Any) -> None:
-        """Draw what all networks share."""
+    def _label_axes(self) -> None:
+        """Draw what all curves share: the scale, the labels and a line at 1 %."""
+        ax = self.ax_
         ax.set_yscale("log")
         ax.axhline(FAINT, color="0.6", lw=0.8, zorder=0)
         ax.annotate(
             "1 %",
             (0.995, FAINT),
-            xycoords=("axes fraction", "data"),
+            xycoords=("axes fraction", "data"),  # at the right end of the line
             ha="right",
             va="bottom",
             color="0.4",
         )
         ax.set_xlabel("steps before the end")
-        ax.set_ylabel(f"{_NAMES[self.kind]}, relative to the end")
-        ax.set_title("What arrives of the gradient (band: 10 to 90 %)")
+        ax.set_ylabel(f"{_SYMBOLS[self.kind]}, relative to the end")
+        ax.set_title("Gradient flow (band: 10 to 90 % of sequences)")

@@ -126,9 +126,13 @@ class LearningCurveDisplay:
             if self.scores is not None:
                 self.score_ax_ = self._draw_scores(epochs[-len(self.scores) :])
                 lines += self.score_ax_.lines
-            # Above the axes, where it hides neither curve.
-            place: Any = {"loc": "lower left", "bbox_to_anchor": (0, 1), "ncols": 2}
-            self.ax_.legend(handles=lines, frameon=False, **place)
+            self.ax_.legend(
+                handles=lines,
+                frameon=False,
+                loc="lower left",
+                bbox_to_anchor=(0, 1),  # above the axes, where it hides neither curve
+                ncols=2,
+            )
         self.figure_ = self.ax_.figure
         return self
 

@@ -1,44 +1,43 @@
-"""A network as one draws it: the cell with its loop, and unrolled in time."""
+"""Draw a network: the cell with its gates and its loop, and the layers unrolled in time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Self
 
-from ..utils.checks import integer
-from .style import COLOURS, canvas
+from ..cells import CELLS
+from ..utils.checks import choice, integer
+from .style import COLOURS, PAGE_WIDTH, canvas
 
 if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
 
-_BOX, _GATE = "#DCE9F3", "#F6E3CC"
+
+# What `CELLS` does not say of a cell: the function that squashes its candidate (the gate without a
+# role), and two lines of formulas.
 _FORMULAS = {
-    "rnn": (r"$h_t=\tanh(a_t)$", r"$a_t=x_tW_{ih}+h_{t-1}W_{hh}+b$"),
-    "gru": (r"$h_t=(1-z)\,n+z\,h_{t-1}$", r"$n=\tanh(a_n+r\,m)$"),
-    "lstm": (r"$c_t=f\,c_{t-1}+i\,g$", r"$h_t=o\,\tanh(c_t)$"),
-    "ffnn": (r"$h_t=\max(0,\,a_t)$", r"$a_t=[x_{t-w+1}\ldots x_t]\,W+b$"),
+    "ffnn": ("max", r"$h_t=\max(0,\,a_t)$", r"$a_t=[x_{t-w+1}\ldots x_t]\,W+b$"),
+    "rnn": ("tanh", r"$h_t=\tanh(a_t)$", r"$a_t=x_tW_{ih}+h_{t-1}W_{hh}+b$"),
+    "gru": ("tanh", r"$h_t=(1-z)\,n+z\,h_{t-1}$", r"$n=\tanh(a_n+r\,m)$"),
+    "lstm": ("tanh", r"$c_t=f\,c_{t-1}+i\,g$", r"$h_t=o\,\tanh(c_t)$"),
 }
-# Gates along the bottom of a cell: what they are called and the function they are squashed by.
-_GATES = {
-    "rnn": (("h", "tanh"),),
-    "ffnn": (("h", "max"),),
-    "gru": (("r", r"$\sigma$"), ("z", r"$\sigma$"), ("n", "tanh")),
-    "lstm": (("f", r"$\sigma$"), ("i", r"$\sigma$"), ("g", "tanh"), ("o", r"$\sigma$")),
-}
-_ROLES = {
-    "f": "forget",
-    "i": "input",
-    "g": "new",
-    "o": "output",
-    "r": "reset",
-    "z": "update",
-    "n": "new",
-    "h": "",
-}
+_CELL_COLOUR = "#DCE9F3"
+_GATE_COLOUR = "#F6E3CC"
+_FORWARD, _REVERSE = COLOURS[:2]  # arrows of the state, by direction
+
+# Lengths in the drawing's unit; text of 7.5 points is about a quarter of it high.
+_CELL_WIDTH = 4.2
+_CELL_HEIGHT = 2.5
+_NETWORK_LEFT = 5.6  # beyond the cell's loop
+_STEP_WIDTH = 1.25
+_FIRST_STEP = 1.1
+_DIRECTION_HEIGHT = 0.5  # from a direction to the next within a layer
+_INPUT_TOP = -0.6  # where arrows from the inputs begin; layers stand on 0
+_INPUT_TEXT = -0.78
 
 
 class UnrolledNetworkDisplay:
-    """The rolled cell with its gates, and beside it the network unrolled over some steps.
+    """Diagram of a network: one cell with its gates, and all layers unrolled over some steps.
 
     Parameters
     ----------
@@ -46,19 +45,27 @@ class UnrolledNetworkDisplay:
         Kind of cell.
     sizes : sequence of int
         Units of each layer.
-    T : int >= 2
-        Steps to unroll.
-    target : {"sequence", "step"}
-        Where there is an output.
-    bidirectional : bool
+    T : int, default=4
+        Steps to unroll, at least 2.
+    target : {"sequence", "step"}, default="sequence"
+        Whether the network has one output per sequence or one per step.
+    bidirectional : bool, default=False
         Whether each layer has a second direction.
-    window : int
-        Inputs of an ffnn.
+    window : int, default=20
+        Steps that a feed-forward net sees.
 
     Attributes
     ----------
-    ax_, figure_ : matplotlib Axes, Figure
-        Where it was drawn.
+    ax_ : matplotlib.axes.Axes
+        Axes of the drawing.
+    figure_ : matplotlib.figure.Figure
+        Figure of the drawing.
+
+    Examples
+    --------
+    >>> from lightrnn.plotting import UnrolledNetworkDisplay
+    >>> display = UnrolledNetworkDisplay("lstm", (64, 32), target="step")
+    >>> display.plot().figure_.savefig("network.png")  # doctest: +SKIP
     """
 
     def __init__(
@@ -71,168 +78,232 @@ class UnrolledNetworkDisplay:
         bidirectional: bool = False,
         window: int = 20,
     ) -> None:
-        self.cell, self.sizes, self.T = cell, tuple(sizes), T
-        self.target, self.bidirectional, self.window = target, bidirectional, window
+        self.cell = choice("cell", cell, tuple(_FORMULAS))
+        self.sizes = tuple(sizes)
+        self.T = T
+        self.target = target
+        self.bidirectional = bidirectional
+        self.window = window
 
     @classmethod
     def from_estimator(cls, estimator: NetworkEstimator, *, T: int = 4, ax: Any = None) -> Self:
-        """Draw an estimator's network; it need not be fitted.
+        """Draw the network that an estimator's arguments describe; it need not be fitted.
 
         Parameters
         ----------
         estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
-            Whose cell and layers are drawn.
-        T : int from 2 to 12
-            Steps to unroll.
-        ax : matplotlib Axes, optional
-            Where to draw; by default a new figure, two columns wide.
+            An estimator, fitted or not.
+        T : int, default=4
+            Steps to unroll, from 2 to 12.
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on; None makes a new figure as wide as two columns of a journal.
 
         Returns
         -------
         UnrolledNetworkDisplay
+            The display, drawn.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        TypeError
+            If `T` is not an integer, or an argument of the estimator has the wrong type.
+        ValueError
+            If `T` or an argument of the estimator is out of range.
         """
         from ..estimators.arguments import checked
 
         arguments = checked(estimator.get_params(deep=False))
-        options: Any = {"target": "step", "bidirectional": False} | {
-            name: arguments[name]
-            for name in ("target", "bidirectional", "window")
-            if name in arguments
-        }
-        return cls(
-            arguments["cell"], arguments["hidden_layer_sizes"], integer("T", T, 2, 12), **options
-        ).plot(ax)
+        sizes = arguments["hidden_layer_sizes"]
+        # A language model has no such arguments: it predicts at every step, in one direction.
+        options: Any = {"target": "step", "bidirectional": False}
+        for name in ("target", "bidirectional", "window"):
+            if name in arguments:
+                options[name] = arguments[name]
+        return cls(arguments["cell"], sizes, integer("T", T, 2, 12), **options).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw; `ax` as in `from_estimator`."""
-        rows = len(self.sizes) * (1 + 0.5 * self.bidirectional)
-        with canvas(ax, max(2.6, 1.1 + 0.62 * rows), 7.2) as self.ax_:
+        """Draw the cell and the unrolled network.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on; None makes a new figure as wide as two columns of a journal.
+
+        Returns
+        -------
+        UnrolledNetworkDisplay
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        height = max(2.6, 1.1 + 0.62 * len(self.sizes) * self._layer_height)
+        with canvas(ax, height, PAGE_WIDTH) as self.ax_:
             self.ax_.set_axis_off()
             self.ax_.set_aspect("equal")
-            self._cell(_Pen(self.ax_))
-            self._network(_Pen(self.ax_, dx=5.6))
+            self._draw_cell(_Pen(self.ax_))
+            self._draw_network(_Pen(self.ax_, left=_NETWORK_LEFT))
             self.ax_.autoscale_view()
         self.figure_ = self.ax_.figure
         return self
 
-    # -- the cell -----------------------------------------------------------------------------------------------------
+    @property
+    def _layer_height(self) -> float:
+        """Distance from a layer to the next."""
+        return 1 + _DIRECTION_HEIGHT * self.bidirectional
 
-    def _cell(self, pen: _Pen) -> None:
-        """Draw the cell large, with its gates and its loop."""
-        pen.box(0, 0, 4.2, 2.5, _BOX)
-        gates, formulas = _GATES[self.cell], _FORMULAS[self.cell]
-        for number, (gate, squash) in enumerate(gates):
-            x = 4.2 * (number + 0.5) / len(gates)
-            pen.box(x - 0.42, 0.35, 0.84, 0.42, _GATE)
-            pen.text(x, 0.56, f"{gate} {squash}", size=6.5)
-            pen.text(x, 0.17, _ROLES[gate], size=5.5, color="0.35")
-            pen.arrow((x, 0.77), (x, 1.15), size=5)
-        pen.text(2.1, 1.75, formulas[0])
-        pen.text(2.1, 1.38, formulas[1])
-        pen.text(2.1, 2.27, f"one cell: {self.cell}", weight="bold")
-        pen.arrow((2.1, -0.6), (2.1, 0))
-        pen.text(2.1, -0.78, f"last {self.window} inputs" if self.cell == "ffnn" else "$x_t$")
-        pen.arrow((1.2, 2.5), (1.2, 3.1))
+    # -- the cell ---------------------------------------------------------------------------------
+
+    def _draw_cell(self, pen: _Pen) -> None:
+        """Draw one large cell with its gates, formulas, input, output and loop."""
+        cell = CELLS[self.cell]
+        squash, upper, lower = _FORMULAS[self.cell]
+        middle = _CELL_WIDTH / 2
+        pen.box(0, 0, _CELL_WIDTH, _CELL_HEIGHT, _CELL_COLOUR)
+        self._draw_gates(pen, squash)
+        pen.text(middle, 2.27, f"one cell: {self.cell}", weight="bold")
+        pen.text(middle, 1.75, upper)
+        pen.text(middle, 1.38, lower)
+        pen.arrow((middle, _INPUT_TOP), (middle, 0))
+        inputs = "$x_t$" if cell.recurrent else f"last {self.window} inputs"
+        pen.text(middle, _INPUT_TEXT, inputs)
+        pen.arrow((1.2, _CELL_HEIGHT), (1.2, 3.1))
         pen.text(1.2, 3.25, "$h_t$")
-        if self.cell != "ffnn":
-            state = "$h_{t-1}, c_{t-1}$" if self.cell == "lstm" else "$h_{t-1}$"
-            pen.loop((3.2, 2.5), (3.2, 2.95), (4.7, 2.95), (4.7, 1.3), (4.2, 1.3))
-            pen.text(3.95, 3.15, state, color=COLOURS[0])
+        if cell.recurrent:
+            # Out at the top, round the right corner, and in from the right.
+            pen.arrow(
+                (3.2, _CELL_HEIGHT),
+                (3.2, 2.95),
+                (4.7, 2.95),
+                (4.7, 1.3),
+                (_CELL_WIDTH, 1.3),
+                color=_FORWARD,
+            )
+            states = ", ".join(f"{state}_{{t-1}}" for state in cell.states)
+            pen.text(3.95, 3.15, f"${states}$", color=_FORWARD)
 
-    # -- the network --------------------------------------------------------------------------------------------------
+    def _draw_gates(self, pen: _Pen, squash: str) -> None:
+        """Draw the gates along the bottom of the cell: name, squashing function and role."""
+        cell = CELLS[self.cell]
+        roles = {gate: role for role, gate in cell.roles}
+        candidate = "new" if roles else ""
+        for number, gate in enumerate(cell.gates):
+            x = _CELL_WIDTH * (number + 0.5) / len(cell.gates)
+            function = r"$\sigma$" if gate in roles else squash
+            pen.box(x - 0.42, 0.35, 0.84, 0.42, _GATE_COLOUR)
+            pen.text(x, 0.56, f"{gate} {function}", size=6.5)
+            pen.text(x, 0.17, roles.get(gate, candidate), size=5.5, color="0.35")
+            pen.arrow((x, 0.77), (x, 1.15), size=5)
 
-    def _network(self, pen: _Pen) -> None:
+    # -- the network ------------------------------------------------------------------------------
+
+    def _draw_network(self, pen: _Pen) -> None:
         """Draw all layers, step by step from left to right."""
-        names, rise = _names(self.T), 1.0 + 0.5 * self.bidirectional
-        top = len(self.sizes) * rise - 0.45
-        read = range(self.T) if self.target == "step" else (self.T - 1, 0)[: 1 + self.bidirectional]
-        for t, name in enumerate(names):
-            x = 1.25 * t + 1.1
-            pen.text(x, -0.78, f"$x_{{{name}}}$")
+        top = len(self.sizes) * self._layer_height - 0.45
+        # Where the output is read. One per sequence reads each direction where it ends.
+        ends = (self.T - 1, 0) if self.bidirectional else (self.T - 1,)
+        read = range(self.T) if self.target == "step" else ends
+        for t in range(self.T):
+            x = _FIRST_STEP + _STEP_WIDTH * t
+            # Steps are numbered from 1; the last one is T, however many are drawn.
+            name = "T" if t == self.T - 1 else str(t + 1)
+            pen.text(x, _INPUT_TEXT, f"$x_{{{name}}}$")
             for level in range(len(self.sizes)):
-                self._level(pen, x, level * rise, t)
+                self._draw_layer(pen, x, level * self._layer_height, t)
             if t in read:
                 pen.arrow((x, top), (x, top + 0.5), size=5)
-                pen.text(x, top + 0.65, f"$y_{{{name}}}$" if self.target == "step" else "$y$")
+                output = f"$y_{{{name}}}$" if self.target == "step" else "$y$"
+                pen.text(x, top + 0.65, output)
         for level, size in enumerate(self.sizes):
-            pen.text(0.35, level * rise + 0.27, f"layer {level}\n{size} units", size=6)
-        pen.text(
-            1.1 + 1.25 * (self.T - 1) / 2,
-            top + 1.05,
-            "the same weights at every step",
-            weight="bold",
-        )
+            text = f"layer {level}\n{size} units"
+            pen.text(0.35, level * self._layer_height + 0.27, text, size=6)
+        middle = _FIRST_STEP + _STEP_WIDTH * (self.T - 1) / 2
+        pen.text(middle, top + 1.05, "the same weights at every step", weight="bold")
 
-    def _level(self, pen: _Pen, x: float, bottom: float, t: int) -> None:
-        """Draw one layer at one step: its boxes, what comes from below, and the state's way to the next step."""
-        pen.arrow((x, bottom - 0.45 if bottom else -0.6), (x, bottom), size=5)
-        for way in range(1 + self.bidirectional):
-            y = bottom + 0.5 * way
-            pen.box(x - 0.32, y, 0.64, 0.5 + 0.05 * (not self.bidirectional), _BOX)
-            pen.text(
-                x, y + 0.26, f"{self.cell}\nback" if way else self.cell, size=5.5 if way else 6
-            )
-            self._time(pen, x, y, way, t)
-        if bottom == 0 and self.cell == "ffnn":
+    def _draw_layer(self, pen: _Pen, x: float, bottom: float, t: int) -> None:
+        """Draw one layer at one step, with the arrow from below and those to the next step."""
+        recurrent = CELLS[self.cell].recurrent
+        below = bottom - 0.45 if bottom else _INPUT_TOP
+        pen.arrow((x, below), (x, bottom), size=5)
+        height = 0.5 if self.bidirectional else 0.55
+        for reverse in range(1 + self.bidirectional):
+            y = bottom + _DIRECTION_HEIGHT * reverse
+            pen.box(x - 0.32, y, 0.64, height, _CELL_COLOUR)
+            if reverse:
+                pen.text(x, y + 0.26, f"{self.cell}\nback", size=5.5)
+            else:
+                pen.text(x, y + 0.26, self.cell, size=6)
+            if recurrent and t < self.T - 1:
+                self._draw_state(pen, x, y, reverse, t)
+        if bottom == 0 and not recurrent:
+            # The window: earlier inputs reach the first layer too.
             for before in range(1, min(self.window, t + 1)):
-                pen.arrow((x - 1.25 * before, -0.6), (x - 0.05 * before, 0), size=4, color="0.75")
+                start = (x - _STEP_WIDTH * before, _INPUT_TOP)
+                pen.arrow(start, (x - 0.05 * before, 0), size=4, color="0.75")
 
-    def _time(self, pen: _Pen, x: float, y: float, way: int, t: int) -> None:
-        """Draw the state's way from this step to the next."""
-        if self.cell == "ffnn" or t == self.T - 1:
+    def _draw_state(self, pen: _Pen, x: float, y: float, reverse: int, t: int) -> None:
+        """Draw the arrow of the state between this step and the next."""
+        here = (x + 0.32, y + 0.27)
+        there = (x + 0.93, y + 0.27)
+        if reverse:
+            pen.arrow(there, here, color=_REVERSE)
             return
-        ends = (x + 0.32, y + 0.27), (x + 0.93, y + 0.27)
-        pen.arrow(*(ends[::-1] if way else ends), color=COLOURS[1] if way else COLOURS[0])
-        if t == 0 and not way:
-            pen.text(
-                x + 0.62, y + 0.42, "h, c" if self.cell == "lstm" else "h", size=6, color=COLOURS[0]
-            )
-
-
-def _names(T: int) -> list[str]:
-    """Return the indices of the steps: 1, 2 ... T."""
-    return [*(str(t) for t in range(1, T)), "T"]
+        pen.arrow(here, there, color=_FORWARD)
+        if t == 0:  # the states are named once
+            pen.text(x + 0.62, y + 0.42, ", ".join(CELLS[self.cell].states), size=6, color=_FORWARD)
 
 
 class _Pen:
-    """Boxes, arrows and words, moved to the right by dx."""
+    """Draws boxes, text and arrows, all moved to the right by `left`."""
 
-    def __init__(self, ax: Any, dx: float = 0.0) -> None:
-        self.ax, self.dx = ax, dx
+    def __init__(self, ax: Any, left: float = 0.0) -> None:
+        self.ax = ax
+        self.left = left
 
     def box(self, x: float, y: float, width: float, height: float, colour: str) -> None:
+        """Draw a box with rounded corners; (x, y) is its lower left one."""
         from matplotlib.patches import FancyBboxPatch
 
-        style = "round,pad=0,rounding_size=0.08"
-        patch = FancyBboxPatch(
-            (x + self.dx, y), width, height, boxstyle=style, fc=colour, ec="0.35", lw=0.8
+        box = FancyBboxPatch(
+            (x + self.left, y),
+            width,
+            height,
+            boxstyle="round,pad=0,rounding_size=0.08",
+            fc=colour,
+            ec="0.35",
+            lw=0.8,
         )
-        self.ax.add_patch(patch)
+        self.ax.add_patch(box)
 
     def text(self, x: float, y: float, text: str, size: float = 7.5, **options: Any) -> None:
-        self.ax.text(x + self.dx, y, text, ha="center", va="center", size=size, **options)
+        """Write text with its middle at (x, y)."""
+        self.ax.text(
+            x + self.left,
+            y,
+            text,
+            ha="center",
+            va="center",
+            size=size,
+            **options,
+        )
 
-    def arrow(
-        self,
-        start: tuple[float, float],
-        end: tuple[float, float],
-        size: float = 7,
-        color: str = "0.25",
-    ) -> None:
-        from matplotlib.patches import FancyArrowPatch
-
-        points: Any = [(x + self.dx, y) for x, y in (start, end)]
-        options: Any = {"arrowstyle": "-|>", "mutation_scale": size, "shrinkA": 0, "shrinkB": 0}
-        self.ax.add_patch(FancyArrowPatch(*points, color=color, lw=0.9, **options))
-
-    def loop(self, *corners: tuple[float, float]) -> None:
-        """Draw an arrow round corners."""
+    def arrow(self, *corners: tuple[float, float], size: float = 7, color: str = "0.25") -> None:
+        """Draw an arrow from the first corner to the last."""
         from matplotlib.patches import FancyArrowPatch
         from matplotlib.path import Path
 
-        path = Path([(x + self.dx, y) for x, y in corners])
-        self.ax.add_patch(
-            FancyArrowPatch(
-                path=path, arrowstyle="-|>", mutation_scale=7, color=COLOURS[0], lw=0.9, fc="none"
-            )
+        path = Path([(x + self.left, y) for x, y in corners])
+        arrow = FancyArrowPatch(
+            path=path,
+            arrowstyle="-|>",
+            mutation_scale=size,
+            ec=color,
+            fc=color,
+            fill=False,  # of the line; the head is filled all the same
+            lw=0.9,
         )
+        self.ax.add_patch(arrow)
