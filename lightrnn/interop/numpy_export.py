@@ -1,8 +1,9 @@
 """`export_numpy`: a fitted estimator as a Python file that needs NumPy and nothing else.
 
-The file's code is not kept in strings: it is that of `numpy_layers.py` and `numpy_model.py`, which are written for
-all models at once, evaluated as far as the model is known. An outer `if` on constants gives way to the branch taken, a
-constant gets the model's value, and what nothing reads is left out.
+The file's code is not kept in strings: it is that of `numpy_layers.py` and `numpy_model.py`, two
+modules that are written for all models at once and copied here for one. Of an outer `if` on
+constants only the branch of the model is copied, a constant gets the model's value, and unused code
+is left out.
 """
 
 from __future__ import annotations
@@ -21,41 +22,52 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..utils.checks import flag
-from .summary import Summary, summarize
+from .summary import Summary, check_cell, summarize
 
+# The cells for which `numpy_layers.py` has code, as the file's first lines call them.
+_CELLS = {"ffnn": "an ffnn", "rnn": "an rnn", "gru": "a gru", "lstm": "an lstm"}
+# The functions of a file that its users call, by the model's task.
 _PUBLIC = {
     "classes": ("predict", "predict_proba"),
     "labels": ("predict", "predict_proba"),
     "numbers": ("predict",),
     "language": ("predict_proba", "predict_next"),
 }
-_WIDTH = 116
+_WIDTH = 100  # columns of the written file, as in the two modules
 
 
 def export_numpy(estimator: Any, path: str | os.PathLike[str], *, inline: bool = False) -> None:
     """Write a fitted estimator as a Python file that predicts with NumPy alone.
 
-    The file is made to be read: one function for a layer, one step of the network after the other, and only what this
-    model needs. It runs on Python 3.9 or later, also as a script on a ``.npy`` of sequences: ``python model.py X.npy``.
-    Its predictions are the estimator's up to rounding, one sequence at a time, so many of them take longer.
+    The file is made to be read: it has one function per layer and one per stage of the network, and
+    only the code that this model needs. It runs on Python 3.9 or later, also as a script on a
+    ``.npy`` of sequences: ``python model.py X.npy``. Its predictions equal the estimator's up to
+    rounding. It computes one sequence at a time, so many sequences take longer.
 
     Parameters
     ----------
     estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
-        Fitted. The file has its `predict` and `predict_proba`; for a language model `predict_proba` and `predict_next`.
+        The fitted estimator. The file has its `predict` and `predict_proba`; for a language model
+        `predict_proba` and `predict_next`.
     path : str or path-like
-        The file to write, such as "model.py". It can be imported, so its name consists of letters, digits and "_".
-    inline : bool
-        Put the weights into the file itself, as base64. Otherwise they stand beside it: "model.weights.npz".
+        The file to write, such as "model.py". It can be imported, so its name consists of letters,
+        digits and "_".
+    inline : bool, default=False
+        Whether to put the weights into the file itself, as base64. Otherwise they are written to a
+        second file with the same name and the suffix ".weights.npz".
 
     Raises
     ------
     NotFittedError
         If the estimator was not fitted.
     TypeError
-        If `estimator` is no estimator of lightrnn.
+        If `estimator` is not an estimator of lightrnn, or `inline` not a bool.
     ValueError
         If `path` is not the name of a Python module, or labels are integers of more than 64 bits.
+
+    See Also
+    --------
+    to_onnx : Write an ONNX model, which runs without Python.
 
     Examples
     --------
@@ -66,118 +78,130 @@ def export_numpy(estimator: Any, path: str | os.PathLike[str], *, inline: bool =
     >>> estimator = RNNClassifier("gru", (4,), learning_rate="cosine", random_state=0).fit(X, y)
     >>> path = os.path.join(tempfile.mkdtemp(), "model.py")
     >>> export_numpy(estimator, path)
-    >>> runpy.run_path(path)["predict"](X).tolist()
+    >>> model = runpy.run_path(path)  # or `import model`, in the file's folder
+    >>> model["predict"](X).tolist()
     ['up', 'down']
     """
     summary = summarize(estimator)
+    check_cell(summary, _CELLS, "a Python file")
     inline = flag("inline", inline)
     file = Path(path)
     if file.suffix != ".py" or not file.stem.isidentifier():
         raise ValueError(
-            f"path must name a Python module, got {os.fspath(path)!r}. Use letters, digits and underscores, and end it "
-            "in .py: 'model.py'."
+            f"path must name a Python module, got {os.fspath(path)!r}. "
+            "Use letters, digits and underscores, and end it in .py: 'model.py'."
         )
     buffer = io.BytesIO()
-    (np.savez_compressed if inline else np.savez)(buffer, **_arrays(summary))
-    text = _program(summary, file.name, buffer.getvalue() if inline else None)
+    save = np.savez_compressed if inline else np.savez
+    save(buffer, **_arrays(summary))
+    weights = buffer.getvalue()
+    # The text first: if it fails, no file is written.
+    text = _program(summary, file.name, weights if inline else None)
     if not inline:
-        file.with_suffix(".weights.npz").write_bytes(buffer.getvalue())
+        file.with_suffix(".weights.npz").write_bytes(weights)
     file.write_text(text, encoding="utf-8")
 
 
 def _arrays(summary: Summary) -> dict[str, Any]:
-    """Return what the file reads: weights, labels, and the vocabulary as JSON, since NumPy's text loses final zeros."""
+    """Return what the file reads: the weights, the labels and the vocabulary."""
     arrays: dict[str, Any] = dict(summary.weights)
-    if summary.classes is not None:
-        arrays["classes"] = (
-            _plain(summary.classes) if summary.classes.dtype.hasobject else summary.classes
-        )
+    classes = summary.classes
+    if classes is not None:
+        arrays["classes"] = _without_objects(classes) if classes.dtype.hasobject else classes
     if summary.vocabulary is not None:
-        arrays["vocabulary"] = np.frombuffer(
-            json.dumps(summary.vocabulary.tokens.tolist()).encode(), np.uint8
-        )
+        # As JSON, since NumPy's arrays of text drop zero characters at the end of a token.
+        listed = json.dumps(summary.vocabulary.tokens.tolist())
+        arrays["vocabulary"] = np.frombuffer(listed.encode(), np.uint8)
     return arrays
 
 
-def _plain(labels: np.ndarray) -> np.ndarray:
-    """Return labels that are objects as NumPy's own text."""
+def _without_objects(labels: np.ndarray) -> np.ndarray:
+    """Return labels that are objects as an array of text or integers, which needs no pickle."""
     plain = np.array(labels.tolist())
     if plain.dtype.hasobject:
         raise ValueError(
-            f"estimator must have text or integers of 64 bits as labels, got {labels.tolist()[-1]}. Fit it on others."
+            "estimator must have text or integers of 64 bits as labels, "
+            f"got {labels.tolist()[-1]}. Fit it on others."
         )
     return plain
 
 
-# -- the program ------------------------------------------------------------------------------------------------------
+# -- the program ----------------------------------------------------------------------------------
 
 
 class _Statement(NamedTuple):
-    """A statement of a template and the text it becomes."""
+    """A statement of the two modules and the text that it becomes."""
 
     node: ast.stmt
     text: str
 
     @property
     def kind(self) -> str:
-        """Where in the file it goes: what is long or does something comes last."""
+        """The part of the file that it belongs to; long values and actions come last."""
         if isinstance(self.node, ast.Import | ast.ImportFrom):
             return "import"
         if isinstance(self.node, ast.FunctionDef):
             return "function"
-        short = isinstance(self.node, ast.Assign) and isinstance(self.node.value, ast.Constant)
-        return "value" if short and "\n" not in self.text else "action"
+        constant = isinstance(self.node, ast.Assign) and isinstance(self.node.value, ast.Constant)
+        return "value" if constant and "\n" not in self.text else "action"
 
     @property
     def defines(self) -> set[str]:
-        """Names that it gives a meaning."""
+        """The names that it defines."""
         if isinstance(self.node, ast.FunctionDef):
             return {self.node.name}
         if isinstance(self.node, ast.Import | ast.ImportFrom):
             return {alias.asname or alias.name for alias in self.node.names}
-        return {node.id for node in _names(self.node) if isinstance(node.ctx, ast.Store)}
+        return _names(self.node, ast.Store)
 
     @property
     def reads(self) -> set[str]:
-        """Names whose meaning it needs."""
-        return {node.id for node in _names(self.node) if isinstance(node.ctx, ast.Load)}
+        """The names that it uses."""
+        return _names(self.node, ast.Load)
+
+    @property
+    def is_branch(self) -> bool:
+        """Whether it is an `if` that is left for when the file runs."""
+        return isinstance(self.node, ast.If)
 
 
-def _names(node: ast.AST) -> Iterator[ast.Name]:
-    return (inner for inner in ast.walk(node) if isinstance(inner, ast.Name))
+def _names(node: ast.AST, context: type[ast.expr_context]) -> set[str]:
+    """Return the names that are stored or loaded within a node."""
+    names = (inner for inner in ast.walk(node) if isinstance(inner, ast.Name))
+    return {name.id for name in names if isinstance(name.ctx, context)}
 
 
 def _program(summary: Summary, name: str, weights: bytes | None) -> str:
-    """Compose the file."""
+    """Return the text of the file; `weights` are those to put into it."""
+    # They are imported here because this is the only use of them: their code is not run.
     from . import numpy_layers, numpy_model
 
     constants = _constants(summary, weights)
-    statements = [
-        statement
-        for template in (numpy_layers, numpy_model)
-        for statement in _chosen(inspect.getsource(template), constants)
-    ]
-    kept = _needed(statements, _PUBLIC[summary.task])
-    texts = {
-        kind: [s.text for s in kept if s.kind == kind]
-        for kind in ("import", "value", "function", "action")
-    }
+    statements: list[_Statement] = []
+    for template in (numpy_layers, numpy_model):
+        statements += _selected(inspect.getsource(template), constants)
+    texts: dict[str, list[str]] = {"import": [], "value": [], "function": [], "action": []}
+    for statement in _needed(statements, _PUBLIC[summary.task]):
+        texts[statement.kind].append(statement.text)
     imports = sorted(set(texts["import"]), key=_import_order)
     numpy = imports.index("import numpy as np")
-    blocks = [
-        "\n".join(lines) for lines in (imports[:numpy], imports[numpy:], texts["value"]) if lines
+    opening = [
+        f'"""{_description(summary, name, weights is not None)}"""',
+        "\n".join(imports[:numpy]),
+        "\n".join(imports[numpy:]),
+        "\n".join(texts["value"]),
     ]
-    opening = "\n\n".join([f'"""{_description(summary, name, weights is not None)}"""', *blocks])
-    return "\n\n\n".join([opening, *texts["function"], "\n\n".join(texts["action"])]) + "\n"
+    blocks = ["\n\n".join(filter(None, opening)), *texts["function"], "\n\n".join(texts["action"])]
+    return "\n\n\n".join(blocks) + "\n"
 
 
 def _import_order(text: str) -> tuple[bool, bool, str]:
-    """Sort as linters do: NumPy last, ``from`` after ``import``."""
+    """Return a key that sorts imports as linters do: NumPy last, ``from`` after ``import``."""
     return "numpy" in text, text.startswith("from"), text
 
 
 def _constants(summary: Summary, weights: bytes | None) -> dict[str, Any]:
-    """Return the templates' constants for a model."""
+    """Return the model's values of the two modules' constants."""
     vocabulary = summary.vocabulary
     return {
         "CELL": summary.cell,
@@ -197,108 +221,110 @@ def _constants(summary: Summary, weights: bytes | None) -> dict[str, Any]:
     }
 
 
-def _chosen(source: str, constants: dict[str, Any]) -> Iterator[_Statement]:
-    """Yield a template's statements, those of the branches taken, with the constants' values."""
+def _selected(source: str, constants: dict[str, Any]) -> Iterator[_Statement]:
+    """Yield a module's statements, of each `if` on constants those of the branch taken."""
     lines = source.splitlines()
 
     def walk(nodes: Iterable[ast.stmt]) -> Iterator[_Statement]:
         for node in nodes:
-            if (
-                isinstance(node, ast.If)
-                and {inner.id for inner in _names(node.test)} <= constants.keys()
-            ):
+            if isinstance(node, ast.If) and _names(node.test, ast.Load) <= constants.keys():
                 test = compile(ast.Expression(node.test), "<template>", "eval")
                 yield from walk(node.body if eval(test, dict(constants)) else node.orelse)
-            elif not (isinstance(node, ast.ImportFrom) and node.level):
+            elif not (isinstance(node, ast.ImportFrom) and node.level):  # one module, not two
                 text = textwrap.dedent("\n".join(lines[node.lineno - 1 : node.end_lineno]))
-                yield _Statement(node, _valued(node, text, constants))
+                yield _Statement(node, _with_value(node, text, constants))
 
-    return walk(ast.parse(source).body[1:])
+    return walk(ast.parse(source).body[1:])  # without the docstring
 
 
-def _valued(node: ast.stmt, text: str, constants: dict[str, Any]) -> str:
-    """Return the text of a statement; that of a constant with the model's value."""
+def _with_value(node: ast.stmt, text: str, constants: dict[str, Any]) -> str:
+    """Return the text of a statement; a constant is assigned the model's value."""
     if not isinstance(node, ast.Assign) or not isinstance(node.targets[0], ast.Name):
         return text
-    name, end = node.targets[0].id, node.value.end_col_offset
+    name = node.targets[0].id
     if name not in constants:
         return text
     value = constants[name]
     if name == "BASE64":
         value = "\n".join(value[start : start + _WIDTH] for start in range(0, len(value), _WIDTH))
         return f'{name} = """\n{value}\n"""'
-    return f"{name} = {json.dumps(value) if isinstance(value, str) else value}{text[end:]}"
+    literal = json.dumps(value) if isinstance(value, str) else value
+    return f"{name} = {literal}{text[node.value.end_col_offset :]}"  # its comment stays
 
 
 def _needed(statements: list[_Statement], public: Iterable[str]) -> list[_Statement]:
-    """Return the statements that are run or public, and those that they need, in order."""
+    """Return the statements that are public or run, and those that they use, in order."""
     wanted = set(public)
-    wanted.update(*(s.reads for s in statements if isinstance(s.node, ast.If)))
+    for statement in statements:
+        if statement.is_branch:
+            wanted |= statement.reads
     size = 0
-    while len(wanted) > size:
+    while len(wanted) > size:  # until nothing new is wanted
         size = len(wanted)
-        wanted.update(*(s.reads for s in statements if s.defines & wanted))
-    return [s for s in statements if s.defines & wanted or isinstance(s.node, ast.If)]
+        for statement in statements:
+            if statement.defines & wanted:
+                wanted |= statement.reads
+    return [s for s in statements if s.is_branch or s.defines & wanted]
 
 
-# -- its first lines --------------------------------------------------------------------------------------------------
+# -- its first lines ------------------------------------------------------------------------------
 
-
-def _description(summary: Summary, name: str, inline: bool) -> str:
-    """Say what the file is, what it takes and how to use it."""
-    place = (
-        "at the end of this file"
-        if inline
-        else f"in {Path(name).stem}.weights.npz beside this file"
-    )
-    files = (
-        "contexts.npy [probabilities.npy]"
-        if summary.task == "language"
-        else "X.npy [predictions.npy]"
-    )
-    if summary.step:
-        files = "X.npy [predictions.npz]"
-    paragraphs = [
-        f"An {summary.estimator} that was trained with lightrnn, in NumPy alone.",
-        f"{_network(summary)} Its weights are {place}, by their names in lightrnn.",
-        f"{_form(summary)} {_RESULTS[summary.task]} {_FILES}",
-    ]
-    filled = "\n\n".join(
-        textwrap.fill(paragraph, _WIDTH, break_long_words=False) for paragraph in paragraphs
-    )
-    return f"{filled}\n\n    python {name} {files}\n"
-
-
-_FILES = (
-    "Run as a script, this file reads a .npy whose first axis is the sequences', or a .npz with one array a sequence, "
-    "and prints what it predicts, one line a sequence, or saves it:"
+_USAGE = (
+    "Run as a script, this file reads sequences from a .npy, along its first axis, or from a .npz, "
+    "one array per sequence. It prints its predictions, one line per sequence, or saves them:"
 )
 _RESULTS = {
-    "classes": "`predict` returns labels, `predict_proba` the probability of each of WEIGHTS['classes'].",
-    "labels": "`predict` returns 0 or 1 for each label, `predict_proba` each one's probability.",
+    "classes": "`predict` returns labels, `predict_proba` the probability of each of "
+    "WEIGHTS['classes'].",
+    "labels": "`predict` returns 0 or 1 for each label, `predict_proba` each label's probability.",
     "numbers": "`predict` returns numbers, in the units of the data.",
-    "language": "`predict_proba` returns the next token's probabilities, `predict_next` the likeliest tokens.",
+    "language": "`predict_proba` returns the next token's probabilities, `predict_next` the "
+    "likeliest tokens.",
 }
 
 
+def _description(summary: Summary, name: str, inline: bool) -> str:
+    """Return the file's docstring: what it is, what it takes and how to use it."""
+    beside = f"in {Path(name).stem}.weights.npz, in the same folder"
+    place = "at the end of this file" if inline else beside
+    paragraphs = [
+        f"An {summary.estimator} that was trained with lightrnn, in NumPy alone.",
+        f"{_network(summary)} Its weights are {place}, by their names in lightrnn.",
+        f"{_sequences(summary)} {_RESULTS[summary.task]} {_USAGE}",
+    ]
+    filled = [textwrap.fill(text, _WIDTH, break_long_words=False) for text in paragraphs]
+    files = "X.npy [predictions.npy]"
+    if summary.step:
+        files = "X.npy [predictions.npz]"
+    if summary.task == "language":
+        files = "contexts.npy [probabilities.npy]"
+    return "\n\n".join([*filled, f"    python {name} {files}\n"])
+
+
 def _network(summary: Summary) -> str:
-    """Describe the network."""
-    cell = ("a " if summary.cell == "gru" else "an ") + summary.cell
+    """Return a sentence on the network."""
     window = f" over the last {summary.window} steps" if summary.window else ""
-    ways = ", read from both ends" if summary.bidirectional else ""
+    directions = ", read from both ends" if summary.bidirectional else ""
     sizes = " -> ".join(map(str, [summary.n_features, *summary.units, summary.n_outputs]))
-    return f"The network is {cell}{window}{ways}, from inputs to outputs {sizes}."
+    return (
+        f"The network is {_CELLS[summary.cell]}{window}{directions}, "
+        f"from inputs to outputs {sizes}."
+    )
 
 
-def _form(summary: Summary) -> str:
-    """Say what the sequences are."""
-    what = "`contexts` is a list of" if summary.task == "language" else "X is a list of"
+def _sequences(summary: Summary) -> str:
+    """Return a sentence on the form of the sequences."""
+    name = "`contexts`" if summary.task == "language" else "X"
     if summary.vocabulary is not None:
-        return {
-            "char": f"{what} texts, each of whose characters is a step.",
-            "word": f"{what} texts; every word and punctuation mark is a step.",
-            "category": f"{what} lists of categories, one a step.",
-        }[summary.vocabulary.kind]
+        forms = {
+            "char": "texts, each of whose characters is a step",
+            "word": "texts, each of whose words and punctuation marks is a step",
+            "category": "lists of categories, one per step",
+        }
+        return f"{name} is a list of {forms[summary.vocabulary.kind]}."
     F = summary.n_features
-    either = f"(T, {F}), or (T,)," if F == 1 else f"(T, {F})"
-    return f"{what} arrays {either} of any lengths T, one row a step, or an array (n, T, {F})."
+    shape = f"(T, {F}), or (T,)," if F == 1 else f"(T, {F})"
+    return (
+        f"{name} is a list of arrays {shape} of any lengths T, one row per step, "
+        f"or an array (n, T, {F})."
+    )

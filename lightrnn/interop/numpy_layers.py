@@ -1,9 +1,10 @@
-"""What `export_numpy` writes into a file, for all kinds of models at once: the weights and what is computed with them.
+"""The first half of the files that `export_numpy` writes: the layers, for all kinds of networks.
 
-Of each outer `if` on the constants in capitals a written file has the branch that applies to its model, of the
-constants those that are still read, with the model's values, and of everything only what its predictions need
-(`export.py`). So what stands here is for the readers of such a file: as simple as it can be, one sequence at a time.
-The other half is `_numpy_model.py`.
+This code is copied into files (`numpy_export.py`), so it is written for the readers of such a
+file: as simple as it can be, one sequence at a time. Of each outer `if` on the constants in
+capitals a file gets the branch of its network, of the constants those that are still read, with the
+network's values, and of everything else what its predictions need. `numpy_model.py` is the second
+half.
 """
 
 import base64
@@ -12,7 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-CELL, BIDIRECTIONAL, HEAD, STORE = "lstm", False, "linear", "none"
+CELL = "lstm"
+BIDIRECTIONAL = False
+HEAD = "linear"
+STORE = "none"
 DEPTH = 1  # layers
 WINDOW = 1  # steps that the first layer sees
 BASE64 = ""
@@ -25,6 +29,7 @@ def sigmoid(a):
 
 def softmax(a):
     """Turn the last axis into probabilities: exp(a) / sum(exp(a))."""
+    # The shift by the maximum cancels out; without it exp may overflow.
     powers = np.exp(a - a.max(axis=-1, keepdims=True))
     return powers / powers.sum(axis=-1, keepdims=True)
 
@@ -38,15 +43,17 @@ def log_softmax(a):
 if CELL == "lstm":
 
     def layer(x, name):
-        """Run an LSTM over inputs (T, F) and return its state h after every step, (T, H).
+        """Run an LSTM over inputs (T, F); return its state h after every step, (T, H).
 
-        The memory c is only scaled and added to: the forget gate f says how much of it stays, the input gate i how much
-        of the candidate g comes in, and the output gate o how much of it shows in h.
+        The forget gate f is the part of the memory c that stays, the input gate i the part of the
+        candidate g that is added to it, and the output gate o the part of it that h shows.
         """
-        W_ih, W_hh, b = WEIGHTS[f"{name}.W_ih"], WEIGHTS[f"{name}.W_hh"], WEIGHTS[f"{name}.b"]
+        W_ih = WEIGHTS[f"{name}.W_ih"]  # (F, 4 * H)
+        W_hh = WEIGHTS[f"{name}.W_hh"]  # (H, 4 * H)
+        b = WEIGHTS[f"{name}.b"]  # (4 * H,)
         h = c = np.zeros(len(W_hh), W_hh.dtype)
         states = []
-        for a in x @ W_ih + b:
+        for a in x @ W_ih + b:  # what the input of one step adds to the gates, (4 * H,)
             i, f, g, o = (a + h @ W_hh).reshape(4, -1)
             c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
             h = sigmoid(o) * np.tanh(c)
@@ -56,19 +63,22 @@ if CELL == "lstm":
 elif CELL == "gru":
 
     def layer(x, name):
-        """Run a GRU over inputs (T, F) and return its state h after every step, (T, H).
+        """Run a GRU over inputs (T, F); return its state h after every step, (T, H).
 
-        The candidate n sees as much of the old state as the reset gate r lets through; the update gate z says how much
-        of the old state stays.
+        The reset gate r is the part of the old state that the candidate n sees, the update gate z
+        the part of the old state that stays.
         """
-        W_ih, b_ih = WEIGHTS[f"{name}.W_ih"], WEIGHTS[f"{name}.b_ih"]
-        W_hh, b_hh = WEIGHTS[f"{name}.W_hh"], WEIGHTS[f"{name}.b_hh"]
+        W_ih = WEIGHTS[f"{name}.W_ih"]  # (F, 3 * H)
+        W_hh = WEIGHTS[f"{name}.W_hh"]  # (H, 3 * H)
+        b_ih = WEIGHTS[f"{name}.b_ih"]  # (3 * H,)
+        b_hh = WEIGHTS[f"{name}.b_hh"]  # (3 * H,)
         h = np.zeros(len(W_hh), W_hh.dtype)
         states = []
-        for a in x @ W_ih + b_ih:
+        for a in x @ W_ih + b_ih:  # what the input of one step adds to the gates, (3 * H,)
             r, z, n = a.reshape(3, -1)
             r_h, z_h, n_h = (h @ W_hh + b_hh).reshape(3, -1)
-            r, z = sigmoid(r + r_h), sigmoid(z + z_h)
+            r = sigmoid(r + r_h)
+            z = sigmoid(z + z_h)
             n = np.tanh(n + r * n_h)
             h = (1 - z) * n + z * h
             states.append(h)
@@ -77,25 +87,28 @@ elif CELL == "gru":
 elif CELL == "rnn":
 
     def layer(x, name):
-        """Run a plain recurrent layer over inputs (T, F) and return its state h after every step, (T, H)."""
-        W_ih, W_hh, b = WEIGHTS[f"{name}.W_ih"], WEIGHTS[f"{name}.W_hh"], WEIGHTS[f"{name}.b"]
+        """Run a plain recurrent layer over inputs (T, F); return its state at each step, (T, H)."""
+        W_ih = WEIGHTS[f"{name}.W_ih"]  # (F, H)
+        W_hh = WEIGHTS[f"{name}.W_hh"]  # (H, H)
+        b = WEIGHTS[f"{name}.b"]  # (H,)
         h = np.zeros(len(W_hh), W_hh.dtype)
         states = []
-        for a in x @ W_ih + b:
+        for a in x @ W_ih + b:  # the contribution of one step's input, (H,)
             h = np.tanh(a + h @ W_hh)
             states.append(h)
         return np.array(states)
 
-else:
+elif CELL == "ffnn":
 
     def layer(x, name):
-        """Return what a feed-forward layer makes of each row of inputs (T, F): (T, H), nothing below zero."""
+        """Return the output of a feed-forward layer for inputs (T, F): (T, H), not negative."""
         return np.maximum(x @ WEIGHTS[f"{name}.W"] + WEIGHTS[f"{name}.b"], 0)
 
 
 def windows(x):
-    """Put beside each step the WINDOW - 1 before it, oldest first, zeros before the start: (T, WINDOW * F)."""
-    x = np.vstack([np.zeros((WINDOW - 1, x.shape[1]), x.dtype), x])
+    """Join each step with the WINDOW - 1 steps before it, oldest first: (T, WINDOW * F)."""
+    before = np.zeros((WINDOW - 1, x.shape[1]), x.dtype)  # zeros precede the first step
+    x = np.vstack([before, x])
     return np.array([x[t : t + WINDOW].ravel() for t in range(len(x) - WINDOW + 1)])
 
 
@@ -111,7 +124,7 @@ if CELL == "ffnn":
 elif BIDIRECTIONAL:
 
     def hidden(x):
-        """Return the last layer's states at every step, (T, 2 H): forward's beside backward's."""
+        """Return the last layer's states at every step, (T, 2 * H): forward's, then backward's."""
         for number in range(DEPTH):
             forward = layer(x, f"layer{number}")
             backward = layer(x[::-1], f"layer{number}.reverse")[::-1]
@@ -136,7 +149,7 @@ if HEAD == "linear":
 elif HEAD == "tied":
 
     def head(features):
-        """Return the raw outputs for features (..., D); the embedding serves as the output's matrix too."""
+        """Return the raw outputs for features (..., D); the output's matrix is the embedding's."""
         return features @ WEIGHTS["embedding.W"].T + WEIGHTS["head.b"]
 
 else:
@@ -144,7 +157,8 @@ else:
     def head(features):
         """Return the logarithm of every token's probability, for features (..., D).
 
-        An adaptive softmax chooses among the frequent tokens and clusters of rare ones, then within the cluster.
+        An adaptive softmax chooses among the frequent tokens and the clusters of rare ones, then
+        among the tokens of a cluster.
         """
         first = log_softmax(features @ WEIGHTS["head.W"] + WEIGHTS["head.b"])
         n_clusters = sum(name.endswith(".down.W") for name in WEIGHTS)

@@ -1,6 +1,6 @@
-"""What `export_numpy` writes into a file, for all kinds of models at once: from sequences to predictions.
+"""The second half of the files that `export_numpy` writes: from sequences to predictions.
 
-See `_numpy_layers.py`, which comes first.
+`numpy_layers.py` is the first half and says how the code is copied.
 """
 
 import json
@@ -11,10 +11,12 @@ import numpy as np
 
 from .numpy_layers import BIDIRECTIONAL, WEIGHTS, head, hidden, sigmoid, softmax
 
-TASK, STEP, TOKENS = "classes", False, "number"
-FEATURES = 1  # of a step
+TASK = "classes"
+STEP = False
+TOKENS = "number"
+FEATURES = 1  # numbers per step
 OUTPUTS = 2
-SPECIAL = 1  # codes that stand for no token of a text
+SPECIAL = 1  # codes below it are no tokens of a text
 RESULT = "float64"
 
 
@@ -27,13 +29,13 @@ if TOKENS == "char":
 elif TOKENS == "word":
 
     def tokens(text):
-        """Split a text into words and punctuation marks; white space only separates."""
+        """Split a text into words and punctuation marks; white space is left out."""
         return re.findall(r"\w+(?:['\u2019]\w+)*|[^\w\s]", text)
 
 else:
 
     def tokens(categories):
-        """Return the tokens of a sequence: it is a list of them."""
+        """Return a sequence of categories, which are its tokens."""
         if isinstance(categories, str):
             raise TypeError(f"A sequence must be a list of tokens, got the text {categories!r}.")
         return categories
@@ -42,9 +44,9 @@ else:
 if TOKENS == "number":
 
     def inputs(sequence):
-        """Check one sequence and bring it into the form (T, F)."""
+        """Check one sequence and return it in the form (T, F)."""
         x = np.asarray(sequence, WEIGHTS["head.b"].dtype)
-        x = x.reshape(len(x), -1)
+        x = x.reshape(len(x), -1)  # (T,) becomes (T, 1), and a frame one row
         if x.shape[1] != FEATURES:
             raise ValueError(f"A step must have {FEATURES} features, got {x.shape[1]}.")
         if not np.isfinite(x).all():
@@ -54,14 +56,14 @@ if TOKENS == "number":
 elif TASK == "language":
 
     def inputs(context):
-        """Look up the numbers that stand for the start of a text, which is code 1, and for each token after it."""
+        """Look up the embeddings of the start of a text, code 1, and of each token, (T, F)."""
         codes = [CODES.get(token, 0) for token in tokens(context)]
         return WEIGHTS["embedding.W"][[1, *codes]]
 
 else:
 
     def inputs(sequence):
-        """Look up the numbers that stand for each token, (T, F); those of row 0 stand for unknown ones."""
+        """Look up the embedding of each token, (T, F); row 0 stands for unknown tokens."""
         codes = [CODES.get(token, 0) for token in tokens(sequence)]
         if not codes:
             raise ValueError("A sequence must have at least one token, got none.")
@@ -77,18 +79,18 @@ if STEP:
 elif BIDIRECTIONAL:
 
     def summary(states):
-        """Join the states in which the directions end: forward's at the last step, backward's at the first."""
+        """Join the final states: forward's at the last step, backward's at the first."""
         forward, backward = np.hsplit(states, 2)
         return np.concatenate([forward[-1], backward[0]])
 
     def outputs(X):
-        """Return the raw outputs of each sequence, (n, k), read from the states in which it ends."""
+        """Return the raw outputs of each sequence, (n, k), computed from its final states."""
         return np.array([head(summary(hidden(inputs(x)))) for x in X])
 
 else:
 
     def outputs(X):
-        """Return the raw outputs of each sequence, (n, k), read from its last step."""
+        """Return the raw outputs of each sequence, (n, k), computed from its last step."""
         return np.array([head(hidden(inputs(x))[-1]) for x in X])
 
 
@@ -106,7 +108,7 @@ elif TASK == "labels":
 
     def decode(raw):
         """Return 1 for each label that is more likely than not, else 0."""
-        return (raw > 0).astype(np.int64)
+        return (raw > 0).astype(np.int64)  # sigmoid(0) is 1 / 2
 
     def probabilities(raw):
         """Return the probability of each label."""
@@ -133,18 +135,20 @@ if TASK == "language":
         Parameters
         ----------
         contexts : list
-            Beginnings of texts, in the form that this file's first lines say; an empty one asks for the first token.
+            Beginnings of texts, in the form that this file's first lines describe; after an empty
+            one comes the first token of a text.
 
         Returns
         -------
-        ndarray (n, V)
+        ndarray of shape (n, V)
             Columns in the order of VOCABULARY.
         """
         return softmax(outputs(contexts))
 
     def predict_next(context, k=5):
-        """Return the k likeliest next tokens, each with its probability; an unknown one is not among them."""
+        """Return the k likeliest next tokens, each with its probability."""
         probabilities = predict_proba([context])[0]
+        # Code 0 is the unknown token.
         likeliest = 1 + np.argsort(-probabilities[1:], kind="stable")[:k]
         return [(VOCABULARY[code], float(probabilities[code])) for code in likeliest]
 
@@ -156,12 +160,12 @@ elif STEP:
         Parameters
         ----------
         X : list
-            Sequences, in the form that this file's first lines say.
+            Sequences, in the form that this file's first lines describe.
 
         Returns
         -------
-        list of ndarray (T,) or (T, k)
-            For each sequence.
+        list of ndarray of shape (T,) or (T, k)
+            One array per sequence.
         """
         return [decode(raw) for raw in outputs(X)]
 
@@ -177,11 +181,11 @@ else:
         Parameters
         ----------
         X : list
-            Sequences, in the form that this file's first lines say.
+            Sequences, in the form that this file's first lines describe.
 
         Returns
         -------
-        ndarray (n,) or (n, k)
+        ndarray of shape (n,) or (n, k)
         """
         return decode(outputs(X))
 
@@ -191,7 +195,7 @@ else:
 
 
 def load(path):
-    """Read sequences: those along the first axis of a .npy, or the arrays of a .npz."""
+    """Return the sequences in a file: those along the first axis of a .npy, or a .npz's arrays."""
     data = np.load(path)
     return data if isinstance(data, np.ndarray) else [data[name] for name in data.files]
 
@@ -199,7 +203,7 @@ def load(path):
 if TASK == "language":
 
     def main():
-        """Print the likeliest next tokens for each context in a file, or save all probabilities to another file."""
+        """Print the likeliest next tokens for each context in a file, or save all probabilities."""
         if len(sys.argv) not in (2, 3):
             sys.exit(__doc__)
         contexts = load(sys.argv[1])
@@ -212,7 +216,7 @@ if TASK == "language":
 elif STEP:
 
     def main():
-        """Print the predictions for each sequence in a file, or save them to another file, one array a sequence."""
+        """Print the predictions for each sequence in a file, or save them as one array each."""
         if len(sys.argv) not in (2, 3):
             sys.exit(__doc__)
         predictions = predict(load(sys.argv[1]))
@@ -225,7 +229,7 @@ elif STEP:
 else:
 
     def main():
-        """Print the prediction for each sequence in a file, one a line, or save them to another file."""
+        """Print the prediction for each sequence in a file, one per line, or save all of them."""
         if len(sys.argv) not in (2, 3):
             sys.exit(__doc__)
         predictions = predict(load(sys.argv[1]))

@@ -5,18 +5,35 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .summary import Summary, summarize
+from ..cells import CELLS
+from .foreign import reorder_gates
+from .summary import Summary, check_cell, summarize
 
-_OPSET, _IR = 17, 8  # what onnxruntime 1.12 and its contemporaries read
+_OPSET = 17  # with the format's version 8 the newest that onnxruntime 1.12 (2022) reads
+_IR_VERSION = 8
 _MOST_BYTES = 2**31 - 2**20  # a protobuf message has to be smaller than 2 GiB
-_OPERATORS = {"rnn": "RNN", "gru": "GRU", "lstm": "LSTM"}
-_STATES = {"rnn": ("h",), "gru": ("h",), "lstm": ("h", "c")}
-# Where the gates of ONNX's order, z, r, n and i, o, f, g, stand in ours.
-_GATES = {"rnn": (0,), "gru": (1, 0, 2), "lstm": (0, 3, 1, 2)}
+
+
+class _Operator(NamedTuple):
+    """ONNX's operator for a recurrent cell."""
+
+    name: str
+    gates: str  # in ONNX's order, by our names
+    attributes: dict[str, int]
+
+
+_OPERATORS = {
+    "rnn": _Operator("RNN", "h", {}),
+    # Our gru applies the reset gate after the product with the state, not to the state.
+    "gru": _Operator("GRU", "zrn", {"linear_before_reset": 1}),
+    "lstm": _Operator("LSTM", "iofg", {}),
+}
+# The operator that turns raw outputs into a task's predictions.
+_OUTPUTS = {"classes": "Softmax", "labels": "Sigmoid", "numbers": "Identity", "language": "Softmax"}
 
 
 def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
@@ -24,73 +41,98 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
 
     The model computes in float32, on any number of sequences of any lengths. Its inputs:
 
-    - ``X`` (batch, time, F) float32, for tokens (batch, time) int64: sequences, the shorter ones filled up at the end
-      with anything finite, or any code. A token's code is its place in the vocabulary, 0 if it is not there; what a
-      language model reads begins with code 1.
-    - ``seq_lens`` (batch,) int64: how many steps each sequence has.
-    - ``state`` (batch, S) float32, not for the ffnn: the state to start from, zeros at first. Layer after layer it
-      holds h, then for the lstm c; if bidirectional, of each forward's and then backward's.
+    - ``X`` (batch, time, F) float32, for tokens (batch, time) int64: the sequences, the shorter
+      ones filled up at the end with any finite numbers or any codes. A token's code is its place in
+      the vocabulary, 0 if it is not there; the input of a language model begins with code 1.
+    - ``seq_lens`` (batch,) int64: the number of steps of each sequence.
+    - ``state`` (batch, S) float32, except for the ffnn: the initial state, zeros at first. Layer
+      after layer it holds h, then for the lstm c; if bidirectional, of each forward's and then
+      backward's.
 
     And its outputs:
 
-    - ``probabilities`` (batch, n_outputs), with ``target="step"`` (batch, time, n_outputs), as `predict_proba` gives
-      them, a language model's for the next token; of a regressor ``predictions``, without the last axis if it has a
-      single output. What stands beyond a sequence's length means nothing.
-    - ``next_state`` (batch, S), where there is a state: that in which each sequence ends. Given back as ``state``, it
-      lets the next call go on where this one ended, unless the network reads from both ends.
+    - ``probabilities`` (batch, n_outputs), with ``target="step"`` (batch, time, n_outputs), as
+      `predict_proba` returns them; a language model's are those of the next token. A regressor has
+      ``predictions`` instead, without the last axis if it has a single output. Outputs beyond a
+      sequence's length mean nothing.
+    - ``next_state`` (batch, S), where there is a state: the state after each sequence. Passed as
+      ``state``, it lets the next call go on where this one ended, unless the network is
+      bidirectional.
 
-    The model's metadata hold the ``vocabulary``, a list in which a token's code is its place, what ``tokens`` are
-    ("char", "word" or "category"), and the ``classes`` in the order of the probabilities, all as JSON.
+    The model's metadata hold, as JSON, the ``vocabulary`` in the order of the codes and the
+    ``classes`` in the order of the probabilities, and the kind of the ``tokens``: "char", "word" or
+    "category".
 
     Parameters
     ----------
     estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
-        Fitted.
+        The fitted estimator.
     path : str or path-like
-        The file, used as it is: no suffix is added.
+        The file to write, used as it is: no suffix is added.
 
     Raises
     ------
     NotFittedError
         If the estimator was not fitted.
     TypeError
-        If `estimator` is no estimator of lightrnn.
+        If `estimator` is not an estimator of lightrnn.
     ValueError
-        If its weights take 2 GiB or more, which one ONNX file cannot hold.
+        If its weights take 2 GiB or more, which is too much for one ONNX file.
     ImportError
         If the package onnx is not installed.
 
-    Notes
-    -----
-    In onnxruntime, from sequences filled up to one array X (batch, time, F) and their lengths::
+    See Also
+    --------
+    export_numpy : Write a Python file that needs NumPy alone.
 
-        session = onnxruntime.InferenceSession("model.onnx")
-        state = np.zeros((len(X), session.get_inputs()[2].shape[1]), np.float32)
-        probabilities, state = session.run(None, {"X": X, "seq_lens": lengths, "state": state})
+    Examples
+    --------
+    Writing a model needs the package onnx:
+
+    >>> import numpy as np
+    >>> from lightrnn import RNNClassifier, to_onnx
+    >>> rng = np.random.default_rng(0)
+    >>> X, y = [rng.normal(size=(T, 3)).astype(np.float32) for T in (5, 2, 4)], [0, 1, 0]
+    >>> estimator = RNNClassifier("gru", (4,), learning_rate="cosine", random_state=0).fit(X, y)
+    >>> to_onnx(estimator, "model.onnx")  # doctest: +SKIP
+
+    Running it needs onnxruntime. The sequences are filled up to one array:
+
+    >>> lengths = np.array([len(x) for x in X])
+    >>> filled = np.zeros((len(X), lengths.max(), 3), np.float32)
+    >>> for row, x in zip(filled, X):
+    ...     row[: len(x)] = x
+    >>> session = onnxruntime.InferenceSession("model.onnx")  # doctest: +SKIP
+    >>> state = np.zeros((len(X), session.get_inputs()[2].shape[1]), np.float32)  # doctest: +SKIP
+    >>> feeds = {"X": filled, "seq_lens": lengths, "state": state}  # doctest: +SKIP
+    >>> probabilities, state = session.run(None, feeds)  # doctest: +SKIP
     """
     summary = summarize(estimator)
-    size = 4 * sum(array.size for array in summary.weights.values())
+    check_cell(summary, ("ffnn", *_OPERATORS), "an ONNX model")
+    size = 4 * sum(array.size for array in summary.weights.values())  # in float32
     if size > _MOST_BYTES:
         raise ValueError(
-            "estimator must have weights of less than 2 GiB, which is what an ONNX file can hold, got "
-            f"{size / 2**30:.1f} GiB. Use save, or a smaller network."
+            "estimator must have weights of less than 2 GiB, which is what an ONNX file can hold, "
+            f"got {size / 2**30:.1f} GiB. Use save, or a smaller network."
         )
-    model = _Writer(summary).model()
+    model = _ModelBuilder(summary).model()
     Path(path).write_bytes(model.SerializeToString())
 
 
 def _import_onnx() -> Any:
+    """Return the package onnx."""
     try:
         import onnx
     except ImportError as error:
         raise ImportError(
-            "onnx must be installed to write a model for it, got none. Run: python -m pip install 'lightrnn[onnx]'"
+            "onnx must be installed to write a model for it, got none. "
+            "Run: python -m pip install 'lightrnn[onnx]'"
         ) from error
     return onnx
 
 
-class _Writer:
-    """Builds the graph: each method adds nodes and returns the name of what they compute.
+class _ModelBuilder:
+    """Builds the graph: each method adds nodes and returns the name of their result.
 
     Parameters
     ----------
@@ -99,7 +141,8 @@ class _Writer:
     """
 
     def __init__(self, summary: Summary) -> None:
-        self.onnx, self.summary = _import_onnx(), summary
+        self.onnx = _import_onnx()
+        self.summary = summary
         self.nodes: list[Any] = []
         self.arrays: dict[str, np.ndarray] = {}
         self.inputs: list[Any] = []
@@ -107,18 +150,20 @@ class _Writer:
 
     def model(self) -> Any:
         """Return the whole model, checked."""
-        helper, summary = self.onnx.helper, self.summary
         self._finish(self._head(self._features(self._begin())))
-        initializers = [
-            self.onnx.numpy_helper.from_array(array, name) for name, array in self.arrays.items()
-        ]
+        helper = self.onnx.helper
+        to_tensor = self.onnx.numpy_helper.from_array
         graph = helper.make_graph(
-            self.nodes, summary.estimator, self.inputs, self.outputs, initializers
+            self.nodes,
+            self.summary.estimator,
+            self.inputs,
+            self.outputs,
+            [to_tensor(array, name) for name, array in self.arrays.items()],
         )
         model = helper.make_model(
             graph,
             opset_imports=[helper.make_opsetid("", _OPSET)],
-            ir_version=_IR,
+            ir_version=_IR_VERSION,
             producer_name="lightrnn",
         )
         helper.set_model_props(model, self._metadata())
@@ -126,16 +171,17 @@ class _Writer:
         return model
 
     def _metadata(self) -> dict[str, str]:
-        """Return what the numbers stand for."""
-        summary, found = self.summary, {"estimator": self.summary.estimator}
+        """Return the meaning of codes and outputs."""
+        summary = self.summary
+        found = {"estimator": summary.estimator}
         if summary.vocabulary is not None:
-            found |= {
-                "tokens": summary.vocabulary.kind,
-                "vocabulary": _json(summary.vocabulary.tokens),
-            }
-        return found if summary.classes is None else found | {"classes": _json(summary.classes)}
+            found["tokens"] = summary.vocabulary.kind
+            found["vocabulary"] = _json(summary.vocabulary.tokens)
+        if summary.classes is not None:
+            found["classes"] = _json(summary.classes)
+        return found
 
-    # -- pieces -------------------------------------------------------------------------------------------------------
+    # -- pieces -----------------------------------------------------------------------------------
 
     def _add(
         self, operator: str, *inputs: str, out: str | tuple[str, ...] = "", **attributes: Any
@@ -147,206 +193,208 @@ class _Writer:
         return names[0]
 
     def _constant(self, name: str, values: Any) -> str:
-        """Add an array: numbers as float32, integers as int64."""
+        """Add an array, real numbers as float32 and integers as int64; return its name."""
         array = np.asarray(values)
-        self.arrays[name] = np.ascontiguousarray(
-            array, np.float32 if array.dtype.kind == "f" else np.int64
-        )
+        dtype = np.float32 if array.dtype.kind == "f" else np.int64
+        self.arrays[name] = np.ascontiguousarray(array, dtype)
         return name
 
     def _weight(self, name: str) -> str:
+        """Add an array of the estimator's weights; return its name."""
         return self._constant(name, self.summary.weights[name])
 
     def _declare(self, name: str, shape: tuple[Any, ...], kind: str = "FLOAT") -> Any:
-        """Describe an input or output."""
-        return self.onnx.helper.make_tensor_value_info(
-            name, getattr(self.onnx.TensorProto, kind), list(shape)
-        )
+        """Return the description of an input or output."""
+        element = getattr(self.onnx.TensorProto, kind)
+        return self.onnx.helper.make_tensor_value_info(name, element, list(shape))
 
-    def _linear(self, rows: str, name: str, W: str | None = None) -> str:
-        """Multiply by the weights of this name and add its bias."""
-        return self._add(
-            "Add",
-            self._add("MatMul", rows, W or self._weight(f"{name}.W")),
-            self._weight(f"{name}.b"),
-        )
+    def _linear(self, rows: str, name: str) -> str:
+        """Multiply by the weights of this name and add their bias."""
+        product = self._add("MatMul", rows, self._weight(f"{name}.W"))
+        return self._add("Add", product, self._weight(f"{name}.b"))
 
-    # -- inputs -------------------------------------------------------------------------------------------------------
+    # -- inputs -----------------------------------------------------------------------------------
 
     def _begin(self) -> str:
         """Declare X and seq_lens; return the sequences as numbers (batch, time, F)."""
-        tokens, F = self.summary.vocabulary is not None, self.summary.n_features
-        shape = ("batch", "time") if tokens else ("batch", "time", F)
+        tokens = self.summary.vocabulary is not None
+        shape = ("batch", "time") if tokens else ("batch", "time", self.summary.n_features)
         self.inputs.append(self._declare("X", shape, "INT64" if tokens else "FLOAT"))
         self.inputs.append(self._declare("seq_lens", ("batch",), "INT64"))
         return self._add("Gather", self._weight("embedding.W"), "X") if tokens else "X"
 
-    # -- layers -------------------------------------------------------------------------------------------------------
+    # -- layers -----------------------------------------------------------------------------------
 
     def _features(self, X: str) -> str:
-        """Return what the output layer reads: (batch, time, D), or (batch, D)."""
+        """Return the output layer's input: (batch, time, D), or (batch, D)."""
         return self._recurrent(X) if self.summary.recurrent else self._windows(X)
 
     def _windows(self, X: str) -> str:
-        """Run a feed-forward net; its first layer, which sees a window, is a convolution over time."""
-        summary, (name, *others) = self.summary, (level[0] for level in self.summary.layers)
+        """Add a feed-forward net, whose first layer is a convolution of its window over time."""
+        summary = self.summary
+        name, *others = (level[0] for level in summary.layers)
         W = summary.weights[f"{name}.W"].reshape(summary.window, summary.n_features, -1)
-        channels = self._add("Transpose", X, perm=(0, 2, 1))
-        W_name = self._constant(f"{name}.W", W.transpose(2, 1, 0))
-        windows = self._add(
-            "Conv", channels, W_name, self._weight(f"{name}.b"), pads=(summary.window - 1, 0)
-        )
+        channels = self._add("Transpose", X, perm=(0, 2, 1))  # (batch, F, time)
+        W_name = self._constant(f"{name}.W", W.transpose(2, 1, 0))  # (H, F, window)
+        b_name = self._weight(f"{name}.b")
+        pads = (summary.window - 1, 0)  # zeros before the first step
+        windows = self._add("Conv", channels, W_name, b_name, pads=pads)
         rows = self._add("Transpose", self._add("Relu", windows), perm=(0, 2, 1))
         if not summary.step:
-            last = self._add("Sub", "seq_lens", self._constant("one", [1]))
-            index = self._add("Unsqueeze", last, self._constant("second_axis", [1]))
-            rows = self._add("GatherND", rows, index, batch_dims=1)
+            rows = self._last_steps(rows)
         for name in others:
             rows = self._add("Relu", self._linear(rows, name))
         return rows
 
+    def _last_steps(self, rows: str) -> str:
+        """Return the last step of each sequence, (batch, H), from all steps."""
+        last = self._add("Sub", "seq_lens", self._constant("one", [1]))
+        index = self._add("Unsqueeze", last, self._constant("second_axis", [1]))
+        return self._add("GatherND", rows, index, batch_dims=1)
+
     def _recurrent(self, X: str) -> str:
-        """Run the recurrent layers, which in ONNX have time as the first axis."""
-        summary = self.summary
-        states, ends = X, []
+        """Add the recurrent layers, which in ONNX have time as the first axis."""
+        # The recurrent operators take lengths of 32 bits alone.
         self._add("Cast", "seq_lens", out="seq_lens32", to=self.onnx.TensorProto.INT32)
-        for number, start in enumerate(self._starts()):
-            rows = (
-                self._joined(states, (0, 2, 1, 3))
-                if number
-                else self._add("Transpose", X, perm=(1, 0, 2))
-            )
-            states, *end = self._layer(number, rows, start)
-            ends += [self._joined(state, (1, 0, 2)) for state in end]
+        states = ""
+        ends: list[str] = []
+        for number, start in enumerate(self._initial_states()):
+            if number == 0:
+                rows = self._add("Transpose", X, perm=(1, 0, 2))
+            else:
+                rows = self._join_directions(states, (0, 2, 1, 3))  # (time, batch, D)
+            states, *last = self._layer(number, rows, start)
+            ends += [self._join_directions(state, (1, 0, 2)) for state in last]  # (batch, D)
         self._add("Concat", *ends, out="next_state", axis=-1)
-        return (
-            self._joined(states, (2, 0, 1, 3))
-            if summary.step
-            else ends[-len(_STATES[summary.cell])]
-        )
+        if self.summary.step:
+            return self._join_directions(states, (2, 0, 1, 3))  # (batch, time, D)
+        return ends[-len(self._state_names())]  # the last layer's h
 
-    def _joined(self, states: str, axes: tuple[int, ...]) -> str:
+    def _state_names(self) -> tuple[str, ...]:
+        """Return the names of a layer's states: h, and the lstm's c."""
+        return CELLS[self.summary.cell].states
+
+    def _join_directions(self, states: str, axes: tuple[int, ...]) -> str:
         """Transpose states to (..., directions, H), and make the last two axes one."""
-        shape = self._constant(f"shape{len(axes)}", [*[0] * (len(axes) - 2), -1])
-        return self._add("Reshape", self._add("Transpose", states, perm=axes), shape)
+        shape = [0] * (len(axes) - 2) + [-1]  # 0 keeps an axis as it is
+        shape_name = self._constant(f"shape{len(axes)}", shape)
+        return self._add("Reshape", self._add("Transpose", states, perm=axes), shape_name)
 
-    def _starts(self) -> list[list[str]]:
-        """Declare the state; return its part for each layer, h and c, in ONNX's form (directions, batch, H)."""
-        summary, kinds = self.summary, _STATES[self.summary.cell]
-        D = len(summary.layers[0])
-        parts = [
-            (f"layer{number}.{kind}0", H)
-            for number, H in enumerate(summary.units)
+    def _initial_states(self) -> list[list[str]]:
+        """Declare the state; return the part of each layer, each state (directions, batch, H)."""
+        directions = len(self.summary.layers[0])
+        kinds = self._state_names()
+        parts = {
+            f"layer{number}.{kind}0": H
+            for number, H in enumerate(self.summary.units)
             for kind in kinds
-        ]
-        names, sizes = tuple(name for name, _ in parts), [D * H for _, H in parts]
+        }
+        sizes = [directions * H for H in parts.values()]
         self.inputs.append(self._declare("state", ("batch", sum(sizes))))
         self.outputs.append(self._declare("next_state", ("batch", sum(sizes))))
-        self._add("Split", "state", self._constant("state.sizes", sizes), out=names, axis=-1)
+        sizes_name = self._constant("state.sizes", sizes)
+        self._add("Split", "state", sizes_name, out=tuple(parts), axis=-1)
         found = []
-        for name, H in parts:
-            cube = self._add("Reshape", name, self._constant(f"{name}.shape", [0, D, H]))
+        for name, H in parts.items():
+            shape_name = self._constant(f"{name}.shape", [0, directions, H])
+            cube = self._add("Reshape", name, shape_name)  # (batch, directions, H)
             found.append(self._add("Transpose", cube, perm=(1, 0, 2)))
         return [found[i : i + len(kinds)] for i in range(0, len(found), len(kinds))]
 
     def _layer(self, number: int, rows: str, start: list[str]) -> tuple[str, ...]:
-        """Run one layer over rows (time, batch, F); return its states (time, directions, batch, H), then the last."""
-        summary, H, directions = (
-            self.summary,
-            self.summary.units[number],
-            self.summary.layers[number],
-        )
-        weights = (
-            self._constant(f"layer{number}.{part}", a)
-            for part, a in self._matrices(directions).items()
-        )
-        names = (
-            f"layer{number}.states",
-            *(f"layer{number}.{state}n" for state in _STATES[summary.cell]),
-        )
-        attributes: dict[str, Any] = {
-            "hidden_size": H,
-            "direction": ("forward", "bidirectional")[len(directions) - 1],
-        }
-        if summary.cell == "gru":
-            attributes["linear_before_reset"] = 1
+        """Add one layer; return its states (time, directions, batch, H), and the last ones.
+
+        The rows are (time, batch, F); the last states (directions, batch, H).
+        """
+        operator = _OPERATORS[self.summary.cell]
+        directions = self.summary.layers[number]
+        weights = [
+            self._constant(f"layer{number}.{part}", array)
+            for part, array in self._matrices(directions).items()
+        ]
+        ends = (f"layer{number}.{state}n" for state in self._state_names())
+        names = (f"layer{number}.states", *ends)
         self._add(
-            _OPERATORS[summary.cell], rows, *weights, "seq_lens32", *start, out=names, **attributes
+            operator.name,
+            rows,
+            *weights,
+            "seq_lens32",
+            *start,
+            out=names,
+            hidden_size=self.summary.units[number],
+            direction="forward" if len(directions) == 1 else "bidirectional",
+            **operator.attributes,
         )
         return names
 
     def _matrices(self, directions: tuple[str, ...]) -> dict[str, np.ndarray]:
-        """Return a layer's weights in ONNX's form: a row a gate, directions stacked, two biases side by side."""
+        """Return a layer's weights in ONNX's form: gates by rows, directions stacked.
+
+        W is (directions, G*H, F), R (directions, G*H, H), and B (directions, 2*G*H), the input's
+        bias and the state's one after the other.
+        """
         found: dict[str, list[np.ndarray]] = {"W": [], "R": [], "B": []}
-        for name in directions:
-            own = (
-                array
-                for key, array in self.summary.weights.items()
-                if key.rpartition(".")[0] == name
-            )
-            W_ih, W_hh, b, *b_hh = map(self._gates, own)
-            found["W"].append(W_ih.T)
-            found["R"].append(W_hh.T)
-            found["B"].append(np.concatenate([b, *(b_hh or [np.zeros_like(b)])]))
+        for direction in directions:
+            own = {
+                name.removeprefix(f"{direction}."): self._in_order(array)
+                for name, array in self.summary.weights.items()
+                if name.rpartition(".")[0] == direction
+            }
+            found["W"].append(own["W_ih"].T)
+            found["R"].append(own["W_hh"].T)
+            if CELLS[self.summary.cell].two_biases:
+                biases = (own["b_ih"], own["b_hh"])
+            else:
+                biases = (own["b"], np.zeros_like(own["b"]))
+            found["B"].append(np.concatenate(biases))
         return {part: np.stack(arrays) for part, arrays in found.items()}
 
-    def _gates(self, array: np.ndarray) -> np.ndarray:
+    def _in_order(self, array: np.ndarray) -> np.ndarray:
         """Return a matrix or a bias with its gates in ONNX's order."""
-        order = _GATES[self.summary.cell]
-        parts = np.split(array, len(order), axis=-1)
-        return np.concatenate([parts[gate] for gate in order], axis=-1)
+        cell = self.summary.cell
+        return reorder_gates(array, CELLS[cell].gates, _OPERATORS[cell].gates)
 
-    # -- outputs ------------------------------------------------------------------------------------------------------
+    # -- outputs ----------------------------------------------------------------------------------
 
     def _head(self, features: str) -> str:
-        """Return what the output layer gives: raw outputs, or for an adaptive softmax log probabilities."""
+        """Return the raw outputs, or for an adaptive softmax log probabilities."""
         if self.summary.head == "adaptive":
             return self._adaptive(features)
-        tied = self.summary.head == "tied"
-        return self._linear(
-            features, "head", self._add("Transpose", "embedding.W", perm=(1, 0)) if tied else None
-        )
+        if self.summary.head == "linear":
+            return self._linear(features, "head")
+        W = self._add("Transpose", "embedding.W", perm=(1, 0))
+        return self._add("Add", self._add("MatMul", features, W), self._weight("head.b"))
 
     def _adaptive(self, features: str) -> str:
-        """Return the log probabilities of frequent tokens, and of rare ones by cluster."""
-        raw, weights = self._linear(features, "head"), self.summary.weights
+        """Return the log probabilities of the frequent tokens, then of the rare ones by cluster."""
+        raw = self._linear(features, "head")
+        weights = self.summary.weights
         n_clusters = sum(name.endswith(".down.W") for name in weights)
-        sizes = self._constant(
-            "head.sizes", [len(weights["head.b"]) - n_clusters, *[1] * n_clusters]
-        )
-        clusters = tuple(f"tail{i}.log" for i in range(n_clusters))
-        self._add(
-            "Split",
-            self._add("LogSoftmax", raw, axis=-1),
-            sizes,
-            out=("head.log", *clusters),
-            axis=-1,
-        )
-        parts = ["head.log"]
+        n_frequent = len(weights["head.b"]) - n_clusters
+        sizes_name = self._constant("head.sizes", [n_frequent, *[1] * n_clusters])
+        clusters = [f"tail{i}.log" for i in range(n_clusters)]
+        first = self._add("LogSoftmax", raw, axis=-1)
+        parts = [self._add("Split", first, sizes_name, out=("head.log", *clusters), axis=-1)]
         for i, cluster in enumerate(clusters):
             within = self._linear(self._linear(features, f"tail{i}.down"), f"tail{i}")
             parts.append(self._add("Add", self._add("LogSoftmax", within, axis=-1), cluster))
         return self._add("Concat", *parts, axis=-1)
 
     def _finish(self, raw: str) -> None:
-        """Turn raw outputs into what `predict_proba` or `predict` returns."""
-        task, k = self.summary.task, self.summary.n_outputs
+        """Turn raw outputs into the result of `predict_proba` or `predict`, and declare it."""
+        task = self.summary.task
+        k = self.summary.n_outputs
         shape: tuple[Any, ...] = ("batch", "time") if self.summary.step else ("batch",)
         name = "predictions" if task == "numbers" else "probabilities"
         if task == "numbers" and k == 1:
             self._add("Squeeze", raw, self._constant("last_axis", [-1]), out=name)
         else:
-            shape, operator = (
-                (*shape, k),
-                _LINKS[task] if self.summary.head != "adaptive" else "Exp",
-            )
+            shape = (*shape, k)
+            operator = "Exp" if self.summary.head == "adaptive" else _OUTPUTS[task]
             self._add(operator, raw, out=name)
         self.outputs.insert(0, self._declare(name, shape))
 
 
-_LINKS = {"classes": "Softmax", "labels": "Sigmoid", "numbers": "Identity", "language": "Softmax"}
-
-
 def _json(values: np.ndarray) -> str:
-    """Write labels or tokens as a list; bytes as text."""
+    """Return labels or tokens as a list in JSON; bytes become text."""
     return json.dumps(values.tolist(), default=lambda value: value.decode("latin-1"))

@@ -1,7 +1,8 @@
-"""A fitted estimator as plain data: all that another program needs in order to predict as it does."""
+"""A fitted estimator as plain data: all that another program needs to predict as it does."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -14,34 +15,39 @@ if TYPE_CHECKING:
 
 
 class Summary(NamedTuple):
-    """What a fitted estimator computes.
+    """The function that a fitted estimator computes.
 
     Attributes
     ----------
-    estimator, cell : str
-        Names of its class and of its cell.
+    estimator : str
+        Name of the estimator's class.
+    cell : str
+        Key of `CELLS`.
     task : {"classes", "labels", "numbers", "language"}
-        What the outputs are: one class of several, any of several labels, real numbers, or the next token.
+        What the outputs are: one class of several, any of several labels, real numbers, or the
+        next token.
     step : bool
-        Whether there are outputs for every step. A language model's are those after the last.
-    n_features, n_outputs : int
-        Columns of the input, those of the embedding for tokens; columns of the output.
+        Whether there are outputs for every step; a language model's are those after the last step.
+    n_features : int
+        Columns of the input; for tokens those of the embedding.
+    n_outputs : int
+        Columns of the output.
     layers : tuple of tuple of str
         For each layer the name of each direction: ("layer0", "layer0.reverse").
     units : tuple of int
-        Of each layer, in one direction.
+        Units of each layer, in one direction.
     window : int
         Steps that the first layer of an ffnn sees; 0 for other cells.
     head : {"linear", "tied", "adaptive"}
-        The output layer; see `heads.py`.
+        The output layer; see `nn/heads.py`.
     weights : dict of str to ndarray
-        By the names of `weights_`.
+        The arrays of `weights_`, by their names there.
     vocabulary : Vocabulary or None
-        Of tokens.
-    classes : ndarray or None
-        The label of each output, for "classes".
+        The tokens, if the input are tokens.
+    classes : ndarray of shape (k,) or None
+        The label of each output, if `task` is "classes".
     result : dtype
-        Of predicted numbers.
+        The type of predicted numbers.
     """
 
     estimator: str
@@ -71,42 +77,69 @@ class Summary(NamedTuple):
 
 
 def summarize(estimator: Any) -> Summary:
-    """Describe a fitted estimator.
+    """Return the summary of a fitted estimator.
 
     Raises
     ------
     TypeError
-        If `estimator` is no estimator of this package, such as a Pipeline around one.
+        If `estimator` is not an estimator of this package, but a Pipeline around one, for example.
     NotFittedError
         If it was not fitted.
     """
     check_estimator(estimator)
     check_is_fitted(estimator)
     model = estimator._model
-    architecture, targets, network = model.architecture, model.targets, model.network
-    sizes = tuple(architecture["hidden_layer_sizes"])
+    architecture = model.architecture
+    targets = model.targets  # None for a language model
+    network = model.network
+    task = _task(targets)
     return Summary(
         estimator=type(estimator).__name__,
         cell=network.cell,
-        task=_task(targets),
+        task=task,
         step=targets is not None and network.target == "step",
         n_features=architecture["n_features"],
         n_outputs=architecture["n_outputs"],
         layers=tuple(tuple(layer.name for layer in level) for level in network.levels),
-        units=sizes,
+        units=tuple(architecture["hidden_layer_sizes"]),
         window=0 if network.recurrent else network.window,
         head=architecture.get("head", "linear"),
         weights=network.arrays(),
         vocabulary=model.vocabulary,
-        classes=getattr(targets, "classes_", None) if _task(targets) == "classes" else None,
+        classes=targets.classes_ if task == "classes" else None,
         result=np.dtype(getattr(targets, "result", network.dtype)),
     )
 
 
 def _task(targets: Any) -> str:
-    """Return what a model's targets make of its outputs."""
+    """Return the task that a model's targets make of its outputs."""
     if targets is None:
         return "language"
     if targets.is_multilabel:
         return "labels"
     return "classes" if hasattr(targets, "classes_") else "numbers"
+
+
+def check_cell(summary: Summary, known: Iterable[str], output: str) -> None:
+    """Refuse a cell that another format does not have.
+
+    Parameters
+    ----------
+    summary : Summary
+        The estimator.
+    known : iterable of str
+        The cells that can be written.
+    output : str
+        The format, for the message.
+
+    Raises
+    ------
+    ValueError
+        If the estimator's cell is not among them.
+    """
+    cells = tuple(known)
+    if summary.cell not in cells:
+        raise ValueError(
+            f"estimator must have one of the cells {', '.join(map(repr, cells))} to be written as "
+            f"{output}, got {summary.cell!r}."
+        )
