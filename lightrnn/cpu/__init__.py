@@ -1,4 +1,4 @@
-"""The compiled side for CPUs. Nothing here is imported, and Numba with it, before a network is built."""
+"""The engine for CPUs, compiled by Numba, which is imported when a network is first built."""
 
 from importlib import import_module
 from types import ModuleType
@@ -18,7 +18,7 @@ _MODULES = (
 
 
 def __getattr__(name: str) -> ModuleType:
-    """Import a submodule when it is first named."""
+    """Import a submodule at its first use."""
     if name in _MODULES:
         return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

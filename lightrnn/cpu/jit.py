@@ -1,9 +1,9 @@
-"""How kernels are compiled: the options, each for a reason.
+"""The options by which kernels are compiled.
 
 - ``nogil``: shards of a batch run on threads.
-- ``error_model="numpy"``: the check for a zero divisor blocks vectorisation.
-- no ``fastmath``: it lets bits depend on context, and deletes NaN checks.
-- a cache on disk of our own, see `cache.py`.
+- ``error_model="numpy"``: the check for a zero divisor would prevent vectorisation.
+- no ``fastmath``: it lets bits depend on context, and deletes checks for NaN.
+- a disk cache of our own, see `cache.py`.
 """
 
 from collections.abc import Callable
@@ -18,9 +18,9 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Compile `function` when it is first called, for the types it is called with; keep ours on disk.
+    """Let `function` be compiled for the types of its calls, and cached on disk if it is ours.
 
-    The cache sees edits in this package alone, so that it keeps no kernel of another.
+    Functions of other packages are not cached, since the cache is keyed by the sources of this one.
     """
     dispatcher: Any = njit(nogil=True, error_model="numpy")(function)
     if function.__module__.startswith("lightrnn."):
@@ -29,10 +29,10 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def named(name: str) -> Callable[[Function], Function]:
-    """Name one of several functions that a factory makes from the same source.
+    """Return a decorator that names one of the functions that a factory makes of one source.
 
-    In machine code Numba tells functions of one name and type apart by a count of its process alone: kernels cached by
-    two processes and loaded by a third would call each other's.
+    Numba distinguishes compiled functions of the same name and types by a counter of its process
+    alone: kernels that two processes cached and a third loads would call each other's functions.
     """
 
     def rename(function: Function) -> Function:

@@ -220,7 +220,7 @@ def backward(cell: str) -> Callable[..., None]:
                 for j in range(0, H, lanes(state)):
                     d = loads(dstate, b, j, H, Z)
                     if dh.shape[1]:
-                        d = (d[0] + load(dh, new + b, j),) + d[1:]  # noqa: RUF005 - Numba has no (*a, *b)
+                        d = (d[0] + load(dh, new + b, j),) + d[1:]  # noqa: RUF005 - Numba lacks it
                     if record.shape[1]:
                         stores(record, new + b, j, H, d)
                     dslots, dold = rule(

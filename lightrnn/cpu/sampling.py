@@ -1,4 +1,4 @@
-"""Drawing a token from its probabilities, which a whole text does once a token."""
+"""Draw a token from its probabilities: called once per generated token."""
 
 import math
 
@@ -8,41 +8,39 @@ from .jit import kernel
 
 
 @kernel
-def draw(raw, first, sharpness, top_k, top_p, uniform):
-    """Return one of the codes from `first` on, by the softmax of their raw outputs.
-
-    Parameters
-    ----------
-    raw : ndarray (V,)
-        Raw outputs.
-    first : int
-        Codes below are never drawn.
-    sharpness : float
-        One over the temperature.
-    top_k, top_p : int, float
-        Only the likeliest codes are drawn: so many, and no more than have this much of the probability together.
-    uniform : float in [0, 1)
-        Where the randomness comes from.
-    """
-    p, total = np.empty(len(raw) - first), 0.0
+def draw(
+    raw,  # (V,) raw outputs, IN
+    first,  # codes below are never drawn, IN
+    sharpness,  # one over the temperature, IN
+    top_k,  # at most this many of the likeliest codes are drawn, IN
+    top_p,  # and no more of them than reach this probability together, IN
+    uniform,  # a random number in [0, 1), IN
+):
+    """Return a code from `first` on, drawn by the softmax of the raw outputs."""
+    p = np.empty(len(raw) - first)
     top = -math.inf
     for i in range(len(p)):
         top = max(top, raw[first + i])
+    total = 0.0
     for i in range(len(p)):
         p[i] = math.exp(sharpness * (raw[first + i] - top))
         total += p[i]
     if top_k < len(p) or top_p < 1.0:
-        kept, wanted = 0.0, top_p * total
+        wanted = top_p * total
+        total = 0.0
         order = np.argsort(-p)
         for rank in range(len(p)):
-            if rank >= top_k or (rank > 0 and kept >= wanted):
+            if rank >= top_k or (rank > 0 and total >= wanted):
                 p[order[rank]] = 0.0
-            kept += p[order[rank]]
-        total = kept
-    aim, reached, last = uniform * total, 0.0, 0
+            total += p[order[rank]]
+    # The last code with a probability is the answer if rounding lets the sum end below the aim.
+    aim = uniform * total
+    reached = 0.0
+    last = 0
     for i in range(len(p)):
         if p[i] > 0.0:
-            reached, last = reached + p[i], i
+            reached += p[i]
+            last = i
             if reached > aim:
                 break
     return first + last

@@ -1,7 +1,7 @@
-"""A SIMD register as a Numba value, `Vector(dtype, lanes)`: its arithmetic, and the primitives of `elementwise` on it.
+"""A SIMD register as a Numba value, `Vector(dtype, lanes)`, with the primitives of `elementwise`.
 
-Arithmetic is exact as written, without fast flags, so that a value's bits do not depend on what stands around it; a
-fused multiply-add happens where `fma` says so and nowhere else.
+Arithmetic has no fast-math flags, so that a value's bits do not depend on the code around it; a
+fused multiply-add happens where `fma` is called and nowhere else.
 """
 
 import math
@@ -26,13 +26,14 @@ class Vector(types.Type):
     """Type of a register of `lanes` floats."""
 
     def __init__(self, dtype: types.Float, lanes: int) -> None:
-        self.dtype, self.lanes = dtype, lanes
+        self.dtype = dtype
+        self.lanes = lanes
         super().__init__(name=f"Vector({dtype}, {lanes})")
 
 
 @register_model(Vector)
 class VectorModel(models.PrimitiveModel):
-    """In LLVM it is the vector itself."""
+    """Represent a register in LLVM by the vector itself."""
 
     def __init__(self, manager: Any, vector: Vector) -> None:
         element = manager.lookup(vector.dtype).get_value_type()
@@ -44,35 +45,42 @@ def vector_of(dtype: types.Float) -> Vector:
     return Vector(dtype, host.REGISTER_BYTES * 8 // dtype.bitwidth)
 
 
-# -- emitting LLVM ----------------------------------------------------------------------------------------------------
+# -- emitting LLVM --------------------------------------------------------------------------------
 
 
 def splat(builder: ir.IRBuilder, scalar: ir.Value, vector: ir.VectorType) -> ir.Value:
-    """All lanes set to `scalar`."""
+    """Return the vector whose lanes all are `scalar`."""
     undefined = ir.Constant(vector, ir.Undefined)
     first = builder.insert_element(undefined, scalar, INT32(0))
-    return builder.shuffle_vector(
-        first, undefined, ir.Constant(ir.VectorType(INT32, vector.count), [0] * vector.count)
-    )
+    zeros = ir.Constant(ir.VectorType(INT32, vector.count), [0] * vector.count)
+    return builder.shuffle_vector(first, undefined, zeros)
 
 
 def call_intrinsic(
     builder: ir.IRBuilder, name: str, vector: ir.VectorType, args: Sequence[ir.Value]
 ) -> ir.Value:
-    """Call ``llvm.<name>`` on vectors; llvmlite's own declaration refuses them, so the name is mangled here."""
+    """Call ``llvm.<name>`` on vectors; the name is mangled here, since llvmlite refuses vectors."""
     bits = 32 if isinstance(vector.element, ir.FloatType) else 64
     signature = ir.FunctionType(vector, [vector] * len(args))
-    function = cgutils.get_or_insert_function(
-        builder.module, signature, f"llvm.{name}.v{vector.count}f{bits}"
-    )
+    mangled = f"llvm.{name}.v{vector.count}f{bits}"
+    function = cgutils.get_or_insert_function(builder.module, signature, mangled)
     return builder.call(function, args)
 
 
-# -- arithmetic -------------------------------------------------------------------------------------------------------
+def _llvm(name: str) -> Callable[..., Any]:
+    """Return the code generator of an intrinsic that calls ``llvm.<name>`` on its arguments."""
+
+    def generate(context, builder, signature, args):
+        return call_intrinsic(builder, name, args[0].type, args)
+
+    return generate
+
+
+# -- arithmetic -----------------------------------------------------------------------------------
 
 
 def _binary(operation: Callable[..., Any], method: str) -> None:
-    """Give vectors a Python operator."""
+    """Give vectors a Python operator, which LLVM's builder calls `method`."""
 
     @intrinsic
     def apply(context, x, y):
@@ -104,7 +112,7 @@ def _neg(x):
     return (lambda x: _negate(x)) if isinstance(x, Vector) else None
 
 
-# -- the primitives of elementwise ------------------------------------------------------------------------------------
+# -- the primitives of elementwise ----------------------------------------------------------------
 
 
 @intrinsic
@@ -130,27 +138,19 @@ def _like(x, constant):
 
 @intrinsic
 def _vector_fma(context, x, y, z):
-    def generate(context, builder, signature, args):
-        return call_intrinsic(builder, "fma", args[0].type, args)
-
-    return x(x, x, x), generate
+    return x(x, x, x), _llvm("fma")
 
 
 @overload(elementwise.fma)
 def _fma(x, y, z):
-    return (
-        (lambda x, y, z: _vector_fma(x, y, z))
-        if isinstance(x, Vector)
-        else (lambda x, y, z: x * y + z)
-    )
+    if isinstance(x, Vector):
+        return lambda x, y, z: _vector_fma(x, y, z)
+    return lambda x, y, z: x * y + z
 
 
 @intrinsic
 def _vector_sqrt(context, x):
-    def generate(context, builder, signature, args):
-        return call_intrinsic(builder, "sqrt", args[0].type, args)
-
-    return x(x), generate
+    return x(x), _llvm("sqrt")
 
 
 @overload(elementwise.sqrt)
@@ -160,7 +160,7 @@ def _sqrt(x):
 
 @intrinsic
 def _vector_clip(context, x, low, high):
-    """Compare and select: NaN compares false and so passes, where LLVM's minnum and maxnum would swallow it."""
+    """Compare and select: a NaN compares false and so passes; LLVM's minnum and maxnum drop it."""
 
     def generate(context, builder, signature, args):
         x, low, high = args
@@ -195,23 +195,29 @@ def _positive(condition, x):
 
 @intrinsic
 def _times_power_of_two(context, x, shifted):
-    """Return x * 2**k; the lowest bits of `shifted` are k, which is added to an exponent that must not overflow."""
+    """Return x * 2**k, where k is in the lowest bits of `shifted`.
+
+    k is added to the exponent's bits, which must not overflow.
+    """
     bits = getattr(shifted, "dtype", shifted).bitwidth
     mantissa = {32: 23, 64: 52}[bits]
 
     def generate(context, builder, signature, args):
         kind = args[0].type
-        vector = isinstance(kind, ir.VectorType)
-        integer = ir.VectorType(ir.IntType(bits), kind.count) if vector else ir.IntType(bits)
-        places = ir.Constant(integer, [mantissa] * kind.count if vector else mantissa)
+        integer = ir.IntType(bits)
+        distance = mantissa
+        if isinstance(kind, ir.VectorType):
+            integer = ir.VectorType(integer, kind.count)
+            distance = [mantissa] * kind.count
         x, shifted = (builder.bitcast(arg, integer) for arg in args)
-        return builder.bitcast(builder.add(x, builder.shl(shifted, places)), kind)
+        exponent = builder.shl(shifted, ir.Constant(integer, distance))
+        return builder.bitcast(builder.add(x, exponent), kind)
 
     return x(x, shifted), generate
 
 
-# exp(r) - 1 = r + r^2 P(r) for |r| <= ln(2) / 2, P the polynomial of least relative error (Remez): 0.1 eps in either
-# precision.
+# exp(r) - 1 = r + r^2 P(r) for |r| <= ln(2) / 2, P the polynomial of least relative error (Remez):
+# 0.1 eps in either precision.
 _SERIES = {
     32: (0.00138825260543, 0.0083665469774, 0.041667200585, 0.166665434249, 0.499999981497),
     64: (
@@ -227,33 +233,38 @@ _SERIES = {
         5.0000000000000052006e-1,
     ),
 }
-_MAGIC = {
-    32: 1.5 * 2**23,
-    64: 1.5 * 2**52,
-}  # adding it rounds to a whole number k, kept in the lowest bits
+# Adding it rounds to a whole number k, which the sum has in its lowest bits.
+_MAGIC = {32: 1.5 * 2**23, 64: 1.5 * 2**52}
+# In two parts, of which k times the first is exact.
 _LN2 = {
     32: (0.693145751953125, 1.428606765330187e-06),
     64: (6.93145751953125e-1, 1.42860682030941723212e-6),
 }
-# In one part, where the argument is small: in float32 its rounding, k * 1.9e-9, is 0.02 eps for each unit of x.
+# In one part, for small arguments: in float32 its rounding error, k * 1.9e-9, is 0.02 eps per unit
+# of x.
 _SHORT_LN2 = {32: (math.log(2),), 64: _LN2[64]}
 _LOG2E = 1 / math.log(2)
 
 
 def _reduced(x: Any, ln2: dict[int, tuple[float, ...]]) -> Callable[..., Any]:
-    """Split exp(x) into 2**k and exp(r) with |r| <= ln(2) / 2; makes the function for the type of x.
+    """Build the function that splits exp(x) into 2**k and exp(r), |r| <= ln(2) / 2, for a type.
 
-    It returns k, as `_times_power_of_two` wants it, and exp(r) - 1.
+    The function returns k, as `_times_power_of_two` takes it, and exp(r) - 1.
     """
     bits = getattr(x, "dtype", x).bitwidth
-    leading, series, magic, parts = _SERIES[bits][0], _SERIES[bits][1:], _MAGIC[bits], ln2[bits]
-    like, fma = elementwise.like, elementwise.fma
+    leading = _SERIES[bits][0]
+    series = _SERIES[bits][1:]
+    magic = _MAGIC[bits]
+    parts = ln2[bits]
+    like = elementwise.like
+    fma = elementwise.fma
 
     @register_jitable
     @named(f"reduced_{bits}_{len(parts)}")
     def reduced(x):
         shifted = fma(x, like(x, _LOG2E), like(x, magic))
-        k, r = shifted - like(x, magic), x
+        k = shifted - like(x, magic)
+        r = x
         for part in parts:
             r = fma(k, like(x, -part), r)
         p = like(x, leading)
@@ -266,7 +277,8 @@ def _reduced(x: Any, ln2: dict[int, tuple[float, ...]]) -> Callable[..., Any]:
 
 @overload(elementwise.exp)
 def _exp(x):
-    reduced, like = _reduced(x, _LN2), elementwise.like
+    reduced = _reduced(x, _LN2)
+    like = elementwise.like
 
     def exp(x):
         k, p = reduced(x)
@@ -277,7 +289,9 @@ def _exp(x):
 
 @overload(elementwise.expm1)
 def _expm1(x):
-    reduced, fma, like = _reduced(x, _SHORT_LN2), elementwise.fma, elementwise.like
+    reduced = _reduced(x, _SHORT_LN2)
+    fma = elementwise.fma
+    like = elementwise.like
 
     def expm1(x):
         k, p = reduced(x)
@@ -287,7 +301,7 @@ def _expm1(x):
     return expm1
 
 
-# Numba compiles what stands above; the rest of elementwise, and the rules, are arithmetic on it.
+# The rest of elementwise, and the rules, are arithmetic on these: Numba compiles them as they are.
 register_jitable(elementwise.tanh)
 register_jitable(elementwise.sigmoid)
 for _cell in cells.CELLS.values():

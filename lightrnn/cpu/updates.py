@@ -1,4 +1,4 @@
-"""The solvers' updates, each one pass over vectors of whole registers."""
+"""The updates of the solvers, each one pass over vectors of whole registers."""
 
 from collections.abc import Callable
 from functools import cache
@@ -11,20 +11,20 @@ from ..updates import UPDATES
 from .jit import kernel, named
 from .registers import lanes, load_flat, loads_flat, splats, store_flat, stores_flat
 
-_BLOCK = 1024
+_BLOCK = 1024  # summed in the gradient's precision: larger loses digits, smaller costs time
 
 
 @kernel
-def squared_norm(gradient):
-    """Sum of squares: a register of running sums for each block, the blocks in float64."""
-    L, n, total, sums = (
-        lanes(gradient),
-        len(gradient),
-        0.0,
-        np.empty(lanes(gradient), gradient.dtype),
-    )
+def squared_norm(
+    gradient,  # (size,) IN
+):
+    """Return the sum of squares: a block in a register of running sums, all blocks in float64."""
+    L = lanes(gradient)
+    n = len(gradient)
+    sums = np.empty(L, gradient.dtype)
+    total = 0.0
     for start in range(0, n, _BLOCK):
-        running = splats(gradient, (0,))[0]
+        (running,) = splats(gradient, (0,))
         for i in range(start, min(start + _BLOCK, n), L):
             g = load_flat(gradient, i)
             running = fma(g, g, running)
@@ -36,20 +36,23 @@ def squared_norm(gradient):
 
 @cache
 def update(name: str) -> Callable[..., Any]:
-    """Compile ``update(parameters, gradient, moments, scale, constants)``; the gradient counts `scale` times."""
+    """Compile a solver's step."""
     rule = UPDATES[name]
 
     @kernel
     @named(f"update_{name}")
-    def update(parameters, gradient, moments, scale, constants):
-        (factor,), values = splats(parameters, (scale,)), splats(parameters, constants)
+    def update(
+        parameters,  # (size,) IN, OUT
+        gradient,  # (size,) IN
+        moments,  # tuple of (size,), IN, OUT
+        scale,  # by which the gradient is multiplied, IN
+        constants,  # tuple of the rule's numbers, IN
+    ):
+        (factor,) = splats(parameters, (scale,))
+        values = splats(parameters, constants)
         for i in range(0, len(parameters), lanes(parameters)):
-            p, after = rule(
-                load_flat(parameters, i),
-                factor * load_flat(gradient, i),
-                loads_flat(moments, i),
-                values,
-            )
+            g = factor * load_flat(gradient, i)
+            p, after = rule(load_flat(parameters, i), g, loads_flat(moments, i), values)
             store_flat(parameters, i, p)
             stores_flat(moments, i, after)
 

@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from lightrnn.cpu.threads import run, usable
+from lightrnn.cpu.threads import _quota, run, usable
 from lightrnn.losses import make_loss
 from lightrnn.nn.batches import Batch
 from lightrnn.nn.network import Network
@@ -138,8 +138,60 @@ def test_usable_threads(monkeypatch):
     not hasattr(os, "sched_getaffinity"), reason="this system does not tell its CPUs"
 )
 def test_no_more_than_this_process_may_use(monkeypatch):
+    monkeypatch.setattr("lightrnn.cpu.threads._quota", lambda root: np.inf)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 5, 7})
     assert usable(None) == usable(-1) == 3
+
+
+def write(root, files):
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+V2 = "sys/fs/cgroup/cpu.max"
+V1 = "sys/fs/cgroup/cpu,cpuacct/"
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({}, np.inf),
+        ({V2: "max 100000\n"}, np.inf),
+        ({V2: "150000 100000\n"}, 1.5),
+        ({V2: "nonsense"}, np.inf),
+        ({V2: "100 0\n"}, np.inf),
+        ({V1 + "cpu.cfs_quota_us": "50000\n", V1 + "cpu.cfs_period_us": "100000\n"}, 0.5),
+        ({V1 + "cpu.cfs_quota_us": "-1\n", V1 + "cpu.cfs_period_us": "100000\n"}, np.inf),
+        ({V1 + "cpu.cfs_quota_us": "50000\n"}, np.inf),
+    ],
+    ids=str,
+)
+def test_the_quota_of_a_container(tmp_path, files, quota):
+    write(tmp_path, files)
+    assert _quota(tmp_path) == quota
+
+
+@pytest.mark.parametrize(("group", "quota"), [("jobs", 3.0), ("jobs/mine", 2.0), ("other", 4.0)])
+def test_the_quota_of_the_process_and_of_all_groups_above_it(tmp_path, group, quota):
+    limits = {V2: 4, "sys/fs/cgroup/jobs/cpu.max": 3, "sys/fs/cgroup/jobs/mine/cpu.max": 2}
+    files = {name: f"{cpus * 100000} 100000\n" for name, cpus in limits.items()}
+    write(tmp_path, files | {"proc/self/cgroup": f"0::/{group}\n"})
+    assert _quota(tmp_path) == quota
+
+
+def test_the_quota_by_version_1_of_the_process(tmp_path):
+    files = {"cpu.cfs_quota_us": "250000\n", "cpu.cfs_period_us": "100000\n"}
+    write(tmp_path, {f"sys/fs/cgroup/cpu/box/{name}": text for name, text in files.items()})
+    write(tmp_path, {"proc/self/cgroup": "2:cpuacct,cpu:/box\n1:memory:/elsewhere\n0::/\n"})
+    assert _quota(tmp_path) == 2.5
+
+
+@pytest.mark.parametrize(("quota", "cpus"), [(0.1, 1), (1.0, 1), (2.1, 3), (5.0, 3), (np.inf, 3)])
+def test_no_more_than_the_container_may_use(monkeypatch, quota, cpus):
+    monkeypatch.setattr("lightrnn.cpu.threads._quota", lambda root: quota)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 5, 7}, raising=False)
+    assert usable(-1) == cpus
 
 
 def test_one_inside_a_worker(monkeypatch):
