@@ -11,6 +11,7 @@ from . import cuda
 from .utils.checks import shown
 
 if TYPE_CHECKING:
+    from .cuda.network import CudaNetwork
     from .nn.network import Network
 
 # Floating-point operations from which on "auto" takes a GPU: some seconds of two CPU cores. With
@@ -57,7 +58,7 @@ def prediction_work(network: Network, steps: int) -> float:
 
 
 @contextmanager
-def placed(network: Network, device: str, work: float) -> Iterator[Any]:
+def placed(network: Network, device: str, work: float) -> Iterator[Network | CudaNetwork]:
     """Yield the network, or a copy of it on a GPU whose parameters are copied back at the end.
 
     They are not copied back if the block raises an error.

@@ -16,9 +16,9 @@ from ..utils.checks import random_generator
 from .estimator import NetworkEstimator
 
 if TYPE_CHECKING:
-    from ..nn.network import Network
     from ..nn.stepper import Stepper
     from ..training.texts import TextBatches
+    from ..training.trainable import TrainableNetwork
 
 
 class Completion(NetworkEstimator):
@@ -205,7 +205,7 @@ class Completion(NetworkEstimator):
         raise NotImplementedError
 
 
-def mean_loss(network: Network, feed: TextBatches) -> float:
+def mean_loss(network: TrainableNetwork, feed: TextBatches) -> float:
     """Return the mean cross-entropy in nats a token; the states are carried aside, so that many may ask at once."""
     network = network.detached()
     return (

@@ -18,7 +18,7 @@ from .generation import Completion, mean_loss
 from .model import Model, build_network
 
 if TYPE_CHECKING:
-    from ..nn.network import Network
+    from ..training.trainable import TrainableNetwork
 
 _ARCHITECTURE = ("cell", "hidden_layer_sizes", "window", "dropout", "dtype")
 _LARGE = 20_000  # tokens from which on an adaptive softmax pays
@@ -384,5 +384,5 @@ class RNNLanguageModel(Completion):
         return TextBatches(corpus.texts, BOUNDARY, *sizes, window, rng, arguments["shuffle"])
 
 
-def _score(network: Network, feed: TextBatches) -> float:
+def _score(network: TrainableNetwork, feed: TextBatches) -> float:
     return -mean_loss(network, feed)

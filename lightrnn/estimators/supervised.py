@@ -30,7 +30,7 @@ from .model import Model, Targets, build_network
 
 if TYPE_CHECKING:
     from ..losses import Loss
-    from ..nn.network import Network
+    from ..training.trainable import TrainableNetwork
 
 _ARCHITECTURE = (
     "cell",
@@ -217,7 +217,7 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
         return ended
 
     def _validator(
-        self, network: Network, loss: Loss, held_out: Samples, threads: int
+        self, network: TrainableNetwork, loss: Loss, held_out: Samples, threads: int
     ) -> Callable[[], float]:
         """Return the function that scores the network as it is."""
         targets, weights = pool(held_out.targets), pool(held_out.weights)

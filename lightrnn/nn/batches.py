@@ -24,7 +24,9 @@ WINDOW_ROWS = 256  # rows in a block, where there is no recurrence to make steps
 class Dropout(Protocol):
     """Draws the masks of a batch: a network."""
 
-    dropout: float
+    @property
+    def dropout(self) -> float:
+        """The fraction of each layer's outputs that is dropped; 0 draws no masks."""
 
     def dropout_masks(self, batch_size: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
         """Return for each layer what its output is multiplied by, one row per sequence."""

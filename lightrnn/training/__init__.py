@@ -1,4 +1,4 @@
-"""Train a network: epochs over minibatches, or full-batch L-BFGS, with schedules and early stopping."""
+"""Training: epochs over minibatches or full-batch L-BFGS, with schedules and early stopping."""
 
 from .history import Epoch
 

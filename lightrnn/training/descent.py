@@ -1,7 +1,4 @@
-"""Two ways down: a step of the solver for every batch, or L-BFGS on all sequences at once.
-
-Both run epochs on a network in place and tell a monitor of each; both stop at a loss or gradient that is not finite.
-"""
+"""Gradient descent over minibatches: one step of the solver per batch."""
 
 from __future__ import annotations
 
@@ -10,64 +7,74 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..exceptions import ConvergenceWarning, warn
+from .monitor import Monitor, shorter_gradient
 
 if TYPE_CHECKING:
     from ..losses import Loss
-    from ..nn.network import Network
     from ..nn.solvers import Outcome, Solver
-    from .history import TrainingOptions
     from .minibatches import BatchSource
-    from .monitor import Monitor
-from .monitor import check_finite, shorter_gradient
 
-_EXPLODES = 1e4  # norm of the gradient of a mean loss; one that only adds up over thousands of steps stays below
+# Norm of the gradient of a mean loss above which it is taken to explode: a gradient that only adds
+# up over thousands of steps stays below.
+_EXPLODES = 1e4
 
 
 @dataclass
 class _Sums:
     """Sums over the steps of an epoch."""
 
-    total: float = 0.0
+    total: float = 0.0  # of the losses, each times its batch's weight
     weight: float = 0.0
     norms: float = 0.0
-    worst: float = 0.0
+    worst: float = 0.0  # the largest norm
     steps: int = 0
 
 
 class Descent:
-    """One step of the solver for every batch of a feed.
+    """Run epochs of one solver step per batch.
 
-    A step's outcome is asked for once `network.steps_in_flight` more have begun, so that a GPU need not wait for the next batch.
+    A step's outcome is read once `network.steps_in_flight` more have begun, so that a GPU need not
+    wait for the next batch.
+
+    Parameters
+    ----------
+    loss : Loss
+        Is minimised.
+    solver : Solver
+        Takes the steps.
+    batches : BatchSource
+        Yields the batches of each epoch.
+    monitor : Monitor
+        Holds the network and the options; records each epoch and decides when to stop.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        loss: Loss,
-        solver: Solver,
-        options: TrainingOptions,
-        feed: BatchSource,
-        monitor: Monitor,
-    ) -> None:
-        self.network, self.loss, self.solver, self.options = network, loss, solver, options
-        self.feed, self.monitor = feed, monitor
+    def __init__(self, loss: Loss, solver: Solver, batches: BatchSource, monitor: Monitor) -> None:
+        self.loss = loss
+        self.solver = solver
+        self.batches = batches
+        self.monitor = monitor
 
     def __call__(self, epochs: int) -> bool:
         """Run epochs; return whether training ended before they were used up."""
         for _ in range(epochs):
-            rate = self.monitor.history.learning_rate(self.options, 0.0)
+            rate = self._rate(0.0)
             loss, norm = self._epoch()
             if self.monitor.end_epoch(loss, norm, rate):
                 return True
         return False
 
+    def _rate(self, done: float) -> float:
+        return self.monitor.history.learning_rate(self.monitor.options, done)
+
     def _epoch(self) -> tuple[float, float]:
         """Return the mean loss and the mean gradient norm of one epoch."""
-        network, options, epoch = self.network, self.options, _Sums()
-        drawn = 0.0
+        network = self.monitor.network
+        options = self.monitor.options
+        epoch = _Sums()
+        drawn = 0.0  # weight of the batches so far; that in `epoch` lags behind by those in flight
         waiting: deque[tuple[int, float, Outcome]] = deque()
-        for number, batch in self.feed.epoch(network):
-            rate = self.monitor.history.learning_rate(options, drawn / self.feed.weight)
+        for number, batch in self.batches.epoch(network):
+            rate = self._rate(drawn / self.batches.weight)
             drawn += batch.weight
             outcome = network.learn(
                 batch, self.loss, self.solver, rate, options.clip_norm, options.threads
@@ -81,25 +88,29 @@ class Descent:
         return epoch.total / epoch.weight, epoch.norms / epoch.steps
 
     def _note(self, epoch: _Sums, number: int, weight: float, outcome: Outcome) -> None:
-        """Add a step's outcome to its epoch's."""
+        """Add a step's outcome to its epoch's sums."""
         loss, norm = outcome()
-        check_finite(self.network, loss, self.monitor, number)
-        check_finite(self.network, norm, self.monitor, number)
+        self.monitor.check_finite(loss, number)
+        self.monitor.check_finite(norm, number)
         epoch.total += loss * weight
         epoch.weight += weight
         epoch.norms += norm
         epoch.worst = max(epoch.worst, norm)
         epoch.steps += 1
-        self.monitor.progress.advance(epoch.weight / self.feed.weight, epoch.total / epoch.weight)
+        part = epoch.weight / self.batches.weight
+        self.monitor.progress.advance(part, epoch.total / epoch.weight)
 
     def _watch(self, norm: float) -> None:
         """Warn of a gradient that explodes, once."""
-        if norm < _EXPLODES or self.monitor.history.exploded:
+        history = self.monitor.history
+        if norm < _EXPLODES or history.exploded:
             return
-        self.monitor.history.exploded = True
-        epoch, rate = len(self.monitor.history.losses) + 1, self.options.learning_rate_init
+        history.exploded = True
+        options = self.monitor.options
         warn(
             ConvergenceWarning,
-            f"The gradient explodes: its norm reached {norm:.3g} in epoch {epoch}. Bring X to unit scale with "
-            f"SequenceScaler, lower learning_rate_init (it is {rate:g}), or {shorter_gradient(self.options)}.",
+            f"The gradient explodes: its norm reached {norm:.3g} in epoch "
+            f"{len(history.losses) + 1}. Bring X to unit scale with SequenceScaler, lower "
+            f"learning_rate_init (it is {options.learning_rate_init:g}), or "
+            f"{shorter_gradient(options)}.",
         )

@@ -5,32 +5,37 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
-if TYPE_CHECKING:
-    pass
-
-
-_CUT = 5.0
+_CUT = 5.0  # by which the adaptive schedule divides the learning rate, as scikit-learn's MLPs do
 
 
 class Epoch(NamedTuple):
-    """What a callback is told after an epoch.
+    """Record of an epoch, which callbacks are called with.
 
     Attributes
     ----------
     epoch : int
-        Its number, from 1.
+        Number of the epoch, from 1.
     loss : float
         Mean training loss over the epoch.
     validation_score : float or None
-        Score on the held-out sequences, if there are any.
+        Score on the held-out sequences; None without any.
     gradient_norm : float
         Mean norm of the gradient before clipping.
     learning_rate : float or None
-        The step size used; None for lbfgs, which finds its own.
+        Step size at the epoch's start; None for lbfgs, which finds its own.
     seconds : float
         Wall time of the epoch.
+
+    Examples
+    --------
+    A callback that returns true stops training:
+
+    >>> def stop(record):
+    ...     return record.loss < 0.1
+    >>> stop(Epoch(1, 0.05, None, gradient_norm=0.3, learning_rate=0.003, seconds=0.2))
+    True
     """
 
     epoch: int
@@ -43,7 +48,7 @@ class Epoch(NamedTuple):
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """The estimator's arguments that concern training, checked; see `lightrnn.RNNClassifier` for their meaning."""
+    """The checked arguments of an estimator that concern training: see `lightrnn.RNNClassifier`."""
 
     solver: str
     learning_rate: str
@@ -54,7 +59,7 @@ class TrainingOptions:
     truncate: int | None
     clip_norm: float | None
     shuffle: bool
-    tol: float
+    tol: float  # minimum decrease of the loss that counts as improvement
     n_iter_no_change: int
     early_stopping: bool
     callbacks: tuple[Callable[[Epoch], Any], ...]
@@ -64,20 +69,24 @@ class TrainingOptions:
 
 @dataclass
 class History:
-    """What training leaves behind, and what the next `partial_fit` goes on from."""
+    """The course of training so far, which the next `partial_fit` continues."""
 
     losses: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
-    best: float = -math.inf
-    stale: int = 0
-    cuts: int = 0
-    exploded: bool = False
+    best: float = -math.inf  # greater is better: a score, or a loss with its sign changed
+    stale: int = 0  # epochs since the last improvement
+    cuts: int = 0  # of the learning rate by the adaptive schedule
+    exploded: bool = False  # whether the warning was given, which comes once
 
     def learning_rate(self, options: TrainingOptions, done: float) -> float:
-        """Return the step size when a share of the epoch, in [0, 1), is done.
+        """Return the step size when the fraction `done` of the epoch, in [0, 1), is over.
 
-        The cosine falls to zero within ``max_iter`` epochs, and starts anew if there are more of them: SGDR,
-        Loshchilov & Hutter 2017, eq. 5.
+        The cosine falls to zero within ``max_iter`` epochs and restarts if more follow [1]_.
+
+        References
+        ----------
+        .. [1] Loshchilov, I. and Hutter, F. (2017). SGDR: Stochastic gradient descent with warm
+           restarts. ICLR, equation 5.
         """
         if options.learning_rate == "cosine":
             turn = math.pi * (len(self.losses) % options.max_iter + done) / options.max_iter

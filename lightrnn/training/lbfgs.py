@@ -9,74 +9,78 @@ import numpy as np
 
 if TYPE_CHECKING:
     from ..losses import Loss
-    from ..nn.network import Network
-    from .history import TrainingOptions
     from .minibatches import BatchSource
     from .monitor import Monitor
-from .monitor import check_finite
 
-LBFGS_BATCH = 256
+LBFGS_BATCH = 256  # sequences whose gradient is computed at once: bounds the memory alone
 
 
 class Lbfgs:
-    """The mean loss over all sequences and 0.5 * alpha * |parameters|^2, minimised by `scipy.optimize.minimize`.
+    """Minimise the mean loss over all sequences and 0.5 * alpha * |parameters|^2 by SciPy.
 
-    The batches only bound the memory: their gradients are summed. SciPy works in float64 whatever the network's dtype.
+    SciPy works in float64 whatever the network's dtype.
+
+    Parameters
+    ----------
+    loss : Loss
+        Is minimised.
+    batches : BatchSource
+        Yields all sequences in parts, whose gradients are summed.
+    monitor : Monitor
+        Holds the network and the options; records each iteration and decides when to stop.
     """
 
-    def __init__(
-        self,
-        network: Network,
-        loss: Loss,
-        options: TrainingOptions,
-        feed: BatchSource,
-        monitor: Monitor,
-    ) -> None:
-        self.network, self.loss, self.options, self.feed, self.monitor = (
-            network,
-            loss,
-            options,
-            feed,
-            monitor,
-        )
+    def __init__(self, loss: Loss, batches: BatchSource, monitor: Monitor) -> None:
+        self.loss = loss
+        self.batches = batches
+        self.monitor = monitor
         self._norm = math.nan
 
     def __call__(self, epochs: int) -> bool:
         """Run iterations; return whether training ended before they were used up."""
         from scipy.optimize import minimize
 
-        # Below the rounding of the network's dtype the loss is noise, which a line search cannot descend.
-        options = {"maxiter": epochs, "maxfun": 50 * epochs, "maxls": 50, "gtol": self.options.tol}
-        options["ftol"] = max(2.2e-9, 8.0 * np.finfo(self.network.parameters.dtype).eps)
-        start = self.network.parameters.astype(np.float64)
+        parameters = self.monitor.network.parameters
+        options = {
+            "maxiter": epochs,
+            "maxfun": 50 * epochs,
+            "maxls": 50,
+            "gtol": self.monitor.options.tol,
+            # Differences below the rounding of the network's dtype are noise to a line search.
+            "ftol": max(2.2e-9, 8.0 * np.finfo(parameters.dtype).eps),
+        }
         result = minimize(
             self._objective,
-            start,
+            parameters.astype(np.float64),
             method="L-BFGS-B",
             jac=True,
             callback=self._end_iteration,
             options=options,
         )
-        self.network.parameters[:] = result.x
-        return bool(result.status != 1)
+        self.monitor.network.parameters[:] = result.x
+        return bool(result.status != 1)  # 1: out of iterations or evaluations
 
     def _end_iteration(self, intermediate_result: Any) -> None:
-        self.network.parameters[:] = intermediate_result.x
+        """Record an iteration; SciPy goes by the argument's name, and stops at StopIteration."""
+        self.monitor.network.parameters[:] = intermediate_result.x
         if self.monitor.end_epoch(float(intermediate_result.fun), self._norm, None):
             raise StopIteration
 
     def _objective(self, point: np.ndarray) -> tuple[float, np.ndarray]:
         """Return the penalised loss and its gradient."""
-        network, alpha = self.network, self.options.alpha
+        network = self.monitor.network
+        options = self.monitor.options
         network.parameters[:] = point
-        total, weight = 0.0, 0.0
+        total = 0.0
+        weight = 0.0
         gradient = np.zeros_like(point)
-        for number, batch in enumerate(self.feed.whole(network, LBFGS_BATCH), 1):
-            loss = network.loss_and_gradient(batch, self.loss, self.options.threads)
-            check_finite(network, loss, self.monitor, number)
+        for number, batch in enumerate(self.batches.whole(network, LBFGS_BATCH), 1):
+            loss = network.loss_and_gradient(batch, self.loss, options.threads)
+            self.monitor.check_finite(loss, number)
             total += loss * batch.weight
             weight += batch.weight
             gradient += batch.weight * network.gradient.astype(np.float64)
-        gradient = gradient / weight + alpha * point
+        gradient = gradient / weight + options.alpha * point
         self._norm = float(np.linalg.norm(gradient))
-        return total / weight + 0.5 * alpha * float(point @ point), gradient
+        penalty = 0.5 * options.alpha * float(point @ point)
+        return total / weight + penalty, gradient

@@ -1,12 +1,12 @@
-"""How a network learns: epochs over minibatches, or L-BFGS over all sequences at once, until it is time to stop.
+"""Two optimisation loops: one solver step per batch, or full-batch L-BFGS, until training stops.
 
-`train` moves the parameters of a network and keeps a `History`: the loss of every epoch, the validation scores, and
-what the schedule and the stopping rule remember between calls. It knows nothing of estimators and labels: sequences
-and targets arrive checked and encoded.
+`train` changes the parameters of a network and keeps a `History`: the loss of every epoch, the
+validation scores, and the state of the schedule and of the stopping rule between calls. It knows
+nothing of estimators and labels: sequences and targets arrive checked and encoded.
 
-An epoch counts as an improvement if what is watched (the training loss; with early stopping the validation score)
-gained more than ``tol``; after ``n_iter_no_change`` epochs without one the training ends, or the adaptive schedule
-divides the learning rate by five.
+An epoch counts as an improvement if the training loss (with early stopping, the validation score)
+improved by at least ``tol``. After ``n_iter_no_change`` epochs without one training ends, or the
+adaptive schedule divides the learning rate by five.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ import numpy as np
 
 from ..exceptions import warn
 from .descent import Descent
+from .history import History, TrainingOptions
 from .lbfgs import Lbfgs
+from .monitor import Monitor
 from .progress import Progress
 
 if TYPE_CHECKING:
     from ..losses import Loss
-    from ..nn.network import Network
     from ..nn.solvers import Solver
     from .minibatches import BatchSource
-from .history import History, TrainingOptions
-from .monitor import Monitor
+    from .trainable import TrainableNetwork
 
 
 def train(
-    network: Network,
+    network: TrainableNetwork,
     loss: Loss,
     solver: Solver | None,
     options: TrainingOptions,
-    feed: BatchSource,
+    batches: BatchSource,
     history: History,
     *,
     epochs: int,
@@ -45,8 +45,16 @@ def train(
 
     Parameters
     ----------
-    network, loss, solver, options, feed : Network, Loss, Solver, TrainingOptions, BatchSource
-        What learns, by what, how, from what. The solver is None for lbfgs.
+    network : TrainableNetwork
+        Is trained.
+    loss : Loss
+        Is minimised.
+    solver : Solver or None
+        Takes the steps; None for lbfgs.
+    options : TrainingOptions
+        The estimator's arguments.
+    batches : BatchSource
+        Yields the batches of an epoch.
     history : History
         Is extended.
     epochs : int
@@ -62,24 +70,22 @@ def train(
     Raises
     ------
     ValueError
-        If the loss or its gradient is not finite; epoch, batch and the first such parameter are named.
+        If the loss or its gradient is not finite; the message names the epoch, the batch and the
+        first such parameter.
 
     Warns
     -----
     UserWarning
         If interrupted from the keyboard; the network then has the best weights so far.
     """
-    progress = Progress(options.verbose, epochs, feed.count, feed.unit)
+    progress = Progress(options.verbose, epochs, batches.count, batches.unit)
     monitor = Monitor(network, options, history, validate, progress)
     run = (
-        Lbfgs(network, loss, options, feed, monitor)
-        if solver is None
-        else Descent(network, loss, solver, options, feed, monitor)
+        Lbfgs(loss, batches, monitor) if solver is None else Descent(loss, solver, batches, monitor)
     )
     try:
-        with np.errstate(
-            all="ignore"
-        ):  # an overflow ends in a loss that is not finite, which is an error of ours
+        # An overflow ends in a loss that is not finite, for which the monitor raises an error.
+        with np.errstate(all="ignore"):
             ended = run(epochs)
         if options.early_stopping:
             monitor.restore()
@@ -89,4 +95,4 @@ def train(
         warn(UserWarning, "Training was interrupted; the network has the best weights so far.")
         return True
     finally:
-        monitor.progress.close()
+        progress.close()

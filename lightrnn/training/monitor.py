@@ -13,34 +13,46 @@ from .history import Epoch, History, TrainingOptions
 from .progress import Progress
 
 if TYPE_CHECKING:
-    from ..nn.network import Network
+    from .trainable import TrainableNetwork
 
-_MOST_CUTS = 4
+_MOST_CUTS = 4  # of the learning rate; the next time that training stalls, it ends
 
 
 class Monitor:
-    """Looks at each epoch as it ends: history, best weights, progress, callbacks, and whether to stop."""
+    """Records epochs: history, best weights, progress, callbacks, and whether to stop.
+
+    Parameters
+    ----------
+    network : TrainableNetwork
+        Is trained elsewhere.
+    options : TrainingOptions
+        Of these: tolerance, patience, early stopping, schedule and callbacks.
+    history : History
+        Is extended.
+    validate : callable or None
+        Returns the score of the network as it is now; greater is better.
+    progress : Progress
+        Shows the epochs.
+    """
 
     def __init__(
         self,
-        network: Network,
+        network: TrainableNetwork,
         options: TrainingOptions,
         history: History,
         validate: Callable[[], float] | None,
         progress: Progress,
     ) -> None:
-        self.network, self.options, self.history, self.validate, self.progress = (
-            network,
-            options,
-            history,
-            validate,
-            progress,
-        )
+        self.network = network
+        self.options = options
+        self.history = history
+        self.validate = validate
+        self.progress = progress
         self._best: np.ndarray | None = None
         self._started = perf_counter()
 
     def end_epoch(self, loss: float, norm: float, learning_rate: float | None) -> bool:
-        """Take note of an epoch; return whether it was the last."""
+        """Record an epoch; return whether it was the last."""
         history = self.history
         history.losses.append(loss)
         score = None if self.validate is None else self.validate()
@@ -51,59 +63,59 @@ class Monitor:
         self._started = now
         self._compare(-loss if score is None or not self.options.early_stopping else score)
         self.progress.update(record)
-        asked_to = [callback(record) for callback in self.options.callbacks]
-        return self._exhausted() or any(asked_to)
+        # Every callback sees the epoch, also after one that stops training.
+        stops = [callback(record) for callback in self.options.callbacks]
+        return self._exhausted() or any(stops)
 
     def restore(self) -> None:
-        """Go back to the best weights seen, if an epoch has ended at all."""
+        """Set the network to the best weights so far, if an epoch has ended at all."""
         if self._best is not None:
             self.network.parameters[:] = self._best
 
     def _compare(self, value: float) -> None:
-        """Keep the weights if they are the best so far, and count the epochs without an improvement."""
+        """Keep the weights if they are the best so far, and count epochs without improvement."""
         history = self.history
-        history.stale = (
-            0
-            if value >= history.best + self.options.tol and value > history.best
-            else history.stale + 1
-        )
-        if value > history.best or self._best is None:
+        better = value > history.best
+        improved = better and value >= history.best + self.options.tol
+        history.stale = 0 if improved else history.stale + 1
+        if better or self._best is None:
             history.best = max(value, history.best)
             self._best = np.array(self.network.parameters)
 
     def _exhausted(self) -> bool:
-        """Tell whether there were too many epochs without improvement, unless a lower learning rate may still help."""
-        history, options = self.history, self.options
+        """Return whether training has stalled and no lower learning rate is left to try."""
+        history = self.history
+        options = self.options
         if history.stale < options.n_iter_no_change:
             return False
-        if (
-            options.learning_rate != "adaptive"
-            or options.solver == "lbfgs"
-            or history.cuts == _MOST_CUTS
-        ):
+        adaptive = options.learning_rate == "adaptive" and options.solver != "lbfgs"
+        if not adaptive or history.cuts == _MOST_CUTS:
             return True
         history.cuts += 1
         history.stale = 0
         return False
 
-
-def check_finite(network: Network, value: float, monitor: Monitor, batch: int) -> None:
-    """Stop at a loss or a gradient norm that is NaN or infinite, and say where it came from."""
-    if math.isfinite(value):
-        return
-    place = _first_non_finite(network.named(network.parameters))
-    if place is None and not network.steps_in_flight:  # else the gradient is of a later step
-        place = _first_non_finite(network.named(network.gradient)) or "none, the outputs overflow"
-    raise ValueError(
-        f"The loss or its gradient must stay finite, got {value} in epoch {len(monitor.history.losses) + 1}, "
-        f"batch {batch}; the first parameter that is not finite: {place or 'none'}. "
-        f"Lower learning_rate_init (it is {monitor.options.learning_rate_init:g}), bring X to unit scale with "
-        f"SequenceScaler, or {shorter_gradient(monitor.options)}."
-    )
+    def check_finite(self, value: float, batch: int) -> None:
+        """Raise a ValueError if a loss or a gradient norm is not finite, with what it came from."""
+        if math.isfinite(value):
+            return
+        network = self.network
+        place = _first_non_finite(network.named(network.parameters))
+        # With steps in flight the gradient may be that of a later step.
+        if place is None and not network.steps_in_flight:
+            place = _first_non_finite(network.named(network.gradient))
+            place = place or "none, the outputs overflow"
+        raise ValueError(
+            f"The loss or its gradient must stay finite, got {value} in epoch "
+            f"{len(self.history.losses) + 1}, batch {batch}; the first parameter that is not "
+            f"finite: {place or 'none'}. Lower learning_rate_init (it is "
+            f"{self.options.learning_rate_init:g}), bring X to unit scale with SequenceScaler, or "
+            f"{shorter_gradient(self.options)}."
+        )
 
 
 def shorter_gradient(options: TrainingOptions) -> str:
-    """Remedy for a gradient that explodes on its way back through time."""
+    """Return the remedy for a gradient that explodes on its way back through time."""
     if options.clip_norm is None:
         return "set clip_norm=1.0"
     return "set truncate, so that the gradient goes back through fewer steps"

@@ -1,8 +1,8 @@
-"""What ``verbose=1`` shows while a network trains: a tqdm bar where tqdm is installed, plain lines otherwise.
+"""The display of ``verbose=1``: a tqdm bar where tqdm is installed, plain lines otherwise.
 
-Either way: the epoch, its loss, its mean gradient norm, the validation score if there is one, sequences (or tokens) per
-second and the time left. Within a long epoch the line is brought up to date every second on a terminal, every half
-minute elsewhere.
+Both show the epoch, its loss, its mean gradient norm, the validation score if there is one,
+sequences (or tokens) per second and the time left. Within a long epoch the line is updated every
+second on a terminal, every half minute elsewhere.
 """
 
 from __future__ import annotations
@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .history import Epoch
 
-_TERMINAL, _ELSEWHERE = 1.0, 30.0  # seconds between lines within an epoch
+# Seconds between updates within an epoch: on a terminal, and where each is a new line of a log.
+_TERMINAL = 1.0
+_LOG = 30.0
 
 
 class Progress:
@@ -27,55 +29,69 @@ class Progress:
         0 shows nothing.
     epochs : int
         The most epochs that may come; the time left counts them all.
-    count, unit : int, str
-        Things in an epoch, and what they are called.
+    count : int
+        Sequences or tokens in an epoch.
+    unit : str, default="sequences"
+        The name of what is counted.
     """
 
     def __init__(self, verbose: int, epochs: int, count: int, unit: str = "sequences") -> None:
-        self.verbose, self.epochs, self.count, self.unit = verbose, epochs, count, unit
+        self.verbose = verbose
+        self.epochs = epochs
+        self.count = count
+        self.unit = unit
         self._bar = _bar(epochs) if verbose else None
-        self._done, self._shown, self._live = 0, 0.0, sys.stdout.isatty()
-        self._start = self._last = self._began = perf_counter()
+        self._live = sys.stdout.isatty()
+        self._done = 0  # epochs that have ended
+        self._shown = 0.0  # epochs that the bar shows
+        self._start = perf_counter()
+        self._last = self._start  # the last update
+        self._began = self._start  # the current epoch
 
-    def advance(self, share: float, loss: float) -> None:
-        """Show how far an epoch has come, if the last line is old enough."""
+    def advance(self, part: float, loss: float) -> None:
+        """Show which part of an epoch is over, if the last update is old enough."""
         if not self.verbose:
             return
         now = perf_counter()
-        patience = _TERMINAL if self._live or self._bar is not None else _ELSEWHERE
-        if share >= 1.0 or now - self._last < patience:
+        patience = _TERMINAL if self._live or self._bar is not None else _LOG
+        if part >= 1.0 or now - self._last < patience:
             return
-        rate = share * self.count / (now - self._began)
-        self._show(
-            share, f"loss {loss:.5g}  {rate:.0f} {self.unit}/s", now, f"{share:>4.0%}  ", "\r"
-        )
+        rate = part * self.count / (now - self._began)
+        figures = f"loss {loss:.5g}  {rate:.0f} {self.unit}/s"
+        self._show(part, figures, now, f"{part:>4.0%}  ", "\r")
 
     def update(self, record: Epoch) -> None:
         """Show an epoch that has just ended."""
         if not self.verbose:
             return
-        score = "" if record.validation_score is None else f"  score {record.validation_score:.4f}"
+        figures = f"loss {record.loss:.5g}  gradient {record.gradient_norm:.3g}"
+        if record.validation_score is not None:
+            figures += f"  score {record.validation_score:.4f}"
         rate = self.count / max(record.seconds, 1e-9)
-        figures = f"loss {record.loss:.5g}  gradient {record.gradient_norm:.3g}{score}  {rate:.0f} {self.unit}/s"
-        self._show(1.0, figures, perf_counter(), "", "\n")
+        self._show(1.0, f"{figures}  {rate:.0f} {self.unit}/s", perf_counter(), "", "\n")
         self._done += 1
         self._began = perf_counter()
 
     def close(self) -> None:
-        """Leave the last state on the screen."""
+        """End the bar and leave its last state on the screen."""
         if self._bar is not None:
             self._bar.close()
 
-    def _show(self, share: float, figures: str, now: float, part: str, end: str) -> None:
-        self._last, done = now, self._done + share
+    def _show(self, part: float, figures: str, now: float, prefix: str, end: str) -> None:
+        """Update the bar or print a line; on a terminal `end` lets the next line replace it."""
+        self._last = now
+        done = self._done + part
         if self._bar is not None:
             self._bar.set_postfix_str(figures, refresh=False)
             self._bar.update(done - self._shown)
             self._shown = done
             return
         left = timedelta(seconds=round((now - self._start) / done * (self.epochs - done)))
-        line = f"epoch {self._done + 1}/{self.epochs}  {part}{figures}  {left} left"
-        print(f"{line:<79}" if self._live else line, end=end if self._live else "\n", flush=True)
+        line = f"epoch {self._done + 1}/{self.epochs}  {prefix}{figures}  {left} left"
+        if self._live:
+            print(f"{line:<79}", end=end, flush=True)  # blanks erase a longer line before
+        else:
+            print(line, flush=True)
 
 
 def _bar(epochs: int) -> Any:

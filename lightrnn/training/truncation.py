@@ -1,4 +1,4 @@
-"""Cut batches in time for truncated back-propagation."""
+"""Cut batches in time for truncated backpropagation."""
 
 from __future__ import annotations
 
@@ -8,21 +8,37 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from ..nn.network import Network
 from ..nn.batches import Batch
 
+if TYPE_CHECKING:
+    from .trainable import TrainableNetwork
 
-def chunks(batch: Batch, truncate: int | None, network: Network) -> Iterator[Batch]:
-    """Cut a batch in time for truncated backpropagation; the state goes from chunk to chunk, the gradient does not.
 
-    With per-step targets each chunk of `truncate` steps is one to learn from, and the network's parameters may change
-    between them. With one target a sequence only its last `truncate` steps are, after a run over those before.
+def chunks(batch: Batch, truncate: int | None, network: TrainableNetwork) -> Iterator[Batch]:
+    """Cut a batch in time: the state is carried from chunk to chunk, the gradient is not [1]_.
+
+    With per-step targets each chunk of `truncate` steps is learned from, and the network's
+    parameters may change between two chunks. With one target per sequence its last `truncate` steps
+    alone are learned from, after a run over the steps before them.
+
+    Parameters
+    ----------
+    batch : Batch
+        Longest sequence first.
+    truncate : int or None
+        Steps of a chunk; None does not cut.
+    network : TrainableNetwork
+        Runs over what is not learned from, and holds the states between two chunks.
+
+    Yields
+    ------
+    Batch
+        Chunks to learn from, each before the next is made.
 
     References
     ----------
-    Williams, R. J. and Peng, J. (1990). An efficient gradient-based algorithm for on-line training of recurrent network
-    trajectories. Neural Computation 2.
+    .. [1] Williams, R. J. and Peng, J. (1990). An efficient gradient-based algorithm for on-line
+       training of recurrent network trajectories. Neural Computation 2.
     """
     if truncate is None or batch.lengths[0] <= truncate:
         yield batch
@@ -36,20 +52,21 @@ def chunks(batch: Batch, truncate: int | None, network: Network) -> Iterator[Bat
             batch = replace(batch, states=network.final_states)
     else:
         network.run(_before_last(batch, truncate))
+        offsets = batch.offsets
+        if offsets is not None:
+            offsets = offsets + np.maximum(batch.lengths - truncate, 0)
         yield replace(
             batch,
             X=[x[-truncate:] for x in batch.X],
             lengths=np.minimum(batch.lengths, truncate),
             states=tuple(_zero_padded(state, len(batch.X)) for state in network.final_states),
-            offsets=None
-            if batch.offsets is None
-            else batch.offsets + np.maximum(batch.lengths - truncate, 0),
+            offsets=offsets,
         )
 
 
 def _before_last(batch: Batch, k: int) -> Batch:
-    """All but the last k steps of the sequences that have more."""
-    count = int(np.searchsorted(-batch.lengths, -k))
+    """Return all but the last k steps of the sequences that have more."""
+    count = int(np.searchsorted(-batch.lengths, -k))  # lengths do not increase
     return replace(
         batch,
         X=[x[:-k] for x in batch.X[:count]],
@@ -63,5 +80,6 @@ def _before_last(batch: Batch, k: int) -> Batch:
 
 
 def _zero_padded(rows: np.ndarray, count: int) -> np.ndarray:
-    """`rows` followed by zeros up to `count` rows."""
-    return np.concatenate([rows, np.zeros((count - len(rows), rows.shape[1]), rows.dtype)])
+    """Return the rows followed by zeros, `count` rows in all."""
+    missing = np.zeros((count - len(rows), rows.shape[1]), rows.dtype)
+    return np.concatenate([rows, missing])

@@ -36,7 +36,6 @@ UNDONE = {
     "estimators/regressor.py",
     "estimators/streams.py",
     "estimators/supervised.py",
-    "training/history.py",
 }
 SECTIONS = re.compile(r"^([A-Z][A-Za-z ]+)\n-{3,}\n", re.MULTILINE)
 ENTRY = re.compile(r"^(?P<names>\*{0,2}\w+(?:, \*{0,2}\w+)*)(?: :(?P<kind>.*))?$")

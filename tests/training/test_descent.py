@@ -1,57 +1,18 @@
 """L-BFGS minimises what it says, and a loss that is not finite is traced to its place."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
+from helpers.training import QUICK, options, sums
 
 from lightrnn import RNNRegressor
 from lightrnn.data.samples import Samples
 from lightrnn.estimators.model import build_network
 from lightrnn.losses import make_loss
-from lightrnn.training.history import History, TrainingOptions
+from lightrnn.training.history import History
 from lightrnn.training.lbfgs import Lbfgs
 from lightrnn.training.minibatches import Minibatches
 from lightrnn.training.monitor import Monitor
 from lightrnn.training.progress import Progress
-
-
-def options(**changes):
-    defaults = {
-        "solver": "adam",
-        "learning_rate": "constant",
-        "learning_rate_init": 0.1,
-        "alpha": 0.0,
-        "batch_size": 4,
-        "max_iter": 100,
-        "truncate": None,
-        "clip_norm": 1.0,
-        "shuffle": True,
-        "tol": 0.0,
-        "n_iter_no_change": 3,
-        "early_stopping": False,
-        "callbacks": (),
-        "threads": 1,
-        "verbose": 0,
-    }
-    return TrainingOptions(**defaults | changes)
-
-
-def monitor(options, scores=None):
-    """A monitor of a network whose single parameter is the number of epochs it was trained for."""
-    network = SimpleNamespace(parameters=np.zeros(1))
-    validate = None if scores is None else lambda: scores[int(network.parameters[0]) - 1]
-    return Monitor(network, options, History(), validate, Progress(0, options.max_iter, 1))
-
-
-def sums(n=40, F=2, seed=0):
-    """Sequences of numbers and the sum of their first feature."""
-    rng = np.random.default_rng(seed)
-    X = [rng.normal(size=(length, F)) for length in rng.integers(2, 7, n)]
-    return X, np.array([x[:, 0].sum() for x in X])
-
-
-QUICK = {"cell": "rnn", "hidden_layer_sizes": (4,), "random_state": 0}
 
 
 def test_the_error_of_an_overflow_names_its_place():
@@ -95,30 +56,25 @@ def test_lbfgs_gradient_includes_the_penalty():
     )
     network.initialize(np.random.default_rng(0))
     lengths = np.array([len(x) for x in X])
-    feed = Minibatches(
-        Samples(X, lengths, y[:, None], np.arange(1.0, 8.0)),
-        4,
-        True,
-        None,
-        np.random.default_rng(0),
-    )
-    objective = Lbfgs(
-        network, make_loss("squared_error"), options(alpha=0.3), feed, monitor(options())
-    )._objective
+    samples = Samples(X, lengths, y[:, None], np.arange(1.0, 8.0))
+    batches = Minibatches(samples, 4, True, None, np.random.default_rng(0))
+    loss = make_loss("squared_error")
+
+    def objective(alpha):
+        progress = Progress(0, 1, 1)
+        watch = Monitor(network, options(alpha=alpha), History(), None, progress)
+        return Lbfgs(loss, batches, watch)._objective
+
+    penalised = objective(alpha=0.3)
     point = network.parameters.astype(float)
     direction = np.where(point != 0, np.random.default_rng(1).normal(size=len(point)), 0.0)
-    _, gradient = objective(point)
+    _, gradient = penalised(point)
     step = 1e-6
-    difference = (
-        objective(point + step * direction)[0] - objective(point - step * direction)[0]
-    ) / (2 * step)
-    assert np.isclose(gradient @ direction, difference, rtol=1e-6)
-    assert np.isclose(
-        objective(point)[0] - 0.15 * point @ point,
-        Lbfgs(network, make_loss("squared_error"), options(), feed, monitor(options()))._objective(
-            point
-        )[0],
-    )
+    forward, _ = penalised(point + step * direction)
+    backward, _ = penalised(point - step * direction)
+    assert np.isclose(gradient @ direction, (forward - backward) / (2 * step), rtol=1e-6)
+    plain, _ = objective(alpha=0.0)(point)
+    assert np.isclose(penalised(point)[0] - 0.15 * point @ point, plain)
 
 
 def test_lbfgs_sums_its_batches(monkeypatch):

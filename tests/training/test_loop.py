@@ -6,35 +6,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.training import QUICK, options, sums
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightrnn import RNNClassifier, RNNRegressor
 from lightrnn.exceptions import ConvergenceWarning
-from lightrnn.training.history import Epoch, History, TrainingOptions
+from lightrnn.training.history import Epoch, History
 from lightrnn.training.monitor import Monitor
 from lightrnn.training.progress import Progress
-
-
-def options(**changes):
-    defaults = {
-        "solver": "adam",
-        "learning_rate": "constant",
-        "learning_rate_init": 0.1,
-        "alpha": 0.0,
-        "batch_size": 4,
-        "max_iter": 100,
-        "truncate": None,
-        "clip_norm": 1.0,
-        "shuffle": True,
-        "tol": 0.0,
-        "n_iter_no_change": 3,
-        "early_stopping": False,
-        "callbacks": (),
-        "threads": 1,
-        "verbose": 0,
-    }
-    return TrainingOptions(**defaults | changes)
 
 
 def monitor(options, scores=None):
@@ -45,7 +25,7 @@ def monitor(options, scores=None):
 
 
 def run(monitor, losses):
-    """BatchSource losses until the monitor stops; return the number of epochs."""
+    """Report losses until the monitor stops; return the number of epochs."""
     for epoch, loss in enumerate(losses, 1):
         monitor.network.parameters[0] = epoch
         if monitor.end_epoch(loss, 1.0, 0.1):
@@ -129,16 +109,6 @@ def test_cosine_falls_to_zero_and_starts_anew():
 
 
 # -- whole fits -------------------------------------------------------------------------------------------------------
-
-
-def sums(n=40, F=2, seed=0):
-    """Sequences of numbers and the sum of their first feature."""
-    rng = np.random.default_rng(seed)
-    X = [rng.normal(size=(length, F)) for length in rng.integers(2, 7, n)]
-    return X, np.array([x[:, 0].sum() for x in X])
-
-
-QUICK = {"cell": "rnn", "hidden_layer_sizes": (4,), "random_state": 0}
 
 
 def test_callbacks_see_every_epoch_and_may_stop():

@@ -2,20 +2,10 @@
 
 import sys
 
-import numpy as np
 import pytest
+from helpers.training import QUICK, sums
 
 from lightrnn import RNNRegressor
-
-
-def sums(n=40, F=2, seed=0):
-    """Sequences of numbers and the sum of their first feature."""
-    rng = np.random.default_rng(seed)
-    X = [rng.normal(size=(length, F)) for length in rng.integers(2, 7, n)]
-    return X, np.array([x[:, 0].sum() for x in X])
-
-
-QUICK = {"cell": "rnn", "hidden_layer_sizes": (4,), "random_state": 0}
 
 
 def test_plain_lines_where_tqdm_is_missing(monkeypatch, capsys):
