@@ -1,4 +1,4 @@
-"""Corrupted files: 2,000 here, 100,000 by ``python -m bench --fuzz``."""
+"""Corrupted model files: 2,000 of the 100,000 that ``python -m bench --fuzz`` loads."""
 
 import pytest
 
@@ -14,15 +14,15 @@ def test_a_corrupted_file_is_refused_or_equal():
 
 
 @pytest.mark.parametrize("damage", fuzz.PLAIN + fuzz.SEALED)
-def test_the_damage_is_one(damage, tmp_path):
+def test_damage_changes_the_file(damage, tmp_path):
     model, data = next(fuzz.models())
     whole = fuzz.Judge(model, data, tmp_path).whole
     rng = fuzz.np.random.default_rng(0)
     assert sum(damage(whole, rng) != whole for _ in range(20)) > 10
 
 
-def test_what_is_wrong_is_found(tmp_path, monkeypatch):
-    """A loader that lets everything pass, one that raises something else, one that is slow."""
+def test_faults_of_a_loader_are_found(tmp_path, monkeypatch):
+    """Try a loader that accepts everything, one that is slow, and one with another exception."""
     model, data = next(fuzz.models())
     judge = fuzz.Judge(model, data, tmp_path)
     rng = fuzz.np.random.default_rng(0)

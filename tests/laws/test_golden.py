@@ -1,4 +1,4 @@
-"""Files that earlier versions wrote are read for ever, and predict what they predicted; see golden/make_saved.py."""
+"""Files of earlier versions load and predict as they did; `golden/make_saved.py` wrote them."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_every_file_is_expected():
 
 
 def close(found, wanted, **tolerance):
-    """Compare numbers and labels, ragged or not."""
+    """Assert that nested lists of numbers and labels agree."""
     if isinstance(wanted, list):
         assert len(found) == len(wanted)
         for one, other in zip(found, wanted, strict=True):

@@ -1,4 +1,6 @@
-"""Laws of the estimators: what a prediction and a seed depend on, what a weight counts, how training goes on."""
+"""Laws of the estimators: determinism, sample weights, and continued training."""
+
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -12,7 +14,7 @@ BRIEF = {"hidden_layer_sizes": (4,), "max_iter": 3, "learning_rate": "cosine", "
 
 
 def data(n=24, F=3, seed=0, longest=9):
-    """Ragged sequences, a label for each and for each step, and numbers likewise."""
+    """Return ragged sequences, (T, F) each, and the sum of the first feature of each."""
     rng = np.random.default_rng(seed)
     X = [rng.normal(size=(length, F)) for length in rng.integers(1, longest, n)]
     return X, np.array([x[:, 0].sum() for x in X])
@@ -25,13 +27,15 @@ STEP_SUMS = [np.cumsum(x[:, 0]) for x in X]
 
 
 def same_weights(a, b):
-    """Tell whether two estimators have the same weights, bit for bit."""
-    a = a.weights_
-    b = b.weights_
-    return list(a) == list(b) and all(a[name].tobytes() == b[name].tobytes() for name in a)
+    """Return whether two estimators have the same weights, bit for bit."""
+    first = a.weights_
+    second = b.weights_
+    if list(first) != list(second):
+        return False
+    return all(first[name].tobytes() == second[name].tobytes() for name in first)
 
 
-# -- laws -------------------------------------------------------------------------------------------------------------
+# -- determinism and weights -----------------------------------------------------------------------
 
 
 @settings(max_examples=25, deadline=None)
@@ -59,9 +63,9 @@ def test_a_prediction_does_not_depend_on_the_others(cell, target, dtype, order, 
     states = model.transform(X)
     some = model.set_params(n_jobs=n_jobs).predict([X[i] for i in order[:kept]])
     some_states = model.transform([X[i] for i in order[:kept]])
-    for place, i in enumerate(order[:kept]):
-        assert np.array_equal(some[place], whole[i])
-        assert np.array_equal(some_states[place], states[i])
+    for position, i in enumerate(order[:kept]):
+        assert np.array_equal(some[position], whole[i])
+        assert np.array_equal(some_states[position], states[i])
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -71,16 +75,14 @@ def test_a_prediction_does_not_depend_on_the_others(cell, target, dtype, order, 
     ids=str,
 )
 def test_a_seed_means_the_same_weights_at_any_n_jobs(cell, options):
-    models = [
-        RNNRegressor(cell, **BRIEF | {"batch_size": 20, "window": 3} | options, n_jobs=n_jobs).fit(
-            X, SUMS
-        )
+    arguments = BRIEF | {"batch_size": 20, "window": 3} | options
+    first, *others = (
+        RNNRegressor(cell, **arguments, n_jobs=n_jobs).fit(X, SUMS)
         for n_jobs in (1, 2, 3, None, -1)
-    ]
-    assert all(same_weights(models[0], other) for other in models[1:])
-    assert not same_weights(
-        models[0], RNNRegressor(cell, **BRIEF | options | {"random_state": 1}).fit(X, SUMS)
     )
+    assert all(same_weights(first, other) for other in others)
+    other_seed = RNNRegressor(cell, **arguments | {"random_state": 1}).fit(X, SUMS)
+    assert not same_weights(first, other_seed)
 
 
 @pytest.mark.parametrize("make", [np.random.RandomState, np.random.default_rng])
@@ -105,42 +107,37 @@ def test_no_random_state_means_another_network_each_time():
 def test_a_weight_counts_like_copies(seed, target, solver):
     copies = np.random.default_rng(seed).integers(0, 4, 24)
     copies[:2] = 1
-    y = (
-        [labels.copy() for labels in STEP_LABELS]
-        if target == "step"
-        else SUMS > np.median(SUMS[:2])
-    )
+    y = STEP_LABELS
     if target == "sequence":
-        y[:2] = [False, True]
+        y = SUMS > np.median(SUMS[:2])
+        y[:2] = [False, True]  # both classes are left, whatever the other weights are
     many = np.repeat(np.arange(24), copies)
     arguments = BRIEF | {"dtype": "float64", "batch_size": 999, "target": target, "solver": solver}
-    weighed = RNNClassifier("rnn", **arguments, callbacks=lambda r: r.epoch == 3).fit(X, y, copies)
-    copied = RNNClassifier("rnn", **arguments, callbacks=lambda r: r.epoch == 3).fit(
-        [X[i] for i in many], [y[i] for i in many]
-    )
-    assert np.allclose(weighed.loss_curve_, copied.loss_curve_, rtol=1e-6)
-    for name, array in weighed.weights_.items():
+    arguments["callbacks"] = lambda record: record.epoch == 3
+    weighted = RNNClassifier("rnn", **arguments).fit(X, y, copies)
+    copied = RNNClassifier("rnn", **arguments).fit([X[i] for i in many], [y[i] for i in many])
+    assert np.allclose(weighted.loss_curve_, copied.loss_curve_, rtol=1e-6)
+    for name, array in weighted.weights_.items():
         assert np.allclose(array, copied.weights_[name], atol=1e-4)
 
 
-def test_weights_of_zero_are_as_good_as_absent():
+def test_a_weight_of_zero_means_absent():
     kept = np.arange(24) % 3 > 0
     for kind, y in ((RNNRegressor, SUMS), (RNNClassifier, LABELS)):
-        weighed = kind(**BRIEF, early_stopping=True).fit(X, y, kept.astype(float))
-        absent = kind(**BRIEF, early_stopping=True).fit(
-            [x for x, keep in zip(X, kept, strict=True) if keep], y[kept]
-        )
-        assert same_weights(weighed, absent)
+        weighted = kind(**BRIEF, early_stopping=True).fit(X, y, kept.astype(float))
+        present = [x for x, keep in zip(X, kept, strict=True) if keep]
+        absent = kind(**BRIEF, early_stopping=True).fit(present, y[kept])
+        assert same_weights(weighted, absent)
 
 
-def test_step_weights_blank_out_steps():
+def test_step_weights_mask_steps():
     weights = [np.ones(len(x)) for x in X]
-    spoilt = [labels.copy() for labels in STEP_LABELS]
-    for w, labels in zip(weights[::2], spoilt[::2], strict=True):
+    wrong = [labels.copy() for labels in STEP_LABELS]
+    for w, labels in zip(weights[::2], wrong[::2], strict=True):
         w[0] = 0.0
         labels[0] = 1 - labels[0]
     clean = RNNClassifier(**BRIEF, target="step").fit(X, STEP_LABELS, weights)
-    assert same_weights(clean, RNNClassifier(**BRIEF, target="step").fit(X, spoilt, weights))
+    assert same_weights(clean, RNNClassifier(**BRIEF, target="step").fit(X, wrong, weights))
 
 
 def test_balanced_classes():
@@ -153,7 +150,7 @@ def test_balanced_classes():
     assert not same_weights(by_name, RNNClassifier(**BRIEF).fit(X, uneven))
 
 
-# -- going on ---------------------------------------------------------------------------------------------------------
+# -- continued training ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("solver", ["adam", "sgd", "rmsprop"])
@@ -168,21 +165,14 @@ def test_partial_fit_is_one_epoch_of_fit(solver, options):
         "max_iter": 4,
         "learning_rate_init": 0.01,
     }
-    with pytest.warns(UserWarning) if options.get("learning_rate") != "cosine" else nothing():
+    converges = options.get("learning_rate") == "cosine"
+    with nullcontext() if converges else pytest.warns(UserWarning):
         whole = RNNClassifier("gru", **arguments | options).fit(X, LABELS)
     parts = RNNClassifier("gru", **arguments | options)
     for epoch in range(1, 5):
         parts.partial_fit(X, LABELS)
         assert parts.n_iter_ == epoch
     assert same_weights(whole, parts) and whole.loss_curve_ == parts.loss_curve_
-
-
-class nothing:
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        return False
 
 
 def test_partial_fit_of_a_regressor_keeps_the_first_standardisation():
@@ -201,9 +191,8 @@ def test_partial_fit_of_a_regressor_keeps_the_first_standardisation():
     assert np.allclose(whole.loss_curve_, parts.loss_curve_, rtol=1e-9)
     before = parts.predict(X)
     parts.set_params(learning_rate="constant", learning_rate_init=1e-30)
-    with pytest.warns(
-        UserWarning, match="The gradient explodes"
-    ):  # 5 is 10,000 standard deviations off
+    # 5 is 10,000 standard deviations away from the targets of the first call.
+    with pytest.warns(UserWarning, match="The gradient explodes"):
         parts.partial_fit(X[:2], [5.0, 6.0])
     assert np.allclose(parts.predict(X), before, rtol=1e-9)
 

@@ -1,4 +1,4 @@
-"""Every Python block of the README runs, in the order in which a reader meets them."""
+"""Every Python block of the README runs, from the first to the last."""
 
 import re
 import warnings

@@ -1,4 +1,4 @@
-"""scikit-learn's contract, as scikit-learn itself checks it, and its tools around these estimators."""
+"""The estimators pass scikit-learn's own checks and work in its tools."""
 
 import os
 import warnings
@@ -6,7 +6,7 @@ import warnings
 import numpy as np
 import pytest
 
-os.environ.setdefault("SCIPY_ARRAY_API", "1")  # a check of array_api_support skips without it
+os.environ.setdefault("SCIPY_ARRAY_API", "1")  # without it, one of the checks is skipped
 
 sklearn = pytest.importorskip("sklearn", reason="tests against scikit-learn")
 
@@ -33,14 +33,15 @@ LABELS = np.where(SUMS > 0, "up", "down")
 BRIEF = {"hidden_layer_sizes": (4,), "max_iter": 3, "learning_rate": "cosine", "random_state": 0}
 # The only check that does not pass, and why.
 FAILING_IN_FLOAT32 = {
-    "check_sample_weight_equivalence_on_dense_data": "Adam amplifies the rounding of sums taken in another order",
+    "check_sample_weight_equivalence_on_dense_data": "Adam amplifies rounding: sums differ in order"
 }
 
 
 def checks(failing, **arguments):
-    """Every check of scikit-learn for both estimators, as parameters of a test."""
+    """Return every check of scikit-learn for both estimators, as parameters of a test."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Estimator .* does not inherit")  # that is the point
+        # They do without scikit-learn's base class on purpose.
+        warnings.filterwarnings("ignore", "Estimator .* does not inherit")
         return [
             pair
             for kind in KINDS
@@ -51,7 +52,7 @@ def checks(failing, **arguments):
 
 
 def name_of(value):
-    """Name a parameter of a test."""
+    """Return the name of a test's parameter."""
     return getattr(getattr(value, "func", value), "__name__", type(value).__name__)
 
 
@@ -117,13 +118,10 @@ def test_states_feed_another_estimator():
 @pytest.mark.parametrize("n_jobs", [None, 2])
 def test_grid_search_over_cells(n_jobs):
     grid = {"cell": ["ffnn", "rnn", "gru", "lstm"], "hidden_layer_sizes": [(3,), (2, 2)]}
-    search = GridSearchCV(
-        RNNClassifier(**BRIEF), grid, cv=2, n_jobs=n_jobs, error_score="raise"
-    ).fit(X, LABELS)
-    assert (
-        len(search.cv_results_["mean_test_score"]) == 8
-        and search.best_params_["cell"] in grid["cell"]
-    )
+    model = RNNClassifier(**BRIEF)
+    search = GridSearchCV(model, grid, cv=2, n_jobs=n_jobs, error_score="raise").fit(X, LABELS)
+    assert len(search.cv_results_["mean_test_score"]) == 8
+    assert search.best_params_["cell"] in grid["cell"]
     assert search.predict(X).shape == (48,)
 
 
@@ -131,12 +129,12 @@ def test_grid_search_over_cells(n_jobs):
 def test_cross_validation(form):
     scores = cross_val_score(RNNClassifier(**BRIEF), form(X), LABELS, cv=3)
     assert scores.shape == (3,) and np.isfinite(scores).all()
-    assert cross_val_score(
-        RNNRegressor(**BRIEF), form(X), SUMS, cv=3, scoring="neg_mean_absolute_error"
-    ).shape == (3,)
-    assert cross_val_predict(
-        RNNClassifier(**BRIEF), form(X), LABELS, cv=3, method="predict_proba"
-    ).shape == (48, 2)
+    scoring = "neg_mean_absolute_error"
+    errors = cross_val_score(RNNRegressor(**BRIEF), form(X), SUMS, cv=3, scoring=scoring)
+    assert errors.shape == (3,)
+    model = RNNClassifier(**BRIEF)
+    probabilities = cross_val_predict(model, form(X), LABELS, cv=3, method="predict_proba")
+    assert probabilities.shape == (48, 2)
 
 
 def test_cross_validation_of_steps():
@@ -148,13 +146,11 @@ def test_cross_validation_of_steps():
 def test_object_arrays():
     array = np.empty(len(X), dtype=object)
     array[:] = X
-    assert np.array_equal(
-        RNNClassifier(**BRIEF).fit(array, LABELS).predict(array),
-        RNNClassifier(**BRIEF).fit(X, LABELS).predict(X),
-    )
-    assert cross_val_score(RNNClassifier(**BRIEF), array, LABELS, cv=StratifiedKFold(3)).shape == (
-        3,
-    )
+    from_array = RNNClassifier(**BRIEF).fit(array, LABELS).predict(array)
+    from_list = RNNClassifier(**BRIEF).fit(X, LABELS).predict(X)
+    assert np.array_equal(from_array, from_list)
+    scores = cross_val_score(RNNClassifier(**BRIEF), array, LABELS, cv=StratifiedKFold(3))
+    assert scores.shape == (3,)
 
 
 def test_learning_curve():
@@ -169,9 +165,8 @@ def test_voting_and_calibration():
     calibration = pytest.importorskip("sklearn.calibration")
     table = RNG.normal(size=(48, 6))
     members = [("a", RNNClassifier("rnn", **BRIEF)), ("b", RNNClassifier("gru", **BRIEF))]
-    assert ensemble.VotingClassifier(members, voting="soft").fit(table, LABELS).predict(
-        table
-    ).shape == (48,)
+    voting = ensemble.VotingClassifier(members, voting="soft").fit(table, LABELS)
+    assert voting.predict(table).shape == (48,)
     calibrated = calibration.CalibratedClassifierCV(RNNClassifier(**BRIEF), cv=2).fit(table, LABELS)
     assert calibrated.predict_proba(table).shape == (48, 2)
 
@@ -184,22 +179,20 @@ def test_sample_weight_is_routed():
             seen.append(sample_weight)
             return super().fit(X, y, sample_weight, X_val, y_val)
 
+    weights = np.ones(48)
+    grid = {"cell": ["rnn"]}
     with sklearn.config_context(enable_metadata_routing=True):
-        model = (
-            Spy(**BRIEF).set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
-        )
-        GridSearchCV(model, {"cell": ["rnn"]}, cv=2).fit(X, SUMS, sample_weight=np.ones(48))
+        model = Spy(**BRIEF).set_fit_request(sample_weight=True)
+        model.set_score_request(sample_weight=True)
+        GridSearchCV(model, grid, cv=2).fit(X, SUMS, sample_weight=weights)
         with pytest.raises(ValueError, match="sample_weight"):
-            GridSearchCV(RNNRegressor(**BRIEF), {"cell": ["rnn"]}, cv=2).fit(
-                X, SUMS, sample_weight=np.ones(48)
-            )
-    assert [len(weights) for weights in seen] == [24, 24, 48]
+            GridSearchCV(RNNRegressor(**BRIEF), grid, cv=2).fit(X, SUMS, sample_weight=weights)
+    assert [len(received) for received in seen] == [24, 24, 48]  # two folds, and the refit
 
 
 def test_set_output():
     pandas = pytest.importorskip("pandas", reason="makes DataFrames")
     model = RNNRegressor(**BRIEF).set_output(transform="pandas").fit(X, SUMS)
     frame = model.transform(X)
-    assert isinstance(frame, pandas.DataFrame) and list(frame.columns) == list(
-        model.get_feature_names_out()
-    )
+    assert isinstance(frame, pandas.DataFrame)
+    assert list(frame.columns) == list(model.get_feature_names_out())

@@ -1,4 +1,4 @@
-"""PyTorch as the second oracle: its LSTM, GRU and RNN, values and gradients, stacked, bidirectional and ragged."""
+"""Outputs and gradients equal those of PyTorch's LSTM, GRU and RNN."""
 
 import numpy as np
 import pytest
@@ -13,21 +13,23 @@ LENGTHS = (4, 9, 1, 9, 6, 2, 3)
 
 
 def pair(cell, sizes, bidirectional, target, dtype):
-    """Ours, and theirs with our weights; layers of different sizes are modules of their own."""
+    """Return our network, and PyTorch's layers and head with the same weights.
+
+    PyTorch's layers have one size, so each of ours is a module of its own.
+    """
     ours = Network(cell, 3, sizes, 2, bidirectional=bidirectional, target=target, dtype=dtype)
     rng = np.random.default_rng(0)
     ours.assign({name: rng.normal(0, 0.5, array.shape) for name, array in ours.arrays().items()})
     kind = getattr(torch.nn, cell.upper())
+    options = {"bidirectional": bidirectional, "batch_first": True, "dtype": getattr(torch, dtype)}
     features = 3
     layers = []
     for number, H in enumerate(sizes):
-        layer = kind(
-            features, H, bidirectional=bidirectional, batch_first=True, dtype=getattr(torch, dtype)
-        )
+        layer = kind(features, H, **options)
         copy_weights(ours.arrays(), f"layer{number}", layer)
         layers.append(layer)
         features = H * (1 + bidirectional)
-    head = torch.nn.Linear(features, 2, dtype=getattr(torch, dtype))
+    head = torch.nn.Linear(features, 2, dtype=options["dtype"])
     copy_into(head.weight, ours.arrays()["head.W"].T)
     copy_into(head.bias, ours.arrays()["head.b"])
     return ours, layers, head
@@ -39,7 +41,7 @@ def copy_into(parameter, array):
 
 
 def their_names(name, bidirectional):
-    """Our layer's name, and their suffix, for each direction."""
+    """Return the name of our layer and the suffix of PyTorch's, for each direction."""
     return [(name, "_l0"), (f"{name}.reverse", "_l0_reverse")][: 1 + bidirectional]
 
 
@@ -47,15 +49,14 @@ def copy_weights(arrays, name, layer):
     for ours, suffix in their_names(name, layer.bidirectional):
         for matrix in ("ih", "hh"):
             copy_into(getattr(layer, f"weight_{matrix}{suffix}"), arrays[f"{ours}.W_{matrix}"].T)
-        copy_into(
-            getattr(layer, f"bias_ih{suffix}"), arrays.get(f"{ours}.b", arrays.get(f"{ours}.b_ih"))
-        )
-        b_hh = arrays.get(f"{ours}.b_hh", 0 * getattr(layer, f"bias_hh{suffix}").detach().numpy())
-        copy_into(getattr(layer, f"bias_hh{suffix}"), b_hh)
+        # Only the gru has two biases; the second one of PyTorch's other cells is set to zero.
+        b_ih = arrays.get(f"{ours}.b", arrays.get(f"{ours}.b_ih"))
+        copy_into(getattr(layer, f"bias_ih{suffix}"), b_ih)
+        copy_into(getattr(layer, f"bias_hh{suffix}"), arrays.get(f"{ours}.b_hh", 0 * b_ih))
 
 
 def their_gradients(layers, head):
-    """By our names."""
+    """Return PyTorch's gradients by our names."""
     gradients = {"head.W": head.weight.grad.T, "head.b": head.bias.grad}
     for number, layer in enumerate(layers):
         for ours, suffix in their_names(f"layer{number}", layer.bidirectional):
@@ -67,17 +68,15 @@ def their_gradients(layers, head):
 
 
 def their_outputs(layers, head, X, target):
-    """Raw outputs, all sequences' steps one after another for "step"."""
-    pad, pack, unpad = (
-        getattr(torch.nn.utils.rnn, name)
-        for name in ("pad_sequence", "pack_padded_sequence", "pad_packed_sequence")
-    )
-    rows = pad([torch.tensor(x) for x in X], batch_first=True)
+    """Return PyTorch's raw outputs; for "step" those of all sequences, concatenated."""
+    rnn = torch.nn.utils.rnn
+    padded = rnn.pad_sequence([torch.tensor(x) for x in X], batch_first=True)  # (B, T, F)
     for layer in layers:
-        packed, final = layer(pack(rows, LENGTHS, batch_first=True, enforce_sorted=False))
-        rows, _ = unpad(packed, batch_first=True)
+        packed = rnn.pack_padded_sequence(padded, LENGTHS, batch_first=True, enforce_sorted=False)
+        states, final = layer(packed)
+        padded, _ = rnn.pad_packed_sequence(states, batch_first=True)
     if target == "step":
-        return head(torch.cat([row[:T] for row, T in zip(rows, LENGTHS, strict=True)]))
+        return head(torch.cat([row[:T] for row, T in zip(padded, LENGTHS, strict=True)]))
     h = final[0] if isinstance(final, tuple) else final
     return head(torch.cat(list(h), dim=1))
 
@@ -93,20 +92,20 @@ def test_values_and_gradients(cell, target, bidirectional, sizes):
         X = [rng.normal(size=(T, 3)).astype(dtype) for T in LENGTHS]
         n = sum(LENGTHS) if target == "step" else len(LENGTHS)
         codes = rng.integers(0, 2, n)
-        loss = torch.nn.functional.cross_entropy(
-            raw := their_outputs(layers, head, X, target), torch.tensor(codes)
-        )
+        raw = their_outputs(layers, head, X, target)
+        loss = torch.nn.functional.cross_entropy(raw, torch.tensor(codes))
         loss.backward()
-        cut = np.cumsum(LENGTHS)[:-1]
-        targets, weights = (
-            np.split(v, cut) if target == "step" else v for v in (codes, np.ones(n))
-        )
-        value = ours.loss_and_gradient(
-            Batch.of(X, targets, weights, None, ours), make_loss("softmax")
-        )
-        got = ours.outputs(X)
-        got = np.concatenate(got) if target == "step" else got
-        assert np.allclose(got, raw.detach().numpy(), rtol=tolerance, atol=tolerance)
+        targets = codes
+        weights = np.ones(n)
+        outputs = ours.outputs(X)
+        if target == "step":
+            cuts = np.cumsum(LENGTHS)[:-1]
+            targets = np.split(codes, cuts)
+            weights = np.split(weights, cuts)
+            outputs = np.concatenate(outputs)
+        batch = Batch.of(X, targets, weights, None, ours)
+        value = ours.loss_and_gradient(batch, make_loss("softmax"))
+        assert np.allclose(outputs, raw.detach().numpy(), rtol=tolerance, atol=tolerance)
         assert np.isclose(value, loss.item(), rtol=tolerance)
         theirs = their_gradients(layers, head)
         for name, gradient in ours.named(ours.gradient).items():
