@@ -1,7 +1,7 @@
-"""Data to learn from: real series that ship with the package, and synthetic problems that tell one cell from another.
+"""Datasets: real ones that ship with the package, and synthetic problems that cells solve or fail.
 
-Loaders read files that lie in this package, with licence and source beside them; nothing is
-downloaded. Generators take a `random_state` and give arrays, as scikit-learn's do.
+Loaders read files of this package, with licence and source beside them; nothing is downloaded.
+Generators take a `random_state` and return arrays, as scikit-learn's do.
 """
 
 from ._generators import make_adding_problem, make_copy_memory, make_frames, make_temporal_order

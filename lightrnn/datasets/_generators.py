@@ -1,9 +1,9 @@
-"""Synthetic problems: each asks for one ability, so that a table of cells says which cell has it.
+"""Synthetic problems, each of which needs one ability and so shows which cells have it.
 
-The adding problem, copying and temporal order ask for memory over a distance that the caller
-chooses; moving frames ask for the order of what was seen. The first and the third are those of
-Hochreiter and Schmidhuber (1997), "Long Short-Term Memory", Neural Computation 9(8), 1735-1780,
-where the long memory of the LSTM was first shown.
+The adding problem, copying and temporal order need memory over a distance that the caller chooses;
+moving frames need the order of the inputs. The first and the third are those of Hochreiter and
+Schmidhuber (1997), "Long Short-Term Memory", Neural Computation 9(8), 1735-1780, where the long
+memory of the LSTM was first shown.
 """
 
 from typing import Any
@@ -13,10 +13,16 @@ from numpy.typing import NDArray
 
 from ..utils import checks
 
+Float32 = NDArray[np.float32]
+Int64 = NDArray[np.int64]
+Texts = NDArray[np.str_]
+
 ORDER_SYMBOLS = "EBabcdXY"
-# Where the marks may begin, in percent of n_steps: positions 10-20 and 50-60 of 100, or 10-20, 33-43 and 66-76.
+# First position of each mark in percent of n_steps, by the number of marks: of 100 steps, two marks
+# lie at 10-20 and 50-60, three at 10-20, 33-43 and 66-76.
 ORDER_STARTS = {2: (10, 50), 3: (10, 33, 66)}
 
+# A square, a plus and a cross.
 SHAPES = np.array(
     [
         [[1, 1, 1], [1, 0, 1], [1, 1, 1]],
@@ -25,37 +31,38 @@ SHAPES = np.array(
     ],
     dtype=np.float32,
 )
+# Rows and columns that a shape moves per frame.
 DIRECTIONS = {"down": (1, 0), "left": (0, -1), "right": (0, 1), "up": (-1, 0)}
 
 
 def make_adding_problem(
     n_samples: int = 1000, n_steps: int = 100, *, marks: str = "halves", random_state: Any = None
-) -> tuple[list[NDArray[np.float32]], NDArray[np.float64]]:
-    """Make the adding problem: sum the two values that were marked, long ago, among many that were not.
+) -> tuple[list[Float32], NDArray[np.float64]]:
+    """Make the adding problem: sum two marked values among many that do not matter.
 
-    A step is a random value and a mark, 1 at two steps and 0 elsewhere; the sum of the marked
-    values is asked for at the end. Always answering 1 has a mean squared error of 1/6; below 0.001
-    the problem counts as solved.
+    A step is a random value and a mark, which is 1 at two steps and 0 elsewhere; the target of a
+    sequence is the sum of its marked values. A constant answer of 1 has a mean squared error of
+    1/6; below 0.001 the problem counts as solved.
 
-    It is experiment 4 (section 5.4) of Hochreiter and Schmidhuber (1997) with values in [0, 1] for
-    their [-1, 1], which doubles their target, and without the marks of -1 at both ends, since the
-    estimators know where a sequence begins and ends. They solved it after 74,000 sequences at
-    ``n_steps=100``, with marks where "early" puts them.
+    This is experiment 4 (section 5.4) of Hochreiter and Schmidhuber (1997) [1]_ with values in [0,
+    1] instead of [-1, 1], which doubles the target, and without the marks of -1 at both ends, since
+    the estimators know where a sequence begins and ends. They solved it after 74,000 sequences at
+    ``n_steps=100``, with marks where "early" places them.
 
     Parameters
     ----------
     n_samples : int, default=1000
-        Sequences, at least 1.
+        Number of sequences, at least 1.
     n_steps : int, default=100
-        The shortest length, at least 4. Lengths are drawn uniformly from `n_steps` to ``n_steps +
-        n_steps // 10``.
+        Shortest length, at least 4. Lengths are drawn uniformly from `n_steps` to
+        ``n_steps + n_steps // 10``.
     marks : {"halves", "early"}, default="halves"
-        Where the marks are. "halves": one in each half, as in Arjovsky et al. (2016) and most
-        papers since. "early", as in 1997: one among the first ten steps, one more in the first
-        half, so both values must be held for at least ``n_steps / 2`` steps. That is harder to
-        begin with, for no sequence asks for less.
+        Positions of the marks. "halves" places one in each half, as in Arjovsky et al. (2016) [2]_
+        and most papers since. "early", as in 1997, places one among the first ten steps and one
+        more in the first half, so that both values must be held for at least ``n_steps / 2`` steps.
+        This is harder to learn, since no sequence needs less memory.
     random_state : None, int, RandomState or Generator, default=None
-        Where the randomness comes from; an int makes the call repeatable.
+        Source of randomness; an int makes the call repeatable.
 
     Returns
     -------
@@ -67,12 +74,14 @@ def make_adding_problem(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type or out of its range.
+        If an argument is of the wrong type or out of range.
 
     References
     ----------
-    M. Arjovsky, A. Shah and Y. Bengio (2016). "Unitary Evolution Recurrent Neural Networks". ICML,
-    PMLR 48, 1120-1128.
+    .. [1] S. Hochreiter and J. Schmidhuber (1997). "Long Short-Term Memory". Neural Computation
+       9(8), 1735-1780.
+    .. [2] M. Arjovsky, A. Shah and Y. Bengio (2016). "Unitary Evolution Recurrent Neural Networks".
+       ICML, PMLR 48, 1120-1128.
 
     Examples
     --------
@@ -90,26 +99,29 @@ def make_adding_problem(
     rng = checks.random_generator(random_state)
     lengths = _lengths(n_samples, n_steps, rng)
     ends = np.cumsum(lengths)
-    steps = np.zeros((ends[-1], 2), dtype=np.float32)
+    steps = np.zeros((ends[-1], 2), dtype=np.float32)  # all sequences, one after the other
     steps[:, 0] = rng.random(ends[-1], dtype=np.float32)
-    rows = (
-        ends
-        - lengths
-        + (_halves(lengths, rng) if marks == "halves" else _early(n_samples, n_steps // 2, rng))
-    )
-    steps[rows, 1] = 1
-    return np.split(steps, ends[:-1]), steps[rows, 0].sum(axis=0, dtype=np.float64)
+    if marks == "halves":
+        positions = _halves(lengths, rng)
+    else:
+        positions = _early(n_samples, n_steps // 2, rng)
+    marked = ends - lengths + positions  # (2, n_samples), indices into `steps`
+    steps[marked, 1] = 1
+    y = steps[marked, 0].sum(axis=0, dtype=np.float64)
+    return np.split(steps, ends[:-1]), y
 
 
-def _halves(lengths: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw one step of each half."""
-    return np.stack([rng.integers(0, lengths // 2), rng.integers(lengths // 2, lengths)])
+def _halves(lengths: Int64, rng: np.random.Generator) -> Int64:
+    """Draw one step of each half, (2, n_samples)."""
+    middle = lengths // 2
+    return np.stack([rng.integers(0, middle), rng.integers(middle, lengths)])
 
 
-def _early(n_samples: int, half: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw one of the first ten steps and another of the first half."""
+def _early(n_samples: int, half: int, rng: np.random.Generator) -> Int64:
+    """Draw one of the first ten steps and another of the first half, (2, n_samples)."""
     first = rng.integers(0, min(10, half), n_samples)
     second = rng.integers(0, half - 1, n_samples)
+    # Steps from the first one on move up by one, so that the two never coincide.
     return np.stack([first, second + (second >= first)])
 
 
@@ -120,45 +132,48 @@ def make_copy_memory(
     n_items: int = 10,
     n_symbols: int = 8,
     random_state: Any = None,
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Make the copying problem: repeat a list of symbols after a wait, in order, one a step.
+) -> tuple[Float32, Int64]:
+    """Make the copying problem: repeat a list of symbols in order after a wait, one per step.
 
-    A sequence shows `n_items` random symbols, then ``n_steps - 1`` blanks, a signal, and blanks;
-    from the signal's next step on the symbols are to be named, before it the blank. T is ``n_steps
-    + 2 * n_items``. Whoever forgets the symbols has a mean cross-entropy of ``n_items *
-    log(n_symbols) / T`` at best. For ``target="step"``. After section 4.1 of Arjovsky et al.
-    (2016), who follow the long time lag problems of Hochreiter and Schmidhuber (1997, section 5).
+    A sequence shows `n_items` random symbols, then ``n_steps - 1`` blanks, a signal, and blanks
+    again. The target is the blank up to the signal and the symbols, in order, after it. T is
+    ``n_steps + 2 * n_items``. A network that forgets the symbols has a mean cross-entropy of
+    ``n_items * log(n_symbols) / T`` at best. The problem is for ``target="step"``. It follows
+    section 4.1 of Arjovsky et al. (2016) [1]_, which in turn follows the long time lag problems of
+    Hochreiter and Schmidhuber (1997, section 5) [2]_.
 
     Parameters
     ----------
     n_samples : int, default=1000
-        Sequences, at least 1.
+        Number of sequences, at least 1.
     n_steps : int, default=100
-        Steps from the last symbol shown to the signal, the signal's own included; at least 1.
+        Number of steps from the last symbol to the signal, including the signal; at least 1.
     n_items : int, default=10
-        Symbols to remember, at least 1.
+        Number of symbols to remember, at least 1.
     n_symbols : int, default=8
-        Different symbols, at least 2.
+        Number of different symbols, at least 2.
     random_state : None, int, RandomState or Generator, default=None
-        Where the randomness comes from; an int makes the call repeatable.
+        Source of randomness; an int makes the call repeatable.
 
     Returns
     -------
     X : array (n_samples, T, n_symbols + 2), float32
         One-hot steps: the symbols, the blank (index `n_symbols`), the signal (the last index).
     y : array (n_samples, T), int64
-        The answer of each step: the blank, `n_symbols`, until the last `n_items` steps name the
-        symbols, 0 to ``n_symbols - 1``.
+        Target of each step: the blank, `n_symbols`, and at the last `n_items` steps the symbols, 0
+        to ``n_symbols - 1``.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type or out of its range.
+        If an argument is of the wrong type or out of range.
 
     References
     ----------
-    M. Arjovsky, A. Shah and Y. Bengio (2016). "Unitary Evolution Recurrent Neural Networks". ICML,
-    PMLR 48, 1120-1128.
+    .. [1] M. Arjovsky, A. Shah and Y. Bengio (2016). "Unitary Evolution Recurrent Neural Networks".
+       ICML, PMLR 48, 1120-1128.
+    .. [2] S. Hochreiter and J. Schmidhuber (1997). "Long Short-Term Memory". Neural Computation
+       9(8), 1735-1780.
 
     Examples
     --------
@@ -176,47 +191,56 @@ def make_copy_memory(
     n_items = checks.integer("n_items", n_items, 1)
     n_symbols = checks.integer("n_symbols", n_symbols, 2)
     items = checks.random_generator(random_state).integers(0, n_symbols, (n_samples, n_items))
-    shown = np.full((n_samples, n_steps + 2 * n_items), n_symbols)
+    T = n_steps + 2 * n_items
+    blank = n_symbols
+    signal = n_symbols + 1
+    shown = np.full((n_samples, T), blank)
     y = shown.copy()
-    shown[:, :n_items] = y[:, -n_items:] = items
-    shown[:, n_items + n_steps - 1] = n_symbols + 1
+    shown[:, :n_items] = items
+    shown[:, n_items + n_steps - 1] = signal
+    y[:, -n_items:] = items
     return _one_hot(shown, n_symbols + 2), y
 
 
 def make_temporal_order(
     n_samples: int = 1000, n_steps: int = 100, *, n_marks: int = 2, random_state: Any = None
-) -> tuple[list[NDArray[np.float32]], NDArray[np.str_]]:
-    """Make the temporal order problem: tell in which order X and Y came, among many steps that mean nothing.
+) -> tuple[list[Float32], Texts]:
+    """Make the temporal order problem: classify the order of X and Y among irrelevant steps.
 
-    A sequence starts with E, ends with B, and is made of random letters a, b, c, d but for two or
-    three steps far apart, each X or Y, whose order is the class. Experiments 6a (two) and 6b
-    (three; both in section 5.6) of Hochreiter and Schmidhuber (1997), whose lengths, 100 to 110,
-    are the default; they solved 6a after 31,390 sequences.
+    A sequence starts with E, ends with B and consists of random letters a, b, c, d, except for two
+    or three steps far apart that are X or Y. Their order is the class. These are experiments 6a
+    (two marks) and 6b (three marks), both in section 5.6 of Hochreiter and Schmidhuber (1997) [1]_;
+    the default lengths, 100 to 110, are theirs. They solved 6a after 31,390 sequences.
 
     Parameters
     ----------
     n_samples : int, default=1000
-        Sequences, at least 1.
+        Number of sequences, at least 1.
     n_steps : int, default=100
-        The shortest length, at least 10. Lengths are drawn uniformly from `n_steps` to ``n_steps +
-        n_steps // 10``.
+        Shortest length, at least 10. Lengths are drawn uniformly from `n_steps` to
+        ``n_steps + n_steps // 10``.
     n_marks : {2, 3}, default=2
-        Steps that are X or Y. They lie, in percent of `n_steps`, at 10-20 and 50-60, or at 10-20,
-        33-43 and 66-76.
+        Number of steps that are X or Y. In percent of `n_steps`, two lie at 10-20 and 50-60, three
+        at 10-20, 33-43 and 66-76.
     random_state : None, int, RandomState or Generator, default=None
-        Where the randomness comes from; an int makes the call repeatable.
+        Source of randomness; an int makes the call repeatable.
 
     Returns
     -------
     X : list of n_samples arrays (T_i, 8), float32
         One-hot letters, in the order E, B, a, b, c, d, X, Y.
     y : array (n_samples,) of str
-        What was marked, in order: "XX", "XY", "YX" or "YY", and with three marks "XXX" to "YYY".
+        The marks in order: "XX", "XY", "YX" or "YY", and with three marks "XXX" to "YYY".
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type or out of its range.
+        If an argument is of the wrong type or out of range.
+
+    References
+    ----------
+    .. [1] S. Hochreiter and J. Schmidhuber (1997). "Long Short-Term Memory". Neural Computation
+       9(8), 1735-1780.
 
     Examples
     --------
@@ -234,12 +258,13 @@ def make_temporal_order(
     ends = np.cumsum(_lengths(n_samples, n_steps, rng))
     starts = np.concatenate([[0], ends[:-1]])
     letters = rng.integers(2, 6, ends[-1])
-    letters[starts] = 0
-    letters[ends - 1] = 1
+    letters[starts] = 0  # E
+    letters[ends - 1] = 1  # B
     marks = rng.integers(0, 2, (n_samples, n_marks))
     for mark, percent in zip(marks.T, ORDER_STARTS[n_marks], strict=True):
         low = n_steps * percent // 100
-        letters[starts + rng.integers(low, low + n_steps // 10 + 1, n_samples)] = 6 + mark
+        positions = rng.integers(low, low + n_steps // 10 + 1, n_samples)
+        letters[starts + positions] = 6 + mark  # X or Y
     y = np.array(["".join(ORDER_SYMBOLS[6 + mark] for mark in row) for row in marks])
     return np.split(_one_hot(letters, len(ORDER_SYMBOLS)), ends[:-1]), y
 
@@ -251,39 +276,40 @@ def make_frames(
     size: int = 8,
     noise: float = 0.1,
     random_state: Any = None,
-) -> tuple[NDArray[np.float32], NDArray[np.str_]]:
-    """Make short films of a moving shape: tell which way it goes.
+) -> tuple[Float32, Texts]:
+    """Make short films of a moving shape, to be classified by its direction.
 
-    A film shows a square, a plus or a cross of 3 x 3 pixels that moves by one pixel a frame, down,
-    left, right or up, and comes back at the opposite edge. Shape and starting place are random, so
-    at every frame each place is as likely whatever the direction: a single frame says nothing about
-    it, nor do all of them in the wrong order; two in a row do.
+    A film shows a square, a plus or a cross of 3 x 3 pixels that moves by one pixel per frame,
+    down, left, right or up, and comes back at the opposite edge. Its shape and first position are
+    random, so that in every frame each position is equally likely for each direction. Therefore no
+    single frame gives the direction away, nor do all frames in a wrong order; two successive frames
+    do.
 
     Parameters
     ----------
     n_samples : int, default=1000
-        Films, at least 1.
+        Number of films, at least 1.
     n_steps : int, default=12
-        Frames of a film, at least 2.
+        Number of frames in a film, at least 2.
     size : int, default=8
         Height and width of a frame in pixels, at least 4.
     noise : float, default=0.1
-        Standard deviation of the Gaussian noise added to each pixel, at least 0; a shape's pixels
-        are 1 on a ground of 0.
+        Standard deviation of the Gaussian noise added to each pixel, at least 0. Without noise, the
+        pixels of a shape are 1 and all others 0.
     random_state : None, int, RandomState or Generator, default=None
-        Where the randomness comes from; an int makes the call repeatable.
+        Source of randomness; an int makes the call repeatable.
 
     Returns
     -------
     X : array (n_samples, n_steps, size, size), float32
         The films: frame by frame, row by row.
     y : array (n_samples,) of str
-        "down", "left", "right" or "up".
+        The directions: "down", "left", "right" or "up".
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type or out of its range.
+        If an argument is of the wrong type or out of range.
 
     Examples
     --------
@@ -304,27 +330,22 @@ def make_frames(
     size = checks.integer("size", size, 4)
     noise = checks.real("noise", noise, 0)
     rng = checks.random_generator(random_state)
-    shapes, ways = (
-        rng.integers(0, len(SHAPES), n_samples),
-        rng.integers(0, len(DIRECTIONS), n_samples),
-    )
-    X = _films(shapes, ways, rng.integers(0, size, (n_samples, 2)), n_steps, size)
+    shapes = rng.integers(0, len(SHAPES), n_samples)
+    directions = rng.integers(0, len(DIRECTIONS), n_samples)
+    corners = rng.integers(0, size, (n_samples, 2))
+    X = _films(shapes, directions, corners, n_steps, size)
     if noise:
         X += np.float32(noise) * rng.standard_normal(X.shape, dtype=np.float32)
-    return X, np.array(list(DIRECTIONS))[ways]
+    return X, np.array(list(DIRECTIONS))[directions]
 
 
-def _films(
-    shapes: NDArray[np.int64],
-    ways: NDArray[np.int64],
-    corners: NDArray[np.int64],
-    n_steps: int,
-    size: int,
-) -> NDArray[np.float32]:
-    """Draw each shape at its corner, then one pixel further a frame; frames wrap around, so no edge tells the way."""
-    moves = np.array(list(DIRECTIONS.values()))[ways]
-    places = corners[:, None] + moves[:, None] * np.arange(n_steps)[:, None]
-    rows, columns = np.moveaxis((places[..., None] + np.arange(3)) % size, 2, 0)
+def _films(shapes: Int64, directions: Int64, corners: Int64, n_steps: int, size: int) -> Float32:
+    """Draw each shape at its corner, and one pixel further in every frame."""
+    moves = np.array(list(DIRECTIONS.values()))[directions]
+    positions = corners[:, None] + moves[:, None] * np.arange(n_steps)[:, None]  # (n, T, 2)
+    # Films wrap around, so that no edge gives the direction away.
+    pixels = (positions[..., None] + np.arange(3)) % size  # (n, T, 2, 3)
+    rows, columns = np.moveaxis(pixels, 2, 0)
     films = np.arange(len(shapes))[:, None, None, None]
     frames = np.arange(n_steps)[:, None, None]
     X = np.zeros((len(shapes), n_steps, size, size), dtype=np.float32)
@@ -332,12 +353,12 @@ def _films(
     return X
 
 
-def _lengths(n_samples: int, n_steps: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Draw lengths from n_steps to a tenth above it, as Hochreiter and Schmidhuber do."""
+def _lengths(n_samples: int, n_steps: int, rng: np.random.Generator) -> Int64:
+    """Draw lengths up to a tenth above n_steps, as Hochreiter and Schmidhuber do."""
     return rng.integers(n_steps, n_steps + n_steps // 10 + 1, n_samples)
 
 
-def _one_hot(codes: NDArray[np.int64], n_symbols: int) -> NDArray[np.float32]:
-    """Turn codes into rows that are 1 at the code and 0 elsewhere."""
-    rows: NDArray[np.float32] = np.eye(n_symbols, dtype=np.float32)[codes]
-    return rows
+def _one_hot(codes: Int64, n_symbols: int) -> Float32:
+    """Return vectors that are 1 at the code and 0 elsewhere, (..., n_symbols)."""
+    vectors: Float32 = np.eye(n_symbols, dtype=np.float32)[codes]
+    return vectors

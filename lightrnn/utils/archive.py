@@ -1,12 +1,14 @@
-"""One file for a tree of plain values and arrays: an .npz whose member ``header`` is JSON.
+"""Save a tree of plain values and arrays in one file: an .npz whose member ``header`` is JSON.
 
 `write` takes a dict of dicts, lists, tuples, numbers, strings, None, NumPy arrays, scalars and
-random generators, to any depth; `read` gives the same tree back, bit for bit and type for type. The
-arrays lie in the file under their path in the tree, so that ``numpy.load`` alone can look at them.
-Nothing is ever pickled, so reading a file runs no code of its writer. Nothing is compressed either,
-and every array's size is compared with that of its bytes before there is room for it, so a file
-takes no more memory than a small multiple of its size. The checksum of the zip covers the header
-and every array: a file that was damaged is refused. This module knows no estimator.
+random generators, to any depth; `read` returns the same tree, bit for bit and type for type. Arrays
+are stored under their path in the tree, so that ``numpy.load`` alone can look at them. Nothing is
+ever pickled, so reading a file runs no code of its writer.
+
+A damaged or hostile file is refused, and never takes more memory than a small multiple of its size:
+nothing is compressed, the size of every array is compared with the number of its bytes before
+memory is allocated, and the checksums of the zip cover the header and every array. This module
+knows no estimator.
 """
 
 import json
@@ -25,21 +27,22 @@ import numpy as np
 from .._version import __version__
 from .checks import shown
 
+Arrays = dict[str, np.ndarray]  # by name, without .npy
+
 FORMAT = "lightrnn"
 VERSION = 1
 _BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
-_POSITIONS = {
-    "MT19937": 624,
-    "Philox": 4,
-}  # the last place in the buffer, which NumPy does not check
+# The last position in the buffer of a generator; NumPy does not check it when a state is set.
+_POSITIONS = {"MT19937": 624, "Philox": 4}
 _PLAIN = (bool, int, float, str, type(None))
-_KINDS = "biufcmMSU"  # of dtypes
+_KINDS = "biufcmMSU"  # kinds of dtypes that are stored as arrays
+# The header of the .npy format, versions 1 and 2. NumPy's own reader would evaluate it as Python.
 _NPY = re.compile(
     rb"\x93NUMPY(?:\x01\x00..|\x02\x00....)\{'descr': '([<>|][a-zA-Z]\d+(?:\[\w+\])?)', "
     rb"'fortran_order': (True|False), 'shape': \(([\d, ]*)\), \} *\n",
     re.DOTALL,
 )
-# What zipfile, json and the readers below raise, as damage will have it.
+# Errors that zipfile, json and the readers below raise on a damaged file.
 _DAMAGE = (
     ArithmeticError,
     AttributeError,
@@ -55,20 +58,21 @@ _DAMAGE = (
 
 
 def write(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
-    """Write a tree of values to one file, replacing it only when the whole has been written.
+    """Write a tree of values to one file, which is replaced only when all has been written.
 
     Parameters
     ----------
     path : str or path-like
         The file, used as it is: no suffix is added.
     content : dict
-        Keys are str, int, float, bool or None; values as the module's docstring lists.
+        The tree: keys are str, int, float, bool or None, values those that the module's docstring
+        lists.
 
     Raises
     ------
     TypeError
-        If a value is of another kind, a function for example; its place in the tree is named. The
-        file is then untouched.
+        If a value is of another kind, for example a function. The message gives its path in the
+        tree; the file is then untouched.
 
     Examples
     --------
@@ -94,7 +98,8 @@ def write(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
                 for name, values in {"header": text, **packer.arrays}.items():
                     _write_member(archive, name, values)
             file.flush()
-            os.fsync(file.fileno())  # else a power cut may leave the new name and not what it names
+            # Otherwise a power cut may keep the new name but lose the content.
+            os.fsync(file.fileno())
         os.replace(part, target)
     finally:
         part.unlink(missing_ok=True)
@@ -131,24 +136,28 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
             content = _content(archive, header) if version <= VERSION else {}
         except _DAMAGE as error:
             raise ValueError(
-                f"path must be a file written by save, got {os.fspath(path)!r}. It is damaged or of another format."
+                f"path must be a file written by save, got {os.fspath(path)!r}. "
+                "It is damaged or of another format."
             ) from error
     if version > VERSION:
         raise ValueError(
-            f"{os.fspath(path)!r} must be in format {VERSION} or earlier, got {version}, written by lightrnn "
-            f"{shown(library)}. Read it with a later lightrnn than {__version__}."
+            f"{os.fspath(path)!r} must be in format {VERSION} or earlier, got {version}, "
+            f"written by lightrnn {shown(library)}. "
+            f"Read it with a later lightrnn than {__version__}."
         )
     return content
 
 
 def _write_member(archive: zipfile.ZipFile, name: str, values: np.ndarray) -> None:
-    """Store one array. A ``ZipInfo`` made by hand has a fixed date, so equal trees make equal files."""
-    with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as member:
+    """Store one array."""
+    # A ZipInfo made here has a fixed date, so that equal trees make equal files.
+    info = zipfile.ZipInfo(f"{name}.npy")
+    with archive.open(info, "w", force_zip64=True) as member:
         np.lib.format.write_array(member, values, allow_pickle=False)
 
 
 def _open(file: BinaryIO) -> zipfile.ZipFile:
-    """Open a zip, none of whose members can be larger than the file or hide another."""
+    """Open a zip; refuse members that are larger than the file or that hide another."""
     archive = zipfile.ZipFile(file)
     members = archive.infolist()
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
@@ -161,36 +170,36 @@ def _open(file: BinaryIO) -> zipfile.ZipFile:
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
-    """Read one array: its bytes, whose checksum zipfile compares, then what they are."""
-    data = archive.read(f"{name}.npy")
+    """Read one array."""
+    data = archive.read(f"{name}.npy")  # zipfile compares the checksum
     found = _NPY.match(data)
     if found is None:
         raise ValueError(f"{name} is no array")
     kind, order, axes = (text.decode() for text in found.groups())
-    dtype, shape = np.dtype(kind), tuple(map(int, axes.replace(",", " ").split()))
-    if dtype.kind not in _KINDS or math.prod(shape) * dtype.itemsize != len(data) - found.end():
-        raise ValueError(f"{name} does not have the size that it says")
-    return np.ndarray(shape, dtype, data, found.end(), order="F" if order == "True" else "C").copy(
-        order="K"
-    )
+    dtype = np.dtype(kind)
+    shape = tuple(map(int, axes.replace(",", " ").split()))
+    start = found.end()
+    if dtype.kind not in _KINDS or math.prod(shape) * dtype.itemsize != len(data) - start:
+        raise ValueError(f"{name} does not have the size that its header gives")
+    values = np.ndarray(shape, dtype, data, start, order="F" if order == "True" else "C")
+    return values.copy(order="K")  # the bytes themselves are read-only
 
 
 def _content(archive: zipfile.ZipFile, header: dict[str, Any]) -> dict[str, Any]:
-    """Put header and arrays together."""
+    """Return the tree of the header with the arrays of the archive in their places."""
     names = [member.filename.removesuffix(".npy") for member in archive.infolist()]
-    content = _unpack(
-        header["content"], {name: _member(archive, name) for name in names if name != "header"}
-    )
+    arrays = {name: _member(archive, name) for name in names if name != "header"}
+    content = _unpack(header["content"], arrays)
     if not isinstance(content, dict):
         raise ValueError("no tree")
     return content
 
 
 class _Packer:
-    """Turns a tree into one that JSON can hold, putting the arrays aside under their path."""
+    """Turns a tree into one that JSON can hold, and collects its arrays by their paths."""
 
     def __init__(self) -> None:
-        self.arrays: dict[str, np.ndarray] = {}
+        self.arrays: Arrays = {}
 
     def pack(self, value: Any, where: str) -> Any:
         """Return the JSON form of `value`; `where` is its path in the tree."""
@@ -210,21 +219,25 @@ class _Packer:
         if isinstance(value, np.random.RandomState):
             return {"!random_state": self.pack(value.get_state(legacy=False), where)}
         raise TypeError(
-            f"{where} must be a number, a string, an array or a collection of those to be saved, got {value!r}. "
-            "Give the estimator's argument another value."
+            f"{where} must be a number, a string, an array or a collection of those to be saved, "
+            f"got {value!r}. Give the estimator's argument another value."
         )
 
     def _items(self, values: list[Any] | tuple[Any, ...], where: str) -> list[Any]:
+        """Return the items of a list or tuple, packed."""
         return [self.pack(value, f"{where}/{index}") for index, value in enumerate(values)]
 
     def _dict(self, values: dict[Any, Any], where: str) -> Any:
+        """Return a dict as it is if JSON can hold its keys, else as a list of pairs."""
         if all(type(key) is str and not key.startswith("!") for key in values):
             return {key: self.pack(value, f"{where}/{key}") for key, value in values.items()}
         return {"!dict": [self._items(pair, where) for pair in values.items()]}
 
     def _array(self, values: np.ndarray, where: str) -> Any:
+        """Put an array aside and return a reference to it; objects stay in the tree."""
         if values.dtype.hasobject:
             return {"!object": [list(values.shape), self._items(values.ravel().tolist(), where)]}
+        # Only what any zip tool takes for a name; two paths may then coincide.
         name = re.sub(r"[^\w./-]|\.\.", "_", where.strip("/"))
         while name in self.arrays or name in ("", "header"):
             name += "_"
@@ -232,7 +245,7 @@ class _Packer:
         return {"!array": name}
 
 
-def _unpack(value: Any, arrays: dict[str, np.ndarray]) -> Any:
+def _unpack(value: Any, arrays: Arrays) -> Any:
     """Undo `_Packer.pack`."""
     if isinstance(value, list):
         return [_unpack(item, arrays) for item in value]
@@ -245,47 +258,49 @@ def _unpack(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     return {key: _unpack(item, arrays) for key, item in value.items()}
 
 
-def _read_array(name: str, arrays: dict[str, np.ndarray]) -> Any:
+def _read_array(name: str, arrays: Arrays) -> Any:
     """Return an array, or the scalar that a 0-d array stands for."""
     return arrays[name][()]
 
 
-def _read_object(held: list[Any], arrays: dict[str, np.ndarray]) -> np.ndarray:
-    """Return an array of Python objects; made empty first, since NumPy would turn equal lists into further axes."""
+def _read_object(held: list[Any], arrays: Arrays) -> np.ndarray:
+    """Return an array of Python objects."""
     shape, items = held
+    # Made empty first: NumPy would turn lists of equal length into further axes.
     values = np.empty(len(items), dtype=object)
     for index, item in enumerate(items):
         values[index] = _unpack(item, arrays)
     return values.reshape(shape)
 
 
-def _read_generator(held: Any, arrays: dict[str, np.ndarray]) -> np.random.Generator:
+def _read_generator(held: Any, arrays: Arrays) -> np.random.Generator:
+    """Return a generator that continues where the saved one stopped."""
     state = _checked(_unpack(held, arrays))
     generator = np.random.Generator(getattr(np.random, state["bit_generator"])())
     generator.bit_generator.state = state
     return generator
 
 
-def _read_random_state(held: Any, arrays: dict[str, np.ndarray]) -> np.random.RandomState:
+def _read_random_state(held: Any, arrays: Arrays) -> np.random.RandomState:
+    """Return a RandomState that continues where the saved one stopped."""
     generator = np.random.RandomState()
     generator.set_state(_checked(_unpack(held, arrays)))
     return generator
 
 
 def _checked(state: dict[str, Any]) -> dict[str, Any]:
-    """Refuse the state of a generator that would read outside its buffer."""
+    """Return a generator's state; refuse one that would make it read outside its buffer."""
     kind = state["bit_generator"]
     if kind not in _BIT_GENERATORS:
         raise ValueError(f"unknown generator {kind}")
-    position = {"MT19937": state["state"].get("pos"), "Philox": state.get("buffer_pos")}.get(
-        kind, 0
-    )
+    positions = {"MT19937": state["state"].get("pos"), "Philox": state.get("buffer_pos")}
+    position = positions.get(kind, 0)
     if not 0 <= position <= _POSITIONS.get(kind, 0):
-        raise ValueError(f"{position} is no place in the buffer of {kind}")
+        raise ValueError(f"{position} is no position in the buffer of {kind}")
     return state
 
 
-_READERS: dict[str, Callable[[Any, dict[str, np.ndarray]], Any]] = {
+_READERS: dict[str, Callable[[Any, Arrays], Any]] = {
     "!array": _read_array,
     "!object": _read_object,
     "!generator": _read_generator,

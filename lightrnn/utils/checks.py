@@ -1,4 +1,4 @@
-"""Checks of single arguments: a plain Python value out, or an error that says what to write instead.
+"""Checks of single arguments: each returns a plain Python value or raises an error with a remedy.
 
 Every message reads "<argument> must be <requirement>, got <value>." followed by one sentence of
 remedy. A value of the wrong kind is a `TypeError`, a value of the right kind outside its range a
@@ -16,11 +16,14 @@ from typing import Any
 import numpy as np
 
 _short = reprlib.Repr()
-_short.maxstring = _short.maxother = 60
+_short.maxstring = 60
+_short.maxother = 60
 
 
 def shown(value: object) -> str:
-    """Describe `value` in few characters for an error message: arrays by shape and dtype, the rest by a short repr.
+    """Return a short description of a value for an error message.
+
+    Arrays are described by shape and dtype, anything else by a shortened repr.
 
     Examples
     --------
@@ -46,18 +49,20 @@ def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     Parameters
     ----------
     name : str
-        The argument's name, for the message.
+        Name of the argument in the message.
     value : object
         An int or NumPy integer; bool, float and text are refused.
-    low, high : int
-        The closed range; `high=None` leaves it open above.
+    low : int
+        The least value.
+    high : int or None, default=None
+        The greatest value; None means no limit.
 
     Raises
     ------
     TypeError
         If `value` is no integer.
     ValueError
-        If it lies outside the range.
+        If it is outside the range.
 
     Examples
     --------
@@ -71,7 +76,8 @@ def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     bounds = f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}"
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
         raise TypeError(
-            f"{name} must be {bounds}, got {shown(value)}. Give a whole number, without a decimal point or quotes."
+            f"{name} must be {bounds}, got {shown(value)}. "
+            "Give a whole number, without a decimal point or quotes."
         )
     number = int(value)
     if number < low or (high is not None and number > high):
@@ -95,12 +101,12 @@ def real(
     Parameters
     ----------
     name : str
-        The argument's name, for the message.
+        Name of the argument in the message.
     value : object
         A float, an int or a NumPy number; bool and text are refused.
-    low, high : float, optional
-        The range's ends; None means no limit there.
-    low_open, high_open : bool
+    low, high : float or None, default=None
+        Ends of the range; None means no limit.
+    low_open, high_open : bool, default=False
         Whether the end itself is excluded.
 
     Raises
@@ -143,7 +149,7 @@ def _as_float(value: numbers.Real) -> float:
 
 
 def choice(name: str, value: object, options: Sequence[Any]) -> Any:
-    """Return `value` if it is one of `options` (texts or None); the error lists them.
+    """Return `value` if it is one of `options`, which are names or None.
 
     Raises
     ------
@@ -164,24 +170,24 @@ def choice(name: str, value: object, options: Sequence[Any]) -> Any:
     known = value is None or isinstance(value, str)
     if known and value in options:
         return value
-    wanted = f"{name} must be one of {', '.join(repr(option) for option in options)}, got {shown(value)}."
-    if not isinstance(value, str):
-        raise (ValueError if known else TypeError)(f"{wanted} Give one of these names.")
-    close = difflib.get_close_matches(
-        value, [option for option in options if isinstance(option, str)], n=1
-    )
-    raise ValueError(
-        f"{wanted} " + (f"Did you mean {close[0]!r}?" if close else "Give one of these names.")
-    )
+    listed = ", ".join(map(repr, options))
+    message = f"{name} must be one of {listed}, got {shown(value)}."
+    remedy = "Give one of these names."
+    if isinstance(value, str):
+        names = [option for option in options if option is not None]
+        close = difflib.get_close_matches(value, names, n=1)
+        if close:
+            remedy = f"Did you mean {close[0]!r}?"
+    raise (ValueError if known else TypeError)(f"{message} {remedy}")
 
 
 def flag(name: str, value: object) -> bool:
-    """Return `value` as a bool if it is True or False (NumPy's too).
+    """Return `value` as a bool if it is True or False, of Python or NumPy.
 
     Raises
     ------
     TypeError
-        If `value` is anything else; 0 and 1 are not taken for flags.
+        If `value` is anything else, 0 and 1 included.
 
     Examples
     --------
@@ -196,13 +202,13 @@ def flag(name: str, value: object) -> bool:
 
 
 def random_generator(random_state: object) -> np.random.Generator:
-    """Turn scikit-learn's `random_state` into a NumPy Generator.
+    """Return a NumPy Generator for scikit-learn's `random_state`.
 
     Parameters
     ----------
     random_state : None, int, numpy.random.RandomState or numpy.random.Generator
-        None takes fresh entropy, an int of at least 0 is a seed, a RandomState gives a seed (and so
-        moves on), a Generator is used as it is.
+        None takes fresh entropy, an int of at least 0 is a seed, a RandomState is drawn from for a
+        seed (so that it moves on), a Generator is used as it is.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""Index arrays and lists alike."""
+"""Index arrays and lists in the same way."""
 
 from typing import Any
 
@@ -6,25 +6,25 @@ import numpy as np
 
 
 def take(values: Any, indices: np.ndarray) -> Any:
-    """Return the items of an array or a list at some indices.
+    """Return the items of an array or a list at the given indices.
 
     Parameters
     ----------
     values : ndarray or list
-        What to take from.
+        The values.
     indices : ndarray of int, shape (m,)
         Positions along the first axis.
 
     Returns
     -------
     ndarray or list
-        Of the kind of `values`, with m items.
+        An array if `values` is one, else a list, with m items.
 
     Examples
     --------
     >>> take(["a", "b", "c"], np.array([2, 0]))
     ['c', 'a']
     """
-    return (
-        values[indices] if isinstance(values, np.ndarray) else [values[i] for i in indices.tolist()]
-    )
+    if isinstance(values, np.ndarray):
+        return values[indices]
+    return [values[i] for i in indices.tolist()]

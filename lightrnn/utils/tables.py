@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 
 def as_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Put rows below a header: the first column to the left, the others to the right.
+    """Return a table with aligned columns, the first to the left and the others to the right.
 
     Examples
     --------
@@ -13,17 +13,14 @@ def as_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lstm   0.98
     ffnn    0.5
     """
-    lines = [header, *rows]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            [
-                line[0].ljust(widths[0]),
-                *(cell.rjust(width) for cell, width in zip(line[1:], widths[1:], strict=True)),
-            ]
-        )
-        for line in lines
-    ).replace(" \n", "\n")
+    table = [header, *rows]
+    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    lines = []
+    for first, *rest in table:
+        cells = [first.ljust(widths[0])]
+        cells += [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
+        lines.append("  ".join(cells))
+    return "\n".join(lines).replace(" \n", "\n")
 
 
 def counted(n: int, noun: str) -> str:
