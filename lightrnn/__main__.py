@@ -1,4 +1,4 @@
-"""``python -m lightrnn``: ``info`` of this install, ``warmup`` of its kernels, ``compare`` nets on one's own data."""
+"""The command line, ``python -m lightrnn``, with the commands of `lightrnn.cli`."""
 
 import argparse
 import sys
@@ -6,9 +6,9 @@ import sys
 from .cli import compare, info, warmup
 
 _COMMANDS = {
-    "info": (info, "versions, processor, cache of machine code, and a check of gradients"),
-    "warmup": (warmup, "compile what an install needs, and keep it"),
-    "compare": (compare, "every cell and two baselines on your data"),
+    "info": (info, "print versions, processor and cache, and check the gradients"),
+    "warmup": (warmup, "compile the kernels ahead of their first use, and keep them"),
+    "compare": (compare, "cross-validate every cell and two baselines on your data"),
 }
 
 
@@ -19,14 +19,14 @@ def main() -> int:
     )
     commands = parser.add_subparsers(dest="command", metavar="command")
     for name, (module, purpose) in _COMMANDS.items():
-        module.add_arguments(
-            commands.add_parser(name, help=purpose, description=f"{purpose.capitalize()}.")
-        )
+        command = commands.add_parser(name, help=purpose, description=f"{purpose.capitalize()}.")
+        module.add_arguments(command)
     arguments = parser.parse_args()
     if arguments.command is None:
         parser.print_help()
         return 0
-    return _COMMANDS[arguments.command][0].run(arguments)
+    module, _ = _COMMANDS[arguments.command]
+    return module.run(arguments)
 
 
 if __name__ == "__main__":

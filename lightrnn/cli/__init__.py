@@ -1,1 +1,1 @@
-"""The commands behind ``python -m lightrnn``."""
+"""The commands of ``python -m lightrnn``."""

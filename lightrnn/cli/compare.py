@@ -1,4 +1,4 @@
-"""``python -m lightrnn compare``: every cell and two baselines on the user's own data."""
+"""``python -m lightrnn compare``: cross-validate every cell and two baselines on one's own data."""
 
 from __future__ import annotations
 
@@ -14,52 +14,62 @@ import numpy as np
 from ..comparison import compare
 from ..utils.checks import shown
 
-# -- the command line -------------------------------------------------------------------------------------------------
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Say what ``python -m lightrnn compare`` takes."""
+    """Add the arguments of ``python -m lightrnn compare``."""
     parser.add_argument(
         "data",
-        help="an .npz with y (n,) and X (n, T, F) or (n, T), or X (N, F), all sequences one below the other, and "
-        "lengths (n,); float y are numbers to regress on, all else labels",
+        help="an .npz file with X (n, T, F) or (n, T) and y (n,); or with X (N, F), all sequences "
+        "concatenated, y (n,) and lengths (n,). Floats in y are regressed on, anything else is "
+        "classified",
     )
-    parser.add_argument("--units", type=int, default=64, help="units of the hidden layer (64)")
-    parser.add_argument("--epochs", type=int, default=50, help="epochs of each fit (50)")
-    parser.add_argument("--folds", type=int, default=5, help="parts of the cross-validation (5)")
     parser.add_argument(
-        "--windows", type=int, nargs="+", help="of the feed-forward nets (by the sequences' length)"
+        "--units", type=int, default=64, help="units of the hidden layer (default: 64)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of folds and weights (0)")
+    parser.add_argument("--epochs", type=int, default=50, help="epochs of each fit (default: 50)")
+    parser.add_argument(
+        "--folds", type=int, default=5, help="folds of the cross-validation (default: 5)"
+    )
+    parser.add_argument(
+        "--windows",
+        type=int,
+        nargs="+",
+        help="windows of the feed-forward nets in steps (default: a tenth, a third and all of the "
+        "median length)",
+    )
+    parser.add_argument(
+        "--seed", type=int, default=0, help="seed of the folds and weights (default: 0)"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compare on the data of a file and print the table; return the exit status."""
+    """Print the comparison on the data of a file; return the exit status."""
+    windows = tuple(arguments.windows) if arguments.windows else None
     try:
         X, y = _read(arguments.data)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+            warnings.simplefilter("ignore")  # that a fit has not converged, fold after fold
             found = compare(
                 X,
                 y,
                 hidden_layer_sizes=(arguments.units,),
                 max_iter=arguments.epochs,
                 folds=arguments.folds,
-                windows=tuple(arguments.windows) if arguments.windows else None,
+                windows=windows,
                 random_state=arguments.seed,
-                progress=_tell,
+                progress=_show_progress,
             )
     except (OSError, ValueError, TypeError) as error:
-        _tell("")
+        _show_progress("")
         print(f"python -m lightrnn compare: {error}", file=sys.stderr)
         return 1
-    _tell("")
+    _show_progress("")
     print(found)
     return 0
 
 
-def _tell(line: str) -> None:
-    """Show what is being fitted, on one line of a terminal."""
+def _show_progress(line: str) -> None:
+    """Print a line to stderr; in a terminal it replaces the one before."""
     if sys.stderr.isatty():
         print(f"\r{line:<60}\r", end="", file=sys.stderr, flush=True)
     elif line:
@@ -67,38 +77,36 @@ def _tell(line: str) -> None:
 
 
 def _read(path: str | os.PathLike[str]) -> tuple[Any, np.ndarray]:
-    """Read X and y from an .npz."""
+    """Return X, cut into sequences if there are lengths, and y of an .npz file."""
     with open(path, "rb") as file:
         X, y, lengths = _arrays(file, path)
     if lengths is None:
         return X, y
-    if (
-        lengths.ndim != 1
-        or lengths.dtype.kind not in "iu"
-        or lengths.min() < 1
-        or lengths.sum() != len(X)
-    ):
+    are_counts = lengths.ndim == 1 and lengths.dtype.kind in "iu" and lengths.min() >= 1
+    if not are_counts or lengths.sum() != len(X):
         raise ValueError(
-            f"lengths must be positive integers that sum up to X's {len(X)} rows, got {shown(lengths)}. Count."
+            f"lengths must be positive integers that sum up to X's {len(X)} rows, "
+            f"got {shown(lengths)}. Give the number of rows of each sequence."
         )
     return np.split(X, np.cumsum(lengths)[:-1]), y
 
 
 def _arrays(file: Any, path: str | os.PathLike[str]) -> tuple[Any, Any, Any]:
-    """Return X, y and, where there are any, lengths."""
+    """Return X, y and lengths of an open .npz file; None if it has no lengths."""
     try:
         data = np.load(file, allow_pickle=False)
     except (EOFError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(
-            f"data must be an .npz file, got {os.fspath(path)!r}: {error}. Write it by np.savez."
+            f"data must be an .npz file, got {os.fspath(path)!r}: {error}. Write it with np.savez."
         ) from error
     if not isinstance(data, np.lib.npyio.NpzFile):
         raise ValueError(
-            f"data must be an .npz file, got one array in {os.fspath(path)!r}. Write X and y by np.savez."
+            f"data must be an .npz file, got one array in {os.fspath(path)!r}. "
+            "Write X and y with np.savez."
         )
     missing = {"X", "y"} - set(data)
     if missing:
         raise ValueError(
-            f"data must hold X and y, got {sorted(data)}. Write it by np.savez(path, X=X, y=y)."
+            f"data must hold X and y, got {sorted(data)}. Write it with np.savez(path, X=X, y=y)."
         )
     return data["X"], data["y"], data.get("lengths")

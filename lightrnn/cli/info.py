@@ -1,4 +1,4 @@
-"""``python -m lightrnn info``: versions, processor, cache, and whether gradients are right."""
+"""``python -m lightrnn info``: print versions, processor and cache, and check the gradients."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from . import selfcheck
 
 
 def describe() -> Iterator[tuple[str, str]]:
-    """Yield what there is to know of this install and this machine, each with its name."""
+    """Yield each fact about this installation and machine as a name and a text."""
     import llvmlite
     import numba
     import numpy
@@ -25,17 +25,15 @@ def describe() -> Iterator[tuple[str, str]]:
     libraries = (numba, llvmlite, numpy, scipy)
     yield "with", ", ".join(f"{library.__name__} {library.__version__}" for library in libraries)
     lanes = f"{host.lanes('float32')} float32 or {host.lanes('float64')} float64"
-    yield (
-        "SIMD",
-        f"registers of {host.REGISTER_BYTES} bytes, {lanes}; tile {host.TILE_ROWS} x {host.TILE_VECTORS}",
-    )
+    tile = f"{host.TILE_ROWS} x {host.TILE_VECTORS}"
+    yield "SIMD", f"registers of {host.REGISTER_BYTES} bytes, {lanes}; tile {tile}"
     yield "threads", f"{threads.usable(None)} with n_jobs=None, {threads.usable(-1)} CPUs usable"
     yield "CUDA", _gpu()
     yield from _cache()
 
 
 def _gpu() -> str:
-    """Say whether there is a GPU to compute on, or why not."""
+    """Return a description of the first GPU, or the reason why none can be used."""
     from ..cuda import driver
 
     try:
@@ -46,42 +44,41 @@ def _gpu() -> str:
 
 
 def _cache() -> Iterator[tuple[str, str]]:
-    """Yield where machine code is kept, and how much is there."""
+    """Yield the directories for machine code, each with the number and size of its kernels."""
     from ..cpu import cache
 
     for place in cache.directories():
         files = [path for path in cache.entries() if path.parent == place]
-        state = (
-            f"{len(files)} kernels, {sum(path.stat().st_size for path in files) / 1e6:.1f} MB"
-            if files
-            else "empty"
-        )
+        size = sum(path.stat().st_size for path in files)
+        state = f"{len(files)} kernels, {size / 1e6:.1f} MB" if files else "empty"
         yield "cache", f"{place}: {state}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
+    """Add the arguments of ``python -m lightrnn info``."""
     parser.add_argument(
-        "--seconds", type=float, default=10.0, help="the most for the check of gradients"
+        "--seconds",
+        type=float,
+        default=10.0,
+        help="longest duration of the check of gradients (default: 10)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print everything; 1 if a gradient is wrong."""
+    """Print the facts and check the gradients; return 1 if one is wrong, else 0."""
     for name, text in describe():
         print(f"{name:<9}{text}")
     start = time.perf_counter()
     print(
-        "gradients beside central differences, and float32 beside float64 (compiles what is not in the cache):"
+        "gradients compared with central differences, and float32 with float64 "
+        "(compiles kernels that are not in the cache):"
     )
-    results = []
+    passed = True
     for result in selfcheck.check(arguments.seconds):
-        results.append(result)
+        passed &= result.passed
         errors = f"off by {result.difference:.0e} and {result.precision:.0e}"
         verdict = "ok" if result.passed else "WRONG"
         print(f"  {result.cell:<5}{result.rounds:>3} networks, {errors}: {verdict}", flush=True)
-    passed = all(result.passed for result in results)
-    print(
-        f"{'all is well' if passed else 'SOMETHING IS WRONG'}, {time.perf_counter() - start:.1f} s"
-    )
+    seconds = time.perf_counter() - start
+    print(f"{'all is well' if passed else 'SOMETHING IS WRONG'}, {seconds:.1f} s")
     return 0 if passed else 1

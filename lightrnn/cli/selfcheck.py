@@ -1,4 +1,4 @@
-"""Whether this machine computes what it should: gradients beside central differences, precisions beside each other."""
+"""Check that this machine computes right: gradients by central differences, float32 by float64."""
 
 from __future__ import annotations
 
@@ -13,25 +13,29 @@ from ..cells import HIDDEN_CELLS
 if TYPE_CHECKING:
     from ..nn.network import Network
 
-_ROUNDS = 250  # which take some eight seconds
-_KINDS = 4  # targets and directions
-_STEPS = (1e-5, 1e-6)  # of the parameters; both would have to cross the same kink of an ffnn
-DIFFERENCE, PRECISION = 1e-7, 2e-4  # the most that is right
+_ROUNDS = 250  # networks of each cell at most; all four cells take some eight seconds
+_KINDS = 4  # combinations of target and direction
+# Steps of the central differences. The smaller error counts: the kink of an ffnn may lie within one
+# step, hardly within both.
+_STEPS = (1e-5, 1e-6)
+# The greatest errors that rounding explains, relative to the gradient's length.
+DIFFERENCE = 1e-7
+PRECISION = 2e-4
 
 
 class Check(NamedTuple):
-    """What became of one cell.
+    """The result for one cell.
 
     Attributes
     ----------
     cell : str
-        Which.
+        Name of the cell.
     difference : float
-        How far the float64 gradient is from central differences, relative to its length.
+        Distance of the float64 gradient from central differences, relative to its length.
     precision : float
-        How far the float32 gradient is from the float64 one, relative to its length.
+        Distance of the float32 gradient from the float64 one, relative to its length.
     rounds : int
-        Networks that were looked at.
+        Number of networks that were checked.
     """
 
     cell: str
@@ -46,7 +50,7 @@ class Check(NamedTuple):
 
 
 def check(seconds: float = 10.0) -> Iterator[Check]:
-    """Check every cell, for so many seconds together at most, but one network of each kind.
+    """Check every cell, all of them for at most `seconds`, but at least one network of each kind.
 
     Examples
     --------
@@ -54,18 +58,17 @@ def check(seconds: float = 10.0) -> Iterator[Check]:
     ['ffnn', 'rnn', 'gru', 'lstm']
     """
     for cell in HIDDEN_CELLS:
-        errors = [
-            _errors(cell, seed) for seed in range(_KINDS)
-        ]  # which may compile, and do not count
-        start = time.perf_counter()
-        while len(errors) < _ROUNDS and time.perf_counter() - start < seconds / len(HIDDEN_CELLS):
+        # These may compile kernels, so they are not timed.
+        errors = [_errors(cell, seed) for seed in range(_KINDS)]
+        end = time.perf_counter() + seconds / len(HIDDEN_CELLS)
+        while len(errors) < _ROUNDS and time.perf_counter() < end:
             errors.append(_errors(cell, len(errors)))
         difference, precision = np.max(errors, axis=0).tolist()
         yield Check(cell, difference, precision, len(errors))
 
 
 def _errors(cell: str, seed: int) -> tuple[float, float]:
-    """Return both errors of one network: layers, directions, ragged lengths and targets drawn by the seed."""
+    """Return both errors of one network, whose sizes, lengths and targets the seed draws."""
     from ..losses import make_loss
 
     rng = np.random.default_rng(seed)
@@ -75,41 +78,39 @@ def _errors(cell: str, seed: int) -> tuple[float, float]:
         "window": 3,
     }
     F, *sizes = rng.integers(1, 20, 3).tolist()
-    exact, single = (_network(cell, F, sizes, options, dtype) for dtype in ("float64", "float32"))
+    double = _network(cell, F, sizes, options, "float64")
+    single = _network(cell, F, sizes, options, "float32")
     X = [rng.normal(size=(T, F)) for T in rng.integers(1, 9, 6)]
     y = [rng.normal(size=(len(x), 2)) for x in X] if seed % 2 else rng.normal(size=(6, 2))
-    loss, gradients = make_loss("squared_error"), []
-    for network in (exact, single):
+    loss = make_loss("squared_error")
+    gradients = []
+    for network in (double, single):
         network.loss_and_gradient(_batch(network, X, y), loss)
         gradients.append(network.gradient.astype(np.float64))
+    # By name, since the flat vectors of the two precisions are padded differently.
+    exact = double.named(gradients[0])
+    rounded = single.named(gradients[1])
     length = np.linalg.norm(gradients[0])
-    named = [
-        network.named(gradient)
-        for network, gradient in zip((exact, single), gradients, strict=True)
-    ]
-    precision = (
-        np.sqrt(sum(np.sum((named[0][name] - named[1][name]) ** 2) for name in named[0])) / length
-    )
-    difference = _difference(exact, _batch(exact, X, y), loss, gradients[0], rng)
-    return float(difference / length), float(precision)
+    precision = np.sqrt(sum(np.sum((exact[name] - rounded[name]) ** 2) for name in exact))
+    difference = _difference(double, _batch(double, X, y), loss, gradients[0], rng)
+    return float(difference / length), float(precision / length)
 
 
 def _network(
     cell: str, features: int, sizes: list[int], options: dict[str, Any], dtype: str
 ) -> Network:
+    """Return a network of two outputs; those of both precisions have the same parameters."""
     from ..nn.network import Network
 
-    network, rng = (
-        Network(cell, features, sizes, 2, dtype=dtype, **options),
-        np.random.default_rng(0),
-    )
-    network.assign(
-        {name: rng.normal(0, 0.3, array.shape) for name, array in network.arrays().items()}
-    )
+    network = Network(cell, features, sizes, 2, dtype=dtype, **options)
+    rng = np.random.default_rng(0)
+    drawn = {name: rng.normal(0, 0.3, array.shape) for name, array in network.arrays().items()}
+    network.assign(drawn)
     return network
 
 
 def _batch(network: Network, X: list[np.ndarray], y: Any) -> Any:
+    """Return one batch of all sequences, each of weight 1."""
     from ..nn.batches import Batch
 
     weights = [np.ones(len(x)) for x in X] if isinstance(y, list) else np.ones(len(X))
@@ -119,11 +120,11 @@ def _batch(network: Network, X: list[np.ndarray], y: Any) -> Any:
 def _difference(
     network: Network, batch: Any, loss: Any, gradient: np.ndarray, rng: np.random.Generator
 ) -> float:
-    """Compare the gradient along a random direction with central differences of the loss."""
-    drawn = network.flatten(
-        {name: rng.normal(size=array.shape) for name, array in network.arrays().items()}
-    )
-    direction, start = drawn / np.linalg.norm(drawn), network.parameters.copy()
+    """Return how far the slope along a random direction is from central differences."""
+    arrays = network.arrays().items()
+    drawn = network.flatten({name: rng.normal(size=array.shape) for name, array in arrays})
+    direction = drawn / np.linalg.norm(drawn)
+    start = network.parameters.copy()
 
     def loss_at(step: float) -> float:
         network.parameters[:] = start + step * direction

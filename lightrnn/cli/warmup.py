@@ -1,7 +1,7 @@
-"""``python -m lightrnn warmup``: compile what an install needs, so that no user waits for it.
+"""``python -m lightrnn warmup``: compile the kernels ahead of their first use.
 
 The kernels are compiled by using them: small networks of every cell learn, predict and take single
-steps, in every way that gives a kernel other types to compile for. What was compiled goes to the
+steps, in every way that makes a kernel compile for other types. The machine code is kept in the
 cache on disk, see `cpu/cache.py`.
 """
 
@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -31,48 +32,38 @@ _BRIEF: dict[str, Any] = {
     "n_jobs": 1,
     "dropout": 0.1,
 }
-_SIZES = ((2,), (2, 2), (2, 2, 2))  # one for each kind of output layer, and each solver
+# Layers of the language models: one model for each kind of output layer, and each solver.
+_SIZES = ((2,), (2, 2), (2, 2, 2))
+_TEXTS = ["to be or not to be", "be", "or to be", "not to be or not to be"]
 
 Call = Callable[[], Any]
 
 
 def uses(cell: str, dtype: str) -> Iterator[tuple[str, Call]]:
-    """Yield calls, each with its name, that need every kernel of a cell and a dtype between them."""
-    rng = np.random.default_rng(0)
-    X = [rng.normal(size=(T, 2)) for T in (3, 1, 5, 2)]
-    texts = ["to be or not to be", "be", "or to be", "not to be or not to be"]
+    """Yield names and calls that together use every kernel of a cell and a dtype."""
     options = _BRIEF | {"dtype": dtype}
-    for target, bidirectional in (
-        ("sequence", False),
-        ("step", False),
-        ("sequence", True),
-        ("step", True),
-    ):
-        if bidirectional and cell == "ffnn":
-            continue
+    directions = (False,) if cell == "ffnn" else (False, True)
+    for bidirectional, target in product(directions, ("sequence", "step")):
         shape: dict[str, Any] = {"target": target, "bidirectional": bidirectional}
-        y = [x[:, 0] for x in X] if target == "step" else [0.5, 1.0, 0.0, 2.0]
         name = f"{target}s{', both ways' if bidirectional else ''}"
-        yield name, partial(_regressor, RNNRegressor(cell, (2, 2), **shape, **options), X, y)
-        labels = (
-            [[t % 2 for t in range(len(text))] for text in texts]
-            if target == "step"
-            else list("abab")
-        )
-        yield (
-            f"{name} of tokens",
-            partial(_classifier, RNNClassifier(cell, (2, 2), **shape, **options), texts, labels),
-        )
+        regressor = RNNRegressor(cell, (2, 2), **shape, **options)
+        yield name, partial(_regressor, regressor)
+        classifier = RNNClassifier(cell, (2, 2), **shape, **options)
+        yield f"{name} of tokens", partial(_classifier, classifier)
     for sizes, solver in zip(_SIZES, ("adam", "sgd", "rmsprop"), strict=True):
         output: dict[str, Any] = {
             "tie_weights": len(sizes) == 1,
             "output": "softmax" if len(sizes) < 3 else "adaptive",
         }
         model = RNNLanguageModel(cell, sizes, embedding_size=2, solver=solver, **output, **options)
-        yield f"language model of {len(sizes)} layers", partial(_language_model, model, texts)
+        yield f"language model of {len(sizes)} layers", partial(_language_model, model)
 
 
-def _regressor(model: RNNRegressor, X: Any, y: Any) -> None:
+def _regressor(model: RNNRegressor) -> None:
+    """Fit and use a regressor on sequences of numbers."""
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(T, 2)) for T in (3, 1, 5, 2)]
+    y = [x[:, 0] for x in X] if model.target == "step" else [0.5, 1.0, 0.0, 2.0]
     model.fit(X, y)
     model.predict(X)
     model.transform(X)
@@ -80,28 +71,34 @@ def _regressor(model: RNNRegressor, X: Any, y: Any) -> None:
         gradient_flow(model, X)
 
 
-def _classifier(model: RNNClassifier, texts: list[str], labels: Any) -> None:
-    """Texts of many steps for each token too: then the input's share is computed once a token."""
-    model.fit(texts, labels)
-    model.predict(texts)
-    longer = [text * 20 for text in texts]
-    model.fit(longer, labels if isinstance(labels[0], str) else [steps * 20 for steps in labels])
-    model.predict_proba(longer)
+def _classifier(model: RNNClassifier) -> None:
+    """Fit and use a classifier on texts, short and long.
+
+    With many steps per token, the input's products are computed once per token, by other kernels.
+    """
+    for texts in (_TEXTS, [text * 20 for text in _TEXTS]):
+        if model.target == "step":
+            labels: list[Any] = [[t % 2 for t in range(len(text))] for text in texts]
+        else:
+            labels = list("abab")
+        model.fit(texts, labels)
+        model.predict_proba(texts)
 
 
-def _language_model(model: RNNLanguageModel, texts: list[str]) -> None:
-    model.fit(texts)
-    model.score(texts)
+def _language_model(model: RNNLanguageModel) -> None:
+    """Fit a language model, score texts and continue one."""
+    model.fit(_TEXTS)
+    model.score(_TEXTS)
     model.predict_next("to")
     model.generate("to", 3, random_state=0)
 
 
 class Use(NamedTuple):
-    """What was done, how many kernels it compiled, how many were in the cache, and its seconds."""
+    """A call of `uses`, and the kernels that it loaded."""
 
     name: str
-    compiled: int
-    found: int
+    compiled: int  # kernels
+    found: int  # kernels that were in the cache
     seconds: float
 
 
@@ -112,46 +109,45 @@ def warm_up(
 
     Parameters
     ----------
-    cells : tuple of {"ffnn", "rnn", "gru", "lstm"}
-        Cells.
-    dtypes : tuple of {"float32", "float64"}
-        Precisions.
+    cells : tuple of {"ffnn", "rnn", "gru", "lstm"}, default=("ffnn", "rnn", "gru", "lstm")
+        The cells.
+    dtypes : tuple of {"float32", "float64"}, default=("float32", "float64")
+        The precisions.
 
     Yields
     ------
     Use
-        As it is done.
+        One for each call, when it has returned.
     """
     from ..cpu.cache import KernelCache
 
     for dtype in dtypes:
         for cell in cells:
             for name, use in uses(cell, dtype):
-                before, start = len(KernelCache.log), time.perf_counter()
+                before = len(KernelCache.log)
+                start = time.perf_counter()
                 with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # an epoch does not converge
+                    warnings.simplefilter("ignore")  # that one epoch does not converge
                     use()
+                seconds = time.perf_counter() - start
                 new = KernelCache.log[before:]
                 compiled = sum(entry.compiled for entry in new)
-                seconds = time.perf_counter() - start
                 yield Use(f"{cell} {dtype}, {name}", compiled, len(new) - compiled, seconds)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the command's arguments."""
-    parser.add_argument(
-        "--cells",
-        type=_names("cells", HIDDEN_CELLS),
-        default=HIDDEN_CELLS,
-        help=f"of {', '.join(HIDDEN_CELLS)}",
-    )
-    parser.add_argument(
-        "--dtypes", type=_names("dtypes", _DTYPES), default=_DTYPES, help=f"of {', '.join(_DTYPES)}"
-    )
+    """Add the arguments of ``python -m lightrnn warmup``."""
+    for name, options in (("cells", HIDDEN_CELLS), ("dtypes", _DTYPES)):
+        parser.add_argument(
+            f"--{name}",
+            type=_names(name, options),
+            default=options,
+            help=f"{name} to compile for, separated by commas (default: {','.join(options)})",
+        )
 
 
 def _names(name: str, options: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
-    """Return a reader of names with commas between."""
+    """Return a function that reads names separated by commas."""
 
     def read(text: str) -> tuple[str, ...]:
         try:
@@ -163,25 +159,24 @@ def _names(name: str, options: tuple[str, ...]) -> Callable[[str], tuple[str, ..
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compile, say what and where; 1 if there is no place to keep it."""
+    """Compile, and print what was compiled; return 1 if it cannot be kept, else 0."""
     from ..cpu import cache
 
     start = time.perf_counter()
     for use in warm_up(arguments.cells, arguments.dtypes):
-        print(
-            f"{use.name}: {use.compiled} compiled, {use.found} found, {use.seconds:.1f} s",
-            flush=True,
-        )
+        counts = f"{use.compiled} compiled, {use.found} found"
+        print(f"{use.name}: {counts}, {use.seconds:.1f} s", flush=True)
+    seconds = time.perf_counter() - start
     log = cache.KernelCache.log
-    places = {entry.directory for entry in log if entry.compiled}
-    print(
-        f"{len(log)} kernels, {sum(entry.compiled for entry in log)} compiled, {time.perf_counter() - start:.0f} s"
-    )
-    for place in places - {None}:
-        print(f"kept in {place}")
-    if None in places:
+    compiled = [entry for entry in log if entry.compiled]
+    print(f"{len(log)} kernels, {len(compiled)} compiled, {seconds:.0f} s")
+    directories = {entry.directory for entry in compiled}
+    for directory in directories - {None}:
+        print(f"kept in {directory}")
+    if None in directories:
         print(
-            "There is no place for machine code. Set NUMBA_CACHE_DIR to one that can be written to.",
+            "There is no directory for machine code that can be written to. "
+            "Set NUMBA_CACHE_DIR to one.",
             file=sys.stderr,
         )
-    return int(None in places)
+    return int(None in directories)

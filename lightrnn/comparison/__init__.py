@@ -3,3 +3,7 @@
 from .compare import Comparison, Result, compare
 
 __all__ = ["Comparison", "Result", "compare"]
+
+# The public module is the one that users import from.
+Comparison.__module__ = __name__
+Result.__module__ = __name__

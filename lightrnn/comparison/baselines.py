@@ -1,4 +1,4 @@
-"""Two predictors without a network, which any network should beat."""
+"""Two baselines without a network, which any network should beat."""
 
 from __future__ import annotations
 
@@ -6,39 +6,53 @@ import numpy as np
 
 from ..losses import cross_entropy
 
+# Ridge per sample: large enough that features without variation leave the system regular, small
+# beside the standardised features.
 _PENALTY = 1e-3
 
 
 class Naive:
-    """The most frequent class; for numbers the last value of a sequence of one feature, else the mean."""
+    """A constant or the last value, whichever is the usual guess.
+
+    For classes it predicts the most frequent one; for numbers the last value of each sequence if
+    there is one feature, otherwise the mean of the targets.
+    """
 
     def fit(self, X: list[np.ndarray], y: np.ndarray) -> Naive:
-        """Learn what is to be said of everything."""
-        values, counts = np.unique(y, return_counts=True)
-        self.numbers = y.dtype.kind == "f"
-        self.name = (
-            "majority" if not self.numbers else "last value" if X[0].shape[1] == 1 else "mean"
-        )
-        self.constant = y.mean() if self.numbers else values[counts.argmax()]
-        self.n_parameters_ = 0 if self.name == "last value" else 1
+        """Choose the prediction, and the constant if it is one."""
+        self.n_parameters_ = 1
+        if y.dtype.kind != "f":
+            self.name = "majority"
+            classes, counts = np.unique(y, return_counts=True)
+            self.constant = classes[counts.argmax()]
+        elif X[0].shape[1] > 1:
+            self.name = "mean"
+            self.constant = y.mean()
+        else:
+            self.name = "last value"
+            self.n_parameters_ = 0
         return self
 
     def predict(self, X: list[np.ndarray]) -> np.ndarray:
-        """Say it."""
+        """Return one prediction per sequence."""
         if self.name == "last value":
             return np.array([x[-1, 0] for x in X], np.float64)
         return np.full(len(X), self.constant)
 
 
 class SummaryLinear:
-    """Mean, deviation, least, greatest, first and last of each feature, and a linear model with a small ridge."""
+    """A linear model with a small ridge on six summaries of each feature.
+
+    The summaries are mean, standard deviation, minimum, maximum, first and last value.
+    """
 
     name = "summary + linear"
 
     def fit(self, X: list[np.ndarray], y: np.ndarray) -> SummaryLinear:
-        """Minimise squared error or cross-entropy over the summaries, standardised."""
-        features = np.array([_summary(x) for x in X])
-        self.mean, self.scale = features.mean(axis=0), features.std(axis=0)
+        """Minimise the squared error, or the cross-entropy of classes."""
+        features = np.array([_summary(x) for x in X])  # (n, 6 * F)
+        self.mean = features.mean(axis=0)
+        self.scale = features.std(axis=0)
         self.scale[self.scale == 0] = 1
         Z = self._design(features)
         self.classes = None if y.dtype.kind == "f" else np.unique(y)
@@ -51,15 +65,17 @@ class SummaryLinear:
         return self
 
     def predict(self, X: list[np.ndarray]) -> np.ndarray:
-        """Return numbers, or the likeliest classes."""
+        """Return numbers, or the most probable classes."""
         raw = self._design(np.array([_summary(x) for x in X])) @ self.W
         return raw if self.classes is None else self.classes[raw.argmax(axis=1)]
 
     def _design(self, features: np.ndarray) -> np.ndarray:
+        """Return the standardised features and a column of ones for the intercept."""
         return np.column_stack([(features - self.mean) / self.scale, np.ones(len(features))])
 
 
 def _summary(x: np.ndarray) -> np.ndarray:
+    """Return the summaries of a sequence (T, F), shape (6 * F,)."""
     x = np.asarray(x, np.float64)
     return np.concatenate(
         [x.mean(axis=0), x.std(axis=0), x.min(axis=0), x.max(axis=0), x[0], x[-1]]
@@ -67,7 +83,7 @@ def _summary(x: np.ndarray) -> np.ndarray:
 
 
 def _logistic(Z: np.ndarray, codes: np.ndarray, k: int) -> np.ndarray:
-    """Fit a softmax over k classes by L-BFGS."""
+    """Return the weights of a softmax regression over k classes, fitted by L-BFGS."""
     from scipy.optimize import minimize
 
     weights = np.full(len(Z), 1 / len(Z))
@@ -75,9 +91,9 @@ def _logistic(Z: np.ndarray, codes: np.ndarray, k: int) -> np.ndarray:
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         W = flat.reshape(-1, k)
         loss, gradient = cross_entropy(Z @ W, codes, weights)
-        return loss + _PENALTY / 2 * flat @ flat, (Z.T @ gradient + _PENALTY * W).ravel()
+        dW = Z.T @ gradient + _PENALTY * W
+        return loss + _PENALTY / 2 * flat @ flat, dW.ravel()
 
-    result: np.ndarray = minimize(
-        objective, np.zeros(Z.shape[1] * k), jac=True, method="L-BFGS-B"
-    ).x.reshape(-1, k)
-    return result
+    found = minimize(objective, np.zeros(Z.shape[1] * k), jac=True, method="L-BFGS-B")
+    W: np.ndarray = found.x.reshape(-1, k)
+    return W

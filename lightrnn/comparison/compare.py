@@ -1,4 +1,4 @@
-"""When an LSTM, when a feed-forward net? Answered on one's own data: every cell beside two baselines, cross-validated.
+"""Cross-validate every cell and two baselines on one's own data, to choose a cell for it.
 
 On the command line: ``python -m lightrnn compare data.npz``.
 """
@@ -24,25 +24,33 @@ from ..utils.checks import random_generator, shown
 from ..utils.tables import as_table
 from .baselines import Naive, SummaryLinear
 
-_SHARES = (0.1, 0.33, 1.0)  # the windows, as shares of the median length
+_SHARES = (0.1, 0.33, 1.0)  # default windows of the ffnn as fractions of the median length
 
 
 class Result(NamedTuple):
-    """One row of the comparison.
+    """Result of one network or baseline in a comparison.
 
     Attributes
     ----------
     name : str
-        The net or baseline.
-    scores : ndarray (folds,)
-        Accuracy, resp. R^2, on each fold's held-out sequences.
+        Name of the network or baseline.
+    scores : ndarray of shape (folds,)
+        Accuracy or R^2 on the held-out sequences of each fold.
     n_parameters : int
-        Parameters.
+        Number of parameters.
     seconds : float
-        Time of a fit, the median over folds: the first may have compiled the cell.
+        Seconds of a fit, the median over folds, since the first one may compile the cell.
     horizon : float
-        Memory horizon in steps, the median over folds; inf beyond the longest sequence, NaN for a
-        baseline.
+        Memory horizon in steps, the median over folds; inf if it lies beyond the longest sequence,
+        NaN for a baseline.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lightrnn.comparison import Result
+    >>> result = Result("lstm", np.array([0.9, 0.8]), 16_960, 1.5, 40.0)
+    >>> float(result.scores.mean().round(3))
+    0.85
     """
 
     name: str
@@ -53,22 +61,31 @@ class Result(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """What `compare` returns; printed, it is a table.
+    """Results of `compare`; printing it shows a table.
 
     Attributes
     ----------
     results : tuple of Result
-        Baselines first.
+        One for each baseline and network, the baselines first.
     score : {"accuracy", "R^2"}
-        What the scores are.
+        Name of the score.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lightrnn.comparison import Comparison, Result
+    >>> lstm = Result("lstm", np.array([0.9, 0.8]), 16_960, 1.5, 40.0)
+    >>> print(Comparison((lstm,), "accuracy"))
+    net        accuracy  parameters  seconds per fit  memory horizon
+    lstm  0.850 ± 0.050      16,960             1.50              40
     """
 
     results: tuple[Result, ...]
     score: str
 
     def __str__(self) -> str:
-        """Put it into columns."""
-        header = "net", self.score, "parameters", "seconds a fit", "memory horizon"
+        """Return a table with one line per result."""
+        header = ("net", self.score, "parameters", "seconds per fit", "memory horizon")
         return as_table(header, [_row(result) for result in self.results])
 
 
@@ -83,36 +100,41 @@ def compare(
     random_state: Any = 0,
     progress: Callable[[str], None] | None = None,
 ) -> Comparison:
-    """Cross-validate every cell and two baselines on the same data, with the same training.
+    """Cross-validate every cell and two baselines on the same data with the same training.
+
+    The baselines are the most frequent class, the last value or the mean, and a linear model on
+    summaries of each sequence. Each fold standardises the features by its training sequences.
 
     Parameters
     ----------
-    X : as for `RNNClassifier`
-        n sequences of numbers; each fold standardises them by what it trains on.
-    y : array-like (n,)
-        Labels (text, integers or bools), or numbers (floats) to regress on.
-    hidden_layer_sizes : tuple of int
-        Units of each net's layers.
-    max_iter : int >= 1
-        Epochs; the learning rate falls over them by a cosine.
-    folds : int >= 2
-        Parts that are held out in turn, by class where there are classes.
-    windows : tuple of int, optional
-        Of the feed-forward nets; by default a tenth, a third and all of the median length.
-    random_state : None, int, RandomState or Generator
-        Draws folds and weights.
-    progress : callable, optional
-        Told in a line what is being fitted.
+    X : list of n arrays (T_i, F), array (n, T, F), or another form of sequences
+        At least 4 sequences of numbers, as for `RNNClassifier`.
+    y : array-like of shape (n,)
+        Class labels (text, integers or bools), or numbers (floats) for a regression.
+    hidden_layer_sizes : tuple of int, default=(64,)
+        Units of each layer of the networks.
+    max_iter : int, default=50
+        Epochs of each fit, at least 1; the learning rate falls over them by a cosine.
+    folds : int, default=5
+        Number of folds, at least 2; classes are distributed evenly over them.
+    windows : tuple of int, default=None
+        Windows of the feed-forward networks. None takes a tenth, a third and all of the median
+        length.
+    random_state : None, int, RandomState or Generator, default=0
+        Source of randomness for folds and weights.
+    progress : callable, default=None
+        Called as ``progress(line)`` before each fit, with a line of text that names it.
 
     Returns
     -------
     Comparison
-        The score, parameters, time and memory horizon of each.
+        Score, number of parameters, time and memory horizon of each network and baseline.
 
     Raises
     ------
-    ValueError, TypeError
-        If an argument or the data are not as they must be.
+    TypeError, ValueError
+        If an argument is of the wrong type or out of range, X or y are no such data, or there are
+        fewer than 4 sequences.
 
     Examples
     --------
@@ -120,63 +142,75 @@ def compare(
     >>> from lightrnn.comparison import compare
     >>> X = np.random.default_rng(0).normal(size=(40, 6, 1))
     >>> found = compare(X, X[:, -1, 0], hidden_layer_sizes=(4,), max_iter=2, folds=2)
-    >>> [result.name for result in found.results]
-    ['last value', 'summary + linear', 'ffnn, window 1', 'ffnn, window 2', 'ffnn, window 6', 'rnn', 'gru', 'lstm']
+    >>> [result.name for result in found.results[:3]]
+    ['last value', 'summary + linear', 'ffnn, window 1']
+    >>> [result.name for result in found.results[3:]]
+    ['ffnn, window 2', 'ffnn, window 6', 'rnn', 'gru', 'lstm']
     """
     items, lengths = _sequences(X)
     y = _targets(y, len(items))
     classifies = y.dtype.kind != "f"
-    rng, folds = random_generator(random_state), checks.integer("folds", folds, 2, len(items) // 2)
-    parts = _folds(y if classifies else np.zeros(len(y)), folds, rng)
-    kind: Any = RNNClassifier if classifies else RNNRegressor
-    seed = int(rng.integers(2**31))
-    options = {"max_iter": max_iter, "learning_rate": "cosine", "random_state": seed}
-    candidates: list[tuple[str, Callable[[], Any]]] = [
-        ("", Naive),
-        (SummaryLinear.name, SummaryLinear),
-    ]
+    rng = random_generator(random_state)
+    folds = checks.integer("folds", folds, 2, len(items) // 2)
+    fold = _folds(y if classifies else np.zeros(len(y)), folds, rng)
+    estimator: Any = RNNClassifier if classifies else RNNRegressor
+    options = {
+        "hidden_layer_sizes": hidden_layer_sizes,
+        "max_iter": max_iter,
+        "learning_rate": "cosine",
+        "random_state": int(rng.integers(2**31)),
+    }
+    # The first baseline names itself once it has seen the data.
+    candidates: dict[str, Callable[[], Any]] = {"": Naive, SummaryLinear.name: SummaryLinear}
     for name, cell in _cells(windows or _default_windows(lengths)):
-        candidates.append(
-            (name, partial(kind, hidden_layer_sizes=hidden_layer_sizes, **cell, **options))
-        )
-    say = progress or (lambda line: None)
-    results = tuple(_result(name, make, items, y, parts, say) for name, make in candidates)
+        candidates[name] = partial(estimator, **cell, **options)
+    report = progress or (lambda line: None)
+    results = tuple(
+        _result(name, make, items, y, fold, report) for name, make in candidates.items()
+    )
     return Comparison(results, "accuracy" if classifies else "R^2")
 
 
 def _sequences(X: Any) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return X as float32 sequences (T_i, F), and their lengths."""
     sequences = as_sequences(X)
     if len(sequences.items) < 4:
         raise ValueError(
-            f"X must have at least 4 sequences to compare on, got {len(sequences.items)}. Give more."
+            f"X must have at least 4 sequences to compare on, got {len(sequences.items)}. "
+            "Give more."
         )
     return [np.asarray(x, np.float32) for x in sequences.items], sequences.lengths
 
 
 def _targets(y: Any, n: int) -> np.ndarray:
-    """Return y as one value a sequence."""
+    """Return y as an array of one value per sequence."""
     values = np.asarray(y)
     if values.shape != (n,):
         raise ValueError(
-            f"y must be one value for each of the {n} sequences, got {shown(values)}. Give an (n,) array."
+            f"y must be one value for each of the {n} sequences, got {shown(values)}. "
+            "Give an (n,) array."
         )
     return values
 
 
 def _cells(windows: tuple[int, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the name and the arguments of each network, those without a memory first."""
     for window in windows:
         yield f"ffnn, window {window}", {"cell": "ffnn", "window": window}
-    yield from ((name, {"cell": name}) for name, cell in CELLS.items() if cell.recurrent)
+    for name, cell in CELLS.items():
+        if cell.recurrent:
+            yield name, {"cell": name}
 
 
 def _default_windows(lengths: np.ndarray) -> tuple[int, ...]:
-    return tuple(
-        sorted({max(1, math.ceil(share * float(np.median(lengths)))) for share in _SHARES})
-    )
+    """Return the default windows of the ffnn, in steps; short sequences have fewer of them."""
+    median = float(np.median(lengths))
+    return tuple(sorted({max(1, math.ceil(share * median)) for share in _SHARES}))
 
 
 def _folds(groups: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
-    """Return the fold of each sequence, such that each has the same share of every group."""
+    """Return the fold of each sequence, (n,); every fold has the same fraction of each group."""
+    # Shuffled, then sorted by group, which a stable sort leaves shuffled, then dealt out in turn.
     order = rng.permutation(len(groups))
     order = order[np.argsort(groups[order], kind="stable")]
     fold = np.empty(len(groups), np.int64)
@@ -190,65 +224,57 @@ def _result(
     X: list[np.ndarray],
     y: np.ndarray,
     fold: np.ndarray,
-    say: Callable[[str], None],
+    report: Callable[[str], None],
 ) -> Result:
-    """Fit and score on every fold."""
-    scores, seconds, horizons, net = [], [], [], None
-    for held in range(fold.max() + 1):
-        say(f"{name or 'baseline'}: fold {held + 1} of {fold.max() + 1}")
-        net = make()
-        score, took, horizon = _fitted(
-            net, X, y, np.flatnonzero(fold != held), np.flatnonzero(fold == held)
-        )
-        scores.append(score)
-        seconds.append(took)
-        horizons.append(horizon)
-    assert net is not None
-    name = name or net.name
+    """Fit and score one network or baseline on every fold."""
+    folds = int(fold.max()) + 1
+    rounds = []
+    for held_out in range(folds):
+        report(f"{name or 'baseline'}: fold {held_out + 1} of {folds}")
+        model = make()
+        rounds.append(_round(model, X, y, fold == held_out))
+    scores, seconds, horizons = np.array(rounds).T
     return Result(
-        name,
-        np.array(scores),
-        net.n_parameters_,
+        name or model.name,
+        scores,
+        model.n_parameters_,
         float(np.median(seconds)),
         float(np.median(horizons)),
     )
 
 
-def _fitted(
-    net: Any, X: list[np.ndarray], y: np.ndarray, train: np.ndarray, test: np.ndarray
+def _round(
+    model: Any, X: list[np.ndarray], y: np.ndarray, held_out: np.ndarray
 ) -> tuple[float, float, float]:
-    """Return a fold's score, seconds and horizon."""
-    seen, unseen = [X[i] for i in train], [X[i] for i in test]
-    baseline = isinstance(net, Naive | SummaryLinear)
-    if not baseline:
+    """Fit to one fold and return score, seconds and memory horizon."""
+    seen = [x for x, out in zip(X, held_out, strict=True) if not out]
+    unseen = [x for x, out in zip(X, held_out, strict=True) if out]
+    is_baseline = isinstance(model, Naive | SummaryLinear)
+    if not is_baseline:
         scaler = SequenceScaler().fit(seen)
-        seen, unseen = scaler.transform(seen), scaler.transform(unseen)
+        seen = scaler.transform(seen)
+        unseen = scaler.transform(unseen)
     start = time.perf_counter()
-    net.fit(seen, y[train])
+    model.fit(seen, y[~held_out])
     seconds = time.perf_counter() - start
-    predicted = net.predict(unseen)
-    score = _score(predicted, y[test])
-    longest = max(map(len, unseen))
-    return (
-        score,
-        seconds,
-        math.nan if baseline or longest < 2 else memory_horizon(net, unseen).horizon,
-    )
+    score = _score(model.predict(unseen), y[held_out])
+    # A horizon needs a step to look back on.
+    if is_baseline or max(map(len, unseen)) < 2:
+        return score, seconds, math.nan
+    return score, seconds, memory_horizon(model, unseen).horizon
 
 
 def _score(predicted: np.ndarray, y: np.ndarray) -> float:
-    if y.dtype.kind != "f":
-        return accuracy(predicted == y)
-    return r_squared(y[:, None], np.asarray(predicted, np.float64)[:, None], np.ones(len(y)))
+    """Return the accuracy of classes, R^2 of numbers."""
+    return r_squared(y, predicted) if y.dtype.kind == "f" else accuracy(predicted == y)
 
 
 def _row(result: Result) -> tuple[str, ...]:
-    horizon = (
-        ""
-        if math.isnan(result.horizon)
-        else "beyond"
-        if math.isinf(result.horizon)
-        else f"{result.horizon:.0f}"
-    )
+    """Return the cells of a result's line in the table."""
     score = f"{result.scores.mean():.3f} ± {result.scores.std():.3f}"
+    horizon = f"{result.horizon:.0f}"
+    if math.isnan(result.horizon):
+        horizon = ""
+    elif math.isinf(result.horizon):
+        horizon = "beyond"
     return result.name, score, f"{result.n_parameters:,}", f"{result.seconds:.2f}", horizon

@@ -61,7 +61,7 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     assert (
         status == 0
         and out.splitlines()[0].split()
-        == "net accuracy parameters seconds a fit memory horizon".split()
+        == "net accuracy parameters seconds per fit memory horizon".split()
     )
     assert len(out.splitlines()) == 9 and "lstm: fold 2 of 2" in err
     np.savez(path, X=np.random.default_rng(0).normal(size=(12, 5)), y=np.linspace(0, 1, 12))
