@@ -153,6 +153,7 @@ def sealed_text(data: bytes, rng: np.random.Generator) -> bytes:
     return _with_header(data, "".join(text))
 
 
+# Values of all kinds: too large, too small, of another type, or with the archive's own markers.
 VALUES = (
     None,
     True,
@@ -208,7 +209,7 @@ def sealed_shape(data: bytes, rng: np.random.Generator) -> bytes:
 
     def change(members: dict[str, bytes]) -> None:
         name = list(members)[int(rng.integers(len(members)))]
-        claims = (
+        claims = (  # among them sizes that no memory can hold
             b"(99999999999, 9)",
             b"(-1,)",
             b"()",
@@ -241,7 +242,7 @@ def sealed_members(data: bytes, rng: np.random.Generator) -> bytes:
         elif way == 1:
             members[one] = members[other]
         else:
-            members["bomb.npy"] = bytes(10**6)
+            members["bomb.npy"] = bytes(10**6)  # small in the file, large once it is read
 
     return _sealed(data, change, zipfile.ZIP_DEFLATED if way == 2 else zipfile.ZIP_STORED)
 
@@ -324,6 +325,7 @@ def run(seed: int, files: int) -> Counter[tuple[str, str]]:
         judges = [Judge(model, data, Path(directory)) for model, data in models()]
         for number in range(files):
             damage = kinds[number % len(kinds)]
+            # The models take turns, one for a round through all kinds of damage.
             outcome = judges[number // len(kinds) % len(judges)].outcome(damage, rng)
             counts[damage.__name__.replace("_", " "), outcome] += 1
     return counts

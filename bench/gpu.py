@@ -108,17 +108,18 @@ def torch_calls(
     turn = itertools.cycle(ready)
 
     def call(train: bool, tf32: bool) -> None:
+        # cuDNN and cuBLAS look at these flags in every call.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = tf32
         X, last, y = next(turn)
         if pack:
-            X = pytorch.packed(X, last.cpu())
+            X = pytorch.packed(X, last.cpu())  # lengths must be on the host
             last = None
         if train:
             training.step(X, y, last)
         else:
             with torch.no_grad():
                 training.net.recurrent(X)
-        torch.cuda.synchronize()
+        torch.cuda.synchronize()  # launches return before the GPU is done
 
     sides = {"torch": False} | ({} if pack else {"tf32": True})
     return {
@@ -198,7 +199,7 @@ def _fit_seconds(device: str, X: np.ndarray, y: np.ndarray) -> float:
         "learning_rate": "cosine",
         "random_state": 0,
     }
-    for count in (256, len(X)):
+    for count in (256, len(X)):  # only the second fit counts
         start = time.perf_counter()
         RNNClassifier("lstm", device=device, **options).fit(X[:count], y[:count])
     return time.perf_counter() - start
@@ -218,7 +219,7 @@ def _torch_fit_seconds(X: np.ndarray, y: np.ndarray) -> float:
     training.net.cuda()
     inputs = torch.from_numpy(X).cuda()
     targets = torch.from_numpy(y).cuda()
-    for count in (256, len(X)):
+    for count in (256, len(X)):  # only the second epoch counts
         start = time.perf_counter()
         for chosen in torch.randperm(count, device="cuda").split(32):
             training.step(inputs[chosen], targets[chosen])
@@ -233,6 +234,7 @@ def _fit_rows(run: Run) -> Iterator[Row]:
     gpu = _fit_seconds("cuda", X, y)
     theirs = _torch_fit_seconds(X, y)
     few = min(n, CPU_SEQUENCES)
+    # All sequences would take the CPU minutes, and its seconds grow in proportion to their number.
     cpu = _fit_seconds("cpu", X[:few], y[:few]) * n / few
     faster = cpu / gpu
     figures = (shown(seconds, "{:.1f}") for seconds in (gpu, theirs, cpu))

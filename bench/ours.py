@@ -28,6 +28,7 @@ class Training:
         network = self.network
         for batch in chunks(Batch.of(X, y, weights, self.rng, network), None, network):
             loss = network.loss_and_gradient(batch, self.loss, self.threads)
+            # Learning rate and clipping as on torch's side.
             norm = self.solver.step(network.parameters, network.gradient, 1e-3, 1.0)
         assert math.isfinite(loss + norm)
         return loss

@@ -14,17 +14,16 @@ from .timing import alternate, median, ratio
 T = 100
 F = 8
 H = 32
-BAR = 2.0
+BAR = 2.0  # half of torch's time
 
 
 def sides(cell: str, threads: int) -> dict[str, Callable[[], Any]]:
     """Return the call of `predict` for lightrnn, and that of the bare layer for torch."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((40, T, F)).astype(np.float32)
-    model = RNNClassifier(cell, (H,), max_iter=1, n_jobs=threads, random_state=0).fit(
-        X, rng.integers(0, 9, 40)
-    )
-    one = [X[0]]
+    model = RNNClassifier(cell, (H,), max_iter=1, n_jobs=threads, random_state=0)
+    model.fit(X, rng.integers(0, 9, 40))
+    one = [X[0]]  # a single sequence (T, F)
     calls: dict[str, Callable[[], Any]] = {"lightrnn": lambda: model.predict(one)}
     if peers.HAS_TORCH:
         import torch

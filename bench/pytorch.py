@@ -27,6 +27,7 @@ class Net(torch.nn.Module):
         states, final = self.recurrent(X)
         if last is not None:
             return self.head(states[torch.arange(len(last)), last])
+        # For packed sequences, the final state is that of each sequence's own end.
         if isinstance(X, PackedSequence):
             return self.head((final[0] if isinstance(final, tuple) else final)[-1])
         return self.head(states[:, -1])
@@ -100,12 +101,13 @@ def language_step(V: int, E: int, sizes: tuple[int, ...], B: int, T: int) -> Cal
     parameters = [*embedding.parameters(), *lstm.parameters(), *head.parameters()]
     solver = torch.optim.Adam(parameters, lr=1e-3)
     loss = torch.nn.CrossEntropyLoss()
-    text = torch.from_numpy(zipf(V, B * (T * 50 + 1))).reshape(B, -1)
+    text = torch.from_numpy(zipf(V, B * (T * 50 + 1))).reshape(B, -1)  # 50 chunks of each stream
     starts = itertools.cycle(range(0, text.shape[1] - T, T))
     carried: list[Any] = [None]  # the LSTM's state after the previous chunk
 
     def step() -> None:
         t = next(starts)
+        # The state goes on to the next chunk, but the gradient does not go back through it.
         state = carried[0] and tuple(s.detach() for s in carried[0])
         solver.zero_grad()
         h, carried[0] = lstm(embedding(text[:, t : t + T]), state)

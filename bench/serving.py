@@ -17,15 +17,16 @@ from . import peers
 from .report import Row, Run, Table, verdict
 from .timing import alternate, median, ratio
 
-F = 16
+F = 16  # of the stream and the script
 H = 64
 BATCH = 64
 T = 100
 BATCH_F = 32
 BATCH_H = 128
 GATES = (0, 3, 1, 2)  # the LSTM's gates i, f, g, o in ONNX's order: i, o, f, g
-MOST_US = 6.0
+MOST_US = 6.0  # the bars for a step and for the script
 SCRIPT_SECONDS = 0.3
+# How many times as fast as these a step must be.
 BARS = {"onnxruntime": 1.5, "torch": 10.0}
 
 
@@ -143,7 +144,7 @@ def _batch_rows(run: Run) -> Iterator[Row]:
             path = os.path.join(folder, "model.onnx")
             to_onnx(model, path)
             session = _session(path, threads)
-        size = session.get_inputs()[2].shape[1]
+        size = session.get_inputs()[2].shape[1]  # of the state, all layers' h and c joined
         feeds = {
             "X": X,
             "seq_lens": np.full(BATCH, T),

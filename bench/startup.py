@@ -29,9 +29,8 @@ def _startup_rows(run: Run) -> Iterator[Row]:
         with tempfile.TemporaryDirectory() as cache:
             cold = in_child("lightrnn", cell, "vowels", cache=cache)
             turns = [_turn(cell, cache) for _ in range(2 if run.quick else 7)]
-        ours, theirs = (
-            [figures for figures in side if figures] for side in zip(*turns, strict=True)
-        )
+        ours = [figures for figures, _ in turns]
+        theirs = [figures for _, figures in turns if figures]
         imports += [figures["import"] for figures in ours]
         yield _first_fit("first fit, cache cold", cell, [cold], BARS["cold"])
         yield _first_fit("first fit, cache warm", cell, ours, BARS["warm"])
@@ -90,6 +89,7 @@ def _medians(children: Sequence[Figures]) -> tuple[str, str]:
 
 
 def _turn(cell: str, cache: str) -> tuple[Figures, Figures]:
+    # The bench's torch loop has an LSTM, so the other cells have no torch side.
     theirs = in_child("torch", cell, "vowels") if peers.HAS_TORCH and cell == "lstm" else {}
     return in_child("lightrnn", cell, "vowels", cache=cache), theirs
 

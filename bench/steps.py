@@ -76,7 +76,7 @@ def gemms() -> dict[str, Callable[[], Any]]:
     for size in GEMM_SIZES:
         A = np.random.default_rng(0).standard_normal((size, size)).astype(np.float32)
         C = np.empty_like(A)
-        if peers.HAS_SKLEARN:
+        if peers.HAS_SKLEARN:  # threadpoolctl, which comes with it, limits NumPy's threads
             calls[f"numpy {size}"] = partial(np.matmul, A, A, out=C)
         if peers.HAS_TORCH:
             import torch
@@ -91,7 +91,7 @@ def _step_rows(run: Run) -> Iterator[Row]:
     for threads, (cell, bars) in itertools.product(run.threads, BARS.items()):
         for shape, bar in zip(SHAPES, bars, strict=True):
             if threads > 1 and shape.B < 20:
-                continue
+                continue  # a batch of 4 is not divided among threads
             with peers.limited(threads):
                 times = alternate(sides(cell, shape, threads), quick=run.quick)
             faster = ratio(times, "torch")

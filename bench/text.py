@@ -19,8 +19,8 @@ from .corpora import MODELS, zipf
 from .report import Row, Run, Table, shown, times_faster, verdict
 from .timing import Times, alternate, median, ratio
 
-CHARACTERS = 1000
-MILLISECONDS = 60.0
+CHARACTERS = 1000  # to generate
+MILLISECONDS = 60.0  # the bar for that
 
 
 class Training:
@@ -98,10 +98,10 @@ def _generation(run: Run) -> Row:
 
 # -- sentences -------------------------------------------------------------------------------------
 
-LEAST = 8
+LEAST = 8  # words between, in training
 DISTANCES = (20, 40, 80, 160)
 SEEDS = (0, 1, 2)
-RATES = (1e-3, 3e-3)
+RATES = (1e-3, 3e-3)  # each net gets the better one
 TRAIN = 5000
 HELD_OUT = 500
 TEST = 10_000
