@@ -1,6 +1,8 @@
-"""Made the Keras files beside it: ``KERAS_BACKEND=torch python tests/golden/make_keras.py``, with Keras 3 installed.
+"""Write the golden files of Keras: networks with random weights, and their outputs.
 
-Networks with random weights, biases too, and in ``keras.npz`` what Keras computes from them.
+    KERAS_BACKEND=torch python tests/golden/make_keras.py
+
+Keras 3 must be installed.
 """
 
 from pathlib import Path
@@ -14,6 +16,7 @@ LENGTHS = (6, 1, 9, 4)
 
 
 def randomised(model, rng):
+    """Return a model with random weights; Keras's own biases are zero and would test nothing."""
     model.set_weights(
         [rng.normal(0, 0.5, array.shape).astype(np.float32) for array in model.get_weights()]
     )
@@ -21,6 +24,7 @@ def randomised(model, rng):
 
 
 def outputs(model, X):
+    """Return the outputs of all sequences, one below the other."""
     found = [np.asarray(model.predict(x[None], verbose=0)) for x in X]
     return np.concatenate([rows.reshape(-1, rows.shape[-1]) for rows in found])
 
@@ -51,6 +55,7 @@ def main():
     }
     for model in models.values():
         randomised(model, rng)
+    # Its file holds the state of an optimizer, which is not read.
     models["lstm"].compile("adam", "sparse_categorical_crossentropy")
     models["lstm"].train_on_batch(np.stack([numbers[0]] * 2), np.array([0, 1]))
     for name in ("lstm", "rnn", "reset_before"):

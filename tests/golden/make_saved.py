@@ -2,7 +2,7 @@
 
     python tests/golden/make_saved.py
 
-Every later version must read them. A new version of the format adds files of its own beside these, which stay.
+Every later version must read them. A new version of the format adds files of its own; these stay.
 """
 
 import json
@@ -78,7 +78,7 @@ def models():
 
 
 def predictions(model, data):
-    """What is recorded of a model: numbers, one list below the other, and labels."""
+    """Return the recorded results of a model as lists."""
     if isinstance(model, RNNLanguageModel):
         return {"predict_proba": model.predict_proba(data).tolist(), "score": model.score(data)}
     method = "predict_proba" if isinstance(model, RNNClassifier) else "predict"

@@ -1,7 +1,9 @@
-"""Made the torch files beside it: ``python tests/golden/make_torch.py``, with torch and safetensors installed.
+"""Write the golden files of torch: four networks with random weights, and their raw outputs.
 
-Four networks with random weights, as torch and safetensors save them, and in ``torch.npz`` what torch computes: raw
-outputs at the end of each sequence, or at every step.
+    python tests/golden/make_torch.py
+
+The outputs, at the end of each sequence or at every step, go into ``torch.npz``. torch and
+safetensors must be installed.
 """
 
 from pathlib import Path
@@ -38,14 +40,15 @@ class Net(nn.Module):
 
     def forward(self, x, step):
         rows, state = self.rnn(self.embedding(x))
-        state = state[0] if isinstance(state, tuple) else state
-        both = self.rnn.bidirectional
-        return self.fc(
-            rows if step else torch.cat([state[-2], state[-1]], dim=1) if both else state[-1]
-        )
+        state = state[0] if isinstance(state, tuple) else state  # an LSTM returns h and c
+        if step:
+            return self.fc(rows)
+        directions = 1 + self.rnn.bidirectional
+        return self.fc(torch.cat(list(state[-directions:]), dim=1))
 
 
 def outputs(net, X, step):
+    """Return the outputs of all sequences, one below the other."""
     with torch.no_grad():
         return np.concatenate(
             [net(torch.tensor(x)[None], step).numpy().reshape(-1, net.fc.out_features) for x in X]
@@ -64,6 +67,7 @@ def main():
         "rnn": (Net(nn.RNN, 3, 6, 1, tokens=7, padding=0, biased=False), codes, False),
         "language": (Net(nn.LSTM, 4, 4, 7, tokens=7), texts, True),
     }
+    # Tied weights: one tensor under two names.
     nets["language"][0].fc.weight = nets["language"][0].embedding.weight
     torch.save(nets["lstm"][0].state_dict(), HERE / "lstm.pt")
     save_file(nets["gru"][0].state_dict(), HERE / "gru.safetensors")
@@ -80,9 +84,8 @@ def main():
     torch.save(nets["lstm"][0], HERE / "module.pt")
     expected = {name: outputs(*net) for name, net in nets.items()}
     data = {"numbers": numbers, "codes": codes, "texts": texts}
-    data = {name: np.concatenate(rows) for name, rows in data.items()} | {
-        "lengths": np.array(LENGTHS)
-    }
+    data = {name: np.concatenate(rows) for name, rows in data.items()}
+    data["lengths"] = np.array(LENGTHS)
     np.savez_compressed(HERE / "torch.npz", **data, **expected)
 
 

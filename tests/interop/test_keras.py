@@ -1,4 +1,4 @@
-"""Networks of Keras's: converted, they give what Keras gives; what is not computed here is refused by name."""
+"""Keras's networks give the same outputs here; layers that are not computed are refused by name."""
 
 import copy
 import json
@@ -27,7 +27,7 @@ def golden():
     return arrays | {name: np.split(arrays[name], ends) for name in ("numbers", "codes")}
 
 
-# -- what Keras computed ----------------------------------------------------------------------------------------------
+# -- what Keras computed --------------------------------------------------------------------------
 
 
 def test_golden_lstm():
@@ -61,12 +61,11 @@ def test_reset_before_is_refused(name):
         from_keras(GOLDEN / name, RNNRegressor())
 
 
-# -- Keras itself -----------------------------------------------------------------------------------------------------
+# -- Keras itself ---------------------------------------------------------------------------------
 
 
-KERAS = pytest.mark.filterwarnings(
-    "ignore:__array__ implementation:DeprecationWarning"
-)  # Keras's own, on NumPy 2
+# Keras itself warns on NumPy 2.
+KERAS = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 
 @pytest.fixture(scope="module")
@@ -134,8 +133,10 @@ def test_other_ways_to_write_a_model(keras, tmp_path):
     class Own(keras.Model):
         def __init__(self):
             super().__init__()
-            self.table, self.low = layers.Embedding(6, 3), layers.GRU(4, return_sequences=True)
-            self.high, self.out = layers.GRU(4, return_sequences=True), layers.Dense(6)
+            self.table = layers.Embedding(6, 3)
+            self.low = layers.GRU(4, return_sequences=True)
+            self.high = layers.GRU(4, return_sequences=True)
+            self.out = layers.Dense(6)
 
         def call(self, x):
             return self.out(self.high(self.low(self.table(x))))
@@ -152,7 +153,7 @@ def test_other_ways_to_write_a_model(keras, tmp_path):
     assert np.allclose(found, keras.ops.convert_to_numpy(expected)[0, -1][order], rtol=0, atol=1e-6)
 
 
-# -- refusals ---------------------------------------------------------------------------------------------------------
+# -- refusals -------------------------------------------------------------------------------------
 
 
 def config_of(name):
@@ -174,27 +175,54 @@ def with_layer(name, number, class_name, config=None):
 
 
 LSTM = config_of("lstm")["config"]["layers"][1]
+OTHER_CELL = {"class_name": "RNN", "config": {"name": "r"}}
 BOTH = {"layer": LSTM, "merge_mode": "concat"}
 MODELS = {
-    "activation": (set_in("lstm", 1, activation="relu"), "'lstm' of class 'LSTM' with activation='relu'"),
-    "gates": (set_in("lstm", 1, recurrent_activation="hard_sigmoid"), "recurrent_activation='hard_sigmoid'"),
-    "own activation": (set_in("lstm", 1, activation={"class_name": "mine"}), "with activation={'class_name': 'mine'}"),
+    "activation": (
+        set_in("lstm", 1, activation="relu"),
+        "'lstm' of class 'LSTM' with activation='relu'",
+    ),
+    "gates": (
+        set_in("lstm", 1, recurrent_activation="hard_sigmoid"),
+        "recurrent_activation='hard_sigmoid'",
+    ),
+    "own activation": (
+        set_in("lstm", 1, activation={"class_name": "mine"}),
+        "with activation={'class_name': 'mine'}",
+    ),
     "backwards": (set_in("lstm", 1, go_backwards=True), "with go_backwards=True"),
     "stateful": (set_in("lstm", 1, stateful=True), "with stateful=True"),
     "reset": (config_of("reset_before"), "of class 'GRU' with reset_after=False"),
     "head": (set_in("lstm", 2, activation="relu"), "of class 'Dense' with the activation 'relu'"),
-    "two activations": (with_layer("lstm", 3, "Activation", {"activation": "softmax"}), "'softmax' and 'softmax'"),
+    "two activations": (
+        with_layer("lstm", 3, "Activation", {"activation": "softmax"}),
+        "'softmax' and 'softmax'",
+    ),
     "unknown": (with_layer("lstm", 1, "Conv1D"), "the layer 'new' of class 'Conv1D'"),
     "normalised": (with_layer("lstm", 2, "LayerNormalization"), "class 'LayerNormalization'"),
-    "order": (with_layer("lstm", 2, "Dense"), "class 'Dense', 'dense' of class 'Dense', in this order"),
+    "order": (
+        with_layer("lstm", 2, "Dense"),
+        "class 'Dense', 'dense' of class 'Dense', in this order",
+    ),
     "no memory": (with_layer("lstm", 1, "Dense"), "in this order"),
-    "cut short": (with_layer("lstm", 2, "LSTM"), "'lstm' of class 'LSTM' before another, with return_sequences=False"),
-    "merge": (with_layer("lstm", 2, "Bidirectional", BOTH | {"merge_mode": "sum"}), "with merge_mode='sum'"),
-    "around": (with_layer("lstm", 1, "Bidirectional", BOTH | {"layer": {"class_name": "RNN", "config": {"name": "r"}}}),
-               "'new' of class 'Bidirectional' around 'r' of class 'RNN'"),
-    "forward twice": (with_layer("lstm", 1, "Bidirectional", BOTH | {"backward_layer": LSTM}), "go_backwards=False"),
+    "cut short": (
+        with_layer("lstm", 2, "LSTM"),
+        "'lstm' of class 'LSTM' before another, with return_sequences",
+    ),
+    "merge": (
+        with_layer("lstm", 2, "Bidirectional", BOTH | {"merge_mode": "sum"}),
+        "with merge_mode='sum'",
+    ),
+    "around": (
+        with_layer("lstm", 1, "Bidirectional", BOTH | {"layer": OTHER_CELL}),
+        "'new' of class 'Bidirectional' around 'r' of class 'RNN'",
+    ),
+    "forward twice": (
+        with_layer("lstm", 1, "Bidirectional", BOTH | {"backward_layer": LSTM}),
+        "go_backwards=False",
+    ),
     "a class of its own": ({"class_name": "Mine", "config": {}}, "a model of the class 'Mine'"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", MODELS)
@@ -222,10 +250,8 @@ def test_branches_are_refused():
         index = model["config"]["layers"].index(layer)
         if layer["class_name"] in ("InputLayer", "NotEqual"):
             continue
-        history = changed["config"]["layers"][index]["inbound_nodes"][0]["args"][0]["config"][
-            "keras_history"
-        ]
-        history[0] = "elsewhere"
+        node = changed["config"]["layers"][index]["inbound_nodes"][0]
+        node["args"][0]["config"]["keras_history"][0] = "elsewhere"
         with pytest.raises(ValueError, match=f"'{layer['config']['name']}' .* does not follow"):
             describe(changed)
 
@@ -236,7 +262,8 @@ def test_any_change_of_a_configuration_is_survived(data):
     place = model
     while isinstance(place, (dict, list)) and place:
         keys = list(place) if isinstance(place, dict) else list(range(len(place)))
-        key, parent = data.draw(st.sampled_from(keys)), place
+        key = data.draw(st.sampled_from(keys))
+        parent = place
         place = place[key]
         if data.draw(st.booleans()):
             break
@@ -354,7 +381,8 @@ def test_hostile_files_are_refused(tmp_path):
 @given(seed=st.integers(0, 2**32))
 def test_damage_is_found_before_hdf5_is_read(tmp_path_factory, seed):
     """A ``.keras`` file is an archive with checksums."""
-    content, rng = bytearray((GOLDEN / "lstm.keras").read_bytes()), np.random.default_rng(seed)
+    content = bytearray((GOLDEN / "lstm.keras").read_bytes())
+    rng = np.random.default_rng(seed)
     with zipfile.ZipFile(GOLDEN / "lstm.keras") as file:
         info = file.getinfo("model.weights.h5")
     content[info.header_offset + 100 + rng.integers(info.file_size)] ^= 1 << rng.integers(8)

@@ -1,4 +1,4 @@
-"""The ONNX model gives onnxruntime the estimator's predictions, whatever the batch, the lengths and the chunks."""
+"""The ONNX model predicts as the estimator does, whatever the batch, the lengths and the chunks."""
 
 import json
 import sys
@@ -32,7 +32,7 @@ def session(est, path):
 
 
 def filled_up(X):
-    """Sequences as one array, junk behind the shorter ones, and their lengths."""
+    """Return sequences as one array, with junk after the shorter ones, and their lengths."""
     lengths = np.array([len(x) for x in X])
     array = np.full(
         (len(X), lengths.max(), *X[0].shape[1:]), 1 if X[0].dtype.kind == "i" else 99, X[0].dtype
@@ -43,7 +43,7 @@ def filled_up(X):
 
 
 def results(runtime, X, state=None):
-    """The model's outputs for sequences of any lengths, from a state of zeros by default."""
+    """Return the model's outputs for sequences of any lengths, by default from a state of zeros."""
     array, lengths = filled_up(X)
     feeds = {"X": array, "seq_lens": lengths}
     for value in runtime.get_inputs()[2:]:
@@ -52,7 +52,7 @@ def results(runtime, X, state=None):
 
 
 def arrays(case):
-    """What the runtime takes for an estimator's sequences: float32, or codes by the metadata's vocabulary."""
+    """Return the runtime's input for an estimator's sequences: float32, or codes of tokens."""
     if case.numbers:
         return [x.astype(np.float32) for x in case.X]
     vocabulary = case.est._model.vocabulary
@@ -70,7 +70,8 @@ def assert_near(found, expected, lengths):
 @settings(max_examples=70)
 @given(case=fitted())
 def test_predictions_are_the_estimators(case, path):
-    runtime, sequences = session(case.est, path), arrays(case)
+    runtime = session(case.est, path)
+    sequences = arrays(case)
     predict = getattr(case.est, "predict_proba", case.est.predict)
     assert_near(results(runtime, sequences)[0], predict(case.X), map(len, sequences))
     for x, alone in zip(sequences[:2], case.X, strict=False):
@@ -99,7 +100,8 @@ def test_the_next_state_goes_on(cell, depth, cut, step, path):
     }
     est = RNNClassifier(cell, **options).fit(X, y)
     randomize(est, np.random.default_rng(cut))
-    runtime, x = session(est, path), X[2].astype(np.float32)
+    runtime = session(est, path)
+    x = X[2].astype(np.float32)
     first, state = results(runtime, [x[:cut]])
     last, state = results(runtime, [x[cut:]], state)
     whole, final = results(runtime, [x])
@@ -116,9 +118,8 @@ def test_states_are_those_in_which_each_sequence_ends(cell, path):
     found = results(session(est, path), [x.astype(np.float32) for x in X])[1]
     for row, x in zip(found, X, strict=True):
         levels = naive.hidden(est.weights_, cell, x)[2]
-        pairs = [
-            zip(*levels[i : i + 2], strict=True) for i in (0, 2)
-        ]  # h of both directions, then c
+        # h of both directions, then c
+        pairs = [zip(*levels[i : i + 2], strict=True) for i in (0, 2)]
         expected = np.concatenate([state for pair in pairs for both in pair for state in both])
         assert np.allclose(row, expected, atol=1e-5)
 

@@ -1,4 +1,4 @@
-"""Files of tensors: what torch and safetensors wrote is read bit for bit; what is damaged or hostile is refused."""
+"""Files of torch and safetensors are read bit for bit; damaged and hostile ones are refused."""
 
 import io
 import json
@@ -29,17 +29,15 @@ def path(tmp_path_factory):
 
 
 def flat(value):
-    """Everything in a tree of dicts, in a form that can be compared."""
+    """Return a tree of dicts in a form that can be compared."""
     if isinstance(value, dict):
         return {key: flat(item) for key, item in value.items()}
-    return (
-        (value.dtype.str, value.shape, value.tobytes())
-        if isinstance(value, np.ndarray)
-        else repr(value)
-    )
+    if isinstance(value, np.ndarray):
+        return value.dtype.str, value.shape, value.tobytes()
+    return repr(value)
 
 
-# -- safetensors ------------------------------------------------------------------------------------------------------
+# -- safetensors ----------------------------------------------------------------------------------
 
 
 def safetensors(header, body=b""):
@@ -52,7 +50,9 @@ def entry(dtype="F32", shape=(2,), offsets=(0, 8)):
 
 
 def test_every_dtype(path):
-    body, header, arrays = b"", {"__metadata__": {"format": "pt"}}, {}
+    body = b""
+    header = {"__metadata__": {"format": "pt"}}
+    arrays = {}
     kinds = {
         "F64": "f8",
         "F32": "f4",
@@ -135,7 +135,7 @@ def assert_refused(path, match="source must"):
     assert re.search(r"[.:] \w.*\S", str(caught.value)), str(caught.value)
 
 
-# -- torch.save -------------------------------------------------------------------------------------------------------
+# -- torch.save -----------------------------------------------------------------------------------
 
 
 class Named:
@@ -149,7 +149,7 @@ class Named:
 
 
 class Torch(pickle._Pickler):
-    """Writes the names of torch's functions as torch's pickles have them, and storages as persistent ids."""
+    """Pickles torch's functions by their names in torch, and storages by persistent ids."""
 
     def save_global(self, obj, name=None):
         self.write(
@@ -353,7 +353,7 @@ def test_members_may_not_share_bytes(path):
     assert_refused(path)
 
 
-# -- damage -----------------------------------------------------------------------------------------------------------
+# -- damage ---------------------------------------------------------------------------------------
 
 
 @settings(max_examples=600)
@@ -364,7 +364,8 @@ def test_members_may_not_share_bytes(path):
     cut=st.booleans(),
 )
 def test_damaged_files_are_refused_or_read_as_they_were(path, name, seed, flips, cut):
-    content, rng = bytearray(FILES[name]), np.random.default_rng(seed)
+    content = bytearray(FILES[name])
+    rng = np.random.default_rng(seed)
     if cut:
         del content[rng.integers(len(content)) :]
     else:
@@ -377,9 +378,8 @@ def test_damaged_files_are_refused_or_read_as_they_were(path, name, seed, flips,
         assert str(error).startswith("source must")
         return
     assert not cut
-    if name.endswith(
-        ".pt"
-    ):  # each member has a checksum; a flip elsewhere, in a date for example, changes nothing
+    # Each member of a .pt has a checksum; a flip elsewhere, in a date for example, changes nothing.
+    if name.endswith(".pt"):
         assert flat(found) == flat(read_tensors(GOLDEN / name))
 
 
