@@ -72,7 +72,7 @@ class Ours:
         made = []
         first = 0
         for X, y in batches:
-            batch = Batch.of(X, y, np.ones(len(X)), None, self.network)
+            batch = Batch.of(X, y, np.ones(len(X)))
             batch.offsets = starts[first : first + len(X)][batch.order]
             made.append(batch)
             first += len(X)

@@ -26,7 +26,8 @@ class Training:
     def step(self, X: Sequence[np.ndarray], y: np.ndarray, weights: np.ndarray) -> float:
         """Train on one minibatch."""
         network = self.network
-        for batch in chunks(Batch.of(X, y, weights, self.rng, network), None, network):
+        masks = network.dropout_masks(len(X), self.rng)
+        for batch in chunks(Batch.of(X, y, weights, masks), None, network):
             loss = network.loss_and_gradient(batch, self.loss, self.threads)
             # Learning rate and clipping as on torch's side.
             norm = self.solver.step(network.parameters, network.gradient, 1e-3, 1.0)

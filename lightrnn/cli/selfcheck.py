@@ -114,7 +114,7 @@ def _batch(network: Network, X: list[np.ndarray], y: Any) -> Any:
     from ..nn.batches import Batch
 
     weights = [np.ones(len(x)) for x in X] if isinstance(y, list) else np.ones(len(X))
-    return Batch.of(X, y, weights, None, network)
+    return Batch.of(X, y, weights)
 
 
 def _difference(

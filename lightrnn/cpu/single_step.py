@@ -1,12 +1,14 @@
-"""One step of a whole network in one call of few arguments: for streams, where the call costs as much as the step.
+"""One step of a whole network in one call of two arguments.
 
-Everything a step touches lies in one vector: inputs, states, and copies of the weights. `index` says where. Its first
-row is (B, F, rows before the new ones, inputs, their columns, input's column, whether to shift), the others are layers,
-the output layer last: (features, units, width, slots, state, W_ih, its size, b_ih, its size, W_hh, size, b_hh, size).
+It serves streams, where the call costs as much as the step. Everything that a step touches is in
+one vector: inputs, states, and copies of the weights. A table of integers holds the offsets and
+sizes: its first row is a `NetworkRow`, each further one the `LayerRow` of a layer, the output layer
+last. Arrays in the vector have rows for the states before the step, then those for the step itself.
 """
 
 from collections.abc import Callable
 from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,27 +18,80 @@ from .jit import kernel, named, register_jitable
 from .matmul import copy_row
 from .recurrence import LayerWeights, Tape, TimeLoop, steps
 
-COLUMNS = 13  # of index
+
+class NetworkRow(NamedTuple):
+    """The first row of the table."""
+
+    batch: int  # B, sequences
+    features: int  # F, new inputs of a sequence
+    before: int  # rows for the states before the step: B, or 0 without recurrence
+    X: int  # offset of the first layer's input (before + B, X_columns)
+    X_columns: int  # F, or window * F
+    X_column: int  # the column of the new inputs
+    shifts: int  # 1 if inputs move up by one step afterwards, else 0
+
+
+class LayerRow(NamedTuple):
+    """The row of a layer: sizes, then offsets of its arrays, those of the weights with sizes."""
+
+    features: int
+    units: int
+    width: int  # units padded
+    slots: int  # (before + B, S * width)
+    state: int  # (before + B, Z * width)
+    W_ih: int
+    W_ih_size: int
+    b_ih: int
+    b_ih_size: int
+    W_hh: int
+    W_hh_size: int
+    b_hh: int
+    b_hh_size: int
+
+    @property
+    def weight_offsets(self) -> tuple[int, ...]:
+        """The offsets of the weights, in the order of `LayerWeights`."""
+        return self.W_ih, self.b_ih, self.W_hh, self.b_hh
+
+
+# The columns by name: kernels read ``index[0, NETWORK.batch]``.
+NETWORK = NetworkRow(*range(len(NetworkRow._fields)))
+LAYER = LayerRow(*range(len(LayerRow._fields)))
+
+
+def make_index(network: NetworkRow, layers: list[LayerRow]) -> np.ndarray:
+    """Return the table (1 + layers, columns) of int64 for `advance`."""
+    padding = (0,) * (len(LAYER) - len(NETWORK))
+    return np.array([network + padding, *layers], np.int64)
+
+
+@register_jitable
+def _part(vector, start, size):
+    """Return a view (size,) of the vector."""
+    return vector[start : start + size]
 
 
 @register_jitable
 def _matrix(vector, start, rows, columns):
-    return vector[start : start + rows * columns].reshape((rows, columns))
+    """Return a view (rows, columns) of the vector."""
+    return _part(vector, start, rows * columns).reshape((rows, columns))
 
 
 @register_jitable
 def _weights(vector, row):
+    """Return views of a layer's weights."""
     return LayerWeights(
-        vector[row[5] : row[5] + row[6]],
-        vector[row[7] : row[7] + row[8]],
-        vector[row[9] : row[9] + row[10]],
-        vector[row[11] : row[11] + row[12]],
+        _part(vector, row[LAYER.W_ih], row[LAYER.W_ih_size]),
+        _part(vector, row[LAYER.b_ih], row[LAYER.b_ih_size]),
+        _part(vector, row[LAYER.W_hh], row[LAYER.W_hh_size]),
+        _part(vector, row[LAYER.b_hh], row[LAYER.b_hh_size]),
     )
 
 
 @register_jitable
 def _finite(X, start, column, B, F):
-    """Whether all inputs are numbers."""
+    """Return whether all new inputs are finite."""
+    # x - x is 0 for every finite x, and NaN for others; NaN stays in the sum.
     total = X[0, 0] - X[0, 0]
     for b in range(B):
         for j in range(F):
@@ -46,50 +101,56 @@ def _finite(X, start, column, B, F):
 
 @cache
 def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], bool]:
-    """Compile ``advance(vector, index)``: one step, and the output if there is a head among the layers.
+    """Compile ``advance(vector, index)``: one step, and the output if a head is among the layers.
 
-    Returns whether the inputs were finite; if not, nothing has changed. The new state takes the old one's place; a
-    feed-forward net's inputs move up by one.
+    It returns whether the inputs were finite; if not, nothing has changed. The new state takes the
+    old one's place; a feed-forward network's inputs move up by one step.
     """
-    hidden, head, recurrent = steps(cell), steps("linear"), CELLS[cell].recurrent
-    S, Z = len(CELLS[cell].slots), len(CELLS[cell].states)
+    hidden = steps(cell)
+    head = steps("linear")
+    recurrent = CELLS[cell].recurrent
+    S = len(CELLS[cell].slots)
+    Z = len(CELLS[cell].states)
 
     @kernel
     @named(f"advance_{cell}_{with_head}")
-    def advance(vector, index):
+    def advance(
+        vector,  # IN, OUT  everything that the step touches
+        index,  # IN   (1 + layers, columns) int64: the table
+    ):
         control = flush_denormals()
-        B, F, before, columns, column = (
-            index[0, 0],
-            index[0, 1],
-            index[0, 2],
-            index[0, 4],
-            index[0, 5],
-        )
-        X = _matrix(vector, index[0, 3], before + B, columns)
-        finite = _finite(X, before, column, B, F)
+        B = index[0, NETWORK.batch]
+        F = index[0, NETWORK.features]
+        before = index[0, NETWORK.before]
+        columns = index[0, NETWORK.X_columns]
+        rows = before + B
+        inputs = _matrix(vector, index[0, NETWORK.X], rows, columns)
+        finite = _finite(inputs, before, index[0, NETWORK.X_column], B, F)
         if finite:
-            inputs, no_codes = X, index[0, :0]
-            first = np.array([0 if recurrent else before, before, before + B])
-            for layer in range(1, len(index) - with_head):
-                row = index[layer]
-                slots = _matrix(vector, row[3], before + B, S * row[2])
-                state = _matrix(vector, row[4], before + B, Z * row[2])
+            X = inputs
+            no_codes = index[0, :0]
+            # A block of rows is a step without an initial state.
+            block = np.array([before, before, rows])
+            first = np.array([0 if recurrent else before, before, rows])
+            for number in range(1, len(index) - with_head):
+                layer = index[number]
+                H = layer[LAYER.width]
+                slots = _matrix(vector, layer[LAYER.slots], rows, S * H)
+                state = _matrix(vector, layer[LAYER.state], rows, Z * H)
                 tape = Tape(X, slots, state, no_codes, slots)
-                hidden(tape, _weights(vector, row), TimeLoop(first, 1, row[0], row[1]))
+                loop = TimeLoop(first, 1, layer[LAYER.features], layer[LAYER.units])
+                hidden(tape, _weights(vector, layer), loop)
                 for b in range(before):
-                    copy_row(state, b, state, before + b, Z * row[2])
+                    copy_row(state, b, state, before + b, Z * H)
                 X = state
             if with_head:
-                row = index[len(index) - 1]
-                slots = _matrix(vector, row[3], before + B, row[2])
-                outputs = _matrix(vector, row[4], before + B, row[2])
+                layer = index[len(index) - 1]
+                slots = _matrix(vector, layer[LAYER.slots], rows, layer[LAYER.width])
+                outputs = _matrix(vector, layer[LAYER.state], rows, layer[LAYER.width])
                 tape = Tape(X, slots, outputs, no_codes, slots)
-                head(
-                    tape,
-                    _weights(vector, row),
-                    TimeLoop(np.array([before, before, before + B]), 1, row[0], row[1]),
-                )
-            if index[0, 6]:
+                loop = TimeLoop(block, 1, layer[LAYER.features], layer[LAYER.units])
+                head(tape, _weights(vector, layer), loop)
+            if index[0, NETWORK.shifts]:
                 for b in range(B):
                     for j in range(columns - F):
                         inputs[b, j] = inputs[b, j + F]

@@ -1,10 +1,12 @@
-"""A linear output layer, the softmax of what it gives, its cross-entropy and the way back, some rows at a time.
+"""A linear output layer, the softmax of its outputs and the cross-entropy, some rows at a time.
 
-The outputs of a chunk of rows are computed, turned into their gradient in place, and used up while they are in the
-cache: with a large vocabulary all rows' outputs together would take more memory than everything else.
+The outputs of a chunk of rows are computed, turned into their gradient in place, and used up while
+they are in the cache: with a large vocabulary the outputs of all rows together would take more
+memory than everything else.
 """
 
 import math
+from typing import NamedTuple
 
 from numba.extending import register_jitable
 
@@ -12,20 +14,42 @@ from ..elementwise import clip, exp, like
 from .denormals import flush_denormals, restore_denormals
 from .jit import kernel
 from .matmul import product, products_t
+from .recurrence import LayerWeights, Transposed
 from .registers import at, highest, lanes, load, maximum, splats, store, total
+
+
+class Linear(NamedTuple):
+    """The layer whose outputs are the logits."""
+
+    weights: LayerWeights
+    features: int  # D, columns of its input before padding
+    units: int  # k, outputs before padding
+
+
+class LinearBackward(NamedTuple):
+    """What the backward pass of the layer reads and sets."""
+
+    transposed: Transposed
+    gradients: LayerWeights
+    tied: bool  # whether W_ih is the transpose of an embedding, to whose gradient it adds
 
 
 @register_jitable
 def _gradient_row(x, i, k, target, share):
-    """Turn row i, k outputs, into share * (softmax - one hot); return the loss, -log softmax[target]."""
-    L, K, aim = lanes(x), x.shape[1], x[i, target]
+    """Turn row i, k logits, into share * (softmax - one hot); return -log softmax[target]."""
+    L = lanes(x)
+    K = x.shape[1]
+    aim = x[i, target]
+    # The padding takes part in the vectors below: exp turns it into zeros.
     x[i, k:] = -math.inf
     peak = load(x, i, 0)
     for j in range(L, K, L):
         peak = maximum(peak, load(x, i, j))
     top = highest(peak)
-    (level,), sums = splats(x, (top,)), like(peak, 0)
+    (level,) = splats(x, (top,))
+    sums = like(peak, 0)
     for j in range(0, K, L):
+        # exp(-80) is negligible, and no denormal of float32 yet; the clip lets NaN pass.
         power = exp(clip(load(x, i, j) - level, like(peak, -80), like(peak, 0)))
         sums = sums + power
         store(x, i, j, power)
@@ -38,61 +62,84 @@ def _gradient_row(x, i, k, target, share):
     return math.log(mass) - (aim - top)
 
 
-@kernel
-def softmax_loss(
-    dh, h, start, target, weight, whole, weights, transposed, gradients, scratch, D, k, tied, learn
+@register_jitable
+def _add_losses(
+    losses,  # float: sum of the rows before
+    logits,  # OUT  (>= rows, K): gradient of the loss with respect to the outputs
+    features,  # IN   place of the chunk's first row of features
+    wanted,  # IN   see `loss`
+    chunk,  # IN   (first target of the chunk, rows of the chunk)
+    linear,  # IN   Linear
 ):
-    """Return sum(weight * loss) / whole over rows of h from `start` on; with `learn` set `dh` and `gradients`.
+    """Return `losses` plus the weighted losses of a chunk of rows."""
+    codes, sample_weights, whole = wanted
+    first, rows = chunk
+    weights = linear.weights
+    K = len(weights.b_ih)
+    bias = (weights.b_ih, 0, 0)
+    product(at(logits, 0, 0), bias, features, weights.W_ih, rows, linear.features, K)
+    for i in range(rows):
+        weight = sample_weights[first + i]
+        losses += weight * _gradient_row(logits, i, linear.units, codes[first + i], weight / whole)
+    return losses
 
-    Parameters
-    ----------
-    dh, h : ndarray (>= rows, >= D)
-        Features and what becomes their gradient.
-    target, weight : ndarray (rows,)
-        Class codes; float64.
-    weights, transposed, gradients, scratch : as in `recurrence.py`
-        Of a layer of the cell "linear"; the scratch with room for some rows of outputs as `before`.
-    D, k : int
-        Features and outputs before padding.
-    tied : bool
-        Whether the matrix is the transpose of an embedding, to whose gradient it adds.
-    """
+
+@kernel
+def loss(
+    h,  # IN   (>= start + N, >= D): features
+    start,  # IN   int: the first row of features
+    wanted,  # IN   (class codes (N,) int64, weights (N,) float64, sum of the batch's weights)
+    linear,  # IN   Linear
+    logits,  # OUT  (chunk, K): scratch
+):
+    """Return sum(weight * loss) / (sum of the batch's weights) over N rows."""
     control = flush_denormals()
-    loss, logits, K = 0.0, scratch.before, len(weights.b_ih)
-    for first in range(0, len(target), len(logits)):
-        rows = min(len(logits), len(target) - first)
-        features, outputs = at(h, start + first, 0), at(logits, 0, 0)
-        product(outputs, (weights.b_ih, 0, 0), features, weights.W_ih, rows, D, K)
-        for i in range(rows):
-            loss += weight[first + i] * _gradient_row(
-                logits, i, k, target[first + i], weight[first + i] / whole
-            )
-        if learn:
-            ones, zeros, panel, more = (
-                at(scratch.ones, 0, 0),
-                scratch.zeros,
-                scratch.panel,
-                first > 0,
-            )
-            bias = gradients.b_ih, ones, 1
-            if tied:
-                products_t((bias,), more, zeros, outputs, panel, rows, K)
-                products_t(
-                    ((gradients.W_ih, outputs, k),), True, zeros, features, panel, rows, dh.shape[1]
-                )
-            else:
-                products_t(
-                    (bias, (gradients.W_ih, features, D)), more, zeros, outputs, panel, rows, K
-                )
-            inner = k if tied else K
-            product(
-                at(dh, start + first, 0),
-                (zeros, 0, 0),
-                outputs,
-                transposed.W_ih,
-                rows,
-                inner,
-                dh.shape[1],
-            )
+    N = len(wanted[0])
+    losses = 0.0
+    for first in range(0, N, len(logits)):
+        rows = min(len(logits), N - first)
+        features = at(h, start + first, 0)
+        losses = _add_losses(losses, logits, features, wanted, (first, rows), linear)
     restore_denormals(control)
-    return loss / whole
+    return losses / wanted[2]
+
+
+@kernel
+def loss_and_gradient(
+    dh,  # OUT  (>= start + N, D padded): gradient of the features
+    h,  # IN   (>= start + N, >= D): features
+    start,  # IN   int: the first row of features
+    wanted,  # IN   (class codes (N,) int64, weights (N,) float64, sum of the batch's weights)
+    linear,  # IN   Linear
+    backward,  # IN, OUT  LinearBackward: its gradients are set, an embedding's is added to
+    scratch,  # OUT  `recurrence.Scratch`, whose `before` (chunk, K) is for logits
+):
+    """Do what `loss` does, and set the gradients of the features and of the layer."""
+    control = flush_denormals()
+    transposed, gradients, tied = backward
+    logits = scratch.before
+    panel = scratch.panel
+    zeros = scratch.zeros
+    N = len(wanted[0])
+    K = logits.shape[1]
+    losses = 0.0
+    for first in range(0, N, len(logits)):
+        rows = min(len(logits), N - first)
+        features = at(h, start + first, 0)
+        losses = _add_losses(losses, logits, features, wanted, (first, rows), linear)
+        outputs = at(logits, 0, 0)
+        more = first > 0  # whether there are gradients of earlier chunks to add to
+        db = (gradients.b_ih, at(scratch.ones, 0, 0), 1)
+        if tied:
+            # The embedding's gradient (k, D) is outputs.T @ features; the look-up adds to it too.
+            dtable = (gradients.W_ih, outputs, linear.units)
+            products_t((db,), more, zeros, outputs, panel, rows, K)
+            products_t((dtable,), True, zeros, features, panel, rows, dh.shape[1])
+        else:
+            dW = (gradients.W_ih, features, linear.features)
+            products_t((db, dW), more, zeros, outputs, panel, rows, K)
+        inner = linear.units if tied else K
+        dX = at(dh, start + first, 0)
+        product(dX, (zeros, 0, 0), outputs, transposed.W_ih, rows, inner, dh.shape[1])
+    restore_denormals(control)
+    return losses / wanted[2]

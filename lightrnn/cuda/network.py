@@ -10,10 +10,9 @@ from typing import Any
 import numpy as np
 
 from ..losses import Loss, make_loss
-from ..nn.batches import Batch
+from ..nn.batches import Batch, group_sequences, original_order
 from ..nn.layers import Layer
 from ..nn.network import Network
-from ..nn.prediction import grouped, regrouped
 from ..nn.solvers import Outcome, Solver
 from ..utils.indexing import take
 from . import driver, reductions, updates
@@ -135,7 +134,9 @@ class CudaNetwork:
     def _push(self) -> None:
         """Bring the host's parameters, and a solver's moments, to the GPU, unless it has them."""
         if not self._sent:
-            self.memory.floats.send((self.addresses.start, [self.layout.flatten(self.host.arrays())]))
+            self.memory.floats.send(
+                (self.addresses.start, [self.layout.flatten(self.host.arrays())])
+            )
             self._sent = True
         if self._solver is not None and not self._moments_sent:
             state, named = self._solver.state, self.host.named
@@ -373,7 +374,7 @@ class CudaNetwork:
         step = self.host.target == "step" if step is None else step
         per_row = self.host.bytes_needed(1, 2) - self.host.bytes_needed(1, 1)
         most = int(max(1, min(_ROWS, driver.memory()[0] // (2 * per_row))))
-        for group in grouped(np.fromiter(map(len, X), np.int64, len(X)), most):
+        for group in group_sequences(np.fromiter(map(len, X), np.int64, len(X)), most):
             batch = Batch.of_inputs([X[i] for i in group])
             run = CudaForwardBackward(self, batch)
             run.forward()
@@ -382,4 +383,4 @@ class CudaNetwork:
             values = fetch()
             order.append(group[batch.order])
             parts += run.rows.by_sequence(values) if step else [values]
-        return take(parts if step else np.concatenate(parts), regrouped(order))
+        return take(parts if step else np.concatenate(parts), original_order(order))

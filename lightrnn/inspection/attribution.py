@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import cpu
 from ..estimators.regressor import RNNRegressor
-from ..nn.prediction import regrouped
+from ..nn.batches import original_order
 from ..utils.checks import choice, integer
 from .objective import (
     center_logits,
@@ -96,7 +96,7 @@ def attribution(
     for group in groups:
         shares += _gradients(estimator, [items[i] for i in group], column)
     # Groups hold the longest sequences first; the user's order comes back.
-    return [shares[i] for i in regrouped(groups).tolist()]
+    return [shares[i] for i in original_order(groups).tolist()]
 
 
 def _column(estimator: NetworkEstimator, label: Any) -> int | None:

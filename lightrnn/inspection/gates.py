@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..cells import CELLS
-from ..nn.prediction import regrouped
+from ..nn.batches import original_order
 from .objective import encode_inputs, fitted_copy, trace_groups
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def gate_activations(estimator: NetworkEstimator, X: Any) -> Activations:
     groups = trace_groups(items)
     # Only forward: gates are saved by it, and no gradient is needed.
     traced = [_activations(Trace(network, [items[i] for i in group])) for group in groups]
-    order = regrouped(groups).tolist()
+    order = original_order(groups).tolist()
 
     def joined(layer: str, gate: str) -> list[np.ndarray]:
         steps = [steps for activations in traced for steps in activations[layer][gate]]
@@ -129,7 +129,7 @@ def _activations(trace: Trace) -> Activations:
     roles = CELLS[trace.network.cell].roles
     return {
         layer: {gate: trace.values(run, slot) for gate, slot in roles}
-        for layer, run in trace.runs.items()
+        for layer, run in trace.layers.items()
     }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .. import cpu
-from ..nn.prediction import regrouped
+from ..nn.batches import original_order
 from ..utils.checks import choice, flag, integer
 from .objective import (
     encode_inputs,
@@ -274,7 +274,7 @@ def gradient_flow(
 
     threads = cpu.threads.usable(estimator.n_jobs)
     measured = cpu.threads.run([partial(measure, group) for group in groups], threads)
-    order = regrouped(groups)
+    order = original_order(groups)
     layers = {}
     for name in measured[0]:
         # One tuple of blocks per kind of norm, a block per group.
@@ -298,16 +298,16 @@ def _measure(
     else:
         gradient = loss_gradient(estimator, trace, targets)
     # Before `back`, which overwrites the saved gates with their gradient.
-    jacobians = {name: trace.jacobian_norms(run, rounds) for name, run in trace.runs.items()}
+    jacobians = {name: trace.jacobian_norms(run, rounds) for name, run in trace.layers.items()}
     trace.back(gradient)
-    return {name: _layer_flow(trace, name, *jacobians[name]) for name in trace.runs}
+    return {name: _layer_flow(trace, name, *jacobians[name]) for name in trace.layers}
 
 
 def _layer_flow(trace: Trace, name: str, jacobian: np.ndarray, spectral: np.ndarray) -> LayerFlow:
     """Join the norms of one layer and direction."""
     # Both directions of a level read the same input: "layer1.reverse" belongs to level 1.
     number = int(name.partition(".")[0].removeprefix("layer"))
-    states = trace.state_gradient(trace.runs[name])
+    states = trace.state_gradient(trace.layers[name])
     return LayerFlow(states, trace.input_gradient(number), jacobian, spectral)
 
 

@@ -17,8 +17,8 @@ from ..data.dataset import like_fitted
 from ..estimators.estimator import NetworkEstimator, check_estimator
 from ..estimators.regressor import RNNRegressor
 from ..estimators.supervised import RecurrentEstimator
-from ..nn.heads import AdaptiveHead
-from ..nn.prediction import grouped
+from ..nn.batches import group_sequences
+from ..nn.heads import AdaptiveHead, LossTargets
 from ..utils.checks import shown
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def tokens_of(estimator: NetworkEstimator, x: Any) -> list[str] | None:
 
 def trace_groups(X: list[np.ndarray]) -> list[np.ndarray]:
     """Cut sequences, longest first, into groups to trace together; return the indices of each."""
-    return grouped(np.array([len(x) for x in X]), _TRACED_STEPS)
+    return group_sequences(np.array([len(x) for x in X]), _TRACED_STEPS)
 
 
 def loss_gradient(estimator: NetworkEstimator, trace: Trace, targets: np.ndarray) -> np.ndarray:
@@ -189,8 +189,8 @@ def _adaptive_gradient(trace: Trace, targets: np.ndarray) -> np.ndarray:
     # The head learns as in training; its own weights' gradient goes to a vector that is dropped.
     blocks = network.layout.blocks(cpu.host.aligned(1, network.layout.size, network.dtype)[0])
     parts = {layer.name: layer.parts(blocks) for layer in network.head.layers}
-    h = trace.room.rows("last", B, cpu.host.padded(D, network.dtype))
+    h = cpu.host.aligned(B, cpu.host.padded(D, network.dtype), network.dtype)
     h[:B, :D] = trace.last_features()
-    loss = make_loss("softmax")
-    dh = network.head.learn(trace.room, h, 0, targets, np.ones(B), 1.0, loss, parts)[1]
+    wanted = LossTargets(targets, np.ones(B), 1.0)
+    dh = network.head.learn(trace.workspace, h, 0, wanted, make_loss("softmax"), parts)[1]
     return np.array(dh[:B, :D])

@@ -1,8 +1,9 @@
-"""Batches: sequences that are run together, and where each of their steps lies in the packed rows.
+"""Minibatches of sequences, and the order in which their steps are packed into rows.
 
-A batch has its longest sequence first; then the sequences still running at a step are a prefix, and rows in the order
-of time need no mask and hold no padding. `Steps` is that order, for recurrent cells; `Windows` lays the inputs of a
-feed-forward net so that each window is one row.
+A batch has its longest sequence first. The sequences that still run at a step are then a prefix of
+the batch, so rows in the order of time need no mask and hold no padding. `Steps` is this packing,
+for recurrent cells; `Windows` is the one of feed-forward networks, in which each window of inputs
+is one row.
 """
 
 from __future__ import annotations
@@ -10,50 +11,45 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from .. import cpu
 from ..utils.indexing import take
 
-_KEPT_ROWS = 1 << 16  # of a batch whose index is kept for the next of the same lengths
-WINDOW_ROWS = 256  # rows in a block, where there is no recurrence to make steps
-
-
-class Dropout(Protocol):
-    """Draws the masks of a batch: a network."""
-
-    @property
-    def dropout(self) -> float:
-        """The fraction of each layer's outputs that is dropped; 0 draws no masks."""
-
-    def dropout_masks(self, batch_size: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
-        """Return for each layer what its output is multiplied by, one row per sequence."""
+# Rows of a batch up to which its packing is kept for the next batch of the same lengths. Packings
+# of larger batches would take more memory than their making takes time compared with the batch
+# itself.
+_KEPT_ROWS = 1 << 16
+# Rows of a block, where no recurrence divides the rows into steps. Products over many more rows
+# leave the cache before they are used; over many fewer, the packing of matrices is not paid back.
+WINDOW_ROWS = 256
 
 
 @dataclass(eq=False)
 class Batch:
-    """Sequences that are trained on together, longest first.
+    """Sequences that are run together, longest first.
 
     Attributes
     ----------
-    X : list of ndarray (T_i, F)
+    X : list of ndarray (T_i, F), or of codes (T_i,)
         Sequences, in the user's dtype.
     lengths : ndarray of int64 (B,)
-        Their steps, not increasing.
+        Number of steps of each sequence, in falling order.
     order : ndarray of int64 (B,)
-        Where each stood before sorting.
+        Index of each sequence before sorting.
     targets, weights : ndarray (B, ...) or list of ndarray (T_i, ...)
-        For the loss, in the order of X; None where there is no loss.
+        Targets of the loss and their weights, in the order of X; None where there is no loss.
     weight : float
-        Sum of the weights.
+        Sum of the weights; a shard keeps that of the whole batch.
     masks : tuple of ndarray (B, D)
-        For each layer what dropout multiplies its output by; empty without dropout.
+        For each level the factors by which dropout multiplies its output; empty without dropout.
     states : tuple of ndarray (B, Z * H)
-        The initial state of each layer and direction; empty for zeros.
+        Initial state of each layer and direction; empty for zeros.
     offsets : ndarray of int64 (B,) or None
-        Where each begins among the steps of all sequences of the feed, one after another.
+        Index of each sequence's first step in the concatenated sequences that the batches are drawn
+        from.
     """
 
     X: list[np.ndarray]
@@ -72,71 +68,61 @@ class Batch:
         X: Sequence[np.ndarray],
         targets: Any,
         weights: Any,
-        rng: np.random.Generator | None,
-        network: Dropout,
+        masks: tuple[np.ndarray, ...] = (),
     ) -> Batch:
-        """Sort a minibatch to learn from; see `learned`."""
+        """Sort sequences with their targets and weights; `masks` are in the sorted order."""
         batch = cls.of_inputs(X)
-        return batch.learned(take(targets, batch.order), take(weights, batch.order), rng, network)
+        return batch.with_targets(take(targets, batch.order), take(weights, batch.order), masks)
 
     @classmethod
     def of_inputs(cls, X: Sequence[np.ndarray]) -> Batch:
         """Sort sequences to predict from."""
         lengths = list(map(len, X))
+        # The groups of a prediction are sorted already, and one sequence always is.
         if lengths == sorted(lengths, reverse=True):
             return cls(list(X), np.array(lengths), np.arange(len(lengths)))
         order = longest_first(np.array(lengths))
         return cls(take(X, order), np.array(lengths)[order], order)
 
-    def learned(
-        self, targets: Any, weights: Any, rng: np.random.Generator | None, network: Dropout
-    ) -> Batch:
-        """Add what is to be learned; draw dropout masks from `rng`, unless that is None."""
-        if rng is not None and network.dropout:
-            self.masks = network.dropout_masks(len(self.X), rng)
-        self.targets, self.weights, self.weight = targets, weights, _total(weights)
+    def with_targets(self, targets: Any, weights: Any, masks: tuple[np.ndarray, ...] = ()) -> Batch:
+        """Set targets, weights and dropout masks, in the order of X; return the batch."""
+        self.targets = targets
+        self.weights = weights
+        self.weight = _sum(weights)
+        self.masks = masks
         return self
 
     def shard(self, index: int, count: int) -> Batch:
-        """Every `count`-th sequence from `index` on: lengths are spread evenly, and do not increase."""
+        """Return every `count`-th sequence from `index` on: lengths are spread evenly and fall."""
         if count == 1:
             return self
         part = slice(index, None, count)
-        masks, states = (
-            tuple(np.ascontiguousarray(a[part]) for a in arrays)
-            for arrays in (self.masks, self.states)
-        )
-        targets, weights, offsets = (
-            None if v is None else v[part] for v in (self.targets, self.weights, self.offsets)
-        )
-        order = self.order[part]
         return Batch(
-            self.X[part],
-            self.lengths[part],
-            order,
-            targets,
-            weights,
-            self.weight,
-            masks,
-            states,
-            offsets,
+            X=self.X[part],
+            lengths=self.lengths[part],
+            order=self.order[part],
+            targets=None if self.targets is None else self.targets[part],
+            weights=None if self.weights is None else self.weights[part],
+            weight=self.weight,
+            # Kernels read these row by row: they must be contiguous.
+            masks=tuple(np.ascontiguousarray(mask[part]) for mask in self.masks),
+            states=tuple(np.ascontiguousarray(state[part]) for state in self.states),
+            offsets=None if self.offsets is None else self.offsets[part],
         )
 
     def steps(self, start: int, stop: int) -> Batch:
-        """Return steps start .. stop - 1 of the sequences that reach them, per-step targets with them."""
+        """Return steps start .. stop - 1 of the sequences that reach them, with their targets."""
+        # Lengths fall, so the sequences with more than `start` steps are the first ones.
         count = int(np.searchsorted(-self.lengths, -start))
-        X, targets, weights = (
-            _cut(values, start, stop, count) for values in (self.X, self.targets, self.weights)
-        )
-        total = _total(weights) if isinstance(weights, list) else self.weight
+        weights = _cut(self.weights, start, stop, count)
         return replace(
             self,
-            X=X,
+            X=_cut(self.X, start, stop, count),
             lengths=np.minimum(self.lengths[:count], stop) - start,
             order=self.order[:count],
-            targets=targets,
+            targets=_cut(self.targets, start, stop, count),
             weights=weights,
-            weight=total,
+            weight=_sum(weights) if isinstance(weights, list) else self.weight,
             masks=tuple(mask[:count] for mask in self.masks),
             states=tuple(state[:count] for state in self.states),
             offsets=None if self.offsets is None else self.offsets[:count] + start,
@@ -144,88 +130,137 @@ class Batch:
 
 
 def longest_first(lengths: np.ndarray) -> np.ndarray:
-    """Return the order of a batch: those of the same length stay as they were."""
+    """Return the indices that sort sequences by falling length; equal lengths keep their order."""
     return np.argsort(-lengths, kind="stable")
 
 
-def _total(weights: np.ndarray | list[np.ndarray]) -> float:
+def group_sequences(lengths: np.ndarray, max_steps: int) -> list[np.ndarray]:
+    """Return indices of sequences in groups, longest first, of about `max_steps` steps or fewer.
+
+    The groups are of about equally many steps, so that threads finish together.
+    """
+    order = longest_first(lengths)
+    total = int(lengths.sum())
+    count = -(-total // max_steps)
+    share = -(-total // count)
+    groups = []
+    start = 0
+    while start < len(order):
+        # The first is the longest: a group of this many sequences has about `share` steps, or
+        # fewer.
+        size = -(-share // int(lengths[order[start]]))
+        groups.append(order[start : start + size])
+        start += size
+    return groups
+
+
+def original_order(groups: list[np.ndarray]) -> np.ndarray:
+    """Return the index of each sequence in the concatenated groups of `group_sequences`."""
+    return np.argsort(np.concatenate(groups))
+
+
+def _sum(weights: np.ndarray | list[np.ndarray]) -> float:
     """Return the sum of all weights."""
-    return float((np.concatenate(weights) if isinstance(weights, list) else weights).sum())
+    # Not a sum of sums: rounding would then depend on how sequences are cut.
+    joined = np.concatenate(weights) if isinstance(weights, list) else weights
+    return float(joined.sum())
 
 
 def _cut(values: Any, start: int, stop: int, count: int) -> Any:
-    """Cut steps from a list of per-step values; others pass."""
-    return [rows[start:stop] for rows in values[:count]] if isinstance(values, list) else values
+    """Return some steps of a list of per-step values; values per sequence stay as they are."""
+    return [steps[start:stop] for steps in values[:count]] if isinstance(values, list) else values
 
 
 class Steps:
-    """Rows in the order of time, for a recurrent network: those of step t after those of step t - 1.
+    """Rows in the order of time, for recurrent networks: step t follows step t - 1.
+
+    Row i of step t belongs to sequence i of the batch. The first B rows are the initial state.
+
+    Parameters
+    ----------
+    lengths : ndarray of int64 (B,)
+        Number of steps of each sequence, in falling order.
 
     Attributes
     ----------
     first : ndarray of int64 (T + 2,)
-        Where the rows of each step begin; rows 0 .. B - 1 are the initial state.
+        Step t = 1 .. T owns the rows from first[t] up to first[t + 1].
     last_rows : ndarray of int64 (B,)
-        Each sequence's last row.
+        Row of each sequence's last step.
     start, stop : int
-        The rows that are steps.
+        The rows from `start` up to `stop` are steps.
     """
 
     def __init__(self, lengths: np.ndarray) -> None:
         self.lengths = lengths
-        B, T = len(lengths), int(lengths[0])
-        self.first, self.last_rows = np.empty(T + 2, np.int64), np.empty(B, np.int64)
+        B = len(lengths)
+        T = int(lengths[0])
+        self.first = np.empty(T + 2, np.int64)
+        self.last_rows = np.empty(B, np.int64)
         cpu.gather.time_major(lengths, self.first, self.last_rows)
-        self.start, self.stop = B, int(self.first[-1])
+        self.start = B
+        self.stop = int(self.first[-1])
 
     @staticmethod
     def of(lengths: np.ndarray) -> Steps:
-        """Return the rows for these lengths; batches of the same lengths share them, unless they are very large."""
-        return (
-            _steps(lengths.tobytes()) if len(lengths) * lengths[0] < _KEPT_ROWS else Steps(lengths)
-        )
+        """Return the packing for these lengths; small batches of the same lengths share it."""
+        if len(lengths) * lengths[0] >= _KEPT_ROWS:
+            return Steps(lengths)
+        return _steps(lengths.tobytes())
 
-    def index(self, offsets: np.ndarray) -> np.ndarray:
-        """Return where each row's step stands in an array in which each sequence begins at its place."""
+    def row_index(self, offsets: np.ndarray) -> np.ndarray:
+        """Index of each packed row in the concatenated sequences; b starts at offsets[b]."""
         index = np.empty(self.stop - self.start, np.int64)
         cpu.gather.time_major_index(self.first, offsets, index)
         return index
 
     @cached_property
     def source(self) -> np.ndarray:
-        """Where each row's step stands in the sequences one after another."""
-        return self.index(np.cumsum(self.lengths) - self.lengths)
+        """Index of each row in the batch's sequences, concatenated."""
+        return self.row_index(np.cumsum(self.lengths) - self.lengths)
 
     def load(self, steps: np.ndarray, rows: np.ndarray, offsets: np.ndarray | None = None) -> None:
-        """Copy the sequences to their rows; among the steps they begin at the offsets, or follow one another."""
-        index = self.source if offsets is None else self.index(offsets)
+        """Copy concatenated sequences into packed rows.
+
+        Parameters
+        ----------
+        steps : ndarray (n, F)
+            Concatenated sequences.
+        rows : ndarray (>= stop, F)
+            Packed rows, of which those from `start` up to `stop` are set.
+        offsets : ndarray of int64 (B,), optional
+            Index of each sequence's first step in `steps`; without it they are the batch's
+            sequences alone.
+        """
+        index = self.source if offsets is None else self.row_index(offsets)
+        # With mode "raise" NumPy would copy through a buffer; the index is known to be in range.
         steps.take(index, axis=0, out=rows[self.start : self.stop], mode="clip")
 
     @cached_property
     def all_rows(self) -> np.ndarray:
-        """Index of every step's row."""
+        """Every row that is a step."""
         return np.arange(self.start, self.stop)
 
     @cached_property
     def mirrored_rows(self) -> np.ndarray:
-        """For each row that of the same sequence's step counted from its end."""
-        steps = np.repeat(np.arange(len(self.first) - 2), np.diff(self.first[1:]))
+        """For each row the row of the same sequence's step counted from its end."""
+        sizes = np.diff(self.first[1:])
+        step = np.repeat(np.arange(len(sizes)), sizes)  # of each row, from 0
         member = self.members
-        return self.first[self.lengths[member] - steps] + member
+        return self.first[self.lengths[member] - step] + member
 
     @cached_property
     def members(self) -> np.ndarray:
-        """Which sequence of the batch each row belongs to."""
-        return np.arange(self.start, self.stop) - np.repeat(
-            self.first[1:-1], np.diff(self.first[1:])
-        )
+        """Index in the batch of the sequence that each row belongs to."""
+        sizes = np.diff(self.first[1:])
+        return self.all_rows - np.repeat(self.first[1:-1], sizes)
 
     def by_step(self, values: list[np.ndarray]) -> np.ndarray:
-        """Per-step values of each sequence in the order of the rows."""
+        """Return per-step values of each sequence in the order of the rows."""
         return np.concatenate(values)[self.source]
 
     def by_sequence(self, rows: np.ndarray) -> list[np.ndarray]:
-        """Undo `by_step`."""
+        """Undo `by_step`: return one array per sequence."""
         joined = np.empty_like(rows)
         joined[self.source] = rows
         return np.split(joined, np.cumsum(self.lengths)[:-1])
@@ -237,57 +272,86 @@ def _steps(lengths: bytes) -> Steps:
 
 
 class Windows:
-    """Rows for a feed-forward network: the last `window` inputs of a step side by side, zeros before the first.
+    """Rows for feed-forward networks: the last `window` inputs of a step side by side.
 
-    With `last`, one row a sequence, for its last step; else one for each step, sequence by sequence. These overlap: the
-    inputs are stored once, each sequence after window - 1 rows of zeros, and a row of the window layer's X begins one
-    input after the row above. Rows that reach from one sequence into the next are computed and never looked at.
+    Zeros stand before the first input. With `last` there is one row per sequence, for its last
+    step; else one per step, sequence by sequence. These overlap: the inputs are stored once, each
+    sequence after window - 1 rows of zeros, and each row of the window layer's X begins one input
+    after the row above. Rows that reach from one sequence into the next are computed and never
+    read.
+
+    Parameters
+    ----------
+    lengths : ndarray of int64 (B,)
+        Number of steps of each sequence.
+    window : int
+        Number of inputs in a row.
+    last : bool
+        Whether only the last step of each sequence is wanted.
+
+    Attributes
+    ----------
+    source : ndarray of int64
+        For each stored input its step in the concatenated sequences, counted from 1; 0 is the row
+        of zeros.
+    counts : ndarray of int64 (B,)
+        Number of outputs of each sequence.
+    n_rows : int
+        Number of rows, those that are never read included.
+    index : ndarray of int64
+        Row of each output.
     """
 
     def __init__(self, lengths: np.ndarray, window: int, last: bool) -> None:
-        self.lengths, self.window, self.last = lengths, window, last
+        self.lengths = lengths
+        self.window = window
+        self.last = last
         self.counts = np.ones_like(lengths) if last else lengths
-        spans = self.counts + window - 1
-        ends = np.cumsum(lengths)
-        steps = _ranges(lengths - self.counts - window + 1, spans)
-        self.source = np.where(
-            steps < 0, 0, steps + 1 + np.repeat(ends - lengths, spans)
-        )  # 0 is a row of zeros
-        self.rows = len(lengths) if last else len(self.source) - window + 1
-        self.index = np.arange(self.rows) if last else _ranges(np.cumsum(spans) - spans, lengths)
+        spans = self.counts + window - 1  # stored inputs of each sequence
+        starts = np.cumsum(lengths) - lengths
+        # Steps within their sequence; those before its start are negative.
+        steps = _ranges(lengths - spans, spans)
+        self.source = np.where(steps < 0, 0, steps + 1 + np.repeat(starts, spans))
+        if last:
+            self.n_rows = len(lengths)
+            self.index = np.arange(self.n_rows)
+        else:
+            self.n_rows = len(self.source) - window + 1
+            self.index = _ranges(np.cumsum(spans) - spans, lengths)
 
     def inputs(self, X: list[np.ndarray], dtype: np.typing.DTypeLike) -> np.ndarray:
-        """Return the windows (rows, window * F)."""
-        zeros = np.zeros((1, X[0].shape[1]), dtype)
-        flat = np.concatenate([zeros, *X], dtype=dtype, casting="unsafe")[self.source]
-        F = flat.shape[1]
+        """Return the windows (n_rows, window * F)."""
+        F = X[0].shape[1]
+        zeros = np.zeros((1, F), dtype)
+        steps = np.concatenate([zeros, *X], dtype=dtype, casting="unsafe")
+        stored = steps[self.source]  # (len(source), F)
+        shape = (self.n_rows, self.window * F)
         if self.last:
-            return flat.reshape(self.rows, self.window * F)
-        return np.lib.stride_tricks.as_strided(
-            flat, (self.rows, self.window * F), (flat.strides[0], flat.itemsize)
-        )
+            return stored.reshape(shape)
+        # A row begins F elements after the one above, and shares all but F with it.
+        return np.lib.stride_tricks.as_strided(stored, shape, (stored.strides[0], stored.itemsize))
 
     def by_step(self, values: list[np.ndarray]) -> np.ndarray:
-        """Per-step values of each sequence in the order of the rows."""
+        """Return per-step values of each sequence in the order of the outputs."""
         return np.concatenate(values)
 
     def by_sequence(self, rows: np.ndarray) -> list[np.ndarray]:
-        """Undo `by_step`."""
+        """Undo `by_step`: return one array per sequence."""
         return np.split(rows, np.cumsum(self.lengths)[:-1])
 
     @cached_property
     def members(self) -> np.ndarray:
-        """Which sequence of the batch each output row belongs to."""
+        """Index in the batch of the sequence that each output belongs to."""
         return np.repeat(np.arange(len(self.lengths)), self.counts)
 
 
 @lru_cache(maxsize=64)
 def blocks(start: int, rows: int) -> np.ndarray:
-    """`first` for rows without recurrence: blocks take the place of steps, and there is no initial state."""
+    """Return `first` of `Steps` for rows without recurrence, with blocks for steps."""
     return np.array([start, *range(start, start + rows, WINDOW_ROWS), start + rows])
 
 
 def _ranges(starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Concatenate start .. start + count - 1 for each pair."""
+    """Return the concatenation of start .. start + count - 1 for each pair."""
     ends = np.cumsum(counts)
     return np.arange(ends[-1]) + np.repeat(starts - (ends - counts), counts)

@@ -1,13 +1,14 @@
-"""The output layer: from a network's features to its raw outputs, and what they cost.
+"""Output layers: from a network's features to its raw outputs, their loss and its gradient.
 
-`LinearHead` takes every loss; with softmax, outputs, loss and gradient are computed some rows at a time and never kept
-for all (`cpu/softmax.py`). `TiedHead` uses the embedding as its matrix. `AdaptiveHead` is the adaptive softmax, for
-vocabularies whose outputs would cost more than the rest of the network.
+`LinearHead` takes every loss. With softmax, outputs, loss and gradient are computed for some rows
+at a time and never kept for all (`cpu/softmax.py`). `TiedHead` uses the embedding as its matrix.
+`AdaptiveHead` is the adaptive softmax, for vocabularies whose outputs would take more time than the
+rest of the network.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -15,14 +16,31 @@ from .. import cpu
 from ..losses import Loss, log_softmax
 from .batches import blocks
 from .layers import Embedding, Layer
-from .workspace import make_scratch
+from .workspace import Workspace, make_scratch
 
 if TYPE_CHECKING:
-    from ..cpu.recurrence import Scratch
-    from .workspace import Workspace
+    from ..cpu.recurrence import LayerWeights, Scratch
+    from ..cpu.softmax import Linear
 
-_LOGITS = 1 << 20  # outputs that are held at a time
-_MOST_ROWS, _LEAST_ROWS = 256, 16  # of these
+    Gradients = dict[str, LayerWeights]
+
+# Outputs that a softmax holds at a time: their rows must be enough to use a matrix that is read,
+# and few enough for outputs to stay in the cache until their gradient has been used.
+_LOGITS = 1 << 20
+_MOST_ROWS = 256
+_LEAST_ROWS = 16
+
+
+class LossTargets(NamedTuple):
+    """The targets of N rows of outputs, and what each row weighs in the loss."""
+
+    values: np.ndarray  # (N,) class codes, or (N, k) numbers
+    weights: np.ndarray  # (N,) float64
+    total: float  # sum of the whole batch's weights, of which these rows may be a part
+
+    def some(self, rows: np.ndarray, first_code: int) -> LossTargets:
+        """Return some of the rows, their codes counted from `first_code`."""
+        return LossTargets(self.values[rows] - first_code, self.weights[rows], self.total)
 
 
 class LinearHead:
@@ -31,55 +49,64 @@ class LinearHead:
     Parameters
     ----------
     features, n_outputs : int
-        Columns in and out.
+        Columns of the features and of the outputs.
     dtype : dtype
         float32 or float64.
     """
 
     def __init__(self, features: int, n_outputs: int, dtype: np.typing.DTypeLike) -> None:
         self.layer = Layer("head", "linear", features, n_outputs, dtype)
-        self.layers = (self.layer,)
-        self.features, self.n_outputs = features, n_outputs
+        self.layers: tuple[Layer, ...] = (self.layer,)
+        self.features = features
+        self.n_outputs = n_outputs
 
     def refresh(self) -> None:
-        """Follow a change of the parameters before outputs are computed."""
+        """Prepare for `outputs` after a change of the parameters: nothing to do here."""
 
-    def outputs(self, room: Workspace, h: np.ndarray, start: int, stop: int) -> np.ndarray:
-        """Return the raw outputs (stop - start, n_outputs) of rows of h, until the workspace is used again."""
-        run = room.run(self.layer)
-        run.reserve(blocks(start, stop - start))
-        run.forward(h)
-        return run.state[start:stop, : self.n_outputs]
-
-    def learn(
-        self,
-        room: Workspace,
-        h: np.ndarray,
-        start: int,
-        targets: np.ndarray,
-        weights: np.ndarray,
-        whole: float,
-        loss: Loss,
-        gradients: dict[str, Any],
-    ) -> tuple[float, np.ndarray]:
-        """Return ``sum(weights * loss) / whole`` over rows of h from `start` on, and its gradient by h.
+    def outputs(self, workspace: Workspace, h: np.ndarray, start: int, stop: int) -> np.ndarray:
+        """Return the raw outputs of rows of features.
 
         Parameters
         ----------
-        room : Workspace
-            Where arrays are.
+        workspace : Workspace
+            Arrays to use.
+        h : ndarray (>= stop, >= features)
+            Features, of which the rows from `start` up to `stop` are read.
+        start, stop : int
+            Those rows.
+
+        Returns
+        -------
+        ndarray (stop - start, n_outputs)
+            A view, until the workspace is used again.
+        """
+        return _linear(self.layer, workspace, h, start, stop)
+
+    def learn(
+        self,
+        workspace: Workspace,
+        h: np.ndarray,
+        start: int,
+        wanted: LossTargets,
+        loss: Loss,
+        gradients: Gradients,
+    ) -> tuple[float, np.ndarray]:
+        """Return ``sum(weights * loss) / total`` and its gradient with respect to the features.
+
+        Parameters
+        ----------
+        workspace : Workspace
+            Arrays to use.
         h : ndarray (>= start + N, >= features)
-            Features.
+            Features, of which the rows from `start` on are read.
         start : int
-            The first row that counts.
-        targets, weights : ndarray (N, ...), ndarray of float64 (N,)
-            What the loss wants.
-        whole : float
-            Sum of all the batch's weights.
+            The first of those rows.
+        wanted : LossTargets
+            Targets and weights of the N rows.
         loss : Loss
-            What outputs cost.
-        gradients : dict
-            The layers' parts of a gradient, which are set.
+            Loss of the outputs.
+        gradients : dict of str to LayerWeights
+            Gradients of the parameters, by layer; those of this head's layers are set.
 
         Returns
         -------
@@ -87,54 +114,43 @@ class LinearHead:
             The loss and its gradient.
         """
         if loss.name == "softmax":
-            return self._softmax(room, h, start, targets, weights, whole, gradients)
-        run, dtype = room.run(self.layer), self.layer.dtype
-        raw = self.outputs(room, h, start, start + len(targets))
+            return _softmax_loss_and_gradient(
+                self.layer, workspace, h, start, wanted, gradients["head"]
+            )
+        buffers = workspace.output_layer(self.layer)
+        dtype = self.layer.dtype
+        targets = wanted.values
+        stop = start + len(targets)
+        raw = self.outputs(workspace, h, start, stop)  # (N, k)
         if targets.dtype.kind == "f":
             targets = targets.astype(dtype, copy=False)
-        value, draw = loss(raw, targets, (weights / whole).astype(dtype, copy=False))
-        dh = room.rows("draw", run.rows, self.layer.width)
-        dh[start : start + len(raw), : self.n_outputs] = draw
-        dX = room.rows("dfeatures", run.rows, cpu.host.padded(self.features, dtype))
-        run.backward(dX, dh, gradients["head"])
-        return value, dX
+        shares = (wanted.weights / wanted.total).astype(dtype, copy=False)
+        value, draw = loss(raw, targets, shares)
+        draw_padded = buffers.dh.at_least(buffers.rows, self.layer.width)
+        draw_padded[start:stop, : self.n_outputs] = draw
+        dfeatures = buffers.dX.at_least(buffers.rows, cpu.host.padded(self.features, dtype))
+        buffers.backward(dfeatures, draw_padded, gradients["head"])
+        return value, dfeatures
 
-    def score(
-        self,
-        room: Workspace,
-        h: np.ndarray,
-        start: int,
-        targets: np.ndarray,
-        weights: np.ndarray,
-        whole: float,
-    ) -> float:
-        """Return the cross-entropy alone."""
-        return softmax_loss(self.layer, room, h, start, targets, weights, whole)
-
-    def _softmax(
-        self,
-        room: Workspace,
-        h: np.ndarray,
-        start: int,
-        targets: np.ndarray,
-        weights: np.ndarray,
-        whole: float,
-        gradients: dict[str, Any],
-    ) -> tuple[float, np.ndarray]:
-        dh = room.rows(
-            "dfeatures", start + len(targets), cpu.host.padded(self.features, self.layer.dtype)
-        )
-        return softmax_loss(
-            self.layer, room, h, start, targets, weights, whole, dh, gradients["head"]
-        ), dh
+    def score(self, workspace: Workspace, h: np.ndarray, start: int, wanted: LossTargets) -> float:
+        """Return the cross-entropy alone; the arguments are those of `learn`."""
+        return _softmax_loss(self.layer, workspace, h, start, wanted)
 
 
 class TiedHead(LinearHead):
     """A linear head whose matrix is the embedding's, transposed [1]_; only the bias is its own.
 
+    Parameters
+    ----------
+    embedding : Embedding
+        The embedding, as wide as the features.
+    dtype : dtype
+        float32 or float64.
+
     References
     ----------
-    .. [1] Press, O. and Wolf, L. (2017). Using the output embedding to improve language models. EACL.
+    .. [1] Press, O. and Wolf, L. (2017). Using the output embedding to improve language models.
+       EACL.
     """
 
     def __init__(self, embedding: Embedding, dtype: np.typing.DTypeLike) -> None:
@@ -143,30 +159,39 @@ class TiedHead(LinearHead):
         self.layer.tie(embedding)
 
     def refresh(self) -> None:
-        """Transpose the embedding."""
+        """Transpose the embedding, which `outputs` reads, after a change of the parameters."""
         self.layer.transpose()
 
 
-class AdaptiveHead:
-    """The adaptive softmax [1]_: frequent classes by themselves, rare ones in clusters of ever fewer dimensions.
+class Cluster(NamedTuple):
+    """Rare classes of an adaptive softmax, and the two layers that choose among them."""
 
-    The head chooses among the frequent classes and the clusters; a cluster chooses among its classes, from features
-    reduced to a quarter, the next to a sixteenth. Classes must be in falling order of frequency. Outputs are log
-    probabilities.
+    begin: int  # the first class
+    end: int  # one more than the last class
+    down: Layer  # from the features to fewer
+    up: Layer  # from these to the classes
+
+
+class AdaptiveHead:
+    """The adaptive softmax: frequent classes by themselves, rare ones in clusters [1]_.
+
+    The head chooses among the frequent classes and the clusters; a cluster chooses among its
+    classes, from features reduced to a quarter of their number, the next one to a sixteenth.
+    Classes must be in falling order of frequency. Outputs are log probabilities.
 
     Parameters
     ----------
     features, n_outputs : int
-        Columns in and classes.
+        Number of features and of classes.
     dtype : dtype
         float32 or float64.
-    cutoffs : tuple of int
-        Where the clusters begin.
+    cutoffs : tuple of int, optional
+        The first class of each cluster; by default a twentieth and a quarter of all classes.
 
     References
     ----------
-    .. [1] Grave, E., Joulin, A., Cisse, M., Grangier, D. and Jegou, H. (2017). Efficient softmax approximation for
-       GPUs. ICML, section 4.
+    .. [1] Grave, E., Joulin, A., Cisse, M., Grangier, D. and Jegou, H. (2017). Efficient softmax
+       approximation for GPUs. ICML, section 4.
     """
 
     def __init__(
@@ -176,116 +201,94 @@ class AdaptiveHead:
         dtype: np.typing.DTypeLike,
         cutoffs: tuple[int, ...] | None = None,
     ) -> None:
-        self.features, self.n_outputs = features, n_outputs
+        self.features = features
+        self.n_outputs = n_outputs
         self.cutoffs = cutoffs or (max(1, n_outputs // 20), max(2, n_outputs // 4))
         self.layer = Layer("head", "linear", features, self.cutoffs[0] + len(self.cutoffs), dtype)
-        self.tails = []
-        for i, (begin, end) in enumerate(
-            zip(self.cutoffs, (*self.cutoffs[1:], n_outputs), strict=True)
-        ):
+        self.tails: list[Cluster] = []
+        self.layers: tuple[Layer, ...] = (self.layer,)
+        ends = (*self.cutoffs[1:], n_outputs)
+        for i, (begin, end) in enumerate(zip(self.cutoffs, ends, strict=True)):
             size = max(1, features // 4 ** (i + 1))
             down = Layer(f"tail{i}.down", "linear", features, size, dtype)
-            self.tails.append(
-                (begin, end, down, Layer(f"tail{i}", "linear", size, end - begin, dtype))
-            )
-        self.layers = (self.layer, *(layer for _, _, *pair in self.tails for layer in pair))
+            up = Layer(f"tail{i}", "linear", size, end - begin, dtype)
+            self.tails.append(Cluster(begin, end, down, up))
+            self.layers += (down, up)
 
     def refresh(self) -> None:
-        """Nothing depends on the parameters but the layers themselves."""
+        """Prepare for `outputs` after a change of the parameters: nothing to do here."""
 
-    def outputs(self, room: Workspace, h: np.ndarray, start: int, stop: int) -> np.ndarray:
-        """Return the log probabilities (stop - start, n_outputs) of rows of h."""
-        out = np.empty((stop - start, self.n_outputs), h.dtype)
-        heads = log_softmax(_linear(self.layer, room, h, start, stop))
-        out[:, : self.cutoffs[0]] = heads[:, : self.cutoffs[0]]
-        for i, (begin, end, down, tail) in enumerate(self.tails):
-            _linear(down, room, h, start, stop)
-            inside = _linear(tail, room, room.run(down).state, start, stop)
-            out[:, begin:end] = log_softmax(inside) + heads[:, self.cutoffs[0] + i, None]
-        return out
+    def outputs(self, workspace: Workspace, h: np.ndarray, start: int, stop: int) -> np.ndarray:
+        """Return the log probabilities of rows of features: see `LinearHead.outputs`."""
+        log_probabilities = np.empty((stop - start, self.n_outputs), h.dtype)
+        frequent = self.cutoffs[0]
+        heads = log_softmax(_linear(self.layer, workspace, h, start, stop))
+        log_probabilities[:, :frequent] = heads[:, :frequent]
+        for i, (begin, end, down, up) in enumerate(self.tails):
+            _linear(down, workspace, h, start, stop)
+            low = workspace.output_layer(down).state
+            inside = log_softmax(_linear(up, workspace, low, start, stop))
+            # p(class) = p(cluster) * p(class | cluster)
+            log_probabilities[:, begin:end] = inside + heads[:, frequent + i, None]
+        return log_probabilities
 
     def learn(
         self,
-        room: Workspace,
+        workspace: Workspace,
         h: np.ndarray,
         start: int,
-        targets: np.ndarray,
-        weights: np.ndarray,
-        whole: float,
+        wanted: LossTargets,
         loss: Loss,
-        gradients: dict[str, Any],
+        gradients: Gradients,
     ) -> tuple[float, np.ndarray]:
-        """Return the loss and its gradient by h: see `LinearHead.learn`."""
-        dh = room.rows(
-            "dfeatures", start + len(targets), cpu.host.padded(self.features, self.layer.dtype)
+        """Return the loss and its gradient by the features: see `LinearHead.learn`."""
+        codes = self.head_codes(wanted.values)
+        value, dfeatures = _softmax_loss_and_gradient(
+            self.layer, workspace, h, start, wanted._replace(values=codes), gradients["head"]
         )
-        codes = self.head_codes(targets)
-        value = softmax_loss(
-            self.layer, room, h, start, codes, weights, whole, dh, gradients["head"]
-        )
-        for i, (begin, _, down, tail) in enumerate(self.tails):
+        for i, (begin, _, down, up) in enumerate(self.tails):
             rows = np.flatnonzero(codes == self.cutoffs[0] + i)
             if not len(rows):
-                for layer in (down, tail):
-                    for part in gradients[layer.name]:
-                        part[:] = 0
+                _set_to_zero(gradients[down.name])
+                _set_to_zero(gradients[up.name])
                 continue
-            low = self._reduced(room, h, start, rows, down)
-            dlow = room.rows(
-                f"{tail.name}.dfeatures", len(rows), cpu.host.padded(down.units, down.dtype)
+            low = self._reduced(workspace, h, start + rows, down)
+            inside = wanted.some(rows, begin)
+            more, dlow = _softmax_loss_and_gradient(
+                up, workspace, low, 0, inside, gradients[up.name]
             )
-            value += softmax_loss(
-                tail,
-                room,
-                low,
-                0,
-                targets[rows] - begin,
-                weights[rows],
-                whole,
-                dlow,
-                gradients[tail.name],
-            )
-            dsome = room.rows(f"{down.name}.dX", len(rows), dh.shape[1])
-            room.run(down).backward(dsome, dlow, gradients[down.name])
-            cpu.gather.add(dh, rows + start, dsome, 0, self.features)
-        return value, dh
+            value += more
+            buffers = workspace.output_layer(down)
+            dsome = buffers.dX.at_least(len(rows), dfeatures.shape[1])
+            buffers.backward(dsome, dlow, gradients[down.name])
+            cpu.gather.add(dfeatures, start + rows, dsome, 0, self.features)
+        return value, dfeatures
 
-    def score(
-        self,
-        room: Workspace,
-        h: np.ndarray,
-        start: int,
-        targets: np.ndarray,
-        weights: np.ndarray,
-        whole: float,
-    ) -> float:
-        """Return the cross-entropy alone."""
-        codes = self.head_codes(targets)
-        value = softmax_loss(self.layer, room, h, start, codes, weights, whole)
-        for i, (begin, _, down, tail) in enumerate(self.tails):
+    def score(self, workspace: Workspace, h: np.ndarray, start: int, wanted: LossTargets) -> float:
+        """Return the cross-entropy alone; the arguments are those of `learn`."""
+        codes = self.head_codes(wanted.values)
+        value = _softmax_loss(self.layer, workspace, h, start, wanted._replace(values=codes))
+        for i, (begin, _, down, up) in enumerate(self.tails):
             rows = np.flatnonzero(codes == self.cutoffs[0] + i)
             if len(rows):
-                low = self._reduced(room, h, start, rows, down)
-                value += softmax_loss(
-                    tail, room, low, 0, targets[rows] - begin, weights[rows], whole
-                )
+                low = self._reduced(workspace, h, start + rows, down)
+                value += _softmax_loss(up, workspace, low, 0, wanted.some(rows, begin))
         return value
 
     def head_codes(self, targets: np.ndarray) -> np.ndarray:
-        """Return which output of the head each class belongs to: its own or its cluster's."""
-        cluster = np.searchsorted(self.cutoffs, targets, side="right")
+        """Return for each class the head's output that it belongs to: its own or its cluster's."""
+        cluster = np.searchsorted(self.cutoffs, targets, side="right")  # 0 for frequent classes
         return np.where(cluster, self.cutoffs[0] + cluster - 1, targets)
 
     def _reduced(
-        self, room: Workspace, h: np.ndarray, start: int, rows: np.ndarray, down: Layer
+        self, workspace: Workspace, h: np.ndarray, rows: np.ndarray, down: Layer
     ) -> np.ndarray:
-        """Return some rows of h brought down to a cluster's dimensions."""
-        some = room.rows(
-            f"{down.name}.features", len(rows), cpu.host.padded(self.features, down.dtype)
-        )
-        cpu.gather.gather(some, 0, 0, h, rows + start, self.features)
-        _linear(down, room, some, 0, len(rows))
-        return room.run(down).state
+        """Return some rows of features, reduced to a cluster's dimension."""
+        buffers = workspace.output_layer(down)
+        some = buffers.X.at_least(len(rows), cpu.host.padded(self.features, down.dtype))
+        cpu.gather.gather(some, 0, 0, h, rows, self.features)
+        _linear(down, workspace, some, 0, len(rows))
+        return buffers.state
 
 
 Head = LinearHead | AdaptiveHead
@@ -306,52 +309,55 @@ def make_head(
     return LinearHead(features, n_outputs, dtype)
 
 
-def _linear(layer: Layer, room: Workspace, h: np.ndarray, start: int, stop: int) -> np.ndarray:
-    """Run a layer on rows of h and return what it gives."""
-    run = room.run(layer)
-    run.reserve(blocks(start, stop - start))
-    run.forward(h)
-    return run.state[start:stop, : layer.units]
+def _linear(layer: Layer, workspace: Workspace, h: np.ndarray, start: int, stop: int) -> np.ndarray:
+    """Return a view of a layer's outputs for some rows of h."""
+    buffers = workspace.output_layer(layer)
+    buffers.reserve(blocks(start, stop - start))
+    buffers.forward(h)
+    return buffers.state[start:stop, : layer.units]
 
 
-def softmax_loss(
+def _softmax_loss(
+    layer: Layer, workspace: Workspace, h: np.ndarray, start: int, wanted: LossTargets
+) -> float:
+    """Return the cross-entropy of the softmax of a layer's outputs for rows of h."""
+    logits = _scratch(layer, workspace).before
+    loss: float = cpu.softmax.loss(h, start, wanted, _as_linear(layer), logits)
+    return loss
+
+
+def _softmax_loss_and_gradient(
     layer: Layer,
-    room: Workspace,
+    workspace: Workspace,
     h: np.ndarray,
     start: int,
-    targets: np.ndarray,
-    weights: np.ndarray,
-    whole: float,
-    dh: np.ndarray | None = None,
-    gradients: Any = None,
-) -> float:
-    """Run a layer, the softmax and its cross-entropy over rows of h; with `dh` and `gradients` the way back too."""
-    learn = dh is not None
-    width = cpu.host.padded(layer.features, layer.dtype)
-    return cpu.softmax.softmax_loss(
-        dh if learn else room.rows("nothing", 0, width),
-        h,
-        start,
-        targets,
-        weights,
-        whole,
-        layer.weights,
-        layer.transposed
-        if learn
-        else cpu.recurrence.Transposed(layer.weights.W_ih, layer.weights.W_hh),
-        gradients if learn else layer.weights,
-        _scratch(layer, room),
-        layer.features,
-        layer.units,
-        layer.tied,
-        learn,
+    wanted: LossTargets,
+    gradients: LayerWeights,
+) -> tuple[float, np.ndarray]:
+    """Return the cross-entropy and its gradient with respect to h; set that of the layer."""
+    columns = cpu.host.padded(layer.features, layer.dtype)
+    rows = start + len(wanted.values)
+    dh = workspace.output_layer(layer).dX.at_least(rows, columns)
+    backward = cpu.softmax.LinearBackward(layer.transposed, gradients, layer.tied)
+    loss = cpu.softmax.loss_and_gradient(
+        dh, h, start, wanted, _as_linear(layer), backward, _scratch(layer, workspace)
     )
+    return loss, dh
 
 
-def _scratch(layer: Layer, room: Workspace) -> Scratch:
-    """Room for the outputs of some rows."""
-    scratch = room.scratch.get(layer.name)
-    if scratch is None:
+def _as_linear(layer: Layer) -> Linear:
+    return cpu.softmax.Linear(layer.weights, layer.features, layer.units)
+
+
+def _scratch(layer: Layer, workspace: Workspace) -> Scratch:
+    """Return scratch arrays for the outputs of some rows."""
+    buffers = workspace.output_layer(layer)
+    if buffers.logits is None:
         rows = min(_MOST_ROWS, max(_LEAST_ROWS, _LOGITS // layer.width))
-        scratch = room.scratch[layer.name] = make_scratch(layer, rows, rows)
-    return scratch
+        buffers.logits = make_scratch(layer, rows, rows)
+    return buffers.logits
+
+
+def _set_to_zero(gradients: LayerWeights) -> None:
+    for array in gradients:
+        array[:] = 0

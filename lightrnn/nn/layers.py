@@ -1,20 +1,30 @@
-"""A layer: one direction of one cell, and its parameters as kernels see them.
+"""A layer: one direction of one cell, and its parameters in the form that kernels read.
 
-The output layer is one too, of the cell "linear"; an embedding is not. How a layer runs over a batch is in `runs.py`.
+The output layer is a layer too, of the cell "linear"; an embedding is not. How a layer runs over a
+batch is in `workspace.py`.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from .. import cpu
-from ..cells import CELLS, Cell
+from ..cells import CELLS
 from .parameters import Parameter
 
 if TYPE_CHECKING:
-    from ..cpu.recurrence import LayerWeights
+    from ..cpu.recurrence import LayerWeights, Transposed
+
+
+class Transposition(NamedTuple):
+    """A matrix to transpose, and where to."""
+
+    panels: np.ndarray  # panels of the transposed matrix
+    W: np.ndarray  # panels of the matrix
+    rows: int
+    columns: int  # of the transposed matrix: `rows` padded
 
 
 class Layer:
@@ -23,80 +33,109 @@ class Layer:
     Parameters
     ----------
     name : str
-        What its parameters' names begin with.
+        Prefix of its parameters' names.
     cell : str
         Key of `CELLS`.
     features, units : int
         Columns of the input and of the state.
     dtype : dtype
         float32 or float64.
+
+    Attributes
+    ----------
+    width : int
+        `units` padded to whole SIMD registers.
+    weights : LayerWeights
+        Views of the parameters, once `bind` has been called.
+    transposed : Transposed
+        Matrices for the backward pass, once `transpose` has been called.
     """
+
+    weights: LayerWeights
+    transposed: Transposed
 
     def __init__(
         self, name: str, cell: str, features: int, units: int, dtype: np.typing.DTypeLike
     ) -> None:
-        self.name, self.cell_name, self.cell = name, cell, CELLS[cell]
-        self.features, self.units, self.dtype = features, units, np.dtype(dtype)
+        self.name = name
+        self.cell_name = cell
+        self.cell = CELLS[cell]
+        self.features = features
+        self.units = units
+        self.dtype = np.dtype(dtype)
         self.width = cpu.host.padded(units, dtype)
-        self.parameters = tuple(self._declare(self.cell))
+        self.parameters = self._declare()
         self._embedding: Embedding | None = None
 
-    # -- parameters ---------------------------------------------------------------------------------------------------
+    # -- parameters --------------------------------------------------------------------------------
 
-    def _declare(self, cell: Cell) -> list[Parameter]:
-        """Names, shapes and the order of the gates in store."""
-
-        def parameter(name: str, rows: int | None, gates: tuple[str, ...]) -> Parameter:
-            order = tuple(cell.gates.index(gate) for gate in gates)
-            cuts = cpu.host.panel_cuts(len(gates) * self.width, self.dtype)
-            return Parameter(f"{self.name}.{name}", rows, order, self.units, self.width, cuts)
-
+    def _declare(self) -> tuple[Parameter, ...]:
+        """Return the parameters: input matrices and biases store the gates in the slots' order."""
+        cell = self.cell
         if not cell.recurrent:
-            return [parameter("W", self.features, cell.gates), parameter("b", None, cell.gates)]
-        matrices = [
-            parameter("W_ih", self.features, cell.input_gates),
-            parameter("W_hh", self.units, cell.state_gates),
-        ]
+            return (
+                self._parameter("W", self.features, cell.gates),
+                self._parameter("b", None, cell.gates),
+            )
+        W_ih = self._parameter("W_ih", self.features, cell.input_gates)
+        W_hh = self._parameter("W_hh", self.units, cell.state_gates)
         if not cell.two_biases:
-            return [*matrices, parameter("b", None, cell.gates)]
-        return [
-            *matrices,
-            parameter("b_ih", None, cell.input_gates),
-            parameter("b_hh", None, cell.state_gates),
-        ]
+            return W_ih, W_hh, self._parameter("b", None, cell.gates)
+        b_ih = self._parameter("b_ih", None, cell.input_gates)
+        b_hh = self._parameter("b_hh", None, cell.state_gates)
+        return W_ih, W_hh, b_ih, b_hh
+
+    def _parameter(self, kind: str, rows: int | None, gates: tuple[str, ...]) -> Parameter:
+        """Return a parameter whose columns are stored in the order of these gates."""
+        return Parameter(
+            name=f"{self.name}.{kind}",
+            rows=rows,
+            order=tuple(self.cell.gates.index(gate) for gate in gates),
+            units=self.units,
+            width=self.width,
+            cuts=cpu.host.panel_cuts(len(gates) * self.width, self.dtype),
+        )
 
     def initialize(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Draw Glorot-uniform input weights and orthogonal recurrent ones; forget biases are 1 [1]_ [2]_ [3]_.
+        """Draw Glorot-uniform input weights and orthogonal recurrent ones [1]_ [2]_.
+
+        Biases are 0, but those of forget gates are 1, so that a new network remembers [3]_.
 
         References
         ----------
-        .. [1] Glorot, X. and Bengio, Y. (2010). Understanding the difficulty of training deep feedforward neural
-           networks. AISTATS, equation 16.
-        .. [2] Saxe, A., McClelland, J. and Ganguli, S. (2014). Exact solutions to the nonlinear dynamics of learning in
-           deep linear neural networks. ICLR.
-        .. [3] Jozefowicz, R., Zaremba, W. and Sutskever, I. (2015). An empirical exploration of recurrent network
-           architectures. ICML, section 3.
+        .. [1] Glorot, X. and Bengio, Y. (2010). Understanding the difficulty of training deep
+           feedforward neural networks. AISTATS, equation 16.
+        .. [2] Saxe, A., McClelland, J. and Ganguli, S. (2014). Exact solutions to the nonlinear
+           dynamics of learning in deep linear neural networks. ICLR.
+        .. [3] Jozefowicz, R., Zaremba, W. and Sutskever, I. (2015). An empirical exploration of
+           recurrent network architectures. ICML, section 3.
         """
         limit = np.sqrt(6 / (self.features + self.units))
-        G, H = len(self.cell.gates), self.units
+        G = len(self.cell.gates)
+        H = self.units
         arrays: dict[str, np.ndarray] = {}
         for parameter in self.parameters:
             kind = parameter.name.rsplit(".", 1)[1]
             if kind in ("W", "W_ih"):
-                arrays[parameter.name] = rng.uniform(-limit, limit, (self.features, G * H))
+                array = rng.uniform(-limit, limit, (self.features, G * H))
             elif kind == "W_hh":
-                arrays[parameter.name] = np.hstack([_orthogonal(H, rng) for _ in range(G)])
+                array = np.hstack([_orthogonal(H, rng) for _ in range(G)])
             else:
-                arrays[parameter.name] = np.repeat(
-                    [float(gate == "f" and kind == "b") for gate in self.cell.gates], H
-                )
+                # Only the lstm has a forget gate "f", and its one bias is "b".
+                gates = [float(gate == "f" and kind == "b") for gate in self.cell.gates]
+                array = np.repeat(gates, H)
+            arrays[parameter.name] = array
         return arrays
 
-    # -- as kernels see them ------------------------------------------------------------------------------------------
+    # -- as kernels see them -----------------------------------------------------------------------
 
     def tie(self, embedding: Embedding) -> None:
-        """Use the transpose of an embedding as the matrix, with its padding: features that are zeros there."""
-        self._embedding, self.features = embedding, embedding.width
+        """Use the transpose of an embedding as the matrix.
+
+        The embedding's padding comes with it, as features that are always zero.
+        """
+        self._embedding = embedding
+        self.features = embedding.width
         self.parameters = self.parameters[1:]
 
     @property
@@ -105,105 +144,119 @@ class Layer:
         return self._embedding is not None
 
     def parts(self, blocks: dict[str, np.ndarray]) -> LayerWeights:
-        """Find this layer's parts in a vector of the network's layout: parameters or a gradient."""
-        found: dict[str, list[np.ndarray]] = {"W": [], "b": []}
+        """Return this layer's parts of a vector, of parameters or a gradient, from its blocks."""
+        matrices: list[np.ndarray] = []
+        biases: list[np.ndarray] = []
         if self._embedding is not None:
-            found["W"].append(self._embedding.parts(blocks))
+            matrices.append(self._embedding.parts(blocks))
         for parameter in self.parameters:
-            found[parameter.name.rsplit(".", 1)[1][0]].append(blocks[parameter.name])
+            parts = biases if parameter.rows is None else matrices
+            parts.append(blocks[parameter.name])
+        # Kernels take arrays of no elements for what a cell does not have.
         nothing = np.zeros(0, self.dtype)
-        (W_ih, W_hh, *_), (b_ih, b_hh, *_) = ([*arrays, nothing] for arrays in found.values())
+        W_ih, W_hh, *_ = *matrices, nothing
+        b_ih, b_hh, *_ = *biases, nothing
         return cpu.recurrence.LayerWeights(W_ih, b_ih, W_hh, b_hh)
 
     def bind(self, blocks: dict[str, np.ndarray]) -> None:
-        """Take the views of the parameters in the network's vector."""
+        """Take the views of the parameters from the blocks of the network's vector."""
         self.weights = self.parts(blocks)
-        self._transposes: list[tuple[np.ndarray, np.ndarray, int, int]] = []
+        self._transpositions: list[Transposition] = []
         if self._embedding is not None:
             self._bind_tied(self._embedding)
 
     def _bind_tied(self, embedding: Embedding) -> None:
-        """Let forward read the embedding's transpose, and backward the embedding itself."""
-        table, (rows, columns) = self.weights.W_ih, (embedding.n_tokens, self.width)
-        W = cpu.host.aligned(1, self.features * columns, self.dtype)[0]
+        """Let the forward pass read the embedding's transpose, and the backward pass itself."""
+        table = self.weights.W_ih
+        W = cpu.host.aligned(1, self.features * self.width, self.dtype)[0]
         self.weights = self.weights._replace(W_ih=W)
         self.transposed = cpu.recurrence.Transposed(table, W[:0])
-        self._transposes = [(W, table, rows, columns)]
+        self._transpositions = [Transposition(W, table, embedding.n_tokens, self.width)]
 
     def transpose(self, inputs: bool = True) -> None:
-        """Bring the matrices into the form in which backward reads them; a tied one into that which forward reads.
+        """Transpose the matrices into the form that the other pass reads.
 
-        Without `inputs` that of the input is left alone: nobody wants the gradient of the input.
+        That is the backward pass, or for a tied matrix the forward pass. Without `inputs` the
+        input's matrix is left out: its transpose serves the gradient of the input alone.
         """
-        for panels, W, rows, columns in self._transposes or self._bind_transposes():
-            if inputs or W is not self.weights.W_ih:
-                cpu.matmul.transpose_panels(panels, W, rows, columns)
+        for item in self._transpositions or self._bind_transposed():
+            if inputs or item.W is not self.weights.W_ih:
+                cpu.matmul.transpose_panels(*item)
 
     def release_training_memory(self) -> None:
-        """Give back the room for transposed matrices that only training reads."""
-        if not self.tied and self._transposes:
-            self._transposes = []
+        """Drop the transposed matrices that only training reads."""
+        if not self.tied and self._transpositions:
+            self._transpositions = []
             del self.transposed
 
-    def _bind_transposes(self) -> list[tuple[np.ndarray, np.ndarray, int, int]]:
-        """Make room for the transposed matrices, which only training needs."""
-        matrices = (self.weights.W_ih, self.features), (self.weights.W_hh, self.units)
-        columns = [cpu.host.padded(rows, self.dtype) for _, rows in matrices]
-        room = [
-            cpu.host.aligned(1, n * (W.size // rows), self.dtype)[0]
-            for (W, rows), n in zip(matrices, columns, strict=True)
-        ]
-        self.transposed = cpu.recurrence.Transposed(*room)
-        pairs = zip(room, matrices, columns, strict=True)
-        self._transposes = [(panels, W, rows, n) for panels, (W, rows), n in pairs if W.size]
-        return self._transposes
+    def _bind_transposed(self) -> list[Transposition]:
+        """Make the arrays for the transposed matrices, which a prediction does not need."""
+        W_ih = self._transposition(self.weights.W_ih, self.features)
+        W_hh = self._transposition(self.weights.W_hh, self.units)
+        self.transposed = cpu.recurrence.Transposed(W_ih.panels, W_hh.panels)
+        self._transpositions = [item for item in (W_ih, W_hh) if item.W.size]
+        return self._transpositions
+
+    def _transposition(self, W: np.ndarray, rows: int) -> Transposition:
+        columns = cpu.host.padded(rows, self.dtype)
+        size = columns * (W.size // rows)
+        return Transposition(cpu.host.aligned(1, size, self.dtype)[0], W, rows, columns)
 
 
 class Embedding:
-    """A row of numbers for each token, learned with the rest.
+    """A learned vector for each token.
 
     Parameters
     ----------
     n_tokens, size : int
-        Rows and columns.
+        Number of tokens, and dimension of their vectors.
     dtype : dtype
         float32 or float64.
+
+    Attributes
+    ----------
+    width : int
+        `size` padded to whole SIMD registers.
+    weights : ndarray
+        View of the matrix, in panels, once `bind` has been called.
     """
 
     name = "embedding"
 
     def __init__(self, n_tokens: int, size: int, dtype: np.typing.DTypeLike) -> None:
-        self.n_tokens, self.size = n_tokens, size
+        self.n_tokens = n_tokens
+        self.size = size
         self.width = cpu.host.padded(size, dtype)
         cuts = cpu.host.panel_cuts(self.width, dtype)
         self.parameters = (Parameter("embedding.W", n_tokens, (0,), size, self.width, cuts),)
 
     def initialize(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
-        """Draw normal numbers of unit variance, as inputs should have; an unknown token's are zeros."""
+        """Draw normal numbers of unit variance, as inputs should have; an unknown token's are 0."""
         W = rng.standard_normal((self.n_tokens, self.size))
         W[0] = 0
         return {"embedding.W": W}
 
     def parts(self, blocks: dict[str, np.ndarray]) -> np.ndarray:
-        """Find the matrix in a vector of the network's layout."""
+        """Return the matrix's part of a vector of the network's layout, from its blocks."""
         return blocks["embedding.W"]
 
     def bind(self, blocks: dict[str, np.ndarray]) -> None:
-        """Take the view of the matrix in the network's vector."""
+        """Take the view of the matrix from the blocks of the network's vector."""
         self.weights = self.parts(blocks)
 
     def look_up(self, codes: np.ndarray, rows: np.ndarray, start: int) -> None:
-        """Write each code's numbers to a row, from `start` on; rows have `width` columns."""
+        """Write each code's vector to a row, from `start` on; the rows have `width` columns."""
         cpu.gather.look_up(rows, start, self.weights, self.n_tokens, codes)
 
     def add_gradient(
         self, gradient: np.ndarray, codes: np.ndarray, rows: np.ndarray, start: int
     ) -> None:
-        """Add to the matrix's gradient what each row, from `start` on, gives to its code's."""
+        """Add the gradient of each row, from `start` on, to that of its code's vector."""
         cpu.gather.add_by_code(gradient, self.n_tokens, codes, rows, start)
 
 
 def _orthogonal(size: int, rng: np.random.Generator) -> np.ndarray:
-    """Draw a random orthogonal matrix, uniformly: QR of a Gaussian one with R's signs taken out."""
+    """Draw a uniform random orthogonal matrix (size, size)."""
     q, r = np.linalg.qr(rng.standard_normal((size, size)))
+    # QR alone is not uniform: its q depends on the signs that LAPACK gives to R's diagonal.
     return q * np.sign(np.diag(r))

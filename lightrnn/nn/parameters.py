@@ -1,9 +1,10 @@
 """Named matrices in one flat vector.
 
-Solvers, clipping, saving and the finite-difference check act on the vector; users see matrices. In the vector they have
-the form that kernels read: each gate's columns are padded with zeros to whole SIMD registers (a zero column gets a zero
-gradient and stays zero under every solver), and the columns cut into panels, one after another (`cpu/matmul.py`). What
-users see, and what is saved, is unpadded and has the gates in the cell's public order.
+Solvers, clipping, saving and the finite-difference check act on the vector; users see matrices. The
+vector holds them in the form that kernels read: each gate's columns are padded with zeros to whole
+SIMD registers, and the columns are cut into panels that follow one another (`cpu/matmul.py`). A
+zero column gets a zero gradient and stays zero under every solver. Users see, and files hold, the
+unpadded matrices with the gates in the cell's public order.
 """
 
 import math
@@ -14,14 +15,14 @@ import numpy as np
 
 
 class Parameter(NamedTuple):
-    """One matrix (rows, blocks * units), or with no `rows` one vector (blocks * units,)."""
+    """One matrix (rows, gates * units), or where `rows` is None one vector (gates * units,)."""
 
     name: str
     rows: int | None
-    order: tuple[int, ...]  # for each stored block of columns, its place among the public ones
+    order: tuple[int, ...]  # for each stored gate, its index in the public order
     units: int
     width: int  # units after padding
-    cuts: Sequence[int]  # columns, after padding, between the panels
+    cuts: Sequence[int]  # columns, after padding, at which a new panel begins
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -31,53 +32,75 @@ class Parameter(NamedTuple):
 
     @property
     def size(self) -> int:
-        """Elements stored."""
+        """Number of stored elements, padding included."""
         return (self.rows or 1) * len(self.order) * self.width
 
     @property
     def n_free(self) -> int:
-        """Elements that are parameters."""
+        """Number of elements that are learned, padding not counted."""
         return math.prod(self.shape)
 
     def public(self, block: np.ndarray) -> np.ndarray:
-        """Copy what is stored into the public form."""
+        """Return a copy of a stored block in the public form."""
         rows = self.rows or 1
         panels = np.split(block, [rows * cut for cut in self.cuts])
         columns = np.concatenate([panel.reshape(rows, -1) for panel in panels], axis=1)
-        cube = columns.reshape(rows, len(self.order), self.width)[
-            :, np.argsort(self.order), : self.units
-        ]
-        return cube.reshape(-1) if self.rows is None else cube.reshape(rows, -1)
+        # (rows, gates, width): the gates as stored, padded
+        stored = columns.reshape(rows, len(self.order), self.width)
+        # The public gate p is stored at the index at which `order` holds p.
+        gates = stored[:, np.argsort(self.order), : self.units]
+        return gates.reshape(-1) if self.rows is None else gates.reshape(rows, -1)
 
     def store(self, block: np.ndarray, array: np.ndarray) -> None:
-        """Write the public form into its stored place."""
+        """Write an array in the public form into its stored block."""
         rows = self.rows or 1
-        columns = np.zeros((rows, len(self.order), self.width), block.dtype)
-        columns[:, :, : self.units] = np.asarray(array).reshape(rows, len(self.order), self.units)[
-            :, list(self.order)
-        ]
-        panels = np.split(columns.reshape(rows, -1), self.cuts, axis=1)
+        G = len(self.order)
+        gates = np.asarray(array).reshape(rows, G, self.units)
+        # (rows, gates, width): zeros stay in the padding
+        stored = np.zeros((rows, G, self.width), block.dtype)
+        stored[:, :, : self.units] = gates[:, list(self.order)]
+        panels = np.split(stored.reshape(rows, -1), self.cuts, axis=1)
         block[:] = np.concatenate([panel.ravel() for panel in panels])
 
 
 class Layout:
-    """Where each parameter lies in the vector."""
+    """The offset of each parameter in the flat vector.
+
+    Parameters
+    ----------
+    parameters : sequence of Parameter
+        The parameters in the order in which they are stored.
+    dtype : dtype
+        Type of the vectors that `flatten` makes.
+
+    Attributes
+    ----------
+    offsets : list of int
+        The index in the vector at which each parameter begins; at the end the vector's size.
+    size : int
+        Number of elements of the vector, padding included.
+    count : int
+        Number of elements that are learned.
+    """
 
     def __init__(self, parameters: Sequence[Parameter], dtype: np.typing.DTypeLike) -> None:
-        self.parameters, self.dtype = tuple(parameters), np.dtype(dtype)
-        self.offsets = np.cumsum([0, *(parameter.size for parameter in self.parameters)]).tolist()
+        self.parameters = tuple(parameters)
+        self.dtype = np.dtype(dtype)
+        sizes = [parameter.size for parameter in self.parameters]
+        self.offsets = np.cumsum([0, *sizes]).tolist()
         self.size = self.offsets[-1]
         self.count = sum(parameter.n_free for parameter in self.parameters)
 
     def blocks(self, vector: np.ndarray) -> dict[str, np.ndarray]:
-        """Return views of what is stored of each parameter, flat."""
+        """Return flat views of each parameter's elements in a vector, by name."""
+        # One offset more than parameters: the last one is the vector's size.
+        pairs = zip(self.parameters, self.offsets, strict=False)
         return {
-            parameter.name: vector[offset : offset + parameter.size]
-            for parameter, offset in zip(self.parameters, self.offsets, strict=False)
+            parameter.name: vector[offset : offset + parameter.size] for parameter, offset in pairs
         }
 
     def arrays(self, vector: np.ndarray) -> dict[str, np.ndarray]:
-        """Return copies in the public form, by name."""
+        """Return copies of the parameters in a vector in the public form, by name."""
         blocks = self.blocks(vector)
         return {
             parameter.name: parameter.public(blocks[parameter.name])
@@ -85,7 +108,7 @@ class Layout:
         }
 
     def flatten(self, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Pack what `arrays` gives, in the public form, into a new vector."""
+        """Return a new vector that holds the arrays, given by name in the public form."""
         vector = np.zeros(self.size, self.dtype)
         blocks = self.blocks(vector)
         for parameter in self.parameters:

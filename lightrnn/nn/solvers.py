@@ -1,7 +1,8 @@
-"""Solvers: what turns a gradient into a step, in place, on the flat vector of parameters.
+"""Solvers: how a gradient moves the flat vector of parameters, in place.
 
-Each is a set of moments (vectors like the parameters) and the constants of its rule in `updates.py`. The decay is
-decoupled from the gradient, for every solver: parameters shrink by ``learning_rate * alpha``.
+Each solver is a set of moments, vectors like the parameters, and the constants of its rule in
+`updates.py`. The decay is decoupled from the gradient for every solver: parameters shrink by
+``learning_rate * alpha``.
 """
 
 from __future__ import annotations
@@ -14,9 +15,8 @@ import numpy as np
 
 from .. import cpu
 
-Outcome = Callable[
-    [], tuple[float, float]
-]  # waits for a step; returns the loss and the norm of its gradient
+# Waits for a step to be made; returns the loss and the norm of its gradient.
+Outcome = Callable[[], tuple[float, float]]
 
 
 class Solver:
@@ -28,8 +28,13 @@ class Solver:
         Elements of the parameter vector, in whole SIMD registers.
     dtype : dtype
         float32 or float64.
-    alpha : float
+    alpha : float, default=0.0
         Decoupled weight decay, >= 0.
+
+    Attributes
+    ----------
+    state : dict
+        The number of "steps" made, and the moments by name.
     """
 
     name: str
@@ -38,7 +43,8 @@ class Solver:
     def __init__(self, size: int, dtype: np.typing.DTypeLike, alpha: float = 0.0) -> None:
         self._alpha = alpha
         self.state: dict[str, Any] = {"steps": 0}
-        self.state |= {moment: cpu.host.aligned(1, size, dtype)[0] for moment in self.moments}
+        for moment in self.moments:
+            self.state[moment] = cpu.host.aligned(1, size, dtype)[0]
         self._update = cpu.updates.update(self.name)
 
     def step(
@@ -53,11 +59,11 @@ class Solver:
         Parameters
         ----------
         parameters, gradient : ndarray (size,)
-            The former is changed, the latter is not.
+            The parameters are changed, the gradient is not.
         learning_rate : float
             Step size.
-        clip_norm : float or None
-            A gradient with a larger Euclidean norm is scaled down to it [1]_.
+        clip_norm : float or None, default=None
+            A gradient of a larger Euclidean norm is scaled down to it [1]_.
 
         Returns
         -------
@@ -66,13 +72,15 @@ class Solver:
 
         References
         ----------
-        .. [1] Pascanu, R., Mikolov, T. and Bengio, Y. (2013). On the difficulty of training recurrent neural networks.
-           ICML, algorithm 1.
+        .. [1] Pascanu, R., Mikolov, T. and Bengio, Y. (2013). On the difficulty of training
+           recurrent neural networks. ICML, algorithm 1.
         """
         norm = math.sqrt(cpu.updates.squared_norm(gradient))
         if not math.isfinite(norm):
             return norm
-        scale = 1.0 if clip_norm is None or norm <= clip_norm else clip_norm / norm
+        scale = 1.0
+        if clip_norm is not None and norm > clip_norm:
+            scale = clip_norm / norm
         moments = tuple(self.state[moment] for moment in self.moments)
         self._update(parameters, gradient, moments, scale, self.advance(learning_rate))
         return norm
@@ -83,7 +91,7 @@ class Solver:
         return self._constants(learning_rate)
 
     def _constants(self, rate: float) -> tuple[float, ...]:
-        """Numbers of the rule, which may depend on how many steps were made."""
+        """Return the constants of the rule, which may depend on the number of steps made."""
         raise NotImplementedError
 
 
@@ -92,11 +100,12 @@ class SGD(Solver):
 
     References
     ----------
-    .. [1] Sutskever, I., Martens, J., Dahl, G. and Hinton, G. (2013). On the importance of initialization and momentum
-       in deep learning. ICML, equations 3 and 4.
+    .. [1] Sutskever, I., Martens, J., Dahl, G. and Hinton, G. (2013). On the importance of
+       initialization and momentum in deep learning. ICML, equations 3 and 4.
     """
 
-    name, moments = "sgd", ("velocity",)
+    name = "sgd"
+    moments = ("velocity",)
 
     def __init__(
         self, size: int, dtype: np.typing.DTypeLike, alpha: float = 0.0, momentum: float = 0.9
@@ -116,10 +125,17 @@ class RMSprop(Solver):
     .. [1] Tieleman, T. and Hinton, G. (2012). Lecture 6.5, Neural networks for machine learning.
     """
 
-    name, moments = "rmsprop", ("square",)
+    name = "rmsprop"
+    moments = ("square",)
 
     def _constants(self, rate: float) -> tuple[float, ...]:
-        return rate, rate * self._alpha, 0.9, 0.1, 1e-7
+        return (
+            rate,
+            rate * self._alpha,
+            0.9,  # how much of the old mean square stays
+            0.1,  # how much of the new square comes in
+            1e-7,  # added to the root, so that nothing is divided by 0
+        )
 
 
 class Adam(Solver):
@@ -127,24 +143,29 @@ class Adam(Solver):
 
     References
     ----------
-    .. [1] Kingma, D. and Ba, J. (2015). Adam: a method for stochastic optimization. ICLR, algorithm 1.
-    .. [2] Loshchilov, I. and Hutter, F. (2019). Decoupled weight decay regularization. ICLR, algorithm 2.
+    .. [1] Kingma, D. and Ba, J. (2015). Adam: a method for stochastic optimization. ICLR,
+       algorithm 1.
+    .. [2] Loshchilov, I. and Hutter, F. (2019). Decoupled weight decay regularization. ICLR,
+       algorithm 2.
     """
 
-    name, moments = "adam", ("mean", "square")
+    name = "adam"
+    moments = ("mean", "square")
 
     def _constants(self, rate: float) -> tuple[float, ...]:
         steps = self.state["steps"]
-        corrections = 1 / (1 - 0.9**steps), 1 / (1 - 0.999**steps)
+        # Moments begin at 0: early means are too small by these factors.
+        mean_correction = 1 / (1 - 0.9**steps)
+        square_correction = 1 / (1 - 0.999**steps)
         return (
-            rate * corrections[0],
+            rate * mean_correction,
             rate * self._alpha,
-            0.9,
+            0.9,  # how much of the old mean stays
             0.1,
-            0.999,
+            0.999,  # how much of the old mean square stays
             0.001,
-            corrections[1],
-            1e-8,
+            square_correction,
+            1e-8,  # added to the root, so that nothing is divided by 0
         )
 
 

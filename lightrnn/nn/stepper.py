@@ -1,159 +1,179 @@
-"""A network taken through time one step at a call: the cost of a step does not grow with what came before."""
+"""A network that advances one step per call: a step costs the same however many came before."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import cpu
 from .heads import LinearHead
 from .layers import Layer
-from .network import Network
+from .stack import Stack
 from .workspace import Workspace
+
+if TYPE_CHECKING:
+    from ..cpu.single_step import LayerRow
 
 
 class Stepper:
-    """Some sequences in parallel, of which the next step is given at each call.
+    """Some sequences in parallel, which are given their next step at each call.
 
-    It computes with the parameters that the network has when it is made.
+    It computes with the parameters that the network had when the stepper was made.
 
     Parameters
     ----------
-    network : Network
-        Not bidirectional.
+    network : Stack
+        The layers to run, of one direction.
     count : int
-        Sequences.
+        Number of sequences.
 
     Attributes
     ----------
     inputs : ndarray (count, F)
-        Where the inputs of the next step are put; the embedding's rows for tokens.
+        To be set to the inputs of the next step; for tokens, to their vectors.
     states : list of ndarray (count, Z * width)
-        The state of each layer, h first; for a feed-forward net the inputs of its window. Views: writing to them
-        changes what the next step begins from.
+        The state of each layer, h first; of a feed-forward network the inputs of its window. These
+        are views: writing to them changes the state that the next step begins with.
     features : ndarray (count, units)
-        After a step the last layer's state.
+        The last layer's state after a step.
     advance : callable
-        Takes a step on `inputs`; returns whether they were finite, else nothing has changed.
+        Takes a step with `inputs`; returns whether they were finite. If not, nothing has changed.
     fixed_outputs : ndarray (count, k), or None
-        After a step the raw outputs, unless the output layer is no matrix.
+        The raw outputs after a step, if the output layer is a matrix.
     """
 
-    def __init__(self, network: Network, count: int) -> None:
-        self.network, self.count = network, count
+    def __init__(self, network: Stack, count: int) -> None:
+        self.network = network
+        self.count = count
         self._linear = isinstance(network.head, LinearHead)
+        # Rows of the states before a step: a feed-forward network has none.
+        self._before = count if network.recurrent else 0
+        self._rows = self._before + count
+        self._workspace: Workspace | None = None
         network.refresh()
-        layers = [level[0] for level in network.levels] + [network.head.layer] * self._linear
+        layers = [level[0] for level in network.levels]
+        if self._linear:
+            layers.append(network.head.layer)
         self._lay_out(layers)
         kernel = cpu.single_step.advance(network.cell, self._linear)
         self.advance: Callable[[], bool] = partial(kernel, self._vector, self._index)
 
-    # -- where everything is ------------------------------------------------------------------------------------------
+    # -- where everything is -----------------------------------------------------------------------
 
     def _lay_out(self, layers: list[Layer]) -> None:
-        """Put inputs, states and weights into one vector."""
-        network, count = self.network, self.count
-        before = count if network.recurrent else 0
-        self._rows, columns = before + count, layers[0].features
+        """Put inputs, states and weights into one vector, and their offsets into the index."""
+        network = self.network
+        columns = layers[0].features
         F = columns if network.recurrent else columns // network.window
         self._size = 0
-        head = [
-            count,
-            F,
-            before,
-            self._reserve(self._rows * columns),
-            columns,
-            columns - F,
-            int(not network.recurrent),
-        ]
-        index = [head + [0] * (cpu.single_step.COLUMNS - len(head))]
-        index += [self._reserve_layer(layer) for layer in layers]
-        self._vector, self._index = (
-            cpu.host.aligned(1, self._size, network.dtype)[0],
-            np.array(index),
+        head = cpu.single_step.NetworkRow(
+            batch=self.count,
+            features=F,
+            before=self._before,
+            X=self._reserve(self._rows * columns),
+            X_columns=columns,
+            X_column=columns - F,
+            shifts=int(not network.recurrent),
         )
-        for layer, row in zip(layers, index[1:], strict=True):
-            for weights, start in zip(layer.weights, row[5::2], strict=True):
+        rows = [self._reserve_layer(layer) for layer in layers]
+        self._vector = cpu.host.aligned(1, self._size, network.dtype)[0]
+        self._index = cpu.single_step.make_index(head, rows)
+        for layer, row in zip(layers, rows, strict=True):
+            for start, weights in zip(row.weight_offsets, layer.weights, strict=True):
                 self._vector[start : start + weights.size] = weights
-        self._views(layers, index, before, F)
+        inputs = self._matrix(head.X, columns)
+        self.inputs = inputs[self._before :, -F:]
+        self._view_states(layers, rows, inputs)
 
     def _reserve(self, size: int) -> int:
-        """Return where so many numbers begin, at a cache line."""
-        start, line = self._size, cpu.host.CACHE_LINE // self.network.dtype.itemsize
+        """Return the offset of `size` further elements, at the beginning of a cache line."""
+        start = self._size
+        line = cpu.host.CACHE_LINE // self.network.dtype.itemsize
         self._size += -(-size // line) * line
         return start
 
-    def _reserve_layer(self, layer: Layer) -> list[int]:
-        """Return a layer's row of the index, see `cpu/advance.py`."""
-        row = [layer.features, layer.units, layer.width]
-        row += [
-            self._reserve(self._rows * len(part) * layer.width)
-            for part in (layer.cell.slots, layer.cell.states)
-        ]
-        for weights in layer.weights:
-            row += [self._reserve(weights.size), weights.size]
-        return row
-
-    def _views(self, layers: list[Layer], index: list[list[int]], before: int, F: int) -> None:
-        """Find in the vector what is read and written from outside."""
-        inputs = self._matrix(index[0][3], index[0][4])
-        self.inputs = inputs[before:, -F:]
-        hidden = list(zip(layers, index[1:], strict=True))[: len(self.network.levels)]
-        states = [
-            self._matrix(row[4], len(layer.cell.states) * layer.width) for layer, row in hidden
-        ]
-        self.states = [state[:before] for state in states] if self.network.recurrent else [inputs]
-        self.features, self._last = (
-            states[-1][before:, : layers[len(hidden) - 1].units],
-            (states[-1], before),
+    def _reserve_layer(self, layer: Layer) -> LayerRow:
+        """Return a layer's row of the index."""
+        slots = len(layer.cell.slots) * layer.width
+        states = len(layer.cell.states) * layer.width
+        weights = layer.weights
+        return cpu.single_step.LayerRow(
+            features=layer.features,
+            units=layer.units,
+            width=layer.width,
+            slots=self._reserve(self._rows * slots),
+            state=self._reserve(self._rows * states),
+            W_ih=self._reserve(weights.W_ih.size),
+            W_ih_size=weights.W_ih.size,
+            b_ih=self._reserve(weights.b_ih.size),
+            b_ih_size=weights.b_ih.size,
+            W_hh=self._reserve(weights.W_hh.size),
+            W_hh_size=weights.W_hh.size,
+            b_hh=self._reserve(weights.b_hh.size),
+            b_hh_size=weights.b_hh.size,
         )
+
+    def _view_states(self, layers: list[Layer], rows: list[LayerRow], inputs: np.ndarray) -> None:
+        """Set the views of what is read and written from outside."""
+        before = self._before
+        depth = len(self.network.levels)
+        states = [
+            self._matrix(row.state, len(layer.cell.states) * layer.width)
+            for layer, row in zip(layers, rows, strict=True)
+        ]
+        # A feed-forward network carries nothing on but the inputs of its window.
+        self.states = [inputs]
+        if self.network.recurrent:
+            self.states = [state[:before] for state in states[:depth]]
+        self._last_state = states[depth - 1]
+        self.features = self._last_state[before:, : layers[depth - 1].units]
         self.fixed_outputs: np.ndarray | None = None
         if self._linear:
-            self.fixed_outputs = self._matrix(index[-1][4], layers[-1].width)[
-                before:, : layers[-1].units
-            ]
+            self.fixed_outputs = states[-1][before:, : layers[-1].units]
 
     def _matrix(self, start: int, columns: int) -> np.ndarray:
+        """Return a view (rows, columns) of the vector."""
         return self._vector[start : start + self._rows * columns].reshape(self._rows, columns)
 
-    # -- steps --------------------------------------------------------------------------------------------------------
+    # -- steps -------------------------------------------------------------------------------------
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Set all states to zero."""
         for state in self.states:
             state[:] = 0
 
     def outputs(self) -> np.ndarray:
-        """Return the raw outputs (count, k) of the last step, until the next."""
+        """Return the raw outputs (count, k) of the last step; they change with the next one."""
         if self.fixed_outputs is not None:
             return self.fixed_outputs
-        rows, start = self._last
-        return self.network.head.outputs(self._room, rows, start, start + self.count)
-
-    @property
-    def _room(self) -> Workspace:
-        """Where an output layer that is no matrix computes."""
-        if "_workspace" not in vars(self):
-            self._workspace = Workspace(self.network.levels, self.network.dtype)
-        return self._workspace
+        # An adaptive softmax is several matrices, so it computes outside of the kernel.
+        if self._workspace is None:
+            self._workspace = Workspace([], self.network.dtype)
+        head = self.network.head
+        return head.outputs(self._workspace, self._last_state, self._before, self._rows)
 
     def step(self, X: np.ndarray) -> np.ndarray:
-        """Take one step and return the raw outputs (count, k), until the next call.
+        """Take one step and return the raw outputs (count, k), which change with the next step.
 
         Parameters
         ----------
         X : ndarray (count, F), or codes (count,)
             The input of each sequence.
+
+        Returns
+        -------
+        ndarray (count, k)
+            Raw outputs.
         """
         self.read(X)
         self.advance()
         return self.outputs()
 
     def read(self, X: np.ndarray) -> None:
-        """Put X where the inputs are."""
+        """Set `inputs` to X, or to the vectors of its codes."""
         embedding: Any = self.network.embedding
         if embedding:
             rows = cpu.host.aligned(self.count, embedding.width, self.network.dtype)

@@ -1,4 +1,7 @@
-"""A layer's run over the packed rows of a batch, forward and back, in arrays that it keeps from batch to batch."""
+"""Arrays that runs over batches need, kept from batch to batch: one `Workspace` for each thread.
+
+`LayerBuffers` holds those of one layer, and runs it forward and back.
+"""
 
 from __future__ import annotations
 
@@ -15,60 +18,102 @@ if TYPE_CHECKING:
     from ..cpu.recurrence import LayerWeights, Scratch
 
 _NO_CODES = np.empty(0, np.int64)
-_ROWS, _FEW_ROWS = 384, 64  # of the products outside the recurrence: measured, see bench/README.md
-_CACHED = (
-    2 << 20
-)  # bytes of matrices up to which few rows are better, so that all of this stays in the second cache
+# Rows that the products outside the recurrence take at once. Few rows are better where a layer's
+# matrices have at most _CACHED bytes: rows and matrices then share the second-level cache. Larger
+# matrices are read from afar, and each reading must serve many rows. Measured on a Zen 4: 64 rows
+# instead of 384 make LSTM 256 2 % faster, and larger ones 3 to 10 % slower.
+_ROWS = 384
+_FEW_ROWS = 64
+_CACHED = 2 << 20
+
+
+class Buffer:
+    """An array that is kept until a larger one, or one of other columns, is needed."""
+
+    def __init__(self, dtype: np.typing.DTypeLike) -> None:
+        self.array = np.empty((0, 0), dtype)
+
+    def at_least(self, rows: int, columns: int) -> np.ndarray:
+        """Return an array of at least `rows` rows and of exactly `columns` columns.
+
+        A new array is all zeros; an old one holds what was written last. Columns that are never
+        written, those of the padding, therefore stay zero.
+        """
+        if len(self.array) < rows or self.array.shape[1] != columns:
+            self.array = cpu.host.aligned(rows, columns, self.array.dtype)
+        return self.array
 
 
 class LayerBuffers:
-    """One layer and the arrays of its runs; what they hold is left over from the run before.
+    """One layer and the arrays of its runs, which hold what the run before has left.
 
     Parameters
     ----------
     layer : Layer
-        Whose parameters count.
+        The layer to run.
 
     Attributes
     ----------
     slots, state : ndarray (>= rows, S * width), (>= rows, Z * width)
-        What `forward` leaves, row by row; the initial state stands in the first rows.
+        Filled by `forward`, row by row; the initial state is put into the first rows before.
     dstate : ndarray (>= B, Z * width)
         To be set before `backward`: the gradient of the state in which each sequence ends.
+    rows : int
+        Number of rows of the current run.
+    X, dX, dh, record : Buffer
+        For those who run the layer: its input, where that is a selection of rows; the gradients of
+        its input and of its h; the gradient of its state after each step.
+    logits : Scratch or None
+        Of an output layer with a softmax: arrays for the outputs of some rows.
     """
 
     def __init__(self, layer: Layer) -> None:
-        self.layer, name = layer, layer.cell_name
-        self._forward, self._backward = cpu.recurrence.forward(name), cpu.recurrence.backward(name)
-        matrices = (
-            (layer.features + layer.units)
-            * len(layer.cell.gates)
-            * layer.width
-            * layer.dtype.itemsize
-        )
-        self._at_once = _FEW_ROWS if matrices <= _CACHED else _ROWS
-        self._rows = self._batch = -1
+        self.layer = layer
+        self._forward = cpu.recurrence.forward(layer.cell_name)
+        self._backward = cpu.recurrence.backward(layer.cell_name)
+        columns = len(layer.cell.gates) * layer.width
+        matrix_bytes = (layer.features + layer.units) * columns * layer.dtype.itemsize
+        self._rows_at_once = _FEW_ROWS if matrix_bytes <= _CACHED else _ROWS
+        # Of the arrays that are there; the run at hand may have fewer.
+        self._most_rows = -1
+        self._most_sequences = -1
         self._first = np.empty(0)
         self._X: np.ndarray | None = None
         self._table = np.empty((0, 0), layer.dtype)
+        self.X = Buffer(layer.dtype)
+        self.dX = Buffer(layer.dtype)
+        self.dh = Buffer(layer.dtype)
+        self.record = Buffer(layer.dtype)
+        self.logits: Scratch | None = None
 
     def reserve(self, first: np.ndarray) -> None:
-        """Make room for a run over steps that begin at the rows `first`."""
+        """Prepare a run over steps that begin at the rows `first`."""
+        # Batches of the same lengths share one `first`: nothing changes then.
         if first is self._first:
             return
-        rows, batch = int(first[-1]), int(first[2] - first[1])
-        chunk = max(1, self._at_once // max(1, batch)) if self.layer.cell.recurrent else 1
-        self._plan = cpu.recurrence.TimeLoop(first, chunk, self.layer.features, self.layer.units)
-        if rows > self._rows or batch > self._batch:
-            self._grow(max(rows, self._rows), max(batch, self._batch))
-        self._first, self.rows = first, rows
+        layer = self.layer
+        rows = int(first[-1])
+        sequences = int(first[2] - first[1])
+        chunk = 1
+        if layer.cell.recurrent:
+            chunk = max(1, self._rows_at_once // max(1, sequences))
+        self._loop = cpu.recurrence.TimeLoop(first, chunk, layer.features, layer.units)
+        if rows > self._most_rows or sequences > self._most_sequences:
+            self._grow(max(rows, self._most_rows), max(sequences, self._most_sequences))
+        self._first = first
+        self.rows = rows
 
-    def _grow(self, rows: int, batch: int) -> None:
-        layer, cell = self.layer, self.layer.cell
-        self._rows, self._batch = rows, batch
-        self.slots = cpu.host.aligned(rows, len(cell.slots) * layer.width, layer.dtype)
-        self.state = cpu.host.aligned(rows, len(cell.states) * layer.width, layer.dtype)
-        self.dstate = cpu.host.aligned(batch, len(cell.states) * layer.width, layer.dtype)
+    def _grow(self, rows: int, sequences: int) -> None:
+        """Make larger arrays."""
+        layer = self.layer
+        slots = len(layer.cell.slots) * layer.width
+        states = len(layer.cell.states) * layer.width
+        self._most_rows = rows
+        self._most_sequences = sequences
+        self.slots = cpu.host.aligned(rows, slots, layer.dtype)
+        self.state = cpu.host.aligned(rows, states, layer.dtype)
+        self.dstate = cpu.host.aligned(sequences, states, layer.dtype)
+        # The scratch has to fit the new size, and the tape holds the old arrays.
         self._scratch: Scratch | None = None
         self._X = None
 
@@ -77,23 +122,22 @@ class LayerBuffers:
 
         Parameters
         ----------
-        X : ndarray (>= rows, >= features), or with codes one row a token
+        X : ndarray (>= rows, >= features), or with codes (tokens, >= features)
             Inputs.
         codes : ndarray of int64, optional
-            The token of each row after the initial state's.
+            The token of each row that is a step.
         """
         if codes is not None:
             columns = len(self.layer.cell.gates) * self.layer.width
             if self._table.shape != (len(X), columns):
                 self._table = cpu.host.aligned(len(X), columns, self.layer.dtype)
-            self.tape, self._X = (
-                cpu.recurrence.Tape(X, self.slots, self.state, codes, self._table),
-                None,
-            )
+            self.tape = cpu.recurrence.Tape(X, self.slots, self.state, codes, self._table)
+            self._X = None
         elif X is not self._X:
+            # Without codes there is no table: any array will do in its place.
             self.tape = cpu.recurrence.Tape(X, self.slots, self.state, _NO_CODES, self.slots)
             self._X = X
-        self._forward(self.tape, self.layer.weights, self._plan)
+        self._forward(self.tape, self.layer.weights, self._loop)
 
     def backward(
         self,
@@ -102,65 +146,81 @@ class LayerBuffers:
         gradients: LayerWeights,
         record: np.ndarray | None = None,
     ) -> None:
-        """Set `gradients` and `dX` to what `dstate` and `dh` give.
+        """Set `gradients` and `dX` from `dstate` and `dh`.
 
         Parameters
         ----------
         dX : ndarray (>= rows, features padded), or of no columns
-            Gradient of the input.
-        dh : ndarray (>= rows, units padded), or of no columns
-            What reaches each h from the layers above; zeros in the padding.
+            Set to the gradient of the input, unless it has no columns.
+        dh : ndarray (>= rows, width), or of no columns
+            Gradient that reaches each h from the layers above; zeros in the padding.
         gradients : LayerWeights
-            Of the parameters.
+            Set to the gradient of the parameters.
         record : ndarray (>= rows, Z * width), optional
-            Becomes the gradient of the state after each step.
+            Set to the gradient of the state after each step.
         """
-        scratch, nothing = self._scratch or self._make_scratch(), self.dstate[:, :0]
-        record = nothing if record is None else record
+        scratch = self._scratch or self._make_scratch()
+        if record is None:
+            record = self.dstate[:, :0]
         arrays = cpu.recurrence.TapeGradient(dX, dh, self.dstate, record)
-        self._backward(arrays, self.tape, self.layer.transposed, gradients, scratch, self._plan)
+        self._backward(arrays, self.tape, self.layer.transposed, gradients, scratch, self._loop)
 
     def _make_scratch(self) -> Scratch:
-        """Make the room that only the way back needs."""
-        before = self._rows if self.layer.cell.recurrent else 0
-        self._scratch = make_scratch(
-            self.layer, before, max(self._at_once, WINDOW_ROWS, self._batch)
-        )
+        """Make the arrays that only the backward pass needs."""
+        before = self._most_rows if self.layer.cell.recurrent else 0
+        # A product takes a chunk of rows, a block of windows, or one step of the whole batch.
+        rows = max(self._rows_at_once, WINDOW_ROWS, self._most_sequences)
+        self._scratch = make_scratch(self.layer, before, rows)
         return self._scratch
 
 
 def make_scratch(layer: Layer, before: int, rows: int) -> Scratch:
-    """Make room for products of a layer over so many rows at once; `before` has rows of its own."""
-    aligned, dtype = cpu.host.aligned, layer.dtype
+    """Return scratch arrays for products over `rows` rows at once; `before` has its own number."""
+    dtype = layer.dtype
+    # The widest panel: a register of columns that is left over joins the last one.
     width = (cpu.host.TILE_VECTORS + 1) * cpu.host.lanes(dtype)
+    columns = max(width, cpu.host.padded(layer.features, dtype))
     return cpu.recurrence.Scratch(
-        before=aligned(before, layer.width, dtype),
-        panel=aligned(1, rows * width, dtype)[0],
-        zeros=aligned(1, max(width, cpu.host.padded(layer.features, dtype)), dtype)[0],
+        before=cpu.host.aligned(before, layer.width, dtype),
+        panel=cpu.host.aligned(1, rows * width, dtype)[0],
+        zeros=cpu.host.aligned(1, columns, dtype)[0],
         ones=np.ones((rows, 1), dtype),
     )
 
 
 class Workspace:
-    """The arrays of one pass: those of every layer's run, level by level, and others by name."""
+    """The arrays of one run over a batch.
+
+    Parameters
+    ----------
+    levels : sequence of sequences of Layer
+        The network's layers and their directions.
+    dtype : dtype
+        float32 or float64.
+
+    Attributes
+    ----------
+    levels : list of lists of LayerBuffers
+        Those of each layer and direction.
+    """
 
     def __init__(self, levels: Sequence[Sequence[Layer]], dtype: np.typing.DTypeLike) -> None:
         self.levels = [[LayerBuffers(layer) for layer in level] for level in levels]
-        self.dtype = np.dtype(dtype)
-        self._others: dict[str, LayerBuffers] = {}
-        self._arrays: dict[str, np.ndarray] = {}
-        self.scratch: dict[str, Scratch] = {}
+        self._output_layers: dict[str, LayerBuffers] = {}
+        self.X = Buffer(dtype)  # input of the first level, packed, or one row per token
+        self.steps = Buffer(dtype)  # the batch's sequences, concatenated and converted
+        self.embedded = Buffer(dtype)  # the tokens' vectors, sequence by sequence, for windows
+        self.dembedded = Buffer(dtype)  # and the gradient of these
+        # For each level its output, where that is no view of a state, and the input of its reverse
+        # direction.
+        self.outputs = [Buffer(dtype) for _ in levels]
+        self.reversed_inputs = [Buffer(dtype) for _ in levels]
+        self.last_features = Buffer(dtype)  # features at each sequence's end
+        self.dfeatures = Buffer(dtype)  # the gradient that a trace begins with
 
-    def run(self, layer: Layer) -> LayerBuffers:
-        """Return the run of a layer that belongs to no level."""
-        run = self._others.get(layer.name)
-        if run is None:
-            run = self._others[layer.name] = LayerBuffers(layer)
-        return run
-
-    def rows(self, name: str, rows: int, columns: int) -> np.ndarray:
-        """Return an array of at least `rows` rows, zeros at first; what it holds is left over from before."""
-        array = self._arrays.get(name)
-        if array is None or len(array) < rows or array.shape[1] != columns:
-            array = self._arrays[name] = cpu.host.aligned(rows, columns, self.dtype)
-        return array
+    def output_layer(self, layer: Layer) -> LayerBuffers:
+        """Return the buffers of a layer of the head, made when they are first used."""
+        buffers = self._output_layers.get(layer.name)
+        if buffers is None:
+            buffers = self._output_layers[layer.name] = LayerBuffers(layer)
+        return buffers

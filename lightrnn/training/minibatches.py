@@ -152,7 +152,8 @@ class Minibatches:
         indices = indices[order]
         some = self.samples.take(indices)
         batch = Batch(list(some.items), some.lengths, order, offsets=self._offsets[indices])
-        return batch.learned(some.targets, some.weights, rng, network)
+        masks = network.dropout_masks(len(indices), rng)
+        return batch.with_targets(some.targets, some.weights, masks)
 
 
 __all__ = ["BatchSource", "Minibatches"]

@@ -122,7 +122,8 @@ class TextBatches:
         """Pack the next chunk of every cursor."""
         pieces = [self._piece(cursor) for cursor in cursors]
         X, targets, weights = (list(values) for values in zip(*pieces, strict=True))
-        return Batch.of(X, targets, weights, self.rng, network)
+        masks = network.dropout_masks(len(X), self.rng)
+        return Batch.of(X, targets, weights, masks)
 
     def _piece(self, cursor: Cursor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return inputs, targets and sample weights of a cursor's next steps."""

@@ -7,15 +7,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..nn.batches import Dropout
-
 if TYPE_CHECKING:
     from ..losses import Loss
     from ..nn.batches import Batch
     from ..nn.solvers import Outcome, Solver
 
 
-class TrainableNetwork(Dropout, Protocol):
+class TrainableNetwork(Protocol):
     """A network that learns from batches."""
 
     @property
@@ -63,6 +61,11 @@ class TrainableNetwork(Dropout, Protocol):
         self, items: Sequence[np.ndarray], lengths: np.ndarray, batch_size: int
     ) -> None:
         """Keep all sequences where batches are packed from them fastest, if there is memory."""
+
+    def dropout_masks(
+        self, batch_size: int, rng: np.random.Generator | None
+    ) -> tuple[np.ndarray, ...]:
+        """Draw for each level the factors (B, D) of its outputs; none without dropout or `rng`."""
 
     # -- validation -------------------------------------------------------------------------------
 

@@ -96,11 +96,11 @@ def train():
     network.initialize(np.random.default_rng(0))
     rng = np.random.default_rng(1)
     X = [rng.normal(size=(50, 4)) for _ in range(32)]
-    batch = Batch.of(X, rng.normal(size=(32, 1)), np.ones(32), None, network)
+    batch = Batch.of(X, rng.normal(size=(32, 1)), np.ones(32))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lightrnn.nn.network._WORTH_TWO", 1.0)
         patch.setattr("lightrnn.nn.network._WORTH_MORE", 1.0)
-        assert network._shards(batch) > 1
+        assert network._shard_count(batch) > 1
         network.loss_and_gradient(batch, make_loss("squared_error"), 3)
     return network.gradient.tobytes()
 

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor
-from lightrnn.nn import batches, prediction
+from lightrnn.nn import batches
+from lightrnn.nn import network as network_module
 from lightrnn.nn.network import Network
 
 RNG = np.random.default_rng(0)
@@ -211,15 +212,16 @@ def test_a_long_sequence_in_pieces_is_the_whole(cell, target, tokens, monkeypatc
     reads = [network.outputs, network.states] + [network.final_outputs] * (target == "step")
     whole = [read(X) for read in reads]
     for rows in (1, 3, 33, 50):
-        monkeypatch.setattr(prediction, "_ROWS", rows)
+        monkeypatch.setattr(network_module, "_PREDICTED_ROWS", rows)
         for read, wanted in zip(reads, whole, strict=True):
             assert all(np.array_equal(a, b) for a, b in zip(read(X), wanted, strict=True))
 
 
 def held(network):
     """Bytes of the workspaces that a network keeps."""
-    runs = [run for room in network._rooms for level in room.levels for run in level]
-    return sum(run.state.nbytes + run.slots.nbytes for run in runs)
+    levels = [level for workspace in network._workspaces for level in workspace.levels]
+    layers = [buffers for level in levels for buffers in level]
+    return sum(buffers.state.nbytes + buffers.slots.nbytes for buffers in layers)
 
 
 def test_workspaces_are_few_and_small_after_a_crowd_and_a_giant():
@@ -234,8 +236,8 @@ def test_workspaces_are_few_and_small_after_a_crowd_and_a_giant():
     network.outputs([np.zeros((100_000, 2))])
     for thread in threads:
         thread.join(60)
-    rows = 2 * prediction._ROWS
-    assert len(network._rooms) <= 8 and held(network) <= 8 * rows * 2 * (4 + 2) * 16 * 4
+    rows = 2 * network_module._PREDICTED_ROWS
+    assert len(network._workspaces) <= 8 and held(network) <= 8 * rows * 2 * (4 + 2) * 16 * 4
     kept = batches._steps.cache_info().currsize
     network.outputs([np.zeros((batches._KEPT_ROWS, 2))])
     assert batches._steps.cache_info().currsize == kept
@@ -245,10 +247,10 @@ def test_what_training_needs_is_given_back():
     model = RNNClassifier("lstm", (8,), **BRIEF).fit(X, SUMS > 0)
     network = model._model.network
     assert (
-        not network._rooms
+        not network._workspaces
         and not network._gradients
-        and not any(layer._transposes for layer in network.layers)
+        and not any(layer._transpositions for layer in network.layers)
     )
     model.predict(X)
-    assert len(network._rooms) <= 8
+    assert len(network._workspaces) <= 8
     model.partial_fit(X, SUMS > 0)

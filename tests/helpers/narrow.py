@@ -18,9 +18,7 @@ def results(cells=("gru", "rnn")):
     for cell, dtype in zip(cells, ("float32", "float64"), strict=True):
         network = Network(cell, 5, (19, 6), 3, bidirectional=True, dtype=dtype)
         network.initialize(np.random.default_rng(1))
-        value = network.loss_and_gradient(
-            Batch.of(X, y, np.ones(6), None, network), make_loss("squared_error")
-        )
+        value = network.loss_and_gradient(Batch.of(X, y, np.ones(6)), make_loss("squared_error"))
         arrays |= {
             f"{cell}.{name}": array for name, array in network.named(network.gradient).items()
         }

@@ -99,9 +99,9 @@ class Problem:
 
     def batch(self, network: Network) -> Batch:
         """All of it, with dropout masks if there is dropout."""
-        return Batch.of(
-            self.X, self.targets, self.weights, np.random.default_rng(self.seed + 4), network
-        )
+        rng = np.random.default_rng(self.seed + 4)
+        masks = network.dropout_masks(len(self.lengths), rng)
+        return Batch.of(self.X, self.targets, self.weights, masks)
 
 
 @st.composite
@@ -140,11 +140,9 @@ def problems(
     )
     fields["seed"] = draw(st.integers(0, 2**16))
     fields |= fixed
-    fields["head"] = (
-        draw(st.sampled_from(["linear", "tied", "adaptive"]))
-        if fields["loss"] == "softmax"
-        else "linear"
-    )
+    heads = ["linear", "tied", "adaptive"] if fields["loss"] == "softmax" else ["linear"]
+    if "head" not in fixed:
+        fields["head"] = draw(st.sampled_from(heads))
     if fields["head"] == "tied":
         last = fields["sizes"][-1] * (1 + fields["bidirectional"])
         fields |= {"n_tokens": max(2, fields["n_tokens"]), "F": last}

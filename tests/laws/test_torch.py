@@ -103,7 +103,7 @@ def test_values_and_gradients(cell, target, bidirectional, sizes):
             targets = np.split(codes, cuts)
             weights = np.split(weights, cuts)
             outputs = np.concatenate(outputs)
-        batch = Batch.of(X, targets, weights, None, ours)
+        batch = Batch.of(X, targets, weights)
         value = ours.loss_and_gradient(batch, make_loss("softmax"))
         assert np.allclose(outputs, raw.detach().numpy(), rtol=tolerance, atol=tolerance)
         assert np.isclose(value, loss.item(), rtol=tolerance)

@@ -90,7 +90,8 @@ def make(lengths, target="sequence", dropout=0.0, cell="rnn"):
     X = sequences(lengths)
     values = [x[:, :1] for x in X] if target == "step" else np.array([[x[-1, 0]] for x in X])
     weights = [1 + x[:, 0] for x in X] if target == "step" else np.array([1 + x[-1, 0] for x in X])
-    return network, X, Batch.of(X, values, weights, np.random.default_rng(0), network)
+    masks = network.dropout_masks(len(X), np.random.default_rng(0))
+    return network, X, Batch.of(X, values, weights, masks)
 
 
 @pytest.mark.parametrize("target", ["sequence", "step"])
@@ -291,7 +292,7 @@ def test_windows_are_the_last_inputs_side_by_side(lengths, window):
     assert np.array_equal(last.inputs(X, "float64")[last.index], [rows[-1] for rows in want])
     assert np.array_equal(every.members, np.repeat(np.arange(len(X)), lengths))
     assert np.array_equal(last.members, np.arange(len(X)))
-    assert every.inputs(X, "float64").shape == (every.rows, window * 2)
+    assert every.inputs(X, "float64").shape == (every.n_rows, window * 2)
 
 
 @given(rows=st.integers(1, 2000), start=st.integers(0, 50))

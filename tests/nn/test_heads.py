@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lightrnn.losses import make_loss
 from lightrnn.nn.batches import Batch
-from lightrnn.nn.heads import AdaptiveHead, LinearHead
+from lightrnn.nn.heads import AdaptiveHead, LinearHead, LossTargets
 from lightrnn.nn.network import Network
 from lightrnn.nn.workspace import Workspace
 
@@ -66,7 +66,7 @@ def test_each_parameters_gradient_is_right_by_itself(cell, target, head):
     weights = (
         [rng.uniform(0.5, 2, len(x)) for x in X] if target == "step" else rng.uniform(0.5, 2, 4)
     )
-    batch = Batch.of(X, y, weights, None, network)
+    batch = Batch.of(X, y, weights)
     network.loss_and_gradient(batch, SOFTMAX)
     gradient, before = network.gradient.copy(), network.parameters.copy()
     for name, array in network.arrays().items():
@@ -120,7 +120,7 @@ def test_the_adaptive_softmax_is_pytorchs():
     theirs = torch.nn.AdaptiveLogSoftmaxWithLoss(
         16, 50, [6, 20], div_value=4.0, head_bias=True
     ).double()
-    head, room = AdaptiveHead(16, 50, "float64", (6, 20)), Workspace([], "float64")
+    head, workspace = AdaptiveHead(16, 50, "float64", (6, 20)), Workspace([], "float64")
     for layer in head.layers:
         layer.bind({p.name: np.zeros(p.size) for p in layer.parameters})
     arrays = {
@@ -141,17 +141,21 @@ def test_the_adaptive_softmax_is_pytorchs():
     h, targets = rng.normal(size=(9, 16)), rng.integers(0, 50, 9)
     want = theirs(torch.tensor(h), torch.tensor(targets))
     assert np.allclose(
-        head.outputs(room, h, 0, 9), theirs.log_prob(torch.tensor(h)).detach().numpy(), rtol=1e-10
+        head.outputs(workspace, h, 0, 9),
+        theirs.log_prob(torch.tensor(h)).detach().numpy(),
+        rtol=1e-10,
     )
     assert np.isclose(
-        head.score(room, h, 0, targets, np.ones(9), 9.0), want.loss.item(), rtol=1e-12
+        head.score(workspace, h, 0, LossTargets(targets, np.ones(9), 9.0)),
+        want.loss.item(),
+        rtol=1e-12,
     )
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_outputs_are_held_for_some_rows_at_a_time(dtype):
     """A vocabulary of 10,000 and 3,000 steps would be 120 MB of float32; some four are held."""
-    head, room = LinearHead(8, 10_000, dtype), Workspace([], dtype)
+    head, workspace = LinearHead(8, 10_000, dtype), Workspace([], dtype)
     blocks = {p.name: np.zeros(p.size, dtype) for p in head.layer.parameters}
     head.layer.bind(blocks)
     head.layer.transpose()
@@ -159,25 +163,29 @@ def test_outputs_are_held_for_some_rows_at_a_time(dtype):
     gradients = {
         "head": head.layer.parts({name: np.empty_like(block) for name, block in blocks.items()})
     }
-    value, dh = head.learn(room, h, 0, targets, np.ones(3000), 3000.0, SOFTMAX, gradients)
+    wanted = LossTargets(targets, np.ones(3000), 3000.0)
+    value, dh = head.learn(workspace, h, 0, wanted, SOFTMAX, gradients)
     assert np.isclose(value, np.log(10_000), rtol=1e-5) and len(dh) == 3000
-    held = sum(array.nbytes for array in room._arrays.values()) - dh.nbytes
-    assert held < 5e6 * np.dtype(dtype).itemsize / 4
+    buffers = workspace.output_layer(head.layer)
+    assert not hasattr(buffers, "state")  # no outputs of all rows
+    kept = sum(array.nbytes for array in buffers.logits)
+    assert kept < 6e6 * np.dtype(dtype).itemsize / 4
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("k", [2, 15, 16, 17, 80, 81])
 def test_large_outputs_do_not_overflow_and_nan_shows(dtype, k):
-    head, room = LinearHead(1, k, dtype), Workspace([], dtype)
+    head, workspace = LinearHead(1, k, dtype), Workspace([], dtype)
     head.layer.bind({p.name: np.zeros(p.size, dtype) for p in head.layer.parameters})
     W, b = head.layer.parameters
     W.store(head.layer.weights.W_ih, np.linspace(-1, 1, k)[None])
     h, targets = np.zeros((3, 16), dtype), np.array([0, k - 1, k - 1])
     h[:, 0] = 1e4, 1e4, -1e4
     losses = [
-        head.score(room, h[i : i + 1], 0, targets[i : i + 1], np.ones(1), 1.0) for i in range(3)
+        head.score(workspace, h[i : i + 1], 0, LossTargets(targets[i : i + 1], np.ones(1), 1.0))
+        for i in range(3)
     ]
     assert np.allclose(losses, [2e4, 0, 2e4], rtol=1e-5)
     h[0, 0] = np.nan
-    assert np.isnan(head.score(room, h, 0, targets, np.ones(3), 3.0))
+    assert np.isnan(head.score(workspace, h, 0, LossTargets(targets, np.ones(3), 3.0)))
     assert b.size >= k

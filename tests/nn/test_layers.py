@@ -5,7 +5,7 @@ import pytest
 
 from lightrnn.nn.layers import Layer
 from lightrnn.nn.network import Network
-from lightrnn.nn.workspace import Workspace
+from lightrnn.nn.workspace import Buffer
 
 
 def initial(cell, features, units, seed=0):
@@ -66,11 +66,13 @@ def test_a_network_initialises_each_layer_from_the_seed(cell):
     assert not first.arrays()["head.b"].any() and first.arrays()["head.W"].any()
 
 
-def test_a_workspace_keeps_its_arrays_until_they_are_too_small():
-    room = Workspace([], "float32")
-    array = room.rows("a", 3, 4)
-    assert array.dtype == np.float32 and array.shape == (3, 4) and not array.any()
-    assert room.rows("a", 2, 4) is array and room.rows("a", 3, 4) is array
-    assert room.rows("b", 3, 4) is not array
-    assert room.rows("a", 5, 4).shape == (5, 4)
-    assert room.rows("a", 1, 6).shape == (1, 6)
+def test_a_buffer_keeps_its_array_until_that_is_too_small():
+    buffer = Buffer("float32")
+    array = buffer.at_least(3, 4)
+    assert array.dtype == np.float32
+    assert array.shape == (3, 4)
+    assert not array.any()
+    assert buffer.at_least(2, 4) is array
+    assert buffer.at_least(3, 4) is array
+    assert buffer.at_least(5, 4).shape == (5, 4)
+    assert buffer.at_least(1, 6).shape == (1, 6)

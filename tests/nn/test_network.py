@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 
 from lightrnn.losses import make_loss
 from lightrnn.nn import network as network_module
-from lightrnn.nn import prediction
 from lightrnn.nn.batches import Batch
 from lightrnn.nn.network import Network
 from lightrnn.nn.solvers import make_solver
@@ -142,7 +141,7 @@ def test_each_parameters_gradient_is_right_by_itself(cell):
         {name: rng.normal(0, 0.5, array.shape) for name, array in network.arrays().items()}
     )
     X = [rng.normal(size=(T, 3)) for T in (1, 6, 3)]
-    batch = Batch.of(X, rng.normal(size=(3, 2)), np.ones(3), None, network)
+    batch = Batch.of(X, rng.normal(size=(3, 2)), np.ones(3))
     loss = make_loss("squared_error")
     network.loss_and_gradient(batch, loss)
     gradient, arrays = network.named(network.gradient.copy()), network.arrays()
@@ -200,7 +199,7 @@ def test_outputs_in_many_groups_and_threads(cell, target, monkeypatch):
     X = [rng.normal(size=(T, 3)) for T in rng.integers(1, 30, 50)]
     whole = network.outputs(X)
     for rows, threads in ((1, 1), (40, 3), (333, 2)):
-        monkeypatch.setattr(prediction, "_ROWS", rows)
+        monkeypatch.setattr(network_module, "_PREDICTED_ROWS", rows)
         assert all(
             np.array_equal(a, b) for a, b in zip(network.outputs(X, threads), whole, strict=True)
         )
@@ -227,7 +226,7 @@ def test_the_number_of_threads_changes_no_bit(problem):
         sharded(monkeypatch, 8)
         network, loss = problem.network(), problem.make_loss()
         batch = problem.batch(network)
-        assert network._shards(batch) > 2
+        assert network._shard_count(batch) > 2
         results = []
         for threads in (1, 2, 3, 7):
             value = network.loss_and_gradient(batch, loss, threads)
@@ -267,10 +266,9 @@ def test_nothing_is_left_over_from_the_batch_before(problem, other):
             for T in lengths
         ]
         former = replace(problem, lengths=lengths)
-        used.loss_and_gradient(
-            Batch.of(X, former.targets, former.weights, np.random.default_rng(0), used),
-            problem.make_loss(),
-        )
+        masks = used.dropout_masks(len(X), np.random.default_rng(0))
+        batch = Batch.of(X, former.targets, former.weights, masks)
+        used.loss_and_gradient(batch, problem.make_loss())
         used.outputs(X)
     values = [
         net.loss_and_gradient(problem.batch(net), problem.make_loss()) for net in (fresh, used)
@@ -374,7 +372,7 @@ def test_a_step_of_a_solver_is_made_only_from_what_is_finite():
     loss, solver = make_loss("squared_error"), make_solver("sgd", network.layout.size, "float32")
     before = network.parameters.copy()
     for target in (np.inf, 1.0):
-        batch = Batch.of([np.ones((4, 2))], np.array([[target]]), np.ones(1), None, network)
+        batch = Batch.of([np.ones((4, 2))], np.array([[target]]), np.ones(1))
         value, norm = network.learn(batch, loss, solver, 0.1, None)()
         assert (
             np.isfinite([value, norm]).all()

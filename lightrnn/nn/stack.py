@@ -1,0 +1,207 @@
+"""The structure of a network: an embedding, levels of layers and a head over one flat vector.
+
+`Stack` holds the parameters and says how large everything is; `network.Network` runs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from threading import Lock
+
+import numpy as np
+
+from .. import cpu
+from .heads import make_head
+from .layers import Embedding, Layer
+from .parameters import Layout
+
+
+class Stack:
+    """Layers of one kind of cell and an output layer, for sequences of any lengths.
+
+    Parameters
+    ----------
+    cell : {"ffnn", "rnn", "gru", "lstm"}
+        Kind of cell.
+    n_features : int
+        Columns of the input; for tokens, those of the embedding.
+    hidden_layer_sizes : sequence of int
+        Units of each layer.
+    n_outputs : int
+        Columns of the output.
+    target : {"sequence", "step"}, default="sequence"
+        Whether the output reads the final state or that of every step.
+    bidirectional : bool, default=False
+        Whether each layer has a second direction, which runs back from the end.
+    window : int, default=20
+        Number of inputs that an "ffnn" sees at a step.
+    dropout : float in [0, 1), default=0.0
+        Share of each level's outputs that training drops, one mask per sequence for all steps [1]_.
+    n_tokens : int, default=0
+        Number of codes, if the input is tokens (T,) instead of numbers (T, F); else 0.
+    head : {"linear", "tied", "adaptive"}, default="linear"
+        Output layer: one of its own, the embedding's matrix, or an adaptive softmax; see
+        `heads.py`.
+    dtype : {"float32", "float64"}, default="float32"
+        Type of the parameters and of all computation.
+
+    Attributes
+    ----------
+    embedding : Embedding or None
+        Vectors of the tokens.
+    levels : list of tuple of Layer
+        For each level its layers, one per direction.
+    head : LinearHead or AdaptiveHead
+        Output layer.
+    layers : list of Layer
+        All layers, those of the head last.
+    layout : Layout
+        Where each parameter is in the flat vector.
+    n_parameters : int
+        Number of parameters, padding not counted.
+
+    References
+    ----------
+    .. [1] Gal, Y. and Ghahramani, Z. (2016). A theoretically grounded application of dropout in
+       recurrent neural networks. NIPS.
+    """
+
+    def __init__(
+        self,
+        cell: str,
+        n_features: int,
+        hidden_layer_sizes: Sequence[int],
+        n_outputs: int,
+        *,
+        target: str = "sequence",
+        bidirectional: bool = False,
+        window: int = 20,
+        dropout: float = 0.0,
+        n_tokens: int = 0,
+        head: str = "linear",
+        dtype: np.typing.DTypeLike = "float32",
+    ) -> None:
+        self.cell = cell
+        self.target = target
+        self.window = window
+        self.dropout = dropout
+        self.dtype = np.dtype(dtype)
+        self.embedding = Embedding(n_tokens, n_features, dtype) if n_tokens else None
+        self.levels: list[tuple[Layer, ...]] = []
+        features = n_features * window if cell == "ffnn" else n_features
+        for number, units in enumerate(hidden_layer_sizes):
+            names = [f"layer{number}", f"layer{number}.reverse"][: 1 + bidirectional]
+            self.levels.append(tuple(Layer(name, cell, features, units, dtype) for name in names))
+            features = len(names) * units
+        self.head = make_head(head, features, n_outputs, dtype, self.embedding)
+        self.layers = [*(layer for level in self.levels for layer in level), *self.head.layers]
+        # Everything with parameters, in the order in which they are stored and drawn.
+        self._parts: list[Embedding | Layer] = [self.embedding] if self.embedding else []
+        self._parts += self.layers
+        parameters = [parameter for part in self._parts for parameter in part.parameters]
+        self.layout = Layout(parameters, self.dtype)
+        self.n_parameters = self.layout.count
+        self._parameters: np.ndarray | None = None
+        self._stale = True  # whether the parameters may have changed since `refresh`
+        self._lock = Lock()
+
+    # -- structure ---------------------------------------------------------------------------------
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether there is a state to carry from step to step."""
+        return self.levels[0][0].cell.recurrent
+
+    @property
+    def widths(self) -> list[int]:
+        """Number of outputs of each level, directions together."""
+        return [sum(layer.units for layer in level) for level in self.levels]
+
+    def zero_states(self) -> tuple[np.ndarray, ...]:
+        """Return the zero state of each layer and direction, (Z * width,)."""
+        layers = [layer for level in self.levels for layer in level]
+        return tuple(np.zeros(len(r.cell.states) * r.width, self.dtype) for r in layers)
+
+    def dropout_masks(
+        self, batch_size: int, rng: np.random.Generator | None
+    ) -> tuple[np.ndarray, ...]:
+        """Draw the factors (B, D) of each level's outputs; none without dropout or without `rng`.
+
+        A factor is 0, or 1 / (1 - dropout) so that the mean of an output stays as it is.
+        """
+        if rng is None or not self.dropout:
+            return ()
+        keep = 1 - self.dropout
+        return tuple(
+            ((rng.random((batch_size, D)) < keep) / keep).astype(self.dtype) for D in self.widths
+        )
+
+    # -- parameters --------------------------------------------------------------------------------
+
+    @property
+    def parameters(self) -> np.ndarray:
+        """The flat vector (size,), zeros at first; whoever holds it may change it."""
+        self._stale = True
+        return self._vector()
+
+    def _vector(self) -> np.ndarray:
+        """Return the flat vector to read it only."""
+        # Made late, so that a network too large for memory can be described and refused.
+        if self._parameters is None:
+            self._parameters = cpu.host.aligned(1, self.layout.size, self.dtype)[0]
+            blocks = self.layout.blocks(self._parameters)
+            for part in self._parts:
+                part.bind(blocks)
+        return self._parameters
+
+    def initialize(self, rng: np.random.Generator) -> None:
+        """Draw new parameters; biases are 0, but for forget gates."""
+        arrays: dict[str, np.ndarray] = {}
+        for part in self._parts:
+            arrays |= part.initialize(rng)
+        self.assign(arrays)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Return copies of the parameters by name, unpadded, gates in public order."""
+        return self.named(self._vector())
+
+    def assign(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Set every parameter by name."""
+        self.parameters[:] = self.layout.flatten(arrays)
+
+    def named(self, vector: np.ndarray) -> dict[str, np.ndarray]:
+        """Split a vector of the parameters' layout, a gradient or a moment, into named arrays."""
+        return self.layout.arrays(vector)
+
+    def flatten(self, arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Undo `named`."""
+        return self.layout.flatten(arrays)
+
+    def set_output_units(self, scale: np.ndarray, shift: np.ndarray) -> None:
+        """Turn every output o into o * scale + shift."""
+        arrays = self.arrays()
+        arrays["head.W"] = arrays["head.W"] * scale
+        arrays["head.b"] = arrays["head.b"] * scale + shift
+        self.assign(arrays)
+
+    # -- what is derived from the parameters -------------------------------------------------------
+
+    def refresh(self) -> None:
+        """Let the output layer follow a change of the parameters."""
+        # Most calls find nothing stale and take no lock: a fork could find it held for ever.
+        if self._stale:
+            with self._lock:
+                if self._stale:
+                    self.head.refresh()
+                    self._stale = False
+
+    def transpose(self, inputs: bool = True) -> None:
+        """Transpose every layer's matrices for the backward pass.
+
+        Without `inputs` the gradient stops before the input, unless that is an embedding, so the
+        first level's input matrices are left out.
+        """
+        first = () if inputs or self.embedding else self.levels[0]
+        with self._lock:
+            for layer in self.layers:
+                layer.transpose(layer not in first)
