@@ -1,15 +1,17 @@
-"""Over what distance can a cell carry a number? The problem the LSTM was made for, and who solves it.
+"""Over what distance can a cell carry a number? The problem that the LSTM was made for.
 
-Two values in a sequence of random ones are marked, one in each half; their sum is asked for at the end. Always
-answering 1 has a mean squared error of 0.167; below 0.001 the problem counts as solved. Each net is fed fresh
-sequences, a thousand a time, until it solves the problem or has seen its share.
+Two values in a sequence of random ones are marked, one in each half, and the target is their sum.
+Always answering 1 has a mean squared error of 0.167; below 0.001 the problem counts as solved. Each
+net is fed fresh sequences, a thousand at a time, until it solves the problem or has seen 40,000.
 
-`ffnn` sees the last 20 steps, and the marks may lie further back. A plain `rnn` could hold them, but the gradient that
-would teach it so shrinks with every step it goes back. `gru` and `lstm` have gates, which keep it alive.
+`ffnn` sees the last 20 steps, but the marks may lie further back. A plain `rnn` could hold them,
+but the gradient that would teach it to shrinks with every step back. `gru` and `lstm` have gates,
+which keep the gradient alive.
 
-The last line is the problem as Hochreiter and Schmidhuber (1997) put it, both marks early, so that no sequence asks for
-a memory of less than 50 steps. Their LSTM took 74,000 sequences. It had no forget gate; today's starts with one that
-lets a memory fade within some ten steps, and finds nothing to begin with.
+The last line is the problem of Hochreiter and Schmidhuber (1997), with both marks early, so that no
+sequence can be solved with a memory of less than 50 steps. Their LSTM took 74,000 sequences. It had
+no forget gate; today's starts with one that lets a memory fade within some ten steps, so at first
+it finds nothing to learn from.
 """
 
 import time
@@ -22,20 +24,20 @@ from lightrnn.datasets import make_adding_problem
 
 CELLS = ("ffnn", "rnn", "gru", "lstm")
 PROBLEMS = ((10, "halves"), (20, "halves"), (50, "halves"), (100, "halves"), (100, "early"))
-# Each cell's own, of those tried; a quarter of it once the error is near its goal.
+# The best for each cell of those tried. A quarter of it is used once the error is near its goal.
 LEARNING_RATES = {"ffnn": 5e-3, "rnn": 1e-3, "gru": 2e-2, "lstm": 5e-3}
 CHUNK = 1000
-MOST = 40
+MAX_CHUNKS = 40
 SOLVED = 1e-3
 
 
 def train(cell: str, n_steps: int, marks: str) -> tuple[int, float]:
-    """Feed fresh sequences until the test error is below 0.001; return the sequences used and the error."""
+    """Feed fresh sequences until the test error is below 0.001; return their number and the error."""
     X_test, y_test = make_adding_problem(500, n_steps, marks=marks, random_state=0)
     net = RNNRegressor(
         cell, (64,), learning_rate_init=LEARNING_RATES[cell], batch_size=8, random_state=0
     )
-    for chunk in range(1, MOST + 1):
+    for chunk in range(1, MAX_CHUNKS + 1):
         net.partial_fit(*make_adding_problem(CHUNK, n_steps, marks=marks, random_state=chunk))
         error = float(np.mean((net.predict(X_test) - y_test) ** 2))
         if error < SOLVED:
@@ -46,19 +48,20 @@ def train(cell: str, n_steps: int, marks: str) -> tuple[int, float]:
 
 
 def main() -> None:
-    """Train every cell on every problem and print what became of it."""
-    warnings.filterwarnings(
-        "ignore", "The gradient explodes"
-    )  # the GRU's does on the way; clipping holds it
+    """Train every cell on every problem and print the sequences it used, or its error."""
+    # The GRU's gradient explodes now and then; clipping holds it.
+    warnings.filterwarnings("ignore", "The gradient explodes")
     start = time.perf_counter()
-    print(f"Sequences seen until the problem was solved, or the error after {MOST * CHUNK:,}:\n")
+    print(
+        f"Sequences seen until the problem was solved, or the error after {MAX_CHUNKS * CHUNK:,}:\n"
+    )
     print(f"{'steps':>7}  {'marks':<8}" + "".join(f"{cell:>16}" for cell in CELLS))
     for n_steps, marks in PROBLEMS:
         print(f"{n_steps:>7}  {marks:<8}", end="", flush=True)
         for cell in CELLS:
             used, error = train(cell, n_steps, marks)
-            told = f"{used:,}" if error < SOLVED else f"error {error:.4f}"
-            print(f"{told:>16}", end="", flush=True)
+            result = f"{used:,}" if error < SOLVED else f"error {error:.4f}"
+            print(f"{result:>16}", end="", flush=True)
         print()
     print(f"\n{time.perf_counter() - start:.0f} s")
 

@@ -1,12 +1,13 @@
-"""A network that PyTorch has trained, at work where PyTorch is not installed.
+"""A network trained by PyTorch, deployed where PyTorch is not installed.
 
-`data/vowels_gru.safetensors` holds the weights of a bidirectional nn.GRU with an nn.Linear, which tells nine speakers
-apart by their vowels (`data/train_with_torch.py` made it). `from_torch` turns the file into a fitted `RNNClassifier`:
-no layer is declared again, since the weights say which there are. What PyTorch made of the test utterances is recorded
-beside the weights, and the table says how far this is from it.
+`data/vowels_gru.safetensors` holds the weights of a bidirectional nn.GRU with an nn.Linear, which
+recognises nine speakers by their vowels (`data/train_with_torch.py` trained it). `from_torch` turns
+the file into a fitted `RNNClassifier`. No layer is declared again, since the weights show which
+there are. PyTorch's predictions for the test utterances are stored with the weights, and the table
+shows the largest difference from them.
 
-The estimator is like any other: it is saved as one of ours, and learns on, which here means that it sees the training
-utterances three times more.
+The estimator is like any other: it can be saved in this package's format and trained further, which
+here means three more epochs on the training utterances.
 """
 
 import sys
@@ -26,11 +27,12 @@ WEIGHTS = DATA / "vowels_gru.safetensors"
 
 
 def main() -> None:
-    """Convert, predict, compare with what PyTorch gave, keep, and go on training."""
+    """Convert, predict, compare with PyTorch's predictions, save and load, and train further."""
     X, y = load_japanese_vowels("train")
     X_test, y_test = load_japanese_vowels("test")
     scaler = SequenceScaler().fit(X)
-    X, X_test = scaler.transform(X), scaler.transform(X_test)
+    X = scaler.transform(X)
+    X_test = scaler.transform(X_test)
 
     start = time.perf_counter()
     settings = RNNClassifier(learning_rate_init=3e-4, dropout=0.5, random_state=0)
@@ -54,7 +56,7 @@ def main() -> None:
 
     rows = {
         "accuracy on 370 test utterances": f"{model.score(X_test, y_test):.1%}",
-        "farthest probability from PyTorch's": f"{difference:.1e}",
+        "largest difference from PyTorch": f"{difference:.1e}",
         "ms to convert": f"{1e3 * converted:.1f}",
         "ms to predict 370 utterances": f"{1e3 * predicted:.1f}",
         "the same after save and load": str(

@@ -1,9 +1,11 @@
-"""Next year's sunspots: a recurrent regressor beside the linear autoregression that is hard to beat.
+"""Next year's sunspots: recurrent regressors compared with a linear autoregression.
 
-Windows of the past go in, the next year comes out. Trained on the years to 1920, judged on 1921-1955 and 1956-1979, as
-everybody has since Weigend, Huberman and Rumelhart (1990). The number told is the average relative variance: the mean
-squared error over the variance of the series, so 0 is perfect and 1 is no better than the mean. Each net is the mean of
-five seeds' forecasts. 220 years are few to learn from, so the nets are small, and the linear model is a serious rival.
+Each input is a window of nine years, each target the year after. Models are trained on the years to
+1920 and tested on 1921-1955 and 1956-1979, as by Weigend, Huberman and Rumelhart (1990). The table
+shows the average relative variance: the mean squared error divided by the variance of the series,
+so that 0 is perfect and 1 is no better than the mean. Each net's forecast is the mean of five
+seeds' forecasts. 220 years are few to learn from, so the nets are small, and the linear model is
+hard to beat.
 """
 
 from collections.abc import Callable
@@ -22,7 +24,7 @@ Forecast = Callable[[np.ndarray], np.ndarray]
 
 
 def linear_autoregression(X: np.ndarray, y: np.ndarray) -> Forecast:
-    """Return a function that forecasts from windows by least squares on their steps."""
+    """Fit least squares on the steps of windows; return a function that forecasts from windows."""
 
     def design(windows: np.ndarray) -> np.ndarray:
         return np.column_stack([np.ones(len(windows)), windows[..., 0]])
@@ -32,7 +34,7 @@ def linear_autoregression(X: np.ndarray, y: np.ndarray) -> Forecast:
 
 
 def recurrent(cell: str, X: np.ndarray, y: np.ndarray) -> Forecast:
-    """Return a function that forecasts by the mean of nets of five seeds."""
+    """Fit a net for each of five seeds; return a function that forecasts by their mean."""
     net = RNNRegressor(
         cell, (16,), window=ORDER, batch_size=16, learning_rate="cosine", max_iter=100
     )
@@ -50,7 +52,7 @@ def main() -> None:
     train = ends <= 1920
 
     models = {
-        "as this year": lambda windows: windows[:, -1, 0],
+        "like this year": lambda windows: windows[:, -1, 0],
         f"linear AR({ORDER})": linear_autoregression(X[train], y[train]),
     }
     models |= {cell: recurrent(cell, X[train], y[train]) for cell in ("ffnn", "rnn", "gru", "lstm")}
@@ -59,8 +61,8 @@ def main() -> None:
     print(f"{'model':<14}" + "".join(f"{f'{first}-{last}':>12}" for first, last in PERIODS))
     for name, forecast in models.items():
         errors = (forecast(X) - y) ** 2 * scale**2 / variance
-        told = [errors[(ends >= first) & (ends <= last)].mean() for first, last in PERIODS]
-        print(f"{name:<14}" + "".join(f"{error:>12.3f}" for error in told))
+        means = [errors[(ends >= first) & (ends <= last)].mean() for first, last in PERIODS]
+        print(f"{name:<14}" + "".join(f"{mean:>12.3f}" for mean in means))
 
 
 if __name__ == "__main__":

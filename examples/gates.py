@@ -1,10 +1,12 @@
-"""What a gate does when something must be remembered: one word across a sentence.
+"""Gates at work: an LSTM remembers one word across a sentence.
 
-In "Starving, Alice drives to the nearest store ... to buy", the last word follows from the first. An LSTM learns
-such sentences; then its gates are looked at while it reads one. Some units hold what the first word left in them, their
-forget gate near 1 to the end: these are found and shown. Last, which words the answer rests on.
+In "Starving, Alice drives to the nearest store ... to buy", the last word follows from the first.
+An LSTM learns such sentences, and then its gates are inspected while it reads one. Some units hold
+the first word: their forget gate stays near 1 to the end, and the table shows them. A second table
+shows the words on which the prediction depends most.
 
-Pictures go to gates.png and attribution.png, if matplotlib is installed (python -m pip install 'lightrnn[plot]').
+The pictures gates.png and attribution.png are drawn if matplotlib is installed
+(python -m pip install 'lightrnn[plot]').
 """
 
 import time
@@ -16,16 +18,16 @@ from lightrnn.datasets import make_long_context_sentences
 from lightrnn.inspection import attribution, gate_activations, gate_summary, memory_horizon
 
 DISTANCE = 16
-SHADES = " ░▒▓█"
+SHADES = " ░▒▓█"  # from 0 to 1
 
 
 def shade(values: np.ndarray) -> str:
-    """Return a character for each number from 0 to 1: the darker the more."""
+    """Return a character for each number from 0 to 1: the greater, the darker."""
     return "".join(SHADES[min(4, int(5 * value))] for value in values)
 
 
 def main() -> None:
-    """Train, look at the gates, and say what the answer rests on."""
+    """Train, then print and draw the gates and the attribution of one sentence."""
     start = time.perf_counter()
     sentences, last_words = make_long_context_sentences((8, DISTANCE), 4000, random_state=0)
     fresh, answers = make_long_context_sentences(DISTANCE, 1000, random_state=1)
@@ -39,22 +41,21 @@ def main() -> None:
         random_state=0,
     )
     net.fit(sentences, last_words)
-    print(f"The right last word of {len(fresh):,} fresh sentences: {net.score(fresh, answers):.1%}")
+    print(f"Accuracy on {len(fresh):,} fresh sentences: {net.score(fresh, answers):.1%}")
     print(memory_horizon(net, fresh[:100]))
 
     constants = gate_summary(net, fresh[:100])["layer0"]["forget"].time_constant
     holders = np.argsort(-constants)[:6]
-    print(
-        "\nUnits that hold longest, and what their forget gate does over one sentence (dark: it keeps).\n"
-    )
+    print("\nThe forget gate of the units that hold longest, step by step (dark: it keeps).\n")
     print(f"{fresh[0]} ... {answers[0]}\n")
     forget = gate_activations(net, fresh[:1])["layer0"]["forget"][0]
     print("unit  keeps, in steps  step by step")
     for unit in holders:
         print(f"{unit:>4}  {constants[unit]:>15.0f}  {shade(forget[:, unit])}")
 
-    words, shares = fresh[0].replace(",", " ,").split(), attribution(net, fresh[:1])[0]
-    print("\nWhat the answer rests on: how much of it is lost without a word.\n")
+    words = fresh[0].replace(",", " ,").split()
+    shares = attribution(net, fresh[:1])[0]
+    print("\nThe three words without which the output falls most.\n")
     for step in np.argsort(-shares)[:3]:
         print(f"{words[step]:>12}  {shares[step]:6.2f}")
     print(f"\n{time.perf_counter() - start:.0f} s")
@@ -63,7 +64,7 @@ def main() -> None:
 
         GateDisplay.from_estimator(net, fresh[0]).figure_.savefig("gates.png")
         AttributionDisplay.from_estimator(net, fresh[0]).figure_.savefig("attribution.png")
-        print("gates.png and attribution.png show it.")
+        print("Drawn in gates.png and attribution.png.")
     except ImportError:
         print("Without matplotlib there are no pictures: python -m pip install 'lightrnn[plot]'")
 

@@ -1,9 +1,9 @@
-"""How many weights has a network? Counted by hand, and found to be what there is.
+"""How many weights has a network? Counted by formula, and compared with a fitted one.
 
-A layer of H units over F inputs has F x H weights and H biases. A recurrent layer also feeds its H states back, H x H
-more; a GRU has three such sets, an LSTM four. A feed-forward net that shall see T steps has T x F inputs: its weights
-grow with what it is to remember, those of a recurrent net do not. PyTorch counts one more bias in each recurrent layer,
-which adds to the first and brings nothing.
+A layer of H units over F inputs has F x H weights and H biases. A recurrent layer also feeds its H
+states back, H x H more; a GRU has three such sets, an LSTM four. A feed-forward net that sees T
+steps has T x F inputs: its weights grow with the length of its memory, those of a recurrent net do
+not. PyTorch has one more bias in each recurrent layer, which adds to the first and changes nothing.
 """
 
 import numpy as np
@@ -11,11 +11,13 @@ import numpy as np
 from lightrnn import RNNClassifier
 from lightrnn.inspection import parameter_table
 
-F, H, CLASSES = 12, 64, 9
+F = 12
+H = 64
+CLASSES = 9
 
 
 def main() -> None:
-    """Count four nets before they exist, then one that does."""
+    """Count four nets that are not fitted, then one that is."""
     for cell, more in (("ffnn", {"window": 20}), ("rnn", {}), ("gru", {}), ("lstm", {})):
         net = RNNClassifier(cell, (H,), **more)
         print(f"{net}\n\n{parameter_table(net, n_features=F, n_outputs=CLASSES)}\n")
@@ -24,9 +26,8 @@ def main() -> None:
     net.fit(rng.normal(size=(20, 30, F)), np.arange(20) % CLASSES)
     print(f"{net}\n\n{parameter_table(net)}\n")
     counted = sum(array.size for array in net.weights_.values())
-    print(
-        f"Fitted, and its arrays added up: {counted:,} numbers; n_parameters_ is {net.n_parameters_:,}."
-    )
+    print(f"The arrays of the fitted net have {counted:,} elements in all.")
+    print(f"Its n_parameters_ is {net.n_parameters_:,}.")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""An answer at every step: repeat what was shown, after a wait.
+"""One label per step: repeat what was shown, after a wait.
 
-`target="step"` asks for a label a step. Here four letters are shown, then nothing for a while, then a signal, at which
-the net is to name the letters in order, one a step; until then the right answer is "nothing yet". The table tells how
-many letters are named correctly (1 in 4 is chance) as the wait grows. `ffnn` sees the last 20 steps, so a longer wait
-hides the letters from it. The plain `rnn` could keep them, but learns it less the longer the wait; gates do.
+`target="step"` gives each step a label. Here four letters are shown, then nothing for a while, then
+a signal, after which the net must name the letters in order, one per step; until then the right
+label is "nothing yet". The table shows how many letters are named correctly (1 in 4 is chance) for
+several waits. `ffnn` sees the last 20 steps, so a longer wait hides the letters from it. A plain
+`rnn` could keep them, but learns to less and less as the wait grows; nets with gates learn it.
 """
 
 import time
@@ -20,7 +21,7 @@ LETTERS = "abcd."
 
 
 def data(wait: int, n_samples: int, random_state: int) -> tuple[np.ndarray, list[np.ndarray]]:
-    """Return sequences and the label of each step: a letter, or a dot for nothing yet."""
+    """Return sequences and the label of each step: a letter, or a dot for "nothing yet"."""
     X, y = make_copy_memory(
         n_samples, wait, n_items=ITEMS, n_symbols=ITEMS, random_state=random_state
     )
@@ -28,7 +29,7 @@ def data(wait: int, n_samples: int, random_state: int) -> tuple[np.ndarray, list
 
 
 def main() -> None:
-    """Train every cell at every wait; print how many letters it names, and one sequence with its answers."""
+    """Train every cell at every wait; print its accuracy, and one sequence with its answers."""
     start = time.perf_counter()
     example = {}
     print("Letters named correctly after a wait:\n")

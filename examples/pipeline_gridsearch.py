@@ -1,8 +1,9 @@
-"""scikit-learn's tools around a recurrent network: a Pipeline, a grid over cells, cross-validation.
+"""scikit-learn's tools with a recurrent network: a Pipeline, a grid over cells, cross-validation.
 
-A `SequenceScaler` and an `RNNClassifier` form a Pipeline; GridSearchCV tries cells and widths by cross-validation on
-the training utterances alone; the best of them then meets the test utterances once. Sequences of unequal length go
-through all of it as a plain list. scikit-learn is optional for lightrnn, but this example is about it.
+A `SequenceScaler` and an `RNNClassifier` form a Pipeline. GridSearchCV compares cells and widths by
+cross-validation on the training utterances alone; the best is then scored once on the test
+utterances. Sequences of unequal length pass through all of it as a plain list. lightrnn does not
+need scikit-learn, but this example does.
 """
 
 import sys
@@ -16,9 +17,7 @@ try:
     from sklearn.model_selection import GridSearchCV
     from sklearn.pipeline import Pipeline
 except ImportError:
-    print(
-        "This example shows lightrnn inside scikit-learn, which is not installed here: pip install scikit-learn"
-    )
+    print("This example needs scikit-learn: python -m pip install scikit-learn")
     sys.exit(0)
 
 
@@ -34,21 +33,18 @@ def main() -> None:
     start = time.perf_counter()
     search.fit(X_train, y_train)
     results = search.cv_results_
-    print(
-        f"{len(results['params'])} candidates, 3 folds each, {time.perf_counter() - start:.0f} s\n"
-    )
+    seconds = time.perf_counter() - start
+    print(f"{len(results['params'])} candidates, 3 folds each, {seconds:.0f} s\n")
     print(f"{'rank':>4}  {'cell':<6}{'units':>6}{'accuracy in cross-validation':>32}{'fit s':>8}")
     for i in results["rank_test_score"].argsort(kind="stable"):
         parameters = results["params"][i]
-        mean, deviation = results["mean_test_score"][i], results["std_test_score"][i]
-        print(
-            f"{results['rank_test_score'][i]:>4}  {parameters['net__cell']:<6}"
-            f"{parameters['net__hidden_layer_sizes'][0]:>6}{f'{mean:.1%} +- {deviation:.1%}':>32}"
-            f"{results['mean_fit_time'][i]:>8.2f}"
-        )
-    print(
-        f"\nThe best, fitted again on all training utterances, on the test: {search.score(X_test, y_test):.1%}."
-    )
+        rank = results["rank_test_score"][i]
+        accuracy = f"{results['mean_test_score'][i]:.1%} +- {results['std_test_score'][i]:.1%}"
+        units = parameters["net__hidden_layer_sizes"][0]
+        seconds = results["mean_fit_time"][i]
+        print(f"{rank:>4}  {parameters['net__cell']:<6}{units:>6}{accuracy:>32}{seconds:>8.2f}")
+    accuracy = search.score(X_test, y_test)
+    print(f"\nTest accuracy of the best, fitted on all training utterances: {accuracy:.1%}.")
 
 
 if __name__ == "__main__":

@@ -1,11 +1,12 @@
 """Who is speaking? Four cells on real speech: accuracy, parameters, seconds.
 
-Nine men say the vowels /ae/, 7 to 29 frames of 12 numbers each; 270 utterances train, 370 others test (the official
-split). The sequences go in as they are, of unequal length. One line of the table is one value of `cell`; all else is
-the same. `ffnn` sees the last 20 frames, so its weights are many; the recurrent cells read frame by frame and remember.
+Nine men say the vowels /ae/, in 7 to 29 frames of 12 numbers each; 270 utterances are for training,
+370 others for the test (the official split). The sequences go in as they are, of unequal length.
+Each line of the table is one value of `cell`; all else is the same. `ffnn` sees the last 20 frames,
+so it has many weights; the recurrent cells read frame by frame and remember.
 
-Seconds are those of `fit` once the cell is compiled; the first run on a machine compiles each cell, which the column
-beside it shows. Later runs find the kernels in the cache.
+Seconds are those of `fit` once the cell is compiled. The last column shows the first fit, which
+compiles each cell on its first run on a machine; later runs find the machine code in the cache.
 """
 
 import time
@@ -18,22 +19,21 @@ from lightrnn.preprocessing import SequenceScaler
 
 
 def timed_fit(model: RNNClassifier, X: list[np.ndarray], y: np.ndarray) -> float:
-    """Fit and return the seconds it took."""
+    """Fit a model; return the seconds it took."""
     start = time.perf_counter()
     model.fit(X, y)
     return time.perf_counter() - start
 
 
 def main() -> None:
-    """Fit each cell on the training utterances and print how it does on the test utterances."""
+    """Fit each cell on the training utterances and print its accuracy on the test utterances."""
     X_train, y_train = load_japanese_vowels("train")
     X_test, y_test = load_japanese_vowels("test")
     scaler = SequenceScaler().fit(X_train)
-    X_train, X_test = scaler.transform(X_train), scaler.transform(X_test)
+    X_train = scaler.transform(X_train)
+    X_test = scaler.transform(X_test)
 
-    print(
-        f"{len(X_train)} utterances to learn from, {len(X_test)} to tell the speaker of; 1 in 9 is chance.\n"
-    )
+    print(f"{len(X_train)} training utterances, {len(X_test)} test utterances; 1 in 9 is chance.\n")
     print(f"{'cell':<6}{'accuracy':>10}{'parameters':>12}{'fit s':>8}{'compile s':>11}")
     for cell in ("ffnn", "rnn", "gru", "lstm"):
         model = RNNClassifier(cell, max_iter=1, learning_rate="cosine", dropout=0.5, random_state=0)

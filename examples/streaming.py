@@ -1,9 +1,10 @@
-"""Live prediction over a series without end: one value in, the forecast of the next out, in microseconds.
+"""Live prediction over an endless series: one value in, a forecast of the next out.
 
-A machine hums; now and then its rhythm changes, so that no fixed formula fits. A network is trained on recordings of it
-to say each next value, then put on the live signal: `stream()` keeps the state, so a step costs the same after a
-million of them as after one, in time and in memory. Forecasts are scored as the true values come in, beside the
-plainest one: the next value is like the last.
+A machine hums, and now and then its rhythm changes, so that no fixed formula fits. A network is
+trained on recordings of it to forecast each next value, and is then fed the live signal: `stream()`
+keeps the state, so a step costs microseconds, and as much time and memory after a million steps as
+after one. The forecasts are compared with the true values as they come in, and with the simplest
+forecast: that the next value equals the last.
 """
 
 import time
@@ -17,14 +18,15 @@ LIVE = 100_000
 
 
 def machine(seed: int) -> Iterator[float]:
-    """Yield a hum for ever: a wave of two tones whose rhythm changes every few hundred steps, and a little noise."""
+    """Yield two tones and a little noise for ever; the rhythm changes every few hundred steps."""
     rng = np.random.default_rng(seed)
-    phase, pace, left = 0.0, 0.3, 0
+    phase = 0.0
     while True:
-        if left == 0:
-            pace, left = rng.uniform(0.15, 0.4), int(rng.integers(200, 600))
-        phase, left = phase + pace, left - 1
-        yield float(np.sin(phase) + 0.4 * np.sin(2.7 * phase) + 0.03 * rng.standard_normal())
+        pace = rng.uniform(0.15, 0.4)
+        for _ in range(rng.integers(200, 600)):
+            phase += pace
+            noise = 0.03 * rng.standard_normal()
+            yield float(np.sin(phase) + 0.4 * np.sin(2.7 * phase) + noise)
 
 
 def recordings(count: int, steps: int) -> list[np.ndarray]:
@@ -49,37 +51,36 @@ def main() -> None:
     )
     net.fit([x[:-1] for x in X], [x[1:, 0] for x in X])
     print(f"Trained on {len(X)} recordings in {time.perf_counter() - start:.0f} s.\n")
-    print(f"{'live steps':>10}  {'error':>7}  {'of the last value':>17}  {'us a step':>9}")
-    stream, signal = net.stream(), machine(seed=1)
+    print(f"{'live steps':>10}  {'error':>7}  {'of the last value':>17}  {'us/step':>9}")
+    stream = net.stream()
+    signal = machine(seed=1)
     stream.step(0.0)  # the first step of a cell compiles it
     stream.reset()
-    value, forecast, errors = next(signal), 0.0, np.zeros(2)
-    spent, chunk = 0.0, LIVE // 5
+    value = next(signal)
+    errors = np.zeros(2)  # sums of squares: of the forecast, and of the last value as one
+    spent = 0.0
+    chunk = LIVE // 5
     for step in range(1, LIVE + 1):
         begun = time.perf_counter()
         forecast = stream.step(value)
         spent += time.perf_counter() - begun
-        before, value = value, next(signal)
+        before = value
+        value = next(signal)
         errors += (forecast - value) ** 2, (before - value) ** 2
         if step % chunk == 0:
             ours, naive = np.sqrt(errors / chunk)
-            print(
-                f"{step:>10,}  {ours:>7.4f}  {naive:>17.4f}  {1e6 * spent / chunk:>9.1f}",
-                flush=True,
-            )
-            errors[:], spent = 0, 0.0
+            microseconds = 1e6 * spent / chunk
+            print(f"{step:>10,}  {ours:>7.4f}  {naive:>17.4f}  {microseconds:>9.1f}", flush=True)
+            errors[:] = 0
+            spent = 0.0
     kept = stream.snapshot()
     ahead = [forecast]
-    for _ in range(
-        5
-    ):  # its own forecasts as inputs: a look further ahead, then back to the live signal
+    for _ in range(5):  # with its own forecasts as inputs
         ahead.append(stream.step(ahead[-1]))
-    stream.restore(kept)
-    print("\nSix steps ahead: ", " ".join(f"{f:.2f}" for f in ahead))
-    print(
-        "and what came:   ",
-        " ".join(f"{v:.2f}" for v in [value, *(next(signal) for _ in range(5))]),
-    )
+    stream.restore(kept)  # the stream could now go on with the live signal
+    came = [value, *(next(signal) for _ in range(5))]
+    print("\nSix steps ahead: ", " ".join(f"{number:.2f}" for number in ahead))
+    print("True values:     ", " ".join(f"{number:.2f}" for number in came))
     print(f"\n{time.perf_counter() - start:.0f} s")
 
 

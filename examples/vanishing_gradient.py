@@ -1,12 +1,14 @@
 """Where does the gradient go? Measured in three cells, before and after they learn to remember.
 
-A plain recurrent net multiplies the gradient by the same matrix and the slope of tanh at every step back through time,
-so it shrinks, by about the same factor each step: what happened fifty steps ago teaches it nothing. The cell state of
-an LSTM is only scaled by the forget gate, the state of a GRU by the update gate. At first these are half open and the
-gradient vanishes there too; but they can learn to stay open, and on the adding problem (two marked numbers in a long
-sequence of random ones, their sum asked for at the end) they have to.
+Going back through time, a plain recurrent net multiplies the gradient by the same matrix and the
+slope of tanh at every step. So it shrinks by about the same factor per step, and events fifty steps
+ago teach the net nothing. The cell state of an LSTM is only scaled by the forget gate, the state of
+a GRU by the update gate. At first these are half open and the gradient vanishes there too; but they
+can learn to stay open, and to solve the adding problem (the sum of two marked numbers in a long
+sequence of random ones) they have to.
 
-The picture goes to vanishing_gradient.png, if matplotlib is installed (python -m pip install 'lightrnn[plot]').
+The picture vanishing_gradient.png is drawn if matplotlib is installed
+(python -m pip install 'lightrnn[plot]').
 """
 
 import math
@@ -21,12 +23,12 @@ from lightrnn.inspection import memory_horizon
 
 N_STEPS = 100
 LEARNING_RATES = {"rnn": 1e-3, "gru": 2e-2, "lstm": 5e-3}
-MOST = 40  # thousand sequences
+MAX_CHUNKS = 40  # of a thousand sequences
 SOLVED = 1e-3
 
 
 def begun(cell: str) -> RNNRegressor:
-    """Return a net that has taken one tiny step: its weights are those it was born with."""
+    """Return a net after one step that is too small to change its initial weights."""
     X, y = make_adding_problem(100, N_STEPS, random_state=0)
     return RNNRegressor(
         cell, (64,), learning_rate_init=1e-12, batch_size=8, random_state=0
@@ -34,11 +36,14 @@ def begun(cell: str) -> RNNRegressor:
 
 
 def trained(cell: str, X_test: list[np.ndarray], y_test: np.ndarray) -> RNNRegressor:
-    """Feed fresh sequences until the test error is below 0.001, at a quarter of the rate once it is below 0.01."""
+    """Feed fresh sequences until the test error is below 0.001.
+
+    The learning rate is divided by four once the error is below 0.01.
+    """
     net = RNNRegressor(
         cell, (64,), learning_rate_init=LEARNING_RATES[cell], batch_size=8, random_state=0
     )
-    for chunk in range(1, MOST + 1):
+    for chunk in range(1, MAX_CHUNKS + 1):
         net.partial_fit(*make_adding_problem(1000, N_STEPS, random_state=chunk))
         error = float(np.mean((net.predict(X_test) - y_test) ** 2))
         if error < SOLVED:
@@ -50,14 +55,21 @@ def trained(cell: str, X_test: list[np.ndarray], y_test: np.ndarray) -> RNNRegre
 
 def row(phase: str, net: RNNRegressor, X: list[np.ndarray], y: np.ndarray) -> str:
     """Return a line of the table."""
-    error, found = float(np.mean((net.predict(X) - y) ** 2)), memory_horizon(net, X)
-    horizon = "beyond" if math.isinf(found.horizon) else f"{found.horizon:.0f}"
-    half = "beyond" if math.isinf(found.half_life) else f"{found.half_life:.0f}"
-    return f"{net.cell:<6}{phase:<16}{error:>8.4f}{horizon:>10}{half:>11}{found.growth:>10.3f}  {found.word}"
+    error = float(np.mean((net.predict(X) - y) ** 2))
+    found = memory_horizon(net, X)
+    horizon = lag(found.horizon)
+    half_life = lag(found.half_life)
+    growth = f"{found.growth:>10.3f}  {found.word}"
+    return f"{net.cell:<6}{phase:<16}{error:>8.4f}{horizon:>10}{half_life:>11}{growth}"
+
+
+def lag(steps: float) -> str:
+    """Return a number of steps as text; "beyond" if it is more than the sequences have."""
+    return "beyond" if math.isinf(steps) else f"{steps:.0f}"
 
 
 def draw(phases: dict[str, list[RNNRegressor]], X: list[np.ndarray], path: str) -> None:
-    """Draw what arrives of the gradient, one panel a phase."""
+    """Draw the gradient flow of all nets, one panel per phase."""
     from matplotlib import pyplot
 
     from lightrnn.plotting import GradientFlowDisplay
@@ -72,29 +84,24 @@ def draw(phases: dict[str, list[RNNRegressor]], X: list[np.ndarray], path: str) 
     axes[0].set_ylim(1e-10, 10)
     axes[1].set_ylabel("")
     figure.savefig(path)
-    print(f"\n{path} shows it.")
+    print(f"\nDrawn in {path}.")
 
 
 def main() -> None:
     """Measure, train, measure again."""
-    warnings.filterwarnings(
-        "ignore", "The gradient explodes"
-    )  # the GRU's does on the way; clipping holds it
+    # The GRU's gradient explodes now and then; clipping holds it.
+    warnings.filterwarnings("ignore", "The gradient explodes")
     start = time.perf_counter()
     X, y = make_adding_problem(300, N_STEPS, random_state=0)
     longest = max(map(len, X))
-    print(
-        f"The adding problem over {N_STEPS} to {longest} steps. Horizon: steps after which less than 1 % of the"
-    )
-    print(
-        "gradient is left; half-life: less than a half; growth: what a step back multiplies it by.\n"
-    )
+    print(f"The adding problem over {N_STEPS} to {longest} steps.")
+    print("Horizon: steps back after which less than 1 % of the gradient is left; half-life: less")
+    print("than a half; growth: the factor by which it changes per step back.\n")
     print(f"{'cell':<6}{'':<16}{'error':>8}{'horizon':>10}{'half-life':>11}{'growth':>10}")
     phases: dict[str, list[RNNRegressor]] = {"at initialisation": [], "after training": []}
     for cell in LEARNING_RATES:
-        for (phase, nets), net in zip(
-            phases.items(), (begun(cell), trained(cell, X, y)), strict=True
-        ):
+        both = (begun(cell), trained(cell, X, y))
+        for (phase, nets), net in zip(phases.items(), both, strict=True):
             nets.append(net)
             print(row(phase.split()[-1], net, X, y), flush=True)
     print(f"\n{time.perf_counter() - start:.0f} s")

@@ -1,11 +1,12 @@
-"""Words: which mark stands after each, and which play are they from? Two tasks on Shakespeare's plays.
+"""Two tasks on Shakespeare's words: the punctuation after each, and the play of a speech.
 
-*Tagging.* Punctuation is taken out of some speeches, and for each word the net says which mark followed it
-(`target="step"`: one label a step). Whether a sentence ends here shows in what comes next, so reading in both
-directions helps, and so does more than one word.
+*Tagging.* Punctuation is removed from some speeches, and for each word the net predicts the mark
+that followed it (`target="step"`: one label per step). Whether a sentence ends here shows in the
+words that come next, so reading in both directions helps, and so does seeing more than one word.
 
-*Classification.* A speech is given, and the net says which of four plays it is from; one label for the whole.
-Speakers' names are not shown. `min_count` makes rare words unknown, so that the net does not learn them by heart.
+*Classification.* The net predicts from which of four plays a speech is: one label per sequence.
+Speakers' names are left out. `min_count` makes rare words unknown, so that the net does not learn
+them by heart.
 """
 
 import re
@@ -19,7 +20,7 @@ from lightrnn.data.tokens import words
 from lightrnn.datasets import load_shakespeare
 
 PLAYS = ("Hamlet", "Macbeth", "Twelfth Night", "Henry V")
-MARKS = {",": ",", ".": ".", ";": ";", ":": ":", "?": "?", "!": "!"}
+MARKS = set(",.;:?!")
 NETS: dict[str, dict[str, Any]] = {
     "ffnn, window 1": {"cell": "ffnn", "window": 1},
     "ffnn, window 5": {"cell": "ffnn", "window": 5},
@@ -31,17 +32,17 @@ NETS: dict[str, dict[str, Any]] = {
 
 
 def speeches(text: str) -> list[str]:
-    """Return what is said: paragraphs that begin with a speaker in capitals, without that line."""
-    said = (block.partition("\n") for block in text.split("\n\n"))
-    return [
-        " ".join(rest.split())
-        for name, _, rest in said
-        if rest and re.fullmatch(r"[A-Z][A-Z .']+", name)
-    ]
+    """Return the speeches: paragraphs that begin with a speaker in capitals, without that line."""
+    found = []
+    for paragraph in text.split("\n\n"):
+        speaker, _, speech = paragraph.partition("\n")
+        if speech and re.fullmatch(r"[A-Z][A-Z .']+", speaker):
+            found.append(" ".join(speech.split()))
+    return found
 
 
 def tagged(speech: str) -> tuple[list[str], list[str]]:
-    """Return words in small letters, and the mark after each."""
+    """Return words in lower case, and the mark after each: "-" for none."""
     found: list[str] = []
     marks: list[str] = []
     for token in words(speech):
@@ -54,20 +55,21 @@ def tagged(speech: str) -> tuple[list[str], list[str]]:
 
 
 def play(title: str, text: str) -> str:
-    """Cut one play out of the plays."""
+    """Return the text of one play from its first act on."""
     start = text.index(f"\n{title}\n\nACT I")
     end = text.find("\n\nACT I\n", start + len(title) + 12)
     return text[start : end if end > 0 else None]
 
 
 def tagging(text: str) -> None:
-    """Train each net to put in the punctuation."""
+    """Train each net to restore the punctuation."""
     pairs = [tagged(speech) for speech in speeches(text) if len(speech) > 60][:12_000]
     X, y = ([pair[i] for pair in pairs if pair[0]] for i in (0, 1))
     cut = len(X) * 4 // 5
-    plain = np.mean([mark == "-" for marks in y[cut:] for mark in marks])
+    truth = np.concatenate(y[cut:])
+    plain = np.mean(truth == "-")
     print(
-        f"Which mark follows? {cut} speeches to learn from; no mark at all is right for {plain:.1%} of the words.\n"
+        f"Which mark follows? {cut} training speeches; no mark is right for {plain:.1%} of words.\n"
     )
     print(f"{'net':<16}{'accuracy':>10}{'marks found':>13}{'parameters':>12}{'fit s':>8}")
     for name, net in NETS.items():
@@ -82,27 +84,26 @@ def tagging(text: str) -> None:
             random_state=0,
         ).fit(X[:cut], y[:cut])
         seconds = time.perf_counter() - start
-        truth, said = np.concatenate(y[cut:]), np.concatenate(model.predict(X[cut:]))
-        found = np.mean(said[truth != "-"] == truth[truth != "-"])
-        print(
-            f"{name:<16}{np.mean(said == truth):>10.1%}{found:>13.1%}{model.n_parameters_:>12,}{seconds:>8.1f}"
-        )
+        right = np.concatenate(model.predict(X[cut:])) == truth
+        found = right[truth != "-"].mean()
+        size = f"{model.n_parameters_:>12,}"
+        print(f"{name:<16}{right.mean():>10.1%}{found:>13.1%}{size}{seconds:>8.1f}")
 
 
 def classification(text: str) -> None:
-    """Train each net to tell the play."""
-    X, y = [], []
+    """Train each net to name the play."""
+    X = []
+    titles = []
     for title in PLAYS:
-        said = [speech for speech in speeches(play(title, text)) if len(speech) > 60]
-        X += said
-        y += [title] * len(said)
+        long = [speech for speech in speeches(play(title, text)) if len(speech) > 60]
+        X += long
+        titles += [title] * len(long)
     order = np.random.default_rng(0).permutation(len(X))
-    X, y = [X[i] for i in order], np.array(y)[order]
+    X = [X[i] for i in order]
+    y = np.array(titles)[order]
     cut = len(X) * 4 // 5
-    often = max(np.mean(y[cut:] == title) for title in PLAYS)
-    print(
-        f"\nWhich play? {cut} speeches to learn from; the commonest play is right for {often:.1%}.\n"
-    )
+    share = max(np.mean(y[cut:] == title) for title in PLAYS)
+    print(f"\nWhich play? {cut} training speeches; the commonest play is right for {share:.1%}.\n")
     print(f"{'net':<16}{'accuracy':>10}{'parameters':>12}{'fit s':>8}")
     for name, net in NETS.items():
         start = time.perf_counter()
@@ -116,9 +117,8 @@ def classification(text: str) -> None:
             random_state=0,
         ).fit(X[:cut], y[:cut])
         seconds = time.perf_counter() - start
-        print(
-            f"{name:<16}{model.score(X[cut:], y[cut:]):>10.1%}{model.n_parameters_:>12,}{seconds:>8.1f}"
-        )
+        accuracy = model.score(X[cut:], y[cut:])
+        print(f"{name:<16}{accuracy:>10.1%}{model.n_parameters_:>12,}{seconds:>8.1f}")
 
 
 def main() -> None:

@@ -1,10 +1,11 @@
-"""Made the files beside it: a bidirectional GRU that PyTorch trains to tell nine speakers apart.
+"""Train a bidirectional GRU with PyTorch to recognise nine speakers, and write the files here.
 
     python examples/data/train_with_torch.py
 
-needs torch and safetensors. It writes the weights, `vowels_gru.safetensors`, and what the network makes of the test
-utterances, `vowels_gru.npz`, which `deploy_from_torch.py` compares with its own. The weights were learned from the
-Japanese Vowels data (Kudo, Toyama and Shimbo 1999, CC BY 4.0) that ships with lightrnn.
+needs torch and safetensors. It writes the weights to `vowels_gru.safetensors` and the network's
+predictions for the test utterances to `vowels_gru.npz`; `deploy_from_torch.py` compares them with
+its own. The weights were learned from the Japanese Vowels data (Kudo, Toyama and Shimbo 1999,
+CC BY 4.0) that ships with lightrnn.
 """
 
 from pathlib import Path
@@ -22,7 +23,7 @@ HERE = Path(__file__).parent
 
 
 class Speakers(nn.Module):
-    """A bidirectional GRU; its final states, forward and backward, go through dropout into a linear layer."""
+    """A bidirectional GRU, whose final states go through dropout into a linear layer."""
 
     def __init__(self) -> None:
         super().__init__()

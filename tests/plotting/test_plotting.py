@@ -1,6 +1,7 @@
-"""Pictures rendered to PNG: what their labels say, and that the data drawn are the data measured."""
+"""Displays rendered to PNG: their labels, and that they draw the data that were measured."""
 
 import io
+import pickle
 import subprocess
 import sys
 
@@ -34,28 +35,30 @@ def _close():
 
 
 def rendered(display):
-    """A display whose picture was written; all of it must lie on the paper."""
-    figure, file = display.figure_, io.BytesIO()
+    """Return a display after checking that it can be written and lies on the paper as a whole."""
+    figure = display.figure_
+    file = io.BytesIO()
     figure.savefig(file, format="png")
     assert file.getvalue().startswith(b"\x89PNG") and len(file.getvalue()) > 3000
-    box, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
-    assert box.x0 > -0.05 and box.y0 > -0.05 and box.x1 < width + 0.05 and box.y1 < height + 0.05, (
-        box
-    )
+    box = figure.get_tightbbox()  # inches; lines may lie half outside
+    width, height = figure.get_size_inches()
+    assert -0.05 < box.x0 < box.x1 < width + 0.05
+    assert -0.05 < box.y0 < box.y1 < height + 0.05
     return display
 
 
 def texts(ax):
+    """Return all texts on some axes in one."""
     return " ".join(text.get_text() for text in ax.texts)
 
 
 def test_gradient_flow_draws_what_was_measured_and_overlays_cells():
-    ax, nets = None, {}
+    ax = None
     for cell in ("rnn", "gru", "lstm"):
-        nets[cell] = RNNRegressor(cell, (4,), **QUICK).fit(X, Y)
-        display = rendered(GradientFlowDisplay.from_estimator(nets[cell], X, ax=ax))
+        net = RNNRegressor(cell, (4,), **QUICK).fit(X, Y)
+        display = rendered(GradientFlowDisplay.from_estimator(net, X, ax=ax))
         ax = display.ax_
-        mean = gradient_flow(nets[cell], X).mean()
+        mean = gradient_flow(net, X).mean()
         np.testing.assert_allclose(display.line_.get_ydata(), mean / mean[0])
     assert ax.get_yscale() == "log" and ax.get_xlabel() == "steps before the end"
     assert [text.get_text() for text in ax.get_legend().get_texts()] == ["rnn", "gru", "lstm"]
@@ -171,7 +174,19 @@ def test_an_unrolled_network_names_its_parts(estimator, found):
         UnrolledNetworkDisplay.from_estimator(estimator, T=1)
 
 
-def test_without_matplotlib_the_remedy_is_told():
+def test_a_cell_without_formulas_is_refused():
+    with pytest.raises(ValueError, match="cell must be one of 'ffnn', 'rnn', 'gru', 'lstm', got"):
+        UnrolledNetworkDisplay("linear", (4,))
+
+
+def test_displays_are_pickled_by_their_public_module():
+    display = UnrolledNetworkDisplay("gru", (4, 3))
+    assert b"lightrnn.plotting" in pickle.dumps(display)
+    assert b"network_diagram" not in pickle.dumps(display)
+    assert pickle.loads(pickle.dumps(display)).sizes == (4, 3)
+
+
+def test_without_matplotlib_the_error_says_how_to_install_it():
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"
         "import lightrnn.plotting as p\n"
@@ -182,7 +197,7 @@ def test_without_matplotlib_the_remedy_is_told():
     said = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
-    assert (
-        said
-        == "matplotlib must be installed to draw, got none. Run: python -m pip install 'lightrnn[plot]'\n"
+    assert said == (
+        "matplotlib must be installed to draw, got none. "
+        "Run: python -m pip install 'lightrnn[plot]'\n"
     )
