@@ -32,7 +32,7 @@ SOLVED = 1e-3
 
 
 def train(cell: str, n_steps: int, marks: str) -> tuple[int, float]:
-    """Feed fresh sequences until the test error is below 0.001; return their number and the error."""
+    """Feed fresh sequences until the problem is solved; return their number and the test error."""
     X_test, y_test = make_adding_problem(500, n_steps, marks=marks, random_state=0)
     net = RNNRegressor(
         cell, (64,), learning_rate_init=LEARNING_RATES[cell], batch_size=8, random_state=0

@@ -1,7 +1,7 @@
 """The plainest net: three inputs, one hidden layer and two outputs.
 
 A point in space lies inside a ball or outside it. No weighted sum of the three coordinates can say
-which, so a net with one or two hidden units fails; a few more suffice. A feed-forward net has no
+which, so a net with one or two hidden units fails; eight come close. A feed-forward net has no
 memory: `window=1` shows it the present step alone, so a point is a sequence of one step with three
 features.
 
