@@ -1,4 +1,4 @@
-"""Where machine code is kept: keyed by the sources, wherever it can be read or written, and never a reason to fail."""
+"""The disk cache: keyed by the sources, read and written wherever possible, never an error."""
 
 import multiprocessing
 import os
@@ -26,15 +26,15 @@ def fresh_digest():
 
 @pytest.fixture
 def copy(tmp_path, monkeypatch):
-    """A copy of the package for the digest to read."""
+    """Let the digest read a copy of the package, and return that."""
     return copied(tmp_path, monkeypatch)
 
 
 def copied(tmp_path, monkeypatch=None):
+    """Copy the package's sources."""
     target = tmp_path / "lightrnn"
-    shutil.copytree(
-        cache._PACKAGE, target, ignore=shutil.ignore_patterns("__pycache__", "*.npz", "*.bz2")
-    )
+    ignored = shutil.ignore_patterns("__pycache__", "*.npz", "*.bz2")
+    shutil.copytree(cache._PACKAGE, target, ignore=ignored)
     if monkeypatch is not None:
         monkeypatch.setattr(cache, "_PACKAGE", target)
     return target
@@ -52,7 +52,8 @@ def test_the_directory_is_keyed_by_the_sources(copy):
         "cuda/recurrence/loops.py",
     )
     for name in (*kernels, "nn/network.py", "__init__.py"):
-        path, text = copy / name, (copy / name).read_text()
+        path = copy / name
+        text = path.read_text()
         path.write_text(text + "\n")
         assert (fresh_digest() != before) == (name in kernels), name
         path.write_text(text)
@@ -72,8 +73,8 @@ def test_the_directory_is_keyed_by_the_registers_and_by_what_compiles(monkeypatc
 
 
 @pytest.fixture
-def places(tmp_path, monkeypatch):
-    """Every place for machine code within tmp_path, by name."""
+def directories(tmp_path, monkeypatch):
+    """Put every directory for machine code below tmp_path, and return them, best first."""
     roots = {name: tmp_path / name for name in ("given", "package", "home", "temporary")}
     monkeypatch.setattr(config, "CACHE_DIR", str(roots["given"]))
     monkeypatch.setattr(cache, "_PACKAGE", roots["package"])
@@ -82,35 +83,35 @@ def places(tmp_path, monkeypatch):
     monkeypatch.setattr(tempfile, "tempdir", str(roots["temporary"]))
     roots["temporary"].mkdir()
     below = ("", "__pycache__", "lightrnn", f"lightrnn-{os.getuid()}")
-    return [
-        root / name / "lightrnn-digest" for root, name in zip(roots.values(), below, strict=True)
-    ]
+    pairs = zip(roots.values(), below, strict=True)
+    return [root / name / "lightrnn-digest" for root, name in pairs]
 
 
-def block(place):
-    """Let nothing be made below the root of a place, not even by the superuser."""
-    for path in reversed(place.parents):
+def block(directory):
+    """Put a file where a parent of the directory would be, which stops even the superuser."""
+    for path in reversed(directory.parents):
         if not path.exists():
             path.write_text("")
             return
-    shutil.rmtree(place.parent)
-    place.parent.write_text("")
+    shutil.rmtree(directory.parent)
+    directory.parent.write_text("")
 
 
-def test_the_first_place_that_can_be_written_to_is_taken(places):
-    for number, place in enumerate(places):
-        assert cache.write("name", b"code %d" % number) == place
+def test_the_first_directory_that_can_be_written_to_is_taken(directories):
+    for number, directory in enumerate(directories):
+        assert cache.write("name", b"code %d" % number) == directory
         assert cache.read("name") == b"code %d" % number
-        assert [path.name for path in place.iterdir()] == ["name"]
-        shutil.rmtree(place)
-        block(place)
-    assert cache.write("name", b"code") is None and cache.read("name") is None
+        assert [path.name for path in directory.iterdir()] == ["name"]
+        shutil.rmtree(directory)
+        block(directory)
+    assert cache.write("name", b"code") is None
+    assert cache.read("name") is None
     assert cache.entries() == []
 
 
-def test_what_cannot_be_written_to_is_read_all_the_same(places, monkeypatch):
-    """An image whose machine code was compiled by the superuser when it was built."""
-    (given, package, home, _) = places
+def test_a_directory_that_cannot_be_written_to_is_still_read(directories, monkeypatch):
+    """The machine code of an image may have been compiled by the superuser who built it."""
+    given, package, home, _ = directories
     block(given)
     assert cache.write("old", b"built") == package
     replace = os.replace
@@ -126,30 +127,31 @@ def test_what_cannot_be_written_to_is_read_all_the_same(places, monkeypatch):
     assert [path.name for path in package.iterdir()] == ["old"]
 
 
-def test_a_directory_of_somebody_else_is_not_trusted(places):
-    for place in places[:-1]:
-        block(place)
-    place = places[-1]
-    assert cache.write("name", b"code") == place
-    assert stat.S_IMODE(place.parent.stat().st_mode) == 0o700
-    place.parent.chmod(0o777)
-    assert cache.read("name") is None and cache.write("name", b"code") is None
-    place.parent.chmod(0o700)
+def test_a_directory_that_others_can_write_to_is_not_trusted(directories):
+    *others, directory = directories
+    for other in others:
+        block(other)
+    assert cache.write("name", b"code") == directory
+    assert stat.S_IMODE(directory.parent.stat().st_mode) == 0o700
+    directory.parent.chmod(0o777)
+    assert cache.read("name") is None
+    assert cache.write("name", b"code") is None
+    directory.parent.chmod(0o700)
     assert cache.read("name") == b"code"
 
 
-def test_no_home_is_no_place(places, monkeypatch):
+def test_without_a_home_there_is_no_directory_in_it(directories, monkeypatch):
     monkeypatch.delenv("XDG_CACHE_HOME")
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
-    assert list(cache.directories()) == places[:2]
+    assert list(cache.directories()) == directories[:2]
 
 
 @pytest.mark.parametrize(
     "damage", [lambda data: data[:-1], lambda data: data[:40] + b"x" + data[41:], lambda data: b""]
 )
-def test_a_damaged_entry_is_none(places, damage):
-    place = cache.write("name", b"machine code" * 9)
-    (place / "name").write_bytes(damage((place / "name").read_bytes()))
+def test_a_damaged_entry_is_ignored(directories, damage):
+    path = cache.write("name", b"machine code" * 9) / "name"
+    path.write_bytes(damage(path.read_bytes()))
     assert cache.read("name") is None
 
 
@@ -169,35 +171,32 @@ print(target[0, 0], entry.compiled, entry.directory)
 """
 
 
-def start(directory, **environment):
-    """Begin a process that runs one kernel and prints its result, whether it was compiled, and where it is kept."""
+def printed(directory, program=PROGRAM, **environment):
+    """Run a kernel in a new process; return its result, whether it compiled, and the directory."""
     environment = os.environ | {"PYTHONPATH": str(directory), "NUMBA_OPT": "0"} | environment
-    command = [sys.executable, "-W", "error", "-c", PROGRAM]
-    return subprocess.Popen(
-        command, env=environment, cwd=directory, stdout=subprocess.PIPE, text=True
-    )
-
-
-def printed(directory, **environment):
-    return start(directory, **environment).communicate(timeout=100)[0].split()
+    command = [sys.executable, "-W", "error", "-c", program]
+    return subprocess.check_output(
+        command, env=environment, cwd=directory, text=True, timeout=100
+    ).split()
 
 
 def test_an_edit_anywhere_is_compiled_anew_and_versions_stand_side_by_side(tmp_path):
-    """A kernel in one file, the rule it compiles in another: Numba alone would go on with the old one."""
-    package, places = copied(tmp_path), {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
-    assert printed(tmp_path, **places)[:2] == ["3.0", "True"]
-    assert printed(tmp_path, **places)[:2] == ["3.0", "False"]
+    """Numba's own cache would keep the old code of a rule that is in another file."""
+    package = copied(tmp_path)
+    cached = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+    assert printed(tmp_path, **cached)[:2] == ["3.0", "True"]
+    assert printed(tmp_path, **cached)[:2] == ["3.0", "False"]
     rule = package / "cpu" / "gather.py"
     text = rule.read_text()
     assert "to[j] *= factors[j]" in text
     rule.write_text(text.replace("to[j] *= factors[j]", "to[j] *= factors[j] + 1"))
-    assert printed(tmp_path, **places)[:2] == ["4.0", "True"]
+    assert printed(tmp_path, **cached)[:2] == ["4.0", "True"]
     rule.write_text(text)
-    assert printed(tmp_path, **places)[:2] == ["3.0", "False"]
+    assert printed(tmp_path, **cached)[:2] == ["3.0", "False"]
 
 
 def compile_at_once(barrier, results):
-    """Compile a kernel that this process has not compiled yet, when all others do."""
+    """Compile a kernel that is new to this process, at the same time as all others do."""
     kernel = jit.kernel(gather.scale.py_func)
     target = np.ones((1, 2))
     barrier.wait(60)
@@ -206,16 +205,15 @@ def compile_at_once(barrier, results):
 
 
 def together(processes):
-    """Fork so many processes that compile at once; return what each got, and whether it found nothing."""
+    """Fork processes that compile at once; return each one's result, and whether it compiled."""
     context = multiprocessing.get_context("fork")
-    barrier, results = context.Barrier(processes), context.Queue()
-    children = [
-        context.Process(target=compile_at_once, args=(barrier, results)) for _ in range(processes)
-    ]
+    barrier = context.Barrier(processes)
+    results = context.Queue()
+    arguments = barrier, results
+    children = [context.Process(target=compile_at_once, args=arguments) for _ in range(processes)]
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # of forks beside threads, which these do not use
+        # It warns of forks in a process with threads, which the children do not use.
+        warnings.simplefilter("ignore", DeprecationWarning)
         for child in children:
             child.start()
     found = [results.get(timeout=100) for _ in children]
@@ -226,42 +224,46 @@ def together(processes):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 def test_ten_processes_at_once(tmp_path, monkeypatch):
-    """All find nothing, compile, and save the same at the same time; those after them find it whole."""
+    """All compile and save the same entry at the same time; later ones find it whole."""
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
     first = together(10)
-    assert {result for result, _ in first} == {3.0} and any(compiled for _, compiled in first)
+    assert {result for result, _ in first} == {3.0}
+    assert any(compiled for _, compiled in first)
     assert len(list(tmp_path.rglob("*.*"))) == 1
     assert set(together(10)) == {(3.0, False)}
 
 
-def test_without_any_place_kernels_are_compiled_all_the_same(tmp_path):
-    """No home, an install that cannot be written to, nor temporary files."""
-    package, nowhere = copied(tmp_path), str(tmp_path / "file")
+def test_without_any_directory_kernels_are_still_compiled(tmp_path):
+    """There is no home, the package cannot be written to, at last there are no temporary files."""
+    package = copied(tmp_path)
+    nowhere = str(tmp_path / "file")
     for path in (tmp_path / "file", package / "__pycache__"):
         path.write_text("")
     environment = dict.fromkeys(("NUMBA_CACHE_DIR", "XDG_CACHE_HOME", "HOME"), nowhere)
     environment |= {"PYTHONDONTWRITEBYTECODE": "1", "TMPDIR": str(tmp_path)}
     assert printed(tmp_path, **environment)[:2] == ["3.0", "True"]
     mine = tmp_path / f"lightrnn-{os.getuid()}"
-    assert printed(tmp_path, **environment)[:2] == ["3.0", "False"] and any(mine.iterdir())
+    assert printed(tmp_path, **environment)[:2] == ["3.0", "False"]
+    assert any(mine.iterdir())
     shutil.rmtree(mine)
     mine.write_text("")
     assert printed(tmp_path, **environment) == ["3.0", "True", "None"]
 
 
-def test_without_a_place_for_temporary_files(monkeypatch, tmp_path):
+def test_without_a_directory_for_temporary_files(monkeypatch, tmp_path):
     def none():
         raise FileNotFoundError("no usable temporary directory")
 
     monkeypatch.setattr("lightrnn.cpu.cache.tempfile.gettempdir", none)
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
-    places = list(cache.directories(make=True))
-    assert places[0].parent == tmp_path
+    first, *_ = cache.directories(make=True)
+    assert first.parent == tmp_path
 
 
 def functions_of(kernels):
-    """The kernels' functions and all of ours that they call, whether closed over or global."""
-    found, waiting = set(), list(kernels)
+    """Return the kernels' functions and all of ours that they call, closed over or global."""
+    found = set()
+    waiting = list(kernels)
     while waiting:
         function = waiting.pop()
         function = getattr(function, "py_func", function)
@@ -277,9 +279,9 @@ def functions_of(kernels):
 
 
 def test_no_two_functions_in_machine_code_have_one_name():
-    """Numba tells functions of one name and type apart by a count of its process alone.
+    """Numba distinguishes functions of the same name and types by a counter of its process alone.
 
-    Kernels that two processes have compiled and a third one loads would then call each other's.
+    Kernels that two processes compiled and a third loads would call each other's functions.
     """
     kernels = [getattr(recurrence, way)(cell) for way in ("forward", "backward") for cell in CELLS]
     named = {}
@@ -289,7 +291,7 @@ def test_no_two_functions_in_machine_code_have_one_name():
     assert not [name for name, functions in named.items() if len(functions) > 1]
 
 
-def test_kernels_of_others_are_not_kept(tmp_path, monkeypatch):
+def test_kernels_of_other_packages_are_not_cached(tmp_path, monkeypatch):
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
     assert jit.kernel(lambda x: x + 1)(2) == 3
     assert not list(tmp_path.iterdir())
@@ -308,11 +310,9 @@ def test_a_zero_divisor_is_not_an_error():
     assert jit.kernel(lambda x: 1.0 / x)(0.0) == np.inf
 
 
-def test_what_is_loaded_leaves_numba_whole(tmp_path):
-    """Machine code is loaded without Numba's registries, which a compilation after it must still find."""
+def test_numba_compiles_after_a_kernel_was_loaded(tmp_path):
+    """Kernels are loaded without Numba's registries, which a later compilation must still find."""
     code = PROGRAM + "import numba; print(numba.njit(lambda a: np.dot(a, a).sum())(np.eye(2)))"
-    command, paths = [sys.executable, "-W", "error", "-c", code], {"NUMBA_CACHE_DIR": str(tmp_path)}
-    environment = os.environ | {"PYTHONPATH": str(cache._PACKAGE.parent), "NUMBA_OPT": "0"} | paths
     for compiled in ("True", "False"):
-        lines = subprocess.check_output(command, env=environment, text=True).splitlines()
-        assert lines[0].split()[:2] == ["3.0", compiled] and lines[1] == "2.0"
+        words = printed(cache._PACKAGE.parent, code, NUMBA_CACHE_DIR=str(tmp_path))
+        assert (*words[:2], words[-1]) == ("3.0", compiled, "2.0")

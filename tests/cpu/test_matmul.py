@@ -1,4 +1,4 @@
-"""The products on packed panels against NumPy's, at every tail; whole numbers make equality exact."""
+"""Compare the products on packed panels with NumPy's at every tail; integers make sums exact."""
 
 import numpy as np
 import pytest
@@ -22,44 +22,79 @@ DTYPES = ["float32", "float64"]
 
 
 @kernel
-def add(C, row, column, A, a_row, a_column, panels, M, K, N):
-    place = at(C, row, column)
-    product(place, place, at(A, a_row, a_column), panels, M, K, N)
+def add(
+    C,  # (array, row, column) from which the product is added, IN, OUT
+    A,  # (array, row, column), IN
+    panels,  # IN
+    M,  # IN
+    K,  # IN
+    N,  # IN
+):
+    array, row, column = C
+    view = at(array, row, column)
+    array, row, column = A
+    product(view, view, at(array, row, column), panels, M, K, N)
 
 
 @kernel
-def begin(C, values, A, panels, M, K, N):
+def begin(
+    C,  # (>= M, N), OUT
+    values,  # (N,) IN
+    A,  # (M, K), IN
+    panels,  # IN
+    M,  # IN
+    K,  # IN
+    N,  # IN
+):
     product(at(C, 0, 0), (values, 0, 0), at(A, 0, 0), panels, M, K, N)
 
 
 @kernel
-def gradients(C, sums, A, M, a_row, B, b_row, b_column, more, K, N):
-    ones, zeros, panel = np.ones((K, 1), C.dtype), np.zeros(N, C.dtype), np.empty(K * N, C.dtype)
-    products = (C, at(A, a_row, 0), M), (sums, at(ones, 0, 0), 1)
-    products_t(products, more, zeros, at(B, b_row, b_column), panel, K, N)
+def gradients(
+    C,  # (M, N) in panels, OUT
+    sums,  # (N,) OUT
+    A,  # (array, row, column), IN
+    B,  # (array, row, column), IN
+    added,  # IN
+    M,  # IN
+    K,  # IN
+    N,  # IN
+):
+    ones = np.ones((K, 1), C.dtype)
+    zeros = np.zeros(N, C.dtype)
+    panel = np.empty(K * N, C.dtype)
+    array, row, column = A
+    products = (C, at(array, row, column), M), (sums, at(ones, 0, 0), 1)
+    array, row, column = B
+    products_t(products, added, zeros, at(array, row, column), panel, K, N)
 
 
 @kernel
-def rows_of(C, row, M, values, copied):
+def rows_of(
+    C,  # (>= row + M, N), OUT
+    row,  # IN
+    M,  # IN
+    values,  # (N,) IN
+    copied,  # (1, N), OUT
+):
     fill(at(C, row, 0), (values, 0, 0), M, C.shape[1])
     copy_row(copied, 0, C, row, C.shape[1])
     add_row(copied, 0, C, row, C.shape[1])
 
 
 def whole(rng, shape, dtype):
-    """Whole numbers small enough that sums are exact."""
+    """Return integers small enough that sums are exact."""
     return rng.integers(-8, 9, shape).astype(dtype)
 
 
 def packed(B):
-    """Cut into panels by the rule that the layout of parameters goes by."""
-    return np.concatenate(
-        [part.ravel() for part in np.split(B, host.panel_cuts(B.shape[1], B.dtype), axis=1)]
-    )
+    """Return the panels of B, cut where the layout of parameters cuts them."""
+    parts = np.split(B, host.panel_cuts(B.shape[1], B.dtype), axis=1)
+    return np.concatenate([part.ravel() for part in parts])
 
 
 def widths(dtype):
-    """Whole registers, from one to beyond two panels."""
+    """Draw a number of whole registers, from one to more than two panels."""
     lanes = host.lanes(dtype)
     return st.integers(1, 2 * host.TILE_VECTORS + 1).map(lambda registers: registers * lanes)
 
@@ -70,17 +105,19 @@ def widths(dtype):
     data=st.data(),
     M=st.integers(0, 10),
     K=st.integers(1, 9),
-    places=st.tuples(*[st.integers(0, 3)] * 3),
+    starts=st.tuples(*[st.integers(0, 3)] * 3),
 )
-def test_product_at_every_tail(dtype, data, M, K, places):
-    N, (row, a_row, a_column) = data.draw(widths(dtype)), places
+def test_product_at_every_tail(dtype, data, M, K, starts):
+    N = data.draw(widths(dtype))
+    row, a_row, a_column = starts
     column = host.lanes(dtype) * row
     rng = np.random.default_rng(M + 11 * K)
-    A, B = whole(rng, (a_row + M + 1, a_column + K + 2), dtype), whole(rng, (K, N), dtype)
+    A = whole(rng, (a_row + M + 1, a_column + K + 2), dtype)
+    B = whole(rng, (K, N), dtype)
     C = whole(rng, (row + M + 2, column + N + 16), dtype)
     want = C.copy()
     want[row : row + M, column : column + N] += A[a_row : a_row + M, a_column : a_column + K] @ B
-    add(C, row, column, A, a_row, a_column, packed(B), M, K, N)
+    add((C, row, column), (A, a_row, a_column), packed(B), M, K, N)
     assert np.array_equal(C, want)
 
 
@@ -88,8 +125,9 @@ def test_product_at_every_tail(dtype, data, M, K, places):
 @settings(max_examples=40)
 @given(data=st.data(), M=st.integers(0, 10), K=st.integers(1, 9))
 def test_product_that_begins_from_one_row(dtype, data, M, K):
-    """A bias, or zeros: what C held before does not count."""
-    N, rng = data.draw(widths(dtype)), np.random.default_rng(M + 11 * K)
+    """The row is a bias, or zeros: the old values of C do not count."""
+    N = data.draw(widths(dtype))
+    rng = np.random.default_rng(M + 11 * K)
     A, B, values = (whole(rng, shape, dtype) for shape in ((M, K), (K, N), N))
     C = np.full((M + 1, N), np.nan, dtype)
     begin(C, values, A, packed(B), M, K, N)
@@ -102,26 +140,25 @@ def test_product_that_begins_from_one_row(dtype, data, M, K):
     data=st.data(),
     M=st.integers(1, 10),
     K=st.integers(1, 9),
-    places=st.tuples(*[st.integers(0, 3)] * 2),
-    more=st.booleans(),
+    starts=st.tuples(*[st.integers(0, 3)] * 2),
+    added=st.booleans(),
 )
-def test_products_of_the_transpose_at_every_tail(dtype, data, M, K, places, more):
-    """Two factors of one panel, into panels: added, or begun."""
-    N, (a_row, b_row) = data.draw(widths(dtype)), places
+def test_products_of_the_transpose_at_every_tail(dtype, data, M, K, starts, added):
+    """Two products share each panel of B; they are added to what is there, or replace it."""
+    N = data.draw(widths(dtype))
+    a_row, b_row = starts
     b_column = host.lanes(dtype) * a_row
     rng = np.random.default_rng(M + 11 * K)
-    A, B = whole(rng, (a_row + K, M + 3), dtype), whole(rng, (b_row + K, b_column + N), dtype)
-    C, sums = whole(rng, (M, N), dtype), whole(rng, N, dtype)
-    want, total = A[a_row:, :M].T @ B[b_row:, b_column:], B[b_row:, b_column:].sum(axis=0)
-    got, got_sums = (
-        (packed(C), sums.copy())
-        if more
-        else (np.full(C.size, np.nan, dtype), np.full(N, np.nan, dtype))
-    )
-    gradients(got, got_sums, A, M, a_row, B, b_row, b_column, more, K, N)
-    assert np.array_equal(got, packed(want + more * C)) and np.array_equal(
-        got_sums, total + more * sums
-    )
+    A = whole(rng, (a_row + K, M + 3), dtype)
+    B = whole(rng, (b_row + K, b_column + N), dtype)
+    C = whole(rng, (M, N), dtype) if added else np.zeros((M, N), dtype)
+    sums = whole(rng, N, dtype) if added else np.zeros(N, dtype)
+    got = packed(C) if added else np.full(C.size, np.nan, dtype)
+    got_sums = sums.copy() if added else np.full(N, np.nan, dtype)
+    gradients(got, got_sums, (A, a_row, 0), (B, b_row, b_column), added, M, K, N)
+    factor = B[b_row:, b_column:]
+    assert np.array_equal(got, packed(C + A[a_row:, :M].T @ factor))
+    assert np.array_equal(got_sums, sums + factor.sum(axis=0))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -140,8 +177,10 @@ def test_transposed_panels_are_the_panels_of_the_padded_transpose(dtype, rows, r
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("registers", range(1, 16))
 def test_both_rules_cut_the_same_panels(dtype, registers):
-    """One of Python, one compiled: no panel of one register unless it is alone."""
-    lanes, columns, ends = host.lanes(dtype), registers * host.lanes(dtype), [0]
+    """One rule is Python, one compiled: no panel has one register unless it is the only one."""
+    lanes = host.lanes(dtype)
+    columns = registers * lanes
+    ends = [0]
     while ends[-1] < columns:
         ends.append(ends[-1] + panel_vectors(lanes, ends[-1], columns) * lanes)
     assert list(host.panel_cuts(columns, dtype)) == ends[1:-1]
@@ -151,38 +190,44 @@ def test_both_rules_cut_the_same_panels(dtype, registers):
 @pytest.mark.parametrize("dtype", DTYPES)
 @settings(max_examples=30)
 @given(M=st.integers(1, 13), K=st.integers(1, 70), data=st.data())
-def test_a_rows_bits_do_not_depend_on_the_rows_beside_it(dtype, M, K, data):
-    """Nor a column's on whether its panel is wide or narrow: one chain of sums in the order of K."""
-    N, rng = data.draw(widths(dtype)), np.random.default_rng(K)
+def test_a_rows_bits_do_not_depend_on_other_rows(dtype, M, K, data):
+    """Nor do a column's on the width of its panel: each sum is one chain in the order of K."""
+    N = data.draw(widths(dtype))
+    rng = np.random.default_rng(K)
     A, B, C = (rng.normal(size=shape).astype(dtype) for shape in ((M, K), (K, N), (M, N)))
-    together, alone, narrow = C.copy(), C.copy(), C.copy()
-    add(together, 0, 0, A, 0, 0, packed(B), M, K, N)
+    together, alone, narrow = (C.copy() for _ in range(3))
+    add((together, 0, 0), (A, 0, 0), packed(B), M, K, N)
     for i in range(M):
-        add(alone, i, 0, A, i, 0, packed(B), 1, K, N)
+        add((alone, i, 0), (A, i, 0), packed(B), 1, K, N)
     for j in range(0, N, host.lanes(dtype)):
         part = np.ascontiguousarray(B[:, j : j + host.lanes(dtype)])
-        add(narrow, 0, j, A, 0, 0, packed(part), M, K, part.shape[1])
-    assert np.array_equal(together, alone) and np.array_equal(together, narrow)
+        add((narrow, 0, j), (A, 0, 0), packed(part), M, K, part.shape[1])
+    assert np.array_equal(together, alone)
+    assert np.array_equal(together, narrow)
     assert np.allclose(together, C + A.astype(float) @ B, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_overlapping_rows_are_read_by_their_stride(dtype):
-    """Windows are rows that share memory: the distance between rows is the array's stride, not its width."""
-    flat, lanes = np.arange(40, dtype=dtype), host.lanes(dtype)
+    """Windows share memory: the distance between rows is the array's stride, not its width."""
+    flat = np.arange(40, dtype=dtype)
+    lanes = host.lanes(dtype)
     A = np.lib.stride_tricks.as_strided(flat, (10, 12), (3 * flat.itemsize, flat.itemsize))
     B = whole(np.random.default_rng(0), (12, lanes), dtype)
     C = np.zeros((10, lanes), dtype)
-    add(C, 0, 0, A, 0, 0, packed(B), 10, 12, lanes)
+    add((C, 0, 0), (A, 0, 0), packed(B), 10, 12, lanes)
     assert np.array_equal(C, A @ B)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("M", [1, 4, 7])
 def test_rows_filled_copied_and_added(dtype, M):
-    N, rng = 3 * host.lanes(dtype), np.random.default_rng(0)
+    N = 3 * host.lanes(dtype)
+    rng = np.random.default_rng(0)
     C, values = (whole(rng, shape, dtype) for shape in ((M + 3, N), N))
-    want, copied = C.copy(), np.zeros((1, N), dtype)
+    want = C.copy()
+    copied = np.zeros((1, N), dtype)
     want[2 : 2 + M] = values
     rows_of(C, 2, M, values, copied)
-    assert np.array_equal(C, want) and np.array_equal(copied[0], 2 * values)
+    assert np.array_equal(C, want)
+    assert np.array_equal(copied[0], 2 * values)

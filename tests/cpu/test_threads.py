@@ -1,4 +1,4 @@
-"""Tasks on threads: results in order, errors not lost, and a fork that goes on working."""
+"""Tasks on threads: results in order, errors raised, forks that work, and the count of CPUs."""
 
 import multiprocessing
 import os
@@ -27,7 +27,7 @@ def test_results_come_in_the_order_of_the_tasks(threads, count):
 
 
 def test_tasks_run_side_by_side():
-    """Each waits for the other, so that they can end only together."""
+    """Each task waits for the other, so that they can end only together."""
     barrier = threading.Barrier(2, timeout=20)
     names = run([lambda: (barrier.wait(), threading.current_thread().name)[1]] * 2, 2)
     assert sum(name.startswith("lightrnn") for name in names) == 1
@@ -70,15 +70,20 @@ def test_callers_on_several_threads():
     assert results == {name: [[name**2] * 4] * 30 for name in range(4)}
 
 
-def test_nobody_waits_for_help_that_has_not_come():
-    """The pool is busy with somebody else's long task; a caller that has done all by itself returns at once."""
-    begun, ended, results = threading.Event(), threading.Event(), []
-    long = threading.Thread(
-        target=run, args=([lambda: begun.set() or ended.wait(), ended.wait], 2), daemon=True
-    )
-    short = threading.Thread(
-        target=lambda: results.extend(run([lambda: 1, lambda: 2], 2)), daemon=True
-    )
+def test_a_caller_does_not_wait_for_a_busy_pool():
+    """While another caller's long task holds the pool, a caller does all its tasks and returns."""
+    begun = threading.Event()
+    ended = threading.Event()
+    results = []
+
+    def long_tasks():
+        run([lambda: begun.set() or ended.wait(), ended.wait], 2)
+
+    def short_tasks():
+        results.extend(run([lambda: 1, lambda: 2], 2))
+
+    long = threading.Thread(target=long_tasks, daemon=True)
+    short = threading.Thread(target=short_tasks, daemon=True)
     long.start()
     try:
         assert begun.wait(20)
@@ -91,7 +96,7 @@ def test_nobody_waits_for_help_that_has_not_come():
 
 
 def train():
-    """The gradient of a network whose batch is cut into shards."""
+    """Return the gradient of a network whose batch is cut into shards, as bytes."""
     network = Network("rnn", 4, (20,), 1)
     network.initialize(np.random.default_rng(0))
     rng = np.random.default_rng(1)
@@ -117,9 +122,7 @@ def test_a_fork_after_threads_goes_on_with_threads_of_its_own():
 
     child = context.Process(target=again)
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore", DeprecationWarning
-        )  # that forks and threads do not mix is what is tested
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks in a process with threads
         child.start()
     try:
         assert receiver.poll(60), "the child hangs"
@@ -135,7 +138,7 @@ def test_usable_threads(monkeypatch):
 
 
 @pytest.mark.skipif(
-    not hasattr(os, "sched_getaffinity"), reason="this system does not tell its CPUs"
+    not hasattr(os, "sched_getaffinity"), reason="this system has no affinity of processes"
 )
 def test_no_more_than_this_process_may_use(monkeypatch):
     monkeypatch.setattr("lightrnn.cpu.threads._quota", lambda root: np.inf)

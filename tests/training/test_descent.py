@@ -1,4 +1,4 @@
-"""L-BFGS minimises what it says, and a loss that is not finite is traced to its place."""
+"""L-BFGS minimises the penalised loss, and a loss that is not finite is traced to a parameter."""
 
 import numpy as np
 import pytest
@@ -15,29 +15,23 @@ from lightrnn.training.monitor import Monitor
 from lightrnn.training.progress import Progress
 
 
-def test_the_error_of_an_overflow_names_its_place():
+def test_the_error_of_an_overflow_names_epoch_batch_and_parameter():
     X, y = sums()
     X[3][:] = 3e38
     model = RNNRegressor("ffnn", (4,), random_state=0, batch_size=40, clip_norm=None, window=1)
-    with pytest.raises(
-        ValueError,
-        match=r"got (inf|nan) in epoch 1, batch 1; the first parameter .*learning_rate_init \(it is 0.003\)",
-    ):
+    where = r"got (inf|nan) in epoch 1, batch 1; the first parameter "
+    with pytest.raises(ValueError, match=where + r".*learning_rate_init \(it is 0.003\)"):
         model.fit(X, y)
     assert not hasattr(model, "loss_curve_")
 
 
 def test_lbfgs_reaches_a_minimum():
     X, y = sums()
-    model = RNNRegressor(
-        **QUICK, dtype="float64", solver="lbfgs", max_iter=3000, tol=1e-3, n_iter_no_change=3000
-    )
     records = []
-    model.set_params(callbacks=records.append).fit(X, y)
-    assert (
-        records[-1].gradient_norm < 1e-3 * model.n_parameters_**0.5
-        and records[-1].learning_rate is None
-    )
+    model = RNNRegressor(**QUICK, dtype="float64", solver="lbfgs", callbacks=records.append)
+    model.set_params(max_iter=3000, tol=1e-3, n_iter_no_change=3000).fit(X, y)
+    assert records[-1].gradient_norm < 1e-3 * model.n_parameters_**0.5
+    assert records[-1].learning_rate is None
     assert model.score(X, y) > 0.99
     assert np.all(np.diff(model.loss_curve_) <= 0)
 

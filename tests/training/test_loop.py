@@ -1,4 +1,4 @@
-"""When training stops, what it keeps, which step size it takes, and what it says meanwhile."""
+"""When training stops, which weights it keeps, its step sizes, callbacks and warnings."""
 
 import math
 import tracemalloc
@@ -18,7 +18,7 @@ from lightrnn.training.progress import Progress
 
 
 def monitor(options, scores=None):
-    """A monitor of a network whose single parameter is the number of epochs it was trained for."""
+    """Return a monitor of a network whose one parameter is the number of its epochs so far."""
     network = SimpleNamespace(parameters=np.zeros(1))
     validate = None if scores is None else lambda: scores[int(network.parameters[0]) - 1]
     return Monitor(network, options, History(), validate, Progress(0, options.max_iter, 1))
@@ -39,13 +39,11 @@ LOSSES = st.lists(st.integers(0, 20).map(float), min_size=1, max_size=30)
 @given(losses=LOSSES, tol=st.sampled_from([0.0, 0.5, 2.0]), patience=st.integers(1, 4))
 def test_training_stops_after_epochs_without_improvement(losses, tol, patience):
     def stale(epoch):
-        """Epochs, up to this one, since the last whose loss was lower than all before by tol."""
-        count = 0
-        while epoch - count >= 1 and not losses[epoch - count] <= min(
-            losses[: epoch - count]
-        ) - max(tol, 1e-9):
-            count += 1
-        return count
+        """Return the epochs since the last whose loss was lower than all before by tol."""
+        for last in range(epoch, 0, -1):
+            if losses[last] <= min(losses[:last]) - max(tol, 1e-9):
+                return epoch - last
+        return epoch
 
     expected = next((epoch + 1 for epoch in range(len(losses)) if stale(epoch) >= patience), None)
     assert run(monitor(options(tol=tol, n_iter_no_change=patience)), losses) == expected
@@ -72,13 +70,8 @@ def test_early_stopping_watches_the_score(losses, scores):
 def test_scores_alone_stop_nothing():
     watch = monitor(options(n_iter_no_change=3), scores=[0.5] * 10)
     assert run(watch, [10.0 - epoch for epoch in range(10)]) is None
-    assert (
-        run(
-            monitor(options(early_stopping=True), scores=[0.5] * 10),
-            [10.0 - epoch for epoch in range(10)],
-        )
-        == 4
-    )
+    watch = monitor(options(early_stopping=True), scores=[0.5] * 10)
+    assert run(watch, [10.0 - epoch for epoch in range(10)]) == 4
 
 
 def test_adaptive_rate_is_cut_four_times_before_the_end():
@@ -95,38 +88,34 @@ def test_adaptive_rate_is_cut_four_times_before_the_end():
 def test_cosine_falls_to_zero_and_starts_anew():
     settings = options(learning_rate="cosine", max_iter=4)
     rates = [History(losses=[1.0] * epoch).learning_rate(settings, 0.0) for epoch in range(6)]
-    assert np.allclose(
-        rates,
-        0.1
-        * np.array([1.0, (1 + math.sqrt(0.5)) / 2, 0.5, (1 - math.sqrt(0.5)) / 2, 1.0, 0.853553]),
+    root = math.sqrt(0.5)
+    expected = np.array([1.0, (1 + root) / 2, 0.5, (1 - root) / 2, 1.0, (1 + root) / 2])
+    assert np.allclose(rates, 0.1 * expected)
+    first, middle, last = (
+        History(losses=[1.0]).learning_rate(settings, done) for done in (0.0, 0.5, 0.999999)
     )
-    within = [History(losses=[1.0]).learning_rate(settings, done) for done in (0.0, 0.5, 0.999999)]
-    assert (
-        within[0] == rates[1]
-        and within[0] > within[1] > within[2]
-        and np.isclose(within[2], rates[2], rtol=1e-4)
-    )
+    assert rates[1] == first > middle > last
+    assert np.isclose(last, rates[2], rtol=1e-4)
 
 
-# -- whole fits -------------------------------------------------------------------------------------------------------
+# -- whole fits -----------------------------------------------------------------------------------
 
 
 def test_callbacks_see_every_epoch_and_may_stop():
     X, y = sums()
     seen = []
-    model = RNNRegressor(**QUICK, callbacks=[seen.append, lambda record: record.epoch == 4]).fit(
-        X, y
-    )
+    callbacks = [seen.append, lambda record: record.epoch == 4]
+    model = RNNRegressor(**QUICK, callbacks=callbacks).fit(X, y)
     assert model.n_iter_ == len(model.loss_curve_) == 4
     assert [record.epoch for record in seen] == [1, 2, 3, 4]
     assert [record.loss for record in seen] == model.loss_curve_
-    assert all(
-        type(record) is Epoch and record.seconds > 0 and record.gradient_norm > 0 for record in seen
-    )
-    assert {record.learning_rate for record in seen} == {model.learning_rate_init}
-    assert (
-        all(record.validation_score is None for record in seen) and model.validation_scores_ is None
-    )
+    for record in seen:
+        assert type(record) is Epoch
+        assert record.seconds > 0
+        assert record.gradient_norm > 0
+        assert record.learning_rate == model.learning_rate_init
+        assert record.validation_score is None
+    assert model.validation_scores_ is None
 
 
 def test_callbacks_see_the_validation_score():
@@ -140,22 +129,22 @@ def test_callbacks_see_the_validation_score():
 
 def test_interruption_keeps_the_best_weights():
     X, y = sums()
-    weights, losses = [], []
+    losses = []
 
     def interrupt(record):
         losses.append(record.loss)
         if record.epoch == 6:
             raise KeyboardInterrupt
 
-    model = RNNRegressor(**QUICK, solver="sgd", learning_rate_init=5.0, callbacks=interrupt)
+    unstable = QUICK | {"solver": "sgd", "learning_rate_init": 5.0}
+    model = RNNRegressor(**unstable, callbacks=interrupt)
     with pytest.warns(UserWarning, match="interrupted"):
         model.fit(X, y)
-    assert model.loss_curve_ == losses and model.n_iter_ == 6
+    assert model.loss_curve_ == losses
+    assert model.n_iter_ == 6
     best = 1 + losses.index(min(losses))
     assert best < 6, "the case is meant to have its best epoch before the last"
-    again = RNNRegressor(
-        **QUICK, solver="sgd", learning_rate_init=5.0, callbacks=lambda record: record.epoch == best
-    ).fit(X, y)
+    again = RNNRegressor(**unstable, callbacks=lambda record: record.epoch == best).fit(X, y)
     weights = again.weights_
     assert all(np.array_equal(array, weights[name]) for name, array in model.weights_.items())
 
@@ -197,12 +186,12 @@ def test_running_out_of_epochs_warns():
 
 
 def exploding(**options):
-    """A fitted net whose state grows by half at every step back."""
+    """Return a fitted net whose gradient grows by half at every step back, and its data."""
     rng = np.random.default_rng(0)
-    X, y = 1e-3 * rng.normal(size=(64, 100, 3)), rng.normal(size=64)
-    model = RNNRegressor(
-        "rnn", (64,), max_iter=3, learning_rate="cosine", random_state=0, **options
-    ).fit(X[:4], y[:4])
+    X = 1e-3 * rng.normal(size=(64, 100, 3))
+    y = rng.normal(size=64)
+    options |= {"max_iter": 3, "learning_rate": "cosine", "random_state": 0}
+    model = RNNRegressor("rnn", (64,), **options).fit(X[:4], y[:4])
     weights = model.weights_
     weights["layer0.W_hh"] *= 1.5
     weights["layer0.W_ih"] *= 1e-3
@@ -210,32 +199,31 @@ def exploding(**options):
     return model.set_params(warm_start=True), X, y
 
 
-def test_a_gradient_that_explodes_is_told_once():
+def test_one_warning_of_a_gradient_that_explodes():
     model, X, y = exploding()
-    with pytest.warns(
-        ConvergenceWarning, match=r"norm reached \d.* in epoch 1.* set truncate"
-    ) as caught:
+    remedy = r"norm reached \d.* in epoch 1.* set truncate"
+    with pytest.warns(ConvergenceWarning, match=remedy) as caught:
         model.fit(X, y)
-    assert len(caught) == 1 and caught[0].filename == __file__
+    assert len(caught) == 1
+    assert caught[0].filename == __file__
     model, X, y = exploding(clip_norm=None, learning_rate_init=1e-9)
-    with pytest.warns(
-        ConvergenceWarning, match=r"learning_rate_init \(it is 1e-09\), or set clip_norm=1.0"
-    ):
+    remedy = r"learning_rate_init \(it is 1e-09\), or set clip_norm=1.0"
+    with pytest.warns(ConvergenceWarning, match=remedy):
         model.fit(X, y)
 
 
-# -- data -------------------------------------------------------------------------------------------------------------
+# -- data -----------------------------------------------------------------------------------------
 
 
 def test_memory_maps_are_never_copied_whole(tmp_path):
-    T, n = 2000, 40
+    T = 2000
+    n = 40
     maps = [np.memmap(tmp_path / f"{i}", np.float64, "w+", shape=(T, 16)) for i in range(n)]
     for i, item in enumerate(maps):
         item[:] = i / n
     y = np.arange(n, dtype=float)
-    model = RNNRegressor(
-        "rnn", (2,), batch_size=1, max_iter=1, learning_rate="cosine", random_state=0
-    )
+    arguments = {"batch_size": 1, "max_iter": 1, "learning_rate": "cosine", "random_state": 0}
+    model = RNNRegressor("rnn", (2,), **arguments)
     model.fit(maps[:2], y[:2])
     tracemalloc.start()
     model.fit(maps, y)
@@ -250,11 +238,10 @@ def test_the_loss_of_an_epoch_is_the_mean_over_sequences(batch_size, shuffle, se
     X, y = sums(n=17)
     labels = (y > 0).astype(int)
     weights = np.random.default_rng(seed).random(17)
-    model = RNNClassifier(
-        "rnn", (3,), dtype="float64", max_iter=1, learning_rate="cosine", learning_rate_init=1e-15
-    )
-    model.set_params(batch_size=batch_size, shuffle=shuffle, random_state=seed).fit(
-        X, labels, weights
-    )
+    # So small a step leaves the weights of the first batch to the last.
+    frozen = {"max_iter": 1, "learning_rate": "cosine", "learning_rate_init": 1e-15}
+    model = RNNClassifier("rnn", (3,), dtype="float64", **frozen)
+    model.set_params(batch_size=batch_size, shuffle=shuffle, random_state=seed)
+    model.fit(X, labels, weights)
     likelihood = -model.predict_log_proba(X)[np.arange(17), labels]
     assert np.isclose(model.loss_curve_[0], np.average(likelihood, weights=weights))
