@@ -15,6 +15,7 @@ import numpy as np
 from .exceptions import NotFittedError, resolve
 from .utils.checks import choice, shown
 
+# The methods to which scikit-learn's meta-estimators pass metadata on.
 REQUEST_METHODS = (
     "fit",
     "partial_fit",
@@ -123,6 +124,7 @@ class BaseEstimator:
         parameters = {}
         for name in self._defaults():
             value = parameters[name] = getattr(self, name)
+            # A class has get_params as well, but no values of its own.
             if deep and hasattr(value, "get_params") and not isinstance(value, type):
                 parameters |= {f"{name}__{inner}": v for inner, v in value.get_params().items()}
         return parameters
@@ -145,6 +147,7 @@ class BaseEstimator:
         ValueError
             If a name is no argument of the constructor; then nothing is set.
         """
+        # All names are checked first, so that a wrong one leaves everything as it was.
         valid = list(self._defaults()) if parameters else []
         for name in parameters:
             if name.partition("__")[0] not in valid:
@@ -196,6 +199,7 @@ class BaseEstimator:
             tags.regressor_tags = utils.RegressorTags()
             tags.target_tags.multi_output = True
         if hasattr(self, "transform"):
+            # The argument `dtype`, not the dtype of X, decides that of the result.
             tags.transformer_tags = utils.TransformerTags(preserves_dtype=[])
         return tags
 
@@ -301,6 +305,7 @@ class TransformerMixin:
 
     def _contained(self, result: Any, X: Any) -> Any:
         """Return the result of transform(X) in the container chosen here or in scikit-learn."""
+        # Whoever has changed scikit-learn's config has imported it.
         sklearn = sys.modules.get("sklearn")
         config = sklearn.get_config() if sklearn else {}
         general = config.get("transform_output", "default")

@@ -1,4 +1,4 @@
-"""scikit-learn's contract, with and without scikit-learn; its own suite runs on a linear readout built on the base."""
+"""scikit-learn's contract, with and without scikit-learn, kept by a linear readout."""
 
 import copy
 import linecache
@@ -27,7 +27,7 @@ class Nested(BaseEstimator):
 
 
 class Readout(TransformerMixin, BaseEstimator):
-    """Least squares on a sequence's mean, or on a table's columns: the smallest estimator that keeps the contract."""
+    """Least squares on a sequence's mean, or on a table's columns: a smallest estimator."""
 
     n_iter_ = 1
 
@@ -140,7 +140,7 @@ def test_repr_shows_what_differs_from_the_default():
     assert repr(Nested(size=float("nan"))) == "Nested(size=nan)"
 
 
-def test_a_method_before_fit_says_so():
+def test_a_method_before_fit_is_an_error():
     for error in (exceptions.NotFittedError, ValueError, AttributeError):
         with pytest.raises(
             error, match=r"This ReadoutClassifier instance is not fitted yet. Call 'fit'"

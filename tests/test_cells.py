@@ -46,7 +46,7 @@ def test_layers_without_memory():
 
 @pytest.mark.parametrize("name", ALL)
 def test_backward_is_the_derivative_of_forward(name):
-    """Element by element, by central differences of <dstate, state> in each slot and each old state."""
+    """By central differences of <dstate, state> in each slot and each old state."""
     cell = CELLS[name]
     slots, old = draw(cell)
     dstate = draw(cell, seed=1)[1]

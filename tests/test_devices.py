@@ -1,4 +1,4 @@
-"""Where a network computes: what is refused and how, and that nothing is lost."""
+"""Devices: which are refused and how, and that nothing is lost."""
 
 from types import SimpleNamespace
 
@@ -86,7 +86,7 @@ def test_auto_takes_the_cpu_where_there_is_no_gpu(gpus, real):
     assert all(np.array_equal(auto.weights_[name], array) for name, array in cpu.weights_.items())
 
 
-def test_auto_asks_for_a_gpu_only_where_there_is_much_to_do(monkeypatch):
+def test_auto_looks_for_a_gpu_only_if_there_is_much_to_do(monkeypatch):
     asked = []
     monkeypatch.setattr(cuda.driver, "present", lambda: asked.append(True))
     network = Network("lstm", 2, (3,), 1)

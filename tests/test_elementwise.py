@@ -1,4 +1,4 @@
-"""tanh and sigmoid in NumPy, in SIMD registers and as compiled scalars: accurate to the last bits, NaN passes."""
+"""tanh and sigmoid in NumPy, SIMD registers and compiled scalars: accurate, and NaN passes."""
 
 import numpy as np
 import pytest
@@ -66,7 +66,7 @@ def apply(kind, values, dtype):
 
 
 def whole_range(dtype):
-    """Both signs, from the smallest normal number to far beyond saturation, dense where the functions bend."""
+    """Both signs, from the smallest normal number to far beyond saturation, dense in the bend."""
     tiny = np.log10(float(np.finfo(dtype).tiny))
     positive = np.concatenate(
         [
@@ -88,7 +88,8 @@ def error_in_eps(got, want):
 def test_tanh_and_sigmoid_within_one_and_a_half_eps(kind, dtype):
     if np.finfo(WIDER[dtype]).eps >= np.finfo(dtype).eps:
         pytest.skip(
-            "this machine's long double is no longer than float64, so there is nothing to compare with"
+            "this machine's long double is no longer than float64, "
+            "so there is nothing to compare with"
         )
     bound = (
         2.5 if kind is arrays and dtype == "float32" else 1.5

@@ -86,7 +86,7 @@ def test_large_outputs_do_not_overflow(size, dtype):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_a_loss_that_is_not_a_number_says_so(name):
+def test_a_loss_that_is_not_finite_stays_so(name):
     raw, target, weight = rows(name, 3, 2)
     raw[1, 0] = np.nan
     with np.errstate(invalid="ignore"):

@@ -1,4 +1,4 @@
-"""SequenceScaler standardises every form of sequences, soundly, in any batches; make_windows cuts series."""
+"""SequenceScaler standardises every form of sequences in any batches; make_windows cuts series."""
 
 import pickle
 
@@ -248,7 +248,7 @@ def test_it_stands_in_a_pipeline(form):
     horizon=st.integers(1, 10),
     seed=SEEDS,
 )
-def test_windows_and_what_follows_them(T, F, length, horizon, seed):
+def test_windows_and_the_steps_that_follow(T, F, length, horizon, seed):
     series = np.random.default_rng(seed).random((T, F) if F else T)
     if T < length + horizon:
         with pytest.raises(ValueError, match="series must have at least length"):
@@ -290,6 +290,6 @@ def test_windows_of_a_data_frame():
         ((np.zeros(5, dtype=complex), 1), "series must hold real numbers"),
     ],
 )
-def test_windows_refuse_what_is_no_series(arguments, text):
+def test_bad_series_are_refused(arguments, text):
     with pytest.raises((TypeError, ValueError), match=text):
         make_windows(*arguments)

@@ -70,6 +70,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _show_progress(line: str) -> None:
     """Print a line to stderr; in a terminal it replaces the one before."""
+    # Not to stdout, which may be redirected and shall hold the table alone.
     if sys.stderr.isatty():
         print(f"\r{line:<60}\r", end="", file=sys.stderr, flush=True)
     elif line:
@@ -94,7 +95,7 @@ def _read(path: str | os.PathLike[str]) -> tuple[Any, np.ndarray]:
 def _arrays(file: Any, path: str | os.PathLike[str]) -> tuple[Any, Any, Any]:
     """Return X, y and lengths of an open .npz file; None if it has no lengths."""
     try:
-        data = np.load(file, allow_pickle=False)
+        data = np.load(file, allow_pickle=False)  # a pickle could run any code
     except (EOFError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"data must be an .npz file, got {os.fspath(path)!r}: {error}. Write it with np.savez."

@@ -13,6 +13,7 @@ from . import selfcheck
 
 def describe() -> Iterator[tuple[str, str]]:
     """Yield each fact about this installation and machine as a name and a text."""
+    # Imported here, since the help of the command line needs none of them.
     import llvmlite
     import numba
     import numpy
@@ -74,6 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
         "(compiles kernels that are not in the cache):"
     )
     passed = True
+    # Each line is printed as soon as its cell is done: compiling may take some seconds.
     for result in selfcheck.check(arguments.seconds):
         passed &= result.passed
         errors = f"off by {result.difference:.0e} and {result.precision:.0e}"

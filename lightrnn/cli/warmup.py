@@ -42,6 +42,7 @@ Call = Callable[[], Any]
 def uses(cell: str, dtype: str) -> Iterator[tuple[str, Call]]:
     """Yield names and calls that together use every kernel of a cell and a dtype."""
     options = _BRIEF | {"dtype": dtype}
+    # A feed-forward net has no other direction.
     directions = (False,) if cell == "ffnn" else (False, True)
     for bidirectional, target in product(directions, ("sequence", "step")):
         shape: dict[str, Any] = {"target": target, "bidirectional": bidirectional}
@@ -51,6 +52,7 @@ def uses(cell: str, dtype: str) -> Iterator[tuple[str, Call]]:
         classifier = RNNClassifier(cell, (2, 2), **shape, **options)
         yield f"{name} of tokens", partial(_classifier, classifier)
     for sizes, solver in zip(_SIZES, ("adam", "sgd", "rmsprop"), strict=True):
+        # One model each with tied weights, a plain output layer and an adaptive softmax.
         output: dict[str, Any] = {
             "tie_weights": len(sizes) == 1,
             "output": "softmax" if len(sizes) < 3 else "adaptive",

@@ -151,6 +151,7 @@ def compare(
     y = _targets(y, len(items))
     classifies = y.dtype.kind != "f"
     rng = random_generator(random_state)
+    # Two sequences or more in each fold: R^2 means nothing for a single one.
     folds = checks.integer("folds", folds, 2, len(items) // 2)
     fold = _folds(y if classifies else np.zeros(len(y)), folds, rng)
     estimator: Any = RNNClassifier if classifies else RNNRegressor
@@ -158,7 +159,7 @@ def compare(
         "hidden_layer_sizes": hidden_layer_sizes,
         "max_iter": max_iter,
         "learning_rate": "cosine",
-        "random_state": int(rng.integers(2**31)),
+        "random_state": int(rng.integers(2**31)),  # one seed, so that only the cells differ
     }
     # The first baseline names itself once it has seen the data.
     candidates: dict[str, Callable[[], Any]] = {"": Naive, SummaryLinear.name: SummaryLinear}
@@ -249,6 +250,7 @@ def _round(
     """Fit to one fold and return score, seconds and memory horizon."""
     seen = [x for x, out in zip(X, held_out, strict=True) if not out]
     unseen = [x for x, out in zip(X, held_out, strict=True) if out]
+    # Baselines take X as it is: the last value must be in the units of y.
     is_baseline = isinstance(model, Naive | SummaryLinear)
     if not is_baseline:
         scaler = SequenceScaler().fit(seen)

@@ -96,6 +96,7 @@ def read_corpus(
     if vocabulary is None:
         vocabulary = Vocabulary.learn(kind, items, min_count, max_vocabulary, (END,))
         _require_two_tokens(vocabulary, name)
+    # One byte per token for the characters of most languages.
     dtype = np.min_scalar_type(len(vocabulary) - 1)
     codes = [vocabulary.encode(item).astype(dtype) for item in items]
     return Corpus(vocabulary, codes, sum(map(_characters, items)))
@@ -160,6 +161,7 @@ def _spooled(
     if vocabulary is None:
         vocabulary = Vocabulary.of_counts(kind, counts, min_count, max_vocabulary, (END,))
         _require_two_tokens(vocabulary, name)
+    # The code of the token with each number; rare tokens have none, and become 0.
     table = np.array([vocabulary.codes.get(token, 0) for token in numbers], np.uint32)
     for start in range(0, len(codes), _BLOCK):
         block = codes[start : start + _BLOCK]
@@ -179,6 +181,7 @@ def _checked(text: Any, kind: str, name: str, number: int) -> Item:
 
 def check_context(context: Any, vocabulary: Vocabulary, name: str = "context") -> np.ndarray:
     """Encode the boundary and the text or token list after it, which may be empty."""
+    # An empty context is allowed, though an empty text is not.
     item: Item = []
     if not isinstance(context, (str, list, tuple, np.ndarray)) or len(context):
         if vocabulary.kind == "category" and isinstance(context, str):

@@ -18,6 +18,7 @@ def column_names(frame: Any) -> np.ndarray | None:
     columns = getattr(frame, "columns", None)
     if columns is None or not hasattr(frame, "to_numpy"):
         return None
+    # Compared by type, as scikit-learn does: columns that are merely numbered have no names.
     names = np.asarray(columns, dtype=object)
     kinds = sorted({type(name).__qualname__ for name in names})
     if "str" in kinds and len(kinds) > 1:
@@ -63,5 +64,6 @@ def _name_mismatch(fitted: set[str], names: set[str]) -> str:
             more = "- ...\n" if len(found) > 5 else ""
             message += title + listed + more
     if fitted == names:
+        # Equal sets, so that only the order is left to differ.
         message += "Feature names must be in the same order as they were in fit.\n"
     return message

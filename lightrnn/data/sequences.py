@@ -99,6 +99,7 @@ def as_sequences(X: Any, dtype: npt.DTypeLike = np.float32, *, name: str = "X") 
     """
     if isinstance(X, Sequences):
         return X
+    # Lists are read item by item, even rectangular ones, so that messages can name the item.
     if type(X) not in (list, tuple):
         array = _array(X, name)
         if array.dtype.kind != "O" or array.ndim != 1:
@@ -154,6 +155,7 @@ def _from_items(X: Sequence[Any], dtype: npt.DTypeLike, name: str) -> Sequences:
             f"{name} must hold at least one sequence, got an empty {type(X).__name__}. "
             "Pass some data."
         )
+    # A flat list of numbers may be one sequence or many of one step: that is for the user to say.
     if all(isinstance(x, (numbers.Number, np.generic)) for x in X):
         raise ValueError(_wrong_axes(np.asarray(X, dtype=object), name))
     items = [_item(x, i, name) for i, x in enumerate(X)]
@@ -195,6 +197,7 @@ def _item(value: Any, index: int, name: str) -> np.ndarray:
             f"{name}[{index}] must have features, got 0 feature(s) (shape={array.shape}) "
             "while a minimum of 1 is required. Give each step at least one number."
         )
+    # One feature, or a frame flattened to h * w * c features.
     return array if array.ndim == 2 else array.reshape(len(array), -1)
 
 

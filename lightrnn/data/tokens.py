@@ -87,6 +87,7 @@ def as_items(X: Any, kind: str, name: str = "X") -> list[Item]:
         raise ValueError(f"{name} must hold at least one sequence, got {shown(X)}. Pass some data.")
     check = _categories if kind == "category" else _text
     items = [check(item, kind, f"{name}[{i}]") for i, item in enumerate(X)]
+    # A vocabulary is sorted, which takes tokens of one type.
     families = {type(item[0]) for item in items}
     if len(families) > 1:
         raise TypeError(f"{name} must hold text or integers alone, got both. Convert one of them.")
@@ -109,19 +110,20 @@ def _text(item: Any, kind: str, where: str) -> str:
 
 def _categories(item: Any, kind: str, where: str) -> list[Any]:
     """Return one sequence of categories as a list of plain str or int."""
-    array = item.to_numpy() if hasattr(item, "to_numpy") else item
-    if isinstance(array, np.ndarray):
-        item = array.tolist() if array.ndim == 1 else None
-    if not isinstance(item, (list, tuple)):
+    tokens = item.to_numpy() if hasattr(item, "to_numpy") else item
+    if isinstance(tokens, np.ndarray) and tokens.ndim == 1:
+        tokens = tokens.tolist()
+    if not isinstance(tokens, (list, tuple)):
         raise TypeError(
             f"{where} must be a list of str or integers, one per step, got {shown(item)}. "
             "Give one list per sequence."
         )
-    if not item:
+    if not tokens:
         raise ValueError(f"{where} must have at least one step, got 0. Leave empty sequences out.")
-    if all(isinstance(token, str) for token in item):
-        return [str(token) for token in item]
-    for t, token in enumerate(item):
+    if all(isinstance(token, str) for token in tokens):
+        return [str(token) for token in tokens]  # plain str, also of NumPy's str_
+    for t, token in enumerate(tokens):
+        # bool is an int to Python, but hardly meant as a category.
         if isinstance(token, (bool, np.bool_)) or not isinstance(token, numbers.Integral):
             raise TypeError(
                 f"{where} must hold categories, all str or all integers, "
@@ -132,7 +134,7 @@ def _categories(item: Any, kind: str, where: str) -> list[Any]:
                 f"{where} must hold integers of at least 0, got {token} at step {t}. "
                 "Number the categories from 0 on."
             )
-    return [int(token) for token in item]
+    return [int(token) for token in tokens]
 
 
 def split(item: Item, kind: str) -> Sequence[Any]:

@@ -55,7 +55,7 @@ CLAUSES = [
     )
 ]
 OPENING = "NAMES MOTIONS to the nearest PLACES".split()
-_FIXED = len(OPENING) + len(ENDING.split())
+_FIXED = len(OPENING) + len(ENDING.split())  # words that every sentence has: the least distance
 LISTS = {
     "NAMES": NAMES,
     "MOTIONS": MOTIONS,
@@ -171,6 +171,7 @@ def _middle(n_words: int, draw: Callable[[int], int]) -> str:
     """Return clauses of `n_words` words in all, each after a blank or a comma."""
     text = ""
     while n_words:
+        # There is always one that fits, since one clause is a single word.
         fitting = [clause for clause in CLAUSES if len(clause) <= n_words]
         clause = fitting[draw(len(fitting))]
         separator = ", " if len(clause) > 4 else " "

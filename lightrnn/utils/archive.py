@@ -203,6 +203,7 @@ class _Packer:
 
     def pack(self, value: Any, where: str) -> Any:
         """Return the JSON form of `value`; `where` is its path in the tree."""
+        # By exact type: a subclass would be read back as its base.
         if type(value) in _PLAIN:
             return value
         if isinstance(value, dict):

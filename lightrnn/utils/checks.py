@@ -36,7 +36,7 @@ def shown(value: object) -> str:
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape} and dtype {value.dtype}"
     if isinstance(value, np.generic):
-        value = value.item()
+        value = value.item()  # 0.5 rather than np.float64(0.5)
     try:
         return _short.repr(value)
     except ValueError:  # Python refuses to print integers of several thousand digits
@@ -74,6 +74,7 @@ def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     ValueError: window must be an integer of at least 1, got 0. Choose a number in this range.
     """
     bounds = f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}"
+    # bool is an int to Python; True as a number is most often a slip.
     if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
         raise TypeError(
             f"{name} must be {bounds}, got {shown(value)}. "
@@ -229,7 +230,8 @@ def random_generator(random_state: object) -> np.random.Generator:
     if isinstance(random_state, np.random.Generator):
         return random_state
     if isinstance(random_state, np.random.RandomState):
-        return np.random.default_rng(random_state.randint(0, 2**32, size=4, dtype=np.uint64))
+        seed = random_state.randint(0, 2**32, size=4, dtype=np.uint64)  # 128 bits
+        return np.random.default_rng(seed)
     if random_state is None:
         return np.random.default_rng()
     if isinstance(random_state, numbers.Integral) and not isinstance(

@@ -19,8 +19,8 @@ def as_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     for first, *rest in table:
         cells = [first.ljust(widths[0])]
         cells += [cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True)]
-        lines.append("  ".join(cells))
-    return "\n".join(lines).replace(" \n", "\n")
+        lines.append("  ".join(cells).rstrip())  # the last cells may be empty
+    return "\n".join(lines)
 
 
 def counted(n: int, noun: str) -> str:

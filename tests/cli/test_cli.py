@@ -1,4 +1,4 @@
-"""``python -m lightrnn``: help, info, warmup."""
+"""The command line: help, info and warmup."""
 
 import os
 import subprocess
@@ -23,7 +23,7 @@ def test_without_a_command_help_is_printed(monkeypatch, capsys):
     assert all(name in printed for name in command._COMMANDS)
 
 
-def test_info_tells_versions_processor_and_cache_and_checks_gradients(monkeypatch, capsys):
+def test_info_prints_versions_processor_and_cache_and_checks_gradients(monkeypatch, capsys):
     assert ran(monkeypatch, "info", "--seconds", "0") == 0
     printed = capsys.readouterr().out
     for word in (
@@ -39,7 +39,7 @@ def test_info_tells_versions_processor_and_cache_and_checks_gradients(monkeypatc
     assert all(f"\n  {cell}" in printed for cell in ("ffnn", "rnn", "gru", "lstm"))
 
 
-def test_the_cache_that_is_told_is_that_which_is_there(tmp_path, monkeypatch):
+def test_the_size_of_the_cache_is_printed(tmp_path, monkeypatch):
     monkeypatch.setattr(cache.numba.config, "CACHE_DIR", str(tmp_path))
     assert next(info._cache())[1].endswith(": empty")
     cache.write("kernel.code", b"x" * 2_000_000)
@@ -86,32 +86,38 @@ from lightrnn.cpu.cache import KernelCache
 
 warnings.simplefilter("ignore")
 done = list(warmup.warm_up(("rnn",), ("float32",)))
-assert len(done) == 11 and sum(use.compiled + use.found for use in done) == len(KernelCache.log) > 15
+assert len(done) == 11
+assert sum(use.compiled + use.found for use in done) == len(KernelCache.log) > 15
 KernelCache.log.clear()
 X = [np.random.default_rng(0).normal(size=(T, 3)) for T in (3, 1, 5, 2, 9)]
 texts = ["to be or not", "be to", "be", "or not to be be be", "to be"]
-choices = itertools.product(("sequence", "step"), (False, True), ((3,), (2, 20)), (0, 0.3), (None, 2))
+both = (False, True)
+choices = itertools.product(("sequence", "step"), both, ((3,), (2, 20)), (0, 0.3), (None, 2))
 for target, bidirectional, sizes, dropout, truncate in choices:
     if bidirectional and truncate:
         continue
-    arguments = {"target": target, "bidirectional": bidirectional, "dropout": dropout, "truncate": truncate}
+    arguments = {"target": target, "bidirectional": bidirectional}
+    arguments |= {"dropout": dropout, "truncate": truncate}
     arguments |= {"max_iter": 1, "random_state": 0, "n_jobs": 2}
     step = target == "step"
-    RNNRegressor("rnn", sizes, **arguments).fit(X, [x[:, 0] for x in X] if step else [1, 2, 3, 4, 5]).predict(X)
+    y = [x[:, 0] for x in X] if step else [1, 2, 3, 4, 5]
+    RNNRegressor("rnn", sizes, **arguments).fit(X, y).predict(X)
     labels = [(x[:, :2] > 0).astype(int) for x in X] if step else list("ababa")
     RNNClassifier("rnn", sizes, solver="sgd", **arguments).fit(X, labels).predict(X)
     for items in (texts, [text * 30 for text in texts]):
         labels = [[t % 2 for t in range(len(item))] for item in items] if step else list("ababa")
-        RNNClassifier("rnn", sizes, solver="rmsprop", **arguments).fit(items, labels).transform(items)
+        model = RNNClassifier("rnn", sizes, solver="rmsprop", **arguments)
+        model.fit(items, labels).transform(items)
+arguments = {"embedding_size": 4, "max_iter": 1, "truncate": 4}
 for sizes, output in (((4,), "auto"), ((3, 4), "adaptive")):
-    model = RNNLanguageModel("rnn", sizes, embedding_size=4, output=output, max_iter=1, truncate=4).fit(texts * 20)
+    model = RNNLanguageModel("rnn", sizes, output=output, **arguments).fit(texts * 20)
     model.score(texts), model.generate("to", 4, top_k=2), model.predict_proba(texts)
 print([(entry.kernel, entry.types) for entry in KernelCache.log])
 """
 
 
 def test_after_warmup_nothing_is_compiled():
-    """Nor loaded: whatever an estimator of the cell is asked for, its kernels are there."""
+    """Nor loaded: all kernels that any estimator of the cell uses are there."""
     done = subprocess.run(
         [sys.executable, "-c", EVERYTHING],
         env=os.environ | {"PYTHONPATH": str(cache._PACKAGE.parent)},
@@ -121,7 +127,7 @@ def test_after_warmup_nothing_is_compiled():
     assert done.stdout == "[]\n", done.stdout + done.stderr
 
 
-def test_warmup_tells_where_and_fails_without_a_place(monkeypatch, capsys, tmp_path):
+def test_warmup_prints_the_directory_and_fails_without_one(monkeypatch, capsys, tmp_path):
     place = tmp_path / "place"
     entries = [cache.Entry("cpu.gather.add", "types", True, place)]
     monkeypatch.setattr(cache.KernelCache, "log", entries)

@@ -31,7 +31,7 @@ def test_every_cell_and_two_baselines_are_scored_on_every_fold():
     assert found.score == "accuracy" and "memory horizon" in str(found)
 
 
-def test_baselines_say_what_they_should():
+def test_baselines_predict_what_they_should():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(40, 7, 1))
     last, linear = compare(X, X[:, -1, 0].astype(np.float64), **SMALL).results[:2]
@@ -69,7 +69,7 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
     assert status == 0 and "R^2" in out and "last value" in out and "ffnn, window 2" in out
 
 
-def test_what_is_wrong_with_the_data_is_said(tmp_path, monkeypatch, capsys):
+def test_faults_of_the_data_are_reported(tmp_path, monkeypatch, capsys):
     path = tmp_path / "data.npz"
     for arrays, message in (
         ({"X": np.zeros((5, 3))}, "data must hold X and y, got ['X']"),

@@ -1,4 +1,4 @@
-"""Array-likes become arrays of numbers; the first bad value is found wherever it stands."""
+"""Array-likes become arrays of numbers; the first bad value is found at any place."""
 
 import decimal
 import fractions

@@ -1,4 +1,4 @@
-"""Per-step values are pooled to rows and split again without loss."""
+"""Values per step are pooled and split again without loss."""
 
 import numpy as np
 import pytest
@@ -25,12 +25,12 @@ def test_pool_of_an_array_is_the_array():
     assert pool(rows) is rows
 
 
-def test_rows_keep_their_type():
+def test_values_keep_their_type():
     assert as_values(["a", "b"], np.array([4, 5]), step=False).dtype.kind == "U"
     assert as_values([[True], [False, True]], np.array([1, 2]), step=True).dtype == bool
 
 
-def test_a_bad_row_is_named():
+def test_a_bad_value_is_named_by_its_row():
     check_finite(np.empty(0), np.float32, "y")
     with pytest.raises(
         ValueError, match=r"Input y contains NaN: it must be finite, got NaN in row 2\. Fill in"

@@ -1,4 +1,4 @@
-"""Every accepted form of X becomes the same sequences without copies; everything else is a ValueError or TypeError."""
+"""Every accepted form of X becomes the same sequences without copies; others are errors."""
 
 import pickle
 import warnings
@@ -34,7 +34,7 @@ def assert_same(found, expected):
 
 
 @pytest.mark.parametrize("form", [list, tuple, object_array, lambda x: [a.tolist() for a in x]])
-def test_a_collection_of_arrays_holds_one_sequence_an_item(form):
+def test_a_collection_of_arrays_holds_one_sequence_per_item(form):
     X = as_sequences(form([A, B]))
     assert_same(X, [A, B])
     assert not X.is_table
@@ -333,7 +333,7 @@ def test_items_come_back_as_they_went_in(arrays):
 
 @settings(max_examples=600, deadline=None)
 @given(junk, dtypes)
-def test_whatever_comes_the_door_answers_with_sequences_or_an_error(X, dtype):
+def test_any_input_gives_sequences_or_an_error(X, dtype):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:

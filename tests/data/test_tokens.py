@@ -1,4 +1,4 @@
-"""Tokens: what counts as one, the vocabulary's order, unknown ones, and the estimators on text and categories."""
+"""Tokens: kinds, the vocabulary's order, unknown tokens, and estimators on text."""
 
 import copy
 import pickle
@@ -60,7 +60,7 @@ def test_words_and_punctuation(text, expected):
         (None, "number"),
     ],
 )
-def test_what_auto_takes_x_for(X, kind):
+def test_auto_recognises_the_kind_of_x(X, kind):
     assert kind_of(X, "auto") == kind
     for tokens in ("number", "char", "word", "category"):
         assert kind_of(X, tokens) == tokens
@@ -74,7 +74,7 @@ def test_series_and_frames():
     assert as_items(frame, kind_of(frame, "auto")) == [["a", "c"], ["b", "d"]]
 
 
-def test_integers_are_categories_when_told():
+def test_integers_are_categories_if_tokens_says_so():
     items = as_items([np.array([3, 1]), [2], (5, 5)], "category")
     assert items == [[3, 1], [2], [5, 5]] and {type(token) for item in items for token in item} == {
         int
@@ -121,7 +121,7 @@ def test_encoding_and_decoding(texts):
         assert codes.dtype == np.int64 and "".join(vocabulary.tokens[codes]) == text
 
 
-def test_the_order_is_by_frequency_then_the_tokens_own():
+def test_tokens_are_ordered_by_frequency_and_then_sorted():
     texts = ["b a c b", "d c b e"]
     learned = Vocabulary.learn("word", texts)
     assert learned.tokens.tolist() == [UNKNOWN, "b", "c", "a", "d", "e"]
@@ -145,11 +145,11 @@ def test_special_codes_are_no_tokens():
 
 
 @pytest.mark.parametrize("kind", ["char", "word"])
-def test_splitting_is_what_the_kind_says(kind):
+def test_text_is_split_by_its_kind(kind):
     assert list(split("a b", kind)) == {"char": ["a", " ", "b"], "word": ["a", "b"]}[kind]
 
 
-# -- estimators -------------------------------------------------------------------------------------------------------
+# -- estimators -----------------------------------------------------------------------------------
 
 
 @pytest.mark.slow

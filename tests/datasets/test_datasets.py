@@ -1,4 +1,4 @@
-"""The shipped data is what its notes say; the generators make the problems that their docstrings define."""
+"""Shipped data matches its notes; generators make the problems of their docstrings."""
 
 from importlib.resources import files
 from itertools import pairwise
@@ -54,7 +54,7 @@ def test_sunspots_are_the_series_of_the_benchmark():
     years, numbers = load_sunspots()
     assert years.tolist() == list(range(1700, 2009))
     assert (numbers[0], numbers[years == 1957].item(), numbers[-1]) == (5.0, 190.2, 2.9)
-    # Persistence, "next year as this year": the figures that every paper on the series is read against.
+    # Persistence, "next year as this year": the baseline of every paper on the series.
     errors = np.diff(numbers) ** 2 / numbers[years <= 1979].var()
     ends = years[1:]
     assert errors[(ends >= 1921) & (ends <= 1955)].mean() == pytest.approx(0.427, abs=5e-4)
@@ -86,7 +86,7 @@ def test_a_seed_repeats_and_another_differs(make):
 @pytest.mark.parametrize(
     "arguments", [{"n_samples": 0}, {"n_samples": 2.5}, {"n_steps": 0}, {"random_state": "seed"}]
 )
-def test_generators_refuse_what_they_cannot_make(make, arguments):
+def test_generators_refuse_bad_arguments(make, arguments):
     (name,) = arguments
     with pytest.raises((TypeError, ValueError), match=name):
         make(**arguments)
@@ -112,7 +112,9 @@ def test_generators_refuse_sizes_out_of_range(make, arguments):
 
 @pytest.mark.parametrize("marks", ["halves", "early"])
 @given(n_samples=st.integers(1, 30), n_steps=st.integers(4, 130), seed=SEEDS)
-def test_adding_problem_asks_for_the_sum_of_two_marked_values(marks, n_samples, n_steps, seed):
+def test_the_target_of_the_adding_problem_is_the_sum_of_two_marked_values(
+    marks, n_samples, n_steps, seed
+):
     X, y = make_adding_problem(n_samples, n_steps, marks=marks, random_state=seed)
     assert len(X) == len(y) == n_samples and y.dtype == np.float64
     for sequence, target in zip(X, y, strict=True):
@@ -135,14 +137,15 @@ def test_adding_problem_draws_marks_and_lengths_over_their_whole_ranges(marks, f
     assert {len(sequence) for sequence in X} == set(range(40, 45))
     marked = np.array([np.flatnonzero(sequence[:, 1]) for sequence in X])
     assert set(marked[:, 0]) == set(range(*first)) and set(marked[:, 1]) == set(range(*second))
-    # Always answering 1 has the mean squared error 1/6; its standard error over 20,000 sequences is 0.0014.
+    # A constant answer of 1 has the mean squared error 1/6, with a standard error of 0.0014 over
+    # 20,000 sequences.
     assert np.mean((y - 1) ** 2) == pytest.approx(1 / 6, abs=0.005)
 
 
 @given(
     n_steps=st.integers(1, 40), n_items=st.integers(1, 12), n_symbols=st.integers(2, 9), seed=SEEDS
 )
-def test_copy_memory_asks_for_the_items_after_the_signal(n_steps, n_items, n_symbols, seed):
+def test_the_target_of_copy_memory_is_the_items_after_the_signal(n_steps, n_items, n_symbols, seed):
     X, y = make_copy_memory(5, n_steps, n_items=n_items, n_symbols=n_symbols, random_state=seed)
     blank, signal = n_symbols, n_symbols + 1
     assert X.shape == (5, n_steps + 2 * n_items, n_symbols + 2) and X.dtype == np.float32
@@ -156,7 +159,7 @@ def test_copy_memory_asks_for_the_items_after_the_signal(n_steps, n_items, n_sym
 
 
 @given(n_steps=st.integers(10, 130), n_marks=st.sampled_from([2, 3]), seed=SEEDS)
-def test_temporal_order_names_what_was_marked(n_steps, n_marks, seed):
+def test_temporal_order_names_the_marks(n_steps, n_marks, seed):
     X, y = make_temporal_order(8, n_steps, n_marks=n_marks, random_state=seed)
     for sequence, order in zip(X, y, strict=True):
         assert sequence.dtype == np.float32 and (sequence.sum(axis=1) == 1).all()
@@ -191,7 +194,7 @@ def every_film(way, n_steps, size):
 
 
 @pytest.mark.parametrize("size", [4, 5, 8])
-def test_no_single_frame_tells_the_direction(size):
+def test_no_single_frame_gives_the_direction_away(size):
     def frames(way, t):
         return sorted(every_film(way, 12, size)[:, t].reshape(-1, size * size).tolist())
 
@@ -200,14 +203,14 @@ def test_no_single_frame_tells_the_direction(size):
 
 
 @pytest.mark.parametrize("size", [4, 5, 8])
-def test_two_frames_tell_the_direction(size):
+def test_two_frames_determine_the_direction(size):
     pairs = [
         set(map(bytes, every_film(way, 2, size).reshape(-1, 2 * size * size))) for way in range(4)
     ]
     assert not any(pairs[a] & pairs[b] for a in range(4) for b in range(a))
 
 
-def test_frames_move_by_one_pixel_the_way_that_y_says():
+def test_frames_move_by_one_pixel_in_the_direction_y():
     X, y = make_frames(60, 9, size=6, noise=0, random_state=0)
     assert (
         X.shape == (60, 9, 6, 6)
@@ -226,7 +229,7 @@ def test_frames_carry_noise_of_the_given_deviation():
     assert (noisy - clean).mean() == pytest.approx(0, abs=0.005)
 
 
-# -- sentences --------------------------------------------------------------------------------------------------------
+# -- sentences ------------------------------------------------------------------------------------
 
 
 def test_a_sentence_has_its_cue_first_and_nowhere_else():
@@ -242,7 +245,7 @@ def test_a_sentence_has_its_cue_first_and_nowhere_else():
     assert set(wanted) == set(CUES.values())
 
 
-def test_what_stands_between_says_nothing_of_the_cue():
+def test_words_between_are_independent_of_the_cue():
     """Words of the middle are as frequent whatever the cue: no chi-square stands out."""
     from collections import Counter
 

@@ -1,4 +1,4 @@
-"""Whatever tree of plain values goes into an archive comes out again, bit for bit, and nothing else does."""
+"""Archives return any tree of plain values bit for bit, and refuse anything else."""
 
 import json
 import os
@@ -111,7 +111,7 @@ def test_equal_trees_make_equal_files(path, tmp_path):
     assert path.read_bytes() == (tmp_path / "again.npz").read_bytes()
 
 
-def test_what_cannot_be_saved_is_named_and_the_file_stays(path):
+def test_a_value_that_cannot_be_saved_is_named_and_the_file_stays(path):
     archive.write(path, {"good": 1})
     before = path.read_bytes()
     with pytest.raises(TypeError, match=r"outer/1/f must be a number, a string"):
@@ -237,7 +237,7 @@ def peak_of_refusal(path):
 
 
 def test_claims_take_no_memory(path):
-    """Bombs: zeros that compress a thousandfold, an array that claims a terabyte, members one above the other."""
+    """Zeros that compress a thousandfold, an array that claims a terabyte, overlapping members."""
     archive.write(path, {"W": np.zeros(10_000_000)})
     rewritten(path, lambda members: members, zipfile.ZIP_DEFLATED)
     assert peak_of_refusal(path) < 1e6
