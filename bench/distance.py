@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lightrnn import RNNClassifier
-from lightrnn.training.history import Epoch
+from lightrnn.training import Epoch
 
 from .report import Row, Run, Table
 

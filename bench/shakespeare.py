@@ -12,7 +12,7 @@ import time
 
 from lightrnn import RNNLanguageModel
 from lightrnn.datasets import load_shakespeare
-from lightrnn.training.history import Epoch
+from lightrnn.training import Epoch
 
 from .machine import describe
 from .report import markdown, verdict, write

@@ -11,7 +11,7 @@ from lightrnn.datasets import load_shakespeare, make_long_context_sentences
 from lightrnn.losses import make_loss
 from lightrnn.nn.network import Network
 from lightrnn.nn.solvers import make_solver
-from lightrnn.training.history import Epoch
+from lightrnn.training import Epoch
 from lightrnn.training.texts import TextBatches
 
 from . import peers
