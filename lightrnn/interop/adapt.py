@@ -198,7 +198,7 @@ def language_head(
     Raises
     ------
     ValueError
-        If there is not one output per token, or weights shall be tied and the source has two
+        If there is not one output per token, or weights are to be tied although the source has two
         matrices.
     """
     _refuse_labels(labels, "RNNLanguageModel")

@@ -26,7 +26,7 @@ _MOST_LISTED = 8  # names in an error message
 
 
 class UnsupportedError(ValueError):
-    """A file is intact but holds what is not read; the message is for the user."""
+    """A file is intact but holds something that is not read here; the message is for the user."""
 
 
 class Direction(NamedTuple):
@@ -43,6 +43,11 @@ class Level(NamedTuple):
 
     cell: str  # a key of `CELLS`
     directions: tuple[Direction, ...]
+
+    @property
+    def n_features(self) -> int:
+        """Columns of the input."""
+        return len(self.directions[0].W_ih)
 
     @property
     def units(self) -> int:
@@ -99,7 +104,7 @@ class ForeignNetwork(NamedTuple):
     @property
     def n_features(self) -> int:
         """Columns of the first layer's input."""
-        return len(self.levels[0].directions[0].W_ih)
+        return self.levels[0].n_features
 
     def layers(self) -> dict[str, np.ndarray]:
         """Return the recurrent layers' arrays by our names."""
@@ -133,7 +138,7 @@ class SourceWeights:
         self._left = dict.fromkeys(self.arrays)
 
     def names(self, pattern: str) -> list[re.Match[str]]:
-        """Return the matches of the names that a pattern matches as a whole."""
+        """Return the full matches of a pattern among the names."""
         return [match for name in self.arrays if (match := re.fullmatch(pattern, name))]
 
     def __contains__(self, name: str) -> bool:
@@ -166,6 +171,10 @@ class SourceWeights:
             )
         self._left.pop(name, None)
         return _as_float64(self.arrays[name], f"source[{name!r}]")
+
+    def take_or_zeros(self, name: str, length: int) -> np.ndarray:
+        """Return a bias of this length as float64, or zeros if the layer has none."""
+        return self.take(name, (length,)) if name in self else np.zeros(length)
 
     def finish(self) -> None:
         """Refuse weights that nothing has taken."""
@@ -250,7 +259,7 @@ def in_order(found: Iterable[str], chosen: str | Sequence[str] | None) -> list[s
     Raises
     ------
     TypeError
-        If what is chosen are no names.
+        If `chosen` is neither a name nor a list of names.
     ValueError
         If none is chosen, and there is none or their names differ in more than the final number.
     """
@@ -280,12 +289,12 @@ def _split_number(name: str) -> tuple[str, int]:
 
 
 def check_alike(levels: Sequence[Level]) -> None:
-    """Check that all layers have one kind of cell and as many directions.
+    """Check that all layers have the same cell and the same number of directions.
 
     Raises
     ------
     ValueError
-        If they do not.
+        If they differ.
     """
     cells = dict.fromkeys(level.cell for level in levels)
     if len(cells) > 1:

@@ -34,7 +34,9 @@ from .foreign import (
 from .keras_config import KERAS_GATES, Description, describe
 from .tensor_files import DAMAGE, ZIP_START, check_members
 
+# The folders of a Bidirectional layer's two copies.
 _SIDES = ("forward_layer", "backward_layer")
+# Arrays that predictions do not need: the optimizer's, the metrics', the random generators'.
 _IGNORED = re.compile(r"(?:optimizer|compile_metrics|metrics)/.*|.*seed_generator.*")
 _ARRAYS = "model.weights.h5"
 
@@ -58,15 +60,10 @@ def read_file(path: str | os.PathLike[str]) -> KerasFile:
     ValueError
         If it is of another format or damaged, or its model has what is not computed here.
     """
-    try:
-        import h5py
-    except ImportError:
-        raise ImportError(
-            "h5py must be installed to read HDF5 files, got none. "
-            "Run: python -m pip install 'lightrnn[keras]'"
-        ) from None
+    h5py = _import_h5py()
     with open(path, "rb") as file:
         start = file.read(4)
+    # From here on an OSError, such as h5py's, means a damaged file; a missing one was found above.
     try:
         if start != ZIP_START:
             return KerasFile(_arrays(h5py, path, os.path.getsize(path)), None)
@@ -87,6 +84,18 @@ def read_file(path: str | os.PathLike[str]) -> KerasFile:
             f"source must be a .keras or .weights.h5 file, got {os.fspath(path)!r}: {error}. "
             "It is damaged or of another format."
         ) from error
+
+
+def _import_h5py() -> Any:
+    """Return the package h5py."""
+    try:
+        import h5py
+    except ImportError:
+        raise ImportError(
+            "h5py must be installed to read HDF5 files, got none. "
+            "Run: python -m pip install 'lightrnn[keras]'"
+        ) from None
+    return h5py
 
 
 def _arrays(h5py: Any, source: Any, size: int) -> dict[str, np.ndarray]:
@@ -141,21 +150,24 @@ def read_keras(
     """
     weights = SourceWeights(file.arrays)
     matches = weights.names(rf"(.*?)(?:/(?:{'|'.join(_SIDES)}))?/cell/vars/\d+")
-    found = dict.fromkeys(match[1] for match in matches)
-    known = file.description is not None
+    found = dict.fromkeys(match[1] for match in matches)  # each layer once, in the file's order
+    described = file.description is not None
     levels: list[Level] = []
     for path in in_order(found, recurrent):
-        levels.append(_level(weights, path, levels[-1].width if levels else None, known))
+        levels.append(_level(weights, path, levels[-1].width if levels else None, described))
     check_alike(levels)
-    table = _embedding(weights, embedding, head, len(levels[0].directions[0].W_ih))
+    table = _embedding(weights, embedding, head, levels[0].n_features)
     W, b = _head(weights, head, levels[-1].width)
     weights.finish()
     activation, target = file.description or (None, None)
     return ForeignNetwork(levels, W, b, table, activation, target)
 
 
-def _level(weights: SourceWeights, path: str, features: int | None, known: bool) -> Level:
-    """Return a layer that reads `features`, None for any; `known` says whether it was described."""
+def _level(weights: SourceWeights, path: str, features: int | None, described: bool) -> Level:
+    """Return a layer whose input has this many columns, None for any.
+
+    `described` says whether there is a configuration, which was checked.
+    """
     both = bool(weights.names(rf"{re.escape(path)}/{_SIDES[1]}/.*"))
     sides = [f"{path}/{side}" for side in _SIDES] if both else [path]
     prefixes = [f"{side}/cell/vars/" for side in sides]
@@ -166,19 +178,19 @@ def _level(weights: SourceWeights, path: str, features: int | None, known: bool)
         features = weights.shape(f"{prefixes[0]}0", 2)[0]
     sizes = (features, H, columns)
     return Level(
-        cell, tuple(_direction(weights, prefix, cell, sizes, known) for prefix in prefixes)
+        cell, tuple(_direction(weights, prefix, cell, sizes, described) for prefix in prefixes)
     )
 
 
 def _direction(
-    weights: SourceWeights, prefix: str, cell: str, sizes: tuple[int, int, int], known: bool
+    weights: SourceWeights, prefix: str, cell: str, sizes: tuple[int, int, int], described: bool
 ) -> Direction:
     """Take one direction: its arrays are numbered 0 (input), 1 (state) and 2 (biases)."""
     features, H, columns = sizes
     biases = np.zeros((2, columns))
     if f"{prefix}2" in weights:
         biases = _biases(weights, f"{prefix}2", cell, columns)
-    elif CELLS[cell].two_biases and not known:  # only the shape of its biases would show it
+    elif CELLS[cell].two_biases and not described:  # only the shape of its biases would show it
         raise ValueError(
             f"source must say whether the GRU {prefix!r} without biases has reset_after=True, "
             "got a file of weights alone. Save the whole model as .keras."
@@ -206,6 +218,7 @@ def _biases(weights: SourceWeights, name: str, cell: str, columns: int) -> np.nd
 def _paths(weights: SourceWeights) -> list[str]:
     """Return the paths of layers that are not recurrent and have arrays of their own."""
     found = dict.fromkeys(match[1] for match in weights.names(r"(.*)/vars/\d+"))
+    # A recurrent layer's arrays are those of its cell, in a folder of this name.
     return [path for path in found if path.rpartition("/")[2] != "cell"]
 
 
@@ -231,6 +244,4 @@ def _head(
     found = [path for path in _paths(weights) if _is_dense(weights, path)]
     path = one_module("head", found, chosen)
     W = weights.take(f"{path}/vars/0", (features, None))
-    k = W.shape[1]
-    biased = f"{path}/vars/1" in weights
-    return W, weights.take(f"{path}/vars/1", (k,)) if biased else np.zeros(k)
+    return W, weights.take_or_zeros(f"{path}/vars/1", W.shape[1])

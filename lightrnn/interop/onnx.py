@@ -143,6 +143,7 @@ class _ModelBuilder:
     def __init__(self, summary: Summary) -> None:
         self.onnx = _import_onnx()
         self.summary = summary
+        self.cell = CELLS[summary.cell]
         self.nodes: list[Any] = []
         self.arrays: dict[str, np.ndarray] = {}
         self.inputs: list[Any] = []
@@ -268,11 +269,7 @@ class _ModelBuilder:
         self._add("Concat", *ends, out="next_state", axis=-1)
         if self.summary.step:
             return self._join_directions(states, (2, 0, 1, 3))  # (batch, time, D)
-        return ends[-len(self._state_names())]  # the last layer's h
-
-    def _state_names(self) -> tuple[str, ...]:
-        """Return the names of a layer's states: h, and the lstm's c."""
-        return CELLS[self.summary.cell].states
+        return ends[-len(self.cell.states)]  # the last layer's h
 
     def _join_directions(self, states: str, axes: tuple[int, ...]) -> str:
         """Transpose states to (..., directions, H), and make the last two axes one."""
@@ -283,7 +280,7 @@ class _ModelBuilder:
     def _initial_states(self) -> list[list[str]]:
         """Declare the state; return the part of each layer, each state (directions, batch, H)."""
         directions = len(self.summary.layers[0])
-        kinds = self._state_names()
+        kinds = self.cell.states  # h, and the lstm's c
         parts = {
             f"layer{number}.{kind}0": H
             for number, H in enumerate(self.summary.units)
@@ -312,7 +309,7 @@ class _ModelBuilder:
             self._constant(f"layer{number}.{part}", array)
             for part, array in self._matrices(directions).items()
         ]
-        ends = (f"layer{number}.{state}n" for state in self._state_names())
+        ends = (f"layer{number}.{state}n" for state in self.cell.states)
         names = (f"layer{number}.states", *ends)
         self._add(
             operator.name,
@@ -342,7 +339,7 @@ class _ModelBuilder:
             }
             found["W"].append(own["W_ih"].T)
             found["R"].append(own["W_hh"].T)
-            if CELLS[self.summary.cell].two_biases:
+            if self.cell.two_biases:
                 biases = (own["b_ih"], own["b_hh"])
             else:
                 biases = (own["b"], np.zeros_like(own["b"]))
@@ -351,8 +348,7 @@ class _ModelBuilder:
 
     def _in_order(self, array: np.ndarray) -> np.ndarray:
         """Return a matrix or a bias with its gates in ONNX's order."""
-        cell = self.summary.cell
-        return reorder_gates(array, CELLS[cell].gates, _OPERATORS[cell].gates)
+        return reorder_gates(array, self.cell.gates, _OPERATORS[self.summary.cell].gates)
 
     # -- outputs ----------------------------------------------------------------------------------
 

@@ -43,7 +43,7 @@ class Summary(NamedTuple):
     weights : dict of str to ndarray
         The arrays of `weights_`, by their names there.
     vocabulary : Vocabulary or None
-        The tokens, if the input are tokens.
+        The tokens; None if the input are numbers.
     classes : ndarray of shape (k,) or None
         The label of each output, if `task` is "classes".
     result : dtype

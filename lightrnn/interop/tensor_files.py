@@ -17,7 +17,7 @@ import numpy as np
 
 from . import torch_pickle
 from .foreign import UnsupportedError
-from .torch_pickle import Storage, Tensor
+from .torch_pickle import MOST_AXES, Storage, Tensor, are_sizes
 
 _BFLOAT16 = "bfloat16"  # the two upper bytes of a float32; NumPy has no such type
 # The types of numbers that the two formats name, as NumPy writes them.
@@ -45,8 +45,6 @@ _TORCH_TYPES = {
     "Byte": "u1",
     "Bool": "?",
 }
-_MOST_AXES = 8
-_LARGEST = 2**62  # sums and products of a few sizes below it are cheap
 ZIP_START = b"PK\x03\x04"
 _PICKLE_START = b"\x80\x02"  # protocol 2, which torch.save writes
 # Whatever reading a damaged file may raise, in the libraries or in the code here.
@@ -168,10 +166,7 @@ def _entry(name: str, description: Any) -> _Entry:
     kind = _SAFETENSORS_TYPES[dtype]
     shape = tuple(description["shape"])
     start, stop = description["data_offsets"]
-    integers = [*shape[: _MOST_AXES + 1], start, stop]
-    if len(shape) > _MOST_AXES or any(
-        type(n) is not int or not 0 <= n < _LARGEST for n in integers
-    ):
+    if len(shape) > MOST_AXES or not are_sizes([*shape, start, stop]):
         raise ValueError(f"the shape or place of {name!r}")
     if math.prod(shape) * _itemsize(kind) != stop - start:
         raise ValueError(f"{name!r} of shape {shape} in {stop - start:,} bytes")

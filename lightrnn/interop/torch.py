@@ -84,7 +84,7 @@ def _check_modules(module: Any) -> None:
                 "and dropout."
             )
         nonlinearity = getattr(part, "nonlinearity", "tanh")
-        # An nn.Module of the user's own may have an attribute `nonlinearity` for anything.
+        # Any module may have an attribute `nonlinearity`; a recurrent one has a `hidden_size` too.
         if hasattr(part, "hidden_size") and nonlinearity != "tanh":
             raise ValueError(
                 f"source must have recurrent layers with tanh, got {name!r} with "
@@ -135,7 +135,7 @@ def read_torch(
         prefix = f"{name}." if name else ""  # a state_dict of an nn.LSTM itself has no prefix
         levels += _module_levels(weights, prefix, levels[-1].width if levels else None)
     check_alike(levels)
-    table = _embedding(weights, embedding, head, len(levels[0].directions[0].W_ih))
+    table = _embedding(weights, embedding, head, levels[0].n_features)
     W, b = _head(weights, head, levels[-1].width, table if tied else None)
     weights.finish()
     return ForeignNetwork(levels, W, b, table)
@@ -152,7 +152,7 @@ def _refuse_unsupported(weights: SourceWeights) -> None:
 
 
 def _module_levels(weights: SourceWeights, prefix: str, features: int | None) -> list[Level]:
-    """Return the layers of a recurrent module; the first one reads `features`, None for any."""
+    """Return a recurrent module's layers; the first one's input has `features`, None for any."""
     recurrent_name = f"{prefix}weight_hh_l0"
     rows, H = weights.shape(recurrent_name, 2)  # (G*H, H)
     cell = cell_of(recurrent_name, H, rows)
@@ -211,6 +211,4 @@ def _head(
     if table is not None and f"{name}.weight" not in weights:
         return None, weights.take(f"{name}.bias", (len(table),))
     W = weights.take(f"{name}.weight", (None, features)).T  # (D, k)
-    k = W.shape[1]
-    biased = f"{name}.bias" in weights
-    return W, weights.take(f"{name}.bias", (k,)) if biased else np.zeros(k)
+    return W, weights.take_or_zeros(f"{name}.bias", W.shape[1])

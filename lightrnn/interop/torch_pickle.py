@@ -8,6 +8,7 @@ name. `pickletools` splits the file into instructions and checks their lengths.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from .foreign import UnsupportedError
@@ -39,8 +40,13 @@ class Tensor(NamedTuple):
 _MARK = object()
 # No tuples: to hash one whose items are tuples, each of them twice in the next, may take for ever.
 _KEY_TYPES = (str, int, float, bool, type(None))
-_MOST_AXES = 8
-_LARGEST = 2**62  # sums of sizes stay within NumPy's integers
+MOST_AXES = 8
+_LARGEST = 2**62  # no array is as large; arithmetic on larger numbers would take time
+
+
+def are_sizes(values: Iterable[Any]) -> bool:
+    """Whether all values are integers that may be sizes; True is none, nor is a float."""
+    return all(type(value) is int and 0 <= value < _LARGEST for value in values)
 
 
 def read(pickled: bytes) -> Any:
@@ -62,7 +68,7 @@ def read(pickled: bytes) -> Any:
 
     unpickler = _Unpickler()
     for opcode, argument, _ in pickletools.genops(pickled):
-        if opcode.name == "STOP":
+        if opcode.name == "STOP":  # what follows the end is not read
             return unpickler.stack.pop()
         unpickler.execute(opcode.name, argument)
     raise ValueError("no end")
@@ -78,7 +84,7 @@ class _Unpickler:
     def execute(self, opcode: str, argument: Any) -> None:
         """Carry out one instruction."""
         match opcode:
-            case "PROTO" | "FRAME":
+            case "PROTO" | "FRAME":  # the version, and the length of what follows
                 pass
             case "REDUCE" | "NEWOBJ":
                 function, arguments = self.pop(2)
@@ -156,14 +162,16 @@ class _Unpickler:
         target = self.stack[-1]
         keys = items[::2]
         if type(target) is not dict or any(type(key) not in _KEY_TYPES for key in keys):
-            raise TypeError("items of what is no dict, or keys that are no plain values")
+            raise TypeError(
+                "items for something that is not a dict, or keys that are not plain values"
+            )
         target.update(zip(keys, items[1::2], strict=True))
 
     def extend(self, items: list[Any]) -> None:
         """Lengthen the list on top of the stack."""
         target = self.stack[-1]
         if type(target) is not list:
-            raise TypeError("items of what is no list")
+            raise TypeError("items for something that is not a list")
         target.extend(items)
 
     def drop_attributes(self) -> None:
@@ -203,12 +211,9 @@ def _result(function: str, arguments: Any) -> Any:
 
 def _tensor(storage: Any, offset: Any, size: Any, stride: Any) -> Tensor:
     """Return a tensor after a check that it lies within its storage."""
-    integers = [offset, *size, *stride]
-    if type(storage) is not Storage or not all(
-        type(n) is int and 0 <= n < _LARGEST for n in integers
-    ):
+    if type(storage) is not Storage or not are_sizes([offset, *size, *stride]):
         raise ValueError("a tensor without storage or sizes")
-    if len(size) != len(stride) or len(size) > _MOST_AXES:
+    if len(size) != len(stride) or len(size) > MOST_AXES:
         raise ValueError("a tensor of inconsistent sizes")
     count = math.prod(size)
     last = offset + sum((n - 1) * step for n, step in zip(size, stride, strict=True))
