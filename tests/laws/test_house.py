@@ -189,8 +189,25 @@ def is_parallel(statement):
     return isinstance(statement.targets[0], ast.Tuple) and isinstance(statement.value, ast.Tuple)
 
 
+FOLDERS = ("lightrnn", "tests", "bench", "examples")
+
+
 @LATER
-@pytest.mark.parametrize("folder", ["lightrnn", "tests", "bench", "examples"])
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_docstrings_do_not_begin_with_what(folder):
+    """A docstring is a sentence with a subject; "What a thread has of a block" is not."""
+    documented = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    found = [
+        f"{path}: {ast.get_docstring(node)}"
+        for path in sorted((PACKAGE.parent / folder).rglob("*.py"))
+        for node in ast.walk(parse(path))
+        if isinstance(node, documented) and (ast.get_docstring(node) or "").startswith("What ")
+    ]
+    assert not found
+
+
+@LATER
+@pytest.mark.parametrize("folder", FOLDERS)
 def test_lines_have_at_most_100_columns(folder):
     paths = sorted((PACKAGE.parent / folder).rglob("*.py"))
     long = [
