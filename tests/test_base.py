@@ -13,10 +13,10 @@ import pytest
 from lightrnn import exceptions
 from lightrnn.base import BaseEstimator, TransformerMixin, check_is_fitted
 from lightrnn.data import feature_names
-from lightrnn.data.labels import class_targets
+from lightrnn.data.labels import read_labels
 from lightrnn.data.sample_weight import check_sample_weight, require_two_classes
 from lightrnn.data.sequences import as_sequences, remember_features, sequences_for
-from lightrnn.data.targets import real_targets
+from lightrnn.data.targets import read_numbers
 
 
 class Nested(BaseEstimator):
@@ -37,8 +37,7 @@ class Readout(TransformerMixin, BaseEstimator):
     def fit(self, X, y, sample_weight=None):
         sequences = as_sequences(X, np.float64)
         weights = check_sample_weight(sample_weight, sequences.lengths, step=False)
-        targets = self._learn(y, sequences.lengths, weights)
-        Y = targets.encode(y, sequences.lengths)
+        targets, Y = self._learn(y, sequences.lengths, weights)
         remember_features(self, sequences)
         self.targets_ = targets
         self._n_features_out = self.n_features_in_ + 1
@@ -70,10 +69,9 @@ class ReadoutClassifier(Readout):
     _kind = "classifier"
 
     def _learn(self, y, lengths, weights):
-        targets = class_targets(y, lengths)
-        if not targets.is_multilabel:
-            require_two_classes(targets.encode(y, lengths), weights)
-        return targets
+        targets, codes = read_labels(y, lengths)
+        require_two_classes(codes, weights)
+        return targets, codes
 
     @property
     def classes_(self):
@@ -94,7 +92,7 @@ class ReadoutRegressor(Readout):
     _kind = "regressor"
 
     def _learn(self, y, lengths, weights):
-        return real_targets(y, lengths, weights=weights, dtype=np.float64)
+        return read_numbers(y, lengths, weights=weights, dtype=np.float64)
 
     def predict(self, X):
         outputs = self._outputs(X)
@@ -228,7 +226,7 @@ try:
 except exceptions.NotFittedError as error:
     assert type(error) is exceptions.NotFittedError
 X = sequences.as_sequences([[1, 2], [3]])
-labels.class_targets(["a", "b"], X.lengths).encode(["a", "b"], X.lengths)
+labels.read_labels(["a", "b"], X.lengths)
 loaded = [name for name in ("numba", "scipy", "llvmlite", "matplotlib") if name in sys.modules]
 assert not loaded, loaded
 print(E(a=2), repr(E().set_params(a=1)))

@@ -11,18 +11,24 @@ def hold_out(
     Parameters
     ----------
     n : int
-        At least 2.
-    fraction : float
-        Share to hold out, in (0, 1); at least two sequences if there are three, never all.
+        Number of sequences, at least 2.
+    fraction : float in (0, 1)
+        Share to hold out: at least two sequences if there are three, never all.
     rng : Generator
-        Draws the split.
+        Source of the split.
     classes : ndarray of int (n,), optional
-        Stratify by these: every class loses the same share, as nearly as can be, and keeps at least one sequence.
+        Class of each sequence, for a stratified split: every class loses the same share, as nearly
+        as possible, and keeps at least one sequence.
 
     Returns
     -------
     training, validation : ndarray of int
-        Indices, ascending.
+        Indices in ascending order.
+
+    Raises
+    ------
+    ValueError
+        If there is only one sequence.
 
     Examples
     --------
@@ -32,17 +38,19 @@ def hold_out(
     """
     if n < 2:
         raise ValueError(
-            f"early_stopping must have at least 2 sequences to split, got {n}. Pass X_val and y_val, or more data."
+            f"early_stopping must have at least 2 sequences to split, got {n}. "
+            "Pass X_val and y_val, or more data."
         )
     groups = np.zeros(n, np.intp) if classes is None else classes
     shuffled = rng.permutation(n)
     shuffled = shuffled[np.argsort(groups[shuffled], kind="stable")]
     _, starts, counts = np.unique(groups[shuffled], return_index=True, return_counts=True)
-    # The j-th of a class's m sequences stands at (j + 0.5) / m; the lowest places of all classes together are held out.
-    place = (np.arange(n) - np.repeat(starts, counts) + 0.5) / np.repeat(counts, counts)
-    place[starts + counts - 1] = 1.0
+    # The j-th of the m sequences of a class stands at the rank (j + 0.5) / m within it. The lowest
+    # ranks of all classes together are held out, so each class loses about the same share.
+    position = np.arange(n) - np.repeat(starts, counts)
+    rank = (position + 0.5) / np.repeat(counts, counts)
+    rank[starts + counts - 1] = 1.0  # the last of a class stays in training
     wanted = min(max(2, round(fraction * n)), n - len(counts))
-    if wanted < 1:
-        wanted = 1
-    order = shuffled[np.lexsort((rng.random(n), place))]
+    wanted = max(wanted, 1)
+    order = shuffled[np.lexsort((rng.random(n), rank))]  # random where ranks are equal
     return np.sort(order[wanted:]), np.sort(order[:wanted])

@@ -1,70 +1,108 @@
 """Labels to predict: checked and encoded for the losses, decoded for the user.
 
-`ClassTargets` turns labels into codes, `MultilabelTargets` 0/1 indicators into floats; `class_targets` learns from y
-which it is.
+`ClassTargets` turns labels into codes, `MultilabelTargets` 0/1 indicators into floats;
+`read_labels` finds out from y which of them it needs.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..metrics import accuracy
 from ..utils.checks import shown
 from .arrays import as_numbers, complex_found, is_missing
-from .ragged import as_values, check_finite, read
+from .ragged import Values, as_values, check_finite, read
+from .sample_weight import class_weights, require_two_classes
 from .targets import Targets, flat_with_warning
 
+if TYPE_CHECKING:
+    from ..losses import Loss
 
-def _labels(rows: np.ndarray, name: str) -> np.ndarray:
-    """Return rows of labels that can be compared: numbers, text or bytes; no missing or continuous ones."""
-    kind = rows.dtype.kind
+_UNKNOWN_TYPE = "Unknown label type"  # the words that scikit-learn's own checks look for
+
+
+def _labels(values: np.ndarray, name: str) -> np.ndarray:
+    """Return labels that can be compared: numbers, text or bytes; none missing or continuous."""
+    kind = values.dtype.kind
     if kind == "O":
-        rows = _object_labels(rows, name)
+        values = _object_labels(values, name)
     elif kind == "c":
         raise ValueError(complex_found(name))
     elif kind not in "biufUS":
         raise ValueError(
-            f"Unknown label type: {name} must be integers or text, got dtype {rows.dtype}. Convert them."
+            f"{_UNKNOWN_TYPE}: {name} must be integers or text, got dtype {values.dtype}. "
+            "Convert them."
         )
-    if rows.dtype.kind == "f":
-        check_finite(rows, np.float64, name)
-        if (rows != np.floor(rows)).any():
+    if values.dtype.kind == "f":
+        check_finite(values, np.float64, name)
+        continuous = values != np.floor(values)
+        if continuous.any():
             raise ValueError(
-                f"Unknown label type: continuous. {name} must be class labels, got the number "
-                f"{rows[rows != np.floor(rows)][0]}. Use RNNRegressor for continuous targets."
+                f"{_UNKNOWN_TYPE}: continuous. {name} must be class labels, got the number "
+                f"{values[continuous][0]}. Use RNNRegressor for continuous targets."
             )
-    return rows
+    return values
 
 
-def _object_labels(rows: np.ndarray, name: str) -> np.ndarray:
-    """Return object labels as they are if all are text, as numbers if all are numbers."""
-    values = rows.ravel().tolist()
-    missing = [i for i, value in enumerate(values) if is_missing(value)]
+def _object_labels(values: np.ndarray, name: str) -> np.ndarray:
+    """Return objects as they are if all are text, as numbers if all are numbers."""
+    items = values.ravel().tolist()
+    missing = [index for index, item in enumerate(items) if is_missing(item)]
     if missing:
         raise ValueError(
-            f"{name} must have no missing labels, got {values[missing[0]]} in row {missing[0]}. Drop it."
+            f"{name} must have no missing labels, got {items[missing[0]]} in row {missing[0]}. "
+            "Drop it."
         )
-    if all(isinstance(value, str) for value in values):
-        return rows
-    if all(isinstance(value, (bool, int, float, np.number, np.bool_)) for value in values):
-        return (
-            as_numbers(rows, name)
-            if any(isinstance(v, (float, np.floating)) for v in values)
-            else _integers(rows)
-        )
-    kinds = sorted({type(value).__name__ for value in values})
+    if all(isinstance(item, str) for item in items):
+        return values
+    if all(isinstance(item, (bool, int, float, np.number, np.bool_)) for item in items):
+        if any(isinstance(item, (float, np.floating)) for item in items):
+            return as_numbers(values, name)
+        # Integers of more than 64 bits stay objects.
+        return np.array(values.tolist())
+    kinds = sorted({type(item).__name__ for item in items})
     raise ValueError(
-        f"Unknown label type: {name} must be all integers or all text, got {kinds}. Convert them."
+        f"{_UNKNOWN_TYPE}: {name} must be all integers or all text, got {kinds}. Convert them."
     )
 
 
-def _integers(rows: np.ndarray) -> np.ndarray:
-    """Convert objects that are all whole numbers; ints beyond 64 bits stay objects."""
-    return np.array(rows.tolist())
+class LabelTargets(Targets):
+    """The methods that both kinds of labels share.
+
+    Attributes
+    ----------
+    classes_ : ndarray, shape (n_outputs,)
+        The label that each output stands for.
+    """
+
+    classes_: np.ndarray
+
+    def weigh(self, encoded: Values, weights: Values, class_weight: Any = None) -> Values:
+        """Return sample weights multiplied by the weight of each label's class.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `sample_weight.class_weights`.
+        """
+        return class_weights(encoded, weights, class_weight, self.classes_)
+
+    def score(
+        self, loss: Loss, outputs: np.ndarray, encoded: np.ndarray, weights: np.ndarray
+    ) -> float:
+        """Return the accuracy; a multilabel row counts if all its labels are right."""
+        return accuracy(self._right(outputs, encoded), weights)
+
+    def _right(self, outputs: np.ndarray, encoded: np.ndarray) -> np.ndarray:
+        """Return whether each row of raw outputs (N, k) predicts its target, (N,) bool."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)
-class ClassTargets(Targets):
+class ClassTargets(LabelTargets):
     """Labels of two classes or more, one code each.
 
     Attributes
@@ -77,7 +115,7 @@ class ClassTargets(Targets):
     Examples
     --------
     >>> targets = ClassTargets(np.array(["no", "yes"]))
-    >>> targets.encode(["yes", "no", "yes"], np.array([4, 2, 9]))
+    >>> targets.read(["yes", "no", "yes"], np.array([4, 2, 9]))
     array([1, 0, 1])
     >>> targets.decode(np.array([[0.3, -1.0]]))
     array(['no'], dtype='<U3')
@@ -87,16 +125,22 @@ class ClassTargets(Targets):
     step: bool = False
 
     @property
-    def n_outputs(self) -> int:
+    def n_outputs(self) -> int:  # type: ignore[override]
         """The number of classes."""
         return len(self.classes_)
 
-    def _encoded(self, rows: np.ndarray, name: str) -> np.ndarray:
-        if rows.ndim != 1:
-            raise ValueError(
-                f"{name} must be one label a row, got {shown(rows)}. Give a 1-D array of labels."
-            )
-        labels = _labels(rows, name)
+    def loss(self, **arguments: Any) -> Loss:
+        """Return the cross-entropy of a softmax."""
+        from ..losses import make_loss
+
+        return make_loss("softmax")
+
+    def require_enough(self, encoded: Values, weights: Values) -> None:
+        """Raise a ValueError unless two classes or more have a positive weight."""
+        require_two_classes(encoded, weights)
+
+    def codes(self, labels: np.ndarray, name: str) -> np.ndarray:
+        """Return the code of each checked label."""
         if _family(labels) != _family(self.classes_):
             raise ValueError(
                 f"{name} must hold labels of {self._listed()}, got {_family(labels)}. Convert them."
@@ -104,18 +148,29 @@ class ClassTargets(Targets):
         codes = np.minimum(np.searchsorted(self.classes_, labels), len(self.classes_) - 1)
         unseen = np.flatnonzero(self.classes_[codes] != labels)
         if len(unseen):
+            row = unseen[0]
             raise ValueError(
-                f"{name} must hold labels of {self._listed()}, got {shown(labels[unseen[0]])} in row {unseen[0]}. "
-                "Name every class in the first call, or fit anew."
+                f"{name} must hold labels of {self._listed()}, got {shown(labels[row])} in row "
+                f"{row}. Name every class in the first call, or fit anew."
             )
         return codes
 
     def decode_row(self, output: np.ndarray) -> Any:
-        """Turn one raw output (n_outputs,) into a label."""
+        """Return the label that one raw output (k,) predicts."""
         return self.classes_[output.argmax()]
 
-    def _decoded(self, rows: np.ndarray) -> np.ndarray:
-        return self.classes_[rows.argmax(axis=-1)]
+    def _encoded(self, values: np.ndarray, name: str) -> np.ndarray:
+        if values.ndim != 1:
+            raise ValueError(
+                f"{name} must be one label a row, got {shown(values)}. Give a 1-D array of labels."
+            )
+        return self.codes(_labels(values, name), name)
+
+    def _decoded(self, outputs: np.ndarray) -> np.ndarray:
+        return self.classes_[outputs.argmax(axis=-1)]
+
+    def _right(self, outputs: np.ndarray, encoded: np.ndarray) -> np.ndarray:
+        return outputs.argmax(axis=1) == encoded
 
     def _listed(self) -> str:
         """Return the classes for a message."""
@@ -123,22 +178,26 @@ class ClassTargets(Targets):
 
 
 def _family(labels: np.ndarray) -> str:
-    """Return what kind of labels can be compared with these."""
-    return {
-        "U": "text",
-        "O": "text" if isinstance(labels.flat[0], str) else "numbers",
-        "S": "bytes",
-    }.get(labels.dtype.kind, "numbers")
+    """Return the kind of labels that can be compared with these."""
+    objects = "text" if isinstance(labels.flat[0], str) else "numbers"
+    return {"U": "text", "O": objects, "S": "bytes"}.get(labels.dtype.kind, "numbers")
 
 
 @dataclass(frozen=True, eq=False)
-class MultilabelTargets(Targets):
+class MultilabelTargets(LabelTargets):
     """Binary indicators: any number of n_outputs labels at once.
+
+    Attributes
+    ----------
+    n_outputs : int
+        Number of labels.
+    step : bool
+        Whether there are labels for every step.
 
     Examples
     --------
     >>> targets = MultilabelTargets(2)
-    >>> targets.encode([[1, 0], [1, 1]], np.array([4, 2]))
+    >>> targets.read([[1, 0], [1, 1]], np.array([4, 2]))
     array([[1., 0.],
            [1., 1.]], dtype=float32)
     >>> targets.decode(np.array([[0.3, -1.0]]))
@@ -150,75 +209,98 @@ class MultilabelTargets(Targets):
     is_multilabel = True
 
     @property
-    def classes_(self) -> np.ndarray:
-        """The labels' numbers, 0 to n_outputs - 1."""
+    def classes_(self) -> np.ndarray:  # type: ignore[override]
+        """The numbers of the labels, 0 to n_outputs - 1."""
         return np.arange(self.n_outputs)
 
-    def _encoded(self, rows: np.ndarray, name: str) -> np.ndarray:
-        numbers = _labels(rows, name)
+    def loss(self, **arguments: Any) -> Loss:
+        """Return the cross-entropy of one sigmoid per label."""
+        from ..losses import make_loss
+
+        return make_loss("sigmoid")
+
+    def _encoded(self, values: np.ndarray, name: str) -> np.ndarray:
+        numbers = _labels(values, name)
         if numbers.shape[1:] != (self.n_outputs,) or not _is_indicator(numbers):
             raise ValueError(
-                f"Unknown label type: {name} must be 0/1 indicators with {self.n_outputs} columns, got {shown(rows)}. "
-                "Give one column a label."
+                f"{_UNKNOWN_TYPE}: {name} must be 0/1 indicators with {self.n_outputs} columns, "
+                f"got {shown(values)}. Give one column a label."
             )
         return numbers.astype(np.float32)
 
-    def _decoded(self, rows: np.ndarray) -> np.ndarray:
-        return (rows > 0).astype(np.int64)
+    def _decoded(self, outputs: np.ndarray) -> np.ndarray:
+        return (outputs > 0).astype(np.int64)
+
+    def _right(self, outputs: np.ndarray, encoded: np.ndarray) -> np.ndarray:
+        return ((outputs > 0) == encoded).all(axis=1)
 
 
 def _is_indicator(labels: np.ndarray) -> bool:
-    """Whether an array holds nothing but 0 and 1."""
+    """Return whether an array holds nothing but 0 and 1."""
     return labels.dtype.kind in "biuf" and bool(((labels == 0) | (labels == 1)).all())
 
 
-def class_targets(
+def read_labels(
     y: Any, lengths: np.ndarray, *, step: bool = False, classes: Any = None, name: str = "y"
-) -> ClassTargets | MultilabelTargets:
-    """Learn from y what a classifier predicts.
+) -> tuple[ClassTargets | MultilabelTargets, Values]:
+    """Read a classifier's y: learn its classes, and encode it.
 
     Parameters
     ----------
     y : array-like
-        As in `as_values`: labels (n,), or 0/1 indicators (n, k); with `step` lists of those.
+        As in `ragged.as_values`: labels (n,), or 0/1 indicators (n, k); with `step` lists of those.
     lengths : ndarray of int64, shape (n,)
-        The sequences' lengths.
-    step : bool
+        Lengths of the sequences.
+    step : bool, default=False
         Whether there is a label for every step.
     classes : array-like, optional
-        All labels, when y need not hold each of them.
-    name : str
-        What messages call y.
+        All labels, where y need not hold each of them.
+    name : str, default="y"
+        Name of y in messages.
+
+    Returns
+    -------
+    targets : ClassTargets or MultilabelTargets
+    encoded : ndarray or list of ndarray
+        Codes of the classes, or indicators.
 
     Raises
     ------
     ValueError
-        If y is continuous, of several columns that are no indicators, holds NaN or fewer than two classes, or a label
-        outside `classes`.
+        If y is continuous, has several columns that are not indicators, holds NaN or fewer than two
+        classes, or a label outside `classes`.
     TypeError
         If labels mix text and numbers.
 
     Examples
     --------
-    >>> class_targets(["b", "a"], np.array([5, 7])).classes_
-    array(['a', 'b'], dtype='<U1')
+    >>> targets, codes = read_labels(["b", "a"], np.array([5, 7]))
+    >>> targets.classes_, codes
+    (array(['a', 'b'], dtype='<U1'), array([1, 0]))
     """
-    rows = flat_with_warning(as_values(y, lengths, step, name), name)
-    labels = _labels(rows, name)
+    values = flat_with_warning(as_values(y, lengths, step, name), name)
+    labels = _labels(values, name)
     if labels.ndim == 2:
-        if not _is_indicator(labels):
-            raise ValueError(
-                f"Unknown label type: multiclass-multioutput. {name} must be labels (n,) or 0/1 indicators (n, k), got "
-                f"{shown(rows)}. Fit one classifier a column instead."
-            )
-        return MultilabelTargets(labels.shape[1], step)
+        return _read_indicators(labels, lengths, step, name)
     if classes is None:
-        return ClassTargets(_classes(labels, name), step)
-    targets = ClassTargets(
-        _classes(_labels(read(classes, "classes").ravel(), "classes"), "classes"), step
-    )
-    targets._encoded(labels, name)
-    return targets
+        known = _classes(labels, name)
+    else:
+        known = _classes(_labels(read(classes, "classes").ravel(), "classes"), "classes")
+    targets = ClassTargets(known, step)
+    return targets, targets.arranged(targets.codes(labels, name), lengths)
+
+
+def _read_indicators(
+    labels: np.ndarray, lengths: np.ndarray, step: bool, name: str
+) -> tuple[MultilabelTargets, Values]:
+    """Return the targets and the encoded y for labels of several columns."""
+    if not _is_indicator(labels):
+        raise ValueError(
+            f"{_UNKNOWN_TYPE}: multiclass-multioutput. {name} must be labels (n,) or 0/1 "
+            f"indicators (n, k), got {shown(labels)}. Fit one classifier a column instead."
+        )
+    targets = MultilabelTargets(labels.shape[1], step)
+    return targets, targets.arranged(labels.astype(np.float32), lengths)
 
 
 def _classes(labels: np.ndarray, name: str) -> np.ndarray:
@@ -226,7 +308,7 @@ def _classes(labels: np.ndarray, name: str) -> np.ndarray:
     classes = np.unique(labels)
     if len(classes) < 2:
         raise ValueError(
-            f"{name} must hold at least two classes, got {len(classes)} class: {shown(classes.tolist())}. "
-            "A classifier needs examples of each."
+            f"{name} must hold at least two classes, got {len(classes)} class: "
+            f"{shown(classes.tolist())}. A classifier needs examples of each."
         )
     return classes

@@ -1,4 +1,4 @@
-"""What weighs in the loss: `sample_weight` and `class_weight`, checked and multiplied into one weight a row."""
+"""Weights in the loss: `sample_weight` and `class_weight`, checked and multiplied together."""
 
 from typing import Any
 
@@ -12,25 +12,29 @@ from .ragged import Values, as_values, check_finite, pool, split
 def check_sample_weight(
     weights: Any, lengths: np.ndarray, step: bool, name: str = "sample_weight"
 ) -> Values:
-    """Return weights for the rows of y: float64 (n,), or a list of (T_i,) if there is a target for every step.
+    """Return one weight for each target, as float64.
 
     Parameters
     ----------
-    weights : None, array-like (n,), or list of (T_i,) where `step`
-        None means equal weights; (n,) with `step` gives every step its sequence's weight.
+    weights : None, array-like (n,), or with `step` list of (T_i,)
+        None means equal weights. With `step`, (n,) gives every step the weight of its sequence.
     lengths : ndarray of int64, shape (n,)
-        The sequences' lengths.
+        Lengths of the sequences.
     step : bool
         Whether there is a target for every step.
-    name : str
-        What messages call it.
+    name : str, default="sample_weight"
+        Name of the weights in messages.
+
+    Returns
+    -------
+    ndarray (n,), or with `step` list of (T_i,)
 
     Raises
     ------
     ValueError
-        If the shape is another, or a weight is negative, NaN or infinite, or all are zero.
+        If the shape is another, or if a weight is negative, NaN or infinite, or all are zero.
     TypeError
-        If a weight is no number.
+        If a weight is not a number.
 
     Examples
     --------
@@ -38,63 +42,69 @@ def check_sample_weight(
     [array([1.]), array([2., 2., 2.])]
     """
     if weights is None:
-        rows = np.ones(int(lengths.sum()) if step else len(lengths))
+        pooled = np.ones(int(lengths.sum()) if step else len(lengths))
     else:
-        rows = _weight_rows(weights, lengths, step, name)
-    return split(rows, lengths) if step else rows
+        pooled = _pooled(weights, lengths, step, name)
+    return split(pooled, lengths) if step else pooled
 
 
-def _weight_rows(weights: Any, lengths: np.ndarray, step: bool, name: str) -> np.ndarray:
-    """Read and check weights, as float64 rows."""
+def _pooled(weights: Any, lengths: np.ndarray, step: bool, name: str) -> np.ndarray:
+    """Return checked weights of all sequences or steps, (N,) float64."""
     by_step = step and _is_nested(weights)
-    rows = as_numbers(as_values(weights, lengths, by_step, name), name)
-    if rows.ndim != 1:
+    pooled = as_numbers(as_values(weights, lengths, by_step, name), name)
+    if pooled.ndim != 1:
         raise ValueError(
-            f"{name} must be 1-D, one weight a row of y, got {shown(rows)}. Ravel it or pick a column."
+            f"{name} must be 1-D, one weight a row of y, got {shown(pooled)}. "
+            "Ravel it or pick a column."
         )
-    check_finite(rows, np.float64, name)
-    if (rows < 0).any():
+    check_finite(pooled, np.float64, name)
+    if (pooled < 0).any():
         raise ValueError(
-            f"{name} must not be negative, got {rows[rows < 0][0]}. Leave out what should not count."
+            f"{name} must not be negative, got {pooled[pooled < 0][0]}. "
+            "Leave out what should not count."
         )
-    if not rows.any():
+    if not pooled.any():
         raise ValueError(
-            f"{name} must hold a positive weight, got only zeros: no sample of any class is left to fit."
+            f"{name} must hold a positive weight, got only zeros: "
+            "no sample of any class is left to fit."
         )
-    rows = rows.astype(np.float64)
-    return np.repeat(rows, lengths) if step and not by_step else rows
+    pooled = pooled.astype(np.float64)
+    return np.repeat(pooled, lengths) if step and not by_step else pooled
 
 
 def _is_nested(weights: Any) -> bool:
-    """Whether weights hold an array for each sequence."""
-    if (
-        isinstance(weights, (list, tuple))
-        or getattr(getattr(weights, "dtype", None), "kind", "") == "O"
-    ):
+    """Return whether weights hold an array for each sequence."""
+    dtype_kind = getattr(getattr(weights, "dtype", None), "kind", "")
+    if isinstance(weights, (list, tuple)) or dtype_kind == "O":
         first = next(iter(weights), None)
         return isinstance(first, (list, tuple)) or getattr(first, "ndim", 0) > 0
     return getattr(weights, "ndim", 1) > 1
 
 
 def class_weights(codes: Values, weights: Values, class_weight: Any, classes: np.ndarray) -> Values:
-    """Multiply weights by their class's weight.
+    """Return weights multiplied by the weight of each class.
 
     Parameters
     ----------
     codes : ndarray of int (n,), or list of (T_i,)
-        What `labels.ClassTargets.encode` returned.
+        Encoded labels, as `labels.ClassTargets.read` returns them.
     weights : ndarray (n,), or list of (T_i,)
-        What `check_sample_weight` returned.
-    class_weight : None, "balanced" or dict
-        "balanced" gives every class the same total weight, counted over all steps; a dict gives a factor for each
-        label, 1 where it names none.
+        Sample weights, as `check_sample_weight` returns them.
+    class_weight : dict, "balanced" or None
+        "balanced" gives every class the same total weight, counted over all steps. A dict gives
+        factors by label, 1 where it names none.
     classes : ndarray
-        `labels.ClassTargets.classes_`.
+        The label of each code.
+
+    Returns
+    -------
+    ndarray (n,), or list of (T_i,)
 
     Raises
     ------
     ValueError
-        If `class_weight` names an unknown class, a factor is negative or not finite, or y is multilabel.
+        If `class_weight` names an unknown class, a factor is negative or not finite, or y is
+        multilabel.
     TypeError
         If it is of another type.
 
@@ -108,24 +118,25 @@ def class_weights(codes: Values, weights: Values, class_weight: Any, classes: np
     flat = pool(codes)
     if flat.ndim != 1:
         raise ValueError(
-            f"class_weight must be None for multilabel y, got {shown(class_weight)}. Use sample_weight."
+            f"class_weight must be None for multilabel y, got {shown(class_weight)}. "
+            "Use sample_weight."
         )
-    rows = pool(weights)
+    pooled = pool(weights)
     if isinstance(class_weight, str) and class_weight == "balanced":
-        totals = np.bincount(flat, rows, minlength=len(classes))
-        factors = rows.sum() / (np.count_nonzero(totals) * np.where(totals > 0, totals, 1.0))
+        totals = np.bincount(flat, pooled, minlength=len(classes))
+        present = np.count_nonzero(totals)
+        # Classes without weight have no targets here: their factor is not used.
+        factors = pooled.sum() / (present * np.where(totals > 0, totals, 1.0))
     else:
         factors = _factors(class_weight, classes)
-    rows = rows * factors[flat]
-    return (
-        rows
-        if isinstance(weights, np.ndarray)
-        else split(rows, np.array([len(w) for w in weights]))
-    )
+    pooled = pooled * factors[flat]
+    if isinstance(weights, np.ndarray):
+        return pooled
+    return split(pooled, np.array([len(part) for part in weights]))
 
 
 def _factors(class_weight: Any, classes: np.ndarray) -> np.ndarray:
-    """Read a dict of label: factor."""
+    """Return the factor of each class from a dict of label: factor."""
     wanted = "class_weight must be None, 'balanced' or a dict of label: weight"
     if not isinstance(class_weight, dict):
         kind = ValueError if isinstance(class_weight, str) else TypeError
@@ -137,17 +148,21 @@ def _factors(class_weight: Any, classes: np.ndarray) -> np.ndarray:
     for label, factor in class_weight.items():
         if label not in codes:
             raise ValueError(
-                f"{wanted}, got the unknown label {shown(label)}. The classes are {shown(list(codes))}."
+                f"{wanted}, got the unknown label {shown(label)}. "
+                f"The classes are {shown(list(codes))}."
             )
         factors[codes[label]] = real(f"class_weight[{label!r}]", factor, 0)
     return factors
 
 
 def require_two_classes(codes: Values, weights: Values) -> None:
-    """Raise a ValueError unless rows of positive weight hold two classes or more (multilabel rows always pass)."""
+    """Raise a ValueError unless two classes or more have a positive weight.
+
+    Multilabel targets always pass: a label may be absent.
+    """
     flat = pool(codes)
     if flat.ndim == 1 and len(np.unique(flat[pool(weights) > 0])) < 2:
         raise ValueError(
-            "y must hold at least two classes with a positive weight, got fewer: one class or none is left. "
-            "Check sample_weight and class_weight."
+            "y must hold at least two classes with a positive weight, got fewer: one class or none "
+            "is left. Check sample_weight and class_weight."
         )

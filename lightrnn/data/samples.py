@@ -1,17 +1,14 @@
-"""Sequences with their encoded targets and weights."""
+"""Sequences with their encoded targets and weights, as training takes them."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..utils.indexing import take
-
-if TYPE_CHECKING:
-    pass
 
 
 @dataclass(frozen=True)
@@ -20,14 +17,14 @@ class Samples:
 
     Parameters
     ----------
-    items : list of ndarray (T_i, F), or of codes (T_i,)
-        As the user gave them, memory maps included; a minibatch copies its own.
+    items : sequence of ndarray (T_i, F), or of token codes (T_i,)
+        As the user gave them, memory maps included: a minibatch copies its own sequences.
     lengths : ndarray of int64 (n,)
-        Their numbers of steps.
+        Number of steps of each sequence.
     targets : ndarray (n,) or (n, k), or list of ndarray (T_i,) or (T_i, k)
-        Class codes (intp) or values (float).
+        Codes of classes (intp) or values (float).
     weights : ndarray of float (n,), or list of ndarray (T_i,)
-        Positive in sum.
+        Not negative, with a positive sum.
     """
 
     items: Sequence[np.ndarray]
@@ -37,7 +34,9 @@ class Samples:
 
     def take(self, indices: np.ndarray) -> Samples:
         """Return the samples of some indices."""
-        items, targets, weights = (
-            take(values, indices) for values in (self.items, self.targets, self.weights)
+        return Samples(
+            take(self.items, indices),
+            self.lengths[indices],
+            take(self.targets, indices),
+            take(self.weights, indices),
         )
-        return Samples(items, self.lengths[indices], targets, weights)

@@ -1,88 +1,170 @@
-"""Numbers to predict: checked and standardised for the losses, decoded for the user; and what they share with labels.
+"""Targets: how y is encoded for the network, scored, weighted, and decoded for the user.
 
-`real_targets` learns from y how; labels are in `labels.py`.
+`Targets` is the interface; `RealTargets` standardises numbers. Labels are in `labels.py`.
 """
 
+from __future__ import annotations
+
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..exceptions import DataConversionWarning, warn
+from ..metrics import r_squared
 from .arrays import as_numbers
 from .ragged import Values, as_values, check_finite, pool, split
 
+if TYPE_CHECKING:
+    from ..losses import Loss
 
-def _flat(rows: np.ndarray) -> np.ndarray:
-    """Turn a single column into a flat array."""
-    return rows[:, 0] if rows.ndim == 2 and rows.shape[1] == 1 else rows
+# A column whose scale is below this multiple of float64's eps is constant: a computed mean of
+# equal numbers differs from them by a few eps, which must not be blown up to 1.
+_CONSTANT = 10
 
 
-def flat_with_warning(rows: np.ndarray, name: str) -> np.ndarray:
-    """Turn a single column into a flat array and say so as scikit-learn does: once, when y is learned from."""
-    flat = _flat(rows)
-    if flat is not rows:
+def _flat(values: np.ndarray) -> np.ndarray:
+    """Return a single column as a flat array."""
+    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+
+
+def flat_with_warning(values: np.ndarray, name: str) -> np.ndarray:
+    """Return a single column as a flat array, with scikit-learn's warning."""
+    flat = _flat(values)
+    if flat is not values:
         warn(
             DataConversionWarning,
-            f"A column-vector y was passed when a 1d array was expected. Please change the shape of {name} to "
-            "(n_samples,), for example using ravel().",
+            "A column-vector y was passed when a 1d array was expected. Please change the shape "
+            f"of {name} to (n_samples,), for example using ravel().",
         )
     return flat
 
 
 class Targets:
-    """What all kinds of targets share: rows in, rows out."""
+    """Interface of all kinds of targets, and the conversion between sequences and values.
+
+    Encoded targets are an array with one entry per sequence, (n,) or (n, k), or with `step` a list
+    with one array per sequence, (T_i,) or (T_i, k).
+
+    Attributes
+    ----------
+    step : bool
+        Whether there is a target for every step.
+    n_outputs : int
+        Number of outputs of the network.
+    """
 
     step: bool
+    n_outputs: int
     is_multilabel = False
 
-    def encode(self, y: Any, lengths: np.ndarray, name: str = "y") -> Values:
-        """Check y and return what the losses take: (n, ...) rows, or a list of (T_i, ...) rows for steps."""
-        rows = self._encoded(_flat(as_values(y, lengths, self.step, name)), name)
-        return split(rows, lengths) if self.step else rows
+    def read(self, y: Any, lengths: np.ndarray, name: str = "y") -> Values:
+        """Check y and return it encoded.
+
+        Parameters
+        ----------
+        y : array-like
+            As in `ragged.as_values`.
+        lengths : ndarray of int64, shape (n,)
+            Lengths of the sequences.
+        name : str, default="y"
+            Name of y in messages.
+
+        Returns
+        -------
+        ndarray or list of ndarray
+            Encoded targets.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If y is not of the kind that the targets were learned from.
+        """
+        values = _flat(as_values(y, lengths, self.step, name))
+        return self.arranged(self._encoded(values, name), lengths)
+
+    def arranged(self, values: np.ndarray, lengths: np.ndarray) -> Values:
+        """Return values (N, ...) as they are, or with `step` one array per sequence."""
+        return split(values, lengths) if self.step else values
 
     def decode(self, outputs: Values) -> Values:
-        """Turn raw outputs, (n, n_outputs) or a list of (T_i, n_outputs), into predictions in y's form."""
+        """Return predictions in the form of y for raw outputs, (n, k) or a list of (T_i, k)."""
         decoded = self._decoded(pool(outputs))
-        return (
-            decoded
-            if isinstance(outputs, np.ndarray)
-            else split(decoded, np.array([len(o) for o in outputs]))
-        )
+        if isinstance(outputs, np.ndarray):
+            return decoded
+        return split(decoded, np.array([len(rows) for rows in outputs]))
 
     def decode_row(self, output: np.ndarray) -> Any:
-        """Turn one raw output (n_outputs,) into what `decode` gives for it."""
+        """Return the prediction for one raw output (k,), as `decode` gives it."""
         return self._decoded(output[None])[0]
 
-    def _encoded(self, rows: np.ndarray, name: str) -> np.ndarray:
+    def loss(self, **arguments: Any) -> Loss:
+        """Return the loss to minimise, given the estimator's arguments."""
         raise NotImplementedError
 
-    def _decoded(self, rows: np.ndarray) -> np.ndarray:
+    def score(
+        self, loss: Loss, outputs: np.ndarray, encoded: np.ndarray, weights: np.ndarray
+    ) -> float:
+        """Return the validation score of raw outputs (N, k); greater is better.
+
+        Parameters
+        ----------
+        loss : Loss
+            The training loss.
+        outputs : ndarray (N, k)
+            Raw outputs of the network.
+        encoded : ndarray (N,) or (N, k)
+            Encoded targets, pooled over steps.
+        weights : ndarray (N,)
+            Sample weights.
+
+        Returns
+        -------
+        float
+        """
+        raise NotImplementedError
+
+    def weigh(self, encoded: Values, weights: Values, class_weight: Any = None) -> Values:
+        """Return sample weights multiplied by the weight of each target's class."""
+        return weights
+
+    def require_enough(self, encoded: Values, weights: Values) -> None:
+        """Raise a ValueError if a whole fit cannot learn from these targets."""
+
+    def set_output_units(self, network: Any, *, undo: bool = False) -> None:
+        """Make the network's outputs predictions in the units of y, or back with `undo`."""
+
+    def _encoded(self, values: np.ndarray, name: str) -> np.ndarray:
+        """Return checked and encoded values."""
+        raise NotImplementedError
+
+    def _decoded(self, outputs: np.ndarray) -> np.ndarray:
+        """Return predictions for raw outputs (N, k)."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)
 class RealTargets(Targets):
-    """Real numbers, standardised a column.
+    """Real numbers, standardised column by column.
 
     Attributes
     ----------
     mean, scale : ndarray of float64, shape (n_outputs,)
-        Standardised rows are (y - mean) / scale.
+        Encoded targets are (y - mean) / scale.
     step : bool
         Whether there is a target for every step.
     dtype : dtype
-        Of the standardised rows.
+        Precision of encoded targets.
     result : dtype
-        Of decoded rows.
+        Precision of predictions.
 
     Examples
     --------
-    >>> targets = real_targets([1.0, 3.0], np.array([5, 7]))
+    >>> targets, encoded = read_numbers([1.0, 3.0], np.array([5, 7]))
     >>> targets.mean, targets.scale
     (array([2.]), array([1.]))
-    >>> targets.encode([1.0, 3.0], np.array([5, 7])).ravel()
+    >>> encoded.ravel()
     array([-1.,  1.], dtype=float32)
     """
 
@@ -93,31 +175,67 @@ class RealTargets(Targets):
     result: npt.DTypeLike = np.float64
 
     @property
-    def n_outputs(self) -> int:
+    def n_outputs(self) -> int:  # type: ignore[override]
         """The number of columns."""
         return len(self.mean)
 
-    def _encoded(self, rows: np.ndarray, name: str) -> np.ndarray:
-        columns = _columns(rows, self.dtype, name)
-        if columns.shape[1] != self.n_outputs:
-            raise ValueError(
-                f"{name} must have {self.n_outputs} outputs as in fit, got {columns.shape[1]}. Give the same columns."
-            )
+    def loss(
+        self,
+        *,
+        loss: str = "squared_error",
+        delta: float = 1.0,
+        quantile: float = 0.5,
+        **others: Any,
+    ) -> Loss:
+        """Return the loss of the standardised targets that the arguments name."""
+        from ..losses import make_loss
+
+        return make_loss(loss, delta=delta, quantile=quantile)
+
+    def score(
+        self, loss: Loss, outputs: np.ndarray, encoded: np.ndarray, weights: np.ndarray
+    ) -> float:
+        """Return R^2, or the negative mean loss where that is not the squared error."""
+        if loss.name == "squared_error":
+            return r_squared(encoded, outputs, weights)
+        return -loss(outputs, encoded, weights)[0] / float(weights.sum())
+
+    def set_output_units(self, network: Any, *, undo: bool = False) -> None:
+        """Move the standardisation of y into the network's output layer, or out of it."""
+        scale = self.scale
+        shift = self.mean
+        if undo:
+            network.set_output_units(1.0 / scale, -shift / scale)
+        else:
+            network.set_output_units(scale, shift)
+
+    def standardised(self, columns: np.ndarray) -> np.ndarray:
+        """Return checked columns (N, k) in units of their scale, in the network's precision."""
         return ((columns - self.mean) / self.scale).astype(self.dtype)
 
-    def _decoded(self, rows: np.ndarray) -> np.ndarray:
-        rows = rows.astype(self.result)  # a copy always: a stream goes on writing to its outputs
-        return rows[:, 0] if self.n_outputs == 1 else rows
+    def _encoded(self, values: np.ndarray, name: str) -> np.ndarray:
+        columns = _columns(values, self.dtype, name)
+        if columns.shape[1] != self.n_outputs:
+            raise ValueError(
+                f"{name} must have {self.n_outputs} outputs as in fit, got {columns.shape[1]}. "
+                "Give the same columns."
+            )
+        return self.standardised(columns)
+
+    def _decoded(self, outputs: np.ndarray) -> np.ndarray:
+        # Always a copy: a stream goes on writing to its outputs.
+        predictions = outputs.astype(self.result)
+        return predictions[:, 0] if self.n_outputs == 1 else predictions
 
 
-def _columns(rows: np.ndarray, dtype: npt.DTypeLike, name: str) -> np.ndarray:
-    """Return rows of finite numbers as (N, k) float64."""
-    numbers = as_numbers(rows, name)
+def _columns(values: np.ndarray, dtype: npt.DTypeLike, name: str) -> np.ndarray:
+    """Return values as finite numbers, (N, k) float64."""
+    numbers = as_numbers(values, name)
     check_finite(numbers, dtype, name)
     return numbers.astype(np.float64).reshape(len(numbers), -1)
 
 
-def real_targets(
+def read_numbers(
     y: Any,
     lengths: np.ndarray,
     *,
@@ -125,25 +243,32 @@ def real_targets(
     weights: Values | None = None,
     dtype: npt.DTypeLike = np.float32,
     name: str = "y",
-) -> RealTargets:
-    """Learn from y what a regressor predicts: weighted mean and scale of each column over all rows.
+) -> tuple[RealTargets, Values]:
+    """Read a regressor's y: learn the weighted mean and scale of each column, and standardise.
 
-    Predictions will be float32 where y is float32 or float16, else float64, whatever the network computes in.
+    Predictions will be float32 where y is float32 or float16, else float64, whatever precision the
+    network computes in.
 
     Parameters
     ----------
     y : array-like
-        As in `as_values`: (n,), (n, k), or with `step` a list of (T_i,) or (T_i, k).
+        As in `ragged.as_values`: (n,), (n, k), or with `step` a list of (T_i,) or (T_i, k).
     lengths : ndarray of int64, shape (n,)
-        The sequences' lengths.
-    step : bool
+        Lengths of the sequences.
+    step : bool, default=False
         Whether there is a target for every step.
     weights : ndarray (n,) or list of (T_i,), optional
-        What `weights.check_sample_weight` returned; equal weights by default.
-    dtype : float32 or float64
-        The network's precision: y must be finite in it.
-    name : str
-        What messages call y.
+        As `sample_weight.check_sample_weight` returns them; by default all are equal.
+    dtype : float32 or float64, default=float32
+        Precision of the network: y must be finite in it.
+    name : str, default="y"
+        Name of y in messages.
+
+    Returns
+    -------
+    targets : RealTargets
+    encoded : ndarray (n, k) or list of (T_i, k)
+        y, standardised.
 
     Raises
     ------
@@ -152,18 +277,19 @@ def real_targets(
     TypeError
         If it holds anything but numbers.
     """
-    rows = flat_with_warning(as_values(y, lengths, step, name), name)
-    columns = _columns(rows, dtype, name)
+    values = flat_with_warning(as_values(y, lengths, step, name), name)
+    columns = _columns(values, dtype, name)
     w = np.ones(len(columns)) if weights is None else pool(weights)
     with np.errstate(over="ignore", invalid="ignore"):
         mean = np.average(columns, axis=0, weights=w)
         scale = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=w))
     if not (np.isfinite(mean) & np.isfinite(scale)).all():
         raise ValueError(
-            f"{name} must have a finite variance, got values to {abs(columns).max():g}. Rescale it first."
+            f"{name} must have a finite variance, got values to {abs(columns).max():g}. "
+            "Rescale it first."
         )
-    # rounding alone gives a constant column a scale of a few eps
-    scale[scale <= 10 * np.finfo(np.float64).eps * abs(columns).max(axis=0)] = 1.0
-    return RealTargets(
-        mean, scale, step, dtype, "float32" if rows.dtype in (np.float16, np.float32) else "float64"
-    )
+    smallest = _CONSTANT * np.finfo(np.float64).eps * abs(columns).max(axis=0)
+    scale[scale <= smallest] = 1.0
+    result = "float32" if values.dtype in (np.float16, np.float32) else "float64"
+    targets = RealTargets(mean, scale, step, dtype, result)
+    return targets, targets.arranged(targets.standardised(columns), lengths)

@@ -1,156 +1,201 @@
-"""Every constructor argument's range, checked when `fit` is called, and the rules between arguments.
+"""The constructor arguments that estimators share, and the rules between them.
 
-`checked` reads an estimator's arguments and returns them as plain Python values; nothing after it checks them again.
+Each argument is declared once, with type, default, domain and description. The groups are joined
+by inheritance: arguments of the network come first, those of training last.
 """
 
-from __future__ import annotations
-
-import numbers
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
 from ..cells import HIDDEN_CELLS
 from ..devices import check_device
-from ..utils import checks
-from ..utils.checks import shown
+from .declarations import (
+    CALLBACKS,
+    FLAG,
+    N_JOBS,
+    RANDOM_STATE,
+    SIZES,
+    VERBOSE,
+    Domain,
+    above,
+    argument,
+    at_least,
+    fraction,
+    integer,
+    one_of,
+    optional,
+)
 
-_MOST_THREADS = 1024
-_Check = Callable[[str, Any], Any]
-
-
-def _choice(*options: str) -> _Check:
-    return partial(checks.choice, options=options)
-
-
-def _integer(low: int) -> _Check:
-    return partial(checks.integer, low=low)
-
-
-def _optional(check: _Check) -> _Check:
-    """Let None pass."""
-    return lambda name, value: None if value is None else check(name, value)
-
-
-def _hidden_layer_sizes(name: str, value: Any) -> tuple[int, ...]:
-    """Return the layers' units; one layer may be given as a plain integer."""
-    if isinstance(value, numbers.Integral):
-        value = (value,)
-    if isinstance(value, str | bytes | dict | set) or not hasattr(value, "__iter__"):
-        raise TypeError(
-            f"{name} must be a tuple of integers, got {shown(value)}. Write (64,) for one layer of 64 units."
-        )
-    sizes = tuple(checks.integer(f"{name}[{index}]", size, 1) for index, size in enumerate(value))
-    if not sizes:
-        raise ValueError(
-            f"{name} must have at least one layer, got {shown(value)}. Write (64,) for one layer of 64 units."
-        )
-    return sizes
+_DEVICE = Domain('{"cpu", "cuda", "cuda:1", ..., "auto"}', check_device)
 
 
-def _n_jobs(name: str, value: Any) -> int | None:
-    if value is not None and checks.integer(name, value, -_MOST_THREADS, _MOST_THREADS) == 0:
-        raise ValueError(
-            f"{name} must be None or an integer other than 0, got 0. Use 1 for one thread, -1 for all CPUs."
-        )
-    return value if value is None else int(value)
+@dataclass(init=False, repr=False, eq=False)
+class NetworkArguments:
+    """The network, and the tokens that it reads."""
+
+    cell: str = argument(
+        "lstm",
+        one_of(*HIDDEN_CELLS),
+        """Type of the hidden layers: LSTM [1]_, GRU [2]_, Elman network ("rnn") [3]_, or
+        feed-forward layers ("ffnn") that see the last `window` steps and have no memory.""",
+    )
+    hidden_layer_sizes: tuple[int, ...] = argument(
+        (64,), SIZES, "Number of units of each hidden layer, from the input to the output."
+    )
+    _: KW_ONLY
+    window: int = argument(
+        20,
+        integer(1),
+        """Number of steps that the first layer of an "ffnn" sees, the current one included.
+        Before the start of a sequence they are zeros.""",
+    )
+    tokens: str = argument(
+        "auto",
+        one_of("auto", "char", "word", "category", "number"),
+        """Meaning of a step of X. "number": features. "char": the characters of a str. "word":
+        the words and punctuation marks of a str. "category": the items of a list of str or
+        integers. "auto": "char" for str, "category" for lists of str, else "number".""",
+    )
+    embedding_size: int = argument(32, integer(1), "Dimension of the token embedding.")
+    min_count: int = argument(
+        1,
+        integer(1),
+        "Tokens that occur less often than this in `fit` are treated as unknown.",
+    )
+    max_vocabulary: int | None = argument(
+        None,
+        optional(integer(1)),
+        "Largest number of tokens in the vocabulary: the most frequent ones are kept.",
+    )
+    dropout: float = argument(
+        0.0,
+        fraction(zero=True),
+        """Share of the outputs of each hidden layer that is set to zero in training, with one
+        mask for all steps of a sequence [4]_.""",
+    )
 
 
-def _random_state(name: str, value: Any) -> Any:
-    """Return the argument itself: a generator is drawn from it only once everything else is known to be right."""
-    if isinstance(value, numbers.Integral) or not hasattr(value, "bytes"):
-        checks.random_generator(value)
-    return value
+@dataclass(init=False, repr=False, eq=False)
+class SupervisedArguments(NetworkArguments):
+    """The arguments of estimators that are fitted to y."""
+
+    _: KW_ONLY
+    target: str = argument(
+        "sequence",
+        one_of("sequence", "step"),
+        """Whether there is one target per sequence or one per step. For "sequence" the output
+        layer reads the final state: the forward direction's after the last step, joined with
+        the backward direction's after the first.""",
+    )
+    bidirectional: bool = argument(
+        False, FLAG, """Whether to read each sequence from both ends. Not for "ffnn"."""
+    )
+    validation_fraction: float = argument(
+        0.1,
+        fraction(zero=False),
+        """Share of the sequences that early stopping holds out, stratified by class where
+        there is one class per sequence.""",
+    )
 
 
-def _verbose(name: str, value: Any) -> int:
-    return checks.integer(name, int(value) if isinstance(value, bool) else value, 0)
+@dataclass(init=False, repr=False, eq=False)
+class TrainingArguments:
+    """Training, and where and how it runs."""
+
+    _: KW_ONLY
+    solver: str = argument(
+        "adam",
+        one_of("adam", "sgd", "rmsprop", "lbfgs"),
+        """Optimiser. "sgd" uses Nesterov's momentum. "lbfgs" uses all sequences in each
+        iteration; it ignores the arguments of minibatches, clipping and schedule, and excludes
+        `dropout` and `truncate`.""",
+    )
+    learning_rate: str = argument(
+        "constant",
+        one_of("constant", "cosine", "adaptive"),
+        """Schedule of the step size. "cosine" decreases it to zero over `max_iter` epochs.
+        "adaptive" divides it by 5 whenever training would otherwise stop, at most four times.""",
+    )
+    learning_rate_init: float = argument(3e-3, above(0), "Initial step size.")
+    momentum: float = argument(0.9, fraction(zero=True), """Momentum of "sgd".""")
+    alpha: float = argument(
+        0.0,
+        at_least(0),
+        """Weight decay, decoupled from the gradient [5]_. For "lbfgs" it is the strength of the
+        L2 penalty ``alpha / 2 * sum(weights ** 2)``.""",
+    )
+    batch_size: int = argument(
+        32,
+        integer(1),
+        """Number of sequences in a minibatch. Sequences of similar length are put together.""",
+    )
+    max_iter: int = argument(100, integer(1), "Largest number of epochs.")
+    truncate: int | None = argument(
+        None,
+        optional(integer(1)),
+        """Length of the chunks for truncated backpropagation: the state passes from one chunk
+        to the next, the gradient does not. With ``target="sequence"`` the gradient reaches this
+        many of the last steps. None: it reaches the first step.""",
+    )
+    clip_norm: float | None = argument(
+        1.0, optional(above(0)), "Gradients of a larger norm are scaled down to this norm [6]_."
+    )
+    shuffle: bool = argument(True, FLAG, "Whether to draw new minibatches in each epoch.")
+    tol: float = argument(
+        1e-4,
+        at_least(0),
+        """Minimum decrease of the loss, or with early stopping minimum increase of the
+        validation score, that counts as improvement.""",
+    )
+    n_iter_no_change: int = argument(
+        10, integer(1), "Number of epochs without improvement after which training stops."
+    )
+    early_stopping: bool = argument(
+        False,
+        FLAG,
+        """Whether to stop when the score on held-out sequences, or on `X_val` and `y_val`, no
+        longer improves, and to restore the weights of the best score.""",
+    )
+    warm_start: bool = argument(
+        False,
+        FLAG,
+        """Whether `fit` starts from the weights of the previous fit. The solver starts anew.""",
+    )
+    device: str = argument(
+        "cpu",
+        _DEVICE,
+        """Where to compute. A GPU needs an NVIDIA driver and ``pip install "lightrnn[cuda12]"``
+        or ``"lightrnn[cuda13]"``. "auto" takes the first GPU if there is one and the work would
+        take two CPU cores more than some seconds. A fitted estimator predicts on either:
+        use ``set_params(device="cpu")`` where there is no GPU.""",
+    )
+    dtype: str = argument(
+        "float32",
+        one_of("float32", "float64"),
+        "Precision of the network and of the arrays that it returns.",
+    )
+    n_jobs: int | None = argument(
+        None,
+        N_JOBS,
+        """Number of threads. None means all CPUs that the process may use, or one within a
+        worker of joblib or multiprocessing; -1 means all. Results do not depend on it.""",
+    )
+    random_state: Any = argument(
+        None,
+        RANDOM_STATE,
+        "Source of initial weights, validation split, minibatches and dropout masks.",
+    )
+    verbose: int = argument(0, VERBOSE, "Whether to print progress: 0 is silent.")
+    callbacks: Callable[..., Any] | list[Callable[..., Any]] | None = argument(
+        None,
+        CALLBACKS,
+        """Functions that are called after each epoch with a `lightrnn.training.Epoch`. Training
+        stops when one returns a true value.""",
+    )
 
 
-def _callbacks(name: str, value: Any) -> tuple[Callable[..., Any], ...]:
-    callbacks = (value,) if callable(value) else value
-    if callbacks is None:
-        return ()
-    if not isinstance(callbacks, Sequence) or not all(callable(item) for item in callbacks):
-        raise TypeError(
-            f"{name} must be None, a function or a list of functions, got {shown(value)}. Each takes one record."
-        )
-    return tuple(callbacks)
-
-
-def _class_weight(name: str, value: Any) -> Any:
-    if value is None or isinstance(value, dict):
-        return value
-    return checks.choice(name, value, ("balanced", None))
-
-
-_CHECKS: dict[str, _Check] = {
-    "cell": _choice(*HIDDEN_CELLS),
-    "hidden_layer_sizes": _hidden_layer_sizes,
-    "target": _choice("sequence", "step"),
-    "bidirectional": checks.flag,
-    "window": _integer(1),
-    "tokens": _choice("auto", "char", "word", "category", "number"),
-    "tie_weights": checks.flag,
-    "output": _choice("auto", "softmax", "adaptive"),
-    "embedding_size": _integer(1),
-    "min_count": _integer(1),
-    "max_vocabulary": _optional(_integer(1)),
-    "dropout": partial(checks.real, low=0, high=1, high_open=True),
-    "loss": _choice("squared_error", "absolute_error", "huber", "quantile"),
-    "quantile": partial(checks.real, low=0, high=1, low_open=True, high_open=True),
-    "delta": partial(checks.real, low=0, low_open=True),
-    "solver": _choice("adam", "sgd", "rmsprop", "lbfgs"),
-    "learning_rate": _choice("constant", "cosine", "adaptive"),
-    "learning_rate_init": partial(checks.real, low=0, low_open=True),
-    "momentum": partial(checks.real, low=0, high=1, high_open=True),
-    "alpha": partial(checks.real, low=0),
-    "batch_size": _integer(1),
-    "max_iter": _integer(1),
-    "truncate": _optional(_integer(1)),
-    "clip_norm": _optional(partial(checks.real, low=0, low_open=True)),
-    "shuffle": checks.flag,
-    "tol": partial(checks.real, low=0),
-    "n_iter_no_change": _integer(1),
-    "early_stopping": checks.flag,
-    "validation_fraction": partial(checks.real, low=0, high=1, low_open=True, high_open=True),
-    "class_weight": _class_weight,
-    "warm_start": checks.flag,
-    "device": check_device,
-    "dtype": _choice("float32", "float64"),
-    "n_jobs": _n_jobs,
-    "random_state": _random_state,
-    "verbose": _verbose,
-    "callbacks": _callbacks,
-}
-
-
-def checked(arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return an estimator's arguments as plain values.
-
-    Parameters
-    ----------
-    arguments : dict
-        The constructor's arguments by name.
-
-    Raises
-    ------
-    TypeError
-        If one is of the wrong kind.
-    ValueError
-        If one is out of its range, or two exclude each other.
-
-    Examples
-    --------
-    >>> checked({"hidden_layer_sizes": 8, "dropout": 0})
-    {'hidden_layer_sizes': (8,), 'dropout': 0.0}
-    """
-    plain = {name: _CHECKS[name](name, value) for name, value in arguments.items()}
-    _check_together(**plain)
-    return plain
-
-
-def _check_together(
+def check_together(
     cell: str = "",
     bidirectional: bool = False,
     truncate: int | None = None,
@@ -158,24 +203,35 @@ def _check_together(
     dropout: float = 0.0,
     **others: Any,
 ) -> None:
-    """Refuse the pairs of arguments that mean nothing together."""
+    """Refuse checked arguments of a supervised estimator that exclude each other.
+
+    Raises
+    ------
+    ValueError
+        If two of them do.
+    """
     if bidirectional and cell == "ffnn":
         raise ValueError(
-            "bidirectional must be False with cell='ffnn', got True. A window looks back only; use a recurrent cell."
+            "bidirectional must be False with cell='ffnn', got True. "
+            "A window looks back only; use a recurrent cell."
         )
     if truncate is not None and cell == "ffnn":
         raise ValueError(
-            f"truncate must be None with cell='ffnn', got {truncate}. There is no state to carry; set window instead."
+            f"truncate must be None with cell='ffnn', got {truncate}. "
+            "There is no state to carry; set window instead."
         )
     if truncate is not None and bidirectional:
         raise ValueError(
-            f"truncate must be None with bidirectional=True, got {truncate}. The backward direction needs the whole."
+            f"truncate must be None with bidirectional=True, got {truncate}. "
+            "The backward direction needs the whole sequence."
         )
     if solver == "lbfgs" and dropout:
         raise ValueError(
-            f"dropout must be 0 with solver='lbfgs', got {dropout}. Use solver='adam' for training with dropout."
+            f"dropout must be 0 with solver='lbfgs', got {dropout}. "
+            "Use solver='adam' for training with dropout."
         )
     if solver == "lbfgs" and truncate is not None:
         raise ValueError(
-            f"truncate must be None with solver='lbfgs', got {truncate}. A line search needs the whole gradient."
+            f"truncate must be None with solver='lbfgs', got {truncate}. "
+            "A line search needs the whole gradient."
         )

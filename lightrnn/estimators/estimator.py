@@ -1,4 +1,4 @@
-"""What every estimator with a network shares: its weights, its history, saving and copying."""
+"""`NetworkEstimator`, the base of every estimator: its arguments, results, saving and copying."""
 
 from __future__ import annotations
 
@@ -15,50 +15,58 @@ from ..nn.state_dict import torch_arrays
 from ..training.history import TrainingOptions
 from ..utils import archive
 from ..utils.checks import choice, shown
+from .arguments import NetworkArguments, TrainingArguments
+from .declarations import checked, declared
 from .model import Model
 
 if TYPE_CHECKING:
     from .streams import Stream
 
-PLAN = tuple(name for name in TrainingOptions.__dataclass_fields__ if name != "threads")
+Arguments = dict[str, Any]
 
+_TRAINING_OPTIONS = [name for name in TrainingOptions.__dataclass_fields__ if name != "threads"]
 
+# Attributes that belong to the state of a fitted estimator, besides arguments and results.
 PRIVATE = frozenset(
     {"_model", "_is_table", "_n_features_out", "_metadata_request", "_sklearn_output_config"}
 )
 
 
 def is_result(name: Any) -> bool:
-    """Whether a name is that of something `fit` has found out."""
-    return (
-        isinstance(name, str)
-        and name.endswith("_")
-        and not name.startswith("_")
-        and name.isidentifier()
-    )
+    """Return whether a name is that of an attribute which `fit` sets."""
+    if not isinstance(name, str) or not name.isidentifier():
+        return False
+    return name.endswith("_") and not name.startswith("_")
 
 
 def check_estimator(estimator: Any) -> None:
-    """Raise TypeError unless it is an estimator of this package; a Pipeline around one is none."""
+    """Raise a TypeError unless the object is an estimator of this package, not a Pipeline of one.
+
+    Parameters
+    ----------
+    estimator : object
+        What the user passed.
+
+    Raises
+    ------
+    TypeError
+        If it is anything else.
+    """
     if not isinstance(estimator, NetworkEstimator):
         raise TypeError(
-            f"estimator must be an RNNClassifier, RNNRegressor or RNNLanguageModel, got {shown(estimator)}. "
-            "Take the fitted estimator out of what holds it."
+            "estimator must be an RNNClassifier, RNNRegressor or RNNLanguageModel, got "
+            f"{shown(estimator)}. Take the fitted estimator out of what holds it."
         )
 
 
-class NetworkEstimator(BaseEstimator):
-    """Base of the estimators; not for use by itself."""
+class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
+    """Base class of the estimators; not for use by itself."""
 
-    cell: str
-    window: int
-    n_jobs: int | None
-    device: str
     _model: Model
-    _start: int | None = None  # code that stands before every sequence
+    _start: int | None = None  # the code that precedes every sequence
 
     def __sklearn_is_fitted__(self) -> bool:
-        """Whether there is a network."""
+        """Return whether there is a network."""
         return "_model" in vars(self)
 
     @property
@@ -67,20 +75,31 @@ class NetworkEstimator(BaseEstimator):
         check_is_fitted(self)
         return self._model.network.arrays()
 
+    def _checked(self) -> Arguments:
+        """Return the constructor's arguments as plain values.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If one is outside its domain, or if two exclude each other.
+        """
+        kind = type(self)
+        return checked(kind, {name: getattr(self, name) for name in declared(kind)})
+
     def _placed(self, steps: int) -> AbstractContextManager[Any]:
-        """Return the context in which the fitted network can predict from so many steps, where `device` says."""
-        network, device = self._model.network, devices.check_device("device", self.device)
+        """Return the context in which the fitted network predicts from this many steps."""
+        network = self._model.network
+        device = devices.check_device("device", self.device)
         return devices.placed(network, device, devices.prediction_work(network, steps))
 
-    def _make_plan(self, arguments: dict[str, Any]) -> TrainingOptions:
-        """Take from checked arguments what concerns training."""
-        return TrainingOptions(
-            threads=cpu.threads.usable(arguments["n_jobs"]),
-            **{name: arguments[name] for name in PLAN},
-        )
+    def _training_options(self, arguments: Arguments) -> TrainingOptions:
+        """Return those of the checked arguments that the training loop takes."""
+        threads = cpu.threads.usable(arguments["n_jobs"])
+        given = {name: arguments[name] for name in _TRAINING_OPTIONS}
+        return TrainingOptions(threads=threads, **given)
 
     def _adopt(self, model: Model) -> None:
-        """Make a trained model the estimator's own."""
+        """Take over a trained model and set the attributes that describe it."""
         model.network.release_training_memory()
         self._model = model
         history = model.history
@@ -92,53 +111,68 @@ class NetworkEstimator(BaseEstimator):
         self.vocabulary_ = None if model.vocabulary is None else model.vocabulary.tokens
         self.device_ = model.device
 
-    # -- streams ------------------------------------------------------------------------------------------------------
+    # -- streams ----------------------------------------------------------------------------------
 
     def stream(self, n_streams: int | None = None, *, method: str | None = None) -> Stream:
-        """Return the fitted network as something that is fed one step at a call and answers at once.
+        """Return a stream: the fitted network, fed one step per call.
 
         Parameters
         ----------
-        n_streams : int >= 1, optional
-            Sequences in parallel; by default one, whose steps come without an axis for it. A language model's begin at
-            the start of a text.
-        method : str, optional
-            What a step answers: "predict", "predict_proba" or "transform"; by default the first that the estimator has.
+        n_streams : int >= 1 or None, default=None
+            Number of sequences in parallel. None: one, whose steps have no axis for it. The streams
+            of a language model begin at the start of a text.
+        method : {"predict", "predict_proba", "transform"} or None, default=None
+            Method whose result each step returns; None takes the first that the estimator has.
 
         Returns
         -------
-        lightrnn.estimators.streams.Stream
+        stream : lightrnn.estimators.streams.Stream
+            It has copies of the weights.
 
         Raises
         ------
         NotFittedError
             If the estimator was not fitted.
         ValueError
-            If it is bidirectional: the end of a stream is not known.
+            If the network is bidirectional, since the end of a stream is not known, or if the
+            estimator has no such method.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lightrnn import RNNRegressor
+        >>> X = [np.ones((3, 2)), np.zeros((5, 2))]
+        >>> model = RNNRegressor("rnn", (4,), max_iter=2, learning_rate="cosine", random_state=0)
+        >>> stream = model.fit(X, [1.0, 2.0]).stream()
+        >>> answers = [stream.step(x) for x in X[0]]
+        >>> bool(answers[-1] == model.predict(X)[0])
+        True
         """
         from .streams import Stream
 
         check_is_fitted(self)
         if self._model.architecture.get("bidirectional"):
             raise ValueError(
-                "bidirectional must be False for a stream, got True. The backward direction begins at the end, which a "
-                "stream has not reached; fit with bidirectional=False."
+                "bidirectional must be False for a stream, got True. The backward direction begins "
+                "at the end, which a stream has not reached; fit with bidirectional=False."
             )
-        answers = self._answers() | {"transform": (None, None)}
-        rows, row = answers[choice("method", method or next(iter(answers)), tuple(answers))]
-        return Stream(self._model, n_streams, row if n_streams is None else rows, self._start)
+        methods = self._stream_methods() | {"transform": (None, None)}
+        name = choice("method", method or next(iter(methods)), tuple(methods))
+        of_many, of_one = methods[name]
+        answer = of_one if n_streams is None else of_many
+        return Stream(self._model, n_streams, answer, self._start)
 
-    def _answers(self) -> dict[str, tuple[Any, Any]]:
-        """Return what raw outputs mean by each method: of rows (n, k), and of one (k,)."""
+    def _stream_methods(self) -> dict[str, tuple[Any, Any]]:
+        """Return by method the functions of raw outputs: of many (n, k), and of one (k,)."""
         raise NotImplementedError
 
-    # -- keeping ------------------------------------------------------------------------------------------------------
+    # -- saving -----------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file, which `lightrnn.load` reads on any machine.
 
-        Callbacks and attributes of your own are not written. The file holds arrays and JSON, no pickle. It takes the
-        place of one that was there when it is whole, so that a save that is killed leaves the old one.
+        Callbacks and attributes of your own are not written. The file holds arrays and JSON, no
+        pickle. An older file of the same name is replaced only when the new one is complete.
 
         Parameters
         ----------
@@ -150,12 +184,25 @@ class NetworkEstimator(BaseEstimator):
         NotFittedError
             If the estimator was not fitted.
         TypeError
-            If it is of a class derived from ours, which `load` would not know.
+            If it is of a class of your own, which `load` would not know.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import numpy as np
+        >>> from lightrnn import RNNRegressor, load
+        >>> X = [np.ones((3, 2)), np.zeros((5, 2))]
+        >>> model = RNNRegressor("rnn", (4,), max_iter=2, learning_rate="cosine", random_state=0)
+        >>> path = os.path.join(tempfile.mkdtemp(), "model.npz")
+        >>> model.fit(X, [1.0, 2.0]).save(path)
+        >>> bool((load(path).predict(X) == model.predict(X)).all())
+        True
         """
         check_is_fitted(self)
         if type(self).__module__.partition(".")[0] != __package__.partition(".")[0]:
             raise TypeError(
-                f"save must be called of a class of lightrnn's own, got {type(self).__qualname__}. Pickle it instead."
+                "save must be called of a class of lightrnn's own, got "
+                f"{type(self).__qualname__}. Pickle it instead."
             )
         known = self._defaults().keys() | PRIVATE
         state = {
@@ -163,32 +210,43 @@ class NetworkEstimator(BaseEstimator):
             for name, value in self.__getstate__().items()
             if name in known or is_result(name)
         }
-        archive.write(
-            path, {"estimator": type(self).__name__, "state": state | {"callbacks": None}}
-        )
+        state["callbacks"] = None
+        archive.write(path, {"estimator": type(self).__name__, "state": state})
 
     def to_torch(self) -> dict[str, np.ndarray]:
-        """Return the weights as PyTorch's state_dict has them, for a module with the parts named here.
+        """Return the weights as a state_dict of PyTorch.
 
-        ``embedding = nn.Embedding(V, E)`` where tokens are read, ``rnn = nn.LSTM(...)``, nn.GRU or nn.RNN, and
-        ``head = nn.Linear(D, n_outputs_)``: the names are "embedding.weight", "rnn.weight_ih_l0", "rnn.weight_hh_l0",
-        "rnn.bias_ih_l0", "rnn.bias_hh_l0", with "_reverse" at the end for the backward direction, and so on for layer
-        1, then "head.weight" and "head.bias". Where layers have different sizes each is a module of its own: "rnn0",
-        "rnn1". A bias that we keep as one is torch's first; the second is zeros. Row r of the embedding is token r of
-        `vocabulary_`, row k of the head class k of `classes_`.
+        It is that of a module with the parts ``embedding = nn.Embedding(V, E)`` where tokens are
+        read, ``rnn = nn.LSTM(...)``, nn.GRU or nn.RNN, and ``head = nn.Linear(D, n_outputs_)``. The
+        names are "embedding.weight", "rnn.weight_ih_l0", "rnn.weight_hh_l0", "rnn.bias_ih_l0",
+        "rnn.bias_hh_l0", the same with "_reverse" for a backward direction, the same for layer 1,
+        and so on, then "head.weight" and "head.bias". Layers of different sizes are modules of
+        their own: "rnn0", "rnn1". Where this package has one bias and PyTorch two, the second is
+        zeros. Row r of the embedding is token r of `vocabulary_`, row k of the head is class k of
+        `classes_`.
 
         Returns
         -------
-        dict of str to ndarray
-            Copies, in the network's dtype. In PyTorch: ``module.load_state_dict({name: torch.from_numpy(array) for
-            name, array in estimator.to_torch().items()})``. `lightrnn.from_torch` reads them too.
+        state_dict : dict of str to ndarray
+            Copies, in the network's dtype, which `lightrnn.from_torch` reads too. In PyTorch:
+            ``module.load_state_dict({name: torch.from_numpy(array) for name, array in
+            estimator.to_torch().items()})``.
 
         Raises
         ------
         NotFittedError
             If the estimator was not fitted.
         ValueError
-            If torch has no such layers: those of the ffnn, or an adaptive softmax's.
+            If PyTorch has no such layers: those of an "ffnn", or of an adaptive softmax.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lightrnn import RNNRegressor
+        >>> X = [np.ones((3, 2)), np.zeros((5, 2))]
+        >>> model = RNNRegressor("rnn", (4,), max_iter=2, learning_rate="cosine", random_state=0)
+        >>> list(model.fit(X, [1.0, 2.0]).to_torch())[:2]
+        ['rnn.weight_ih_l0', 'rnn.weight_hh_l0']
         """
         check_is_fitted(self)
         return torch_arrays(self._model.network)
@@ -199,7 +257,7 @@ class NetworkEstimator(BaseEstimator):
         return state | {"_model": state["_model"].tree()} if "_model" in state else state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Undo `__getstate__`."""
+        """Take over the attributes that `__getstate__` returned."""
         state = dict(state)
         for method, requests in state.pop("_metadata_request", {}).items():
             getattr(self, f"set_{method}_request")(**requests)

@@ -1,4 +1,4 @@
-"""What a language model says of texts: their likelihood, the next token, and how they go on."""
+"""`BaseLanguageModel`: likelihoods, next tokens and generated texts of a fitted language model."""
 
 from __future__ import annotations
 
@@ -21,57 +21,122 @@ if TYPE_CHECKING:
     from ..training.trainable import TrainableNetwork
 
 
-class Completion(NetworkEstimator):
-    """Base of the language model; not for use by itself."""
+class BaseLanguageModel(NetworkEstimator):
+    """Base class of the language model: what needs no training; not for use by itself."""
 
-    n_jobs: int | None
     _start = BOUNDARY
 
-    # -- likelihood ---------------------------------------------------------------------------------------------------
+    # -- likelihood -------------------------------------------------------------------------------
 
     def score(self, texts: Any, y: Any = None) -> float:
-        """Return the mean log likelihood of a token, in nats; the end of a text counts as one.
+        """Return the mean log likelihood per token, in nats.
+
+        The end of each text counts as a token.
 
         Parameters
         ----------
         texts : as in `fit`
-            Texts; unknown tokens have the probability of "<unknown>".
-        y : None
+            Texts; an unknown token has the probability of "<unknown>".
+        y : None, default=None
             Ignored.
 
         Returns
         -------
-        float, at most 0
-        """
-        return -self._loss_of(texts)[0]
-
-    def perplexity(self, texts: Any) -> float:
-        """Return ``exp(-score(texts))``: how many equally likely tokens leave as much open."""
-        return math.exp(self._loss_of(texts)[0])
-
-    def bits_per_character(self, texts: Any) -> float:
-        """Return the bits that a text takes in this model, per character; of words too, whose blanks then are free.
+        score : float
+            At most 0.
 
         Raises
         ------
+        NotFittedError
+            If the estimator was not fitted.
+        ValueError, TypeError
+            If the texts are not of the kind that `fit` was given.
+
+        Examples
+        --------
+        >>> from lightrnn import RNNLanguageModel
+        >>> model = RNNLanguageModel("rnn", (8,), max_iter=2, random_state=0).fit(["abc"] * 5)
+        >>> model.score(["abc"]) < 0
+        True
+        """
+        return -self._mean_loss(texts)[0]
+
+    def perplexity(self, texts: Any) -> float:
+        """Return the perplexity, ``exp(-score(texts))``.
+
+        It is the number of equally probable tokens among which the choice would be as uncertain.
+
+        Parameters
+        ----------
+        texts : as in `fit`
+            Texts.
+
+        Returns
+        -------
+        perplexity : float
+            At least 1.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator was not fitted.
+        ValueError, TypeError
+            If the texts are not of the kind that `fit` was given.
+
+        Examples
+        --------
+        >>> from lightrnn import RNNLanguageModel
+        >>> model = RNNLanguageModel("rnn", (8,), max_iter=2, random_state=0).fit(["abc"] * 5)
+        >>> model.perplexity(["abc"]) > 1
+        True
+        """
+        return math.exp(self._mean_loss(texts)[0])
+
+    def bits_per_character(self, texts: Any) -> float:
+        """Return the number of bits per character that it takes to encode texts with this model.
+
+        A model of words can be compared with one of characters. It leaves out the blanks between
+        words, which therefore cost it nothing.
+
+        Parameters
+        ----------
+        texts : as in `fit`
+            Texts, as str.
+
+        Returns
+        -------
+        bits : float
+            At least 0.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator was not fitted.
         ValueError
             If the tokens are categories, which have no characters.
+
+        Examples
+        --------
+        >>> from lightrnn import RNNLanguageModel
+        >>> model = RNNLanguageModel("rnn", (8,), max_iter=2, random_state=0).fit(["abc"] * 5)
+        >>> model.bits_per_character(["abc"]) > 0
+        True
         """
-        loss, corpus = self._loss_of(texts)
+        loss, corpus = self._mean_loss(texts)
         if not corpus.n_characters:
             raise ValueError(
                 "texts must be str for bits_per_character, got lists of tokens. Use perplexity."
             )
-        n_tokens = sum(len(text) + 1 for text in corpus.texts)
+        n_tokens = sum(len(text) + 1 for text in corpus.texts)  # with the end of each text
         return loss * n_tokens / math.log(2) / corpus.n_characters
 
-    def _loss_of(self, texts: Any) -> tuple[float, Corpus]:
-        """Return the mean cross-entropy of texts, and these encoded."""
+    def _mean_loss(self, texts: Any) -> tuple[float, Corpus]:
+        """Return the mean cross-entropy of texts in nats per token, and the encoded texts."""
         check_is_fitted(self)
         corpus = read_corpus(texts, vocabulary=self._model.vocabulary)
-        feed = self._feed(corpus)
-        with self._placed(feed.count) as network:
-            return mean_loss(network, feed), corpus
+        batches = self._batches(self._checked(), corpus)
+        with self._placed(batches.count) as network:
+            return mean_loss(network, batches), corpus
 
     def predict_proba(self, contexts: Iterable[Any]) -> np.ndarray:
         """Return the probability of every token after each context.
@@ -79,22 +144,40 @@ class Completion(NetworkEstimator):
         Parameters
         ----------
         contexts : list of str or of token lists
-            Beginnings of texts; an empty one asks for a text's first token.
+            Beginnings of texts; after an empty one comes the first token of a text.
 
         Returns
         -------
-        ndarray (n, V)
+        probabilities : ndarray (n, V)
             Columns in the order of `vocabulary_`.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator was not fitted.
+        TypeError
+            If the contexts are one str, or not of the kind that `fit` was given.
+        ValueError
+            If there is no context.
+
+        Examples
+        --------
+        >>> from lightrnn import RNNLanguageModel
+        >>> model = RNNLanguageModel("rnn", (8,), max_iter=2, random_state=0).fit(["abc"] * 5)
+        >>> model.predict_proba(["", "ab"]).shape
+        (2, 5)
         """
         check_is_fitted(self)
         if isinstance(contexts, str):
             raise TypeError(
-                f"contexts must be a list of contexts, got the text {checks.shown(contexts)}. Put it into a list."
+                f"contexts must be a list of contexts, got the text {checks.shown(contexts)}. "
+                "Put it into a list."
             )
         from ..losses import softmax
 
         codes = [
-            check_context(c, self._vocabulary, f"contexts[{i}]") for i, c in enumerate(contexts)
+            check_context(context, self._vocabulary, f"contexts[{index}]")
+            for index, context in enumerate(contexts)
         ]
         if not codes:
             raise ValueError(
@@ -105,30 +188,49 @@ class Completion(NetworkEstimator):
         return softmax(outputs)
 
     def predict_next(self, context: Any, k: int = 5) -> list[tuple[Any, float]]:
-        """Return the k likeliest next tokens, each with its probability; "<unknown>" is none.
+        """Return the k most probable next tokens with their probabilities.
 
         Parameters
         ----------
         context : str or list of tokens
-            The beginning of a text, which may be empty.
-        k : int >= 1
-            How many.
+            Beginning of a text, which may be empty.
+        k : int >= 1, default=5
+            Number of tokens.
+
+        Returns
+        -------
+        tokens : list of (token, float)
+            The most probable first; "<unknown>" is left out.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator was not fitted.
+        ValueError, TypeError
+            If k is not a positive integer, or the context not of the kind that `fit` was given.
+
+        Examples
+        --------
+        >>> from lightrnn import RNNLanguageModel
+        >>> model = RNNLanguageModel("rnn", (8,), max_iter=30, learning_rate_init=0.03)
+        >>> model = model.set_params(random_state=0).fit(["abc"] * 5)
+        >>> [token for token, probability in model.predict_next("ab", k=1)]
+        ['c']
         """
         check_is_fitted(self)
         k = checks.integer("k", k, 1)
         probabilities = self.predict_proba([context])[0]
+        # Code 0 is "<unknown>".
         likeliest = 1 + np.argsort(-probabilities[1:], kind="stable")[:k]
-        return [
-            (self._vocabulary.tokens[code], float(probabilities[code]))
-            for code in likeliest.tolist()
-        ]
+        tokens = self._vocabulary.tokens
+        return [(tokens[code], float(probabilities[code])) for code in likeliest.tolist()]
 
-    def _answers(self) -> dict[str, tuple[Any, Any]]:
+    def _stream_methods(self) -> dict[str, tuple[Any, Any]]:
         from ..losses import softmax
 
-        return {"predict_proba": (softmax, lambda row: softmax(row[None])[0])}
+        return {"predict_proba": (softmax, lambda output: softmax(output[None])[0])}
 
-    # -- writing ------------------------------------------------------------------------------------------------------
+    # -- generation -------------------------------------------------------------------------------
 
     def generate(
         self,
@@ -139,75 +241,95 @@ class Completion(NetworkEstimator):
         top_p: float = 1.0,
         random_state: Any = None,
     ) -> Any:
-        """Go on with a text, token by token, each drawn by its probability after all before.
+        """Continue a text, drawing each token by its probability after all tokens before it.
 
         Parameters
         ----------
-        prompt : str or list of tokens
-            The beginning, which is not returned; tokens that `fit` has not seen count as unknown. A model of one long
-            text has seen once how a text begins: give it a prompt as it stands within the text.
-        n_tokens : int >= 0
-            The most tokens to draw; fewer if the text ends before.
-        temperature : float > 0
-            Below 1 likely tokens become likelier still, above 1 the reverse.
-        top_k : int >= 1 or None
-            Draw from so many of the likeliest tokens; 1 always takes the likeliest.
-        top_p : float in (0, 1]
-            Draw from the likeliest tokens that have this much of the probability together [1]_.
-        random_state : None, int, RandomState or Generator
-            Draws.
+        prompt : str or list of tokens, default=""
+            Beginning of the text, which is not returned; tokens that `fit` has not seen count as
+            unknown. A model of one long text has seen only once how a text begins: give it a
+            prompt from within that text.
+        n_tokens : int >= 0, default=100
+            Largest number of tokens to draw; there are fewer if the text ends before.
+        temperature : float > 0, default=1.0
+            Below 1 probable tokens become still more probable, above 1 less.
+        top_k : int >= 1 or None, default=None
+            Draw from this many of the most probable tokens; with 1 the text is deterministic.
+        top_p : float in (0, 1], default=1.0
+            Draw from the most probable tokens that together have this probability [1]_.
+        random_state : int, RandomState, Generator or None, default=None
+            Source of the draws.
 
         Returns
         -------
-        str, or list of categories
-            What follows the prompt.
+        text : str or list of tokens
+            The continuation, without the prompt; a list if tokens are categories.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator was not fitted.
+        ValueError, TypeError
+            If an argument is out of its range, or the prompt not of the kind that `fit` was given.
 
         References
         ----------
-        .. [1] Holtzman, A., Buys, J., Du, L., Forbes, M. and Choi, Y. (2020). The curious case of neural text
-           degeneration. ICLR.
+        .. [1] Holtzman, A., Buys, J., Du, L., Forbes, M. and Choi, Y. (2020). The curious case of
+           neural text degeneration. ICLR.
+
+        Examples
+        --------
+        >>> from lightrnn import RNNLanguageModel
+        >>> model = RNNLanguageModel("rnn", (8,), max_iter=30, learning_rate_init=0.03)
+        >>> model = model.set_params(random_state=0).fit(["abc"] * 5)
+        >>> model.generate("a", top_k=1)
+        'bc'
         """
         check_is_fitted(self)
         n_tokens = checks.integer("n_tokens", n_tokens, 0)
         temperature = checks.real("temperature", temperature, 0, low_open=True)
         top_k = len(self._vocabulary) if top_k is None else checks.integer("top_k", top_k, 1)
         top_p = checks.real("top_p", top_p, 0, 1, low_open=True)
-        rng, sharpness = random_generator(random_state), 1.0 / temperature
+        rng = random_generator(random_state)
         stepper, codes = self._after(check_context(prompt, self._vocabulary, "prompt"))
         drawn: list[int] = []
         for uniform in rng.random(n_tokens):
-            code = cpu.sampling.draw(
-                stepper.step(codes)[0], BOUNDARY, sharpness, top_k, top_p, uniform
-            )
+            logits = stepper.step(codes)[0]
+            code = cpu.sampling.draw(logits, BOUNDARY, 1.0 / temperature, top_k, top_p, uniform)
             if code == BOUNDARY:
                 break
             drawn.append(code)
             codes[0] = code
-        joined = joiner(self._vocabulary.kind)
-        return joined(self._vocabulary.tokens[drawn].tolist())
+        join = joiner(self._vocabulary.kind)
+        return join(self._vocabulary.tokens[drawn].tolist())
 
     def _after(self, codes: np.ndarray) -> tuple[Stepper, np.ndarray]:
-        """Return a stepper that has seen all codes but the last, and that one."""
+        """Return a stepper that has read all codes but the last, and the last one, (1,)."""
         from ..nn.stepper import Stepper
 
         stepper = Stepper(self._model.network, 1)
         for code in codes[:-1]:
             stepper.read(code[None])
             stepper.advance()
+        # A copy, because `generate` overwrites it.
         return stepper, codes[-1:].copy()
 
     @property
     def _vocabulary(self) -> Any:
         return self._model.vocabulary
 
-    def _feed(self, corpus: Corpus) -> TextBatches:
-        """Return readers of a corpus, in order."""
+    def _batches(
+        self, arguments: dict[str, Any], corpus: Corpus, rng: np.random.Generator | None = None
+    ) -> TextBatches:
+        """Return the minibatches of a corpus, in order unless `rng` shuffles them."""
         raise NotImplementedError
 
 
-def mean_loss(network: TrainableNetwork, feed: TextBatches) -> float:
-    """Return the mean cross-entropy in nats a token; the states are carried aside, so that many may ask at once."""
+def mean_loss(network: TrainableNetwork, batches: TextBatches) -> float:
+    """Return the mean cross-entropy in nats per token.
+
+    The states are carried in a copy of the network, so that several threads may call this at once.
+    """
     network = network.detached()
-    return (
-        sum(network.score(batch) * batch.weight for _, batch in feed.epoch(network)) / feed.weight
-    )
+    losses = (network.score(batch) * batch.weight for _, batch in batches.epoch(network))
+    return sum(losses) / batches.weight

@@ -1,4 +1,4 @@
-"""`load`: an estimator back from the file that its `save` wrote."""
+"""`load`: read an estimator from the file that its `save` wrote."""
 
 import os
 from typing import Any
@@ -22,30 +22,30 @@ def load(path: str | os.PathLike[str]) -> Any:
     Parameters
     ----------
     path : str or path-like
-        What ``estimator.save(path)`` wrote, on whatever machine.
+        File that ``estimator.save(path)`` wrote, on whatever machine.
 
     Returns
     -------
-    RNNClassifier, RNNRegressor or RNNLanguageModel
-        It predicts, and goes on with `partial_fit`, exactly as the saved one would have done.
+    estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
+        It predicts, and continues with `partial_fit`, exactly as the saved one would.
 
     Raises
     ------
     OSError
-        If there is no such file, or it may not be read.
+        If there is no such file, or if it may not be read.
     ValueError
-        If the file was not written by `save`, is damaged, was written by a later version of the format, or its parts do
-        not fit together. Sizes are checked before room is made for what they tell.
+        If the file was not written by `save`, is damaged, was written by a later version of the
+        format, or if its parts do not fit together. Sizes are checked before memory is allocated.
 
     Examples
     --------
     >>> import os, tempfile
     >>> import numpy as np
     >>> from lightrnn import RNNRegressor, load
-    >>> X, y = [np.ones((3, 2)), np.zeros((5, 2))], [1.0, 2.0]
-    >>> model = RNNRegressor("rnn", (4,), max_iter=2, learning_rate="cosine", random_state=0).fit(X, y)
+    >>> X = [np.ones((3, 2)), np.zeros((5, 2))]
+    >>> model = RNNRegressor("rnn", (4,), max_iter=2, learning_rate="cosine", random_state=0)
     >>> path = os.path.join(tempfile.mkdtemp(), "model.npz")
-    >>> model.save(path)
+    >>> model.fit(X, [1.0, 2.0]).save(path)
     >>> bool((load(path).predict(X) == model.predict(X)).all())
     True
     """
@@ -56,7 +56,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         estimator.__setstate__(state)
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
         raise ValueError(
-            f"path must be a file written by save, got {os.fspath(path)!r}. Its content is incomplete or does not fit "
-            f"together: {str(error).rstrip('.')}."
+            f"path must be a file written by save, got {os.fspath(path)!r}. Its content is "
+            f"incomplete or does not fit together: {str(error).rstrip('.')}."
         ) from error
     return estimator

@@ -1,130 +1,38 @@
 """`RNNRegressor`: numbers for sequences or for their steps."""
 
-from __future__ import annotations
+from dataclasses import dataclass
+from typing import Any, Self
 
-from typing import TYPE_CHECKING, Any, Self
-
-import numpy as np
-
-from ..data.ragged import Values
-from ..data.targets import real_targets
+from ..data.dataset import TargetsFrom
+from ..data.targets import read_numbers
 from ..metrics import r_squared
-from .model import Model, Targets
-from .supervised import Arguments, RecurrentEstimator
+from .declarations import above, argument, fraction, one_of
+from .documentation import documented
+from .estimator import Arguments
+from .supervised import SupervisedEstimator
 
-if TYPE_CHECKING:
-    from ..losses import Loss
 
-
-class RNNRegressor(RecurrentEstimator):
+@documented
+@dataclass(kw_only=True, repr=False, eq=False)
+class RNNRegressor(SupervisedEstimator):
     """Predict numbers from sequences, or from every step of them, with a recurrent network.
 
-    X is as for `RNNClassifier`: a list of sequences of any lengths, an array (n, T, F), or a table (n, T). y is (n,)
-    or (n, k), with target="step" a list of (T_i,) or (T_i, k). It is standardised inside, so losses are in standard
-    deviations of y.
+    X is as for `RNNClassifier`: a list of sequences of any lengths, an array (n, T, F), or a table
+    (n, T). y is (n,) or (n, k), or with ``target="step"`` a list of (T_i,) or (T_i, k). It is
+    standardised for training, so losses are in units of the standard deviation of y.
 
     Parameters
     ----------
-    cell : {"lstm", "gru", "rnn", "ffnn"}
-        LSTM [1]_, GRU [2]_, Elman's network [3]_, or a feed-forward net over the last `window` steps, without memory.
-    hidden_layer_sizes : tuple of int
-        Units of each layer, first layer first; each at least 1.
-    target : {"sequence", "step"}
-        One target a sequence, read from the final state (forward's last joined with backward's first), or one a step.
-    bidirectional : bool
-        Read from both ends. Not for the ffnn.
-    window : int >= 1
-        Steps that the ffnn's first layer sees, the current one last; zeros stand before the start.
-    tokens : {"auto", "char", "word", "category", "number"}
-        What a step of X is. "auto": numbers are numbers, a list of str is categories, one a step, and a plain str is
-        its characters. "word": a plain str is words and punctuation. "category": integers or str, one a step.
-    embedding_size : int >= 1
-        Numbers that stand for a token; they are learned with the rest.
-    min_count : int >= 1
-        Tokens that occur less often in `fit` count as unknown.
-    max_vocabulary : int >= 1 or None
-        Keep at most so many tokens, the most frequent ones.
-    loss : {"squared_error", "absolute_error", "huber", "quantile"}
-        Of the standardised targets.
-    quantile : float in (0, 1)
-        The quantile to predict with loss="quantile".
-    delta : float > 0
-        Where Huber's loss turns from square to linear, in standard deviations of y.
-    dropout : float in [0, 1)
-        Share of every layer's outputs switched off in training, one mask a sequence [4]_.
-    solver : {"adam", "sgd", "rmsprop", "lbfgs"}
-        sgd has Nesterov's momentum. lbfgs takes all sequences at once and ignores the arguments of minibatches,
-        clipping and schedule; it excludes dropout and truncate.
-    learning_rate : {"constant", "cosine", "adaptive"}
-        "cosine" falls to zero over `max_iter` epochs; "adaptive" is divided by 5, at most four times, when training
-        would otherwise stop.
-    learning_rate_init : float > 0
-        Step size at the start.
-    momentum : float in [0, 1)
-        Of sgd.
-    alpha : float >= 0
-        Weight decay, decoupled from the gradient [5]_; for lbfgs the penalty alpha / 2 * |weights|^2.
-    batch_size : int >= 1
-        Sequences in a minibatch; those of similar length go together.
-    max_iter : int >= 1
-        The most epochs (lbfgs: iterations).
-    truncate : int >= 1 or None
-        Train on chunks of so many steps: the state goes from one to the next, the gradient does not. With
-        target="sequence" the gradient reaches the last so many steps. None: the gradient goes back to the start.
-    clip_norm : float > 0 or None
-        Longer gradients are scaled down to this norm [6]_.
-    shuffle : bool
-        Draw new minibatches for each epoch.
-    tol : float >= 0
-        What the loss (with early stopping the validation score) must gain to count as an improvement.
-    n_iter_no_change : int >= 1
-        Training ends after so many epochs without improvement.
-    early_stopping : bool
-        Hold out sequences (or use X_val), stop when their score no longer improves, restore the best weights.
-    validation_fraction : float in (0, 1)
-        Share of sequences to hold out, by class where possible.
-    warm_start : bool
-        Let `fit` start from the weights of the last fit. The solver starts anew.
-    device : {"cpu", "cuda", "cuda:1", ..., "auto"}
-        Where to compute: a GPU needs an NVIDIA driver and ``pip install "lightrnn[cuda12]"`` or ``[cuda13]``. "auto"
-        takes the first GPU if there is one and there is much to do, more than some seconds for two CPU cores. A fitted
-        model predicts on either: set ``set_params(device="cpu")`` where there is no GPU.
-    dtype : {"float32", "float64"}
-        Precision of the network and of the states that `transform` returns.
-    n_jobs : int or None
-        Threads: None for all CPUs of this process (one inside a joblib or multiprocessing worker), -1 for all. It
-        changes no bit of a result.
-    random_state : None, int, RandomState or Generator
-        Draws initial weights, validation split, minibatches and dropout masks.
-    verbose : int >= 0
-        Show progress.
-    callbacks : callable, list of callables or None
-        Called as f(record) after each epoch, see `lightrnn.training.Epoch`; a true result ends training.
+    {parameters}
 
     Attributes
     ----------
-    n_features_in_ : int
-        Features of a step; after a fit on a table its number of columns, which are steps.
-    feature_names_in_ : ndarray of str
-        Column names, where X had them all as text.
-    vocabulary_ : ndarray of object (V,), or None
-        The token of each row of the embedding, most frequent first; row 0 is every unknown token's. None for numbers.
-    n_outputs_, n_iter_, n_parameters_ : int
-        Outputs of the network, epochs run, number of weights.
-    loss_curve_, best_loss_ : list of float, float
-        Mean training loss of each epoch, and the least of them.
-    validation_scores_ : list of float or None
-        Score after each epoch on held-out sequences, where there were any.
-    weights_ : dict of str to ndarray
-        Copies of "layer0.W_ih" (F, G*H), "layer0.W_hh" (H, G*H), "layer0.b" (G*H,) and so on: gates in the order i,
-        f, g, o or r, z, n. The gru has "b_ih" and "b_hh", a backward direction "layer0.reverse.W_ih" and so on, the
-        ffnn "layer0.W" (window*F, H). Last come "head.W" (D, n_outputs) and "head.b".
-    device_ : str
-        Where the network was trained.
+    {data_attributes}
+    {attributes}
 
     References
     ----------
-    As for `RNNClassifier`.
+    {references}
 
     Examples
     --------
@@ -133,103 +41,62 @@ class RNNRegressor(RecurrentEstimator):
     >>> rng = np.random.default_rng(0)
     >>> X = [rng.normal(size=(length, 1)) for length in rng.integers(3, 9, 50)]
     >>> y = [x.sum() for x in X]
-    >>> bool(RNNRegressor("rnn", (8,), learning_rate="cosine", random_state=0).fit(X, y).score(X, y) > 0.9)
+    >>> model = RNNRegressor("rnn", (8,), learning_rate="cosine", random_state=0)
+    >>> bool(model.fit(X, y).score(X, y) > 0.9)
     True
     """
 
+    loss: str = argument(
+        "squared_error",
+        one_of("squared_error", "absolute_error", "huber", "quantile"),
+        "Loss of the standardised targets.",
+    )
+    quantile: float = argument(
+        0.5, fraction(zero=False), """Quantile to predict with ``loss="quantile"``."""
+    )
+    delta: float = argument(
+        1.0,
+        above(0),
+        """Error at which the Huber loss turns from quadratic to linear, in standard deviations
+        of y.""",
+    )
+    dtype: str = argument(
+        "float32",
+        description="Precision of the network and of the states that `transform` returns.",
+    )
+
     _kind = "regressor"
 
-    def __init__(
-        self,
-        cell: str = "lstm",
-        hidden_layer_sizes: tuple[int, ...] = (64,),
-        *,
-        target: str = "sequence",
-        bidirectional: bool = False,
-        window: int = 20,
-        tokens: str = "auto",
-        embedding_size: int = 32,
-        min_count: int = 1,
-        max_vocabulary: int | None = None,
-        loss: str = "squared_error",
-        quantile: float = 0.5,
-        delta: float = 1.0,
-        dropout: float = 0.0,
-        solver: str = "adam",
-        learning_rate: str = "constant",
-        learning_rate_init: float = 3e-3,
-        momentum: float = 0.9,
-        alpha: float = 0.0,
-        batch_size: int = 32,
-        max_iter: int = 100,
-        truncate: int | None = None,
-        clip_norm: float | None = 1.0,
-        shuffle: bool = True,
-        tol: float = 1e-4,
-        n_iter_no_change: int = 10,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        warm_start: bool = False,
-        device: str = "cpu",
-        dtype: str = "float32",
-        n_jobs: int | None = None,
-        random_state: Any = None,
-        verbose: int = 0,
-        callbacks: Any = None,
-    ) -> None:
-        self.cell = cell
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.target = target
-        self.bidirectional = bidirectional
-        self.window = window
-        self.tokens = tokens
-        self.embedding_size = embedding_size
-        self.min_count = min_count
-        self.max_vocabulary = max_vocabulary
-        self.loss = loss
-        self.quantile = quantile
-        self.delta = delta
-        self.dropout = dropout
-        self.solver = solver
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.momentum = momentum
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.truncate = truncate
-        self.clip_norm = clip_norm
-        self.shuffle = shuffle
-        self.tol = tol
-        self.n_iter_no_change = n_iter_no_change
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.warm_start = warm_start
-        self.device = device
-        self.dtype = dtype
-        self.n_jobs = n_jobs
-        self.random_state = random_state
-        self.verbose = verbose
-        self.callbacks = callbacks
-
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
-        """Train for one epoch on some data, from where the last call left off.
+        """Train for one epoch on a part of the data, from where the last call left off.
 
-        The first call's y sets mean and scale of the standardisation for all.
+        The y of the first call sets the mean and scale of the standardisation for all calls.
 
         Parameters
         ----------
-        X, y, sample_weight
-            As in `fit`.
+        X, y : as in `fit`
+            Sequences and targets.
+        sample_weight : as in `fit`, default=None
+            Weights.
 
         Returns
         -------
-        self
+        self : estimator
+            The fitted estimator.
 
         Raises
         ------
         ValueError
-            As `fit`; with early_stopping or lbfgs.
+            As `fit`, and with ``early_stopping=True`` or ``solver="lbfgs"``.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lightrnn import RNNRegressor
+        >>> X = [np.ones((3, 2)), np.zeros((5, 2))]
+        >>> model = RNNRegressor("rnn", (4,), random_state=0)
+        >>> model.partial_fit(X, [1.0, 2.0]).partial_fit(X, [1.0, 2.0]).n_iter_
+        2
         """
         return self._partial_fit(X, y, sample_weight)
 
@@ -243,58 +110,65 @@ class RNNRegressor(RecurrentEstimator):
 
         Returns
         -------
-        ndarray (n,) or (n, k), or with target="step" a list of (T_i,) or (T_i, k)
-            In y's form and units: float32 if y was float32, else float64.
+        predictions : ndarray (n,) or (n, k), or with ``target="step"`` list of (T_i,) or (T_i, k)
+            In the form and units of y: float32 if y was float32, else float64.
 
         Raises
         ------
         NotFittedError
             If the estimator was not fitted.
+        ValueError, TypeError
+            If X does not have the form that it had in `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lightrnn import RNNRegressor
+        >>> X = [np.ones((3, 2)), np.zeros((5, 2))]
+        >>> model = RNNRegressor("rnn", (4,), max_iter=2, learning_rate="cosine", random_state=0)
+        >>> model.fit(X, [1.0, 2.0]).predict(X).shape
+        (2,)
         """
-        outputs = self._outputs(X)
-        return self._model.targets.decode(outputs)
+        return super().predict(X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return R^2, averaged over outputs, over all steps if target="step".
+        """Return R^2, averaged over outputs, over all steps with ``target="step"``.
 
         Parameters
         ----------
-        X, y, sample_weight
-            As in `fit`.
+        X, y : as in `fit`
+            Sequences and true targets.
+        sample_weight : as in `fit`, default=None
+            Weights.
 
         Returns
         -------
-        float, at most 1
+        score : float
+            Coefficient of determination, at most 1.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator was not fitted.
+        ValueError, TypeError
+            If X, y or a weight does not have the form that it had in `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lightrnn import RNNRegressor
+        >>> X = [np.full((3, 1), value) for value in (0.0, 1.0, 2.0, 3.0)]
+        >>> y = [0.0, 1.0, 2.0, 3.0]
+        >>> model = RNNRegressor("rnn", (8,), learning_rate="cosine", random_state=0)
+        >>> bool(model.fit(X, y).score(X, y) > 0.9)
+        True
         """
-        predicted, truth, weights = self._scored(X, y, sample_weight)
-        return r_squared(truth.reshape(predicted.shape), predicted, weights)
+        predicted, truth, weights = self._compared(X, y, sample_weight)
+        return r_squared(truth, predicted, weights)
 
-    def _learn_targets(
-        self, arguments: Arguments, y: Any, lengths: np.ndarray, weights: Values, classes: Any
-    ) -> Targets:
-        return real_targets(
-            y,
-            lengths,
-            step=arguments["target"] == "step",
-            weights=weights,
-            dtype=arguments["dtype"],
+    def _targets_from(self, arguments: Arguments, classes: Any = None) -> TargetsFrom:
+        step = arguments["target"] == "step"
+        dtype = arguments["dtype"]
+        return lambda y, lengths, weights: read_numbers(
+            y, lengths, step=step, weights=weights, dtype=dtype
         )
-
-    def _make_loss(self, targets: Any) -> Loss:
-        from ..losses import make_loss
-
-        parameters = {"huber": {"delta": self.delta}, "quantile": {"quantile": self.quantile}}
-        return make_loss(self.loss, **parameters.get(self.loss, {}))
-
-    def _score_outputs(
-        self, loss: Loss, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray
-    ) -> float:
-        if self.loss == "squared_error":
-            return r_squared(targets, outputs, weights)
-        return -loss(outputs, targets, weights)[0] / float(weights.sum())
-
-    def _fold(self, model: Model, undo: bool = False) -> None:
-        """Carry the standardisation of y in the output layer, or take it out again."""
-        targets: Any = model.targets
-        scale, shift = targets.scale, targets.mean
-        model.network.set_output_units(*((1.0 / scale, -shift / scale) if undo else (scale, shift)))

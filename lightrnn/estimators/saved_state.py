@@ -1,7 +1,8 @@
-"""What a saved estimator must look like: checked before anything of it is built.
+"""Checks of a saved estimator, before anything of it is built.
 
-Kernels trust their arguments. A file whose sizes do not fit together would let them read beyond an array, and one that
-asks for a network of a hostile size would take all memory; so everything is compared with the arrays that are there.
+Kernels trust their arguments. A file whose sizes do not fit together would let them read beyond an
+array, and one with the sizes of a huge network would take all memory. So everything is compared
+with the arrays that are there.
 """
 
 from __future__ import annotations
@@ -20,31 +21,40 @@ from ..devices import check_device
 from ..training.history import History
 from ..utils import checks
 from ..utils.checks import shown
-from .arguments import checked
+from .arguments import check_together
+from .declarations import checked
 from .estimator import PRIVATE, is_result
-from .model import Model, _targets, build_network
+from .model import Model, build_network, targets_from_tree
+from .supervised import SupervisedEstimator
 
 if TYPE_CHECKING:
     from ..nn.network import Network
 
-_SIZES = {
-    "n_features": 1,
-    "n_outputs": 1,
-    "n_tokens": 0,
-}  # of a network, with the least that each may be
+# The sizes of a network, with the least that each may be.
+_SIZES = {"n_features": 1, "n_outputs": 1, "n_tokens": 0}
+# Arguments of a network that are arguments of the estimator as well.
 _CHECKED = {"cell", "hidden_layer_sizes", "target", "bidirectional", "window", "dropout", "dtype"}
 _TARGETS = {"classifier": ("ClassTargets", "MultilabelTargets"), "regressor": ("RealTargets",)}
 
 
 def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str, Any]]:
-    """Return the class of a saved estimator and its state, checked; arguments that are new since have their defaults.
+    """Return the class of a saved estimator and its checked state.
+
+    Arguments that the package has got since the file was written have their defaults.
 
     Parameters
     ----------
     kinds : mapping of str to class
         Estimators by name.
     content : object
-        What the archive held.
+        Content of the archive.
+
+    Returns
+    -------
+    kind : class
+        One of `kinds`.
+    state : dict
+        Attributes, for `__setstate__`.
 
     Raises
     ------
@@ -53,18 +63,16 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
     """
     _same("content", set(content), {"estimator", "state"})
     name = checks.choice("estimator", content["estimator"], tuple(kinds))
-    kind, state = kinds[name], dict(content["state"])
+    kind = kinds[name]
+    state = dict(content["state"])
     arguments = kind._defaults()
     unknown = [key for key in state if key not in arguments.keys() | PRIVATE and not is_result(key)]
     if unknown:
         raise ValueError(f"{name} has no argument {shown(unknown[0])} in this version")
     model = state["_model"]
     needed = {field.name for field in fields(Model) if field.default is MISSING}
-    _same(
-        "_model",
-        needed | model.keys(),
-        {field.name for field in fields(Model)} & (needed | model.keys()),
-    )
+    found = needed | model.keys()
+    _same("_model", found, found & {field.name for field in fields(Model)})
     check_device("device", model.get("device", "cpu"))
     network = _network(model["architecture"], len(model["network"]))
     _check_arrays("network", model["network"], network)
@@ -75,32 +83,36 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
 
 
 def _same(where: str, found: Any, wanted: Any) -> None:
+    """Raise a ValueError unless two values have the same type and are equal."""
     if type(found) is not type(wanted) or found != wanted:
         raise ValueError(f"{where} must be {shown(wanted)}, got {shown(found)}")
 
 
 def _network(architecture: dict[str, Any], most: int) -> Network:
-    """Check the arguments of a network and make it, without its parameters; it can have `most` layers."""
+    """Check the arguments of a network of at most `most` layers; return it without parameters."""
     given = {"head": "linear"} | architecture
     bidirectional = given.get("bidirectional", False)
     _same("architecture", given.keys() | {"bidirectional"}, _SIZES.keys() | _CHECKED | {"head"})
-    plain = {name: checks.integer(name, given[name], low) for name, low in _SIZES.items()}
-    plain |= checked({name: given[name] for name in _CHECKED & given.keys()})
+    plain: dict[str, Any] = {
+        name: checks.integer(name, given[name], low) for name, low in _SIZES.items()
+    }
+    shared = {name: given[name] for name in _CHECKED & given.keys()}
+    # The language model fixes `target`, which it does not declare.
+    plain |= checked(SupervisedEstimator, shared)
+    check_together(**plain)
     plain["head"] = checks.choice("head", given["head"], ("linear", "tied", "adaptive"))
     _same("architecture", given, plain)
-    sizes, tokens, outputs = given["hidden_layer_sizes"], given["n_tokens"], given["n_outputs"]
+    sizes = given["hidden_layer_sizes"]
     if len(sizes) > most:
         raise ValueError(
             f"hidden_layer_sizes must be those of the saved layers, got {len(sizes)} layers"
         )
     if given["head"] == "tied":
-        _same(
-            "n_features, n_outputs",
-            (given["n_features"], outputs),
-            (sizes[-1] * (1 + bidirectional), tokens),
-        )
+        found = given["n_features"], given["n_outputs"]
+        wanted = sizes[-1] * (1 + bidirectional), given["n_tokens"]
+        _same("n_features, n_outputs", found, wanted)
     if given["head"] == "adaptive":
-        checks.integer("n_outputs", outputs, 4)
+        checks.integer("n_outputs", given["n_outputs"], 4)
     return build_network(architecture)
 
 
@@ -113,18 +125,16 @@ def _check_arrays(where: str, arrays: Any, network: Network) -> None:
 
 
 def _check_array(where: str, array: Any, shape: tuple[int, ...], dtype: Any) -> None:
-    if (
-        not isinstance(array, np.ndarray)
-        or array.shape != shape
-        or array.dtype.newbyteorder("=") != dtype
-    ):
+    """Check one array; it may come from a machine of the other byte order."""
+    is_array = isinstance(array, np.ndarray)
+    if not is_array or array.shape != shape or array.dtype.newbyteorder("=") != dtype:
         raise ValueError(
             f"{where} must be an array of shape {shape} and dtype {dtype}, got {shown(array)}"
         )
 
 
 def _check_training(model: dict[str, Any], network: Network) -> None:
-    """Check what only further training looks at."""
+    """Check what only further training uses."""
     from ..nn.solvers import SOLVERS
 
     checks.choice("solver", model["solver"], (*SOLVERS, "lbfgs"))
@@ -135,20 +145,20 @@ def _check_training(model: dict[str, Any], network: Network) -> None:
         for name, arrays in moments.items():
             _check_arrays(f"moments/{name}", arrays, network)
     history = History(**model["history"])
-    for name, number in (("stale", history.stale), ("cuts", history.cuts)):
-        checks.integer(f"history/{name}", number, 0)
-    if not all(
-        isinstance(value, float) for value in (*history.losses, *history.scores, history.best)
-    ):
+    for name in ("stale", "cuts"):
+        checks.integer(f"history/{name}", getattr(history, name), 0)
+    numbers = [*history.losses, *history.scores, history.best]
+    if not all(isinstance(value, float) for value in numbers):
         raise TypeError("history must hold numbers")
     if not isinstance(model["rng"], np.random.Generator):
         raise TypeError(f"rng must be a generator, got {shown(model['rng'])}")
 
 
 def _check_data(kind: str, model: dict[str, Any]) -> None:
-    """Check what stands between the user's data and the network."""
-    architecture, tree = model["architecture"], model["vocabulary"]
-    tokens, outputs = architecture["n_tokens"], architecture["n_outputs"]
+    """Check what converts between the user's data and the network."""
+    architecture = model["architecture"]
+    tree = model["vocabulary"]
+    tokens = architecture["n_tokens"]
     _same("vocabulary", tree is not None, tokens > 0)
     if tree is not None:
         vocabulary = Vocabulary(**tree)
@@ -158,25 +168,22 @@ def _check_data(kind: str, model: dict[str, Any]) -> None:
         checks.integer("vocabulary/n_special", vocabulary.n_special, 1, tokens)
     if kind in _TARGETS:
         checks.choice("targets/kind", model["targets"]["kind"], _TARGETS[kind])
-        _check_targets(_targets(model["targets"]), architecture)
+        _check_targets(targets_from_tree(model["targets"]), architecture)
     else:
         _same("targets", model["targets"], None)
-        _same(
-            "n_outputs, target",
-            (outputs, architecture["target"]),
-            (max(tokens, BOUNDARY + 3), "step"),
-        )
+        # A vocabulary has at least two tokens besides the unknown one and the boundary.
+        found = architecture["n_outputs"], architecture["target"]
+        _same("n_outputs, target", found, (max(tokens, BOUNDARY + 3), "step"))
 
 
 def _check_targets(targets: Any, architecture: dict[str, Any]) -> None:
-    """Check what turns raw outputs into predictions."""
+    """Check what converts raw outputs into predictions."""
     outputs = architecture["n_outputs"]
     _same("targets/step", targets.step, architecture["target"] == "step")
     if isinstance(targets, ClassTargets):
         classes = targets.classes_
-        _check_array(
-            "targets/classes_", classes, (max(outputs, 2),), getattr(classes, "dtype", None)
-        )
+        dtype = getattr(classes, "dtype", None)
+        _check_array("targets/classes_", classes, (max(outputs, 2),), dtype)
         if classes.dtype.kind == "O":
             _check_names("targets/classes_", classes)
     elif isinstance(targets, RealTargets):
@@ -195,22 +202,19 @@ def _check_names(where: str, names: np.ndarray) -> None:
 
 
 def _check_results(state: dict[str, Any], model: dict[str, Any]) -> None:
-    """Check the attributes of the estimator that repeat what its model holds."""
-    architecture, targets = model["architecture"], model["targets"]
-    _equal(
-        "vocabulary_", state["vocabulary_"], model["vocabulary"] and model["vocabulary"]["tokens"]
-    )
+    """Check the attributes of the estimator that repeat those of its model."""
+    architecture = model["architecture"]
+    targets = model["targets"]
+    vocabulary = model["vocabulary"]
+    _equal("vocabulary_", state["vocabulary_"], vocabulary and vocabulary["tokens"])
     if targets is None:
         return
     width = architecture["hidden_layer_sizes"][-1] * (1 + architecture["bidirectional"])
     _same("_n_features_out", state["_n_features_out"], width)
     _same("n_outputs_", state["n_outputs_"], architecture["n_outputs"])
-    if "RealTargets" != targets["kind"]:
-        _equal(
-            "classes_",
-            state["classes_"],
-            targets.get("classes_", np.arange(architecture["n_outputs"])),
-        )
+    if targets["kind"] != "RealTargets":
+        numbered = np.arange(architecture["n_outputs"])  # of multilabel targets
+        _equal("classes_", state["classes_"], targets.get("classes_", numbered))
     checks.integer("n_features_in_", state["n_features_in_"], 1)
     if not architecture["n_tokens"]:
         one_feature = 1 if checks.flag("_is_table", state["_is_table"]) else state["n_features_in_"]
@@ -218,6 +222,7 @@ def _check_results(state: dict[str, Any], model: dict[str, Any]) -> None:
 
 
 def _equal(name: str, found: Any, wanted: Any) -> None:
+    """Raise a ValueError unless two arrays, or None, have the same dtype and are equal."""
     kinds = [(type(value), getattr(value, "dtype", None)) for value in (found, wanted)]
     if kinds[0] != kinds[1] or not np.array_equal(found, wanted):
         raise ValueError(f"{name} must be that of the model, got {shown(found)}")

@@ -1,7 +1,7 @@
-"""Streams: a fitted network that is fed one step at a call, and answers at once.
+"""`Stream`: a fitted network that reads one step per call and answers at once.
 
-A step costs the same however long the stream is, in time and in memory. Fed step by step a network answers, to the last
-bit, what it says of the whole sequence so far.
+A step costs the same time and memory however long the stream is. After each step the answer is, to
+the last bit, the one that the estimator gives for the whole sequence so far.
 """
 
 from __future__ import annotations
@@ -23,25 +23,36 @@ Answer = Callable[[np.ndarray], Any]
 
 
 class Stream:
-    """One sequence, or several in parallel, that come step by step; made by ``estimator.stream()``.
+    """One sequence, or several in parallel, read step by step; made by ``estimator.stream()``.
 
-    It has copies of the estimator's weights: fitting this on does not change a stream that runs. A stream belongs to
-    one thread at a time.
+    A stream has copies of the estimator's weights, so further fitting does not change it. A stream
+    belongs to one thread at a time.
+
+    Parameters
+    ----------
+    model : lightrnn.estimators.model.Model
+        State of a fitted estimator.
+    n_streams : int >= 1 or None
+        Number of sequences in parallel; None for one, whose steps have no axis for it.
+    answer : callable or None
+        Function from raw outputs to the answer; None answers with the state of the last layer.
+    start : int or None, default=None
+        Token code that is read before the first step.
 
     Attributes
     ----------
     n_streams : int or None
-        Sequences in parallel; None for one, whose steps come without an axis for it.
+        Number of sequences in parallel; None for one, whose steps have no axis for it.
 
     Examples
     --------
     >>> import numpy as np
     >>> from lightrnn import RNNRegressor
     >>> X = np.random.default_rng(0).normal(size=(20, 30, 2))
-    >>> net = RNNRegressor("gru", (8,), max_iter=2, learning_rate="cosine", random_state=0).fit(X, X[:, -1, 0])
-    >>> stream = net.stream()
+    >>> model = RNNRegressor("gru", (8,), max_iter=2, learning_rate="cosine", random_state=0)
+    >>> stream = model.fit(X, X[:, -1, 0]).stream()
     >>> answers = [stream.step(x) for x in X[0]]
-    >>> bool(answers[-1] == net.predict(X[:1])[0])
+    >>> bool(answers[-1] == model.predict(X[:1])[0])
     True
     """
 
@@ -50,14 +61,16 @@ class Stream:
     ) -> None:
         self._count = 1 if n_streams is None else integer("n_streams", n_streams, 1)
         self.n_streams = None if n_streams is None else self._count
-        self._stepper, self._vocabulary = Stepper(model.network, self._count), model.vocabulary
-        self._names = _names(model)
+        self._stepper = Stepper(model.network, self._count)
+        self._vocabulary = model.vocabulary
+        self._state_places = _state_places(model)
         self._advance = self._stepper.advance
-        # One stream reads and answers without the axis that several have.
+        rows = self._stepper.inputs  # (n_streams, F)
+        # A single stream reads and answers without the axis for several.
         single = n_streams is None
-        rows = self._stepper.inputs
         self._inputs = rows[0] if single else rows
-        self._shape, self._dtype = self._inputs.shape, rows.dtype
+        self._shape = self._inputs.shape
+        self._dtype = rows.dtype
         self._fixed = self._fixed_output(answer, single)
         self._answer: Answer = answer or np.copy
         if start is not None:
@@ -66,50 +79,61 @@ class Stream:
         self._rest = self.snapshot()
 
     def _fixed_output(self, answer: Answer | None, single: bool) -> np.ndarray | None:
-        """Return the rows in which every step's output stands; None if they must be computed."""
+        """Return the array that holds every step's output; None if it must be computed."""
         rows = self._stepper.features if answer is None else self._stepper.fixed_outputs
-        return rows if rows is None or not single else rows[0]
+        return rows[0] if single and rows is not None else rows
 
     def step(self, x: Any) -> Any:
-        """Take the next step and answer.
+        """Read the next step and answer.
 
         Parameters
         ----------
-        x : array-like (F,), or with `n_streams` (n_streams, F); a token, or n_streams of them
-            The next input of each sequence; numbers are finite.
+        x : array-like (F,), or with `n_streams` (n_streams, F); or a token, or a list of n_streams
+            The next input of each sequence; numbers must be finite.
 
         Returns
         -------
-        What the estimator's method says of the sequence so far: a label, a number, an array (k,); with `n_streams` an
-        array of one for each.
+        answer : label, number or ndarray (k,); with `n_streams` ndarray (n_streams, ...)
+            Result of the estimator's method for the sequence so far.
 
         Raises
         ------
         ValueError, TypeError
-            If x has another shape, holds NaN or infinity, or is no token; the stream has then not moved.
+            If x has another shape, holds NaN or infinity, or is not a token. The stream is then as
+            it was before the call.
+
+        Examples
+        --------
+        >>> from lightrnn import RNNLanguageModel
+        >>> model = RNNLanguageModel("rnn", (8,), max_iter=2, random_state=0).fit(["abc"] * 5)
+        >>> model.stream().step("a").shape
+        (5,)
         """
         if self._vocabulary is not None:
             self._stepper.read(self._codes(x))
+        # What needs no conversion is by far the most frequent, and must cost nothing.
         elif type(x) is np.ndarray and x.shape == self._shape and x.dtype == self._dtype:
             self._inputs[...] = x
         else:
             self._inputs[...] = self._numbers(x)
         if not self._advance():
             raise ValueError(
-                f"x must be finite in {self._dtype}, got {shown(self._first_bad())}. Leave the step out, or fill it in."
+                f"x must be finite in {self._dtype}, got {shown(self._first_bad())}. "
+                "Leave the step out, or fill it in."
             )
         fixed = self._fixed
         return self._answer(self._computed() if fixed is None else fixed)
 
     def _computed(self) -> np.ndarray:
+        """Return the raw outputs, computed from the state."""
         rows = self._stepper.outputs()
         return rows[0] if self.n_streams is None else rows
 
     def _numbers(self, x: Any) -> np.ndarray:
-        """Check numbers of any other form."""
+        """Return numbers of any other form, checked and converted."""
         try:
             array = np.asarray(x)
-            with np.errstate(over="ignore"):  # infinity is refused further on
+            with np.errstate(over="ignore"):  # `step` refuses infinity
                 numbers = array.astype(self._dtype) if array.dtype.kind in "biuf" else None
         except (TypeError, ValueError):
             numbers = None
@@ -118,51 +142,55 @@ class Stream:
         if numbers.shape != self._shape and not (numbers.ndim == 0 and self._shape == (1,)):
             raise ValueError(
                 f"x must have the shape {self._shape}, got {shown(numbers)}. Give one step"
-                f"{'' if self.n_streams is None else ' of each stream'}; predict takes whole sequences."
+                f"{'' if self.n_streams is None else ' of each stream'}; "
+                "predict takes whole sequences."
             )
         return numbers
 
     def _codes(self, x: Any) -> np.ndarray:
-        """Encode one token of each stream."""
+        """Return the code of one token of each stream."""
         vocabulary: Any = self._vocabulary
         tokens = [x] if self.n_streams is None else x
         if not isinstance(tokens, (list, tuple, np.ndarray)) or len(tokens) != self._count:
             raise ValueError(
-                f"x must be {self._count} tokens, got {shown(x)}. Give one for each stream, in a list."
+                f"x must be {self._count} tokens, got {shown(x)}. "
+                "Give one for each stream, in a list."
             )
-        text = vocabulary.kind != "category"
         for token in tokens:
-            if isinstance(token, bool) or not isinstance(
-                token, str if text else (str, int, np.integer)
-            ):
-                raise TypeError(
-                    f"x must be a token, {'str' if text else 'str or integer'}, got {shown(token)}.{_ONE}"
-                )
-            if text and len(split(str(token), vocabulary.kind)) != 1:
-                raise ValueError(f"x must be one {vocabulary.kind}, got {shown(token)}.{_ONE}")
-        codes = [
-            vocabulary.codes.get(token if isinstance(token, str) else int(token), 0)
-            for token in tokens
-        ]
-        return np.array(codes)
+            _check_token(token, vocabulary.kind)
+        plain = [token if isinstance(token, str) else int(token) for token in tokens]
+        return np.array([vocabulary.codes.get(token, 0) for token in plain])
 
     def _first_bad(self) -> float:
+        """Return the first input that is not finite."""
         return float(self._inputs[~np.isfinite(self._inputs)].flat[0])
 
-    # -- state --------------------------------------------------------------------------------------------------------
+    # -- state ------------------------------------------------------------------------------------
 
     def reset(self, index: int | None = None) -> None:
-        """Begin anew.
+        """Return to the state before the first step.
 
         Parameters
         ----------
-        index : int, optional
-            Only this one of `n_streams`; by default all.
+        index : int or None, default=None
+            Number of the stream to reset; None resets all.
 
         Raises
         ------
         ValueError
             If there is no such stream.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lightrnn import RNNRegressor
+        >>> X = np.random.default_rng(0).normal(size=(5, 4, 2))
+        >>> model = RNNRegressor("rnn", (3,), max_iter=2, learning_rate="cosine", random_state=0)
+        >>> stream = model.fit(X, X[:, -1, 0]).stream()
+        >>> first = stream.step(X[0, 0])
+        >>> stream.reset()
+        >>> bool(stream.step(X[0, 0]) == first)
+        True
         """
         rows: Any = slice(None) if index is None else integer("index", index, 0, self._count - 1)
         for state, rest in zip(self._stepper.states, self._rest, strict=True):
@@ -170,10 +198,11 @@ class Stream:
 
     @property
     def state(self) -> dict[str, np.ndarray]:
-        """Copies of what is remembered, by name, each (H,), or (n_streams, H).
+        """Copies of the state by name, each (H,), or with `n_streams` (n_streams, H).
 
-        "layer0.h", for an lstm "layer0.c" too, "layer1.h" and so on; of a feed-forward net "inputs", the rows of its
-        last window - 1 inputs one after another. Assigning such a dict sets them.
+        The names are "layer0.h", for an LSTM also "layer0.c", "layer1.h" and so on. An "ffnn" has
+        "inputs", its last window - 1 inputs one after another. Assigning such a dict sets the
+        state.
         """
         return {
             name: np.array(view[0] if self.n_streams is None else view)
@@ -185,61 +214,108 @@ class Stream:
         views = dict(self._views())
         if set(values) != set(views):
             raise ValueError(
-                f"state must hold {', '.join(views)}, got {shown(sorted(values))}. Change a copy of state."
+                f"state must hold {', '.join(views)}, got {shown(sorted(values))}. "
+                "Change a copy of state."
             )
         given = {name: np.asarray(value) for name, value in values.items()}
+        # All are checked before the first is set.
         for name, view in views.items():
-            wanted, array = view.shape[1:] if self.n_streams is None else view.shape, given[name]
-            if (
-                array.dtype.kind not in "biuf"
-                or array.shape != wanted
-                or not np.isfinite(array).all()
-            ):
+            wanted = view.shape[1:] if self.n_streams is None else view.shape
+            array = given[name]
+            is_real = array.dtype.kind in "biuf"
+            if not is_real or array.shape != wanted or not np.isfinite(array).all():
                 raise ValueError(
-                    f"state[{name!r}] must be finite numbers of shape {wanted}, got {shown(given[name])}. "
-                    "Change a copy of state."
+                    f"state[{name!r}] must be finite numbers of shape {wanted}, got "
+                    f"{shown(array)}. Change a copy of state."
                 )
         for name, view in views.items():
             view[:] = given[name]
 
     def _views(self) -> list[tuple[str, np.ndarray]]:
-        """Return each part of the state without its padding."""
+        """Return each part of the state, (n_streams, H), without its padding."""
+        states = self._stepper.states
         if not self._stepper.network.recurrent:
             F = self._stepper.inputs.shape[1]
-            return [("inputs", self._stepper.states[0][:, :-F])]
+            return [("inputs", states[0][:, :-F])]
         return [
-            (name, self._stepper.states[k][:, start:stop]) for name, k, start, stop in self._names
+            (name, states[layer][:, start:stop]) for name, layer, start, stop in self._state_places
         ]
 
     def snapshot(self) -> tuple[np.ndarray, ...]:
-        """Return the state in a form to be given back to `restore`, of this or another stream of the same network."""
+        """Return a copy of the whole state, for `restore`.
+
+        Returns
+        -------
+        snapshot : tuple of ndarray
+            It can be restored in this stream, and in others of the same network and number of
+            sequences.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lightrnn import RNNRegressor
+        >>> X = np.random.default_rng(0).normal(size=(5, 4, 2))
+        >>> model = RNNRegressor("rnn", (3,), max_iter=2, learning_rate="cosine", random_state=0)
+        >>> stream = model.fit(X, X[:, -1, 0]).stream()
+        >>> answer, snapshot = stream.step(X[0, 0]), stream.snapshot()
+        >>> changed = stream.step(X[0, 1])
+        >>> stream.restore(snapshot)
+        >>> bool(stream.step(X[0, 1]) == changed)
+        True
+        """
         return tuple(state.copy() for state in self._stepper.states)
 
     def restore(self, snapshot: tuple[np.ndarray, ...]) -> None:
-        """Go back to where `snapshot` was taken.
+        """Return to the state in which a snapshot was taken.
+
+        Parameters
+        ----------
+        snapshot : tuple of ndarray
+            Result of `snapshot`.
 
         Raises
         ------
         ValueError
             If it is of another network, or of another number of streams.
+
+        Examples
+        --------
+        See `snapshot`.
         """
         states = self._stepper.states
-        fits = isinstance(snapshot, tuple) and [np.shape(part) for part in snapshot] == [
-            s.shape for s in states
-        ]
-        if not fits:
+        shapes = [state.shape for state in states]
+        is_tuple = isinstance(snapshot, tuple)
+        if not is_tuple or [np.shape(part) for part in snapshot] != shapes:
             raise ValueError(
-                f"snapshot must be one of this network's streams, got {shown(snapshot)}. Use `state`."
+                f"snapshot must be one of this network's streams, got {shown(snapshot)}. "
+                "Use `state`."
             )
         for state, part in zip(states, snapshot, strict=True):
             state[:] = part
 
 
-def _names(model: Model) -> list[tuple[str, int, int, int]]:
-    """Where each state is: (name, layer, first column, last column)."""
+def _check_token(token: Any, kind: str) -> None:
+    """Raise an error unless an object is one token of this kind."""
+    text = kind != "category"
+    types: Any = str if text else (str, int, np.integer)
+    if isinstance(token, bool) or not isinstance(token, types):
+        raise TypeError(
+            f"x must be a token, {'str' if text else 'str or integer'}, got {shown(token)}.{_ONE}"
+        )
+    if text and len(split(str(token), kind)) != 1:
+        raise ValueError(f"x must be one {kind}, got {shown(token)}.{_ONE}")
+
+
+def _state_places(model: Model) -> list[tuple[str, int, int, int]]:
+    """Return where each state is: (name, layer, first column, end column)."""
     layers = [level[0] for level in model.network.levels]
     return [
-        (f"{layer.name}.{name}", k, z * layer.width, z * layer.width + layer.units)
-        for k, layer in enumerate(layers)
-        for z, name in enumerate(layer.cell.states)
+        (
+            f"{layer.name}.{name}",
+            number,
+            position * layer.width,
+            position * layer.width + layer.units,
+        )
+        for number, layer in enumerate(layers)
+        for position, name in enumerate(layer.cell.states)
     ]

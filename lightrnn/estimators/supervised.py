@@ -1,7 +1,7 @@
-"""What `RNNClassifier` and `RNNRegressor` share: fitting, going on fitting, states.
+"""`SupervisedEstimator`, the base of `RNNClassifier` and `RNNRegressor`: fitting and hidden states.
 
-A fit reads its data, trains a `Model`, and only then touches the estimator: whatever raises before leaves it as it was.
-A subclass says what its targets, its loss and its score are.
+A fit reads its data and trains a `Model`; only then it changes the estimator, so an exception
+leaves the estimator as it was. What depends on y is left to the targets (`data/targets.py`).
 """
 
 from __future__ import annotations
@@ -13,25 +13,28 @@ import numpy as np
 
 from .. import cpu, devices
 from ..base import TransformerMixin, check_is_fitted
-from ..data.dataset import Data, like_fitted, read, read_validation, split
+from ..data.dataset import Data, Inputs, TargetsFrom, read, read_inputs, read_validation, split
 from ..data.ragged import Values, as_values, pool
 from ..data.sample_weight import check_sample_weight
 from ..data.samples import Samples
-from ..data.sequences import Sequences, remember_features
+from ..data.sequences import Sequences, remember_features, sequences_for
+from ..data.tokens import as_items, encoded
 from ..exceptions import ConvergenceWarning, warn
 from ..training.history import History
 from ..training.lbfgs import LBFGS_BATCH
 from ..training.loop import train
 from ..training.minibatches import Minibatches
 from ..utils.checks import random_generator
-from .arguments import checked
-from .estimator import NetworkEstimator
-from .model import Model, Targets, build_network
+from .arguments import SupervisedArguments, check_together
+from .estimator import Arguments, NetworkEstimator
+from .model import Model, build_network
 
 if TYPE_CHECKING:
+    from ..data.targets import Targets
     from ..losses import Loss
     from ..training.trainable import TrainableNetwork
 
+# The arguments that `Network` takes as they are.
 _ARCHITECTURE = (
     "cell",
     "hidden_layer_sizes",
@@ -41,18 +44,12 @@ _ARCHITECTURE = (
     "dropout",
     "dtype",
 )
-Arguments = dict[str, Any]
 
 
-class RecurrentEstimator(TransformerMixin, NetworkEstimator):
-    """Base of the estimators; not for use by itself."""
+class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArguments):
+    """Base class of the estimators that are fitted to y; not for use by itself."""
 
-    max_iter: int
-    n_jobs: int | None
-    random_state: Any
-    _model: Model
-
-    # -- fitting ------------------------------------------------------------------------------------------------------
+    # -- fitting ----------------------------------------------------------------------------------
 
     def fit(
         self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
@@ -61,110 +58,158 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
 
         Parameters
         ----------
-        X : list of array-like (T_i, F), ndarray (n, T, F), or table (n, T)
-            Sequences of any lengths; the class's docstring lists every form.
-        y : array-like (n,) or (n, k); with ``target="step"`` a list of (T_i,) or (T_i, k)
+        X : list of array-like (T_i, F), array-like (n, T, F), or table (n, T)
+            Sequences of any lengths; the docstring of the class lists every form.
+        y : array-like (n,) or (n, k); with ``target="step"`` list of (T_i,) or (T_i, k)
             Targets.
-        sample_weight : array-like (n,), or with ``target="step"`` a list of (T_i,), optional
-            Weights, not negative. Sequences of weight zero are left out.
-        X_val, y_val : as X and y, optional
-            Validation data: scored after each epoch, and what early stopping looks at instead of a held-out part of X.
+        sample_weight : array-like (n,), or list of array-like (T_i,), default=None
+            Weights, at least 0; sequences of weight 0 are left out. One weight per step is for
+            ``target="step"``. None: equal weights.
+        X_val, y_val : as X and y, default=None
+            Validation data, scored after each epoch. Early stopping uses them instead of a
+            held-out part of X.
 
         Returns
         -------
-        self
+        self : estimator
+            The fitted estimator.
 
         Raises
         ------
         ValueError, TypeError
-            If an argument of the constructor, X, y or a weight is not as it must be, if the network is too large for
-            memory, or if the loss stops being finite. The estimator is then as it was before the call.
+            If an argument of the constructor, X, y or a weight is invalid, if the network is too
+            large for memory, or if the loss stops being finite. The estimator is then as it was
+            before the call.
         RuntimeError
-            If `device` asks for a GPU that cannot be used, or whose memory does not suffice; so too.
+            If `device` names a GPU that cannot be used or whose memory does not suffice. The
+            estimator is then as it was before the call.
 
         Warns
         -----
         ConvergenceWarning
-            If ``max_iter`` epochs went by before training converged (not with the cosine schedule, which ends there
-            by design).
+            If ``max_iter`` epochs went by before training converged. The cosine schedule ends
+            there by design, so it does not warn.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lightrnn import RNNRegressor
+        >>> X = [np.ones((3, 2)), np.zeros((5, 2)), np.ones((4, 2))]
+        >>> model = RNNRegressor("rnn", (4,), max_iter=2, learning_rate="cosine", random_state=0)
+        >>> model.fit(X, [1.0, 2.0, 1.5]).n_iter_
+        2
         """
-        arguments = checked(self.get_params(deep=False))
+        arguments = self._checked()
         continues = arguments["warm_start"] and self.__sklearn_is_fitted__()
-        data = read(self, arguments, (X, y, sample_weight), fitted=continues)
-        self._check_samples(data.samples)
+        inputs = self._read_inputs(arguments, X, continues)
+        data = read(arguments, inputs, y, sample_weight, self._targets_from(arguments))
+        data.targets.require_enough(data.samples.targets, data.samples.weights)
         held_out = read_validation(arguments, data, X_val, y_val)
-        model = (
-            self._resumed(arguments, data, warm=True) if continues else self._begun(arguments, data)
-        )
+        if continues:
+            model = self._resumed(arguments, data, warm=True)
+        else:
+            model = self._begun(arguments, data)
         samples = data.samples
         if held_out is None and arguments["early_stopping"]:
             samples, held_out = split(data, arguments["validation_fraction"], model.rng)
         ended = self._train(arguments, model, samples, held_out, arguments["max_iter"])
-        self._finish(model, None if continues else data.sequences)
-        if not ended and (arguments["solver"] == "lbfgs" or arguments["learning_rate"] != "cosine"):
-            message = f"Maximum iterations ({self.max_iter}) reached and the training hasn't converged yet."
-            warn(ConvergenceWarning, message)
+        self._finish(model, None if continues else data.inputs.sequences)
+        # The cosine schedule is over when it has run `max_iter` epochs; lbfgs does not use it.
+        by_design = arguments["learning_rate"] == "cosine" and arguments["solver"] != "lbfgs"
+        if not ended and not by_design:
+            warn(
+                ConvergenceWarning,
+                f"Maximum iterations ({self.max_iter}) reached and the training hasn't "
+                "converged yet.",
+            )
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
         """Train for one epoch, from where the last call left off."""
-        arguments = checked(self.get_params(deep=False))
+        arguments = self._checked()
         if arguments["early_stopping"]:
             raise ValueError(
-                "early_stopping must be False for partial_fit, got True. It sees one batch of data; use fit."
+                "early_stopping must be False for partial_fit, got True. "
+                "It sees one batch of data; use fit."
             )
         if arguments["solver"] == "lbfgs":
             raise ValueError(
-                "solver must be 'adam', 'sgd' or 'rmsprop' for partial_fit, got 'lbfgs'. It needs all data; use fit."
+                "solver must be 'adam', 'sgd' or 'rmsprop' for partial_fit, got 'lbfgs'. "
+                "It needs all data; use fit."
             )
         continues = self.__sklearn_is_fitted__()
-        targets = self._model.targets if continues else None
-        data = read(
-            self,
-            arguments,
-            (X, y, sample_weight),
-            fitted=continues,
-            targets=targets,
-            classes=classes,
-        )
-        model = (
-            self._resumed(arguments, data, warm=False)
-            if continues
-            else self._begun(arguments, data)
-        )
+        inputs = self._read_inputs(arguments, X, continues)
+        if continues:
+            targets_from = _known(self._model.targets)
+        else:
+            targets_from = self._targets_from(arguments, classes)
+        data = read(arguments, inputs, y, sample_weight, targets_from)
+        if continues:
+            model = self._resumed(arguments, data, warm=False)
+        else:
+            model = self._begun(arguments, data)
         self._train(arguments, model, data.samples, None, 1)
-        self._finish(model, None if continues else data.sequences)
+        self._finish(model, None if continues else data.inputs.sequences)
         return self
 
-    # -- the model ----------------------------------------------------------------------------------------------------
+    def _checked(self) -> Arguments:
+        arguments = super()._checked()
+        check_together(**arguments)
+        return arguments
 
-    def _architecture(self, arguments: Arguments, data: Data) -> Arguments:
+    def _targets_from(self, arguments: Arguments, classes: Any = None) -> TargetsFrom:
+        """Return the function that learns targets from y."""
+        raise NotImplementedError
+
+    def _read_inputs(self, arguments: Arguments, X: Any, continues: bool) -> Inputs:
+        """Read X: like that of the last fit, if this one continues it."""
+        if not continues:
+            return read_inputs(arguments, X)
+        return Inputs(self._read_sequences(X, arguments["dtype"]), self._model.vocabulary)
+
+    def _read_sequences(self, X: Any, dtype: Any = None) -> Sequences:
+        """Read X for the fitted network: numbers of the same features, or the same tokens."""
+        vocabulary = self._model.vocabulary
+        if vocabulary is None:
+            return sequences_for(self, X, dtype or self._model.network.dtype)
+        return encoded(as_items(X, vocabulary.kind), vocabulary)
+
+    # -- the model --------------------------------------------------------------------------------
+
+    def _architecture(
+        self, arguments: Arguments, n_features: int, n_outputs: int, n_tokens: int = 0
+    ) -> Arguments:
+        """Return the arguments of `Network`; tokens are read by their embedding."""
         sizes = {
-            "n_features": data.sequences.n_features,
-            "n_outputs": data.targets.n_outputs,
-            "n_tokens": 0,
+            "n_features": arguments["embedding_size"] if n_tokens else n_features,
+            "n_outputs": n_outputs,
+            "n_tokens": n_tokens,
         }
-        if data.vocabulary is not None:
-            sizes |= {"n_features": arguments["embedding_size"], "n_tokens": len(data.vocabulary)}
         return sizes | {name: arguments[name] for name in _ARCHITECTURE}
 
+    def _architecture_for(self, arguments: Arguments, data: Data) -> Arguments:
+        """Return the arguments of the network that can learn from the data."""
+        n_features = data.inputs.sequences.n_features
+        n_tokens = len(data.inputs.vocabulary or ())
+        return self._architecture(arguments, n_features, data.targets.n_outputs, n_tokens)
+
     def _begun(self, arguments: Arguments, data: Data) -> Model:
-        """Make a model that has learned nothing yet."""
-        architecture = self._architecture(arguments, data)
-        longest = int(data.sequences.lengths.max())
+        """Return a model that has learned nothing yet."""
+        architecture = self._architecture_for(arguments, data)
+        longest = int(data.inputs.sequences.lengths.max())
         batch_size = LBFGS_BATCH if arguments["solver"] == "lbfgs" else arguments["batch_size"]
-        rows = (
+        largest_batch = (
             min(batch_size, len(data.samples.items)),
             min(arguments["truncate"] or longest, longest),
         )
-        network = build_network(architecture, rows)
+        network = build_network(architecture, largest_batch)
         rng = random_generator(self.random_state)
         network.initialize(rng)
         return Model(
             architecture,
             network,
             data.targets,
-            data.vocabulary,
+            data.inputs.vocabulary,
             arguments["solver"],
             None,
             History(),
@@ -172,12 +217,13 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
         )
 
     def _resumed(self, arguments: Arguments, data: Data, *, warm: bool) -> Model:
-        """Copy the fitted model to go on with; a warm start keeps nothing but the weights."""
+        """Return a copy of the fitted model to continue with; `warm` keeps only its weights."""
         rng = random_generator(self.random_state) if warm else None
         _check_same_classes(self._model.targets, data.targets)
-        model = self._model.resumed(self._architecture(arguments, data), arguments["solver"], rng)
+        architecture = self._architecture_for(arguments, data)
+        model = self._model.resumed(architecture, arguments["solver"], rng)
         model.targets = data.targets
-        self._fold(model, undo=True)
+        model.targets.set_output_units(model.network, undo=True)
         return model
 
     def _train(
@@ -189,25 +235,23 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
         epochs: int,
     ) -> bool:
         """Run epochs on the model; return whether training ended by itself."""
-        options = self._make_plan(arguments)
-        loss = self._make_loss(model.targets)
+        options = self._training_options(arguments)
+        loss = model.targets.loss(**arguments)
         solver = model.make_solver(arguments["momentum"], arguments["alpha"])
-        feed = Minibatches(
+        minibatches = Minibatches(
             samples, options.batch_size, options.shuffle, options.truncate, model.rng
         )
         work = devices.training_work(model.network, epochs * int(samples.lengths.sum()))
         with devices.placed(model.network, arguments["device"], work) as network:
-            validate = (
-                None
-                if held_out is None
-                else self._validator(network, loss, held_out, options.threads)
-            )
+            validate = None
+            if held_out is not None:
+                validate = _validator(network, model.targets, loss, held_out, options.threads)
             ended = train(
                 network,
                 loss,
                 solver,
                 options,
-                feed,
+                minibatches,
                 model.history,
                 epochs=epochs,
                 validate=validate,
@@ -216,90 +260,48 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
         model.keep_moments(solver)
         return ended
 
-    def _validator(
-        self, network: TrainableNetwork, loss: Loss, held_out: Samples, threads: int
-    ) -> Callable[[], float]:
-        """Return the function that scores the network as it is."""
-        targets, weights = pool(held_out.targets), pool(held_out.weights)
-
-        def validate() -> float:
-            outputs = pool(network.outputs(held_out.items, threads))
-            return self._score_outputs(loss, outputs, targets, weights)
-
-        return validate
-
     def _finish(self, model: Model, sequences: Sequences | None) -> None:
-        """Make the model the estimator's own; X's form is noted from a first call's `sequences`."""
-        self._fold(model)
+        """Take over a trained model; a first fit also notes the form of X from `sequences`."""
+        model.targets.set_output_units(model.network)
         if sequences is not None:
             remember_features(self, sequences)
         self._adopt(model)
         self.n_outputs_ = model.targets.n_outputs
-        self._n_features_out = model.architecture["hidden_layer_sizes"][-1] * (
-            1 + model.architecture["bidirectional"]
-        )
+        directions = 1 + model.architecture["bidirectional"]
+        self._n_features_out = model.architecture["hidden_layer_sizes"][-1] * directions
 
-    # -- what a subclass decides --------------------------------------------------------------------------------------
-
-    def _learn_targets(
-        self, arguments: Arguments, y: Any, lengths: np.ndarray, weights: Values, classes: Any
-    ) -> Targets:
-        """Learn from y how to encode it."""
-        raise NotImplementedError
-
-    def _make_loss(self, targets: Targets) -> Loss:
-        """Return what the network minimises."""
-        raise NotImplementedError
-
-    def _score_outputs(
-        self, loss: Loss, outputs: np.ndarray, targets: np.ndarray, weights: np.ndarray
-    ) -> float:
-        """Score raw outputs against encoded targets, both pooled over steps."""
-        raise NotImplementedError
-
-    def _weigh(
-        self, arguments: Arguments, targets: Targets, encoded: Values, weights: Values
-    ) -> Values:
-        """Return the weights in the loss."""
-        return weights
-
-    def _check_samples(self, samples: Samples) -> None:
-        """Refuse data that a whole fit cannot learn from."""
-
-    def _fold(self, model: Model, undo: bool = False) -> None:
-        """Let the network give targets in the user's units, or back."""
-
-    # -- using a fitted network ---------------------------------------------------------------------------------------
+    # -- using a fitted network -------------------------------------------------------------------
 
     def _outputs(self, X: Any) -> Values:
         """Return the raw outputs: (n, n_outputs), or a list of (T_i, n_outputs)."""
         check_is_fitted(self)
-        sequences = like_fitted(self, X)
+        sequences = self._read_sequences(X)
         with self._placed(int(sequences.lengths.sum())) as network:
             outputs: Values = network.outputs(sequences.items, cpu.threads.usable(self.n_jobs))
         return outputs
 
-    def _scored(
+    def _compared(
         self, X: Any, y: Any, sample_weight: Any
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return predictions, truth and weights, pooled over steps."""
-        predicted: Any = self.predict(X)
+        """Return predictions, y in the same shape, and weights, all pooled over steps."""
+        predicted = self.predict(X)
         step = isinstance(predicted, list)
-        lengths = np.array(
-            [len(rows) for rows in predicted] if step else np.ones(len(predicted), np.int64)
-        )
+        counts = [len(part) for part in predicted] if step else [1] * len(predicted)
+        lengths = np.array(counts, np.int64)
         weights = check_sample_weight(sample_weight, lengths, step)
-        return pool(predicted), as_values(y, lengths, step), pool(weights)
+        pooled = pool(predicted)
+        return pooled, as_values(y, lengths, step).reshape(pooled.shape), pool(weights)
 
-    def _answers(self) -> dict[str, tuple[Any, Any]]:
+    def _stream_methods(self) -> dict[str, tuple[Any, Any]]:
         return {"predict": (self._model.targets.decode, self._model.targets.decode_row)}
 
     def predict(self, X: Any) -> Any:
-        """Return predictions in y's form."""
-        raise NotImplementedError
+        """Return predictions in the form of y."""
+        outputs = self._outputs(X)
+        return self._model.targets.decode(outputs)
 
     def transform(self, X: Any) -> Any:
-        """Return what the last hidden layer holds: a representation of each sequence, or of each step.
+        """Return the state of the last hidden layer: a representation of each sequence or step.
 
         Parameters
         ----------
@@ -308,27 +310,59 @@ class RecurrentEstimator(TransformerMixin, NetworkEstimator):
 
         Returns
         -------
-        ndarray (n, D), or with ``target="step"`` a list of ndarray (T_i, D)
-            The final state, or the state after each step, in the network's dtype. D is the number of units of the
-            last layer, twice that if bidirectional: forward first, then backward.
+        states : ndarray (n, D), or with ``target="step"`` list of ndarray (T_i, D)
+            The final state, or the state after each step, in the network's dtype. D is the number
+            of units of the last layer; for a bidirectional network it is twice that, the forward
+            direction first.
 
         Raises
         ------
         NotFittedError
             If the estimator was not fitted.
+        ValueError, TypeError
+            If X does not have the form that it had in `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lightrnn import RNNRegressor
+        >>> X = [np.ones((3, 2)), np.zeros((5, 2)), np.ones((4, 2))]
+        >>> model = RNNRegressor("rnn", (4,), max_iter=2, learning_rate="cosine", random_state=0)
+        >>> model.fit(X, [1.0, 2.0, 1.5]).transform(X).shape
+        (3, 4)
         """
         check_is_fitted(self)
-        sequences = like_fitted(self, X)
+        sequences = self._read_sequences(X)
         with self._placed(int(sequences.lengths.sum())) as network:
             states = network.states(sequences.items, cpu.threads.usable(self.n_jobs))
         return self._contained(states, X)
 
 
+def _known(targets: Targets) -> TargetsFrom:
+    """Return the function that encodes y by targets of an earlier call."""
+    return lambda y, lengths, weights: (targets, targets.read(y, lengths))
+
+
+def _validator(
+    network: TrainableNetwork, targets: Targets, loss: Loss, held_out: Samples, threads: int
+) -> Callable[[], float]:
+    """Return the function that scores the network as it is on held-out samples."""
+    encoded_y = pool(held_out.targets)
+    weights = pool(held_out.weights)
+
+    def validate() -> float:
+        outputs = pool(network.outputs(held_out.items, threads))
+        return targets.score(loss, outputs, encoded_y, weights)
+
+    return validate
+
+
 def _check_same_classes(old: Targets, new: Targets) -> None:
-    """Refuse to go on with other labels."""
-    before, now = getattr(old, "classes_", ()), getattr(new, "classes_", ())
+    """Refuse to continue with other labels."""
+    before = getattr(old, "classes_", ())
+    now = getattr(new, "classes_", ())
     if type(old) is not type(new) or not np.array_equal(before, now):
         raise ValueError(
-            "warm_start can only be used where y has the same classes as in the previous call to fit. "
-            f"Previously got {before}, y has {now}. Fit with warm_start=False."
+            "warm_start can only be used where y has the same classes as in the previous call to "
+            f"fit. Previously got {before}, y has {now}. Fit with warm_start=False."
         )

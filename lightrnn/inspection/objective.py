@@ -13,10 +13,9 @@ import numpy as np
 from .. import cpu
 from ..base import check_is_fitted
 from ..data.corpus import check_context
-from ..data.dataset import like_fitted
 from ..estimators.estimator import NetworkEstimator, check_estimator
 from ..estimators.regressor import RNNRegressor
-from ..estimators.supervised import RecurrentEstimator
+from ..estimators.supervised import SupervisedEstimator
 from ..nn.batches import group_sequences
 from ..nn.heads import AdaptiveHead, LossTargets
 from ..utils.checks import shown
@@ -64,8 +63,8 @@ def encode_inputs(estimator: NetworkEstimator, X: Any) -> list[np.ndarray]:
     ValueError, TypeError
         If X does not match the data that the estimator was fitted on.
     """
-    if isinstance(estimator, RecurrentEstimator):
-        return list(like_fitted(estimator, X).items)
+    if isinstance(estimator, SupervisedEstimator):
+        return list(estimator._read_sequences(X).items)
     if isinstance(X, str) or not hasattr(X, "__iter__"):
         raise TypeError(f"X must be a list of texts, got {shown(X)}. Put a text into a list.")
     vocabulary: Any = estimator._model.vocabulary
@@ -78,8 +77,8 @@ def encode_inputs(estimator: NetworkEstimator, X: Any) -> list[np.ndarray]:
 def encode_targets(estimator: NetworkEstimator, X: list[np.ndarray], y: Any) -> np.ndarray:
     """Encode the target at each sequence's last step: (n,) codes, or (n, k) numbers."""
     model = estimator._model
-    if isinstance(estimator, RecurrentEstimator):
-        values = model.targets.encode(y, np.array([len(x) for x in X]))
+    if isinstance(estimator, SupervisedEstimator):
+        values = model.targets.read(y, np.array([len(x) for x in X]))
         return np.array([steps[-1] for steps in values]) if isinstance(values, list) else values
     codes = model.vocabulary.encode(list(y)) if model.vocabulary else np.empty(0, np.int64)
     if len(codes) != len(X):
@@ -117,9 +116,9 @@ def loss_gradient(estimator: NetworkEstimator, trace: Trace, targets: np.ndarray
     scale = np.float64(1)
     mean = np.float64(0)
     loss = make_loss("softmax")  # a language model's
-    if isinstance(estimator, RecurrentEstimator):
+    if isinstance(estimator, SupervisedEstimator):
         encoder = estimator._model.targets
-        loss = estimator._make_loss(encoder)
+        loss = encoder.loss(**estimator.get_params(deep=False))
         # A regressor's head returns the units of y, but the loss is that of standardised values.
         scale = getattr(encoder, "scale", scale)
         mean = getattr(encoder, "mean", mean)
@@ -156,7 +155,7 @@ def predicted_columns(estimator: NetworkEstimator, outputs: np.ndarray) -> np.nd
     """
     if isinstance(estimator, RNNRegressor):
         return np.zeros(len(outputs), np.intp)
-    first = 0 if isinstance(estimator, RecurrentEstimator) else 1  # column 0 is the unknown token
+    first = 0 if isinstance(estimator, SupervisedEstimator) else 1  # column 0 is the unknown token
     return first + outputs[:, first:].argmax(axis=1)
 
 

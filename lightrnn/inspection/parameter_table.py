@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..estimators.arguments import checked
 from ..estimators.estimator import check_estimator
 from ..estimators.language import RNNLanguageModel
 from ..utils.checks import integer
@@ -216,7 +215,7 @@ def _planned_architecture(
         return estimator._architecture(estimator._checked(), given["n_tokens"])
     _require(given, "n_outputs")
     _require(given, "n_features", "n_tokens")
-    arguments = checked(estimator.get_params(deep=False))
+    arguments = estimator._checked()
     if "n_tokens" in given:  # the layers read embeddings
         given["n_features"] = arguments["embedding_size"]
     return given | {name: arguments[name] for name in _ARCHITECTURE}

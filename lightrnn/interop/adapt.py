@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..data.corpus import END
-from ..data.labels import ClassTargets, MultilabelTargets, class_targets
+from ..data.labels import ClassTargets, MultilabelTargets, read_labels
 from ..data.targets import RealTargets, Targets
 from ..data.tokens import UNKNOWN, Vocabulary
 from ..utils.checks import shown
@@ -161,12 +161,12 @@ def _classes(given: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
             "Give one label per output."
         )
     lengths = np.ones(count, np.int64)  # the labels are read as those of `count` sequences
-    targets: Any = class_targets(given, lengths, name="classes")
+    targets, codes = read_labels(given, lengths, name="classes")
     if len(targets.classes_) != count:
         raise ValueError(
             f"classes must all be different, got {shown(given)}. Give one label per output."
         )
-    return targets.classes_, np.argsort(targets.encode(given, lengths))
+    return targets.classes_, np.argsort(codes)
 
 
 def regressor_head(

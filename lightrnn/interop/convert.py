@@ -9,12 +9,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..data.dataset import Data
-from ..data.samples import Samples
 from ..data.sequences import Sequences
 from ..data.tokens import Vocabulary
 from ..estimators import RNNClassifier, RNNRegressor
-from ..estimators.arguments import checked
+from ..estimators.declarations import checked
 from ..estimators.language import RNNLanguageModel
 from ..estimators.model import Model, build_network
 from ..training.history import History
@@ -236,14 +234,14 @@ def _fitted(estimator: E, foreign: ForeignNetwork, labels: UserLabels) -> E:
     """Return a new estimator with a foreign network."""
     result: Any = _unfitted(estimator, foreign)
     language = isinstance(result, RNNLanguageModel)
-    tokens = checked({"tokens": result.tokens})["tokens"]
+    tokens = checked(type(result), {"tokens": result.tokens})["tokens"]
     vocabulary, rows = read_vocabulary(foreign, labels.vocabulary, tokens, language=language)
     if vocabulary is not None:
         result.set_params(tokens=vocabulary.kind)
     if language:
         head = language_head(foreign, labels, rows, tied=result.tie_weights)
     else:
-        dtype = checked({"dtype": result.dtype})["dtype"]
+        dtype = checked(type(result), {"dtype": result.dtype})["dtype"]
         head = _HEADS[result._kind](foreign, labels, result.target == "step", dtype)
     arrays = foreign.layers()
     if foreign.embedding is not None:
@@ -298,13 +296,13 @@ def _adopt(
 ) -> None:
     """Build the model and give it to the estimator."""
     sequences = Sequences([], np.zeros(0, np.int64), 1 if vocabulary else foreign.n_features)
+    arguments = estimator._checked()
+    n_tokens = len(vocabulary or ())
     if isinstance(estimator, RNNLanguageModel):
-        arguments = estimator._checked()
-        architecture = estimator._architecture(arguments, len(vocabulary or ()))
+        architecture = estimator._architecture(arguments, n_tokens)
     else:
-        arguments = checked(estimator.get_params(deep=False))
-        nothing = Data(sequences, targets, Samples([], sequences.lengths, [], []), [], vocabulary)
-        architecture = estimator._architecture(arguments, nothing)
+        n_features = sequences.n_features
+        architecture = estimator._architecture(arguments, n_features, targets.n_outputs, n_tokens)
     network = build_network(architecture)
     # A weight too large for float32 becomes infinite, which is refused below.
     with np.errstate(over="ignore"):

@@ -112,9 +112,7 @@ class UnrolledNetworkDisplay:
         ValueError
             If `T` or an argument of the estimator is out of range.
         """
-        from ..estimators.arguments import checked
-
-        arguments = checked(estimator.get_params(deep=False))
+        arguments = estimator._checked()
         sizes = arguments["hidden_layer_sizes"]
         # A language model has no such arguments: it predicts at every step, in one direction.
         options: Any = {"target": "step", "bidirectional": False}

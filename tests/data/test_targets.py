@@ -8,9 +8,9 @@ from helpers.junk import Foreign, junk, object_array
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightrnn.data.labels import ClassTargets, MultilabelTargets, class_targets
+from lightrnn.data.labels import ClassTargets, MultilabelTargets, read_labels
 from lightrnn.data.ragged import as_values, split
-from lightrnn.data.targets import RealTargets, real_targets
+from lightrnn.data.targets import RealTargets, read_numbers
 from lightrnn.exceptions import DataConversionWarning
 
 N = np.array([2, 3, 1])
@@ -35,8 +35,8 @@ def one_hot(codes, k=2):
 
 @pytest.mark.parametrize("y", LABELS, ids=str)
 def test_labels_of_any_kind_return_as_they_came(y):
-    targets = class_targets(y, N)
-    codes = targets.encode(y, N)
+    targets, codes = read_labels(y, N)
+    assert np.array_equal(targets.read(y, N), codes)
     assert codes.tolist() == [1, 0, 1] and codes.dtype == np.intp
     assert targets.n_outputs == 2 and not targets.is_multilabel
     assert targets.decode(one_hot(codes)).tolist() == list(y)
@@ -45,8 +45,7 @@ def test_labels_of_any_kind_return_as_they_came(y):
 @pytest.mark.parametrize("form", [list, tuple, object_array])
 def test_labels_of_every_step(form):
     y = form([np.array(["b", "a"]), np.array(["a", "a", "c"]), np.array(["b"])])
-    targets = class_targets(y, N, step=True)
-    codes = targets.encode(y, N)
+    targets, codes = read_labels(y, N, step=True)
     assert [c.tolist() for c in codes] == [[1, 0], [0, 0, 2], [1]]
     decoded = targets.decode([one_hot(c, 3) for c in codes])
     assert isinstance(decoded, list)
@@ -56,51 +55,51 @@ def test_labels_of_every_step(form):
 
 def test_steps_may_come_in_one_array():
     y = np.arange(6).reshape(2, 3) % 2
-    codes = class_targets(y, np.array([3, 3]), step=True).encode(y, np.array([3, 3]))
+    _, codes = read_labels(y, np.array([3, 3]), step=True)
     assert [c.tolist() for c in codes] == y.tolist()
 
 
 def test_indicators_are_multilabel():
     y = np.array([[1, 0, 1], [0, 0, 0], [1, 1, 1]])
-    targets = class_targets(y, N)
+    targets, _ = read_labels(y, N)
     assert (
         isinstance(targets, MultilabelTargets) and targets.is_multilabel and targets.n_outputs == 3
     )
     assert targets.classes_.tolist() == [0, 1, 2]
-    rows = targets.encode(y.astype(bool), N)
+    rows = targets.read(y.astype(bool), N)
     np.testing.assert_array_equal(rows, y)
     assert rows.dtype.kind == "f"
     np.testing.assert_array_equal(targets.decode(rows - 0.5), y)
     steps = split(np.eye(6, 2, dtype=int), N)
-    by_step = class_targets(steps, N, step=True)
-    for item, expected in zip(by_step.decode(by_step.encode(steps, N)), steps, strict=True):
+    by_step, encoded = read_labels(steps, N, step=True)
+    for item, expected in zip(by_step.decode(encoded), steps, strict=True):
         np.testing.assert_array_equal(item, expected)
 
 
 def test_classes_may_be_fixed_beforehand():
-    targets = class_targets(["b", "b", "a"], N, classes=["c", "b", "a", "a"])
+    targets, _ = read_labels(["b", "b", "a"], N, classes=["c", "b", "a", "a"])
     assert targets.classes_.tolist() == ["a", "b", "c"]
-    assert targets.encode(["c", "c", "c"], N).tolist() == [2, 2, 2]
-    assert class_targets([1, 1, 1], N, classes=[0, 1]).n_outputs == 2
+    assert targets.read(["c", "c", "c"], N).tolist() == [2, 2, 2]
+    assert read_labels([1, 1, 1], N, classes=[0, 1])[0].n_outputs == 2
     with pytest.raises(
         ValueError, match=r"y must hold labels of the classes \['a', 'b'\], got 'z' in row 1"
     ):
-        class_targets(["a", "z", "b"], N, classes=["a", "b"])
+        read_labels(["a", "z", "b"], N, classes=["a", "b"])
     with pytest.raises(
         ValueError, match=r"y_val must hold labels of the classes \['a', 'b', 'c'\], got numbers"
     ):
-        targets.encode([1, 2, 3], N, name="y_val")
+        targets.read([1, 2, 3], N, name="y_val")
     with pytest.raises(ValueError, match="classes must hold at least two classes, got 1 class"):
-        class_targets([1, 1, 1], N, classes=[1])
+        read_labels([1, 1, 1], N, classes=[1])
     with pytest.raises(ValueError, match="classes must hold at least two classes, got 0 class"):
-        class_targets([1, 1, 1], N, classes=[])
+        read_labels([1, 1, 1], N, classes=[])
 
 
 @pytest.mark.parametrize("value", [-5, 0, 2, 9, 1.5])
 def test_a_label_outside_the_classes_is_refused_wherever_it_sorts(value):
     targets = ClassTargets(np.array([-3, 1, 4]))
     with pytest.raises(ValueError, match=f"got {value}|Unknown label type: continuous.*1.5"):
-        targets.encode([1, value, 4], N)
+        targets.read([1, value, 4], N)
 
 
 @pytest.mark.parametrize(
@@ -146,7 +145,7 @@ def test_a_label_outside_the_classes_is_refused_wherever_it_sorts(value):
 )
 def test_bad_labels_are_errors(y, error, message):
     with pytest.raises(error, match=message):
-        class_targets(y, N)
+        read_labels(y, N)
 
 
 @pytest.mark.parametrize(
@@ -176,18 +175,18 @@ def test_bad_labels_are_errors(y, error, message):
 )
 def test_bad_labels_of_steps_are_errors(y, error, message):
     with pytest.raises(error, match=message):
-        class_targets(y, N, step=True)
+        read_labels(y, N, step=True)
 
 
 def test_a_column_is_taken_flat_with_a_warning():
     with pytest.warns(
         DataConversionWarning, match="A column-vector y was passed when a 1d array was expected"
     ):
-        targets = class_targets([["a"], ["b"], ["a"]], N)
+        targets, _ = read_labels([["a"], ["b"], ["a"]], N)
     assert targets.classes_.tolist() == ["a", "b"]
-    assert targets.encode(np.array([["a"], ["b"], ["a"]]), N).tolist() == [0, 1, 0]
+    assert targets.read(np.array([["a"], ["b"], ["a"]]), N).tolist() == [0, 1, 0]
     with pytest.warns(DataConversionWarning):
-        assert real_targets([[1.0], [2.0], [3.0]], N).n_outputs == 1
+        assert read_numbers([[1.0], [2.0], [3.0]], N)[0].n_outputs == 1
 
 
 def test_other_indicators_than_fitted_are_refused():
@@ -196,7 +195,7 @@ def test_other_indicators_than_fitted_are_refused():
         with pytest.raises(
             ValueError, match="Unknown label type: y must be 0/1 indicators with 2 columns"
         ):
-            targets.encode(y, N)
+            targets.read(y, N)
 
 
 finite = st.floats(-1e6, 1e6).map(lambda value: round(value, 3))
@@ -208,10 +207,9 @@ def test_standardised_rows_have_weighted_mean_0_and_scale_1(rows):
     values = np.array(rows)
     y, weights = values[:, :2], values[:, 2] + (values[:, 2].sum() == 0)
     n = np.full(len(y), 4)
-    targets = real_targets(y, n, weights=weights, dtype=np.float64)
+    targets, encoded = read_numbers(y, n, weights=weights, dtype=np.float64)
     repeated = np.repeat(y, weights.astype(int), axis=0)
     np.testing.assert_allclose(targets.mean, repeated.mean(axis=0), atol=1e-6)
-    encoded = targets.encode(y, n)
     np.testing.assert_allclose(encoded * targets.scale + targets.mean, y, atol=1e-8)
     for column, scale in zip(repeated.T, targets.scale, strict=True):
         assert (
@@ -223,22 +221,19 @@ def test_standardised_rows_have_weighted_mean_0_and_scale_1(rows):
 
 def test_a_constant_target_is_only_centred():
     for value in (0.0, 0.1, 1e30):
-        targets = real_targets([value] * 3, N)
-        assert targets.scale == 1 and abs(targets.encode([value] * 3, N)).max() <= 1e-15 * max(
-            value, 1
-        )
+        targets, encoded = read_numbers([value] * 3, N)
+        assert targets.scale == 1 and abs(encoded).max() <= 1e-15 * max(value, 1)
 
 
 def test_numbers_return_in_their_form():
-    flat, wide = real_targets([1, 2, 4], N), real_targets(np.arange(6).reshape(3, 2), N)
-    assert flat.encode([1, 2, 4], N).shape == (3, 1) and flat.decode(np.ones((3, 1))).shape == (3,)
-    assert wide.encode(np.ones((3, 2)), N).dtype == np.float32 and wide.decode(
-        np.ones((3, 2))
-    ).shape == (3, 2)
+    flat, encoded = read_numbers([1, 2, 4], N)
+    assert encoded.shape == (3, 1) and flat.decode(np.ones((3, 1))).shape == (3,)
+    wide, encoded = read_numbers(np.arange(6).reshape(3, 2), N)
+    assert encoded.dtype == np.float32 and wide.decode(np.ones((3, 2))).shape == (3, 2)
     steps = split(np.arange(6.0), N)
-    targets = real_targets(steps, N, step=True, weights=split(np.ones(6), N), dtype=np.float64)
+    weights = split(np.ones(6), N)
+    targets, encoded = read_numbers(steps, N, step=True, weights=weights, dtype=np.float64)
     assert isinstance(targets, RealTargets) and targets.mean == 2.5
-    encoded = targets.encode(steps, N)
     assert [item.shape for item in encoded] == [(2, 1), (3, 1), (1, 1)]
     assert [item.shape for item in targets.decode(encoded)] == [(2,), (3,), (1,)]
 
@@ -263,17 +258,17 @@ def test_numbers_return_in_their_form():
 )
 def test_bad_numbers_are_errors(y, error, message):
     with pytest.raises(error, match=message):
-        real_targets(y, N)
+        read_numbers(y, N)
 
 
 def test_numbers_too_large_to_be_squared_are_refused():
     with pytest.raises(ValueError, match=r"y must have a finite variance, got values to 1e\+300"):
-        real_targets([1e300, -1e300, 0], N, dtype=np.float64)
+        read_numbers([1e300, -1e300, 0], N, dtype=np.float64)
 
 
 def test_other_columns_than_fitted_are_refused():
     with pytest.raises(ValueError, match="y_val must have 1 outputs as in fit, got 2"):
-        real_targets([1, 2, 3], N).encode(np.ones((3, 2)), N, name="y_val")
+        read_numbers([1, 2, 3], N)[0].read(np.ones((3, 2)), N, name="y_val")
 
 
 def test_pandas_targets():
@@ -282,36 +277,40 @@ def test_pandas_targets():
         pandas.Series(["b", "a", "b"], index=[5, 6, 7]),
         pandas.Series(["b", "a", "b"], dtype="category"),
     ):
-        targets = class_targets(y, N)
-        assert targets.decode(one_hot(targets.encode(y, N))).tolist() == ["b", "a", "b"]
-    assert class_targets(pandas.Series([1, 2, 1], dtype="Int64"), N).classes_.tolist() == [1, 2]
+        targets, codes = read_labels(y, N)
+        assert targets.decode(one_hot(codes)).tolist() == ["b", "a", "b"]
+    targets, _ = read_labels(pandas.Series([1, 2, 1], dtype="Int64"), N)
+    assert targets.classes_.tolist() == [1, 2]
     with pytest.raises(ValueError, match=r"y must have no missing labels|y contains NaN"):
-        class_targets(pandas.Series([1, None, 1], dtype="Int64"), N)
-    assert real_targets(pandas.DataFrame({"u": [1, 2, 3], "v": [1.0, 2, 3]}), N).n_outputs == 2
+        read_labels(pandas.Series([1, None, 1], dtype="Int64"), N)
+    targets, _ = read_numbers(pandas.DataFrame({"u": [1, 2, 3], "v": [1.0, 2, 3]}), N)
+    assert targets.n_outputs == 2
 
 
 def test_sparse_targets_are_refused():
     sparse = pytest.importorskip("scipy.sparse")
     with pytest.raises(TypeError, match="Sparse data was passed for y"):
-        class_targets(sparse.eye_array(3), N)
+        read_labels(sparse.eye_array(3), N)
 
 
 @settings(max_examples=400, deadline=None)
 @given(
     junk | st.lists(junk, min_size=3, max_size=3),
     st.booleans(),
-    st.sampled_from([class_targets, real_targets]),
+    st.sampled_from([read_labels, read_numbers]),
 )
 def test_whatever_y_is_the_door_answers_with_targets_or_an_error(y, step, learn):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.simplefilter("ignore", DataConversionWarning)
         try:
-            targets = learn(y, N, step=step)
-            encoded = targets.encode(y, N)
+            targets, encoded = learn(y, N, step=step)
+            again = targets.read(y, N)
         except (ValueError, TypeError) as error:
             assert len(str(error)) < 1000
             return
     assert [len(item) for item in encoded] == N.tolist() if step else len(encoded) == 3
+    for part, other in zip(encoded, again, strict=True):
+        np.testing.assert_array_equal(part, other)
     assert targets.n_outputs >= 1
     assert len(as_values(y, N, step)) == (6 if step else 3)

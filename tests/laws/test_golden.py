@@ -39,11 +39,16 @@ def close(found, wanted, **tolerance):
         np.testing.assert_allclose(found, wanted, **tolerance)
 
 
+def arguments(text):
+    """Return the parts of a repr in a fixed order: that of the signature may change."""
+    return sorted(text.split(" at 0x")[0].removesuffix(")").split(", "))
+
+
 @pytest.mark.parametrize("name", EXPECTED)
 def test_golden_files_predict_what_they_predicted(name):
     model = load(GOLDEN / name)
     expected = EXPECTED[name]
-    assert repr(model).split(" at 0x")[0] == expected["model"].split(" at 0x")[0]
+    assert arguments(repr(model)) == arguments(expected["model"])
     for method, wanted in expected["predictions"].items():
         close(getattr(model, method)(expected["data"]), wanted, **TOLERANCE[model.dtype])
 

@@ -31,7 +31,6 @@ ORDER = """
 LEVELS = {
     name: level for level, line in enumerate(ORDER.strip().splitlines()) for name in line.split()
 }
-UNHEALED = {"data.dataset"}
 LATER = pytest.mark.xfail(reason="being mended file by file")
 LIGHT = {"numpy", "typing", "__future__"} | set(sys.stdlib_module_names)
 
@@ -86,7 +85,7 @@ def test_every_package_has_its_place():
     assert {package(module) for module in MODULES} == set(LEVELS)
 
 
-@pytest.mark.parametrize("module", sorted(MODULES.keys() - UNHEALED))
+@pytest.mark.parametrize("module", MODULES)
 def test_imports_run_only_downward(module):
     found = {own(name) for name in imports(module)} - {None}
     upward = {

@@ -149,14 +149,14 @@ def test_interruption_keeps_the_best_weights():
     assert all(np.array_equal(array, weights[name]) for name, array in model.weights_.items())
 
 
-def test_interruption_in_the_first_epoch():
+def test_interruption_in_the_first_epoch(monkeypatch):
     X, y = sums()
 
     def validate(*_):
         raise KeyboardInterrupt
 
     model = RNNRegressor(**QUICK, early_stopping=True)
-    model._score_outputs = validate
+    monkeypatch.setattr("lightrnn.data.targets.RealTargets.score", validate)
     with pytest.warns(UserWarning, match="interrupted"):
         model.fit(X, y)
     assert np.isfinite(model.predict(X)).all()

@@ -1,0 +1,223 @@
+"""How an estimator declares its constructor arguments: each with default, domain and description.
+
+A declaration is a dataclass field. `declared` collects those of a class, and `checked` checks
+values by them; `documentation.py` writes them into the docstring of the class.
+"""
+
+import numbers
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import field
+from functools import partial
+from typing import Any, NamedTuple
+
+from ..utils import checks
+from ..utils.checks import shown
+
+Check = Callable[[str, Any], Any]
+
+# Far more threads than any machine has: a larger number is a mistake, not a wish.
+_MOST_THREADS = 1024
+
+
+class Domain(NamedTuple):
+    """The values that an argument may have.
+
+    Attributes
+    ----------
+    description : str
+        How the documentation writes them.
+    check : callable
+        (argument's name, value) -> plain value, or an error.
+    """
+
+    description: str
+    check: Check
+
+
+def argument(default: Any, domain: Domain | None = None, description: str = "") -> Any:
+    """Declare a constructor argument.
+
+    A class that declares an argument of its base class again gives only what is different.
+
+    Parameters
+    ----------
+    default : object
+        Its default.
+    domain : Domain, optional
+        The values that it may have; by default those of the base class.
+    description : str, optional
+        Its documentation, indented by 8 columns from the second line on; by default that of the
+        base class.
+
+    Returns
+    -------
+    dataclasses.Field
+        To be assigned to the annotated name in the body of a dataclass.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Base:
+    ...     size: int = argument(3, integer(1), "Number of parts.")
+    >>> @dataclass
+    ... class Derived(Base):
+    ...     size: int = argument(5)
+    >>> Derived()
+    Derived(size=5)
+    >>> declared(Derived)["size"]["description"]
+    'Number of parts.'
+    """
+    given = {"default": default, "domain": domain, "description": description}
+    # None and "" stand for what the base class declares; a default is always given.
+    metadata = {key: value for key, value in given.items() if value or key == "default"}
+    return field(default=default, metadata=metadata)
+
+
+def declared(kind: type) -> dict[str, dict[str, Any]]:
+    """Return default, domain and description of each argument, in the signature's order."""
+    found: dict[str, dict[str, Any]] = {}
+    for base in reversed(kind.__mro__):
+        for declaration in vars(base).get("__dataclass_fields__", {}).values():
+            if declaration.metadata:
+                inherited = found.get(declaration.name, {})
+                found[declaration.name] = inherited | dict(declaration.metadata)
+    return found
+
+
+def checked(kind: type, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values of declared arguments as plain Python values; nothing later checks them again.
+
+    Parameters
+    ----------
+    kind : type
+        The class that declares them.
+    values : mapping of str to object
+        Some or all of its arguments.
+
+    Raises
+    ------
+    TypeError
+        If a value is of the wrong kind.
+    ValueError
+        If it is out of its range.
+    """
+    declarations = declared(kind)
+    return {name: declarations[name]["domain"].check(name, value) for name, value in values.items()}
+
+
+# -- domains --------------------------------------------------------------------------------------
+
+
+def one_of(*options: str) -> Domain:
+    """Return the domain of a few words."""
+    listed = ", ".join(f'"{option}"' for option in options)
+    return Domain(f"{{{listed}}}", partial(checks.choice, options=options))
+
+
+def integer(low: int) -> Domain:
+    """Return the domain of whole numbers from `low` on."""
+    return Domain(f"int >= {low}", partial(checks.integer, low=low))
+
+
+def at_least(low: float) -> Domain:
+    """Return the domain of real numbers from `low` on."""
+    return Domain(f"float >= {low}", partial(checks.real, low=low))
+
+
+def above(low: float) -> Domain:
+    """Return the domain of real numbers greater than `low`."""
+    return Domain(f"float > {low}", partial(checks.real, low=low, low_open=True))
+
+
+def fraction(*, zero: bool) -> Domain:
+    """Return the domain of real numbers between 0 and 1, without 1, and with 0 if `zero`."""
+    check = partial(checks.real, low=0, high=1, low_open=not zero, high_open=True)
+    return Domain(f"float in {'[' if zero else '('}0, 1)", check)
+
+
+def optional(domain: Domain) -> Domain:
+    """Return a domain with None."""
+    return Domain(
+        f"{domain.description} or None",
+        lambda name, value: None if value is None else domain.check(name, value),
+    )
+
+
+FLAG = Domain("bool", checks.flag)
+
+
+def _sizes(name: str, value: Any) -> tuple[int, ...]:
+    """Return the layers' units; one layer may be given as a plain integer."""
+    if isinstance(value, numbers.Integral):
+        value = (value,)
+    remedy = "Write (64,) for one layer of 64 units."
+    if isinstance(value, str | bytes | dict | set) or not hasattr(value, "__iter__"):
+        raise TypeError(f"{name} must be a tuple of integers, got {shown(value)}. {remedy}")
+    sizes = tuple(checks.integer(f"{name}[{index}]", size, 1) for index, size in enumerate(value))
+    if not sizes:
+        raise ValueError(f"{name} must have at least one layer, got {shown(value)}. {remedy}")
+    return sizes
+
+
+SIZES = Domain("tuple of int >= 1, or int", _sizes)
+
+
+def _n_jobs(name: str, value: Any) -> int | None:
+    """Return the number of threads, not 0."""
+    if value is None:
+        return None
+    number = checks.integer(name, value, -_MOST_THREADS, _MOST_THREADS)
+    if number == 0:
+        raise ValueError(
+            f"{name} must be None or an integer other than 0, got 0. "
+            "Use 1 for one thread, -1 for all CPUs."
+        )
+    return number
+
+
+N_JOBS = Domain("int or None", _n_jobs)
+
+
+def _random_state(name: str, value: Any) -> Any:
+    """Return the argument itself: a seed is drawn once everything else is known to be right."""
+    if isinstance(value, numbers.Integral) or not hasattr(value, "bytes"):
+        checks.random_generator(value)
+    return value
+
+
+RANDOM_STATE = Domain("int, RandomState, Generator or None", _random_state)
+
+
+def _verbose(name: str, value: Any) -> int:
+    """Return the level; True counts as 1."""
+    return checks.integer(name, int(value) if isinstance(value, bool) else value, 0)
+
+
+VERBOSE = Domain("int >= 0, or bool", _verbose)
+
+
+def _callbacks(name: str, value: Any) -> tuple[Callable[..., Any], ...]:
+    """Return the functions as a tuple."""
+    if value is None:
+        return ()
+    callbacks = (value,) if callable(value) else value
+    if not isinstance(callbacks, Sequence) or not all(callable(item) for item in callbacks):
+        raise TypeError(
+            f"{name} must be None, a function or a list of functions, got {shown(value)}. "
+            "Each takes one record."
+        )
+    return tuple(callbacks)
+
+
+CALLBACKS = Domain("callable, list of callables or None", _callbacks)
+
+
+def _class_weight(name: str, value: Any) -> Any:
+    """Return the argument itself: its labels are compared with y's later."""
+    if value is None or isinstance(value, dict):
+        return value
+    return checks.choice(name, value, ("balanced", None))
+
+
+CLASS_WEIGHT = Domain('dict, "balanced" or None', _class_weight)

@@ -1,0 +1,73 @@
+"""Docstrings of the estimators: declared arguments and shared sections, put into their places."""
+
+from typing import Any, TypeVar
+
+from .declarations import Domain, declared
+
+Class = TypeVar("Class", bound=type)
+
+# Sections that several classes share, as they stand in the docstring of a class.
+_SHARED = {
+    "data_attributes": """n_features_in_ : int
+        Number of features of a step; after a fit on a table its number of columns, which are steps.
+    feature_names_in_ : ndarray of str
+        Column names; only if X had names that are all str.
+    vocabulary_ : ndarray of object (V,), or None
+        Token of each row of the embedding, the most frequent first. Row 0 stands for all unknown
+        tokens. None if X holds numbers.
+    n_outputs_ : int
+        Number of outputs of the network.""",
+    "attributes": """n_iter_ : int
+        Number of epochs run.
+    n_parameters_ : int
+        Number of weights.
+    loss_curve_ : list of float
+        Mean training loss of each epoch.
+    best_loss_ : float
+        Smallest value of `loss_curve_`.
+    validation_scores_ : list of float or None
+        Score on the held-out data after each epoch; None without such data.
+    weights_ : dict of str to ndarray
+        Copies of the weights: "embedding.W" (V, E) for tokens, "layer0.W_ih" (F, G*H),
+        "layer0.W_hh" (H, G*H), "layer0.b" (G*H,) and so on, with the gates in the order i, f, g, o
+        or r, z, n. A GRU has "b_ih" and "b_hh", a backward direction "layer0.reverse.W_ih" and so
+        on, an "ffnn" "layer0.W" (window*F, H). The output layer is "head.W" (D, n_outputs) and
+        "head.b".
+    device_ : str
+        Device on which the network was trained.""",
+    "references": """.. [1] Hochreiter, S. and Schmidhuber, J. (1997). Long short-term memory.
+       Neural Computation 9.
+    .. [2] Cho, K. et al. (2014). Learning phrase representations using RNN encoder-decoder. EMNLP.
+    .. [3] Elman, J. L. (1990). Finding structure in time. Cognitive Science 14.
+    .. [4] Gal, Y. and Ghahramani, Z. (2016). A theoretically grounded application of dropout in
+       recurrent neural networks. NIPS.
+    .. [5] Loshchilov, I. and Hutter, F. (2019). Decoupled weight decay regularization. ICLR.
+    .. [6] Pascanu, R., Mikolov, T. and Bengio, Y. (2013). On the difficulty of training recurrent
+       neural networks. ICML.""",
+}
+
+
+def documented(kind: Class) -> Class:
+    """Fill in the docstring of a class: ``{parameters}`` and the shared sections.
+
+    Parameters
+    ----------
+    kind : type
+        An estimator whose arguments are declared.
+
+    Returns
+    -------
+    type
+        The class itself.
+    """
+    if kind.__doc__:  # python -OO strips docstrings
+        entries = [_entry(name, **declaration) for name, declaration in declared(kind).items()]
+        for place, text in {"parameters": "\n    ".join(entries), **_SHARED}.items():
+            kind.__doc__ = kind.__doc__.replace(f"{{{place}}}", text)
+    return kind
+
+
+def _entry(name: str, default: Any, domain: Domain, description: str) -> str:
+    """Return an argument's entry in numpydoc's form."""
+    value = f'"{default}"' if isinstance(default, str) else default
+    return f"{name} : {domain.description}, default={value}\n        {description}"
