@@ -105,37 +105,6 @@ class RNNClassifier(SupervisedEstimator):
                 )
         return self._partial_fit(X, y, sample_weight, classes)
 
-    def predict(self, X: Any) -> Any:
-        """Return the most probable label of each sequence or step.
-
-        Parameters
-        ----------
-        X : as in `fit`
-            Sequences.
-
-        Returns
-        -------
-        labels : ndarray (n,) or (n, k), or with ``target="step"`` list of (T_i,) or (T_i, k)
-            In the form of y: for multilabel y 0/1 indicators.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator was not fitted.
-        ValueError, TypeError
-            If X does not have the form that it had in `fit`.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from lightrnn import RNNClassifier
-        >>> X = [np.ones((3, 1)), -np.ones((5, 1))] * 5
-        >>> model = RNNClassifier("rnn", (4,), learning_rate="cosine", random_state=0)
-        >>> model.fit(X, ["up", "down"] * 5).predict(X[:2]).tolist()
-        ['up', 'down']
-        """
-        return super().predict(X)
-
     def predict_proba(self, X: Any) -> Any:
         """Return the probability of each class.
 

@@ -100,37 +100,6 @@ class RNNRegressor(SupervisedEstimator):
         """
         return self._partial_fit(X, y, sample_weight)
 
-    def predict(self, X: Any) -> Any:
-        """Return the prediction for each sequence or step.
-
-        Parameters
-        ----------
-        X : as in `fit`
-            Sequences.
-
-        Returns
-        -------
-        predictions : ndarray (n,) or (n, k), or with ``target="step"`` list of (T_i,) or (T_i, k)
-            In the form and units of y: float32 if y was float32, else float64.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator was not fitted.
-        ValueError, TypeError
-            If X does not have the form that it had in `fit`.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from lightrnn import RNNRegressor
-        >>> X = [np.ones((3, 2)), np.zeros((5, 2))]
-        >>> model = RNNRegressor("rnn", (4,), max_iter=2, learning_rate="cosine", random_state=0)
-        >>> model.fit(X, [1.0, 2.0]).predict(X).shape
-        (2,)
-        """
-        return super().predict(X)
-
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return R^2, averaged over outputs, over all steps with ``target="step"``.
 

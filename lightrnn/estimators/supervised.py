@@ -296,7 +296,35 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         return {"predict": (self._model.targets.decode, self._model.targets.decode_row)}
 
     def predict(self, X: Any) -> Any:
-        """Return predictions in the form of y."""
+        """Return the prediction for each sequence or step.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Sequences.
+
+        Returns
+        -------
+        predictions : ndarray (n,) or (n, k), or with ``target="step"`` list of (T_i,) or (T_i, k)
+            In the form of y. A classifier returns the most probable labels, or 0/1 indicators. A
+            regressor returns numbers in the units of y: float32 if y was float32, else float64.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator was not fitted.
+        ValueError, TypeError
+            If X does not have the form that it had in `fit`.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lightrnn import RNNClassifier
+        >>> X = [np.ones((3, 1)), -np.ones((5, 1))] * 5
+        >>> model = RNNClassifier("rnn", (4,), learning_rate="cosine", random_state=0)
+        >>> model.fit(X, ["up", "down"] * 5).predict(X[:2]).tolist()
+        ['up', 'down']
+        """
         outputs = self._outputs(X)
         return self._model.targets.decode(outputs)
 
