@@ -34,7 +34,7 @@ def flush_denormals(context):
         _mxcsr(builder, "stmxcsr", pointer)
         before = builder.load(pointer)
         builder.store(builder.or_(before, _FLUSH), pointer)
-        _mxcsr(builder, "ldmxcsr", pointer)
+        _mxcsr(builder, "ldmxcsr", pointer)  # from the thread's stack: threads share nothing
         return before
 
     return types.uint32(), generate

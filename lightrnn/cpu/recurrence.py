@@ -48,14 +48,15 @@ class Tape(NamedTuple):
 
 
 class TapeGradient(NamedTuple):
-    """Gradients by the arrays of a tape; `dX`, `dh` and `record` may have no columns."""
+    """Gradients with respect to a tape's arrays; without columns, `dX` and `record` are not set."""
 
-    dX: np.ndarray  # OUT, as X: none is computed if it has no columns
-    dh: np.ndarray  # IN, (rows, >= H): what reaches each step's h from outside the recurrence
-    # IN, OUT, (B, Z * H): comes as the gradient by the state in which each sequence ends, and is
-    # carried back in place
+    dX: np.ndarray  # as X, OUT
+    # (rows, >= H), IN: what reaches each step's h from outside the recurrence; no columns for zeros
+    dh: np.ndarray
+    # (B, Z * H), IN, OUT: comes as the gradient with respect to the state in which each sequence
+    # ends, and is carried back in place
     dstate: np.ndarray
-    record: np.ndarray  # OUT, (rows, Z * H): the gradient by the state after each step
+    record: np.ndarray  # (rows, Z * H), OUT: the gradient with respect to the state after each step
 
 
 class LayerWeights(NamedTuple):
@@ -210,8 +211,8 @@ def backward(cell: str) -> Callable[..., None]:
             new = first[t]
             end = first[t + 1]
             if recurrent:
-                # What the step after this one sends back through its gates; sequences that end here
-                # are not among its rows and keep the gradient that they came with.
+                # The step after this one sends its gradient back through the gates. Sequences that
+                # end here have no row in it and keep the gradient that they came with.
                 later = first[min(t + 2, T + 1)] - end
                 carried = at(dstate, 0, 0)
                 sums = at(slots, end, (S - G) * H)
@@ -261,7 +262,7 @@ def _products_back(cell: str) -> Callable[..., Any]:
         X, slots, state, codes, table = tape
         first = time.first
         later = t + time.chunk  # the first step of the chunk after this one
-        added = later < len(first) - 1  # to what the chunks after this one have begun
+        added = later < len(first) - 1  # the last chunk sets the gradients, the others add to them
         new = first[t]
         rows = first[min(later, len(first) - 1)] - new
         H = state.shape[1] // Z

@@ -43,7 +43,7 @@ class Lbfgs:
         parameters = self.monitor.network.parameters
         options = {
             "maxiter": epochs,
-            "maxfun": 50 * epochs,
+            "maxfun": 50 * epochs,  # not to end before maxiter: a line search may take many
             "maxls": 50,
             "gtol": self.monitor.options.tol,
             # Differences below the rounding of the network's dtype are noise to a line search.

@@ -90,7 +90,7 @@ def train(
         if options.early_stopping:
             monitor.restore()
         return ended
-    except KeyboardInterrupt:
+    except KeyboardInterrupt:  # the user wants the model, not a traceback
         monitor.restore()
         warn(UserWarning, "Training was interrupted; the network has the best weights so far.")
         return True

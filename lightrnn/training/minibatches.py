@@ -124,8 +124,9 @@ class Minibatches:
         self.rng = rng
         # Where each sequence begins among all, concatenated.
         self._offsets = np.cumsum(samples.lengths) - samples.lengths
-        weights = samples.weights
-        total = weights.sum() if isinstance(weights, np.ndarray) else sum(map(np.sum, weights))
+        sample_weight = samples.weights  # an array, or per step a list of arrays
+        pooled = isinstance(sample_weight, np.ndarray)
+        total = sample_weight.sum() if pooled else sum(map(np.sum, sample_weight))
         self.weight = float(total)
 
     def epoch(self, network: TrainableNetwork) -> Iterator[tuple[int, Batch]]:

@@ -48,8 +48,8 @@ class Monitor:
         self.history = history
         self.validate = validate
         self.progress = progress
-        self._best: np.ndarray | None = None
-        self._started = perf_counter()
+        self._best: np.ndarray | None = None  # a copy of the parameters
+        self._started = perf_counter()  # the current epoch
 
     def end_epoch(self, loss: float, norm: float, learning_rate: float | None) -> bool:
         """Record an epoch; return whether it was the last."""
@@ -78,7 +78,7 @@ class Monitor:
         better = value > history.best
         improved = better and value >= history.best + self.options.tol
         history.stale = 0 if improved else history.stale + 1
-        if better or self._best is None:
+        if better or self._best is None:  # a later fit may begin below an earlier one's best
             history.best = max(value, history.best)
             self._best = np.array(self.network.parameters)
 

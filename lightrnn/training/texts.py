@@ -116,14 +116,14 @@ class TextBatches:
         ]
         if self.rng is not None and self.shuffle:
             return [parts[i] for i in self.rng.permutation(len(parts)).tolist()]
-        return parts[::-1]
+        return parts[::-1]  # they are taken from the end
 
     def _batch(self, cursors: list[Cursor], network: TrainableNetwork) -> Batch:
         """Pack the next chunk of every cursor."""
         pieces = [self._piece(cursor) for cursor in cursors]
-        X, targets, weights = (list(values) for values in zip(*pieces, strict=True))
+        X, targets, sample_weight = (list(values) for values in zip(*pieces, strict=True))
         masks = network.dropout_masks(len(X), self.rng)
-        return Batch.of(X, targets, weights, masks)
+        return Batch.of(X, targets, sample_weight, masks)
 
     def _piece(self, cursor: Cursor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return inputs, targets and sample weights of a cursor's next steps."""
@@ -136,6 +136,6 @@ class TextBatches:
         targets = tokens[first > 0 :]
         if len(targets) < stop - first:
             targets = np.concatenate([targets, [self.boundary]])
-        weights = np.ones(stop - first)
-        weights[: start - first] = 0
-        return X[: stop - first], targets, weights
+        sample_weight = np.ones(stop - first)
+        sample_weight[: start - first] = 0  # steps that were learned from, and fill windows now
+        return X[: stop - first], targets, sample_weight

@@ -47,10 +47,11 @@ def chunks(batch: Batch, truncate: int | None, network: TrainableNetwork) -> Ite
             chunk = batch.steps(start, start + truncate)
             if chunk.weight > 0:
                 yield chunk
-            else:
+            else:  # nothing to learn, but the states must be carried on
                 network.run(chunk)
             batch = replace(batch, states=network.final_states)
     else:
+        # The network carries its states to where the last steps begin; the gradient stops there.
         network.run(_before_last(batch, truncate))
         offsets = batch.offsets
         if offsets is not None:
@@ -59,6 +60,7 @@ def chunks(batch: Batch, truncate: int | None, network: TrainableNetwork) -> Ite
             batch,
             X=[x[-truncate:] for x in batch.X],
             lengths=np.minimum(batch.lengths, truncate),
+            # Sequences of at most `truncate` steps had no row in that run.
             states=tuple(_zero_padded(state, len(batch.X)) for state in network.final_states),
             offsets=offsets,
         )

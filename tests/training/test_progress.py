@@ -1,4 +1,4 @@
-"""What verbose=1 shows."""
+"""The display of verbose=1."""
 
 import sys
 
