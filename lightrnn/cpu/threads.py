@@ -45,7 +45,7 @@ def _cpus() -> int:
     return math.ceil(min(count, _quota(_ROOT)))
 
 
-@cache  # read once: quotas rarely change, and the files take 0.6 ms, longer than a prediction
+@cache  # read once: quotas rarely change, and the files take 0.6 ms, longer than a small prediction
 def _quota(root: Path) -> float:
     """Return how many CPUs' time Linux grants this process; infinite without a limit."""
     return min(map(_limit, _control_groups(root)))
@@ -57,17 +57,18 @@ def _control_groups(root: Path) -> Iterator[Path]:
     These are the mounts, which within a container are its own group, and below them the process's
     group with all groups above it.
     """
-    mount = root / "sys/fs/cgroup"
-    mounts = (mount, mount / "cpu", mount / "cpu,cpuacct")
-    yield from mounts
+    unified = root / "sys/fs/cgroup"  # version 2; below it the mounts of version 1
+    legacy = (unified / "cpu", unified / "cpu,cpuacct")
+    yield from (unified, *legacy)
     try:
         lines = (root / "proc/self/cgroup").read_text().splitlines()
     except (OSError, ValueError):
         return
-    for line in lines:  # hierarchy:controllers:/path
-        group = line.split(":", 2)[-1].strip("/")
-        for mount in mounts:
-            directory = mount / group
+    for line in lines:  # hierarchy:controllers:/group, without controllers in version 2
+        controllers, _, group = line.partition(":")[2].partition(":")
+        mounts = legacy if "cpu" in controllers.split(",") else ()
+        for mount in mounts if controllers else (unified,):
+            directory = mount / group.strip("/")
             while directory != mount:
                 yield directory
                 directory = directory.parent

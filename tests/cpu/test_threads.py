@@ -187,6 +187,8 @@ def test_the_quota_by_version_1_of_the_process(tmp_path):
     files = {"cpu.cfs_quota_us": "250000\n", "cpu.cfs_period_us": "100000\n"}
     write(tmp_path, {f"sys/fs/cgroup/cpu/box/{name}": text for name, text in files.items()})
     write(tmp_path, {"proc/self/cgroup": "2:cpuacct,cpu:/box\n1:memory:/elsewhere\n0::/\n"})
+    write(tmp_path, {"sys/fs/cgroup/cpu/elsewhere/cpu.cfs_quota_us": "1000\n"})
+    write(tmp_path, {"sys/fs/cgroup/cpu/elsewhere/cpu.cfs_period_us": "100000\n"})
     assert _quota(tmp_path) == 2.5
 
 
