@@ -1,1 +1,1 @@
-"""Convert models from and to other frameworks and file formats."""
+"""Models from and to other frameworks and file formats: PyTorch, Keras, ONNX and plain NumPy."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from .network import Network
+    from .stack import Stack
 
 # torch's recurrent layers, by our names; torch keeps their gates in our order (`CELLS`).
 TORCH_CELLS = ("rnn", "gru", "lstm")
@@ -15,7 +15,7 @@ TORCH_CELLS = ("rnn", "gru", "lstm")
 TORCH_SUFFIXES = ("", "_reverse")
 
 
-def torch_arrays(network: Network) -> dict[str, np.ndarray]:
+def torch_arrays(network: Stack) -> dict[str, np.ndarray]:
     """Return a network's parameters by torch's names, in torch's layout.
 
     Raises
