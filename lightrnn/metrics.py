@@ -2,6 +2,8 @@
 
 import numpy as np
 
+__all__ = ["accuracy", "r_squared"]
+
 
 def accuracy(right: np.ndarray, weights: np.ndarray | None = None) -> float:
     """Return the weighted fraction of predictions that are right.

@@ -16,8 +16,10 @@ from .base import BaseEstimator, TransformerMixin, check_input_features, check_i
 from .data.sequences import Sequences, as_sequences, remember_features, sequences_for
 from .utils import checks
 
-Floats = NDArray[np.float64]
-_Function = Callable[[NDArray[Any]], NDArray[Any]]  # of steps (..., F), and as many of them
+__all__ = ["SequenceScaler", "make_windows"]
+
+_Floats = NDArray[np.float64]
+_Function = Callable[[NDArray[Any]], NDArray[Any]]  # maps steps (..., F) to as many steps
 
 # Numbers converted to float64 at a time: half a megabyte, which stays in cache. It also bounds the
 # memory that data of any size takes.
@@ -27,7 +29,7 @@ _BLOCK = 1 << 16
 class SequenceScaler(TransformerMixin, BaseEstimator):
     """Standardise each feature by its mean and deviation over all steps of all sequences.
 
-    scikit-learn's StandardScaler for sequences. It takes every form of X that the estimators
+    It is scikit-learn's StandardScaler for sequences. It takes every form of X that the estimators
     take and returns the same form and shape: a list of sequences of different lengths, an array
     ``(n, T, F)``, frames (each pixel is a feature), a table (a single feature, so that all columns
     have one mean and one deviation). float32 stays float32, other numbers become float64. A feature
@@ -67,9 +69,9 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
     [(2, 2), (1, 2)]
     """
 
-    mean_: Floats
-    var_: Floats
-    scale_: Floats
+    mean_: _Floats
+    var_: _Floats
+    scale_: _Floats
     n_steps_seen_: int
     n_features_in_: int
 
@@ -233,8 +235,8 @@ class _Moments(NamedTuple):
     """The number of steps, and each feature's mean and sum of squared deviations from it."""
 
     n_steps: int
-    mean: Floats  # (F,)
-    squares: Floats  # (F,)
+    mean: _Floats  # (F,)
+    squares: _Floats  # (F,)
 
 
 def _moments_of(sequences: Sequences) -> _Moments:
@@ -263,7 +265,7 @@ def _merged(a: _Moments, b: _Moments) -> _Moments:
     return _Moments(n, mean, squares)
 
 
-def _blocks(sequences: Sequences) -> Iterator[Floats]:
+def _blocks(sequences: Sequences) -> Iterator[_Floats]:
     """Yield all steps as float64 copies (N, F) of bounded size, also those of a memory map."""
     most = max(1, _BLOCK // sequences.n_features)
     parts: list[NDArray[Any]] = []

@@ -72,6 +72,7 @@ def _show_progress(line: str) -> None:
     """Print a line to stderr; in a terminal it replaces the one before."""
     # Not to stdout, which may be redirected and shall hold the table alone.
     if sys.stderr.isatty():
+        # Blanks cover the rest of a longer line; the cursor stays at the start.
         print(f"\r{line:<60}\r", end="", file=sys.stderr, flush=True)
     elif line:
         print(line, file=sys.stderr, flush=True)

@@ -37,6 +37,7 @@ def _gpu() -> str:
     """Return a description of the first GPU, or the reason why none can be used."""
     from ..cuda import driver
 
+    # The error gives the reason: no package, no driver or no GPU.
     try:
         limits = driver.open_device(0)
     except RuntimeError as error:

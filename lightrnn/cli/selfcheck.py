@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _ROUNDS = 250  # networks of each cell at most; all four cells take some eight seconds
 _KINDS = 4  # combinations of target and direction
-# Steps of the central differences. The smaller error counts: the kink of an ffnn may lie within one
-# step, hardly within both.
+# Steps of the central differences, of which the better one counts: the longer step has less
+# rounding error, the shorter one is less likely to cross the kink of an ffnn.
 _STEPS = (1e-5, 1e-6)
 # The greatest errors that rounding explains, relative to the gradient's length.
 DIFFERENCE = 1e-7

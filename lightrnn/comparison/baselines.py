@@ -86,7 +86,7 @@ def _logistic(Z: np.ndarray, codes: np.ndarray, k: int) -> np.ndarray:
     """Return the weights of a softmax regression over k classes, fitted by L-BFGS."""
     from scipy.optimize import minimize
 
-    weights = np.full(len(Z), 1 / len(Z))
+    weights = np.full(len(Z), 1 / len(Z))  # so that the loss is a mean
 
     def objective(flat: np.ndarray) -> tuple[float, np.ndarray]:
         W = flat.reshape(-1, k)

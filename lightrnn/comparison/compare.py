@@ -24,6 +24,8 @@ from ..utils.checks import random_generator, shown
 from ..utils.tables import as_table
 from .baselines import Naive, SummaryLinear
 
+_Candidate = tuple[str, Callable[[], Any]]  # a name, and a function that makes the model
+
 _SHARES = (0.1, 0.33, 1.0)  # default windows of the ffnn as fractions of the median length
 
 
@@ -162,13 +164,11 @@ def compare(
         "random_state": int(rng.integers(2**31)),  # one seed, so that only the cells differ
     }
     # The first baseline names itself once it has seen the data.
-    candidates: dict[str, Callable[[], Any]] = {"": Naive, SummaryLinear.name: SummaryLinear}
+    candidates: list[_Candidate] = [("", Naive), (SummaryLinear.name, SummaryLinear)]
     for name, cell in _cells(windows or _default_windows(lengths)):
-        candidates[name] = partial(estimator, **cell, **options)
+        candidates.append((name, partial(estimator, **cell, **options)))
     report = progress or (lambda line: None)
-    results = tuple(
-        _result(name, make, items, y, fold, report) for name, make in candidates.items()
-    )
+    results = tuple(_result(candidate, items, y, fold, report) for candidate in candidates)
     return Comparison(results, "accuracy" if classifies else "R^2")
 
 
@@ -220,14 +220,14 @@ def _folds(groups: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarr
 
 
 def _result(
-    name: str,
-    make: Callable[[], Any],
+    candidate: _Candidate,
     X: list[np.ndarray],
     y: np.ndarray,
     fold: np.ndarray,
     report: Callable[[str], None],
 ) -> Result:
     """Fit and score one network or baseline on every fold."""
+    name, make = candidate
     folds = int(fold.max()) + 1
     rounds = []
     for held_out in range(folds):

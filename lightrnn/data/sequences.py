@@ -1,4 +1,4 @@
-"""Check X once and bring every accepted form of it into one, `Sequences`.
+"""Check X once and turn every accepted form of it into `Sequences`.
 
 A list, tuple or object array holds one sequence per item, of any length: `(T, F)` arrays or
 DataFrames, `(T,)` for a single feature, `(T, h, w[, c])` frames, nested lists of numbers. An array
@@ -27,7 +27,7 @@ from .feature_names import check_feature_names, column_names
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sequences:
-    """Checked sequences: what `as_sequences` returns.
+    """Sequences that `as_sequences` has checked.
 
     Attributes
     ----------
@@ -240,6 +240,7 @@ def feature_names(X: Any, name: str = "X") -> np.ndarray | None:
     )
     if not is_list:
         return column_names(X)
+    # A list with anything but DataFrames in it has no names.
     names = column_names(X[0]) if len(X) else None
     if names is None or not all(hasattr(x, "columns") for x in X):
         return None
@@ -289,6 +290,7 @@ def sequences_for(
             f"{name} must be a table of {counted(expected, 'column')}, as in fit, "
             f"got sequences of {F} features. Pass a 2-D array."
         )
+    # The features of a table are its steps, as in scikit-learn.
     found = sequences.lengths if estimator._is_table else np.array([F])
     wrong = found[found != expected]
     if len(wrong):

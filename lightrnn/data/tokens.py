@@ -82,6 +82,7 @@ def as_items(X: Any, kind: str, name: str = "X") -> list[Item]:
             f"Put a single one into a list: [{name}]."
         )
     if not isinstance(X, (list, tuple)):
+        # An array or DataFrame: each row is a sequence.
         X = np.asarray(X.to_numpy() if hasattr(X, "to_numpy") else X, dtype=object).tolist()
     if not isinstance(X, (list, tuple)) or not len(X):
         raise ValueError(f"{name} must hold at least one sequence, got {shown(X)}. Pass some data.")

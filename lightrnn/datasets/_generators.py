@@ -44,10 +44,10 @@ def make_adding_problem(
     sequence is the sum of its marked values. A constant answer of 1 has a mean squared error of
     1/6; below 0.001 the problem counts as solved.
 
-    This is experiment 4 (section 5.4) of Hochreiter and Schmidhuber (1997) [1]_ with values in [0,
-    1] instead of [-1, 1], which doubles the target, and without the marks of -1 at both ends, since
-    the estimators know where a sequence begins and ends. They solved it after 74,000 sequences at
-    ``n_steps=100``, with marks where "early" places them.
+    This is experiment 4 (section 5.4) of Hochreiter and Schmidhuber (1997) [1]_, but with values
+    in [0, 1] instead of [-1, 1], which doubles the target, and without the marks of -1 at both
+    ends, since the estimators know where a sequence begins and ends. They solved it after 74,000
+    sequences at ``n_steps=100``, with marks where "early" places them.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def make_adding_problem(
         Positions of the marks. "halves" places one in each half, as in Arjovsky et al. (2016) [2]_
         and most papers since. "early", as in 1997, places one among the first ten steps and one
         more in the first half, so that both values must be held for at least ``n_steps / 2`` steps.
-        This is harder to learn, since no sequence needs less memory.
+        That makes the start of learning harder, since no sequence needs less memory.
     random_state : None, int, RandomState or Generator, default=None
         Source of randomness; an int makes the call repeatable.
 

@@ -128,6 +128,7 @@ def make_long_context_sentences(
 
 def _range(distance: Any) -> tuple[int, int]:
     """Return the least and the most of a distance, checked."""
+    # A single distance is a range of one.
     if not isinstance(distance, (tuple, list)):
         least = checks.integer("distance", distance, _FIXED)
         return least, least
@@ -151,7 +152,7 @@ def _drawer(rng: np.random.Generator) -> Callable[[int], int]:
     def draw(n: int) -> int:
         if not pool:
             pool.extend(rng.random(4096).tolist())
-        return int(pool.pop() * n)
+        return int(pool.pop() * n)  # a random number is below 1, so this is below n
 
     return draw
 

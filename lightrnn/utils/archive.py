@@ -90,6 +90,7 @@ def write(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
         "content": packer.pack(content, ""),
     }
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    # A link stays a link, and a rename within one directory replaces the file at once.
     target = os.path.realpath(path)
     part = Path(f"{target}.{uuid4().hex}.part")
     try:
@@ -162,6 +163,7 @@ def _open(file: BinaryIO) -> zipfile.ZipFile:
     members = archive.infolist()
     if any(member.compress_type != zipfile.ZIP_STORED for member in members):
         raise ValueError("compressed")
+    # Uncompressed members lie side by side, so that their sizes add up to less than the file's.
     if sum(member.file_size for member in members) > file.seek(0, os.SEEK_END):
         raise ValueError("members that overlap")
     if len({member.filename for member in members}) < len(members):
