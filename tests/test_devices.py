@@ -18,7 +18,7 @@ class NoDriver:
 
 
 def module(gpus, capability=(9, 0)):
-    """What numba.cuda shows of a machine."""
+    """A machine as numba.cuda shows it."""
     device = SimpleNamespace(compute_capability=capability, MULTIPROCESSOR_COUNT=132)
     return SimpleNamespace(gpus=[device for _ in gpus] if isinstance(gpus, list) else gpus)
 

@@ -1,4 +1,4 @@
-"""y in every form is encoded for the losses and decoded in the user's form; anything else is an error."""
+"""Every form of y is encoded for the losses and decoded again; anything else is an error."""
 
 import warnings
 

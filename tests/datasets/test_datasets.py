@@ -229,7 +229,7 @@ def test_frames_carry_noise_of_the_given_deviation():
     assert (noisy - clean).mean() == pytest.approx(0, abs=0.005)
 
 
-# -- sentences ------------------------------------------------------------------------------------
+# -- sentences -------------------------------------------------------------------------------------
 
 
 def test_a_sentence_has_its_cue_first_and_nowhere_else():

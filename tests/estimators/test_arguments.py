@@ -1,4 +1,4 @@
-"""What the door refuses of the arguments, and of calls in a wrong order; the estimator is as it was before."""
+"""Bad arguments and calls in a wrong order are refused, and the estimator stays as it was."""
 
 import re
 import warnings
@@ -17,7 +17,7 @@ def estimator(request):
     return request.param(**QUICK)
 
 
-# -- the constructor's arguments --------------------------------------------------------------------------------------
+# -- the constructor's arguments -------------------------------------------------------------------
 
 BAD = [
     ("cell", "lsmt", "'ffnn', 'rnn', 'gru', 'lstm', got 'lsmt'. Did you mean 'lstm'?"),
@@ -140,7 +140,7 @@ def test_arguments_that_exclude_partial_fit(estimator, arguments, match):
 
 @pytest.mark.parametrize("sizes", [(10**6,), (10**12,), (300_000, 300_000)], ids=str)
 def test_network_too_large_for_memory(estimator, sizes):
-    match = r"hidden_layer_sizes must make a network that fits into memory, got .* parameters, [\d,.]+ GiB"
+    match = r"must make a network that fits into memory, got .* parameters, [\d,.]+ GiB"
     refuses(estimator.set_params(hidden_layer_sizes=sizes), "fit", X, Y, match=match)
 
 
@@ -151,7 +151,7 @@ def test_batch_too_large_for_memory(estimator):
         refuses(estimator, "fit", long[:, : 10**5], Y, match="fits into memory")
 
 
-# -- going on ---------------------------------------------------------------------------------------------------------
+# -- continued training ----------------------------------------------------------------------------
 
 
 def test_nothing_works_before_fit(estimator, tmp_path):
@@ -218,7 +218,7 @@ def test_loss_that_overflows(estimator, method):
     assert state(fitted) == before
 
 
-# -- anything at all --------------------------------------------------------------------------------------------------
+# -- anything at all -------------------------------------------------------------------------------
 
 SCALARS = st.one_of(
     st.none(),

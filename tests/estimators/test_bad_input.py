@@ -1,4 +1,4 @@
-"""What the door refuses of X, y and weights; the estimator is as it was before the call."""
+"""Bad X, y and weights are refused, and the estimator stays as it was before the call."""
 
 import warnings
 
@@ -17,7 +17,7 @@ def estimator(request):
     return request.param(**QUICK)
 
 
-# -- X ----------------------------------------------------------------------------------------------------------------
+# -- X ---------------------------------------------------------------------------------------------
 
 
 def with_value(value, where):
@@ -88,7 +88,7 @@ def test_other_features_than_in_fit(estimator):
     assert state(fitted) == before
 
 
-# -- y and weights ----------------------------------------------------------------------------------------------------
+# -- y and weights ---------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_too_few_sequences_to_hold_out():
     )
 
 
-# -- anything at all --------------------------------------------------------------------------------------------------
+# -- anything at all -------------------------------------------------------------------------------
 
 SCALARS = st.one_of(
     st.none(),

@@ -1,4 +1,4 @@
-"""The language model: every token predicted once, with all before in mind; generation; corpora of any form."""
+"""The language model: training and likelihood, generation, and corpora of every form."""
 
 import copy
 import io
@@ -48,7 +48,7 @@ def log_likelihoods(model, text):
     return naive.log_softmax(raw)[np.arange(len(codes)), wanted]
 
 
-# -- readers ----------------------------------------------------------------------------------------------------------
+# -- readers ---------------------------------------------------------------------------------------
 
 
 @settings(max_examples=60)
@@ -60,7 +60,7 @@ def log_likelihoods(model, text):
     window=st.integers(0, 5),
 )
 def test_every_step_is_read_once_and_in_order(lengths, batch_size, truncate, seed, window):
-    """Code n of text i is 100 i + n + 2, so that each target tells what must have been its input."""
+    """Make code n of text i equal 100 i + n + 2, so that each target determines its input."""
     texts = [100 * i + 2 + np.arange(n) for i, n in enumerate(lengths)]
     rng = None if seed is None else np.random.default_rng(seed)
     feed = TextBatches(texts, BOUNDARY, batch_size, truncate, window, rng)
@@ -120,7 +120,7 @@ def test_a_long_text_keeps_all_readers_busy():
     assert sizes[:20] == [8] * 20 and len(sizes) < 30
 
 
-# -- likelihood -------------------------------------------------------------------------------------------------------
+# -- likelihood ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -180,7 +180,7 @@ def test_unknown_tokens_have_the_probability_of_the_unknown():
     assert model.score(["qqq"]) == model.score(["QQQ"])
 
 
-# -- generation -------------------------------------------------------------------------------------------------------
+# -- generation ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -266,7 +266,7 @@ def test_steps_are_the_whole_bit_for_bit(cell, dtype):
         stepper.reset()
 
 
-# -- corpora ----------------------------------------------------------------------------------------------------------
+# -- corpora ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("tokens", ["char", "word", "category"])
@@ -349,8 +349,12 @@ def test_bad_corpora(texts, error, match):
             ValueError,
             "output must not be 'adaptive'",
         ),
-        ({"solver": "lbfgs"}, ValueError, "solver must be one of 'adam', 'sgd', 'rmsprop', got 'lbfgs'"),
-        ({"tokens": "number"}, ValueError, "tokens must be one of 'auto', 'char', 'word', 'category', got"),
+        ({"solver": "lbfgs"}, ValueError, "solver must be one of 'adam', 'sgd', 'rmsprop', got"),
+        (
+            {"tokens": "number"},
+            ValueError,
+            "tokens must be one of 'auto', 'char', 'word', 'category'",
+        ),
         ({"tokens": "letters"}, ValueError, "tokens must be one of"),
         ({"truncate": None}, TypeError, "truncate must be an integer of at least 1"),
         ({"truncate": 0}, ValueError, "truncate must be an integer of at least 1"),
@@ -413,7 +417,7 @@ def test_bad_contexts():
             getattr(RNNLanguageModel(), method)(argument)
 
 
-# -- going on, keeping ------------------------------------------------------------------------------------------------
+# -- continued training and saving -----------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -488,7 +492,7 @@ def test_progress_counts_tokens(capsys, monkeypatch):
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_a_model_learns_what_depends_on_the_beginning(cell):
-    """The last letter is the first one: a net with a memory is sure of it, a window that is too short is not."""
+    """Texts end as they begin: a net with a memory is sure of the end, one with a window is not."""
     texts = [f"{first}....{first}" for first in "abcd"] * 40
     arguments = BRIEF | {
         "hidden_layer_sizes": (16,),
@@ -505,7 +509,7 @@ def test_a_model_learns_what_depends_on_the_beginning(cell):
 
 
 def test_a_tied_model_writes_the_same_after_loading(tmp_path):
-    """The output layer follows the embedding before the first step, not only before the first prediction."""
+    """The output layer is the embedding from the first step on, not only in predictions."""
     model = RNNLanguageModel(
         "rnn", (8,), embedding_size=8, tie_weights=True, max_iter=2, random_state=0
     )

@@ -1,4 +1,4 @@
-"""Saving, loading, pickling and copying change nothing, neither predictions nor the training to come."""
+"""Saving, loading, pickling and copying change neither predictions nor further training."""
 
 import copy
 import pickle
@@ -368,7 +368,8 @@ def test_loading_imports_no_scikit_learn(tmp_path):
 
     model = RNNRegressor(**BRIEF).fit(X, SUMS)
     model.save(tmp_path / "model")
-    code = "import sys, lightrnn; lightrnn.load(sys.argv[1]); print({*sys.modules} & {'sklearn', 'pandas', 'torch'})"
+    heavy = {"sklearn", "pandas", "torch"}
+    code = f"import sys, lightrnn; lightrnn.load(sys.argv[1]); print({{*sys.modules}} & {heavy})"
     done = subprocess.run(
         [sys.executable, "-c", code, tmp_path / "model"], capture_output=True, text=True, check=True
     )

@@ -1,4 +1,4 @@
-"""A web server's use: many threads, forks, workers, and memory that does not grow with what is asked for."""
+"""Serving: many threads, forks and workers, and memory that does not grow with the calls."""
 
 import multiprocessing
 import os
@@ -127,7 +127,7 @@ def test_threads_predict_while_the_same_estimator_goes_on_training():
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
 def test_a_fork_goes_on_predicting():
-    """A server that loads its model, answers with threads, and then forks workers, which have threads of their own."""
+    """A server answers with threads, then forks workers that have threads of their own."""
     calls = classifier()
     hammer(calls, rounds=1)
     before, context = [bits(call()) for call in calls], multiprocessing.get_context("fork")
@@ -159,7 +159,7 @@ def test_workers_of_joblib(backend):
     assert np.array_equal(np.concatenate(done), model.predict_proba(X))
 
 
-# -- memory -----------------------------------------------------------------------------------------------------------
+# -- memory ----------------------------------------------------------------------------------------
 
 
 def peak(call):

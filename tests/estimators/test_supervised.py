@@ -1,4 +1,4 @@
-"""The two estimators: every form of y, the laws of determinism, and that options do what they say."""
+"""Classifier and regressor: forms of X and y, validation, attributes and options."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def same_weights(a, b):
     return list(a) == list(b) and all(a[name].tobytes() == b[name].tobytes() for name in a)
 
 
-# -- forms of y -------------------------------------------------------------------------------------------------------
+# -- forms of y ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -179,7 +179,7 @@ def test_a_column_vector_is_taken_with_a_warning():
     assert model.predict(X).shape == (24,)
 
 
-# -- forms of X -------------------------------------------------------------------------------------------------------
+# -- forms of X ------------------------------------------------------------------------------------
 
 
 def test_a_table_is_univariate_sequences():
@@ -210,7 +210,7 @@ def test_inputs_are_never_written_to():
     RNNRegressor(**BRIEF).fit(items, y).predict(items)
 
 
-# -- validation -------------------------------------------------------------------------------------------------------
+# -- validation ------------------------------------------------------------------------------------
 
 
 def test_early_stopping_restores_the_best_weights():
@@ -271,7 +271,7 @@ def test_held_out_scores_heed_sample_weight():
     )
 
 
-# -- attributes -------------------------------------------------------------------------------------------------------
+# -- attributes ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -365,7 +365,7 @@ def test_column_names():
     assert not hasattr(model.fit(X, SUMS), "feature_names_in_")
 
 
-# -- options ----------------------------------------------------------------------------------------------------------
+# -- options ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cell", CELLS)

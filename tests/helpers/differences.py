@@ -4,7 +4,7 @@ import numpy as np
 
 
 def directional_error(network, batch, loss, rng, step=1e-6):
-    """Difference between the gradient along a random direction and a central difference of the loss."""
+    """Return how far the gradient along a random direction is from a central difference."""
     value = network.loss_and_gradient(batch, loss)
     gradient = network.gradient.copy()
     before = network.parameters.copy()

@@ -1,4 +1,4 @@
-"""Fitted estimators of every kind, for the tests of what is made of them: small, quickly fitted, weights drawn anew."""
+"""Small fitted estimators of every kind, with random weights, for tests of conversion."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +46,7 @@ def sequences(kind, lengths, F, rng):
 
 
 def targets(task, step, lengths, k, rng):
-    """What to learn: every class occurs."""
+    """Return targets for sequences or steps, in which every class occurs."""
 
     def drawn(n):
         if task == "labels":

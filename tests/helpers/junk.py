@@ -1,4 +1,4 @@
-"""What users may hand over by mistake: any nesting of Python's and NumPy's values, for fuzzing the checks of data."""
+"""Data that users may give by mistake: any nesting of values, to fuzz the checks of data."""
 
 import numpy as np
 from hypothesis import strategies as st

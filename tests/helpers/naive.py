@@ -1,7 +1,7 @@
-"""The slow and obvious oracle: one sequence at a time, one step at a time, in NumPy, with nothing of lightrnn's.
+"""The slow and obvious oracle: NumPy loops over sequences and steps, with no code of lightrnn.
 
-Weights are the public named arrays (`weights_`). A mask multiplies the output of a layer; states are what a sequence
-starts from, one for each layer and direction: (h,) or, for the lstm, (h, c).
+Weights are the public named arrays (`weights_`). A mask multiplies the output of a layer. States
+are the initial states of a sequence, one for each layer and direction: (h,), for the lstm (h, c).
 """
 
 import numpy as np
@@ -68,7 +68,7 @@ def zeros(weights, cell, layer):
 
 
 def hidden(weights, cell, X, window=1, masks=None, states=None):
-    """The last layer's output at every step, the summary of the sequence, and every layer's final state."""
+    """Return the last layer's outputs, the sequence's summary, and every layer's final state."""
     if "embedding.W" in weights:
         X = weights["embedding.W"][X]
     sizes = sum(
@@ -108,7 +108,7 @@ def outputs(weights, cell, X, target="sequence", **options):
 
 
 def head(weights, features):
-    """Raw outputs of features (..., D): by a matrix, the embedding's, or an adaptive softmax's log probabilities."""
+    """Return raw outputs of features (..., D); of an adaptive softmax its log probabilities."""
     W = weights["head.W"] if "head.W" in weights else weights["embedding.W"].T
     raw = features @ W + weights["head.b"]
     clusters = sum(name.endswith(".down.W") for name in weights)
@@ -128,7 +128,7 @@ def log_softmax(raw):
 
 
 def row_loss(name, raw, y, delta=1.0, quantile=0.5):
-    """The loss of a row of raw outputs: for softmax y is a class, else a number for each output; these are averaged."""
+    """Return the loss of a row of outputs; y is a class for softmax, else one number per output."""
     if name == "softmax":
         return np.log(np.sum(np.exp(raw))) - raw[y]
     costs = []

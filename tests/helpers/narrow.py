@@ -1,4 +1,4 @@
-"""Run in a process of its own: kernels for registers that are not the host's, ``narrow.py bytes vectors what``."""
+"""Kernels for other registers than the host's, in a process of their own: bytes, vectors, what."""
 
 import re
 import sys

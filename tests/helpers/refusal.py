@@ -1,4 +1,4 @@
-"""What a refused call must look like, for the tests of bad input."""
+"""How a call must refuse bad input: with a clear message, and without a trace."""
 
 import re
 
@@ -29,7 +29,7 @@ def state(estimator):
 
 
 def refuses(estimator, method, *data, error=ValueError, match, **keywords):
-    """Assert that a call raises, in words that tell the remedy, and changes nothing; fitted or not."""
+    """Assert that a call raises a clear error and changes nothing, fitted or not."""
     for subject in (
         estimator,
         type(estimator)(**QUICK).fit(X, Y).set_params(**estimator.get_params()),

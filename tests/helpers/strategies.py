@@ -1,4 +1,4 @@
-"""What Hypothesis draws: whole learning problems, every option that changes the loss among them."""
+"""Hypothesis draws whole learning problems, with every option that changes the loss."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -15,7 +15,7 @@ X = [np.random.default_rng(i).normal(size=(3 + i, F)) for i in range(6)]
 Y = ["a", "b", "a", "b", "a", "b"]
 
 
-# -- a fitted estimator ---------------------------------------------------------------------------
+# -- a fitted estimator ----------------------------------------------------------------------------
 
 
 def assert_same(a, b):
@@ -155,7 +155,7 @@ def test_tensors_of_every_kind_are_read():
     assert_same(from_torch(halves, RNNClassifier()), from_torch(wide, RNNClassifier()))
 
 
-# -- refusals -------------------------------------------------------------------------------------
+# -- refusals --------------------------------------------------------------------------------------
 
 TOKENS = state_dict(tokens=4)
 CALLS = {

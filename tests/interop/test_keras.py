@@ -27,7 +27,7 @@ def golden():
     return arrays | {name: np.split(arrays[name], ends) for name in ("numbers", "codes")}
 
 
-# -- what Keras computed --------------------------------------------------------------------------
+# -- what Keras computed ---------------------------------------------------------------------------
 
 
 def test_golden_lstm():
@@ -61,7 +61,7 @@ def test_reset_before_is_refused(name):
         from_keras(GOLDEN / name, RNNRegressor())
 
 
-# -- Keras itself ---------------------------------------------------------------------------------
+# -- Keras itself ----------------------------------------------------------------------------------
 
 
 # Keras itself warns on NumPy 2.
@@ -153,7 +153,7 @@ def test_other_ways_to_write_a_model(keras, tmp_path):
     assert np.allclose(found, keras.ops.convert_to_numpy(expected)[0, -1][order], rtol=0, atol=1e-6)
 
 
-# -- refusals -------------------------------------------------------------------------------------
+# -- refusals --------------------------------------------------------------------------------------
 
 
 def config_of(name):

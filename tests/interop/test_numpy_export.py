@@ -45,7 +45,7 @@ def assert_near(found, expected):
             assert np.array_equal(a, b)
 
 
-# -- predictions ----------------------------------------------------------------------------------
+# -- predictions -----------------------------------------------------------------------------------
 
 
 @settings(max_examples=70)
@@ -117,7 +117,7 @@ def test_predictions_have_the_precision_of_y(folder):
     assert exported(est, folder)["predict"](X).dtype == np.float32
 
 
-# -- the file -------------------------------------------------------------------------------------
+# -- the file --------------------------------------------------------------------------------------
 
 
 def kinds():
@@ -172,7 +172,7 @@ def test_a_saved_estimator_stays(tmp_path):
         assert all(np.array_equal(file[name], array) for name, array in est.weights_.items())
 
 
-# -- as a script ----------------------------------------------------------------------------------
+# -- as a script -----------------------------------------------------------------------------------
 
 POISON = """
 import runpy, sys
@@ -183,7 +183,7 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 
 
 def run(folder, *arguments):
-    """What the script prints where numba, scipy and lightrnn cannot be imported."""
+    """Return the output of the script where numba, scipy and lightrnn cannot be imported."""
     call = [sys.executable, "-I", "-W", "error", "-c", POISON, "model.py", *arguments]
     return subprocess.run(call, cwd=folder, capture_output=True, text=True)
 
@@ -227,7 +227,7 @@ def test_it_runs_on_text(tmp_path):
     assert_near(np.load(tmp_path / "probabilities.npy"), est.predict_proba(["to be", ""]))
 
 
-# -- refusals -------------------------------------------------------------------------------------
+# -- refusals --------------------------------------------------------------------------------------
 
 
 def test_what_is_refused(tmp_path):

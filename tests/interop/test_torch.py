@@ -24,7 +24,7 @@ def golden():
     return arrays | {name: np.split(arrays[name], ends) for name in ("numbers", "codes", "texts")}
 
 
-# -- what torch computed --------------------------------------------------------------------------
+# -- what torch computed ---------------------------------------------------------------------------
 
 
 def test_golden_lstm():
@@ -76,7 +76,7 @@ def test_golden_language_model(tied):
     model.partial_fit(["abcde"]).generate(n_tokens=3)
 
 
-# -- torch itself ---------------------------------------------------------------------------------
+# -- torch itself ----------------------------------------------------------------------------------
 
 
 @settings(max_examples=40)
@@ -194,7 +194,7 @@ def test_what_only_a_module_tells_is_refused():
         from_torch(narrow, RNNClassifier())
 
 
-# -- refusals -------------------------------------------------------------------------------------
+# -- refusals --------------------------------------------------------------------------------------
 
 
 def changed(name, array=None, **keywords):

@@ -33,7 +33,7 @@ DEFAULT = re.compile(r", default=(.+)$")
 UNNAMED = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
-# -- what is public -------------------------------------------------------------------------------
+# -- what is public --------------------------------------------------------------------------------
 
 
 def public_objects() -> dict[str, object]:
@@ -103,7 +103,7 @@ def inside_package(file: str | None) -> str:
     return path.relative_to(PACKAGE).as_posix() if PACKAGE in path.parents else ""
 
 
-# -- reading a docstring --------------------------------------------------------------------------
+# -- reading a docstring ---------------------------------------------------------------------------
 
 
 def sections(text: str) -> dict[str, str]:
@@ -134,7 +134,7 @@ def documented_default(kind: str) -> object:
         return match[1]
 
 
-# -- faults ---------------------------------------------------------------------------------------
+# -- faults ----------------------------------------------------------------------------------------
 
 
 def faults(thing: object) -> Iterator[str]:
@@ -208,7 +208,7 @@ def returns_something(function: object) -> bool:
     return inspect.signature(plain).return_annotation not in (None, "None")
 
 
-# -- tests ----------------------------------------------------------------------------------------
+# -- tests -----------------------------------------------------------------------------------------
 
 OBJECTS = public_objects()
 

@@ -21,7 +21,7 @@ def sequences(lengths, F=2):
     return [100.0 * b + np.arange(T)[:, None] + np.arange(F) / 10 for b, T in enumerate(lengths)]
 
 
-# -- minibatches ------------------------------------------------------------------------------------------------------
+# -- minibatches -----------------------------------------------------------------------------------
 
 
 @given(
@@ -81,7 +81,7 @@ def test_a_batch_has_sequences_of_similar_lengths_in_no_order_of_length():
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.3
 
 
-# -- batches ----------------------------------------------------------------------------------------------------------
+# -- batches ---------------------------------------------------------------------------------------
 
 
 def make(lengths, target="sequence", dropout=0.0, cell="rnn"):
@@ -184,7 +184,7 @@ def test_steps_that_weigh_nothing_are_run_over_and_not_learned_from():
     assert np.array_equal(got[0][:1], network.final_states[0])
 
 
-# -- rows -------------------------------------------------------------------------------------------------------------
+# -- rows ------------------------------------------------------------------------------------------
 
 
 @given(lengths=falling)

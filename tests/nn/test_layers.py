@@ -1,4 +1,4 @@
-"""What a layer starts from, and the workspace it runs in."""
+"""Initial weights of layers, and the workspace in which they run."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ def test_recurrent_weights_are_orthogonal_gate_by_gate(cell, gates, units):
 
 
 def test_orthogonal_matrices_are_uniform():
-    """Haar: a rotation's determinant has either sign, and the mean of each element is 0, the diagonal's too."""
+    """By Haar's measure determinants have either sign, and each element has the mean 0."""
     rng = np.random.default_rng(0)
     drawn = np.array(
         [Layer("a", "rnn", 1, 3, "float64").initialize(rng)["a.W_hh"] for _ in range(800)]

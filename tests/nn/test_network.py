@@ -1,4 +1,4 @@
-"""The network: equal to the oracle, with the right gradient, and with bits that depend on nothing they should not."""
+"""The network agrees with the oracle, its gradient is right, and its bits are reproducible."""
 
 from dataclasses import replace
 
@@ -43,7 +43,7 @@ def close(problem, got, want):
     return np.allclose(got, want, rtol=TOLERANCE[problem.dtype], atol=TOLERANCE[problem.dtype])
 
 
-# -- the oracle -------------------------------------------------------------------------------------------------------
+# -- the oracle ------------------------------------------------------------------------------------
 
 
 @settings(max_examples=60)
@@ -119,7 +119,7 @@ def test_final_states_are_the_oracles_in_the_batchs_order(problem):
                 assert not parts[:, len(h[0]) :].any()
 
 
-# -- the gradient -----------------------------------------------------------------------------------------------------
+# -- the gradient ----------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -171,7 +171,7 @@ def test_float32_is_float64_rounded(problem):
         assert np.allclose(array, exact[name], atol=2e-4 * max(scale, 1e-3)), name
 
 
-# -- what the bits depend on ------------------------------------------------------------------------------------------
+# -- what the bits depend on -----------------------------------------------------------------------
 
 
 @settings(max_examples=100)
@@ -289,7 +289,7 @@ def test_padding_has_no_gradient(problem):
     assert network.gradient[ones == 1].any()
 
 
-# -- the rest ---------------------------------------------------------------------------------------------------------
+# -- the rest --------------------------------------------------------------------------------------
 
 
 def test_named_arrays_have_the_documented_names_and_shapes():

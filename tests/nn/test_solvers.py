@@ -1,4 +1,4 @@
-"""Solvers: the papers' formulas step by step, PyTorch's where it is installed, clipping, decay and state."""
+"""Solvers agree with the papers' formulas and with PyTorch; clipping, weight decay and state."""
 
 import numpy as np
 import pytest

@@ -98,7 +98,7 @@ def test_cosine_falls_to_zero_and_starts_anew():
     assert np.isclose(last, rates[2], rtol=1e-4)
 
 
-# -- whole fits -----------------------------------------------------------------------------------
+# -- whole fits ------------------------------------------------------------------------------------
 
 
 def test_callbacks_see_every_epoch_and_may_stop():
@@ -212,7 +212,7 @@ def test_one_warning_of_a_gradient_that_explodes():
         model.fit(X, y)
 
 
-# -- data -----------------------------------------------------------------------------------------
+# -- data ------------------------------------------------------------------------------------------
 
 
 def test_memory_maps_are_never_copied_whole(tmp_path):
