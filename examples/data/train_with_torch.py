@@ -20,6 +20,7 @@ from lightrnn.datasets import load_japanese_vowels
 from lightrnn.preprocessing import SequenceScaler
 
 HERE = Path(__file__).parent
+EPOCHS = 60
 
 
 class Speakers(nn.Module):
@@ -43,15 +44,17 @@ def main() -> None:
     X, y = load_japanese_vowels("train")
     X_test, y_test = load_japanese_vowels("test")
     scaler = SequenceScaler().fit(X)
-    train, test = ([torch.from_numpy(x) for x in scaler.transform(data)] for data in (X, X_test))
+    train = [torch.from_numpy(x) for x in scaler.transform(X)]
+    test = [torch.from_numpy(x) for x in scaler.transform(X_test)]
     labels = torch.from_numpy(y - 1)
-    net, epochs = Speakers(), 60
+    net = Speakers()
     optimizer = torch.optim.Adam(net.parameters(), 3e-3)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, epochs)
-    for _ in range(epochs):
-        for rows in torch.randperm(len(train)).split(32):
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, EPOCHS)
+    for _ in range(EPOCHS):
+        for batch in torch.randperm(len(train)).split(32):
             optimizer.zero_grad()
-            nn.functional.cross_entropy(net([train[i] for i in rows]), labels[rows]).backward()
+            logits = net([train[i] for i in batch])
+            nn.functional.cross_entropy(logits, labels[batch]).backward()
             optimizer.step()
         schedule.step()
     with torch.no_grad():

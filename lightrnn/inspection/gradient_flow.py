@@ -279,7 +279,8 @@ def gradient_flow(
     for name in measured[0]:
         # One tuple of blocks per kind of norm, a block per group.
         norms = zip(*(flows[name] for flows in measured), strict=True)
-        layers[name] = LayerFlow(*(_stacked(blocks, reach + 1)[order] for blocks in norms))
+        stacked = [_stacked(blocks, reach + 1)[order] for blocks in norms]
+        layers[name] = LayerFlow(*stacked)
     return GradientFlow(estimator.cell, layers)
 
 

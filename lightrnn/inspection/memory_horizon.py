@@ -149,6 +149,7 @@ def memory_horizon(estimator: NetworkEstimator, X: Any) -> MemoryHorizon:
             "estimator must have outputs that depend on its states, got gradients of 0. "
             "Train it first."
         )
+    # A layer that no gradient reaches keeps its zeros.
     curves = {name: mean / mean[0] if mean[0] > 0 else mean for name, mean in means.items()}
 
     # Of layers that reach equally far, the one with the most influence in between.
@@ -199,7 +200,8 @@ def _growth(curve: np.ndarray) -> float:
     if len(lags) < 2:
         # Too few points for a line.
         return float(curve[1] / curve[0]) if curve[0] > 0 else math.nan
-    return float(np.exp(np.polyfit(lags, np.log(curve[lags]), 1)[0]))
+    slope = np.polyfit(lags, np.log(curve[lags]), 1)[0]
+    return float(np.exp(slope))
 
 
 def _word(growth: float) -> str:

@@ -76,11 +76,14 @@ def encode_inputs(estimator: NetworkEstimator, X: Any) -> list[np.ndarray]:
 
 def encode_targets(estimator: NetworkEstimator, X: list[np.ndarray], y: Any) -> np.ndarray:
     """Encode the target at each sequence's last step: (n,) codes, or (n, k) numbers."""
-    model = estimator._model
     if isinstance(estimator, SupervisedEstimator):
-        values = model.targets.read(y, np.array([len(x) for x in X]))
-        return np.array([steps[-1] for steps in values]) if isinstance(values, list) else values
-    codes = model.vocabulary.encode(list(y)) if model.vocabulary else np.empty(0, np.int64)
+        lengths = np.array([len(x) for x in X])
+        values = estimator._model.targets.read(y, lengths)
+        if isinstance(values, list):  # one target per step
+            values = np.array([steps[-1] for steps in values])
+        return values
+    vocabulary: Any = estimator._model.vocabulary
+    codes = vocabulary.encode(list(y))
     if len(codes) != len(X):
         raise ValueError(
             f"y must be the next token of each of the {len(X)} texts, got {len(codes)}. "

@@ -304,8 +304,8 @@ def _product(a: int, b: int) -> str:
 def _total(name: str, parts: tuple[Part, ...]) -> Part:
     """Return the sums of all numbers."""
     # All fields after name and formula are numbers.
-    sums = [sum(numbers) for numbers in zip(*(part[2:] for part in parts), strict=True)]
-    return Part(name, "", *sums)
+    numbers = zip(*(part[2:] for part in parts), strict=True)
+    return Part(name, "", *map(sum, numbers))
 
 
 def _row(part: Part) -> tuple[str, ...]:
