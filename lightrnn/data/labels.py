@@ -101,7 +101,7 @@ class LabelTargets(Targets):
         raise NotImplementedError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, repr=False)
 class ClassTargets(LabelTargets):
     """Labels of two classes or more, one code each.
 
@@ -183,7 +183,7 @@ def _family(labels: np.ndarray) -> str:
     return {"U": "text", "O": objects, "S": "bytes"}.get(labels.dtype.kind, "numbers")
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, repr=False)
 class MultilabelTargets(LabelTargets):
     """Binary indicators: any number of n_outputs labels at once.
 

@@ -11,7 +11,7 @@ import numpy as np
 from ..utils.indexing import take
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False, repr=False)
 class Samples:
     """Sequences with their encoded targets and weights.
 

@@ -144,7 +144,7 @@ class Targets:
         raise NotImplementedError
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False, repr=False)
 class RealTargets(Targets):
     """Real numbers, standardised column by column.
 

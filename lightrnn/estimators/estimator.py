@@ -13,7 +13,6 @@ from .. import cpu, devices
 from ..base import BaseEstimator, check_is_fitted
 from ..nn.state_dict import torch_arrays
 from ..training.history import TrainingOptions
-from ..utils import archive
 from ..utils.checks import choice, shown
 from .arguments import NetworkArguments, TrainingArguments
 from .declarations import checked, declared
@@ -198,6 +197,8 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         >>> bool((load(path).predict(X) == model.predict(X)).all())
         True
         """
+        from ..utils import archive
+
         check_is_fitted(self)
         if type(self).__module__.partition(".")[0] != __package__.partition(".")[0]:
             raise TypeError(

@@ -77,7 +77,7 @@ def memory() -> int:
         return total
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Model:
     """A network and everything needed to use it and to continue its training.
 

@@ -3,11 +3,9 @@
 import os
 from typing import Any
 
-from ..utils import archive
 from .classifier import RNNClassifier
 from .language import RNNLanguageModel
 from .regressor import RNNRegressor
-from .saved_state import checked_state
 
 _ESTIMATORS = {
     estimator.__name__: estimator for estimator in (RNNClassifier, RNNLanguageModel, RNNRegressor)
@@ -49,6 +47,10 @@ def load(path: str | os.PathLike[str]) -> Any:
     >>> bool((load(path).predict(X) == model.predict(X)).all())
     True
     """
+    # Most programs load nothing, and `import lightrnn` is faster without these.
+    from ..utils import archive
+    from .saved_state import checked_state
+
     content = archive.read(path)
     try:
         kind, state = checked_state(_ESTIMATORS, content)
