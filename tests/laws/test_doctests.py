@@ -1,7 +1,7 @@
-"""The examples in the docstrings of the estimators' methods run.
+"""The examples in the docstrings of public classes' methods run.
 
 pytest looks for a class's examples in the module that its `__module__` names, and for those of a
-method in the module of its code. For the estimators these differ, so it does not see the methods.
+method in the module of its code. For public classes these differ, so it does not see the methods.
 """
 
 import doctest
@@ -11,11 +11,13 @@ import pytest
 
 import lightrnn
 
+MODULES = (lightrnn, lightrnn.inspection, lightrnn.plotting)
+PUBLIC = [getattr(module, name) for module in MODULES for name in module.__all__]
 METHODS = {
-    f"{kind.__name__}.{name}": method
-    for kind in (lightrnn.RNNClassifier, lightrnn.RNNRegressor, lightrnn.RNNLanguageModel)
+    f"{kind.__name__}.{name}": getattr(kind, name)
+    for kind in filter(inspect.isclass, PUBLIC)
     for name, method in vars(kind).items()
-    if inspect.isfunction(method) and ">>>" in (method.__doc__ or "")
+    if inspect.isroutine(method) and ">>>" in (method.__doc__ or "")
 }
 
 
