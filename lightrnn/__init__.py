@@ -17,8 +17,8 @@ The way of data through the packages, from the user's X and y to a prediction:
 - ``inspection`` measures what a fitted network remembers, ``plotting`` draws it, ``comparison``
   ranks cells by cross-validation.
 - ``interop`` converts from and to PyTorch, Keras, ONNX and plain NumPy.
-- ``cli`` is ``python -m lightrnn``; ``base``, ``exceptions``, ``metrics`` and ``utils`` are what all
-  of them share, and ``datasets`` has series and generators for examples.
+- ``cli`` is ``python -m lightrnn``; all of them share ``base``, ``exceptions``, ``metrics`` and
+  ``utils``; ``datasets`` has series and generators for examples.
 
 Imports run downward in this order and are checked by ``tests/laws/test_house.py``.
 """
