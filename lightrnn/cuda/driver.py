@@ -1,9 +1,15 @@
-"""The GPU and the package numba-cuda: whether they are there, what they can do, and its memory."""
+"""The GPU and the package numba-cuda: whether they can be used, their limits, memory and copies.
+
+Every call of NVIDIA's driver is here and in `jit`. Where Numba's simulator runs instead, the functions marked
+`stand_in` are those of `simulated`; no other module asks which of the two it is, but for sizes.
+"""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from threading import Lock
 from typing import Any, NamedTuple
@@ -12,19 +18,26 @@ import numpy as np
 
 SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
 THREADS = 4 if SIMULATED else 256  # of a block, unless a kernel says otherwise; a power of two
-OLDEST = (
-    7,
-    5,
-)  # compute capability; older ones lack what the barrier between blocks needs, or are not tested
+SHARED = 48 * 1024  # bytes of shared memory that a block may have without an attribute being set
+# Compute capability. Older GPUs lack the acquire and release operations of the barrier between
+# blocks (before 7.0), or were never tested.
+OLDEST = (7, 5)
 _INSTALL = "pip install 'lightrnn[cuda12]' or 'lightrnn[cuda13]', for the driver's version of CUDA"
 _ELSEWHERE = "Use device='cpu' where there is no GPU; the weights are the same"
 
 
-SHARED = 48 * 1024  # bytes of a block's shared memory, without asking for more
+def stand_in(function: Callable[..., Any]) -> Any:
+    """Return the function of the same name in `simulated` where the simulator runs, else this one."""
+    if not SIMULATED:
+        return function
+    return getattr(import_module(".simulated", __package__), function.__name__)
+
+
+# -- the GPU ---------------------------------------------------------------------------------------
 
 
 class Limits(NamedTuple):
-    """What a GPU has, as far as kernels depend on it."""
+    """Limits of a GPU that decide how kernels are launched."""
 
     multiprocessors: int
     shared_bytes: int = SHARED  # of a block
@@ -41,7 +54,8 @@ def cuda() -> Any:
     """
     if find_spec("numba_cuda") is None:
         raise RuntimeError(
-            f"device='cuda' needs the package numba-cuda, which is not installed. {_INSTALL}. {_ELSEWHERE}."
+            "device='cuda' needs the package numba-cuda, which is not installed. "
+            f"{_INSTALL}. {_ELSEWHERE}."
         )
     from numba import cuda
 
@@ -71,19 +85,19 @@ def open_device(number: int) -> Limits:
     count = _count(module)
     if not count:
         raise RuntimeError(
-            f"device='cuda' needs an NVIDIA GPU, and the driver sees none. Check nvidia-smi and CUDA_VISIBLE_DEVICES. "
-            f"{_ELSEWHERE}."
+            "device='cuda' needs an NVIDIA GPU, and the driver sees none. "
+            f"Check nvidia-smi and CUDA_VISIBLE_DEVICES. {_ELSEWHERE}."
         )
     if number >= count:
         raise RuntimeError(
-            f"device='cuda:{number}' needs GPU number {number}, and the driver sees {count}, counted from 0. Choose "
-            f"one of them. {_ELSEWHERE}."
+            f"device='cuda:{number}' needs GPU number {number}, and the driver sees {count}, "
+            f"counted from 0. Choose one of them. {_ELSEWHERE}."
         )
     device = module.gpus[number]
     if tuple(device.compute_capability) < OLDEST:
         raise RuntimeError(
-            f"device='cuda' needs a GPU of compute capability {_version(OLDEST)} or later, and GPU {number} has "
-            f"{_version(device.compute_capability)}. Use device='cpu' or another GPU."
+            f"device='cuda' needs a GPU of compute capability {_version(OLDEST)} or later, and GPU "
+            f"{number} has {_version(device.compute_capability)}. Use device='cpu' or another GPU."
         )
     return Limits(int(device.MULTIPROCESSOR_COUNT), most_shared(device))
 
@@ -95,20 +109,30 @@ def _count(module: Any) -> int:
     except Exception as error:  # its class is in a private module, and depends on what is missing
         reason = " ".join(str(error).split())[:200]
         raise RuntimeError(
-            f"device='cuda' needs NVIDIA's driver, which could not be used ({reason}). Install it; its libraries come "
-            f"with {_INSTALL}. {_ELSEWHERE}."
+            f"device='cuda' needs NVIDIA's driver, which could not be used ({reason}). "
+            f"Install it; its libraries come with {_INSTALL}. {_ELSEWHERE}."
         ) from error
 
 
 def _version(capability: Any) -> str:
+    """Return a compute capability as NVIDIA writes it."""
     return ".".join(map(str, capability))
 
 
-class Streams(NamedTuple):
-    """What a GPU does in turn: kernels, of all networks, since blocks that wait must all run; beside them, copies."""
+def most_shared(device: Any) -> int:
+    """Return the most bytes of shared memory that a block can have."""
+    return int(device.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
 
-    runs: Any
-    copies: Any
+
+class Streams(NamedTuple):
+    """The two queues of a GPU, which it works off at the same time.
+
+    All networks share them: blocks that wait for each other must all be running, so that two such
+    kernels must never run at once.
+    """
+
+    runs: Any  # kernels, and copies on the GPU
+    copies: Any  # copies from the host
 
 
 _streams: dict[int, Streams] = {}
@@ -128,7 +152,7 @@ def current(number: int) -> Any:
     return cuda().gpus[number]
 
 
-# -- memory -----------------------------------------------------------------------------------------------------------
+# -- memory ----------------------------------------------------------------------------------------
 
 
 def memory() -> tuple[int, int]:
@@ -140,7 +164,7 @@ def memory() -> tuple[int, int]:
 class Array(NamedTuple):
     """An array on a GPU."""
 
-    holder: Any  # while it lives, so does the memory
+    holder: Any  # the memory lives as long as this object
     address: int
     size: int
     name: str  # of its dtype
@@ -156,7 +180,7 @@ def allocate(size: int, dtype: np.dtype) -> Array:
     Raises
     ------
     MemoryError
-        If there is not so much memory.
+        If there is too little memory.
     """
     try:
         holder = cuda().device_array(size, dtype)
@@ -164,70 +188,59 @@ def allocate(size: int, dtype: np.dtype) -> Array:
         if "OUT_OF_MEMORY" in str(error):
             raise MemoryError from error
         raise
-    if SIMULATED:
-        return Array(holder, 0, size, dtype.name, 0)
-    address = holder.__cuda_array_interface__["data"][0]
-    return Array(holder, address, size, dtype.name, cuda().get_current_device().id)
+    address, device = address_of(holder)
+    return Array(holder, address, size, dtype.name, device)
+
+
+@stand_in
+def address_of(holder: Any) -> tuple[int, int]:
+    """Return where an array of numba-cuda begins, and on which GPU it is."""
+    return holder.__cuda_array_interface__["data"][0], cuda().get_current_device().id
 
 
 def pinned(size: int, dtype: np.dtype) -> np.ndarray:
-    """Return an array of the host that the GPU can read while both work."""
+    """Return an array of the host that the GPU can copy while both work."""
     array: np.ndarray = cuda().pinned_array(size, dtype)
     return array
 
 
-def send(target: Array, source: np.ndarray, size: int, stream: Any) -> None:
-    """Copy the first elements of an array of the host to where another begins."""
-    if SIMULATED and size:
-        target.holder[:size].copy_to_device(source[:size])
-    elif size:
-        do(
-            "cuMemcpyHtoDAsync",
-            target.address,
-            source.ctypes.data,
-            size * source.itemsize,
-            int(stream),
-        )
+@stand_in
+def copy_to_device(target: Array, source: np.ndarray, size: int, stream: Any) -> None:
+    """Copy the first `size` elements of a host array to the beginning of a device array."""
+    count = size * source.itemsize
+    call("cuMemcpyHtoDAsync", target.address, source.ctypes.data, count, int(stream))
 
 
-def move(
-    target: Array, place: int, source: Array, begin: int, size: int, itemsize: int, stream: Any
+@stand_in
+def copy_on_device(
+    target: tuple[Array, int], source: tuple[Array, int], size: int, stream: Any
 ) -> None:
-    """Copy elements from a place in an array to one in another."""
-    if SIMULATED and size:
-        target.holder[place : place + size].copy_to_device(source.holder[begin : begin + size])
-    elif size:
-        to, of = target.address + place * itemsize, source.address + begin * itemsize
-        do("cuMemcpyDtoDAsync", to, of, size * itemsize, int(stream))
+    """Copy `size` elements between device arrays, each given with its first element."""
+    itemsize = np.dtype(target[0].name).itemsize
+    to, of = (array.address + place * itemsize for array, place in (target, source))
+    call("cuMemcpyDtoDAsync", to, of, size * itemsize, int(stream))
 
 
-def fetch(target: np.ndarray, source: Array, place: int, stream: Any) -> None:
-    """Copy elements to the host; if its memory is pinned, this returns at once."""
-    if SIMULATED and len(target):
-        source.holder[place : place + len(target)].copy_to_host(target)
-    elif len(target):
-        start = source.address + place * target.itemsize
-        do("cuMemcpyDtoHAsync", target.ctypes.data, start, target.nbytes, int(stream))
+@stand_in
+def copy_to_host(target: np.ndarray, source: Array, place: int, stream: Any) -> None:
+    """Copy the elements from `place` on to a host array; returns at once if that is pinned."""
+    start = source.address + place * target.itemsize
+    call("cuMemcpyDtoHAsync", target.ctypes.data, start, target.nbytes, int(stream))
 
 
 @cache
 def bindings() -> Any:
-    """Return NVIDIA's own bindings of the driver, on which numba-cuda stands."""
+    """Return NVIDIA's own bindings of the driver, which numba-cuda uses too."""
     from cuda.bindings import driver
 
     return driver
 
 
-def do(name: str, *arguments: Any) -> Any:
-    """Call the driver itself and return what it returns."""
+def call(name: str, *arguments: Any) -> Any:
+    """Call a function of the driver and return its result."""
     status, *results = getattr(bindings(), name)(*arguments)
     if status:
         raise RuntimeError(
             f"device='cuda' failed: the driver's {name} returned {status.name}. Use device='cpu'."
         )
     return results[0] if results else None
-
-
-def most_shared(device: Any) -> int:
-    """Return how many bytes of shared memory a block can have."""
-    return int(device.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)

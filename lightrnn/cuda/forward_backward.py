@@ -1,459 +1,399 @@
 """One batch through all layers of a network on the GPU, forward and back: the program that does it.
 
-Unlike `lightrnn.nn.forward_backward` it copies hardly any rows: a product reads them through an index that reverses,
-looks up and windows them.
+Unlike `lightrnn.nn.forward_backward` it copies hardly any rows: a product reads them through an
+index that reverses, looks up and windows them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..nn.batches import Batch, Steps, Windows
+from ..nn.batches import Batch
 from ..nn.layers import Layer
+from ..nn.stack import Stack
 from . import gather
-from .matmul import Matrix, add_product, bias_gradient, weight_gradient
-from .memory import Program
+from .batch_index import BatchIndex
+from .context import Context
+from .jit import Grid
+from .matmul import add_product, bias_gradient, weight_gradient
+from .memory import Matrix
+from .program import Program
 from .recurrence import loops
-from .recurrence.tiling import Regime
-
-if TYPE_CHECKING:
-    from .network import CudaNetwork
+from .recurrence.tiling import Tiling, choose
 
 
 class CudaLayerBuffers(NamedTuple):
-    """Where the arrays of one layer's run are, and how its loops are cut."""
+    """Addresses of a layer's arrays, and how its two loops are tiled."""
 
     layer: Layer
     slots: int  # (N, S * H)
     state: int  # (B + N, Z * H), the initial state first; without recurrence (N, H)
-    regimes: tuple[Regime, ...]  # forward, back
-    counters: tuple[int, ...]
+    tilings: tuple[Tiling, ...]  # forward, back
+    counters: tuple[int, ...]  # for each loop (groups * loops.COUNTER_STRIDE,)
 
 
 class CudaForwardBackward:
-    """A program for one batch: `forward` comes first, then what is wanted of it.
+    """A program for one batch: `forward` comes first, then the head, then `backward`.
 
     Parameters
     ----------
-    twin : CudaNetwork
-        Whose layers run.
+    context : Context
+        The GPU, and the network's memory on it.
+    network : Stack
+        Network on the CPU, whose layers these are.
     batch : Batch
-        What they run over.
-    sends : callable, optional
-        From the order of the rows to what else is needed on the GPU, by name: indices as integers.
+        Sequences to run over.
+
+    Attributes
+    ----------
+    program : Program
+        More may be sent before `forward`, and more launched after it.
+    features : Matrix (count, D)
+        Input of the head.
+    final_states : list of tuple (address, columns)
+        For each layer and direction, its states after each sequence's last step, (B, columns).
     """
 
-    def __init__(
-        self,
-        twin: CudaNetwork,
-        batch: Batch,
-        sends: Callable[[Any], dict[str, np.ndarray]] | None = None,
-    ) -> None:
-        self.twin, self.batch, self.program = twin, batch, Program(twin.memory)
-        host = twin.host
-        self.step, self.recurrent, self.dtype = (
-            host.target == "step",
-            host.recurrent,
-            twin.dtype_name,
-        )
+    def __init__(self, context: Context, network: Stack, batch: Batch) -> None:
+        self.context = context
+        self.network = network
+        self.batch = batch
+        self.step = network.target == "step"
+        self.recurrent = network.recurrent
         self.B = len(batch.X)
-        self._send_inputs(batch)
+        self.program = Program(context)
+        self.index = BatchIndex(self.program, network, batch)
         self.masks = [self.program.send(mask) for mask in batch.masks]
-        self._starts = [self.program.send(state) for state in batch.states]
-        arrays = sends(self.rows) if sends else {}
-        self.counts = {name: len(array) for name, array in arrays.items()}
-        self.sent = {
-            name: (self.program.send_indices if array.dtype.kind == "i" else self.program.send)(
-                array
-            )
-            for name, array in arrays.items()
+        self._initial_states = [self.program.send(state) for state in batch.states]
+        self._tilings = {
+            layer.name: self._tile(layer) for level in network.levels for layer in level
         }
         self.levels: list[list[CudaLayerBuffers]] = []
-        cuts = [[self._cuts(layer) for layer in level] for level in host.levels]
-        if self.recurrent:
-            self._index()
-        for level, cut in zip(host.levels, cuts, strict=True):
-            self.levels.append([self._run(layer, *c) for layer, c in zip(level, cut, strict=True)])
+        self.inputs: list[list[Matrix]] = []
+        self.final_states: list[tuple[int, int]] = []
 
-    # -- what is sent, and where rows are -----------------------------------------------------------------------------
-
-    def _send_inputs(self, batch: Batch) -> None:
-        send, tokens, lengths = (
-            self.program.send_indices,
-            self.twin.host.embedding is not None,
-            batch.lengths,
-        )
-        self._lengths, starts = send(lengths), np.cumsum(lengths) - lengths
-        self._data_rows = int(lengths.sum())
-        held = (
-            self.twin.cached[1]
-            if self.twin.cached and batch.offsets is not None and self.recurrent
-            else None
-        )
-        self._places = send(starts if held is None or batch.offsets is None else batch.offsets)
-        if self.recurrent:
-            self.rows: Any = Steps.of(lengths)
-            self.N, self._first = (
-                self._data_rows,
-                send(np.append(self.rows.first, self.rows.first[-1])),
-            )
-        else:
-            self._send_windows(lengths)
-        if held is None:
-            data = np.concatenate(batch.X)
-            self._codes, self._data = (send(data), -1) if tokens else (-1, self.program.send(data))
-        else:
-            self._codes, self._data = (held, -1) if tokens else (-1, held)
-
-    def _send_windows(self, lengths: np.ndarray) -> None:
-        """Send where windows begin, and what they look at."""
-        send = self.program.send_indices
-        self.rows = Windows(lengths, self.twin.host.window, last=not self.step)
-        self.N, source, starts = len(self.rows.index), self.rows.source - 1, self.rows.index
-        if self.rows.last:
-            starts = np.arange(self.B) * self.rows.window
-        if self.twin.host.embedding is not None:
-            source = np.where(source < 0, -1, np.concatenate(self.batch.X)[source])
-        self._flat, self._source = len(source), send(source)
-        self._starts_of_windows, self._member = send(starts), send(self.rows.members)
-        self._last = send(np.cumsum(self.rows.counts) - 1)
-
-    def _cuts(self, layer: Layer) -> tuple[tuple[Regime, ...], tuple[int, ...]]:
-        """Choose how the loops of a layer are cut, and send the counters at which blocks wait, all zero."""
+    def _tile(self, layer: Layer) -> tuple[tuple[Tiling, ...], tuple[int, ...]]:
+        """Choose the tilings of a layer's loops, and send the counters at which blocks wait."""
         if not self.recurrent:
             return (), ()
-        cuts = tuple(self.twin.regime(layer, self.B, back=back) for back in (False, True))
-        counters = [
-            self.program.send_indices(np.zeros(cut.groups * loops.APART, np.int64)) for cut in cuts
-        ]
-        return cuts, tuple(counters)
-
-    def _index(self) -> None:
-        """Let the GPU index the rows."""
-        program, N, embedding = self.program, self.N, self.twin.host.embedding
-        places = [program.index_room(n) for n in (N, N, N, N, N, self.B)]
-        self._source, self._back, self._mirror, self._member, self._before, self._last = places
-        T = len(self.rows.first) - 2
-        kernel = gather.index(embedding is not None)
-        program.over(
-            kernel,
-            self.N,
-            self._lengths,
-            self._first,
-            self._places,
-            T,
-            self.B,
-            self._codes,
-            *places,
-        )
-
-    def _run(
-        self, layer: Layer, regimes: tuple[Regime, ...], counters: tuple[int, ...]
-    ) -> CudaLayerBuffers:
-        cell, H, room = layer.cell, layer.units, self.program.room
-        before = self.B if self.recurrent else 0
-        slots, state = (
-            room(self.N * len(cell.slots) * H),
-            room((before + self.N) * len(cell.states) * H),
-        )
-        return CudaLayerBuffers(layer, slots, state, regimes, counters)
-
-    # -- forward ------------------------------------------------------------------------------------------------------
-
-    def forward(self) -> None:
-        """Run every layer but the head."""
-        inputs, runs = self._inputs(), 0
-        self.inputs: list[list[Matrix]] = []
-        for number, level in enumerate(self.levels):
-            self.inputs.append(inputs)
-            for run, matrix in zip(level, inputs, strict=False):
-                (self._loop if self.recurrent else self._window)(run, matrix, runs)
-                runs += 1
-            inputs = self._outputs_of(number)
-        self.features = inputs[0]
-        self.finals = (
-            [self._final_state(run) for level in self.levels for run in level]
-            if self.recurrent
-            else []
-        )
-
-    def _final_state(self, run: CudaLayerBuffers) -> tuple[int, int]:
-        """Put a layer's states after each sequence's last step together; returns where, and how many columns."""
-        columns = len(run.layer.cell.states) * run.layer.units
-        place = self.program.room(self.B * columns)
-        self._copy(place, columns, self._state(run, self._last), self.B, columns)
-        return place, columns
-
-    def _inputs(self) -> list[Matrix]:
-        """Return the first level's input for each direction."""
-        embedding = self.twin.host.embedding
-        base, width = self._data, self.twin.host.levels[0][0].features
-        if embedding is not None:
-            base = self.twin.addresses.parameter("embedding.W")
-        if self.recurrent:
-            return [Matrix(base, width, index) for index in (self._source, self._back)]
-        F = width // self.twin.host.window
-        self._copy(
-            flat := self.program.room(self._flat * F),
-            F,
-            Matrix(base, F, self._source),
-            self._flat,
-            F,
-        )
-        return [Matrix(flat, F, self._starts_of_windows)]
-
-    def _loop(self, run: CudaLayerBuffers, inputs: Matrix, number: int) -> None:
-        """Run a recurrent layer."""
-        layer, program = run.layer, self.program
-        H, G, S, Z = (
-            layer.units,
-            len(layer.cell.gates),
-            len(layer.cell.slots),
-            len(layer.cell.states),
-        )
-        weights = self.twin.addresses.weights(layer)
-        add_product(
-            self,
-            inputs,
-            weights.W_ih,
-            Matrix(run.slots, S * H),
-            (self.N, G * H, layer.features),
-            weights.b_ih,
-        )
-        if self._starts:
-            self._copy(run.state, Z * H, Matrix(self._starts[number], Z * H), self.B, Z * H)
-        else:
-            program.over(gather.fill(self.dtype), self.B * Z * H, run.state, self.B * Z * H)
-        self._time(run, False, [run.slots, run.state, weights.W_hh.start, weights.b_hh])
-
-    def _time(self, run: CudaLayerBuffers, back: bool, places: list[int]) -> None:
-        """Launch a time loop."""
-        cut, counter = run.regimes[back], run.counters[back]
-        form = loops.Form(
-            run.layer.cell_name, self.dtype, cut.rows, cut.resident, cut.stored > 0, cut.alone
-        )
-        kernel = (loops.backward if back else loops.forward)(form)
-        shape = self._lengths, self._first, self.B, run.layer.units
-        of_cut = (
-            cut.groups,
-            cut.blocks,
-            cut.units,
-            cut.tiles,
-            cut.parts,
-            cut.share,
-            cut.lanes,
-            cut.spread,
-            cut.folds,
-        )
-        for begin, end in self.twin.spans(cut, int(self.batch.lengths[0]), back):
-            arguments = *places, *shape, *of_cut, begin, end, counter
-            grid, block = (cut.groups * cut.blocks, 1, 1), (cut.threads, 1, 1)
-            together = cut.blocks > 1
-            self.program.launch(
-                kernel, grid, block, *arguments, shared=cut.shared, together=together
-            )
-
-    def _window(self, run: CudaLayerBuffers, inputs: Matrix, number: int) -> None:
-        """Run a layer without recurrence."""
-        H, size, weights = (
-            run.layer.units,
-            self.N * run.layer.units,
-            self.twin.addresses.weights(run.layer),
-        )
-        add_product(
-            self,
-            inputs,
-            weights.W_ih,
-            Matrix(run.slots, H),
-            (self.N, H, run.layer.features),
-            weights.b_ih,
-        )
-        self.program.over(gather.apply(run.layer.cell_name), size, run.slots, size, run.state)
-
-    def _state(self, run: CudaLayerBuffers, index: int = -1) -> Matrix:
-        """Return a run's h at each row, or at those of an index."""
-        Z, before = len(run.layer.cell.states), self.B if self.recurrent else 0
-        return Matrix(run.state + before * Z * run.layer.units, Z * run.layer.units, index)
-
-    def _path(self, number: int, direction: int) -> int:
-        """Return which rows of a run's state are the level's output; -1 for each its own."""
-        if self.recurrent and number == len(self.levels) - 1 and not self.step:
-            return self._last
-        return self._mirror if direction else -1
+        itemsize = np.dtype(self.program.dtype).itemsize
+        sizes = layer.cell, layer.units, self.B, itemsize, self.context.limits
+        tilings = choose(*sizes, back=False), choose(*sizes, back=True)
+        zeros = [np.zeros(each.groups * loops.COUNTER_STRIDE, np.int64) for each in tilings]
+        return tilings, tuple(map(self.program.send_indices, zeros))
 
     @property
     def count(self) -> int:
         """How many rows the features have."""
-        return self.B if self.recurrent and not self.step else self.N
+        return self.B if self.recurrent and not self.step else self.index.N
 
-    def _mask(self, number: int, column: int) -> tuple[int, int, int]:
-        """Return a level's dropout mask from a column on, its pitch, and which row of it counts."""
+    # -- forward -----------------------------------------------------------------------------------
+
+    def forward(self) -> None:
+        """Run every layer but the head."""
+        self.index.launch()
+        self.levels = [[self._buffers(layer) for layer in level] for level in self.network.levels]
+        inputs = self._inputs()
+        number = 0
+        for depth, level in enumerate(self.levels):
+            self.inputs.append(inputs)
+            for run, matrix in zip(level, inputs, strict=False):
+                self._add_input(run, matrix)
+                if self.recurrent:
+                    self._loop(run, number)
+                else:
+                    self._apply(gather.apply, run, run.state)
+                number += 1
+            inputs = self._outputs_of(depth)
+        self.features = inputs[0]
+        if self.recurrent:
+            self.final_states = [self._final_state(run) for level in self.levels for run in level]
+
+    def _buffers(self, layer: Layer) -> CudaLayerBuffers:
+        """Allocate the arrays of a layer."""
+        rows = self.index.N
+        slots = self.program.allocate(rows * len(layer.cell.slots) * layer.units)
+        if self.recurrent:
+            rows += self.B
+        state = self.program.allocate(rows * len(layer.cell.states) * layer.units)
+        return CudaLayerBuffers(layer, slots, state, *self._tilings[layer.name])
+
+    def _inputs(self) -> list[Matrix]:
+        """Return the first level's input for each direction."""
+        index = self.index
+        base = index.data
+        width = self.network.levels[0][0].features
+        if index.tokens:
+            base = self.context.addresses.parameter("embedding.W")
+        if self.recurrent:
+            return [Matrix(base, width, index.source), Matrix(base, width, index.back)]
+        F = width // self.network.window
+        steps = index.n_window_steps
+        flat = Matrix(self.program.allocate(steps * F), F)
+        self._copy(flat, Matrix(base, F, index.source), (steps, F))
+        return [flat._replace(row_index=index.windows)]
+
+    def _add_input(self, run: CudaLayerBuffers, inputs: Matrix) -> None:
+        """Multiply a layer's input with its weights."""
+        layer = run.layer
+        columns = len(layer.cell.gates) * layer.units
+        weights = self.context.addresses.weights(layer)
+        shape = self.index.N, columns, layer.features
+        slots = Matrix(run.slots, len(layer.cell.slots) * layer.units)
+        add_product(self.program, inputs, weights.W_ih, slots, shape, bias=weights.b_ih)
+
+    def _loop(self, run: CudaLayerBuffers, number: int) -> None:
+        """Run a recurrent layer through time."""
+        columns = len(run.layer.cell.states) * run.layer.units
+        if self._initial_states:
+            initial = Matrix(self._initial_states[number], columns)
+            self._copy(Matrix(run.state, columns), initial, (self.B, columns))
+        else:
+            gather.let_be_zero(self.program, run.state, self.B * columns)
+        weights = self.context.addresses.weights(run.layer)
+        for begin, end in self._launches(run, back=False):
+            arguments = loops.ForwardArguments(
+                slots=run.slots,
+                state=run.state,
+                W_hh=weights.W_hh.address,
+                bias=weights.b_hh,
+                lengths=self.index.lengths,
+                first=self.index.first,
+                counters=run.counters[False],
+                shape=run.tilings[False].shape(self.B, run.layer.units, begin, end),
+            )
+            self._launch_loop(loops.forward, run, run.tilings[False], arguments)
+
+    def _launches(self, run: CudaLayerBuffers, *, back: bool) -> list[tuple[int, int]]:
+        """Return the first step and the end of each launch of a loop."""
+        blocks = run.tilings[back].blocks
+        return loops.launched_steps(int(self.batch.lengths[0]), blocks, back)
+
+    def _launch_loop(
+        self,
+        make: Callable[[Any], Any],
+        run: CudaLayerBuffers,
+        tiling: Tiling,
+        arguments: tuple[object, ...],
+    ) -> None:
+        """Launch a time loop; all blocks must run at once where some wait for others."""
+        kernel = make(tiling.form(run.layer.cell_name, self.program.dtype))
+        blocks = tiling.groups * tiling.blocks
+        together = tiling.blocks > 1
+        grid = Grid((blocks, 1, 1), (tiling.threads, 1, 1), tiling.shared, together)
+        self.program.launch(kernel, grid, arguments)
+
+    def _apply(self, make: Callable[[str], Any], run: CudaLayerBuffers, state: int) -> None:
+        """Apply the rule of a cell without recurrence, or its gradient, to all rows."""
+        size = self.index.N * run.layer.units
+        arguments = gather.CellArguments(run.slots, size, state)
+        self.program.over(make(run.layer.cell_name), size, arguments)
+
+    # -- outputs of a level ------------------------------------------------------------------------
+
+    def _state(self, run: CudaLayerBuffers, row_index: int = -1) -> Matrix:
+        """Return a layer's h after each row's step, or after those of an index."""
+        stride = len(run.layer.cell.states) * run.layer.units
+        before = self.B if self.recurrent else 0
+        return Matrix(run.state + before * stride, stride, row_index)
+
+    def _final_state(self, run: CudaLayerBuffers) -> tuple[int, int]:
+        """Copy a layer's states after each sequence's last step; return their address and columns."""
+        columns = len(run.layer.cell.states) * run.layer.units
+        address = self.program.allocate(self.B * columns)
+        source = self._state(run, self.index.last)
+        self._copy(Matrix(address, columns), source, (self.B, columns))
+        return address, columns
+
+    def _is_final(self, depth: int) -> bool:
+        """Whether a level's output is its last states, one row per sequence."""
+        return self.recurrent and depth == len(self.levels) - 1 and not self.step
+
+    def _path(self, depth: int, direction: int) -> int:
+        """Return the index of the rows of a direction's state that are the level's output, or -1."""
+        if self._is_final(depth):
+            return self.index.last
+        return self.index.mirror if direction else -1
+
+    def _mask(self, depth: int, column: int) -> gather.Mask:
+        """Return a level's dropout mask from a column on."""
         if not self.masks:
-            return -1, 0, -1
-        alone = number == len(self.levels) - 1 and not self.step
-        return (
-            self.masks[number] + column,
-            self.batch.masks[number].shape[1],
-            -1 if alone else self._member,
-        )
+            return gather.Mask()
+        one_row = depth == len(self.levels) - 1 and not self.step
+        member = -1 if one_row else self.index.member
+        return gather.Mask(self.masks[depth] + column, self.batch.masks[depth].shape[1], member)
 
-    def _outputs_of(self, number: int) -> list[Matrix]:
-        """Return a level's output, directions side by side, after dropout, for each direction of the next level."""
-        level = self.levels[number]
-        if len(level) == 1 and not self.masks and self._path(number, 0) < 0:
+    def _outputs_of(self, depth: int) -> list[Matrix]:
+        """Return a level's output, directions side by side, for each direction of the next level."""
+        level = self.levels[depth]
+        if len(level) == 1 and not self.masks and self._path(depth, 0) < 0:
             return [self._state(level[0])]
-        last, D = number == len(self.levels) - 1, sum(run.layer.units for run in level)
-        count = self.count if last else self.N
-        output, column = self.program.room(count * D), 0
+        D = sum(run.layer.units for run in level)
+        count = self.count if depth == len(self.levels) - 1 else self.index.N
+        output = self.program.allocate(count * D)
+        column = 0
         for direction, run in enumerate(level):
-            H, source = run.layer.units, self._state(run, self._path(number, direction))
-            self._copy(output + column, D, source, count, H, self._mask(number, column))
+            H = run.layer.units
+            source = self._state(run, self._path(depth, direction))
+            mask = self._mask(depth, column)
+            self._copy(Matrix(output + column, D), source, (count, H), mask)
             column += H
-        return [
-            Matrix(output, D, index)
-            for index in (-1, self._mirror if self.recurrent else -1)[: len(level)]
-        ]
+        return [Matrix(output, D), Matrix(output, D, self.index.mirror)][: len(level)]
 
     def _copy(
         self,
-        target: int,
-        pitch: int,
+        target: Matrix,
         source: Matrix,
-        count: int,
-        width: int,
-        mask: tuple[int, int, int] = (-1, 0, -1),
+        shape: tuple[int, int],
+        mask: gather.Mask = gather.Mask(),  # noqa: B008 - a tuple
     ) -> None:
-        """Copy rows."""
-        self.program.over(
-            gather.copy(self.dtype), count * width, target, pitch, *source, count, width, *mask
-        )
+        """Copy rows, after dropout."""
+        count, width = shape
+        arguments = gather.CopyArguments(target, source, count, width, mask)
+        self.program.over(gather.copy(self.program.dtype), count * width, arguments)
 
-    # -- back ---------------------------------------------------------------------------------------------------------
+    # -- back --------------------------------------------------------------------------------------
 
     def backward(self, dfeatures: int) -> None:
-        """Bring the gradient of the features (rows, D) to every parameter."""
-        for number in reversed(range(len(self.levels))):
-            dfeatures = self._level_back(number, dfeatures)
-        if self.twin.host.embedding is not None:
+        """Take the gradient of the features, (count, D), back to every parameter."""
+        for depth in reversed(range(len(self.levels))):
+            dfeatures = self._level_back(depth, dfeatures)
+        if self.network.embedding is not None:
             self._embedding_back(dfeatures)
 
-    def _level_back(self, number: int, doutput: int) -> int:
-        """One level back, from the gradient of its output to that of its input; -1 where that is not wanted."""
-        level, column = self.levels[number], 0
-        wanted = number > 0 or self.twin.host.embedding is not None
-        features = level[0].layer.features
-        dX = self.program.room(self.N * features) if wanted else -1
+    def _level_back(self, depth: int, doutput: int) -> int:
+        """Return the gradient of a level's input, from that of its output; -1 if it is not needed."""
+        level = self.levels[depth]
         D = sum(run.layer.units for run in level)
+        wanted = depth > 0 or self.network.embedding is not None
+        dX = self.program.allocate(self.index.N * level[0].layer.features) if wanted else -1
+        column = 0
         for direction, run in enumerate(level):
+            part = Matrix(doutput + column, D)
+            mask = self._mask(depth, column)
             if self.recurrent:
-                self._loop_back(run, number, direction, doutput, column, D)
+                final = self._is_final(depth)
+                self._loop_back(run, part, mask, final, self._path(depth, direction))
             else:
-                self._window_back(run, number, doutput)
-            self._gradients(run, self.inputs[number][direction])
+                self._window_back(run, part, mask)
+            self._gradients(run, self.inputs[depth][direction])
             if wanted:
                 self._input_back(run, direction, dX)
             column += run.layer.units
         return dX
 
     def _loop_back(
-        self, run: CudaLayerBuffers, number: int, direction: int, doutput: int, column: int, D: int
+        self, run: CudaLayerBuffers, doutput: Matrix, mask: gather.Mask, final: bool, path: int
     ) -> None:
-        """Take the gradient of a level's output, (rows, D), back through time."""
-        layer, program = run.layer, self.program
-        H, G, Z = layer.units, len(layer.cell.gates), len(layer.cell.states)
-        dstate, dh = program.room(self.B * Z * H), (-1, 0)
-        program.over(gather.fill(self.dtype), self.B * Z * H, dstate, self.B * Z * H)
-        path, mask = self._path(number, direction), self._mask(number, column)
-        if number == len(self.levels) - 1 and not self.step:
-            self._copy(dstate, Z * H, Matrix(doutput + column, D), self.B, H, mask)
-        elif path < 0 and not self.masks:
-            dh = doutput + column, D
-        else:
-            dh = program.room(self.N * H), H
-            self._copy(*dh, Matrix(doutput + column, D, path), self.N, H, mask)
-        turned, W_hh = program.room(H * G * H), self.twin.addresses.weights(layer).W_hh
-        program.over(gather.transpose(), H * G * H, turned, W_hh.start, H, G * H)
-        self._time(run, True, [run.slots, run.state, turned, dstate, *dh])
+        """Take the gradient of a direction's output, (rows, H), back through time.
 
-    def _window_back(self, run: CudaLayerBuffers, number: int, doutput: int) -> None:
-        """Take the gradient of a level's output back through the rule."""
-        size = self.N * run.layer.units
-        if self.masks:
-            dropped = self.program.room(size)
-            source = Matrix(doutput, run.layer.units)
-            self._copy(
-                dropped, run.layer.units, source, self.N, run.layer.units, self._mask(number, 0)
+        `final` says whether the output is the final states; `path` is the index of the output's rows.
+        """
+        H = run.layer.units
+        G = len(run.layer.cell.gates)
+        Z = len(run.layer.cell.states)
+        N = self.index.N
+        dstate = Matrix(self.program.allocate(self.B * Z * H), Z * H)
+        gather.let_be_zero(self.program, dstate.address, self.B * Z * H)
+        dh = Matrix(-1, 0)
+        if final:
+            self._copy(dstate, doutput, (self.B, H), mask)
+        elif path < 0 and not self.masks:
+            dh = doutput
+        else:
+            dh = Matrix(self.program.allocate(N * H), H)
+            self._copy(dh, doutput._replace(row_index=path), (N, H), mask)
+        turned = self.program.allocate(H * G * H)
+        W_hh = self.context.addresses.weights(run.layer).W_hh.address
+        arguments: Any = gather.TransposeArguments(turned, W_hh, H, G * H)
+        self.program.over(gather.transpose(), H * G * H, arguments)
+        for begin, end in self._launches(run, back=True):
+            arguments = loops.BackwardArguments(
+                slots=run.slots,
+                state=run.state,
+                W_hh=turned,
+                dstate=dstate.address,
+                dh=dh.address,
+                dh_stride=dh.stride,
+                lengths=self.index.lengths,
+                first=self.index.first,
+                counters=run.counters[True],
+                shape=run.tilings[True].shape(self.B, H, begin, end),
             )
-            doutput = dropped
-        self.program.over(gather.apply_back(run.layer.cell_name), size, run.slots, size, doutput)
+            self._launch_loop(loops.backward, run, run.tilings[True], arguments)
+
+    def _window_back(self, run: CudaLayerBuffers, doutput: Matrix, mask: gather.Mask) -> None:
+        """Take the gradient of a level's output back through the rule."""
+        address = doutput.address
+        if self.masks:
+            shape = self.index.N, run.layer.units
+            dropped = Matrix(self.program.allocate(shape[0] * shape[1]), run.layer.units)
+            self._copy(dropped, doutput, shape, mask)
+            address = dropped.address
+        self._apply(gather.apply_back, run, address)
 
     def _gradients(self, run: CudaLayerBuffers, inputs: Matrix) -> None:
-        """From the gradient of the sums to that of a layer's parameters."""
-        layer, gradient = run.layer, self.twin.addresses.gradients(run.layer)
-        H, G, S = layer.units, len(layer.cell.gates), len(layer.cell.slots)
+        """Compute the gradients of a layer's parameters from that of the sums."""
+        layer = run.layer
+        gradient = self.context.addresses.gradients(layer)
+        program = self.program
+        N = self.index.N
+        H = layer.units
+        S = len(layer.cell.slots)
+        columns = len(layer.cell.gates) * H
         sums = Matrix(run.slots, S * H)
-        weight_gradient(self, inputs, sums, gradient.W_ih, (layer.features, G * H, self.N))
-        bias_gradient(self, sums, self.N, gradient.b_ih, G * H)
+        weight_gradient(program, inputs, sums, gradient.W_ih, (layer.features, columns, N))
+        bias_gradient(program, sums, N, gradient.b_ih, columns)
         if self.recurrent:
-            sums, Z = Matrix(run.slots + (S - G) * H, S * H), len(layer.cell.states)
-            before = Matrix(run.state, Z * H, self._before)
-            weight_gradient(self, before, sums, gradient.W_hh, (H, G * H, self.N))
-            if S > G:
-                bias_gradient(self, sums, self.N, gradient.b_hh, G * H)
+            sums = Matrix(run.slots + S * H - columns, S * H)  # those of the state's gates
+            before = Matrix(run.state, len(layer.cell.states) * H, self.index.before)
+            weight_gradient(program, before, sums, gradient.W_hh, (H, columns, N))
+            if layer.cell.two_biases:
+                bias_gradient(program, sums, N, gradient.b_hh, columns)
 
     def _input_back(self, run: CudaLayerBuffers, direction: int, dX: int) -> None:
-        """From the gradient of the sums to that of the input; a second direction adds its own."""
+        """Compute the gradient of a layer's input; a second direction adds its own."""
         layer = run.layer
-        H, G, S = layer.units, len(layer.cell.gates), len(layer.cell.slots)
-        target = Matrix(dX, layer.features, self._mirror if direction else -1)
-        shape = self.N, layer.features, G * H
-        W_ih = self.twin.addresses.weights(layer).W_ih
-        add_product(
-            self, Matrix(run.slots, S * H), W_ih, target, shape, turn_b=True, adds=bool(direction)
-        )
+        columns = len(layer.cell.gates) * layer.units
+        sums = Matrix(run.slots, len(layer.cell.slots) * layer.units)
+        W_ih = self.context.addresses.weights(layer).W_ih
+        target = Matrix(dX, layer.features, self.index.mirror if direction else -1)
+        shape = self.index.N, layer.features, columns
+        add_product(self.program, sums, W_ih, target, shape, turn_b=True, adds=bool(direction))
 
     def _embedding_back(self, dX: int) -> None:
-        """Add to the embedding's gradient what that of the first level's input gives."""
-        embedding: Any = self.twin.host.embedding
-        size, codes, count = embedding.size, self._source, self.N
+        """Add the gradient of the first level's input to that of the embedding."""
+        embedding: Any = self.network.embedding
+        index = self.index
+        program = self.program
+        size = embedding.size
+        codes = index.source
         if not self.recurrent:
-            flat, codes, count = (
-                self.program.room(self._data_rows * size),
-                self._codes,
-                self._data_rows,
-            )
-            last = int(self.rows.last)
-            arguments = flat, dX, self._lengths, self._places, self.twin.host.window, size, last
-            self.program.blocks(gather.fold(self.dtype), self.B, self.twin.threads, *arguments)
+            flat = program.allocate(index.n * size)
+            last = int(index.packing.last)
+            sizes = self.network.window, size, last
+            scatter = gather.ScatterArguments(flat, dX, index.lengths, index.starts, *sizes)
+            program.blocks(gather.scatter_windows(program.dtype), self.B, scatter)
+            codes = index.codes
             dX = flat
-        table, adds = self.twin.addresses.gradient_of("embedding.W"), int(self.twin.tied)
-        kernel = gather.add_by_code(self.dtype)
-        self.program.blocks(
-            kernel,
-            embedding.n_tokens,
-            self.twin.threads,
-            table,
-            size,
-            codes,
-            count,
-            dX,
-            size,
-            size,
-            adds,
-        )
+        table = self.context.addresses.gradient_of("embedding.W")
+        adds = int(self.network.head.layer.tied)
+        arguments = gather.AddByCodeArguments(table, codes, index.n, dX, size, adds)
+        program.blocks(gather.add_by_code(program.dtype), embedding.n_tokens, arguments)
 
-    # -- reading ------------------------------------------------------------------------------------------------------
+    # -- reading -----------------------------------------------------------------------------------
 
     def final_features(self) -> Matrix:
         """Return the features at each sequence's last step."""
-        return self.features._replace(rows=self._last)
+        return self.features._replace(row_index=self.index.last)
 
     def read_features(self) -> Callable[[], np.ndarray]:
-        """Put the features together; returns the function that reads them, (rows, D)."""
-        D = self.twin.host.head.features
-        place = self.program.room(self.count * D)
-        self._copy(place, D, self.features, self.count, D)
-        return lambda: self.twin.memory.floats.fetch(place, self.count * D).reshape(-1, D)
+        """Copy the features to one array; returns the function that reads them, (count, D)."""
+        shape = self.count, self.network.head.features
+        target = Matrix(self.program.allocate(shape[0] * shape[1]), shape[1])
+        self._copy(target, self.features, shape)
+        floats = self.context.memory.floats
+        return lambda: floats.fetch(target.address, shape[0] * shape[1]).reshape(shape)

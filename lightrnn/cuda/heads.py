@@ -1,187 +1,192 @@
-"""Output layers on the GPU: from a network's features to its raw outputs, and what they cost.
+"""Output layers on the GPU: raw outputs, losses and their gradients, from a network's features.
 
-With many classes the outputs are computed some rows at a time: those of all rows would take more memory than anything
-else. The losses of the rows are added up last.
+With many classes the outputs are computed some rows at a time: those of all rows would take more
+memory than anything else. The losses of the rows are added last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..losses import Loss, log_softmax
 from ..nn.heads import AdaptiveHead
 from ..nn.layers import Layer
-from . import gather, losses
-from .matmul import Matrix, add_product, bias_gradient, weight_gradient
-
-if TYPE_CHECKING:
-    from .forward_backward import CudaForwardBackward
-    from .network import CudaNetwork
+from . import losses
+from .driver import THREADS
+from .gather import let_be_zero
+from .matmul import add_product, bias_gradient, weight_gradient
+from .memory import Matrix
+from .program import Program, Sent
+from .reductions import add_up
 
 OUTPUTS = 1 << 26  # outputs that are held at a time
-Sends = dict[str, np.ndarray]
 Read = Callable[[], np.ndarray]
 
 
+class Rows(NamedTuple):
+    """Rows over which a loss is computed, and the addresses of what it needs and leaves."""
+
+    features: Matrix  # (count, D)
+    count: int
+    targets: int  # (count, k), or codes (count,) among the indices
+    weights: int  # (count,)
+    losses: int  # (count,)
+    dfeatures: int  # (count, D), -1 if no gradient is wanted
+    constant: int = -1  # (1,) of the loss
+
+
 class Head:
-    """A linear head, its matrix its own or the embedding's.
+    """A linear head, whose matrix is its own or the embedding's.
 
     Parameters
     ----------
-    twin : CudaNetwork
-        The network.
+    host : LinearHead or AdaptiveHead
+        The head on the CPU.
     """
 
-    def __init__(self, twin: CudaNetwork) -> None:
-        self.twin, self.layer = twin, twin.host.head.layer
-        self.features, self.k = twin.host.head.features, self.layer.units
+    def __init__(self, host: Any) -> None:
+        self.host = host
+        self.layer = host.layer
 
-    def sends(self, loss: Loss, targets: np.ndarray, weights: np.ndarray) -> Sends:
-        """Return what a pass must send: targets and weights row by row."""
+    def sends(self, loss: Loss, targets: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the arrays that `learn` needs on the GPU: targets and weights, row by row."""
         if loss.name == "softmax":
             return {"targets": targets.astype(np.int64), "weights": weights}
-        return {
-            "targets": targets.astype(np.float64),
-            "weights": weights,
-            "constant": np.array([loss.constant]),
-        }
+        constant = np.array([loss.constant])
+        return {"targets": targets.astype(np.float64), "weights": weights, "constant": constant}
 
-    def outputs(self, run: CudaForwardBackward, features: Matrix, count: int) -> Read:
+    def outputs(self, program: Program, features: Matrix, count: int) -> Read:
         """Compute raw outputs; returns the function that reads them, (count, k)."""
-        return self._raw(run, self.layer, features, count)
+        return self._raw(program, self.layer, features, count)
 
-    def learn(self, run: CudaForwardBackward, loss: Loss, count: int, *, learn: bool = True) -> int:
-        """Compute the loss of all rows, and all gradients; returns the place of the features' one."""
-        losses, sent = run.program.room(count), run.sent
-        dfeatures = run.program.room(count * self.features) if learn else -1
+    def learn(
+        self, program: Program, loss: Loss, features: Matrix, sent: dict[str, Sent], learn: bool
+    ) -> int:
+        """Compute the loss of all rows and, with `learn`, all gradients.
+
+        Returns
+        -------
+        int
+            Address of the gradient of the features, -1 if there is none.
+        """
+        rows = self._rows(program, features, sent, sent["weights"].size, learn)
+        if "constant" in sent:
+            rows = rows._replace(constant=sent["constant"].address)
+        self._loss(program, self.layer, loss, rows)
+        add_up(program, rows.losses, rows.count, program.context.addresses.results)
+        return rows.dfeatures
+
+    # -- parts of it -------------------------------------------------------------------------------
+
+    def _rows(
+        self, program: Program, features: Matrix, sent: dict[str, Sent], losses: int, learn: bool
+    ) -> Rows:
+        """Return the rows of a batch, with memory for `losses` losses and for the gradient."""
         targets, weights = sent["targets"], sent["weights"]
-        self._loss(
-            run, self.layer, run.features, count, (loss, targets, weights, losses), dfeatures
-        )
-        self.twin.total(run.program, losses, count, 0)
-        return dfeatures
-
-    # -- parts of it --------------------------------------------------------------------------------------------------
+        place = program.allocate(losses)
+        dfeatures = program.allocate(weights.size * self.host.features) if learn else -1
+        return Rows(features, weights.size, targets.address, weights.address, place, dfeatures)
 
     def _linear(
-        self, run: CudaForwardBackward, layer: Layer, features: Matrix, target: int, count: int
+        self, program: Program, layer: Layer, features: Matrix, target: int, count: int
     ) -> None:
         """Run a linear layer."""
-        weights, shape = (
-            self.twin.addresses.weights(layer),
-            (count, layer.units, self._width(layer)),
-        )
-        add_product(
-            run,
-            features,
-            weights.W_ih,
-            Matrix(target, layer.units),
-            shape,
-            weights.b_ih,
-            turn_b=layer.tied,
-        )
+        weights = program.context.addresses.weights(layer)
+        shape = count, layer.units, self._width(layer)
+        outputs = Matrix(target, layer.units)
+        bias = weights.b_ih
+        add_product(program, features, weights.W_ih, outputs, shape, bias=bias, turn_b=layer.tied)
 
-    def _raw(self, run: CudaForwardBackward, layer: Layer, features: Matrix, count: int) -> Read:
-        place = run.program.room(count * layer.units)
-        self._linear(run, layer, features, place, count)
-        return lambda: self.twin.memory.floats.fetch(place, count * layer.units).reshape(count, -1)
+    def _raw(self, program: Program, layer: Layer, features: Matrix, count: int) -> Read:
+        """Compute a linear layer's outputs; returns the function that reads them."""
+        address = program.allocate(count * layer.units)
+        self._linear(program, layer, features, address, count)
+        floats = program.context.memory.floats
+        return lambda: floats.fetch(address, count * layer.units).reshape(count, -1)
 
     def _width(self, layer: Layer) -> int:
         """Return a layer's features without padding."""
-        return self.features if layer.tied else layer.features
+        return self.host.features if layer.tied else layer.features
 
-    def _loss(
-        self,
-        run: CudaForwardBackward,
-        layer: Layer,
-        features: Matrix,
-        count: int,
-        wanted: tuple[Loss, int, int, int],
-        dfeatures: int,
-    ) -> None:
-        """Run a layer and a loss over rows, and back where `dfeatures` is a place."""
-        loss, targets, weights, losses = wanted
-        k, D, most = layer.units, self._width(layer), max(1, OUTPUTS // layer.units)
-        with run.program.scratch():
-            outputs = run.program.room(min(count, most) * k)
-            for begin in range(0, count, most):
-                n = min(most, count - begin)
-                rows_ = Matrix(features.start + begin * features.pitch, features.pitch)
-                self._linear(run, layer, rows_, outputs, n)
-                at = (
-                    targets + begin * (1 if loss.name == "softmax" else k),
-                    weights + begin,
-                    losses + begin,
+    def _loss(self, program: Program, layer: Layer, loss: Loss, rows: Rows) -> None:
+        """Run a layer and a loss over rows, and back if the features' gradient is wanted."""
+        k = layer.units
+        D = self._width(layer)
+        most = max(1, OUTPUTS // k)
+        stride = rows.features.stride
+        targets_of_row = 1 if loss.name == "softmax" else k
+        with program.scratch():
+            outputs = program.allocate(min(rows.count, most) * k)
+            for begin in range(0, rows.count, most):
+                some = Rows(
+                    features=Matrix(rows.features.address + begin * stride, stride),
+                    count=min(most, rows.count - begin),
+                    targets=rows.targets + begin * targets_of_row,
+                    weights=rows.weights + begin,
+                    losses=rows.losses + begin,
+                    dfeatures=rows.dfeatures + begin * D,
+                    constant=rows.constant,
                 )
-                self._costs(run, loss, outputs, n, k, at)
-                if dfeatures >= 0:
-                    self._back(run, layer, rows_, outputs, n, begin > 0)
-                    target, W = (
-                        Matrix(dfeatures + begin * D, D),
-                        self.twin.addresses.weights(layer).W_ih,
-                    )
-                    add_product(
-                        run, Matrix(outputs, k), W, target, (n, D, k), turn_b=not layer.tied
-                    )
+                self._linear(program, layer, some.features, outputs, some.count)
+                self._costs(program, loss, Matrix(outputs, k), some)
+                if rows.dfeatures >= 0:
+                    doutputs = Matrix(outputs, k)
+                    self._back(program, layer, some.features, doutputs, some.count, begin > 0)
+                    target = Matrix(some.dfeatures, D)
+                    W = program.context.addresses.weights(layer).W_ih
+                    shape = some.count, D, k
+                    add_product(program, doutputs, W, target, shape, turn_b=not layer.tied)
 
-    def _costs(
-        self,
-        run: CudaForwardBackward,
-        loss: Loss,
-        outputs: int,
-        n: int,
-        k: int,
-        at: tuple[int, int, int],
-    ) -> None:
-        """Turn outputs into their gradient."""
+    def _costs(self, program: Program, loss: Loss, outputs: Matrix, rows: Rows) -> None:
+        """Compute the losses of rows, and turn their outputs into the gradient."""
+        arguments = losses.LossArguments(
+            outputs=outputs.address,
+            rows=rows.count,
+            k=outputs.stride,
+            targets=rows.targets,
+            weights=rows.weights,
+            losses=rows.losses,
+            constant=rows.constant,
+        )
         if loss.name == "softmax":
-            run.program.blocks(
-                losses.softmax(run.dtype),
-                n,
-                self.twin.threads,
-                outputs,
-                k,
-                k,
-                *at,
-                shared=self.twin.threads,
-            )
+            kernel = losses.softmax(program.dtype)
+            program.blocks(kernel, rows.count, arguments, shared=THREADS)
         else:
-            run.program.over(
-                losses.by_output(loss.name, run.dtype), n, outputs, n, k, *at, run.sent["constant"]
-            )
+            program.over(losses.by_output(loss.name, program.dtype), rows.count, arguments)
 
     def _back(
         self,
-        run: CudaForwardBackward,
+        program: Program,
         layer: Layer,
         features: Matrix,
-        doutputs: int,
-        n: int,
+        doutputs: Matrix,
+        count: int,
         adds: bool,
     ) -> None:
-        """From the gradient of a layer's outputs to that of its parameters."""
-        gradient, k, D = self.twin.addresses.gradients(layer), layer.units, self._width(layer)
-        out = Matrix(doutputs, k)
+        """Compute the gradients of a layer's parameters from that of its outputs."""
+        gradient = program.context.addresses.gradients(layer)
+        k = layer.units
+        D = self._width(layer)
+        W = gradient.W_ih
         if layer.tied:
-            weight_gradient(run, out, features, gradient.W_ih, (k, D, n), adds)
+            weight_gradient(program, doutputs, features, W, (k, D, count), adds=adds)
         else:
-            weight_gradient(run, features, out, gradient.W_ih, (D, k, n), adds)
-        bias_gradient(run, out, n, gradient.b_ih, k, adds)
+            weight_gradient(program, features, doutputs, W, (D, k, count), adds=adds)
+        bias_gradient(program, doutputs, count, gradient.b_ih, k, adds=adds)
 
 
 class Adaptive(Head):
     """The adaptive softmax; see `lightrnn.nn.heads.AdaptiveHead`."""
 
-    def sends(self, loss: Loss, targets: np.ndarray, weights: np.ndarray) -> Sends:
-        """Return codes of the head, and which rows belong to each cluster, with their codes in it."""
-        host: Any = self.twin.host.head
-        codes = host.head_codes(targets)
+    def sends(self, loss: Loss, targets: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+        """Return the head's codes, and for each cluster its rows and their codes in it."""
+        codes = self.host.head_codes(targets)
         sends = {"targets": codes.astype(np.int64), "weights": weights}
-        for i, (begin, *_) in enumerate(host.tails):
-            found = np.flatnonzero(codes == host.cutoffs[0] + i)
+        for i, (begin, *_) in enumerate(self.host.tails):
+            found = np.flatnonzero(codes == self.host.cutoffs[0] + i)
             sends |= {
                 f"rows{i}": found,
                 f"targets{i}": targets[found] - begin,
@@ -189,86 +194,76 @@ class Adaptive(Head):
             }
         return sends
 
-    def outputs(self, run: CudaForwardBackward, features: Matrix, count: int) -> Read:
-        """Compute log probabilities."""
-        host: Any = self.twin.host.head
-        reads = [self._raw(run, self.layer, features, count)]
-        for _, _, down, tail in host.tails:
-            low = run.program.room(count * down.units)
-            self._linear(run, down, features, low, count)
-            reads.append(self._raw(run, tail, Matrix(low, down.units), count))
+    def outputs(self, program: Program, features: Matrix, count: int) -> Read:
+        """Compute log probabilities; returns the function that reads them, (count, k)."""
+        reads = [self._raw(program, self.layer, features, count)]
+        for _, _, down, tail in self.host.tails:
+            low = Matrix(program.allocate(count * down.units), down.units)
+            self._linear(program, down, features, low.address, count)
+            reads.append(self._raw(program, tail, low, count))
 
         def read() -> np.ndarray:
             heads, *tails = (log_softmax(raw()) for raw in reads)
-            first = host.cutoffs[0]
-            return np.hstack(
-                [
-                    heads[:, :first],
-                    *(tail + heads[:, first + i, None] for i, tail in enumerate(tails)),
-                ]
-            )
+            first = self.host.cutoffs[0]
+            rare = [tail + heads[:, first + i, None] for i, tail in enumerate(tails)]
+            return np.hstack([heads[:, :first], *rare])
 
         return read
 
-    def learn(self, run: CudaForwardBackward, loss: Loss, count: int, *, learn: bool = True) -> int:
-        """Compute the loss of all rows, and all gradients; returns the place of the features' one."""
-        host: Any = self.twin.host.head
-        program = run.program
-        counts = [run.counts[f"rows{i}"] for i in range(len(host.tails))]
-        losses, dfeatures = (
-            program.room(count + sum(counts)),
-            program.room(count * self.features) if learn else -1,
-        )
-        wanted = loss, run.sent["targets"], run.sent["weights"], losses
-        self._loss(run, self.layer, run.features, count, wanted, dfeatures)
-        at = losses + count
-        for i, ((_, _, down, tail), n) in enumerate(zip(host.tails, counts, strict=True)):
-            if n:
-                wanted = loss, run.sent[f"targets{i}"], run.sent[f"weights{i}"], at
-                self._cluster(run, (down, tail), run.sent[f"rows{i}"], n, wanted, dfeatures)
+    def learn(
+        self, program: Program, loss: Loss, features: Matrix, sent: dict[str, Sent], learn: bool
+    ) -> int:
+        """Compute the loss of all rows and, with `learn`, all gradients; see `Head.learn`."""
+        counts = [sent[f"rows{i}"].size for i in range(len(self.host.tails))]
+        all_losses = sent["weights"].size + sum(counts)
+        rows = self._rows(program, features, sent, all_losses, learn)
+        self._loss(program, self.layer, loss, rows)
+        losses = rows.losses + rows.count
+        for i, ((_, _, down, tail), count) in enumerate(zip(self.host.tails, counts, strict=True)):
+            if count:
+                of_cluster = Rows(
+                    features=features._replace(row_index=sent[f"rows{i}"].address),
+                    count=count,
+                    targets=sent[f"targets{i}"].address,
+                    weights=sent[f"weights{i}"].address,
+                    losses=losses,
+                    dfeatures=rows.dfeatures,
+                )
+                self._cluster(program, loss, (down, tail), of_cluster)
             elif learn:
-                self._no_gradient(run, down, tail)
-            at += n
-        self.twin.total(program, losses, count + sum(counts), 0)
-        return dfeatures
+                self._no_gradient(program, down, tail)
+            losses += count
+        add_up(program, rows.losses, all_losses, program.context.addresses.results)
+        return rows.dfeatures
 
     def _cluster(
-        self,
-        run: CudaForwardBackward,
-        layers: tuple[Layer, Layer],
-        index: int,
-        n: int,
-        wanted: tuple[Loss, int, int, int],
-        dfeatures: int,
+        self, program: Program, loss: Loss, layers: tuple[Layer, Layer], rows: Rows
     ) -> None:
-        """Run a cluster over the rows that belong to it, and back."""
+        """Run a cluster over its rows, and back, which adds to the gradient of the features."""
         down, tail = layers
-        features = run.features._replace(rows=index)
-        with run.program.scratch():
-            low = run.program.room(n * down.units)
-            dlow = run.program.room(n * down.units) if dfeatures >= 0 else -1
-            self._linear(run, down, features, low, n)
-            self._loss(run, tail, Matrix(low, down.units), n, wanted, dlow)
-            if dfeatures >= 0:
-                self._back(run, down, features, dlow, n, False)
-                target, shape = (
-                    Matrix(dfeatures, self.features, index),
-                    (n, self.features, down.units),
-                )
-                W = self.twin.addresses.weights(down).W_ih
-                add_product(run, Matrix(dlow, down.units), W, target, shape, turn_b=True, adds=True)
+        count = rows.count
+        learn = rows.dfeatures >= 0
+        with program.scratch():
+            low = Matrix(program.allocate(count * down.units), down.units)
+            dlow = Matrix(program.allocate(count * down.units) if learn else -1, down.units)
+            self._linear(program, down, rows.features, low.address, count)
+            self._loss(program, tail, loss, rows._replace(features=low, dfeatures=dlow.address))
+            if learn:
+                self._back(program, down, rows.features, dlow, count, False)
+                index = rows.features.row_index
+                target = Matrix(rows.dfeatures, self.host.features, index)
+                shape = count, self.host.features, down.units
+                W = program.context.addresses.weights(down).W_ih
+                add_product(program, dlow, W, target, shape, turn_b=True, adds=True)
 
-    def _no_gradient(self, run: CudaForwardBackward, *layers: Layer) -> None:
+    def _no_gradient(self, program: Program, *layers: Layer) -> None:
         """Set the gradients of layers to zero."""
         for layer in layers:
-            gradient = self.twin.addresses.gradients(layer)
-            for place, size in (
-                (gradient.W_ih.start, layer.features * layer.units),
-                (gradient.b_ih, layer.units),
-            ):
-                run.program.over(gather.fill(run.dtype), size, place, size)
+            gradient = program.context.addresses.gradients(layer)
+            let_be_zero(program, gradient.W_ih.address, layer.features * layer.units)
+            let_be_zero(program, gradient.b_ih, layer.units)
 
 
-def make_head(twin: CudaNetwork) -> Any:
-    """Make the head of a network."""
-    return Adaptive(twin) if isinstance(twin.host.head, AdaptiveHead) else Head(twin)
+def make_head(host: Any) -> Head:
+    """Make the head that does on the GPU what another does on the CPU."""
+    return Adaptive(host) if isinstance(host, AdaptiveHead) else Head(host)

@@ -1,15 +1,20 @@
-"""Machine code for the GPU that Numba has no name for, each beside its meaning in Python, which the simulator runs."""
+"""Instructions of the GPU that Numba has no name for; `simulated` has each one's meaning in Python."""
 
 from llvmlite import ir
-from numba import types
+from numba import cuda, types
 from numba.core import cgutils
-from numba.extending import intrinsic
+from numba.extending import intrinsic, register_jitable
 
-from .driver import SIMULATED
+from .driver import SIMULATED, stand_in
 
 
-@intrinsic
-def _pointer(context, array):
+def machine_code(function):
+    """Let kernels call what the function generates, or its meaning in Python where the simulator runs."""
+    return stand_in(function) if SIMULATED else intrinsic(function)
+
+
+@machine_code
+def pointer(context, array):
     """Return where an array begins."""
 
     def generate(context, builder, signature, args):
@@ -18,8 +23,8 @@ def _pointer(context, array):
     return types.CPointer(array.dtype)(array), generate
 
 
-@intrinsic
-def _load4(context, array, index):
+@machine_code
+def load4(context, array, index):
     """Load four elements at once; the first must lie at a multiple of 16 bytes."""
     result = types.UniTuple(array.dtype, 4)
 
@@ -35,8 +40,8 @@ def _load4(context, array, index):
     return result(array, types.int64), generate
 
 
-@intrinsic
-def _store4(context, array, index, values):
+@machine_code
+def store4(context, array, index, values):
     """Store four elements at once; the first must lie at a multiple of 16 bytes."""
 
     def generate(context, builder, signature, args):
@@ -55,8 +60,8 @@ def _store4(context, array, index, values):
     return types.void(array, types.int64, values), generate
 
 
-@intrinsic
-def _load_far(context, array, index):
+@machine_code
+def load_uncached(context, array, index):
     """Load past the first cache, which does not see what other blocks have written."""
 
     def generate(context, builder, signature, args):
@@ -72,8 +77,8 @@ def _load_far(context, array, index):
     return array.dtype(array, types.int64), generate
 
 
-@intrinsic
-def _acquire(context, array, index):
+@machine_code
+def acquire(context, array, index):
     """Load a counter; what other blocks wrote before they raised it is then seen."""
 
     def generate(context, builder, signature, args):
@@ -86,8 +91,8 @@ def _acquire(context, array, index):
     return types.int64(array, types.int64), generate
 
 
-@intrinsic
-def _add(context, array, index, number):
+@machine_code
+def add(context, array, index, number):
     """Add to a counter that other blocks look at."""
 
     def generate(context, builder, signature, args):
@@ -105,8 +110,8 @@ def _add(context, array, index, number):
     return types.void(array, types.int64, types.int64), generate
 
 
-@intrinsic
-def _fence(context):
+@machine_code
+def fence(context):
     """Let what was written before be seen by other blocks before what is written after; likewise reads."""
 
     def generate(context, builder, signature, args):
@@ -116,8 +121,8 @@ def _fence(context):
     return types.void(), generate
 
 
-@intrinsic
-def _again(context, x):
+@machine_code
+def opaque(context, x):
     """Return a number of which the compiler knows nothing any more."""
 
     def generate(context, builder, signature, args):
@@ -129,39 +134,16 @@ def _again(context, x):
     return x(x), generate
 
 
-def _pointer_meant(array):
-    return array
+@stand_in
+def shared_memory(dtype):
+    """Build the function that returns a block's dynamic shared memory, as numbers of a dtype.
 
+    It is aligned to 16 bytes, the widest load; the launch says how many bytes there are.
+    """
+    number = getattr(types, dtype)
 
-def _load4_meant(array, i):
-    return array[i], array[i + 1], array[i + 2], array[i + 3]
+    @register_jitable
+    def memory():
+        return pointer(cuda.shared.array(0, number, 16))
 
-
-def _store4_meant(array, i, values):
-    array[i], array[i + 1], array[i + 2], array[i + 3] = values
-
-
-def _load_meant(array, index):
-    return array[index]
-
-
-def _add_meant(array, index, number):
-    array[index] += number
-
-
-def _fence_meant():
-    pass
-
-
-def _again_meant(x):
-    return x
-
-
-again = _again_meant if SIMULATED else _again
-pointer = _pointer_meant if SIMULATED else _pointer
-load4 = _load4_meant if SIMULATED else _load4
-store4 = _store4_meant if SIMULATED else _store4
-load_far = _load_meant if SIMULATED else _load_far
-acquire = _load_meant if SIMULATED else _acquire
-add = _add_meant if SIMULATED else _add
-fence = _fence_meant if SIMULATED else _fence
+    return memory

@@ -1,44 +1,162 @@
-"""Kernels: how they are compiled, kept on disk and launched.
+"""Kernels: how they are compiled, kept on disk and launched, and how they read their arguments.
 
-Every kernel has the arguments ``(floats, ints, at)``: one array holds all numbers, of the network's dtype, one all
-indices, and `at` says where among the indices the kernel's own arguments begin. Arrays are given as pointers: a launch
-costs less, and an index is never taken to be counted from the end. No ``fastmath``: it would make tanh wrong in the
-fourth digit.
+Every kernel has the arguments ``(floats, ints, at)``: one array holds all numbers, of the network's
+dtype, one all indices, and `at` is where among the indices the kernel's own arguments begin. Their
+names and order are a NamedTuple: the host packs one (`flattened`) and the kernel reads the same one
+(`reader`). Arrays are given as pointers: a launch costs less, and Numba, which for an array takes a
+negative index to count from the end, compiles no such case. No ``fastmath``: it would make tanh
+wrong in the fourth digit.
 """
 
 from __future__ import annotations
 
 import re
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
 from importlib.metadata import version
-from typing import Any
+from itertools import groupby
+from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
 from numba import types
 from numba.extending import register_jitable
 
 from ..cpu import cache as disk
-from .driver import SIMULATED, Array, bindings, cuda, do, most_shared
+from . import driver
+from .driver import Array, bindings, cuda, most_shared, stand_in
+from .registers import take, take_short
 
 Shape = tuple[int, int, int]
+Int32 = Annotated[int, 32]  # an argument that a kernel computes with as a number of 32 bits
 
 
-def signature(dtype: str) -> Any:
-    """Return the types of a kernel's arguments: where the numbers and the indices are, and a place among the latter."""
-    return types.void(
-        types.CPointer(getattr(types, dtype)), types.CPointer(types.int64), types.int64
-    )
+# -- arguments -------------------------------------------------------------------------------------
+
+
+def flattened(arguments: Any) -> Iterator[int]:
+    """Yield the numbers of a NamedTuple of arguments, those of the NamedTuples in it included."""
+    for value in arguments:
+        yield from flattened(value) if isinstance(value, tuple) else (value,)
+
+
+@cache
+def reader(names: Any) -> Callable[..., Any]:
+    """Build the function from ``(ints, at)`` to the arguments that `flattened` made of a NamedTuple.
+
+    Parameters
+    ----------
+    names : type of NamedTuple
+        Fields are indices (int), short ones (`Int32`), or NamedTuples of these.
+    """
+    runs = []
+    place = 0
+    for kind, run in groupby(get_type_hints(names, include_extras=True).values()):
+        for count in [len(list(run))] if kind in _FLAT else [1 for _ in run]:
+            runs.append((kind, place, count))
+            place += count * _length(kind)
+    values = _joined([_run(*run) for run in runs])
+
+    @register_jitable
+    def read(ints, at):
+        return names(*values(ints, at))
+
+    return read
+
+
+_FLAT = (int, Int32)
+
+
+def _length(kind: Any) -> int:
+    """Return how many numbers a field has."""
+    if kind in _FLAT:
+        return 1
+    return sum(map(_length, get_type_hints(kind, include_extras=True).values()))
+
+
+def _run(kind: Any, place: int, count: int) -> Callable[..., Any]:
+    """Build the function that reads `count` fields of a kind, `place` numbers after the first."""
+    load = take(count)
+    load_short = take_short(count)
+
+    @register_jitable
+    def long(ints, at):
+        return load(ints, at + place, 1)
+
+    @register_jitable
+    def short(ints, at):
+        return load_short(ints, at + place)
+
+    if kind in _FLAT:
+        return long if kind is int else short
+    read = reader(kind)
+
+    @register_jitable
+    def nested(ints, at):
+        return (read(ints, at + place),)
+
+    return nested
+
+
+def _joined(runs: list[Callable[..., Any]]) -> Callable[..., Any]:
+    """Build the function that joins the tuples of several."""
+    last = runs[-1]
+    if len(runs) == 1:
+        return last
+    before = _joined(runs[:-1])
+
+    @register_jitable
+    def joined(ints, at):
+        return before(ints, at) + last(ints, at)
+
+    return joined
 
 
 class Arguments:
-    """What kernels are given: numbers, indices, and where among the latter their own arguments begin, the last set."""
+    """The three arguments of every kernel, in the memory where the driver reads them; `at` is set last."""
 
     def __init__(self, floats: Array, ints: Array) -> None:
         self.arrays = floats, ints
         self.values = np.array([floats.address, ints.address, 0], np.int64)
         self._pointers = self.values.ctypes.data + 8 * np.arange(3)
         self.address = self._pointers.ctypes.data
+
+    @property
+    def at(self) -> int:
+        """Where a kernel's own arguments begin."""
+        return int(self.values[2])
+
+    @at.setter
+    def at(self, at: int) -> None:
+        self.values[2] = at
+
+
+# -- what kernels are built of ---------------------------------------------------------------------
+
+
+@stand_in
+def device_function(function: Callable[..., Any]) -> Any:
+    """Let kernels of other modules call a function that uses the thread's own index."""
+    return register_jitable(function)
+
+
+def kernel(*made_of: Any) -> Callable[[Callable[..., Any]], Kernel]:
+    """Let a function, made of something, be a `Kernel`."""
+    return lambda function: Kernel(function, made_of)
+
+
+def signature(dtype: str) -> Any:
+    """Return the types of a kernel's arguments ``(floats, ints, at)``."""
+    floats = types.CPointer(getattr(types, dtype))
+    return types.void(floats, types.CPointer(types.int64), types.int64)
+
+
+class Grid(NamedTuple):
+    """How many blocks of how many threads a kernel has."""
+
+    blocks: Shape
+    threads: Shape
+    shared: int = 0  # elements of shared memory of a block
+    together: bool = False  # whether all blocks must run at the same time, as those that wait must
 
 
 class Kernel:
@@ -49,7 +167,8 @@ class Kernel:
     function : callable
         Of ``(floats, ints, at)``.
     made_of : tuple
-        What a factory that makes several of one source has made it of; it is in the name, by which all are told apart.
+        Arguments of the factory that made the function; kernels of one source differ by these, and
+        so does the name by which the code on disk is found.
     """
 
     _known: dict[str, Any] = {}  # noqa: RUF012
@@ -60,49 +179,23 @@ class Kernel:
         self.name = "-".join([name, *map(str, made_of)])
         if self._known.setdefault(self.name, function.__code__) is not function.__code__:
             raise RuntimeError(
-                f"{self.name} must be the name of one kernel, got two. They would be given one's code."
+                f"{self.name} must be the name of one kernel, got two. "
+                "They would be given one's code."
             )
         self._loaded: dict[tuple[str, int], Any] = {}
 
-    def launch(
-        self,
-        arguments: Arguments,
-        at: int,
-        grid: Shape,
-        block: Shape,
-        shared: int,
-        stream: Any,
-        together: bool = False,
-    ) -> None:
-        """Let it run, all blocks together or not; a block has `shared` bytes of shared memory."""
-        floats, ints = arguments.arrays
+    def launch(self, arguments: Arguments, at: int, grid: Grid, stream: Any) -> None:
+        """Let the kernel run after those before in the stream."""
+        floats, _ = arguments.arrays
         key = floats.name, floats.device
         if key not in self._loaded:
-            self._loaded[key] = cuda().jit(self.py_func) if SIMULATED else self._load(floats.name)
-        if SIMULATED:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of what is not finite: a GPU does not warn
-                self._loaded[key][grid, block, stream, shared](floats.holder, ints.holder, at)
-            return
-        arguments.values[2] = at
-        # numba.cuda would do it too, but takes ten times as long.
-        shape = *grid, *block, shared, int(stream), arguments.address
-        if together:
-            do("cuLaunchCooperativeKernel", self._loaded[key], *shape)
-        else:
-            do("cuLaunchKernel", self._loaded[key], *shape, 0)
-
-    def _load(self, dtype: str) -> Any:
-        """Load it to the current GPU, and let a block have as much shared memory as there is."""
-        device = cuda().get_current_device()
-        entry, _, code = self.code(dtype, tuple(device.compute_capability)).partition(b"\0")
-        function = do("cuModuleGetFunction", do("cuModuleLoadData", code), entry)
-        attribute = bindings().CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
-        do("cuFuncSetAttribute", function, attribute, most_shared(device))
-        return function
+            self._loaded[key] = load_kernel(self, floats.name)
+        arguments.at = at
+        shared = grid.shared * np.dtype(floats.name).itemsize
+        launch_kernel(self._loaded[key], arguments, grid, shared, stream)
 
     def code(self, dtype: str, capability: tuple[int, ...]) -> bytes:
-        """Return its name in machine code and, after a zero, the code; from the cache on disk, or compiled for it."""
+        """Return the name in machine code and, after a zero, the code: from disk, or compiled."""
         versions = (version(package) for package in ("numba-cuda", "cuda-core"))
         architecture = f"sm_{capability[0]}{capability[1]}"
         file = f"{self.name}-{dtype}-{architecture}-{'-'.join(versions)}.code"
@@ -116,31 +209,42 @@ class Kernel:
         return found
 
     def ptx(self, dtype: str, capability: tuple[int, ...]) -> str:
-        """Compile it as far as the part that all GPUs of a generation and later ones understand."""
+        """Compile to PTX, which the assembler turns into machine code of one architecture."""
         text: str = cuda().compile_ptx(self.py_func, signature(dtype), cc=capability[:2])[0]
         return text
 
 
-def kernel(*made_of: Any) -> Callable[[Callable[..., Any]], Kernel]:
-    """Let a function, made of something, be a `Kernel`."""
-    return lambda function: Kernel(function, made_of)
+@stand_in
+def load_kernel(kernel: Kernel, dtype: str) -> Any:
+    """Load a kernel to the current GPU, and let a block have as much shared memory as there is."""
+    device = cuda().get_current_device()
+    entry, _, code = kernel.code(dtype, tuple(device.compute_capability)).partition(b"\0")
+    function = driver.call("cuModuleGetFunction", driver.call("cuModuleLoadData", code), entry)
+    attribute = bindings().CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES
+    driver.call("cuFuncSetAttribute", function, attribute, most_shared(device))
+    return function
 
 
-def device_function(function: Callable[..., Any]) -> Any:
-    """Let kernels of other modules call a function that uses the thread's own index.
+@stand_in
+def launch_kernel(
+    function: Any, arguments: Arguments, grid: Grid, shared: int, stream: Any
+) -> None:
+    """Launch a kernel with `shared` bytes of shared memory for a block.
 
-    The simulator sets the index in the globals of the kernel's module alone, unless it is told of a device function.
+    The driver is called directly, since a launch by numba.cuda takes ten times as long.
     """
-    return cuda().jit(device=True)(function) if SIMULATED else register_jitable(function)
+    shape = *grid.blocks, *grid.threads, shared, int(stream), arguments.address
+    if grid.together:
+        driver.call("cuLaunchCooperativeKernel", function, *shape)
+    else:
+        driver.call("cuLaunchKernel", function, *shape, 0)
 
 
 def _linked(ptx: str, architecture: str) -> bytes:
-    """Return machine code; by the toolkit's assembler, since the driver may be older than the PTX."""
+    """Return machine code, made by the toolkit: the driver may be too old to assemble the PTX."""
     from cuda.core import Linker, LinkerOptions, ObjectCode
 
-    code: bytes = (
-        Linker(ObjectCode.from_ptx(ptx.encode()), options=LinkerOptions(arch=architecture))
-        .link("cubin")
-        .code
-    )
+    options = LinkerOptions(arch=architecture)
+    linker = Linker(ObjectCode.from_ptx(ptx.encode()), options=options)
+    code: bytes = linker.link("cubin").code
     return code

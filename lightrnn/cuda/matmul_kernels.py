@@ -1,31 +1,51 @@
-"""Products of matrices: a tile of the result to a block, four by four of its elements to a thread, or eight by eight.
+"""Products of matrices: a tile of the result to a block, and 4 x 4 or 8 x 8 of its elements to a thread.
 
-A matrix lies in `floats`: where it begins, and the distance between its rows. A list of indices may say which rows of
-it are meant. A sum over many rows is split over blocks, whose parts are then added in order: the same bits every time.
-
-A block takes the sum's terms `DEPTH` at a time. While it multiplies what is in one half of its shared memory, what
-comes next is on its way to registers, and then to the other half.
+A block takes the terms of the sums `DEPTH` at a time. While it multiplies the terms in one half of
+its shared memory, the next ones are on their way to registers, and then to the other half. A sum of
+very many terms is split over blocks, whose parts are then added in their order: the same bits every
+time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
-import numpy as np
 from numba import cuda
 
 from .driver import SIMULATED
-from .intrinsics import load4, pointer, store4
-from .jit import Kernel, kernel
-from .registers import NUMBA, PLUS, outer4, register_jitable, zeros
+from .intrinsics import load4, shared_memory, store4
+from .jit import Kernel, kernel, reader
+from .memory import Matrix
+from .registers import outer_sum, plus, register_jitable, zeros
 
 SIDE = 2 if SIMULATED else 16  # threads along a side of a block
-DEPTH = 4 if SIMULATED else 16
+DEPTH = 4 if SIMULATED else 16  # terms of the sums that are in shared memory at once
 LEAST_PART = 4 * DEPTH  # terms of a sum that are worth a block
-ALIGNED = not SIMULATED
-_plus = PLUS[4]
+_plus = plus(4)
+_outer = outer_sum(4, 4)
+
+Functions = tuple[Callable[..., Any], Callable[..., Any]]
+
+
+class ProductArguments(NamedTuple):
+    """Arguments of `product`. Rows of A, as it lies in memory, and of C may have an index."""
+
+    A: Matrix  # (M, K), or (K, M) with `turn_a`  # IN
+    B: int  # (K, N), or (N, K) with `turn_b`  # IN
+    B_stride: int
+    C: Matrix  # (M, N)  # OUT, or IN, OUT with `adds`
+    bias: int  # (N,), -1 for none  # IN
+    M: int
+    N: int
+    K: int
+    adds: int  # whether the product is added to C
+    split: int = 0  # terms that a block sums, 0 for all
+    part_stride: int = 0  # elements from one part of C to the next
+
+
+read_product = reader(ProductArguments)
 
 
 def tile_of(large: bool) -> int:
@@ -33,91 +53,122 @@ def tile_of(large: bool) -> int:
     return (8 if large else 4) * SIDE
 
 
-def _pitch(large: bool) -> int:
-    """Return the distance between terms in shared memory: columns do not all begin in the same bank."""
+def _padded_stride(large: bool) -> int:
+    """Return the stride of terms in shared memory: columns must not all begin in the same bank."""
     return tile_of(large) + 4
 
 
 def shared_of(large: bool) -> int:
     """Return the elements of shared memory that a block needs: two halves, of two matrices each."""
-    return 4 * DEPTH * _pitch(large)
+    return 4 * DEPTH * _padded_stride(large)
 
 
-def _item(vector: bool, across: bool, large: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    """Build the functions that load an item of a matrix, one element or four, and put it to shared memory, k by k.
+# -- from memory to shared memory ------------------------------------------------------------------
 
-    With `across` the rows that are read are those of the tile, and their columns are k; else the reverse. Beyond the
-    matrix there are zeros.
-    """
+
+class Window(NamedTuple):
+    """A tile of a matrix: its first row and column, and where the matrix ends."""
+
+    row: int
+    column: int
+    last_row: int
+    last_column: int
+
+
+class Layout(NamedTuple):
+    """How a tile is read and laid out in shared memory, term by term."""
+
+    wide: int  # elements that are loaded at once: 1 or 4
+    columns: int  # items in a row of the tile
+    to_column: int  # elements from a column to the next in shared memory
+    to_row: int  # elements from a row to the next
+
+
+def _layout(vector: bool, across: bool, large: bool) -> Layout:
+    """Return the layout of a tile; with `across` its columns are the terms, else its rows are."""
     wide = 4 if vector else 1
-    columns = (DEPTH if across else tile_of(large)) // wide
-    along, apart = (
-        (_pitch(large), 1) if across else (1, _pitch(large))
-    )  # to the next column, row in shared memory
+    stride = _padded_stride(large)
+    if across:
+        return Layout(wide, DEPTH // wide, stride, 1)
+    return Layout(wide, tile_of(large) // wide, 1, stride)
+
+
+@register_jitable
+def start_of(ints, matrix, row):
+    """Return where a row of a matrix begins."""
+    if matrix.row_index >= 0:
+        row = ints[matrix.row_index + row]
+    return matrix.address + row * matrix.stride
+
+
+def _load_item(dtype: str, layout: Layout) -> Callable[..., Any]:
+    """Build the function that loads an item of a tile, one element or four; zeros beyond the matrix."""
+    zero = zeros(dtype, 1)[0]
+    columns = layout.columns
 
     @register_jitable
-    def source_of(ints, start, index, pitch, row, column):
-        return start + (ints[index + row] if index >= 0 else row) * pitch + column
-
-    @register_jitable
-    def load_one(floats, ints, start, index, pitch, row, column, last_row, last_column, item, zero):
-        row, column = row + item // columns, column + item % columns
-        if row < last_row and column < last_column:
-            return (floats[source_of(ints, start, index, pitch, row, column)],)
+    def load_one(floats, ints, matrix, window, item):
+        row = window.row + item // columns
+        column = window.column + item % columns
+        if row < window.last_row and column < window.last_column:
+            return (floats[start_of(ints, matrix, row) + column],)
         return (zero,)
 
     @register_jitable
-    def put_one(tiles, place, item, values):
-        tiles[place + item // columns * apart + item % columns * along] = values[0]
-
-    @register_jitable
-    def load_four(
-        floats, ints, start, index, pitch, row, column, last_row, last_column, item, zero
-    ):
-        row, column = row + item // columns, column + item % columns * 4
-        if row >= last_row or column >= last_column:
+    def load_four(floats, ints, matrix, window, item):
+        row = window.row + item // columns
+        column = window.column + item % columns * 4
+        if row >= window.last_row or column >= window.last_column:
             return zero, zero, zero, zero
-        source = source_of(ints, start, index, pitch, row, column)
-        if column + 3 < last_column:
+        source = start_of(ints, matrix, row) + column
+        if column + 3 < window.last_column:
             return load4(floats, source)
         return (
             floats[source],
-            floats[source + 1] if column + 1 < last_column else zero,
-            floats[source + 2] if column + 2 < last_column else zero,
+            floats[source + 1] if column + 1 < window.last_column else zero,
+            floats[source + 2] if column + 2 < window.last_column else zero,
             zero,
         )
 
+    return load_four if layout.wide == 4 else load_one
+
+
+def _put_item(layout: Layout) -> Callable[..., Any]:
+    """Build the function that puts an item of a tile to shared memory."""
+    _, columns, to_column, to_row = layout
+
+    @register_jitable
+    def put_one(tiles, place, item, values):
+        tiles[place + item // columns * to_row + item % columns * to_column] = values[0]
+
     @register_jitable
     def put_across(tiles, place, item, values):
-        place += item // columns * apart + item % columns * 4 * along
+        place += item // columns * to_row + item % columns * 4 * to_column
         tiles[place] = values[0]
-        tiles[place + along] = values[1]
-        tiles[place + 2 * along] = values[2]
-        tiles[place + 3 * along] = values[3]
+        tiles[place + to_column] = values[1]
+        tiles[place + 2 * to_column] = values[2]
+        tiles[place + 3 * to_column] = values[3]
 
     @register_jitable
     def put_along(tiles, place, item, values):
-        store4(tiles, place + item // columns * apart + item % columns * 4, values)
+        store4(tiles, place + item // columns * to_row + item % columns * 4, values)
 
-    if not vector:
-        return load_one, put_one
-    return load_four, put_across if across else put_along
+    if layout.wide == 1:
+        return put_one
+    return put_along if to_column == 1 else put_across
 
 
-def _items(
-    one: tuple[Callable[..., Any], Callable[..., Any]], count: int
-) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def _items(one: Functions, count: int) -> Functions:
     """Build the functions that load and put `count` items, a block's threads apart: nested pairs."""
     if count == 1:
         return one
-    (load_half, put_half), step = _items(one, count // 2), count // 2 * SIDE * SIDE
+    load_half, put_half = _items(one, count // 2)
+    step = count // 2 * SIDE * SIDE
 
     @register_jitable
-    def load(floats, ints, start, index, pitch, row, column, last_row, last_column, item, zero):
-        of_all = start, index, pitch, row, column, last_row, last_column
-        return load_half(floats, ints, *of_all, item, zero), load_half(
-            floats, ints, *of_all, item + step, zero
-        )
+    def load(floats, ints, matrix, window, item):
+        first = load_half(floats, ints, matrix, window, item)
+        return first, load_half(floats, ints, matrix, window, item + step)
 
     @register_jitable
     def put(tiles, place, item, values):
@@ -127,10 +178,14 @@ def _items(
     return load, put
 
 
-def _tile(vector: bool, across: bool, large: bool) -> tuple[Callable[..., Any], Callable[..., Any]]:
+def _tile(dtype: str, vector: bool, across: bool, large: bool) -> Functions:
     """Build the functions that load and put a thread's part of a tile."""
-    count = tile_of(large) * DEPTH // (SIDE * SIDE) // (4 if vector else 1)
-    return _items(_item(vector, across, large), count)
+    layout = _layout(vector, across, large)
+    count = tile_of(large) * DEPTH // (SIDE * SIDE * layout.wide)
+    return _items((_load_item(dtype, layout), _put_item(layout)), count)
+
+
+# -- the result ------------------------------------------------------------------------------------
 
 
 @register_jitable
@@ -140,215 +195,195 @@ def _write(floats, place, value, adds):
 
 
 @register_jitable
-def _write_row(floats, ints, C, index, pitch, row, M, values, column, N, adds, vector):
+def _write_row(floats, ints, a, C, row, column, values):
     """Write four elements of a row of the result, as far as they are in it."""
-    if row < M and column < N:
-        place = C + (ints[index + row] if index >= 0 else row) * pitch + column
-        if vector and column + 3 < N:
-            if adds:
+    if row < a.M and column < a.N:
+        place = start_of(ints, C, row) + column
+        if C.address % 4 == 0 and C.stride % 4 == 0 and column + 3 < a.N:
+            if a.adds:
                 values = _plus(values, load4(floats, place))
             store4(floats, place, values)
         else:
-            _write(floats, place, values[0], adds)
-            if column + 1 < N:
-                _write(floats, place + 1, values[1], adds)
-            if column + 2 < N:
-                _write(floats, place + 2, values[2], adds)
-            if column + 3 < N:
-                _write(floats, place + 3, values[3], adds)
+            _write(floats, place, values[0], a.adds)
+            if column + 1 < a.N:
+                _write(floats, place + 1, values[1], a.adds)
+            if column + 2 < a.N:
+                _write(floats, place + 2, values[2], a.adds)
+            if column + 3 < a.N:
+                _write(floats, place + 3, values[3], a.adds)
 
 
 @register_jitable
-def _write_rows(floats, ints, C, index, pitch, row, M, sums, bias, column, N, adds, vector):
+def _write_rows(floats, ints, a, C, row, column, sums):
     """Write four by four elements of the result, as far as they are in it."""
-    if bias >= 0:
-        a = floats[bias + min(column, N - 1)]
-        b, c = floats[bias + min(column + 1, N - 1)], floats[bias + min(column + 2, N - 1)]
-        of_row = a, b, c, floats[bias + min(column + 3, N - 1)]
-        sums = (
-            _plus(sums[0], of_row),
-            _plus(sums[1], of_row),
-            _plus(sums[2], of_row),
-            _plus(sums[3], of_row),
+    if a.bias >= 0:
+        last = a.N - 1
+        bias = (
+            floats[a.bias + min(column, last)],
+            floats[a.bias + min(column + 1, last)],
+            floats[a.bias + min(column + 2, last)],
+            floats[a.bias + min(column + 3, last)],
         )
-    _write_row(floats, ints, C, index, pitch, row, M, sums[0], column, N, adds, vector)
-    _write_row(floats, ints, C, index, pitch, row + 1, M, sums[1], column, N, adds, vector)
-    _write_row(floats, ints, C, index, pitch, row + 2, M, sums[2], column, N, adds, vector)
-    _write_row(floats, ints, C, index, pitch, row + 3, M, sums[3], column, N, adds, vector)
+        sums = (
+            _plus(sums[0], bias),
+            _plus(sums[1], bias),
+            _plus(sums[2], bias),
+            _plus(sums[3], bias),
+        )
+    _write_row(floats, ints, a, C, row, column, sums[0])
+    _write_row(floats, ints, a, C, row + 1, column, sums[1])
+    _write_row(floats, ints, a, C, row + 2, column, sums[2])
+    _write_row(floats, ints, a, C, row + 3, column, sums[3])
+
+
+# -- the product -----------------------------------------------------------------------------------
 
 
 def _multiplier(large: bool) -> Callable[..., Any]:
     """Build the function that adds the products of a tile's terms to a thread's sums."""
-    pitch, half = _pitch(large), tile_of(large) // 2
-    if large:
+    stride = _padded_stride(large)
+    half = tile_of(large) // 2
 
-        @register_jitable
-        def term(sums, tiles, a, b):
-            a0, a1, b0, b1 = (
-                load4(tiles, a),
-                load4(tiles, a + half),
-                load4(tiles, b),
-                load4(tiles, b + half),
-            )
-            return (
-                outer4(sums[0], a0, b0),
-                outer4(sums[1], a0, b1),
-                outer4(sums[2], a1, b0),
-                outer4(sums[3], a1, b1),
-            )
+    @register_jitable
+    def small_term(sums, tiles, a, b):
+        return _outer(sums, load4(tiles, a), load4(tiles, b))
 
-    else:
+    @register_jitable
+    def large_term(sums, tiles, a, b):
+        a0 = load4(tiles, a)
+        a1 = load4(tiles, a + half)
+        b0 = load4(tiles, b)
+        b1 = load4(tiles, b + half)
+        return (
+            _outer(sums[0], a0, b0),
+            _outer(sums[1], a0, b1),
+            _outer(sums[2], a1, b0),
+            _outer(sums[3], a1, b1),
+        )
 
-        @register_jitable
-        def term(sums, tiles, a, b):
-            return outer4(sums, load4(tiles, a), load4(tiles, b))
+    term = large_term if large else small_term
 
     @register_jitable
     def multiply(sums, tiles, a, b):
-        for _ in range(
-            DEPTH // 4
-        ):  # four in a row, so that one's operands are read during another's products
+        # Four terms at a time, so that one's operands are read during another's products.
+        for _ in range(DEPTH // 4):
             sums = term(sums, tiles, a, b)
-            sums = term(sums, tiles, a + pitch, b + pitch)
-            sums = term(sums, tiles, a + 2 * pitch, b + 2 * pitch)
-            sums = term(sums, tiles, a + 3 * pitch, b + 3 * pitch)
-            a, b = a + 4 * pitch, b + 4 * pitch
+            sums = term(sums, tiles, a + stride, b + stride)
+            sums = term(sums, tiles, a + 2 * stride, b + 2 * stride)
+            sums = term(sums, tiles, a + 3 * stride, b + 3 * stride)
+            a += 4 * stride
+            b += 4 * stride
         return sums
 
     return multiply
+
+
+def _writer(large: bool) -> Callable[..., Any]:
+    """Build the function that writes a thread's sums to the result."""
+    half = tile_of(large) // 2
+
+    @register_jitable
+    def write_large(floats, ints, a, C, row, column, sums):
+        _write_rows(floats, ints, a, C, row, column, sums[0])
+        _write_rows(floats, ints, a, C, row, column + half, sums[1])
+        _write_rows(floats, ints, a, C, row + half, column, sums[2])
+        _write_rows(floats, ints, a, C, row + half, column + half, sums[3])
+
+    return write_large if large else _write_rows
 
 
 @cache
 def product(dtype: str, turn_a: bool, turn_b: bool, vector: bool, large: bool) -> Kernel:
     """Compile ``C = A @ B + bias``, or ``C += A @ B``, A or B transposed or not.
 
-    Arguments: A, its index, its pitch; B, its pitch; C, its index, its pitch; bias; M, N, K; adds; split; apart. Rows
-    of A, as it lies in memory, and of C may be meant by an index, -1 if not. With `split` > 0 a block sums so many k,
-    and the parts of C are `apart` from each other.
+    Parameters
+    ----------
+    dtype : str
+        Of the numbers.
+    turn_a, turn_b : bool
+        Whether A is stored as (K, M), and B as (N, K).
+    vector : bool
+        Whether all rows of A and B begin at multiples of four, so that four elements are loaded at
+        once.
+    large : bool
+        Whether a thread has 8 x 8 elements of the result rather than 4 x 4.
     """
-    number, zero, nothing = NUMBA[dtype], np.dtype(dtype).type(0), (zeros(dtype, 4),) * 4
-    (load_a, put_a), (load_b, put_b) = (
-        _tile(vector, not turn_a, large),
-        _tile(vector, turn_b, large),
-    )
-    multiply, tile, size, half = (
-        _multiplier(large),
-        tile_of(large),
-        DEPTH * _pitch(large),
-        tile_of(large) // 2,
-    )
-    nothing = (nothing,) * 4 if large else nothing
+    load_a, put_a = _tile(dtype, vector, not turn_a, large)
+    load_b, put_b = _tile(dtype, vector, turn_b, large)
+    multiply = _multiplier(large)
+    write = _writer(large)
+    memory = shared_memory(dtype)
+    tile = tile_of(large)
+    size = DEPTH * _padded_stride(large)
+    zero_sums = (zeros(dtype, 4),) * 4
+    if large:
+        zero_sums = (zero_sums,) * 4  # type: ignore[assignment]
 
     @kernel(dtype, turn_a, turn_b, vector, large)
     def product(floats, ints, at):
-        A, index, pitch_a, B, pitch_b = (
-            ints[at],
-            ints[at + 1],
-            ints[at + 2],
-            ints[at + 3],
-            ints[at + 4],
-        )
-        C, index_c, pitch_c, bias = ints[at + 5], ints[at + 6], ints[at + 7], ints[at + 8]
-        M, N, K = ints[at + 9], ints[at + 10], ints[at + 11]
-        adds, split, apart = ints[at + 12], ints[at + 13], ints[at + 14]
-        if ALIGNED:
-            tiles = pointer(cuda.shared.array(0, number, 16))
-        else:
-            tiles = pointer(cuda.shared.array(0, number))
-        x, y = cuda.threadIdx.x, cuda.threadIdx.y
-        thread, top, left = y * SIDE + x, cuda.blockIdx.x * tile, cuda.blockIdx.y * tile
-        begin, end = cuda.blockIdx.z * split, K
-        if split > 0:
-            end = min(K, begin + split)
-            C += cuda.blockIdx.z * apart
-        sums, place, other = nothing, 0, 2 * size
-        for k in range(
-            begin, end + DEPTH, DEPTH
-        ):  # one round more: what is loaded in one is multiplied in the next
+        a = read_product(ints, at)
+        tiles = memory()
+        x = cuda.threadIdx.x
+        y = cuda.threadIdx.y
+        thread = y * SIDE + x
+        top = cuda.blockIdx.x * tile
+        left = cuda.blockIdx.y * tile
+        begin = cuda.blockIdx.z * a.split
+        end = a.K
+        address = a.C.address
+        if a.split > 0:
+            end = min(a.K, begin + a.split)
+            address += cuda.blockIdx.z * a.part_stride
+        B = Matrix(a.B, a.B_stride, -1)
+        C = Matrix(address, a.C.stride, a.C.row_index)
+        sums = zero_sums
+        here = 0
+        there = 2 * size
+        # One round more than there are tiles: a round multiplies what the one before has loaded.
+        for k in range(begin, end + DEPTH, DEPTH):
             if turn_a:
-                a = load_a(floats, ints, A, index, pitch_a, k, top, end, M, thread, zero)
+                of_a = load_a(floats, ints, a.A, Window(k, top, end, a.M), thread)
             else:
-                a = load_a(floats, ints, A, index, pitch_a, top, k, M, end, thread, zero)
+                of_a = load_a(floats, ints, a.A, Window(top, k, a.M, end), thread)
             if turn_b:
-                b = load_b(floats, ints, B, -1, pitch_b, left, k, N, end, thread, zero)
+                of_b = load_b(floats, ints, B, Window(left, k, a.N, end), thread)
             else:
-                b = load_b(floats, ints, B, -1, pitch_b, k, left, end, N, thread, zero)
+                of_b = load_b(floats, ints, B, Window(k, left, end, a.N), thread)
             if k > begin:
-                sums = multiply(sums, tiles, other + 4 * y, other + size + 4 * x)
-            put_a(tiles, place, thread, a)
-            put_b(tiles, place + size, thread, b)
+                sums = multiply(sums, tiles, there + 4 * y, there + size + 4 * x)
+            put_a(tiles, here, thread, of_a)
+            put_b(tiles, here + size, thread, of_b)
             cuda.syncthreads()
-            place, other = other, place
-        row, column, wide = top + 4 * y, left + 4 * x, C % 4 == 0 and pitch_c % 4 == 0
-        if large:
-            _write_rows(
-                floats, ints, C, index_c, pitch_c, row, M, sums[0], bias, column, N, adds, wide
-            )
-            _write_rows(
-                floats,
-                ints,
-                C,
-                index_c,
-                pitch_c,
-                row,
-                M,
-                sums[1],
-                bias,
-                column + half,
-                N,
-                adds,
-                wide,
-            )
-            _write_rows(
-                floats,
-                ints,
-                C,
-                index_c,
-                pitch_c,
-                row + half,
-                M,
-                sums[2],
-                bias,
-                column,
-                N,
-                adds,
-                wide,
-            )
-            _write_rows(
-                floats,
-                ints,
-                C,
-                index_c,
-                pitch_c,
-                row + half,
-                M,
-                sums[3],
-                bias,
-                column + half,
-                N,
-                adds,
-                wide,
-            )
-        else:
-            _write_rows(
-                floats, ints, C, index_c, pitch_c, row, M, sums, bias, column, N, adds, wide
-            )
+            here, there = there, here
+        write(floats, ints, a, C, top + 4 * y, left + 4 * x, sums)
 
     return product
 
 
+class AddPartsArguments(NamedTuple):
+    """Arguments of `add_parts`."""
+
+    parts: int  # (count, size)  # IN
+    count: int
+    target: int  # (size,)  # OUT, or IN, OUT with `adds`
+    size: int
+    adds: int
+
+
+read_add_parts = reader(AddPartsArguments)
+
+
 @cache
 def add_parts() -> Kernel:
-    """Compile the sum, in order, of a matrix's parts. Arguments: parts, apart, count; C, size, adds."""
+    """Compile the sum, in order, of a matrix's parts."""
 
     @kernel()
     def add_parts(floats, ints, at):
-        parts, apart, count = ints[at], ints[at + 1], ints[at + 2]
-        C, size, adds = ints[at + 3], ints[at + 4], ints[at + 5]
-        for i in range(cuda.grid(1), size, cuda.gridsize(1)):
-            total = floats[parts + i]
-            for p in range(1, count):
-                total += floats[parts + p * apart + i]
-            _write(floats, C + i, total, adds)
+        a = read_add_parts(ints, at)
+        for i in range(cuda.grid(1), a.size, cuda.gridsize(1)):
+            total = floats[a.parts + i]
+            for p in range(1, a.count):
+                total += floats[a.parts + p * a.size + i]
+            _write(floats, a.target + i, total, a.adds)
 
     return add_parts

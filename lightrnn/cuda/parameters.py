@@ -1,4 +1,4 @@
-"""Where a network has its parameters on the GPU, their gradients and a solver's moments: the first of all numbers."""
+"""Addresses of a network's parameters on the GPU, of their gradients and of a solver's moments."""
 
 from __future__ import annotations
 
@@ -8,50 +8,54 @@ from typing import TYPE_CHECKING, NamedTuple
 from ..nn.layers import Layer
 from ..nn.parameters import Layout
 from ..nn.solvers import SOLVERS
-from .matmul import Matrix
-from .memory import ALIGNMENT, rounded
+from .memory import ALIGNMENT, Matrix, rounded
 
 if TYPE_CHECKING:
-    from ..nn.network import Network
+    from ..nn.stack import Stack
 
 
 class WeightOffsets(NamedTuple):
-    """Where a layer's parameters, or their gradients, are."""
+    """Addresses of a layer's parameters, or of their gradients; -1 for those that it lacks."""
 
-    W_ih: Matrix
-    b_ih: int
-    W_hh: Matrix
-    b_hh: int
+    W_ih: Matrix  # (features, G * H); (k, features) where the head has the embedding's matrix
+    b_ih: int  # (G * H,)
+    W_hh: Matrix  # (H, G * H)
+    b_hh: int  # (G * H,)
 
 
-class Places:
-    """Where a network's parameters are.
+class Addresses:
+    """Addresses of a network's parameters: the first among the numbers, after the results.
 
     Parameters
     ----------
-    host : Network
-        Whose parameters they are.
+    host : Stack
+        The network on the CPU.
 
     Attributes
     ----------
     layout : Layout
-        Their order, without the host's padding.
+        Order of the parameters, without the padding that the CPU needs.
+    results : int
+        Address of the loss and of the squared norm of the gradient.
     start, gradient, moments, end : int
-        Where parameters begin, their gradients, a solver's moments, each as far from the next; and what comes then.
+        Addresses of the parameters, of their gradients and of a solver's moments, and the first
+        one after these.
+    stride : int
+        Elements from one of these vectors to the next.
     """
 
-    def __init__(self, host: Network) -> None:
-        self.layout = Layout(
-            [p._replace(width=p.units, cuts=()) for p in host.layout.parameters], host.dtype
-        )
-        self.apart = rounded(self.layout.size)
-        self.start, self.gradient, self.moments = (ALIGNMENT + i * self.apart for i in range(3))
-        self.end = self.moments + self.apart * max(
-            len(solver.moments) for solver in SOLVERS.values()
-        )
-        self._offsets = dict(
-            zip((p.name for p in self.layout.parameters), self.layout.offsets, strict=False)
-        )
+    def __init__(self, host: Stack) -> None:
+        parameters = [p._replace(width=p.units, cuts=()) for p in host.layout.parameters]
+        self.layout = Layout(parameters, host.dtype)
+        self.stride = rounded(self.layout.size)
+        self.results = 0
+        self.start = ALIGNMENT
+        self.gradient = self.start + self.stride
+        self.moments = self.gradient + self.stride
+        most = max(len(solver.moments) for solver in SOLVERS.values())
+        self.end = self.moments + self.stride * most
+        names = (parameter.name for parameter in parameters)
+        self._offsets = dict(zip(names, self.layout.offsets, strict=False))
         self._features = host.head.features
         self._weights = {layer.name: self._parts(layer, self.parameter) for layer in host.layers}
         self._gradients = {
@@ -59,31 +63,30 @@ class Places:
         }
 
     def parameter(self, name: str) -> int:
-        """Return the place of a parameter."""
+        """Return the address of a parameter."""
         return self.start + int(self._offsets[name])
 
     def gradient_of(self, name: str) -> int:
-        """Return the place of a parameter's gradient."""
+        """Return the address of a parameter's gradient."""
         return self.gradient + int(self._offsets[name])
 
     def weights(self, layer: Layer) -> WeightOffsets:
-        """Return the places of a layer's parameters."""
+        """Return the addresses of a layer's parameters."""
         return self._weights[layer.name]
 
     def gradients(self, layer: Layer) -> WeightOffsets:
-        """Return the places of a layer's gradients."""
+        """Return the addresses of a layer's gradients."""
         return self._gradients[layer.name]
 
-    def _parts(self, layer: Layer, place: Callable[[str], int]) -> WeightOffsets:
-        found = {
-            parameter.name.rsplit(".", 1)[1]: place(parameter.name)
-            for parameter in layer.parameters
-        }
+    def _parts(self, layer: Layer, address: Callable[[str], int]) -> WeightOffsets:
+        """Return the addresses of a layer's parameters, or of whatever `address` finds for them."""
+        names = [parameter.name for parameter in layer.parameters]
+        found = {name.rsplit(".", 1)[1]: address(name) for name in names}
         columns = len(layer.cell.gates) * layer.units
-        W, width = found.get("W_ih", found.get("W", -1)), columns
         if layer.tied:
-            W, width = place("embedding.W"), self._features
-        b = found.get("b_ih", found.get("b", -1))
-        return WeightOffsets(
-            Matrix(W, width), b, Matrix(found.get("W_hh", -1), columns), found.get("b_hh", -1)
-        )
+            W_ih = Matrix(address("embedding.W"), self._features)
+        else:
+            W_ih = Matrix(found.get("W_ih", found.get("W", -1)), columns)
+        W_hh = Matrix(found.get("W_hh", -1), columns)
+        b_ih = found.get("b_ih", found.get("b", -1))
+        return WeightOffsets(W_ih, b_ih, W_hh, found.get("b_hh", -1))

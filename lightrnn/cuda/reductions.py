@@ -1,19 +1,27 @@
-"""Sums, losses, norms and the solvers' updates."""
+"""Sums over many numbers: of all, of their squares, or column by column.
+
+Each is taken in parts, so that the whole GPU has work, and the parts are added in their order: the
+same bits every time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from numba import cuda
 
 from .driver import SIMULATED, THREADS
-from .intrinsics import pointer
-from .jit import Kernel, device_function, kernel
-from .registers import NUMBA, register_jitable, zeros
+from .intrinsics import shared_memory
+from .jit import Kernel, device_function, kernel, reader
+from .program import Program
+from .registers import register_jitable, zeros
 
-LANES = 2 if SIMULATED else 32  # columns that a block sums side by side
+LANES = (
+    2 if SIMULATED else 32
+)  # columns that a block sums at the same time: a warp reads neighbours
+PARTS = 256  # of a sum over many numbers, at most
 
 
 @register_jitable
@@ -28,7 +36,7 @@ def greater(x, y):
 
 
 def _of_block(combine: Callable[[Any, Any], Any], lanes: int = 1) -> Callable[..., Any]:
-    """Build the function that combines a number of each thread of a block, always in the same order.
+    """Build the function that combines the numbers of a block's threads, always in the same order.
 
     With several lanes those of every `lanes`-th thread are combined, and each gets its lane's.
     """
@@ -45,61 +53,99 @@ def _of_block(combine: Callable[[Any, Any], Any], lanes: int = 1) -> Callable[..
             half //= 2
         cuda.syncthreads()
         combined = shared[thread % lanes]
-        cuda.syncthreads()  # before anyone uses the shared memory again
+        cuda.syncthreads()  # before any thread uses the shared memory again
         return combined
 
     return of_block
 
 
-block_sum, block_greatest, lane_sum = _of_block(_sum), _of_block(greater), _of_block(_sum, LANES)
+block_sum = _of_block(_sum)
+block_greatest = _of_block(greater)
+lane_sum = _of_block(_sum, LANES)
+
+
+class TotalArguments(NamedTuple):
+    """Arguments of `total`."""
+
+    source: int  # (size,)  # IN
+    size: int
+    part: int  # numbers of a part
+    target: int  # one number per part  # OUT
+
+
+read_total = reader(TotalArguments)
 
 
 @cache
 def total(dtype: str, squared: bool) -> Kernel:
-    """Compile a sum, or a sum of squares, a part to a block. Arguments: source, size, part; target, a number a part."""
-    number, zero = NUMBA[dtype], zeros(dtype, 1)[0]
+    """Compile a sum, or a sum of squares, one part to a block."""
+    zero = zeros(dtype, 1)[0]
+    memory = shared_memory(dtype)
 
     @kernel(dtype, squared)
     def total(floats, ints, at):
-        source, size, part, target = ints[at], ints[at + 1], ints[at + 2], ints[at + 3]
-        shared = pointer(cuda.shared.array(0, number))
-        thread, begin, value = cuda.threadIdx.x, cuda.blockIdx.x * part, zero
-        for i in range(begin + thread, min(size, begin + part), THREADS):
-            x = floats[source + i]
+        a = read_total(ints, at)
+        shared = memory()
+        thread = cuda.threadIdx.x
+        begin = cuda.blockIdx.x * a.part
+        value = zero
+        for i in range(begin + thread, min(a.size, begin + a.part), THREADS):
+            x = floats[a.source + i]
             value += x * x if squared else x
         value = block_sum(shared, value)
         if thread == 0:
-            floats[target + cuda.blockIdx.x] = value
+            floats[a.target + cuda.blockIdx.x] = value
 
     return total
 
 
+def add_up(program: Program, source: int, size: int, target: int, *, squared: bool = False) -> None:
+    """Sum `size` numbers, or their squares."""
+    part = max(4 * THREADS, -(-size // PARTS))
+    parts = -(-size // part)
+    with program.scratch():
+        partial_sums = program.allocate(parts)
+        first = TotalArguments(source, size, part, partial_sums)
+        program.blocks(total(program.dtype, squared), parts, first, shared=THREADS)
+        second = TotalArguments(partial_sums, parts, parts, target)
+        program.blocks(total(program.dtype, False), 1, second, shared=THREADS)
+
+
+class ColumnArguments(NamedTuple):
+    """Arguments of `column_sums`."""
+
+    source: int  # (rows, columns), `stride` from row to row  # IN
+    stride: int
+    rows: int
+    columns: int
+    part: int  # rows of a part
+    target: int  # (parts, columns)  # OUT, or IN, OUT with `adds`
+    adds: int
+
+
+read_columns = reader(ColumnArguments)
+
+
 @cache
 def column_sums(dtype: str) -> Kernel:
-    """Compile the sums of columns, `LANES` of them and a part of the rows to a block.
-
-    Arguments: source, its pitch; rows, columns, part; target, where parts have rows of their own; adds.
-    """
-    number, zero = NUMBA[dtype], zeros(dtype, 1)[0]
+    """Compile the sums of columns; a block has `LANES` of them and a part of the rows."""
+    zero = zeros(dtype, 1)[0]
+    memory = shared_memory(dtype)
 
     @kernel(dtype)
     def column_sums(floats, ints, at):
-        source, pitch, rows, columns, part = (
-            ints[at],
-            ints[at + 1],
-            ints[at + 2],
-            ints[at + 3],
-            ints[at + 4],
-        )
-        target, adds = ints[at + 5] + cuda.blockIdx.y * columns, ints[at + 6]
-        shared = pointer(cuda.shared.array(0, number))
-        thread, begin, value = cuda.threadIdx.x, cuda.blockIdx.y * part, zero
+        a = read_columns(ints, at)
+        shared = memory()
+        target = a.target + cuda.blockIdx.y * a.columns
+        thread = cuda.threadIdx.x
+        begin = cuda.blockIdx.y * a.part
         column = cuda.blockIdx.x * LANES + thread % LANES
-        if column < columns:
-            for i in range(begin + thread // LANES, min(rows, begin + part), THREADS // LANES):
-                value += floats[source + i * pitch + column]
+        value = zero
+        if column < a.columns:
+            for i in range(begin + thread // LANES, min(a.rows, begin + a.part), THREADS // LANES):
+                value += floats[a.source + i * a.stride + column]
         value = lane_sum(shared, value)
-        if thread < LANES and column < columns:
-            floats[target + column] = floats[target + column] + value if adds else value
+        if thread < LANES and column < a.columns:
+            floats[target + column] = floats[target + column] + value if a.adds else value
 
     return column_sums

@@ -3,55 +3,62 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import cuda
 
 from ..elementwise import sqrt
+from ..nn.solvers import SOLVERS
 from ..updates import UPDATES
-from .jit import Kernel, kernel
-from .registers import MOMENTS, PUT, TAKE
+from .jit import Kernel, kernel, reader
+from .registers import put, take
+
+
+class UpdateArguments(NamedTuple):
+    """Arguments of `update`."""
+
+    parameters: int  # (size,)  # IN, OUT
+    gradient: int  # (size,)  # IN
+    size: int
+    moments: int  # (m, stride), the first `size` columns  # IN, OUT
+    stride: int
+    results: int  # (2,) the loss, and the squared norm of the gradient  # IN
+    constants: int  # norm to clip to, then the constants of the rule  # IN
+
+
+read_update = reader(UpdateArguments)
 
 
 @cache
-def update(name: str, dtype: str) -> Kernel:
-    """Compile a solver's step. It changes nothing where the loss or the gradient is not finite.
+def update(name: str, dtype: str, constants: int) -> Kernel:
+    """Compile a solver's step, whose rule has some constants; see `lightrnn.updates`.
 
-    Arguments: parameters, gradient, size; moments, so far apart; results: the loss and the squared norm; constants: the
-    norm to clip to, then the rule's.
+    Nothing is changed if the loss or the gradient is not finite.
     """
     rule: Any = UPDATES[name]
-    count = MOMENTS[name]
-    take, put, constants_of, one = (
-        TAKE[count[0]],
-        PUT[count[0]],
-        TAKE[count[1]],
-        np.dtype(dtype).type(1),
-    )
+    count = len(SOLVERS[name].moments)
+    take_moments = take(count)
+    put_moments = put(count)
+    take_constants = take(constants)
+    one = np.dtype(dtype).type(1)
 
-    @kernel(name, dtype)
+    @kernel(name, dtype, constants)
     def update(floats, ints, at):
-        parameters, gradient, size, moments, apart = (
-            ints[at],
-            ints[at + 1],
-            ints[at + 2],
-            ints[at + 3],
-            ints[at + 4],
-        )
-        loss, norm, limit = (
-            floats[ints[at + 5]],
-            sqrt(floats[ints[at + 5] + 1]),
-            floats[ints[at + 6]],
-        )
-        values, scale = constants_of(floats, ints[at + 6] + 1, 1), one
+        a = read_update(ints, at)
+        loss = floats[a.results]
+        norm = sqrt(floats[a.results + 1])
+        limit = floats[a.constants]
+        values = take_constants(floats, a.constants + 1, 1)
+        scale = one
         if norm > limit:
             scale = limit / norm
         if loss - loss == norm - norm:  # NaN where either is not finite
-            for i in range(cuda.grid(1), size, cuda.gridsize(1)):
-                old = take(floats, moments + i, apart)
-                p, after = rule(floats[parameters + i], scale * floats[gradient + i], old, values)
-                floats[parameters + i] = p
-                put(floats, moments + i, apart, after)
+            for i in range(cuda.grid(1), a.size, cuda.gridsize(1)):
+                old = take_moments(floats, a.moments + i, a.stride)
+                gradient = scale * floats[a.gradient + i]
+                p, after = rule(floats[a.parameters + i], gradient, old, values)
+                floats[a.parameters + i] = p
+                put_moments(floats, a.moments + i, a.stride, after)
 
     return update

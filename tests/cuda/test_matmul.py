@@ -1,7 +1,5 @@
 """Products of matrices on the GPU: any shape, rows by an index, transposed or not, in small tiles and large."""
 
-from types import SimpleNamespace
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -26,9 +24,9 @@ def indexed(matrix, rng):
 )
 def test_a_product_is_that_of_numpy(gpu, shape, kind, pad, by_index, adds, large, seed):
     from lightrnn.cuda import driver, matmul
-    from lightrnn.cuda import memory as programs
-    from lightrnn.cuda.matmul import Matrix
-    from lightrnn.cuda.memory import Memory, Program
+    from lightrnn.cuda import program as programs
+    from lightrnn.cuda.context import Context
+    from lightrnn.cuda.memory import Matrix, Memory
 
     (M, N, K), rng = shape, np.random.default_rng(seed)
     A, B, C = (rng.normal(size=size).astype("float32") for size in ((M, K), (K, N), (M, N)))
@@ -36,10 +34,7 @@ def test_a_product_is_that_of_numpy(gpu, shape, kind, pad, by_index, adds, large
     left, right = A.T if kind == "weights" else A, B.T if kind == "turned" else B
 
     memory = Memory("float32", driver.streams(0))
-    program = Program(memory)
-    run = SimpleNamespace(
-        program=program, dtype="float32", twin=SimpleNamespace(limits=driver.Limits(3))
-    )
+    program = programs.Program(Context(0, driver.Limits(3), memory, addresses=None))
 
     def send(matrix, pad=pad):
         """Send a matrix whose rows may be further apart than they are long."""
@@ -47,25 +42,23 @@ def test_a_product_is_that_of_numpy(gpu, shape, kind, pad, by_index, adds, large
         return Matrix(program.send(wide), wide.shape[1])
 
     rows, index = indexed(left, rng)
-    of_a = send(rows if by_index else left)._replace(
-        rows=program.send_indices(index) if by_index else -1
-    )
-    of_b, of_c, of_bias = (
-        send(right),
-        send(C, pad := 0 if kind == "weights" else pad),
-        program.send(bias),
-    )
+    of_a = send(rows if by_index else left)
+    if by_index:
+        of_a = of_a._replace(row_index=program.send_indices(index))
+    of_b = send(right)
+    if kind == "weights":
+        pad = 0
+    of_c = send(C, pad)
+    of_bias = program.send(bias)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(matmul, "_worth_large", lambda *arguments: large)
         patch.setattr(programs, "BLOCKS", 1)  # as if there were more elements than threads
         if kind == "weights":
-            matmul.weight_gradient(run, of_a, of_b, of_c, shape, adds)
+            matmul.weight_gradient(program, of_a, of_b, of_c, shape, adds=adds)
         else:
-            given_bias = -1 if adds else of_bias
-            matmul.add_product(
-                run, of_a, of_b, of_c, shape, given_bias, turn_b=kind == "turned", adds=adds
-            )
+            options = {"turn_b": kind == "turned", "adds": adds, "bias": -1 if adds else of_bias}
+            matmul.add_product(program, of_a, of_b, of_c, shape, **options)
     program.run()
-    wide = memory.floats.fetch(of_c.start, M * (N + pad)).reshape(M, -1)
+    wide = memory.floats.fetch(of_c.address, M * (N + pad)).reshape(M, -1)
     expected = A @ B + (C if adds else 0 if kind == "weights" else bias)
     assert np.allclose(wide[:, :N], expected, atol=1e-4) and np.isnan(wide[:, N:]).all()

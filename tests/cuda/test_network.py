@@ -165,6 +165,7 @@ CASES += [(name, True, MANY) for name in CUTS if "streamed" not in name]
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_every_regime(gpu, cell, name, tight, lengths, monkeypatch):
     """Wherever W_hh is, in one block or several, with all sequences of a group in shared memory or some at a time."""
+    from lightrnn.cuda import forward_backward
     from lightrnn.cuda.driver import Limits
     from lightrnn.cuda.recurrence import tiling
 
@@ -175,21 +176,21 @@ def test_every_regime(gpu, cell, name, tight, lengths, monkeypatch):
     network = problem.network()
     twin = gpu.CudaNetwork(network, 0)
     if streamed:
-        monkeypatch.setattr(tiling._Cut, "resident", lambda self: None)
+        monkeypatch.setattr(tiling._Search, "resident", lambda self: None)
     monkeypatch.setattr(tiling, "MANY", 2)
     tiling.choose.cache_clear()
 
-    def regime(layer, B, *, back):
-        cut = tiling.choose(layer.cell, layer.units, B, 8, limits, back=back)
+    def choose(rule, H, B, itemsize, _, *, back):
+        chosen = tiling.choose(rule, H, B, itemsize, limits, back=back)
         if tight:
-            groups = -(-B // cut.rows) if cut.alone else cut.groups
-            cut = replace(cut, tiles=1, groups=groups)
-        used.append(cut)
-        return cut
+            groups = -(-B // chosen.tile_sequences) if chosen.single_block else chosen.groups
+            chosen = replace(chosen, tiles=1, groups=groups)
+        used.append(chosen)
+        return chosen
 
-    monkeypatch.setattr(twin, "regime", regime)
+    monkeypatch.setattr(forward_backward, "choose", choose)
     assert not difference(problem, twin, network)
-    assert [cut.number for cut in used] == [3 if streamed else 1 + several] * 2
+    assert all((cut.resident == 0) == streamed for cut in used)
     assert all((cut.blocks > 1) == several for cut in used)
     assert all(
         (cut.stored > 0) == (name in ("registers and shared memory", "several blocks"))
@@ -197,9 +198,9 @@ def test_every_regime(gpu, cell, name, tight, lengths, monkeypatch):
     )
     assert (max(cut.tiles for cut in used) > 1) == (not streamed and lengths == MANY and not tight)
     if (cell, name, lengths) == ("lstm", "registers", FEW):
-        assert used[1].folds < used[1].parts
+        assert used[1].partial_sums < used[1].parts
     terms = H, len(network.levels[0][0].cell.gates) * H
-    some = [cut.parts * cut.share < count for cut, count in zip(used, terms, strict=True)]
+    some = [cut.parts * cut.terms_per_part < count for cut, count in zip(used, terms, strict=True)]
     assert some == [shared is None] * 2
 
 

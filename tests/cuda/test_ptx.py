@@ -24,6 +24,7 @@ LOOPS = {  # the largest time loops: cell, sequences of a tile, terms in registe
         ("lstm", 4, 0, False, False),
     ],
 }
+CONSTANTS = {"sgd": 3, "rmsprop": 5, "adam": 8}  # of the solvers' rules
 REGISTERS = 65536 // 256  # of a thread, in blocks of 256
 
 
@@ -33,7 +34,6 @@ def kernels(dtype, architecture):
     from lightrnn.cuda.recurrence import loops
     from lightrnn.cuda.recurrence.thread_product import Form
     from lightrnn.losses import COSTS
-    from lightrnn.updates import UPDATES
 
     words = 1 if dtype == "float32" else 2
     found = {"add_parts": matmul_kernels.add_parts(), "transpose": gather.transpose()}
@@ -48,14 +48,16 @@ def kernels(dtype, architecture):
         gather.fill,
         reductions.column_sums,
         gather.add_by_code,
-        gather.fold,
+        gather.scatter_windows,
         losses.softmax,
     ):
         found[make.__name__] = make(dtype)
     found |= {f"index {tokens}": gather.index(tokens) for tokens in (False, True)}
     found |= {f"total {squared}": reductions.total(dtype, squared) for squared in (False, True)}
     found |= {f"{make.__name__} ffnn": make("ffnn") for make in (gather.apply, gather.apply_back)}
-    found |= {f"update {name}": updates.update(name, dtype) for name in UPDATES}
+    found |= {
+        f"update {name}": updates.update(name, dtype, count) for name, count in CONSTANTS.items()
+    }
     found |= {f"loss {name}": losses.by_output(name, dtype) for name in COSTS}
     for cell, count, resident, stored, alone in LOOPS[architecture]:
         form = Form(cell, dtype, count, min(resident, 24 if words == 1 else 8), stored, alone)
@@ -191,6 +193,7 @@ def test_a_kernel_is_loaded_once_and_launched_with_pointers(compilers, monkeypat
 
     from lightrnn.cuda import gather
     from lightrnn.cuda import jit as made_kernels
+    from lightrnn.cuda import driver
     from lightrnn.cuda.driver import Array
 
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
@@ -198,7 +201,7 @@ def test_a_kernel_is_loaded_once_and_launched_with_pointers(compilers, monkeypat
     monkeypatch.setattr(compilers, "get_current_device", lambda: device)
     calls = []
     monkeypatch.setattr(
-        made_kernels, "do", lambda name, *arguments: calls.append((name, arguments)) or name
+        driver, "call", lambda name, *arguments: calls.append((name, arguments)) or name
     )
     made = gather.fill("float64")
     ptx_of(made, "float64", (8, 0), monkeypatch)
@@ -206,7 +209,8 @@ def test_a_kernel_is_loaded_once_and_launched_with_pointers(compilers, monkeypat
         Array(None, 4096, 9, "float64", 5), Array(None, 8192, 9, "int64", 5)
     )
     for at in (7, 11):
-        made.launch(given, at, (3, 2, 1), (256, 1, 1), 64, 1234, at == 11)
+        grid = made_kernels.Grid((3, 2, 1), (256, 1, 1), 8, together=at == 11)
+        made.launch(given, at, grid, 1234)
         pointers = (ctypes.c_void_p * 3).from_address(calls[-1][1][9])
         assert [ctypes.c_int64.from_address(pointer).value for pointer in pointers] == [
             4096,

@@ -1,8 +1,8 @@
-"""What the threads of a block do in a step of a time loop before the rule: the sums of the block's columns.
+"""A block's part of a step's product: the sums of the block's columns of W_hh.
 
-Shared memory holds, tile by tile, what the step before has handed on, a term's sequences side by side; then the sums of
-the parts; then weights. Parts are some elements further apart than they are long, so that threads of a warp that read
-of two parts find other banks.
+Shared memory holds, tile by tile, the numbers that the step before has handed on, a term's sequences
+side by side; then the sums of the parts; then weights. Parts are some elements further apart than
+they are long, so that threads of a warp that read from two parts find other banks.
 """
 
 from __future__ import annotations
@@ -10,263 +10,295 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ..intrinsics import load_far
-from ..registers import STORE, register_jitable, short
+from numba import cuda
+
+from ..intrinsics import load_uncached
+from ..jit import Int32, device_function
+from ..registers import STORE, register_jitable, short, zeros
 from .thread_product import CHUNK, Form, product_of
 
-PAD, BANKS = (
-    4,
-    16,
-)  # elements: of the widest read, and after how many of the widest the banks begin anew
+PAD = 4  # elements of the widest read
+BANKS = 16  # elements of float64 after which the 32 banks of four bytes begin anew
+
+
+@device_function
+def wait():
+    """Wait for all threads of the block."""
+    cuda.syncthreads()
 
 
 @register_jitable
-def apart(length):
-    """Return how far parts of a length, a multiple of `PAD`, lie from each other."""
+def padded_stride(length):
+    """Return the stride of parts of a length, a multiple of `PAD`."""
     return length + PAD if (length + PAD) % BANKS else length + 2 * PAD
 
 
-def spot_of(form: Form) -> Callable[..., Any]:
-    """Build the function from a term to its place in a tile's shared memory; `share` terms are a part."""
-    rows, resident, stored = form.rows, form.resident, form.stored
+def offset_of(form: Form) -> Callable[..., Any]:
+    """Build the function from a term to its offset in a tile's shared memory."""
+    rows = form.tile_sequences
+    resident = max(1, form.resident)
+    stored = form.stored
 
     @register_jitable
-    def spot(k, share):
-        length = share if stored else max(1, resident)
-        return k // length * apart(length * rows) + k % length * rows
+    def offset(k, terms_per_part):
+        length = terms_per_part if stored else resident
+        return k // length * padded_stride(length * rows) + k % length * rows
 
-    return spot
-
-
-@register_jitable
-def _far1(array, i, stride, left, step, safe, zero):
-    """Read, past the first cache, a term of those sequences of a tile that are there: of a step fewer than `left`.
-
-    No branch keeps one read from waiting beside the next: for a sequence that is not there another place is read.
-    """
-    value = load_far(array, i if left > 0 else safe)
-    return (value if left > 0 else zero,)
+    return offset
 
 
-@register_jitable
-def _far2(array, i, stride, left, step, safe, zero):
-    first = _far1(array, i, stride, left, step, safe, zero)
-    return first + _far1(array, i + stride, stride, left - step, step, safe, zero)
+# -- shares of a thread ----------------------------------------------------------------------------
 
 
-@register_jitable
-def _far4(array, i, stride, left, step, safe, zero):
-    first = _far2(array, i, stride, left, step, safe, zero)
-    return first + _far2(array, i + 2 * stride, stride, left - 2 * step, step, safe, zero)
+class LoopShape(NamedTuple):
+    """Sizes of a time loop and how it is tiled; see `tiling.Tiling`."""
 
-
-_FAR = {1: _far1, 2: _far2, 4: _far4}
-
-
-def bring_of(form: Form) -> Callable[..., Any]:
-    """Build the function that brings a tile of what the step before has handed on, two terms at once."""
-    far, store, rows = _FAR[form.rows], STORE[form.rows], form.rows
-
-    @register_jitable
-    def further(share, step, part, inside):
-        """Go as many terms on as a block has threads; a division would take longer."""
-        part, inside = part + step[0], inside + step[1]
-        return (part + 1, inside - share) if inside >= share else (part, inside)
-
-    @register_jitable
-    def bring(floats, shared, target, place, stride, many, left, groups, safe, cut, zero):
-        k, part, inside = cut.thread, cut.first[0], cut.first[1]
-        while k < many:
-            later = k + cut.threads
-            first = far(floats, place + k, stride, left, groups, safe, zero)
-            second = far(
-                floats, place + later, stride, left if later < many else 0, groups, safe, zero
-            )
-            store(shared, target + part * cut.part_terms + inside * rows, first)
-            part, inside = further(cut.share, cut.step, part, inside)
-            if later < many:
-                store(shared, target + part * cut.part_terms + inside * rows, second)
-            part, inside = further(cut.share, cut.step, part, inside)
-            k = later + cut.threads
-
-    return bring
+    B: Int32
+    H: Int32
+    groups: Int32
+    blocks: Int32
+    units: Int32
+    tiles: Int32
+    parts: Int32
+    terms_per_part: Int32
+    lanes: Int32
+    padded_columns: Int32
+    partial_sums: Int32
+    begin: Int32  # first step
+    end: Int32  # step after the last one
 
 
 class Cut(NamedTuple):
-    """What a thread has of a block, and how the block's shared memory is laid out, in elements."""
+    """A thread's share of a block's product, and the layout of shared memory, in elements."""
 
     thread: int
     threads: int
     part: int
     parts: int
-    share: int  # terms of a part
+    terms_per_part: int
     lane: int
     lanes: int
-    first: tuple[int, int]  # part and place in it of the first term that the thread brings
+    first: tuple[int, int]  # part of the first term that the thread brings, and its place there
     step: tuple[int, int]  # from there to its next
     tiles: int
-    tile: int  # length of one
-    part_terms: int  # of a part of one
-    own: int  # where the thread's part of one begins
-    sums: int  # where they begin
-    tile_sums: int  # length of those of a tile
-    part_sums: int  # of a part
+    tile: int  # length of a tile
+    part_terms: int  # length of a part of a tile
+    own: int  # where the thread's part of a tile begins
+    sums: int  # where the sums begin
+    tile_sums: int  # length of the sums of a tile
+    part_sums: int  # length of the sums of a part
     kept: int  # where the thread's weights begin
-    folds: int  # parts that are left of the sums for the rule to add up
-    fold: int  # where the thread adds to one of them
-    fold_step: int  # from one part that it adds there to the next
-    fold_count: int  # how many it adds
+    partial_sums: int  # parts of the sums that the rule adds
+    total: int  # where the thread adds to one of them
+    total_step: int  # from one part that it adds there to the next
+    total_count: int  # parts that it adds
 
 
 @register_jitable
-def cut_of(rows, thread, threads, parts, share, lanes, tiles, spread, folds):
-    """Return a block's `Cut` for a thread."""
-    of_part, sums = apart(share * rows), apart(spread * rows)
-    part, lane, tile, first = (
-        thread // lanes,
-        thread % lanes,
-        parts * of_part,
-        tiles * parts * of_part,
-    )
+def cut_of(tile_sequences, thread, threads, shape):
+    """Return a thread's share of its block's product."""
+    parts = shape.parts
+    terms = shape.terms_per_part
+    lanes = shape.lanes
+    tiles = shape.tiles
+    tile_columns = shape.padded_columns * tile_sequences
+    of_part = padded_stride(terms * tile_sequences)
+    sums = padded_stride(tile_columns)
+    part = thread // lanes
+    first = tiles * parts * of_part
     kept = first + tiles * parts * sums + thread * CHUNK
-    all_sums = tiles * spread * rows
-    fold, place = thread // all_sums, thread % all_sums
-    of_tile = place // (spread * rows) * parts * sums + place % (spread * rows)
-    count = (parts - 1 - fold) // folds if fold < folds < parts else 0
+    all_sums = tiles * shape.padded_columns * tile_sequences
+    total = thread // all_sums
+    place = thread % all_sums
+    of_tile = place // tile_columns * parts * sums + place % tile_columns
+    several = total < shape.partial_sums < parts
+    count = (parts - 1 - total) // shape.partial_sums if several else 0
     return Cut(
-        short(thread), short(threads), short(part), parts, share, short(lane), lanes,
-        (short(thread // share), short(thread % share)), (short(threads // share), short(threads % share)),
-        tiles, short(tile), short(of_part), short(part * of_part), short(first), short(parts * sums), short(sums),
-        short(kept), folds, short(first + of_tile + fold * sums), short(folds * sums), short(count),
-    )  # fmt: skip
-
-
-@register_jitable
-def first_of(rows, thread, threads, width, B):
-    """Return what a thread has of the rule: its first unit, the step to its next, its first sequence, and that step.
-
-    Neighbouring threads have a tile's sequences, whose sums are side by side, and then the next unit. A thread too many
-    begins beyond all sequences.
-    """
-    side = short(min(rows, threads))
-    across = short(min(width, threads // side))
-    r_step = short(threads // (side * across) * side)
-    r = short(thread // (side * across) * side + thread % side)
-    return (
-        short(thread // side % across),
-        across,
-        short(r if thread < r_step * across else B),
-        r_step,
+        short(thread),
+        short(threads),
+        short(part),
+        parts,
+        terms,
+        short(thread % lanes),
+        lanes,
+        (short(thread // terms), short(thread % terms)),
+        (short(threads // terms), short(threads % terms)),
+        tiles,
+        short(parts * of_part),
+        short(of_part),
+        short(part * of_part),
+        short(first),
+        short(parts * sums),
+        short(sums),
+        short(kept),
+        shape.partial_sums,
+        short(first + of_tile + total * sums),
+        short(shape.partial_sums * sums),
+        short(count),
     )
 
 
-def sums_of(form: Form, wait: Callable[[], None]) -> Callable[..., Any]:
-    """Build what a block does before the rule: the sums of its columns, in parts, for a chunk of sequences.
+class RuleShare(NamedTuple):
+    """A thread's share of the cell's rule: its first unit and sequence, and the steps to the next."""
 
-    The function takes: whether to fetch what the step before has handed on, or to find it in shared memory; where it
-    is, how far apart for two sequences, and where something is in any case; how many groups share the batch's
-    sequences; how many sequences have handed something on, and how many want the sums, both counted in the batch; W_hh,
-    its pitch, its rows K; the weights held; the columns (see `places_of`) and the cut. Threads `wait` for those of
-    their block.
+    unit: int
+    unit_step: int
+    sequence: int
+    sequence_step: int
+
+
+@register_jitable
+def rule_share_of(tile_sequences, thread, threads, width, B):
+    """Return a thread's share of the rule for `width` units.
+
+    Neighbouring threads have a tile's sequences, whose sums are side by side, and then the next
+    unit. A thread for which nothing is left begins beyond all sequences.
     """
-    product, bring, rows, resident = product_of(form), bring_of(form), form.rows, form.resident
+    side = short(min(tile_sequences, threads))
+    unit_step = short(min(width, threads // side))
+    sequence_step = short(threads // (side * unit_step) * side)
+    sequence = short(thread // (side * unit_step) * side + thread % side)
+    has_work = thread < sequence_step * unit_step
+    return RuleShare(
+        short(thread // side % unit_step),
+        unit_step,
+        short(sequence if has_work else B),
+        sequence_step,
+    )
+
+
+# -- what the step before has handed on ------------------------------------------------------------
+
+
+class Source(NamedTuple):
+    """Numbers that the step before has handed on, and for which sequences they are wanted."""
+
+    fetch: bool  # whether they must be fetched; else they are in shared memory
+    address: int  # of the first sequence's
+    stride: int  # from a sequence of the batch to the next
+    safe: int  # an address that can be read in any case
+    groups: int  # sequences of the batch from one of the group's to the next
+    handed: int  # sequences that have handed something on, counted in the batch
+    wanted: int  # sequences that want the sums, counted in the batch
+
+
+def _far(dtype: str, tile_sequences: int) -> Callable[..., Any]:
+    """Build the function that reads a term of a tile's sequences, past the first cache.
+
+    Only those exist that are fewer than `left` further in the batch. For the others a safe place is
+    read: with a branch, the reads would wait for each other.
+    """
+    zero = zeros(dtype, 1)[0]
 
     @register_jitable
-    def slab(
-        floats,
-        shared,
-        fetch,
-        source,
-        stride,
-        safe,
-        groups,
-        handed,
-        wanted,
-        W,
-        pitch,
-        K,
-        held,
-        columns,
-        cut,
-        zero,
-        k,
-    ):
-        step = rows * groups
-        wanted = min(wanted, cut.tiles * step)
-        if fetch:
+    def one(array, i, stride, left, step, safe):
+        value = load_uncached(array, i if left > 0 else safe)
+        return (value if left > 0 else zero,)
+
+    @register_jitable
+    def two(array, i, stride, left, step, safe):
+        first = one(array, i, stride, left, step, safe)
+        return first + one(array, i + stride, stride, left - step, step, safe)
+
+    @register_jitable
+    def four(array, i, stride, left, step, safe):
+        first = two(array, i, stride, left, step, safe)
+        return first + two(array, i + 2 * stride, stride, left - 2 * step, step, safe)
+
+    return {1: one, 2: two, 4: four}[tile_sequences]
+
+
+def _bring(form: Form) -> Callable[..., Any]:
+    """Build the function that brings `many` terms of a tile to shared memory, two at once."""
+    rows = form.tile_sequences
+    far = _far(form.dtype, rows)
+    store = STORE[rows]
+
+    @register_jitable
+    def further(cut, part, inside):
+        """Go as many terms on as a block has threads; a division would take longer."""
+        part += cut.step[0]
+        inside += cut.step[1]
+        if inside >= cut.terms_per_part:
+            return part + 1, inside - cut.terms_per_part
+        return part, inside
+
+    @register_jitable
+    def bring(floats, shared, source, cut, target, place, many, left):
+        step = source.groups
+        stride = source.groups * source.stride
+        safe = source.safe
+        k = cut.thread
+        part = cut.first[0]
+        inside = cut.first[1]
+        while k < many:
+            later = k + cut.threads
+            left_later = left if later < many else 0
+            first = far(floats, place + k, stride, left, step, safe)
+            second = far(floats, place + later, stride, left_later, step, safe)
+            store(shared, target + part * cut.part_terms + inside * rows, first)
+            part, inside = further(cut, part, inside)
+            if later < many:
+                store(shared, target + part * cut.part_terms + inside * rows, second)
+            part, inside = further(cut, part, inside)
+            k = later + cut.threads
+
+    return bring
+
+
+# -- the product -----------------------------------------------------------------------------------
+
+
+def sums_of(form: Form) -> Callable[..., Any]:
+    """Build the sums of a block's columns, in parts, for as many sequences as shared memory holds."""
+    product = product_of(form)
+    bring = _bring(form)
+    rows = form.tile_sequences
+    resident = form.resident
+    zero = zeros(form.dtype, 1)[0]
+
+    @register_jitable
+    def slab(floats, shared, source, weights, cut, k):
+        """Add the terms from the k-th on, as many as all parts have at a time."""
+        step = rows * source.groups
+        wanted = min(source.wanted, cut.tiles * step)
+        if source.fetch:
             wait()
-            r, at, many = 0, 0, min(cut.parts * cut.share, K - k)
+            many = min(cut.parts * cut.terms_per_part, weights.rows - k)
+            r = 0
+            at = 0
             while r < wanted:
-                place = source + r * stride + k
-                bring(
-                    floats,
-                    shared,
-                    at,
-                    place,
-                    groups * stride,
-                    many,
-                    handed - r,
-                    groups,
-                    safe,
-                    cut,
-                    zero,
-                )
-                r, at = r + step, at + cut.tile
+                place = source.address + r * source.stride + k
+                bring(floats, shared, source, cut, at, place, many, source.handed - r)
+                r += step
+                at += cut.tile
         wait()
         if cut.part < cut.parts:
-            r, at, target = 0, cut.own, cut.sums + cut.part * cut.part_sums
+            r = 0
+            at = cut.own
+            target = cut.sums + cut.part * cut.part_sums
             while r < wanted:
-                product(floats, W, pitch, held, shared, at, target, columns, cut, k, K)
-                r, at, target = r + step, at + cut.tile, target + cut.tile_sums
+                product(floats, shared, weights, cut, at, target, k)
+                r += step
+                at += cut.tile
+                target += cut.tile_sums
 
     @register_jitable
-    def sums(
-        floats,
-        shared,
-        fetch,
-        source,
-        stride,
-        safe,
-        groups,
-        handed,
-        wanted,
-        W,
-        pitch,
-        K,
-        held,
-        columns,
-        cut,
-        zero,
-    ):
-        of_all = (
-            fetch,
-            source,
-            stride,
-            safe,
-            groups,
-            handed,
-            wanted,
-            W,
-            pitch,
-            K,
-            held,
-            columns,
-            cut,
-            zero,
-        )
+    def sums(floats, shared, source, weights, cut):
         if resident:
-            slab(floats, shared, *of_all, 0)
+            slab(floats, shared, source, weights, cut, 0)
         else:
-            for k in range(0, K, cut.parts * cut.share):
-                slab(floats, shared, *of_all, k)
+            for k in range(0, weights.rows, cut.parts * cut.terms_per_part):
+                slab(floats, shared, source, weights, cut, k)
         wait()
-        if cut.folds < cut.parts:
-            place, total = cut.fold, zero
-            for _ in range(cut.fold_count):
-                place += cut.fold_step
+        if cut.partial_sums < cut.parts:
+            place = cut.total
+            total = zero
+            for _ in range(cut.total_count):
+                place += cut.total_step
                 total += shared[place]
-            if cut.fold_count:
-                shared[cut.fold] += total
+            if cut.total_count:
+                shared[cut.total] += total
             wait()
 
     return sums

@@ -1,4 +1,4 @@
-"""The values of a cell's rule, in and out: from sums to slots, from gradients to what is handed on."""
+"""Registers that go into a cell's rule and come out of it; all follow from the names in `Cell`."""
 
 from __future__ import annotations
 
@@ -6,28 +6,29 @@ from collections.abc import Callable
 from typing import Any
 
 from ...cells import CELLS
-from ..registers import PLUS, TAKE, or_zero, register_jitable
+from ..registers import plus, register_jitable, take, tuple_of
 
 
 def total_of(count: int) -> Callable[..., Any]:
-    """Build the function that adds up the parts of `count` sums."""
-    take, plus = TAKE[count], PLUS[count]
+    """Build the function that adds the parts of `count` sums, `stride` apart."""
+    load = take(count)
+    add = plus(count)
 
     @register_jitable
     def total(shared, i, step, parts, stride):
-        sums = take(shared, i, step)
+        sums = load(shared, i, step)
         for _ in range(1, parts):
             i += stride
-            sums = plus(sums, take(shared, i, step))
+            sums = add(sums, load(shared, i, step))
         return sums
 
     return total
 
 
 def bias_of(cell: str) -> Callable[..., Any]:
-    """Build the function that loads the biases of a unit's gates that are the state's own; there may be none."""
+    """Build the function that loads a unit's biases for the state's gates; some cells have none."""
     if CELLS[cell].two_biases:
-        return TAKE[3]
+        return take(len(CELLS[cell].gates))
     return _no_bias
 
 
@@ -37,80 +38,97 @@ def _no_bias(floats, place, H):
 
 
 def slots_of(cell: str) -> Callable[..., Any]:
-    """Build the function from what the input and the state give, and the state's own biases, to a unit's slots."""
-    G, S = len(CELLS[cell].gates), len(CELLS[cell].slots)
-    if S > G:  # the state's gates are not all added to the input's
+    """Build the function that adds a unit's products: the input's `x`, the state's `h`, its biases `b`.
+
+    The input feeds the first G of the S slots, the state the last G; see `lightrnn.cells`.
+    """
+    rule = CELLS[cell]
+    G = len(rule.gates)
+    S = len(rule.slots)
+
+    def element(s):
+        k = s - (S - G)  # the state's gate
 
         @register_jitable
-        def slots(x, h, b):
-            return x[0], x[1] + (h[0] + b[0]), x[2] + (h[1] + b[1]), h[2] + b[2]
-
-    else:
-        plus = PLUS[S]
+        def input_alone(x, h, b):
+            return x[s]
 
         @register_jitable
-        def slots(x, h, b):
-            return plus(x, h)
-
-    return slots
-
-
-def put_gates_of(cell: str) -> Callable[..., Any]:
-    """Build the function that hands the gradient of the gates that the state feeds to the step before."""
-    if len(CELLS[cell].slots) == 1:
+        def state_alone(x, h, b):
+            return h[k] + b[k]
 
         @register_jitable
-        def put(shared, places, dslots):
-            shared[places[0]] = dslots[0]
-
-    elif CELLS[cell].slots == CELLS[cell].input_gates:
+        def both_biased(x, h, b):
+            return x[s] + (h[k] + b[k])
 
         @register_jitable
-        def put(shared, places, dslots):
-            shared[places[0]] = dslots[0]
-            shared[places[1]] = dslots[1]
-            shared[places[2]] = dslots[2]
-            shared[places[3]] = dslots[3]
+        def both(x, h, b):
+            return x[s] + h[k]
 
-    else:
+        if k < 0:
+            return input_alone
+        if s >= G:
+            return state_alone
+        return both_biased if rule.two_biases else both
+
+    return tuple_of(element, S)
+
+
+def keep_gates_of(cell: str, offset_of: Callable[..., Any]) -> Callable[..., Any]:
+    """Build the function that keeps a unit's gradient of the state's gates for the step before."""
+    S = len(CELLS[cell].slots)
+    G = len(CELLS[cell].gates)
+
+    def keep_first(count):
+        k = count - 1
+        before = keep_first(k) if k else _nothing
 
         @register_jitable
-        def put(shared, places, dslots):
-            shared[places[0]] = dslots[1]
-            shared[places[1]] = dslots[2]
-            shared[places[2]] = dslots[3]
+        def keep(shared, tile, u, H, terms_per_part, dslots):
+            before(shared, tile, u, H, terms_per_part, dslots)
+            shared[tile + offset_of(k * H + u, terms_per_part)] = dslots[S - G + k]
 
-    return put
+        return keep
+
+    return keep_first(G)
 
 
 @register_jitable
-def _more1(carried, more):
-    return (carried[0] + more,)
+def _nothing(shared, tile, u, H, terms_per_part, dslots):
+    """Do nothing, before the first gate."""
+
+
+def add_to_h(count: int) -> Callable[..., Any]:
+    """Build the function that adds a gradient to that of a unit's first state, h."""
+
+    def element(z):
+        @register_jitable
+        def h(carried, more):
+            return carried[0] + more
+
+        @register_jitable
+        def other(carried, more):
+            return carried[z]
+
+        return other if z else h
+
+    return tuple_of(element, count)
 
 
 @register_jitable
-def _more2(carried, more):
-    return carried[0] + more, carried[1]
+def _or_zero(x, zero):
+    """`x`, or `zero` for None. Numba sees that one branch is dead only where x is an argument."""
+    return zero if x is None else x
 
 
-MORE = {
-    1: _more1,
-    2: _more2,
-}  # the gradient of a unit's states: what is carried, and what else comes to its h
+def known(count: int) -> Callable[..., Any]:
+    """Build the function that puts `zero` where a rule returns None: no gradient but through the gates."""
 
+    def element(z):
+        @register_jitable
+        def gradient(dold, zero):
+            return _or_zero(dold[z], zero)
 
-@register_jitable
-def _carry1(floats, place, H, dold, zero):
-    floats[place] = or_zero(dold[0], zero)
+        return gradient
 
-
-@register_jitable
-def _carry2(floats, place, H, dold, zero):
-    floats[place] = or_zero(dold[0], zero)
-    floats[place + H] = or_zero(dold[1], zero)
-
-
-CARRY = {
-    1: _carry1,
-    2: _carry2,
-}  # the gradient of the old state, as far as it does not go through the gates
+    return tuple_of(element, count)

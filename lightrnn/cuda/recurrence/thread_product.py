@@ -1,8 +1,8 @@
-"""A thread's part of the product of a step: four columns of W_hh and a share of the sum's terms.
+"""A thread's part of a step's product: four columns of W_hh, and a part of the sums' terms.
 
-It takes a tile of sequences at a time: what it reads from shared memory serves four columns, and each of its weights a
-whole tile. The weights of its first terms are in registers, of the others in shared memory; or, of a layer that is too
-large, all are read again in every step.
+It takes a tile of sequences at a time: a number read from shared memory serves four columns, and a
+weight a whole tile. The weights of its first terms are in registers, of the others in shared memory;
+or, of a layer that is too large for both, all are read again in every step.
 """
 
 from __future__ import annotations
@@ -10,165 +10,163 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ...elementwise import fma
 from ..intrinsics import load4, store4
-from ..registers import ADD, ROWS, STORE, register_jitable, zeros
+from ..registers import LOAD, STORE, outer_sum, register_jitable, zeros
 
-COLUMNS = CHUNK = 4  # columns of a thread, and terms of the sum at a time
+COLUMNS = 4  # of a thread
+CHUNK = 4  # terms of the sums that are loaded at a time
 
 
 class Form(NamedTuple):
-    """What a time loop is compiled for."""
+    """Options that a time loop is compiled for."""
 
     cell: str
     dtype: str
-    rows: int  # sequences of a tile: 1, 2 or 4
+    tile_sequences: int  # 1, 2 or 4
     resident: int  # terms whose weights a thread holds in registers; 0: it reads all in every step
     stored: bool  # whether there are more, which it keeps in shared memory
-    alone: bool  # whether a group is one block
+    single_block: bool  # whether a group is one block
 
 
-@register_jitable
-def _terms1(sums, w, shared, i):
-    """Add the products of four columns' next four weights with what stands from `i` on."""
-    h = load4(shared, i)
-    return (
-        (
-            fma(
-                w[0][3],
-                h[3],
-                fma(w[0][2], h[2], fma(w[0][1], h[1], fma(w[0][0], h[0], sums[0][0]))),
-            ),
-        ),
-        (
-            fma(
-                w[1][3],
-                h[3],
-                fma(w[1][2], h[2], fma(w[1][1], h[1], fma(w[1][0], h[0], sums[1][0]))),
-            ),
-        ),
-        (
-            fma(
-                w[2][3],
-                h[3],
-                fma(w[2][2], h[2], fma(w[2][1], h[1], fma(w[2][0], h[0], sums[2][0]))),
-            ),
-        ),
-        (
-            fma(
-                w[3][3],
-                h[3],
-                fma(w[3][2], h[2], fma(w[3][1], h[1], fma(w[3][0], h[0], sums[3][0]))),
-            ),
-        ),
-    )
+class Columns(NamedTuple):
+    """The columns of W_hh that a block has: of each gate those of the block's units."""
+
+    count: int
+    width: int  # columns of a gate
+    gate_stride: int  # columns from one gate to the next in W_hh
+    first: int
 
 
-def _terms(rows: int) -> Callable[..., Any]:
-    """Build the function that does so for several sequences."""
-    add, side_by_side = ADD[rows], ROWS[rows]
+class Weights(NamedTuple):
+    """W_hh as a thread reads it."""
+
+    address: int  # (rows, stride)
+    stride: int
+    rows: int  # terms of a sum
+    columns: Columns
+    held: Any  # weights in registers, as nested pairs of chunks
+
+
+# -- products of a chunk ---------------------------------------------------------------------------
+
+
+def _operands(tile_sequences: int) -> Callable[..., Any]:
+    """Build the function that reads a chunk of terms, for each the numbers of a tile's sequences.
+
+    All reads are of four neighbours.
+    """
+
+    @register_jitable
+    def one(shared, i):
+        h = load4(shared, i)
+        return h[:1], h[1:2], h[2:3], h[3:]
+
+    @register_jitable
+    def two(shared, i):
+        h = load4(shared, i)
+        more = load4(shared, i + 4)
+        return h[:2], h[2:], more[:2], more[2:]
+
+    @register_jitable
+    def four(shared, i):
+        return load4(shared, i), load4(shared, i + 4), load4(shared, i + 8), load4(shared, i + 12)
+
+    return {1: one, 2: two, 4: four}[tile_sequences]
+
+
+def _chunk_sum(tile_sequences: int) -> Callable[..., Any]:
+    """Build the function that adds the products of four columns' chunks of weights to their sums."""
+    operands = _operands(tile_sequences)
+    add = outer_sum(COLUMNS, tile_sequences)
 
     @register_jitable
     def term(sums, w, k, h):
-        return (
-            add(sums[0], w[0][k], h),
-            add(sums[1], w[1][k], h),
-            add(sums[2], w[2][k], h),
-            add(sums[3], w[3][k], h),
-        )
+        return add(sums, (w[0][k], w[1][k], w[2][k], w[3][k]), h)
 
-    if rows == 2:
+    @register_jitable
+    def chunk_sum(sums, w, shared, i):
+        h = operands(shared, i)
+        sums = term(sums, w, 0, h[0])
+        sums = term(sums, w, 1, h[1])
+        sums = term(sums, w, 2, h[2])
+        return term(sums, w, 3, h[3])
 
-        @register_jitable
-        def terms(sums, w, shared, i):
-            h = load4(shared, i)
-            sums = term(term(sums, w, 0, h[:2]), w, 1, h[2:])
-            h = load4(shared, i + 4)
-            return term(term(sums, w, 2, h[:2]), w, 3, h[2:])
-
-    else:
-
-        @register_jitable
-        def terms(sums, w, shared, i):
-            sums = term(sums, w, 0, side_by_side(shared, i))
-            sums = term(sums, w, 1, side_by_side(shared, i + rows))
-            sums = term(sums, w, 2, side_by_side(shared, i + 2 * rows))
-            return term(sums, w, 3, side_by_side(shared, i + 3 * rows))
-
-    return terms
+    return chunk_sum
 
 
-TERMS = {1: _terms1, 2: _terms(2), 4: _terms(4)}
+# -- weights ---------------------------------------------------------------------------------------
 
 
 @register_jitable
 def places_of(m, lanes, columns):
-    """Return where column m and the next three, `lanes` apart, are in a row of W_hh; -1 where there is none.
-
-    `columns` says how many there are, how many a gate has, how far apart gates are in W_hh, and the first one's place.
-    """
-    count, width, apart, low = columns
-    second, third, fourth = m + lanes, m + 2 * lanes, m + 3 * lanes
+    """Return where column m and the next three, `lanes` apart, are in a row of W_hh; -1 for none."""
     return (
-        m // width * apart + low + m % width if m < count else -1,
-        second // width * apart + low + second % width if second < count else -1,
-        third // width * apart + low + third % width if third < count else -1,
-        fourth // width * apart + low + fourth % width if fourth < count else -1,
+        _place_of(m, columns),
+        _place_of(m + lanes, columns),
+        _place_of(m + 2 * lanes, columns),
+        _place_of(m + 3 * lanes, columns),
     )
 
 
 @register_jitable
-def _column(array, place, i, pitch, left, zero):
-    """Load a column's next four weights; only `left` are there, and zeros beyond."""
+def _place_of(m, columns):
+    """Return where a column is in a row of W_hh; -1 where the block has none."""
+    place = m // columns.width * columns.gate_stride + columns.first + m % columns.width
+    return place if m < columns.count else -1
+
+
+@register_jitable
+def _column(array, place, i, stride, left, zero):
+    """Load a column's next four weights; only `left` exist, and zeros follow."""
     if place < 0:
         left = 0
     i += place
     return (
         array[i] if left > 0 else zero,
-        array[i + pitch] if left > 1 else zero,
-        array[i + 2 * pitch] if left > 2 else zero,
-        array[i + 3 * pitch] if left > 3 else zero,
+        array[i + stride] if left > 1 else zero,
+        array[i + 2 * stride] if left > 2 else zero,
+        array[i + 3 * stride] if left > 3 else zero,
     )
 
 
 @register_jitable
-def _load_chunk(array, places, i, pitch, left, zero):
+def _load_chunk(array, places, i, stride, left, zero):
     """Load four columns' next four weights."""
     return (
-        _column(array, places[0], i, pitch, left, zero),
-        _column(array, places[1], i, pitch, left, zero),
-        _column(array, places[2], i, pitch, left, zero),
-        _column(array, places[3], i, pitch, left, zero),
+        _column(array, places[0], i, stride, left, zero),
+        _column(array, places[1], i, stride, left, zero),
+        _column(array, places[2], i, stride, left, zero),
+        _column(array, places[3], i, stride, left, zero),
     )
 
 
-def loader(count: int, rows: int) -> tuple[Any, Any]:
-    """Build the functions that load the weights of `count` terms, and that sum their products: nested pairs."""
+def _terms(count: int, tile_sequences: int) -> tuple[Any, Any]:
+    """Build the functions that load the weights of `count` terms and sum their products.
+
+    The weights are nested pairs of chunks: a half of the terms, each a chunk in the end.
+    """
     if count <= CHUNK:
-        return _load_chunk, TERMS[rows]
+        return _load_chunk, _chunk_sum(tile_sequences)
     size = -(-count // (2 * CHUNK)) * CHUNK
-    (load_first, sum_first), (load_second, sum_second) = (
-        loader(size, rows),
-        loader(count - size, rows),
-    )
+    load_first, sum_first = _terms(size, tile_sequences)
+    load_second, sum_second = _terms(count - size, tile_sequences)
 
     @register_jitable
-    def load(array, places, i, pitch, left, zero):
-        return (
-            load_first(array, places, i, pitch, left, zero),
-            load_second(array, places, i + size * pitch, pitch, left - size, zero),
-        )
+    def load(array, places, i, stride, left, zero):
+        first = load_first(array, places, i, stride, left, zero)
+        return first, load_second(array, places, i + size * stride, stride, left - size, zero)
 
     @register_jitable
     def total(sums, w, shared, i):
-        return sum_second(sum_first(sums, w[0], shared, i), w[1], shared, i + size * rows)
+        sums = sum_first(sums, w[0], shared, i)
+        return sum_second(sums, w[1], shared, i + size * tile_sequences)
 
     return load, total
 
 
 @register_jitable
 def _keep(shared, i, step, w):
-    """Keep a chunk in shared memory: a column's four weights side by side, the columns `step` apart."""
+    """Keep a chunk in shared memory: a column's four weights side by side, columns `step` apart."""
     store4(shared, i, w[0])
     store4(shared, i + step, w[1])
     store4(shared, i + 2 * step, w[2])
@@ -177,7 +175,7 @@ def _keep(shared, i, step, w):
 
 @register_jitable
 def _kept(shared, i, step):
-    """Read what `_keep` has written."""
+    """Read a chunk that `_keep` has written."""
     return (
         load4(shared, i),
         load4(shared, i + step),
@@ -187,77 +185,116 @@ def _kept(shared, i, step):
 
 
 def hold_of(form: Form) -> Callable[..., Any]:
-    """Build the function that takes a thread's weights: to registers, which it returns, and to shared memory."""
-    resident, stored, zero = form.resident, form.stored, zeros(form.dtype, 1)[0]
-    load, _ = loader(resident, form.rows)
+    """Build the function that takes a thread's weights to registers, and to shared memory the rest."""
+    resident = form.resident
+    stored = form.stored
+    zero = zeros(form.dtype, 1)[0]
+    load, _ = _terms(resident, form.tile_sequences)
 
     @register_jitable
-    def hold(floats, shared, W, pitch, K, columns, cut):
-        held = load(floats, (-1, -1, -1, -1), W, pitch, 0, zero)
+    def hold(floats, shared, W, cut):
+        # A thread without columns holds zeros: the type must be the same.
+        held = load(floats, (-1, -1, -1, -1), W.address, W.stride, 0, zero)
         if resident and cut.part < cut.parts:
-            places, start = places_of(cut.lane, cut.lanes, columns), cut.part * cut.share
-            held = load(floats, places, W + start * pitch, pitch, K - start, zero)
+            places = places_of(cut.lane, cut.lanes, W.columns)
+            start = cut.part * cut.terms_per_part
+            address = W.address + start * W.stride
+            held = load(floats, places, address, W.stride, W.rows - start, zero)
             if stored:
-                step, kept = cut.threads * CHUNK, cut.kept
-                for k in range(start + resident, start + cut.share, CHUNK):
-                    _keep(
-                        shared,
-                        kept,
-                        step,
-                        _load_chunk(floats, places, W + k * pitch, pitch, K - k, zero),
-                    )
+                step = cut.threads * CHUNK
+                kept = cut.kept
+                for k in range(start + resident, start + cut.terms_per_part, CHUNK):
+                    address = W.address + k * W.stride
+                    w = _load_chunk(floats, places, address, W.stride, W.rows - k, zero)
+                    _keep(shared, kept, step, w)
                     kept += COLUMNS * step
-        return held
+        return Weights(W.address, W.stride, W.rows, W.columns, held)
 
     return hold
 
 
+# -- the product -----------------------------------------------------------------------------------
+
+
 def product_of(form: Form) -> Callable[..., Any]:
-    """Build a thread's part of the product for one tile: what is handed on from `source`, sums to `target`."""
-    rows, resident, stored, store = form.rows, form.resident, form.stored, STORE[form.rows]
-    nothing, zero = (zeros(form.dtype, rows),) * COLUMNS, zeros(form.dtype, 1)[0]
-    terms, side_by_side, (_, resident_sum) = TERMS[rows], ROWS[rows], loader(resident, rows)
+    """Build a thread's part of the product for one tile, which it reads at `source`.
+
+    The sums go to `target`; those of the terms before the k-th are there already.
+    """
+    if form.resident:
+        return _resident_product(form)
+    return _streamed_product(form)
+
+
+def _put_sums(tile_sequences: int) -> Callable[..., Any]:
+    """Build the function that puts the sums of a thread's four columns to shared memory."""
+    store = STORE[tile_sequences]
 
     @register_jitable
-    def put(shared, target, lanes, sums):
+    def put(shared, target, step, sums):
         store(shared, target, sums[0])
-        store(shared, target + lanes * rows, sums[1])
-        store(shared, target + 2 * lanes * rows, sums[2])
-        store(shared, target + 3 * lanes * rows, sums[3])
+        store(shared, target + step, sums[1])
+        store(shared, target + 2 * step, sums[2])
+        store(shared, target + 3 * step, sums[3])
 
-    if resident:
+    return put
 
-        @register_jitable
-        def product(floats, W, pitch, held, shared, source, target, columns, cut, k, K):
-            sums = resident_sum(nothing, held, shared, source)
-            if stored:
-                step, kept = cut.threads * CHUNK, cut.kept
-                for k in range(resident, cut.share, CHUNK):
-                    sums = terms(sums, _kept(shared, kept, step), shared, source + k * rows)
-                    kept += COLUMNS * step
-            put(shared, target + cut.lane * rows, cut.lanes, sums)
 
-    else:
+def _resident_product(form: Form) -> Callable[..., Any]:
+    """Build the product with weights in registers, and in shared memory."""
+    rows = form.tile_sequences
+    resident = form.resident
+    stored = form.stored
+    zero_sums = (zeros(form.dtype, rows),) * COLUMNS
+    chunk_sum = _chunk_sum(rows)
+    _, resident_sum = _terms(resident, rows)
+    put = _put_sums(rows)
 
-        @register_jitable
-        def product(floats, W, pitch, held, shared, source, target, columns, cut, k, K):
-            m, step, start = cut.lane, cut.lanes * rows, k + cut.part * cut.share
-            while m < columns[0]:
-                places, at = places_of(m, cut.lanes, columns), target + m * rows
-                sums = nothing
-                if k > 0:  # it goes on
-                    sums = (
-                        side_by_side(shared, at),
-                        side_by_side(shared, at + step),
-                        side_by_side(shared, at + 2 * step),
-                        side_by_side(shared, at + 3 * step),
-                    )
-                for i in range(0, cut.share, CHUNK):
-                    w = _load_chunk(
-                        floats, places, W + (start + i) * pitch, pitch, K - start - i, zero
-                    )
-                    sums = terms(sums, w, shared, source + i * rows)
-                put(shared, at, cut.lanes, sums)
-                m += COLUMNS * cut.lanes
+    @register_jitable
+    def product(floats, shared, weights, cut, source, target, k):
+        sums = resident_sum(zero_sums, weights.held, shared, source)
+        if stored:
+            step = cut.threads * CHUNK
+            kept = cut.kept
+            for i in range(resident, cut.terms_per_part, CHUNK):
+                sums = chunk_sum(sums, _kept(shared, kept, step), shared, source + i * rows)
+                kept += COLUMNS * step
+        put(shared, target + cut.lane * rows, cut.lanes * rows, sums)
+
+    return product
+
+
+def _streamed_product(form: Form) -> Callable[..., Any]:
+    """Build the product that reads the weights, through the cache, in every step."""
+    rows = form.tile_sequences
+    zero = zeros(form.dtype, 1)[0]
+    zero_sums = (zeros(form.dtype, rows),) * COLUMNS
+    chunk_sum = _chunk_sum(rows)
+    load_sums = LOAD[rows]
+    put = _put_sums(rows)
+
+    @register_jitable
+    def product(floats, shared, weights, cut, source, target, k):
+        m = cut.lane
+        step = cut.lanes * rows
+        start = k + cut.part * cut.terms_per_part
+        while m < weights.columns.count:
+            places = places_of(m, cut.lanes, weights.columns)
+            at = target + m * rows
+            sums = zero_sums
+            if k > 0:
+                sums = (
+                    load_sums(shared, at),
+                    load_sums(shared, at + step),
+                    load_sums(shared, at + 2 * step),
+                    load_sums(shared, at + 3 * step),
+                )
+            for i in range(0, cut.terms_per_part, CHUNK):
+                address = weights.address + (start + i) * weights.stride
+                left = weights.rows - start - i
+                w = _load_chunk(floats, places, address, weights.stride, left, zero)
+                sums = chunk_sum(sums, w, shared, source + i * rows)
+            put(shared, at, step, sums)
+            m += COLUMNS * cut.lanes
 
     return product

@@ -1,11 +1,12 @@
-"""How a time loop is cut: sequences to groups, units to the blocks of a group, terms of the sums to threads.
+"""Tiling of a time loop: sequences to groups, units to the blocks of a group, terms of sums to threads.
 
-Three regimes, each a case of the same cut:
+There are three regimes:
 
 1. A group is one block and W_hh lies in its registers: small layers. No block ever waits for another.
-2. A group is several blocks, each with its columns of W_hh in registers, and in shared memory what registers cannot
-   hold, that wait for each other after every step.
-3. W_hh is read from the second-level cache in every step, by as many blocks as there are: any size, any GPU.
+2. A group is several blocks that wait for each other after every step. Each has its columns of W_hh
+   in registers, and in shared memory what registers cannot hold.
+3. W_hh is read from the second-level cache in every step, by as many blocks as there are
+   multiprocessors: any size, any GPU.
 """
 
 from __future__ import annotations
@@ -16,68 +17,91 @@ from functools import cache
 
 from ...cells import Cell
 from ..driver import Limits
-from .block_product import PAD, apart
-from .thread_product import CHUNK, COLUMNS
+from .block_product import PAD, LoopShape, padded_stride
+from .thread_product import CHUNK, COLUMNS, Form
 
 RESIDENT = (4, 8, 16, 24)  # terms whose weights, of four columns, a thread may hold in registers
-REGISTERS = 384  # bytes of them
-MANY = 16  # parts of sums that are worth adding up by all threads first
-STORED = (
-    8  # terms in shared memory, read again for each tile, that are better than twice as many blocks
-)
-ROWS = (1, 2, 4)  # sequences that a tile may have
+REGISTERS = 384  # bytes of these weights; the rest of a thread's 1020 is for sums and addresses
+MANY = 16  # parts of the sums that are worth adding by all threads before the rule
+# Terms in shared memory, read again for each tile, that are better than twice as many blocks, which
+# wait for each other in every step.
+STORED = 8
+TILE_SEQUENCES = (1, 2, 4)  # that a tile may have
 
 
 @dataclass(frozen=True)
-class Regime:
-    """A cut for one direction of one loop.
+class Tiling:
+    """Tiling of one time loop.
 
     Attributes
     ----------
-    number : int
-        1, 2 or 3.
-    rows, tiles, groups : int
+    tile_sequences, tiles, groups : int
         Sequences of a tile, tiles of a group that are in shared memory at once, and groups.
     blocks, units : int
         Blocks of a group, and units of the layer that each has.
-    alone : bool
-        Whether a group is one block, with all it has in its shared memory at once.
     resident : int
         Terms whose weights a thread holds in registers, 0 for none.
     stored : int
         Terms whose weights it keeps in shared memory.
-    parts, share, lanes : int
-        Parts of a sum, terms of a part (at a time, if they are too many for shared memory), and threads of a part.
-    spread : int
-        Columns of a block and those missing to a multiple of four for each lane.
-    folds : int
-        To how many parts all threads bring the sums before the cell's rule adds up what is left: few, if a block has so
-        few sums that most threads have no part in the rule.
+    parts, terms_per_part, lanes : int
+        Parts of a sum, terms of a part (at a time, if they are too many for shared memory), and
+        threads of a part.
+    padded_columns : int
+        Columns of W_hh that a block has, rounded up to a multiple of four for each lane.
+    partial_sums : int
+        Parts to which all threads reduce the sums before the cell's rule adds these: few, if a
+        block has so few sums that most threads have no share of the rule.
     threads, shared : int
-        Of a block: threads, and elements of shared memory.
+        Threads of a block, and elements of its shared memory.
     """
 
-    number: int
-    rows: int
+    tile_sequences: int
     tiles: int
     groups: int
     blocks: int
     units: int
-    alone: bool
     resident: int
     stored: int
     parts: int
-    share: int
+    terms_per_part: int
     lanes: int
-    spread: int
-    folds: int
+    padded_columns: int
+    partial_sums: int
     threads: int
     shared: int
 
+    @property
+    def single_block(self) -> bool:
+        """Whether a group is one block, with all that it hands on in its shared memory."""
+        return self.blocks == 1 and self.resident > 0
+
+    def form(self, cell: str, dtype: str) -> Form:
+        """Return the options that the loop's kernel is compiled for."""
+        stored = self.stored > 0
+        return Form(cell, dtype, self.tile_sequences, self.resident, stored, self.single_block)
+
+    def shape(self, B: int, H: int, begin: int, end: int) -> LoopShape:
+        """Return the sizes that the kernel reads, for the steps from `begin` to `end`."""
+        return LoopShape(
+            B=B,
+            H=H,
+            groups=self.groups,
+            blocks=self.blocks,
+            units=self.units,
+            tiles=self.tiles,
+            parts=self.parts,
+            terms_per_part=self.terms_per_part,
+            lanes=self.lanes,
+            padded_columns=self.padded_columns,
+            partial_sums=self.partial_sums,
+            begin=begin,
+            end=end,
+        )
+
 
 @cache
-def choose(cell: Cell, H: int, B: int, itemsize: int, limits: Limits, *, back: bool) -> Regime:
-    """Choose the regime of a loop.
+def choose(cell: Cell, H: int, B: int, itemsize: int, limits: Limits, *, back: bool) -> Tiling:
+    """Choose the tiling of a loop.
 
     Parameters
     ----------
@@ -90,7 +114,7 @@ def choose(cell: Cell, H: int, B: int, itemsize: int, limits: Limits, *, back: b
     limits : Limits
         Of the GPU.
     back : bool
-        Whether it is the way back, where a unit has a row of W_hh instead.
+        Whether it is the backward loop, where a unit has a row of W_hh instead.
 
     Raises
     ------
@@ -98,57 +122,71 @@ def choose(cell: Cell, H: int, B: int, itemsize: int, limits: Limits, *, back: b
         If the layer is too large for the GPU.
     """
     gates = len(cell.gates)
-    cut = _Cut(*((1, gates * H) if back else (gates, H)), H, B, itemsize, limits)
-    return cut.resident() or cut.streamed()
+    columns = 1 if back else gates
+    terms = gates * H if back else H
+    search = _Search(columns, terms, H, B, itemsize, limits)
+    return search.resident() or search.streamed()
 
 
-class _Cut:
-    """A loop to be cut: `columns` of W_hh for each of H units, and so many terms of a sum; see `choose`."""
+class _Search:
+    """Search for a tiling: `columns` of W_hh for each of H units, and `terms` of a sum; see `choose`."""
 
     def __init__(
         self, columns: int, terms: int, H: int, B: int, itemsize: int, limits: Limits
     ) -> None:
-        self.columns, self.terms, self.H, self.B = columns, terms, H, B
+        self.columns = columns
+        self.terms = terms
+        self.H = H
+        self.B = B
         self.limits = limits
         self.most_shared = limits.shared_bytes // itemsize
         self.held = [n for n in RESIDENT if n * COLUMNS * itemsize <= REGISTERS]
 
-    def resident(self) -> Regime | None:
-        """Keep W_hh, in as few blocks as can; None if the GPU cannot."""
+    def resident(self) -> Tiling | None:
+        """Return the tiling with W_hh in as few blocks as possible; None if the GPU has too few."""
         for most in (STORED, self.terms):
             for blocks in self._counts(self.limits.multiprocessors):
-                units = -(-self.H // blocks)
-                lanes = -(-self.columns * units // COLUMNS)
-                if lanes > self.limits.threads:
-                    continue
-                share = -(-self.terms // (CHUNK * (self.limits.threads // lanes))) * CHUNK
-                held = min((n for n in self.held if n >= share), default=self.held[-1])
-                share = max(share, held)
-                if share - held > most:
-                    continue
-                wanted = -(-self.B // (self.limits.multiprocessors // blocks))
-                for rows in [rows for rows in ROWS[::-1] if rows < 2 * wanted]:
-                    regime = self._regime(units, rows, -(-wanted // rows), share, held)
-                    if regime:
-                        return regime
+                tiling = self._resident_in(blocks, most)
+                if tiling:
+                    return tiling
         return None
 
-    def streamed(self) -> Regime:
-        """Read W_hh again in each step, by one group of as many blocks as there are."""
+    def _resident_in(self, blocks: int, most: int) -> Tiling | None:
+        """Return the tiling with W_hh in some blocks, at most `most` terms in shared memory, or None."""
+        units = -(-self.H // blocks)
+        lanes = -(-self.columns * units // COLUMNS)
+        if lanes > self.limits.threads:
+            return None
+        terms = -(-self.terms // (CHUNK * (self.limits.threads // lanes))) * CHUNK
+        held = min((n for n in self.held if n >= terms), default=self.held[-1])
+        terms = max(terms, held)
+        if terms - held > most:
+            return None
+        wanted = -(-self.B // (self.limits.multiprocessors // blocks))  # sequences of a group
+        for rows in [rows for rows in TILE_SEQUENCES[::-1] if rows < 2 * wanted]:
+            tiling = self._tiling(units, rows, -(-wanted // rows), terms, held)
+            if tiling:
+                return tiling
+        return None
+
+    def streamed(self) -> Tiling:
+        """Return the tiling of one group that reads W_hh again in every step."""
         counts = list(self._counts(self.limits.multiprocessors))
         wide = [blocks for blocks in counts if blocks * CHUNK <= self.H] or counts[:1]
         for blocks in [wide[-1], *counts[len(wide) :]]:
             units = -(-self.H // blocks)
-            for rows in [rows for rows in ROWS[::-1] if rows < 2 * self.B] or ROWS[:1]:
-                lanes, spread = self._lanes(units)
-                parts = max(1, self.limits.threads // lanes)
-                room = (self.most_shared // parts - 4 * PAD) // rows - spread
-                share = min(-(-self.terms // (parts * CHUNK)), room // CHUNK) * CHUNK
-                regime = self._regime(units, rows, 1, share, 0) if share > 0 else None
-                if regime:
-                    return regime
+            lanes, padded_columns = self._lanes(units)
+            parts = max(1, self.limits.threads // lanes)
+            wanted = -(-self.terms // (parts * CHUNK))
+            for rows in [rows for rows in TILE_SEQUENCES[::-1] if rows < 2 * self.B] or [1]:
+                room = (self.most_shared // parts - 4 * PAD) // rows - padded_columns
+                terms = min(wanted, room // CHUNK) * CHUNK
+                tiling = self._tiling(units, rows, 1, terms, 0) if terms > 0 else None
+                if tiling:
+                    return tiling
         raise RuntimeError(
-            f"hidden_layer_sizes must be smaller for this GPU, got {self.H} units. Lower them, or use device='cpu'."
+            f"hidden_layer_sizes must be smaller for this GPU, got {self.H} units. "
+            "Lower them, or use device='cpu'."
         )
 
     def _counts(self, most: int) -> Iterator[int]:
@@ -161,39 +199,49 @@ class _Cut:
         yield most
 
     def _lanes(self, units: int) -> tuple[int, int]:
-        """Return the threads that have a part of a block's columns, and those columns made up to four for each."""
-        lanes = min(-(-self.columns * units // COLUMNS), self.limits.threads)
-        return lanes, -(-self.columns * units // (COLUMNS * lanes)) * COLUMNS * lanes
+        """Return the threads that share a block's columns, and the columns padded to four for each."""
+        columns = self.columns * units
+        lanes = min(-(-columns // COLUMNS), self.limits.threads)
+        return lanes, -(-columns // (COLUMNS * lanes)) * COLUMNS * lanes
 
-    def _regime(
-        self, units: int, rows: int, tiles: int, share: int, resident: int
-    ) -> Regime | None:
-        """Return the regime with so many tiles, or fewer if shared memory has no room; None if it has for none."""
-        blocks, (lanes, spread), threads = (
-            -(-self.H // units),
-            self._lanes(units),
-            self.limits.threads,
-        )
-        parts = min(max(1, threads // lanes), -(-self.terms // share))
-        stored = share - resident if resident else 0
-        of_tile, of_all = (
-            parts * (apart(rows * share) + apart(rows * spread)),
-            stored * COLUMNS * threads,
-        )
+    def _tiling(
+        self, units: int, tile_sequences: int, tiles: int, terms_per_part: int, resident: int
+    ) -> Tiling | None:
+        """Return the tiling with `tiles` tiles, or fewer if shared memory is short; None for no tile."""
+        blocks = -(-self.H // units)
+        lanes, padded_columns = self._lanes(units)
+        threads = self.limits.threads
+        parts = min(max(1, threads // lanes), -(-self.terms // terms_per_part))
+        stored = terms_per_part - resident if resident else 0
+        of_terms = padded_stride(tile_sequences * terms_per_part)
+        of_tile = parts * (of_terms + padded_stride(tile_sequences * padded_columns))
+        of_all = stored * COLUMNS * threads
         tiles = min(tiles, (self.most_shared - of_all) // of_tile)
         if tiles < 1:
             return None
-        groups = -(-self.B // (rows * tiles))
-        if blocks > 1 or not resident:
-            groups = min(groups, max(1, self.limits.multiprocessors // blocks) if resident else 1)
-        alone, folds = blocks == 1 and resident > 0, parts
+        groups = -(-self.B // (tile_sequences * tiles))
+        if not resident:
+            groups = 1
+        elif blocks > 1:
+            groups = min(groups, max(1, self.limits.multiprocessors // blocks))
+        partial_sums = parts
         if parts >= MANY:
-            most = threads // (tiles * spread * rows)
-            folds = min(
-                (n for n in (2, 4, 8, 16) if n <= most), key=lambda n: n + parts / n, default=parts
-            )
-        number = 3 if not resident else 2 - alone
-        return Regime(
-            number, rows, tiles, groups, blocks, units, alone, resident, stored, parts, share, lanes, spread, folds,
-            threads, tiles * of_tile + of_all,
-        )  # fmt: skip
+            most = threads // (tiles * padded_columns * tile_sequences)
+            counts = (n for n in (2, 4, 8, 16) if n <= most)
+            partial_sums = min(counts, key=lambda n: n + parts / n, default=parts)
+        return Tiling(
+            tile_sequences=tile_sequences,
+            tiles=tiles,
+            groups=groups,
+            blocks=blocks,
+            units=units,
+            resident=resident,
+            stored=stored,
+            parts=parts,
+            terms_per_part=terms_per_part,
+            lanes=lanes,
+            padded_columns=padded_columns,
+            partial_sums=partial_sums,
+            threads=threads,
+            shared=tiles * of_tile + of_all,
+        )

@@ -6,10 +6,15 @@ from hypothesis import strategies as st
 
 from lightrnn.cells import CELLS
 from lightrnn.cuda.driver import Limits
-from lightrnn.cuda.recurrence.block_product import apart
+from lightrnn.cuda.recurrence.block_product import padded_stride
 from lightrnn.cuda.recurrence.tiling import choose
 
 H100 = Limits(132, 227 * 1024)
+
+
+def regime(tiling):
+    """1: one block has W_hh; 2: several blocks have it; 3: it is read again in every step."""
+    return 1 + (tiling.blocks > 1) if tiling.resident else 3
 
 
 @given(
@@ -25,30 +30,40 @@ def test_every_cut_covers_all_and_fits(cell, H, B, itemsize, multiprocessors, ba
     G = len(rule.gates)
     if (H * G + 1056) * itemsize > limits.shared_bytes and multiprocessors <= 8:
         return  # the sums of one block's columns are too many; the largest layers need more blocks
-    cut = choose(rule, H, B, itemsize, limits, back=back)
-    columns, terms = (cut.units, G * H) if back else (G * cut.units, H)
-    rounds = -(-columns // (4 * cut.lanes))
-    assert (cut.blocks - 1) * cut.units < H <= cut.blocks * cut.units
-    assert (cut.parts - 1) * cut.share < terms and cut.share % 4 == 0
-    assert cut.parts * cut.lanes <= cut.threads and cut.spread == rounds * 4 * cut.lanes >= columns
-    assert cut.alone == (cut.number == 1) and cut.number == (
-        3 if not cut.resident else 1 + (cut.blocks > 1)
+    tiling = choose(rule, H, B, itemsize, limits, back=back)
+    columns, terms = (tiling.units, G * H) if back else (G * tiling.units, H)
+    rounds = -(-columns // (4 * tiling.lanes))
+    assert (tiling.blocks - 1) * tiling.units < H <= tiling.blocks * tiling.units
+    assert (tiling.parts - 1) * tiling.terms_per_part < terms and tiling.terms_per_part % 4 == 0
+    assert (
+        tiling.parts * tiling.lanes <= tiling.threads
+        and tiling.padded_columns == rounds * 4 * tiling.lanes >= columns
     )
-    if cut.resident:
+    assert tiling.single_block == (regime(tiling) == 1)
+    if tiling.resident:
         assert (
-            cut.resident + cut.stored == cut.share
-            and cut.parts * cut.share >= terms
+            tiling.resident + tiling.stored == tiling.terms_per_part
+            and tiling.parts * tiling.terms_per_part >= terms
             and rounds == 1
         )
-        assert cut.resident * itemsize <= 96
-    assert cut.blocks == 1 or cut.groups * cut.blocks <= multiprocessors
-    assert not cut.alone or cut.groups * cut.tiles * cut.rows >= B
-    of_tile = cut.parts * (apart(cut.rows * cut.share) + apart(cut.rows * cut.spread))
-    assert cut.shared == cut.tiles * of_tile + cut.stored * 4 * cut.threads
-    assert cut.shared * itemsize <= limits.shared_bytes
-    assert (cut.groups - 1) * cut.rows < B
-    assert cut.folds == cut.parts or (cut.parts >= 16 and cut.folds < cut.parts)
-    assert cut.folds == cut.parts or cut.folds * cut.tiles * cut.spread * cut.rows <= cut.threads
+        assert tiling.resident * itemsize <= 96
+    assert tiling.blocks == 1 or tiling.groups * tiling.blocks <= multiprocessors
+    assert not tiling.single_block or tiling.groups * tiling.tiles * tiling.tile_sequences >= B
+    of_tile = tiling.parts * (
+        padded_stride(tiling.tile_sequences * tiling.terms_per_part)
+        + padded_stride(tiling.tile_sequences * tiling.padded_columns)
+    )
+    assert tiling.shared == tiling.tiles * of_tile + tiling.stored * 4 * tiling.threads
+    assert tiling.shared * itemsize <= limits.shared_bytes
+    assert (tiling.groups - 1) * tiling.tile_sequences < B
+    assert tiling.partial_sums == tiling.parts or (
+        tiling.parts >= 16 and tiling.partial_sums < tiling.parts
+    )
+    assert (
+        tiling.partial_sums == tiling.parts
+        or tiling.partial_sums * tiling.tiles * tiling.padded_columns * tiling.tile_sequences
+        <= tiling.threads
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,8 +78,8 @@ def test_every_cut_covers_all_and_fits(cell, H, B, itemsize, multiprocessors, ba
     ],
 )
 def test_which_regime_a_large_gpu_takes(cell, H, B, number, blocks):
-    cut = choose(CELLS[cell], H, B, 4, H100, back=False)
-    assert (cut.number, cut.blocks) == (number, blocks)
+    tiling = choose(CELLS[cell], H, B, 4, H100, back=False)
+    assert (regime(tiling), tiling.blocks) == (number, blocks)
 
 
 def test_what_no_gpu_can_do_is_said():
@@ -77,5 +92,5 @@ def test_what_no_gpu_can_do_is_said():
 
 @given(length=st.integers(1, 5000).map(lambda n: 4 * n))
 def test_parts_begin_in_other_banks(length):
-    assert length < apart(length) <= length + 8
-    assert apart(length) % 16 and apart(length) % 4 == 0
+    assert length < padded_stride(length) <= length + 8
+    assert padded_stride(length) % 16 and padded_stride(length) % 4 == 0

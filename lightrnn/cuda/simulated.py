@@ -1,0 +1,111 @@
+"""Numba's simulator in place of the GPU and its driver: the functions that `driver.stand_in` looks up by name here.
+
+The simulator runs kernels as Python, each thread of a block as a thread of the host
+(``NUMBA_ENABLE_CUDASIM=1``).
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numba import cuda, types
+
+# -- memory and launches ---------------------------------------------------------------------------
+
+
+def address_of(holder: Any) -> tuple[int, int]:
+    """Return address 0 and GPU 0: arrays are found by their holder."""
+    return 0, 0
+
+
+def copy_to_device(target: Any, source: np.ndarray, size: int, stream: Any) -> None:
+    """Copy the first `size` elements of a host array to the beginning of a device array."""
+    target.holder[:size].copy_to_device(source[:size])
+
+
+def copy_on_device(target: tuple[Any, int], source: tuple[Any, int], size: int, _: Any) -> None:
+    """Copy `size` elements between device arrays, each given with its first element."""
+    (to, place), (of, begin) = target, source
+    to.holder[place : place + size].copy_to_device(of.holder[begin : begin + size])
+
+
+def copy_to_host(target: np.ndarray, source: Any, place: int, stream: Any) -> None:
+    """Copy the elements from `place` on to a host array."""
+    source.holder[place : place + len(target)].copy_to_host(target)
+
+
+def load_kernel(kernel: Any, dtype: str) -> Any:
+    """Return a kernel as the simulator runs it."""
+    return cuda.jit(kernel.py_func)
+
+
+def launch_kernel(loaded: Any, arguments: Any, grid: Any, shared: int, stream: Any) -> None:
+    """Run a kernel to its end."""
+    floats, ints = arguments.arrays
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # NumPy's, of numbers that are not finite: a GPU gives none
+        run = loaded[grid.blocks, grid.threads, stream, shared]
+        run(floats.holder, ints.holder, arguments.at)
+
+
+def launched_steps(T: int, blocks: int, back: bool) -> list[tuple[int, int]]:
+    """Return one launch per step where blocks wait for each other: the simulator runs them in turn."""
+    if blocks == 1:
+        return [(0, T)]
+    steps = [(t, t + 1) for t in range(T)]
+    return steps[::-1] if back else steps
+
+
+# -- functions that kernels call -------------------------------------------------------------------
+
+
+def device_function(function: Callable[..., Any]) -> Any:
+    """Let the simulator set ``cuda.threadIdx`` in the function's module, not in the kernel's alone."""
+    return cuda.jit(device=True)(function)
+
+
+def shared_memory(dtype: str) -> Any:
+    """Build the function that returns a block's shared memory."""
+    return device_function(lambda: cuda.shared.array(0, getattr(types, dtype)))
+
+
+def pointer(array):
+    """Arrays need no pointers in Python."""
+    return array
+
+
+def load4(array, i):
+    """Return four elements."""
+    return array[i], array[i + 1], array[i + 2], array[i + 3]
+
+
+def store4(array, i, values):
+    """Store four elements."""
+    array[i], array[i + 1], array[i + 2], array[i + 3] = values
+
+
+def load_uncached(array, index):
+    """There is no cache to go past."""
+    return array[index]
+
+
+def acquire(array, index):
+    """Load a counter."""
+    return array[index]
+
+
+def add(array, index, number):
+    """Add to a counter."""
+    array[index] += number
+
+
+def fence():
+    """Memory has one order here."""
+
+
+def opaque(x):
+    """Python derives nothing from a number."""
+    return x
