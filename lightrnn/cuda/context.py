@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..nn.stack import Stack
 from . import driver
 from .memory import Memory
 from .parameters import Addresses
-
-if TYPE_CHECKING:
-    from ..nn.stack import Stack
 
 
 @dataclass

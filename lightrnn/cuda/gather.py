@@ -76,11 +76,11 @@ class Mask(NamedTuple):
 class CopyArguments(NamedTuple):
     """Arguments of `copy`; where the source's row index says -1, the target's row is zero."""
 
-    target: Matrix  # (count, width)  # OUT
-    source: Matrix  # (count, width)  # IN
-    count: int
+    target: Matrix  # (rows, width)  # OUT
+    source: Matrix  # (rows, width)  # IN
+    rows: int
     width: int
-    mask: Mask  # (count, width)
+    mask: Mask  # (rows, width)
 
 
 read_copy = reader(CopyArguments)
@@ -94,7 +94,7 @@ def copy(dtype: str) -> Kernel:
     @kernel(dtype)
     def copy(floats, ints, at):
         a = read_copy(ints, at)
-        for item in range(cuda.grid(1), a.count * a.width, cuda.gridsize(1)):
+        for item in range(cuda.grid(1), a.rows * a.width, cuda.gridsize(1)):
             i = item // a.width
             j = item % a.width
             row = ints[a.source.row_index + i] if a.source.row_index >= 0 else i
@@ -169,9 +169,9 @@ class AddByCodeArguments(NamedTuple):
     """Arguments of `add_by_code`."""
 
     table: int  # (n_tokens, width)  # OUT, or IN, OUT with `adds`
-    codes: int  # (count,)  # IN
-    count: int
-    source: int  # (count, width)  # IN
+    codes: int  # (rows,)  # IN
+    rows: int
+    source: int  # (rows, width)  # IN
     width: int
     adds: int  # whether the table already holds a part of its gradient
 
@@ -190,7 +190,7 @@ def add_by_code(dtype: str) -> Kernel:
         for j in range(cuda.threadIdx.x, a.width, cuda.blockDim.x):
             place = a.table + cuda.blockIdx.x * a.width + j
             total = floats[place] if a.adds else zero
-            for i in range(a.count):
+            for i in range(a.rows):
                 if ints[a.codes + i] == cuda.blockIdx.x:
                     total += floats[a.source + i * a.width + j]
             floats[place] = total

@@ -29,12 +29,12 @@ Read = Callable[[], np.ndarray]
 class Rows(NamedTuple):
     """Rows over which a loss is computed, and the addresses of what it needs and leaves."""
 
-    features: Matrix  # (count, D)
-    count: int
-    targets: int  # (count, k), or codes (count,) among the indices
-    weights: int  # (count,)
-    losses: int  # (count,)
-    dfeatures: int  # (count, D), -1 if no gradient is wanted
+    features: Matrix  # (n, D)
+    n: int
+    targets: int  # (n, k), or codes (n,) among the indices
+    weights: int  # (n,)
+    losses: int  # (n,)
+    dfeatures: int  # (n, D), -1 if no gradient is wanted
     constant: int = -1  # (1,) of the loss
 
 
@@ -76,7 +76,7 @@ class Head:
         if "constant" in sent:
             rows = rows._replace(constant=sent["constant"].address)
         self._loss(program, self.layer, loss, rows)
-        add_up(program, rows.losses, rows.count, program.context.addresses.results)
+        add_up(program, rows.losses, rows.n, program.context.addresses.results)
         return rows.dfeatures
 
     # -- parts of it -------------------------------------------------------------------------------
@@ -119,32 +119,32 @@ class Head:
         stride = rows.features.stride
         targets_of_row = 1 if loss.name == "softmax" else k
         with program.scratch():
-            outputs = program.allocate(min(rows.count, most) * k)
-            for begin in range(0, rows.count, most):
+            outputs = program.allocate(min(rows.n, most) * k)
+            for begin in range(0, rows.n, most):
                 some = Rows(
                     features=Matrix(rows.features.address + begin * stride, stride),
-                    count=min(most, rows.count - begin),
+                    n=min(most, rows.n - begin),
                     targets=rows.targets + begin * targets_of_row,
                     weights=rows.weights + begin,
                     losses=rows.losses + begin,
                     dfeatures=rows.dfeatures + begin * D,
                     constant=rows.constant,
                 )
-                self._linear(program, layer, some.features, outputs, some.count)
+                self._linear(program, layer, some.features, outputs, some.n)
                 self._costs(program, loss, Matrix(outputs, k), some)
                 if rows.dfeatures >= 0:
                     doutputs = Matrix(outputs, k)
-                    self._back(program, layer, some.features, doutputs, some.count, begin > 0)
+                    self._back(program, layer, some.features, doutputs, some.n, begin > 0)
                     target = Matrix(some.dfeatures, D)
                     W = program.context.addresses.weights(layer).W_ih
-                    shape = some.count, D, k
+                    shape = some.n, D, k
                     add_product(program, doutputs, W, target, shape, turn_b=not layer.tied)
 
     def _costs(self, program: Program, loss: Loss, outputs: Matrix, rows: Rows) -> None:
         """Compute the losses of rows, and turn their outputs into the gradient."""
         arguments = losses.LossArguments(
             outputs=outputs.address,
-            rows=rows.count,
+            rows=rows.n,
             k=outputs.stride,
             targets=rows.targets,
             weights=rows.weights,
@@ -153,9 +153,9 @@ class Head:
         )
         if loss.name == "softmax":
             kernel = losses.softmax(program.dtype)
-            program.blocks(kernel, rows.count, arguments, shared=THREADS)
+            program.blocks(kernel, rows.n, arguments, shared=THREADS)
         else:
-            program.over(losses.by_output(loss.name, program.dtype), rows.count, arguments)
+            program.over(losses.by_output(loss.name, program.dtype), rows.n, arguments)
 
     def _back(
         self,
@@ -218,12 +218,12 @@ class Adaptive(Head):
         all_losses = sent["weights"].size + sum(counts)
         rows = self._rows(program, features, sent, all_losses, learn)
         self._loss(program, self.layer, loss, rows)
-        losses = rows.losses + rows.count
+        losses = rows.losses + rows.n
         for i, ((_, _, down, tail), count) in enumerate(zip(self.host.tails, counts, strict=True)):
             if count:
                 of_cluster = Rows(
                     features=features._replace(row_index=sent[f"rows{i}"].address),
-                    count=count,
+                    n=count,
                     targets=sent[f"targets{i}"].address,
                     weights=sent[f"weights{i}"].address,
                     losses=losses,
@@ -241,7 +241,7 @@ class Adaptive(Head):
     ) -> None:
         """Run a cluster over its rows, and back, which adds to the gradient of the features."""
         down, tail = layers
-        count = rows.count
+        count = rows.n
         learn = rows.dfeatures >= 0
         with program.scratch():
             low = Matrix(program.allocate(count * down.units), down.units)

@@ -317,7 +317,7 @@ def product(dtype: str, turn_a: bool, turn_b: bool, vector: bool, large: bool) -
     size = DEPTH * _padded_stride(large)
     zero_sums = (zeros(dtype, 4),) * 4
     if large:
-        zero_sums = (zero_sums,) * 4  # type: ignore[assignment]
+        zero_sums = (zero_sums,) * 4
 
     @kernel(dtype, turn_a, turn_b, vector, large)
     def product(floats, ints, at):
@@ -363,8 +363,8 @@ def product(dtype: str, turn_a: bool, turn_b: bool, vector: bool, large: bool) -
 class AddPartsArguments(NamedTuple):
     """Arguments of `add_parts`."""
 
-    parts: int  # (count, size)  # IN
-    count: int
+    parts: int  # (n_parts, size)  # IN
+    n_parts: int
     target: int  # (size,)  # OUT, or IN, OUT with `adds`
     size: int
     adds: int
@@ -382,7 +382,7 @@ def add_parts() -> Kernel:
         a = read_add_parts(ints, at)
         for i in range(cuda.grid(1), a.size, cuda.gridsize(1)):
             total = floats[a.parts + i]
-            for p in range(1, a.count):
+            for p in range(1, a.n_parts):
                 total += floats[a.parts + p * a.size + i]
             _write(floats, a.target + i, total, a.adds)
 

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from ..nn.layers import Layer
 from ..nn.parameters import Layout
 from ..nn.solvers import SOLVERS
+from ..nn.stack import Stack
 from .memory import ALIGNMENT, Matrix, rounded
-
-if TYPE_CHECKING:
-    from ..nn.stack import Stack
 
 
 class WeightOffsets(NamedTuple):

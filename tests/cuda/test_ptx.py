@@ -191,9 +191,8 @@ def test_two_kernels_of_one_name_are_refused(compilers):
 def test_a_kernel_is_loaded_once_and_launched_with_pointers(compilers, monkeypatch, tmp_path):
     import numba
 
-    from lightrnn.cuda import gather
+    from lightrnn.cuda import driver, gather
     from lightrnn.cuda import jit as made_kernels
-    from lightrnn.cuda import driver
     from lightrnn.cuda.driver import Array
 
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))

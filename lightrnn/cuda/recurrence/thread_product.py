@@ -31,7 +31,7 @@ class Form(NamedTuple):
 class Columns(NamedTuple):
     """The columns of W_hh that a block has: of each gate those of the block's units."""
 
-    count: int
+    n: int
     width: int  # columns of a gate
     gate_stride: int  # columns from one gate to the next in W_hh
     first: int
@@ -112,7 +112,7 @@ def places_of(m, lanes, columns):
 def _place_of(m, columns):
     """Return where a column is in a row of W_hh; -1 where the block has none."""
     place = m // columns.width * columns.gate_stride + columns.first + m % columns.width
-    return place if m < columns.count else -1
+    return place if m < columns.n else -1
 
 
 @register_jitable
@@ -278,7 +278,7 @@ def _streamed_product(form: Form) -> Callable[..., Any]:
         m = cut.lane
         step = cut.lanes * rows
         start = k + cut.part * cut.terms_per_part
-        while m < weights.columns.count:
+        while m < weights.columns.n:
             places = places_of(m, cut.lanes, weights.columns)
             at = target + m * rows
             sums = zero_sums
