@@ -1,19 +1,18 @@
 """Norms of the Jacobians between a layer's states: how far back a layer remembers."""
 
 from collections.abc import Callable
-from functools import cache
 
 import numpy as np
 
 from ..cells import CELLS
 from .denormals import flush_denormals, restore_denormals
-from .jit import kernel, named, register_jitable
+from .jit import factory, kernel, named, register_jitable
 from .matmul import product
 from .recurrence import counts
 from .registers import at, lanes, loads, stores
 
 
-@cache
+@factory
 def jacobian(cell: str) -> Callable[..., None]:
     """Compile the norms of the Jacobians of a cell with recurrence.
 

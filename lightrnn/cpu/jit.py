@@ -6,8 +6,11 @@
 - a disk cache of our own, see `cache.py`.
 """
 
+import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import cache, wraps
+from threading import RLock
+from typing import Any, TypeVar, cast
 
 from numba import njit
 from numba.extending import register_jitable
@@ -15,6 +18,14 @@ from numba.extending import register_jitable
 from .cache import KernelCache
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+_MAKING = RLock()  # one for all factories, since one may call another
+if hasattr(os, "register_at_fork"):
+    # No child may inherit the lock while another thread of its parent holds it.
+    os.register_at_fork(
+        before=_MAKING.acquire,
+        after_in_parent=_MAKING.release,
+        after_in_child=_MAKING.release,
+    )
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -42,4 +53,20 @@ def named(name: str) -> Callable[[Function], Function]:
     return rename
 
 
-__all__ = ["kernel", "named", "register_jitable"]
+def factory(make: Function) -> Function:
+    """Let `make` run once for each argument, even if threads call it at the same time.
+
+    `functools.cache` alone lets two threads make two kernels of one name, which the disk cache
+    refuses. Nothing is compiled here, so the lock is held for a moment only.
+    """
+    made: Any = cache(make)
+
+    @wraps(make)
+    def once(*arguments):
+        with _MAKING:
+            return made(*arguments)
+
+    return cast(Function, once)
+
+
+__all__ = ["factory", "kernel", "named", "register_jitable"]

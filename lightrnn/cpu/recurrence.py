@@ -10,14 +10,13 @@ same loops without the products of the state.
 """
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..cells import CELLS
 from .denormals import flush_denormals, restore_denormals
-from .jit import kernel, named, register_jitable
+from .jit import factory, kernel, named, register_jitable
 from .matmul import add_row, copy_row, fill, product, products_t
 from .registers import at, lanes, load, loads, stores
 
@@ -142,7 +141,7 @@ def steps(cell: str) -> Callable[..., Any]:
     return loop
 
 
-@cache
+@factory
 def forward(cell: str) -> Callable[[Tape, LayerWeights, TimeLoop], None]:
     """Compile the forward loop as a kernel of its own: see `steps`."""
     loop = steps(cell)
@@ -180,7 +179,7 @@ def _all_slots(b_ih, b_hh, size):
 # -- backward -----------------------------------------------------------------------------------
 
 
-@cache
+@factory
 def backward(cell: str) -> Callable[..., None]:
     """Compile backpropagation through time."""
     rule = CELLS[cell].backward

@@ -7,14 +7,13 @@ last. Arrays in the vector have rows for the states before the step, then those 
 """
 
 from collections.abc import Callable
-from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
 from ..cells import CELLS
 from .denormals import flush_denormals, restore_denormals
-from .jit import kernel, named, register_jitable
+from .jit import factory, kernel, named, register_jitable
 from .matmul import copy_row
 from .recurrence import LayerWeights, Tape, TimeLoop, steps
 
@@ -99,7 +98,7 @@ def _finite(X, start, column, B, F):
     return total == 0
 
 
-@cache
+@factory
 def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], bool]:
     """Compile ``advance(vector, index)``: one step, and the output if a head is among the layers.
 

@@ -1,14 +1,13 @@
 """The updates of the solvers, each one pass over vectors of whole registers."""
 
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from ..elementwise import fma
 from ..updates import UPDATES
-from .jit import kernel, named
+from .jit import factory, kernel, named
 from .registers import lanes, load_flat, loads_flat, splats, store_flat, stores_flat
 
 _BLOCK = 1024  # summed in the gradient's precision: larger loses digits, smaller costs time
@@ -34,7 +33,7 @@ def squared_norm(
     return total
 
 
-@cache
+@factory
 def update(name: str) -> Callable[..., Any]:
     """Compile a solver's step."""
     rule = UPDATES[name]

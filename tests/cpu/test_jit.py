@@ -7,7 +7,10 @@ import stat
 import subprocess
 import sys
 import tempfile
+import threading
+import time
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from inspect import getclosurevars
 from pathlib import Path
 from types import FunctionType
@@ -18,6 +21,25 @@ from numba import config
 
 from lightrnn.cells import CELLS
 from lightrnn.cpu import cache, gather, host, jit, matmul, recurrence
+
+
+def test_threads_that_need_a_kernel_at_once_get_the_same():
+    started = threading.Barrier(2)
+    made = []
+
+    @jit.factory
+    def make(name):
+        made.append(name)
+        time.sleep(0.05)  # long enough for the other thread to call, too
+        return object()
+
+    def call(_):
+        started.wait()
+        return make("kernel")
+
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(call, range(2))
+    assert first is second and made == ["kernel"]
 
 
 def fresh_digest():
