@@ -27,7 +27,7 @@ class Linear(NamedTuple):
 
 
 class LinearBackward(NamedTuple):
-    """What the backward pass of the layer reads and sets."""
+    """The arrays that the backward pass of the layer reads and sets."""
 
     transposed: Transposed
     gradients: LayerWeights

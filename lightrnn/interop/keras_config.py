@@ -35,7 +35,7 @@ _OUTPUT_ACTIVATIONS = ("linear", "softmax", "sigmoid")
 
 
 class Description(NamedTuple):
-    """What a configuration says that shapes do not."""
+    """The part of a configuration that the shapes of weights do not determine."""
 
     activation: str  # of the output layer: "linear", "softmax" or "sigmoid"
     target: str  # "sequence" or "step"
