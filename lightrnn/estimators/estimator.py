@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,12 +15,16 @@ from .. import cpu, devices
 from ..base import BaseEstimator, check_is_fitted
 from ..nn.state_dict import torch_arrays
 from ..training.history import TrainingOptions
+from ..training.loop import train
 from ..utils.checks import choice, shown
 from .arguments import NetworkArguments, TrainingArguments
 from .declarations import checked, declared
 from .model import Model
 
 if TYPE_CHECKING:
+    from ..losses import Loss
+    from ..training.minibatches import BatchSource
+    from ..training.trainable import TrainableNetwork
     from .streams import Stream
 
 Arguments = dict[str, Any]
@@ -96,6 +102,39 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         threads = cpu.threads.usable(arguments["n_jobs"])
         given = {name: arguments[name] for name in _TRAINING_OPTIONS}
         return TrainingOptions(threads=threads, **given)
+
+    def _train(
+        self,
+        arguments: Arguments,
+        model: Model,
+        loss: Loss,
+        batches: BatchSource,
+        *,
+        epochs: int,
+        n_steps: int,
+        score: Callable[[TrainableNetwork], float] | None,
+    ) -> bool:
+        """Run epochs of n_steps time steps on a model; return whether training ended by itself.
+
+        `score` returns the validation score of a network; it is None without validation data.
+        """
+        options = self._training_options(arguments)
+        solver = model.make_solver(arguments["momentum"], arguments["alpha"])
+        work = devices.training_work(model.network, epochs * n_steps)
+        with devices.placed(model.network, arguments["device"], work) as network:
+            ended = train(
+                network,
+                loss,
+                solver,
+                options,
+                batches,
+                model.history,
+                epochs=epochs,
+                validate=None if score is None else partial(score, network),
+            )
+            model.device = network.device
+        model.keep_moments(solver)
+        return ended
 
     def _adopt(self, model: Model) -> None:
         """Take over a trained model and set the attributes that describe it."""

@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from .. import devices
 from ..data.corpus import BOUNDARY, Corpus, read_corpus
-from ..training.history import History
-from ..training.loop import train
 from ..training.texts import TextBatches
 from ..utils.checks import random_generator
 from .declarations import FLAG, argument, integer, one_of
 from .documentation import documented
 from .estimator import Arguments
 from .generation import BaseLanguageModel, mean_loss
-from .model import Model, build_network
+from .model import Model
 
 if TYPE_CHECKING:
     from ..training.trainable import TrainableNetwork
@@ -186,7 +183,7 @@ class RNNLanguageModel(BaseLanguageModel):
                 "Hold out some texts for it."
             )
         model = self._resumed(arguments, warm=True) if continues else self._begun(arguments, corpus)
-        self._train(arguments, model, corpus, validation, arguments["max_iter"])
+        self._fit_model(arguments, model, corpus, validation, arguments["max_iter"])
         return self
 
     def partial_fit(self, texts: Any, y: Any = None) -> Self:
@@ -230,7 +227,7 @@ class RNNLanguageModel(BaseLanguageModel):
             model = self._resumed(arguments, warm=False)
         else:
             model = self._begun(arguments, corpus)
-        self._train(arguments, model, corpus, None, 1)
+        self._fit_model(arguments, model, corpus, None, 1)
         return self
 
     def _checked(self) -> Arguments:
@@ -279,19 +276,10 @@ class RNNLanguageModel(BaseLanguageModel):
     def _begun(self, arguments: Arguments, corpus: Corpus) -> Model:
         """Return a model that has learned nothing yet."""
         architecture = self._architecture(arguments, len(corpus.vocabulary))
-        network = build_network(architecture, (arguments["batch_size"], arguments["truncate"]))
-        rng = random_generator(self.random_state)
-        network.initialize(rng)
-        return Model(
-            architecture,
-            network,
-            None,
-            corpus.vocabulary,
-            arguments["solver"],
-            None,
-            History(),
-            rng,
-        )
+        largest_batch = arguments["batch_size"], arguments["truncate"]
+        model = Model.untrained(architecture, largest_batch, arguments["solver"], self.random_state)
+        model.vocabulary = corpus.vocabulary
+        return model
 
     def _resumed(self, arguments: Arguments, *, warm: bool) -> Model:
         """Return a copy of the fitted model to continue with.
@@ -302,7 +290,7 @@ class RNNLanguageModel(BaseLanguageModel):
         rng = random_generator(self.random_state) if warm else None
         return self._model.resumed(architecture, arguments["solver"], rng)
 
-    def _train(
+    def _fit_model(
         self,
         arguments: Arguments,
         model: Model,
@@ -313,26 +301,20 @@ class RNNLanguageModel(BaseLanguageModel):
         """Run epochs on the model and take it over."""
         from ..losses import make_loss
 
-        # The batches are cut into chunks already: training itself truncates nothing.
-        options = self._training_options(arguments | {"truncate": None})
         batches = self._batches(arguments, corpus, model.rng)
-        solver = model.make_solver(arguments["momentum"], arguments["alpha"])
-        held_out = None if validation is None else self._batches(arguments, validation)
-        work = devices.training_work(model.network, epochs * batches.count)
-        with devices.placed(model.network, arguments["device"], work) as network:
-            validate = None if held_out is None else partial(_score, network, held_out)
-            train(
-                network,
-                make_loss("softmax"),
-                solver,
-                options,
-                batches,
-                model.history,
-                epochs=epochs,
-                validate=validate,
-            )
-            model.device = network.device
-        model.keep_moments(solver)
+        score = None
+        if validation is not None:
+            score = partial(_score, batches=self._batches(arguments, validation))
+        # The batches are chunks already: training itself truncates nothing.
+        self._train(
+            arguments | {"truncate": None},
+            model,
+            make_loss("softmax"),
+            batches,
+            epochs=epochs,
+            n_steps=batches.count,
+            score=score,
+        )
         self._adopt(model)
 
     def _batches(

@@ -17,6 +17,7 @@ from ..data.labels import ClassTargets, MultilabelTargets
 from ..data.targets import RealTargets, Targets
 from ..data.tokens import Vocabulary
 from ..training.history import History
+from ..utils.checks import random_generator
 
 if TYPE_CHECKING:
     from ..nn.network import Network
@@ -112,6 +113,26 @@ class Model:
     history: History
     rng: np.random.Generator
     device: str = "cpu"
+
+    @classmethod
+    def untrained(
+        cls,
+        architecture: dict[str, Any],
+        largest_batch: tuple[int, int],
+        solver: str,
+        random_state: Any,
+    ) -> Self:
+        """Return a model with initial weights, without targets and vocabulary.
+
+        Raises
+        ------
+        ValueError
+            As `build_network`; `random_state` has then not been drawn from.
+        """
+        network = build_network(architecture, largest_batch)
+        rng = random_generator(random_state)
+        network.initialize(rng)
+        return cls(architecture, network, None, None, solver, None, History(), rng)
 
     def tree(self) -> dict[str, Any]:
         """Return everything as plain values."""

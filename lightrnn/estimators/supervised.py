@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from .. import cpu, devices
+from .. import cpu
 from ..base import TransformerMixin, check_is_fitted
 from ..data.dataset import Data, Inputs, TargetsFrom, read, read_inputs, read_validation, split
 from ..data.ragged import Values, as_values, pool
@@ -20,14 +20,12 @@ from ..data.samples import Samples
 from ..data.sequences import Sequences, remember_features, sequences_for
 from ..data.tokens import as_items, encoded
 from ..exceptions import ConvergenceWarning, warn
-from ..training.history import History
 from ..training.lbfgs import LBFGS_BATCH
-from ..training.loop import train
 from ..training.minibatches import Minibatches
 from ..utils.checks import random_generator
 from .arguments import SupervisedArguments, check_together
 from .estimator import Arguments, NetworkEstimator
-from .model import Model, build_network
+from .model import Model
 
 if TYPE_CHECKING:
     from ..data.targets import Targets
@@ -112,7 +110,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         samples = data.samples
         if held_out is None and arguments["early_stopping"]:
             samples, held_out = split(data, arguments["validation_fraction"], model.rng)
-        ended = self._train(arguments, model, samples, held_out, arguments["max_iter"])
+        ended = self._fit_model(arguments, model, samples, held_out, arguments["max_iter"])
         self._finish(model, None if continues else data.inputs.sequences)
         # The cosine schedule is over when it has run `max_iter` epochs; lbfgs does not use it.
         by_design = arguments["learning_rate"] == "cosine" and arguments["solver"] != "lbfgs"
@@ -148,7 +146,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             model = self._resumed(arguments, data, warm=False)
         else:
             model = self._begun(arguments, data)
-        self._train(arguments, model, data.samples, None, 1)
+        self._fit_model(arguments, model, data.samples, None, 1)
         self._finish(model, None if continues else data.inputs.sequences)
         return self
 
@@ -202,19 +200,10 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             min(batch_size, len(data.samples.items)),
             min(arguments["truncate"] or longest, longest),
         )
-        network = build_network(architecture, largest_batch)
-        rng = random_generator(self.random_state)
-        network.initialize(rng)
-        return Model(
-            architecture,
-            network,
-            data.targets,
-            data.inputs.vocabulary,
-            arguments["solver"],
-            None,
-            History(),
-            rng,
-        )
+        model = Model.untrained(architecture, largest_batch, arguments["solver"], self.random_state)
+        model.targets = data.targets
+        model.vocabulary = data.inputs.vocabulary
+        return model
 
     def _resumed(self, arguments: Arguments, data: Data, *, warm: bool) -> Model:
         """Return a copy of the fitted model to continue with; `warm` keeps only its weights."""
@@ -226,7 +215,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         model.targets.set_output_units(model.network, undo=True)
         return model
 
-    def _train(
+    def _fit_model(
         self,
         arguments: Arguments,
         model: Model,
@@ -235,30 +224,22 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         epochs: int,
     ) -> bool:
         """Run epochs on the model; return whether training ended by itself."""
-        options = self._training_options(arguments)
         loss = model.targets.loss(**arguments)
-        solver = model.make_solver(arguments["momentum"], arguments["alpha"])
-        minibatches = Minibatches(
-            samples, options.batch_size, options.shuffle, options.truncate, model.rng
+        batches = Minibatches(
+            samples,
+            arguments["batch_size"],
+            arguments["shuffle"],
+            arguments["truncate"],
+            model.rng,
         )
-        work = devices.training_work(model.network, epochs * int(samples.lengths.sum()))
-        with devices.placed(model.network, arguments["device"], work) as network:
-            validate = None
-            if held_out is not None:
-                validate = _validator(network, model.targets, loss, held_out, options.threads)
-            ended = train(
-                network,
-                loss,
-                solver,
-                options,
-                minibatches,
-                model.history,
-                epochs=epochs,
-                validate=validate,
-            )
-            model.device = network.device
-        model.keep_moments(solver)
-        return ended
+        score = None
+        if held_out is not None:
+            threads = cpu.threads.usable(arguments["n_jobs"])
+            score = _validation_score(model.targets, loss, held_out, threads)
+        n_steps = int(samples.lengths.sum())
+        return self._train(
+            arguments, model, loss, batches, epochs=epochs, n_steps=n_steps, score=score
+        )
 
     def _finish(self, model: Model, sequences: Sequences | None) -> None:
         """Take over a trained model; a first fit also notes the form of X from `sequences`."""
@@ -371,18 +352,18 @@ def _known(targets: Targets) -> TargetsFrom:
     return lambda y, lengths, weights: (targets, targets.read(y, lengths))
 
 
-def _validator(
-    network: TrainableNetwork, targets: Targets, loss: Loss, held_out: Samples, threads: int
-) -> Callable[[], float]:
-    """Return the function that scores the network as it is on held-out samples."""
+def _validation_score(
+    targets: Targets, loss: Loss, held_out: Samples, threads: int
+) -> Callable[[TrainableNetwork], float]:
+    """Return the function that scores a network on held-out samples."""
     encoded_y = pool(held_out.targets)
     weights = pool(held_out.weights)
 
-    def validate() -> float:
+    def score(network: TrainableNetwork) -> float:
         outputs = pool(network.outputs(held_out.items, threads))
         return targets.score(loss, outputs, encoded_y, weights)
 
-    return validate
+    return score
 
 
 def _check_same_classes(old: Targets, new: Targets) -> None:
