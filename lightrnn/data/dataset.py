@@ -94,10 +94,12 @@ def read(
     """
     sequences = inputs.sequences
     lengths = sequences.lengths
+    # Before y: the mean and scale of a regressor's targets are weighted.
     weights = check_sample_weight(sample_weight, lengths, arguments["target"] == "step")
     targets, codes = targets_from(y, lengths, weights)
     weighted = targets.weigh(codes, weights, arguments.get("class_weight"))
     samples = Samples(sequences.items, lengths, codes, weighted)
+    # A sequence stays if one of its steps has a weight.
     if isinstance(weighted, np.ndarray):
         kept = np.flatnonzero(weighted)
     else:
@@ -144,8 +146,10 @@ def split(data: Data, fraction: float, rng: np.random.Generator) -> tuple[Sample
     """Hold out whole sequences for validation, stratified if each has one class."""
     samples = data.samples
     codes = samples.targets
+    # Codes of one class per sequence are whole numbers; indicators and real targets are floats.
     by_class = isinstance(codes, np.ndarray) and codes.ndim == 1 and codes.dtype.kind == "i"
     n = len(samples.items)
     training, validation = hold_out(n, fraction, rng, codes if by_class else None)
+    # Scores are weighted by the user's weights alone, training by the class weights as well.
     plain = replace(samples, weights=data.weights)
     return samples.take(training), plain.take(validation)

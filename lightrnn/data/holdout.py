@@ -50,6 +50,7 @@ def hold_out(
     position = np.arange(n) - np.repeat(starts, counts)
     rank = (position + 0.5) / np.repeat(counts, counts)
     rank[starts + counts - 1] = 1.0  # the last of a class stays in training
+    # Two at least, because R^2 of one sequence says nothing; one of each class stays in training.
     wanted = min(max(2, round(fraction * n)), n - len(counts))
     wanted = max(wanted, 1)
     order = shuffled[np.lexsort((rng.random(n), rank))]  # random where ranks are equal

@@ -36,6 +36,7 @@ def _labels(values: np.ndarray, name: str) -> np.ndarray:
             f"{_UNKNOWN_TYPE}: {name} must be integers or text, got dtype {values.dtype}. "
             "Convert them."
         )
+    # Whole floats are labels, as in scikit-learn; other floats are targets of a regressor.
     if values.dtype.kind == "f":
         check_finite(values, np.float64, name)
         continuous = values != np.floor(values)
@@ -141,10 +142,12 @@ class ClassTargets(LabelTargets):
 
     def codes(self, labels: np.ndarray, name: str) -> np.ndarray:
         """Return the code of each checked label."""
+        # Comparing text with numbers would find every label unknown, or raise an error of NumPy's.
         if _family(labels) != _family(self.classes_):
             raise ValueError(
                 f"{name} must hold labels of {self._listed()}, got {_family(labels)}. Convert them."
             )
+        # A label greater than all classes would get a code beyond the last one.
         codes = np.minimum(np.searchsorted(self.classes_, labels), len(self.classes_) - 1)
         unseen = np.flatnonzero(self.classes_[codes] != labels)
         if len(unseen):
@@ -155,6 +158,7 @@ class ClassTargets(LabelTargets):
             )
         return codes
 
+    # Overrides the base for speed: a stream decodes one row per step.
     def decode_row(self, output: np.ndarray) -> Any:
         """Return the label that one raw output (k,) predicts."""
         return self.classes_[output.argmax()]
@@ -229,6 +233,7 @@ class MultilabelTargets(LabelTargets):
         return numbers.astype(np.float32)
 
     def _decoded(self, outputs: np.ndarray) -> np.ndarray:
+        # Raw outputs above 0 are probabilities above 1/2.
         return (outputs > 0).astype(np.int64)
 
     def _right(self, outputs: np.ndarray, encoded: np.ndarray) -> np.ndarray:
@@ -280,7 +285,7 @@ def read_labels(
     """
     values = flat_with_warning(as_values(y, lengths, step, name), name)
     labels = _labels(values, name)
-    if labels.ndim == 2:
+    if labels.ndim == 2:  # a single column was made flat
         return _read_indicators(labels, lengths, step, name)
     if classes is None:
         known = _classes(labels, name)

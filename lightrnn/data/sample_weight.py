@@ -50,7 +50,7 @@ def check_sample_weight(
 
 def _pooled(weights: Any, lengths: np.ndarray, step: bool, name: str) -> np.ndarray:
     """Return checked weights of all sequences or steps, (N,) float64."""
-    by_step = step and _is_nested(weights)
+    by_step = step and _is_nested(weights)  # otherwise one weight per sequence
     pooled = as_numbers(as_values(weights, lengths, by_step, name), name)
     if pooled.ndim != 1:
         raise ValueError(
@@ -123,7 +123,7 @@ def class_weights(codes: Values, weights: Values, class_weight: Any, classes: np
         )
     pooled = pool(weights)
     if isinstance(class_weight, str) and class_weight == "balanced":
-        totals = np.bincount(flat, pooled, minlength=len(classes))
+        totals = np.bincount(flat, pooled, minlength=len(classes))  # (n_classes,)
         present = np.count_nonzero(totals)
         # Classes without weight have no targets here: their factor is not used.
         factors = pooled.sum() / (present * np.where(totals > 0, totals, 1.0))
@@ -143,6 +143,7 @@ def _factors(class_weight: Any, classes: np.ndarray) -> np.ndarray:
         raise kind(
             f"{wanted}, got {shown(class_weight)}. Write for example class_weight='balanced'."
         )
+    # `tolist` gives Python's own types, which equal the keys that a user writes.
     codes = {label: code for code, label in enumerate(classes.tolist())}
     factors = np.ones(len(classes))
     for label, factor in class_weight.items():
@@ -160,7 +161,7 @@ def require_two_classes(codes: Values, weights: Values) -> None:
 
     Multilabel targets always pass: a label may be absent.
     """
-    flat = pool(codes)
+    flat = pool(codes)  # (N,), or (N, k) for multilabel
     if flat.ndim == 1 and len(np.unique(flat[pool(weights) > 0])) < 2:
         raise ValueError(
             "y must hold at least two classes with a positive weight, got fewer: one class or none "

@@ -59,6 +59,8 @@ class Targets:
     n_outputs: int
     is_multilabel = False
 
+    # -- from y to the network and back -----------------------------------------------------------
+
     def read(self, y: Any, lengths: np.ndarray, name: str = "y") -> Values:
         """Check y and return it encoded.
 
@@ -81,7 +83,7 @@ class Targets:
         ValueError, TypeError
             If y is not of the kind that the targets were learned from.
         """
-        values = _flat(as_values(y, lengths, self.step, name))
+        values = _flat(as_values(y, lengths, self.step, name))  # (N,) or (N, k)
         return self.arranged(self._encoded(values, name), lengths)
 
     def arranged(self, values: np.ndarray, lengths: np.ndarray) -> Values:
@@ -98,6 +100,8 @@ class Targets:
     def decode_row(self, output: np.ndarray) -> Any:
         """Return the prediction for one raw output (k,), as `decode` gives it."""
         return self._decoded(output[None])[0]
+
+    # -- what training needs ----------------------------------------------------------------------
 
     def loss(self, **arguments: Any) -> Loss:
         """Return the loss to minimise, given the estimator's arguments."""
@@ -188,6 +192,7 @@ class RealTargets(Targets):
         **others: Any,
     ) -> Loss:
         """Return the loss of the standardised targets that the arguments name."""
+        # Imported here to keep `import lightrnn` fast.
         from ..losses import make_loss
 
         return make_loss(loss, delta=delta, quantile=quantile)
@@ -205,6 +210,7 @@ class RealTargets(Targets):
         scale = self.scale
         shift = self.mean
         if undo:
+            # The inverse of o * scale + shift, so that training sees standardised outputs again.
             network.set_output_units(1.0 / scale, -shift / scale)
         else:
             network.set_output_units(scale, shift)
@@ -278,8 +284,9 @@ def read_numbers(
         If it holds anything but numbers.
     """
     values = flat_with_warning(as_values(y, lengths, step, name), name)
-    columns = _columns(values, dtype, name)
+    columns = _columns(values, dtype, name)  # (N, k)
     w = np.ones(len(columns)) if weights is None else pool(weights)
+    # Squares of large numbers overflow; the result is refused below, with a message of ours.
     with np.errstate(over="ignore", invalid="ignore"):
         mean = np.average(columns, axis=0, weights=w)
         scale = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=w))
@@ -290,6 +297,7 @@ def read_numbers(
         )
     smallest = _CONSTANT * np.finfo(np.float64).eps * abs(columns).max(axis=0)
     scale[scale <= smallest] = 1.0
+    # Names, not dtypes: a saved file holds plain values.
     result = "float32" if values.dtype in (np.float16, np.float32) else "float64"
     targets = RealTargets(mean, scale, step, dtype, result)
     return targets, targets.arranged(targets.standardised(columns), lengths)

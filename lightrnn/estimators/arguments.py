@@ -30,6 +30,7 @@ from .declarations import (
 _DEVICE = Domain('{"cpu", "cuda", "cuda:1", ..., "auto"}', check_device)
 
 
+# The groups get no constructor: the classes of estimators make one from all of their groups.
 @dataclass(init=False, repr=False, eq=False)
 class NetworkArguments:
     """The network, and the tokens that it reads."""
@@ -43,7 +44,7 @@ class NetworkArguments:
     hidden_layer_sizes: tuple[int, ...] = argument(
         (64,), SIZES, "Number of units of each hidden layer, from the input to the output."
     )
-    _: KW_ONLY
+    _: KW_ONLY  # the two arguments above may be positional, all others are given by name
     window: int = argument(
         20,
         integer(1),

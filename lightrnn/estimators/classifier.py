@@ -169,7 +169,7 @@ class RNNClassifier(SupervisedEstimator):
         True
         """
         probabilities = self.predict_proba(X)
-        with np.errstate(divide="ignore"):
+        with np.errstate(divide="ignore"):  # log(0) is -inf, and meant to be
             return _each(np.log, probabilities)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -222,6 +222,7 @@ class RNNClassifier(SupervisedEstimator):
         """The function from raw outputs (n, k) to probabilities."""
         return self._model.targets.loss().link
 
+    # One row is given an axis, because a link works row by row.
     def _stream_methods(self) -> dict[str, tuple[Any, Any]]:
         link = self._link
         return super()._stream_methods() | {

@@ -77,8 +77,11 @@ def argument(default: Any, domain: Domain | None = None, description: str = "") 
 def declared(kind: type) -> dict[str, dict[str, Any]]:
     """Return default, domain and description of each argument, in the signature's order."""
     found: dict[str, dict[str, Any]] = {}
+    # From the most general class to the most special one, so that later declarations win. This
+    # is the order in which dataclasses put the signature together.
     for base in reversed(kind.__mro__):
         for declaration in vars(base).get("__dataclass_fields__", {}).values():
+            # Fields that a user's own dataclass adds are not checked here.
             if declaration.metadata:
                 inherited = found.get(declaration.name, {})
                 found[declaration.name] = inherited | dict(declaration.metadata)
@@ -152,6 +155,7 @@ def _sizes(name: str, value: Any) -> tuple[int, ...]:
     if isinstance(value, numbers.Integral):
         value = (value,)
     remedy = "Write (64,) for one layer of 64 units."
+    # These can be iterated over, but their items are not sizes in an order.
     if isinstance(value, str | bytes | dict | set) or not hasattr(value, "__iter__"):
         raise TypeError(f"{name} must be a tuple of integers, got {shown(value)}. {remedy}")
     sizes = tuple(checks.integer(f"{name}[{index}]", size, 1) for index, size in enumerate(value))
@@ -181,6 +185,8 @@ N_JOBS = Domain("int or None", _n_jobs)
 
 def _random_state(name: str, value: Any) -> Any:
     """Return the argument itself: a seed is drawn once everything else is known to be right."""
+    # RandomState and Generator have a method `bytes`. To turn them into a generator here would
+    # advance a RandomState even if another argument is refused.
     if isinstance(value, numbers.Integral) or not hasattr(value, "bytes"):
         checks.random_generator(value)
     return value

@@ -138,6 +138,7 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
 
     def _adopt(self, model: Model) -> None:
         """Take over a trained model and set the attributes that describe it."""
+        # Workspaces of training are as large as the largest minibatch; prediction needs none.
         model.network.release_training_memory()
         self._model = model
         history = model.history
@@ -239,6 +240,7 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         from ..utils import archive
 
         check_is_fitted(self)
+        # `load` makes estimators by name, and knows only our own.
         if type(self).__module__.partition(".")[0] != __package__.partition(".")[0]:
             raise TypeError(
                 "save must be called of a class of lightrnn's own, got "
@@ -250,7 +252,7 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
             for name, value in self.__getstate__().items()
             if name in known or is_result(name)
         }
-        state["callbacks"] = None
+        state["callbacks"] = None  # functions cannot be written without pickle
         archive.write(path, {"estimator": type(self).__name__, "state": state})
 
     def to_torch(self) -> dict[str, np.ndarray]:
@@ -299,6 +301,7 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Take over the attributes that `__getstate__` returned."""
         state = dict(state)
+        # Requests are set by their methods: scikit-learn's clone needs the type that these make.
         for method, requests in state.pop("_metadata_request", {}).items():
             getattr(self, f"set_{method}_request")(**requests)
         if "_model" in state:

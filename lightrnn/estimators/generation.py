@@ -122,7 +122,7 @@ class BaseLanguageModel(NetworkEstimator):
         >>> model.bits_per_character(["abc"]) > 0
         True
         """
-        loss, corpus = self._mean_loss(texts)
+        loss, corpus = self._mean_loss(texts)  # nats per token
         if not corpus.n_characters:
             raise ValueError(
                 "texts must be str for bits_per_character, got lists of tokens. Use perplexity."
@@ -293,8 +293,9 @@ class BaseLanguageModel(NetworkEstimator):
         rng = random_generator(random_state)
         stepper, codes = self._after(check_context(prompt, self._vocabulary, "prompt"))
         drawn: list[int] = []
+        # All numbers are drawn at once: a text that ends early draws as many as one that does not.
         for uniform in rng.random(n_tokens):
-            logits = stepper.step(codes)[0]
+            logits = stepper.step(codes)[0]  # (V,)
             code = cpu.sampling.draw(logits, BOUNDARY, 1.0 / temperature, top_k, top_p, uniform)
             if code == BOUNDARY:
                 break

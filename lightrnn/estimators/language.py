@@ -232,6 +232,7 @@ class RNNLanguageModel(BaseLanguageModel):
 
     def _checked(self) -> Arguments:
         arguments = super()._checked()
+        # The rules between arguments; those of supervised estimators do not hold for texts.
         last = arguments["hidden_layer_sizes"][-1]
         if arguments["tie_weights"] and arguments["embedding_size"] != last:
             raise ValueError(
@@ -320,6 +321,7 @@ class RNNLanguageModel(BaseLanguageModel):
     def _batches(
         self, arguments: Arguments, corpus: Corpus, rng: np.random.Generator | None = None
     ) -> TextBatches:
+        # Recurrent cells carry a state, so they need no tokens before a chunk.
         window = arguments["window"] if arguments["cell"] == "ffnn" else 0
         sizes = arguments["batch_size"], arguments["truncate"]
         return TextBatches(corpus.texts, BOUNDARY, *sizes, window, rng, arguments["shuffle"])

@@ -176,9 +176,11 @@ class Model:
                     f"{name} must stay {self.architecture[name]!r} while training goes on, got "
                     f"{value!r}. Fit a new estimator, or with warm_start=False."
                 )
+        # Copied by way of the tree, so that an exception in training leaves the old model alone.
         tree = self.tree() | {"architecture": architecture, "solver": solver}
         if rng is not None:
             tree |= {"history": asdict(History()), "rng": None}
+        # Moments of another solver mean something else.
         if rng is not None or solver != self.solver:
             tree["moments"] = None
         model = self.from_tree(tree)

@@ -66,6 +66,7 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
     kind = kinds[name]
     state = dict(content["state"])
     arguments = kind._defaults()
+    # Attributes are set on the object, so nothing but known names may pass.
     unknown = [key for key in state if key not in arguments.keys() | PRIVATE and not is_result(key)]
     if unknown:
         raise ValueError(f"{name} has no argument {shown(unknown[0])} in this version")
@@ -100,9 +101,11 @@ def _network(architecture: dict[str, Any], most: int) -> Network:
     # The language model fixes `target`, which it does not declare.
     plain |= checked(SupervisedEstimator, shared)
     check_together(**plain)
+    # Compared with the given values, types included: a float 3.0 or True is refused.
     plain["head"] = checks.choice("head", given["head"], ("linear", "tied", "adaptive"))
     _same("architecture", given, plain)
     sizes = given["hidden_layer_sizes"]
+    # Each layer has arrays of its own: more layers than arrays would only take time.
     if len(sizes) > most:
         raise ValueError(
             f"hidden_layer_sizes must be those of the saved layers, got {len(sizes)} layers"
@@ -113,7 +116,7 @@ def _network(architecture: dict[str, Any], most: int) -> Network:
         _same("n_features, n_outputs", found, wanted)
     if given["head"] == "adaptive":
         checks.integer("n_outputs", given["n_outputs"], 4)
-    return build_network(architecture)
+    return build_network(architecture)  # makes no arrays of the sizes that the file claims
 
 
 def _check_arrays(where: str, arrays: Any, network: Network) -> None:

@@ -72,11 +72,12 @@ class Stream:
         self._shape = self._inputs.shape
         self._dtype = rows.dtype
         self._fixed = self._fixed_output(answer, single)
+        # A copy, because the next step overwrites the state.
         self._answer: Answer = answer or np.copy
         if start is not None:
             self._stepper.read(np.full(self._count, start))
             self._advance()
-        self._rest = self.snapshot()
+        self._rest = self.snapshot()  # for `reset`: the state after the start token
 
     def _fixed_output(self, answer: Answer | None, single: bool) -> np.ndarray | None:
         """Return the array that holds every step's output; None if it must be computed."""
@@ -121,6 +122,7 @@ class Stream:
                 f"x must be finite in {self._dtype}, got {shown(self._first_bad())}. "
                 "Leave the step out, or fill it in."
             )
+        # Where the outputs are always at the same place, nothing is left to compute.
         fixed = self._fixed
         return self._answer(self._computed() if fixed is None else fixed)
 
@@ -158,6 +160,7 @@ class Stream:
             )
         for token in tokens:
             _check_token(token, vocabulary.kind)
+        # An integer of NumPy's is not the key that the vocabulary has; code 0 is unknown.
         plain = [token if isinstance(token, str) else int(token) for token in tokens]
         return np.array([vocabulary.codes.get(token, 0) for token in plain])
 
@@ -235,6 +238,7 @@ class Stream:
         """Return each part of the state, (n_streams, H), without its padding."""
         states = self._stepper.states
         if not self._stepper.network.recurrent:
+            # The window's last F columns are the current input, which is not part of the state.
             F = self._stepper.inputs.shape[1]
             return [("inputs", states[0][:, :-F])]
         return [

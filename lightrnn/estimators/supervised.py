@@ -44,6 +44,7 @@ _ARCHITECTURE = (
 )
 
 
+# The order of the base classes puts the arguments of training behind those of the network.
 class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArguments):
     """Base class of the estimators that are fitted to y; not for use by itself."""
 
@@ -101,6 +102,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         continues = arguments["warm_start"] and self.__sklearn_is_fitted__()
         inputs = self._read_inputs(arguments, X, continues)
         data = read(arguments, inputs, y, sample_weight, self._targets_from(arguments))
+        # Only for a whole fit: a part of the data may have a single class.
         data.targets.require_enough(data.samples.targets, data.samples.weights)
         held_out = read_validation(arguments, data, X_val, y_val)
         if continues:
@@ -137,6 +139,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             )
         continues = self.__sklearn_is_fitted__()
         inputs = self._read_inputs(arguments, X, continues)
+        # Classes, mean and scale are fixed by the first call.
         if continues:
             targets_from = _known(self._model.targets)
         else:
@@ -196,6 +199,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         architecture = self._architecture_for(arguments, data)
         longest = int(data.inputs.sequences.lengths.max())
         batch_size = LBFGS_BATCH if arguments["solver"] == "lbfgs" else arguments["batch_size"]
+        # Memory is checked for the largest minibatch: its sequences, and the steps kept for BPTT.
         largest_batch = (
             min(batch_size, len(data.samples.items)),
             min(arguments["truncate"] or longest, longest),
@@ -211,6 +215,8 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         _check_same_classes(self._model.targets, data.targets)
         architecture = self._architecture_for(arguments, data)
         model = self._model.resumed(architecture, arguments["solver"], rng)
+        # A warm start may bring targets of another scale: the outputs keep their standardised
+        # values, and `_finish` gives them the new units.
         model.targets = data.targets
         model.targets.set_output_units(model.network, undo=True)
         return model
@@ -266,7 +272,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return predictions, y in the same shape, and weights, all pooled over steps."""
         predicted = self.predict(X)
-        step = isinstance(predicted, list)
+        step = isinstance(predicted, list)  # an array per sequence
         counts = [len(part) for part in predicted] if step else [1] * len(predicted)
         lengths = np.array(counts, np.int64)
         weights = check_sample_weight(sample_weight, lengths, step)
