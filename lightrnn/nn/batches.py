@@ -11,12 +11,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import cpu
 from ..utils.indexing import take
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 # Rows of a batch up to which its packing is kept for the next batch of the same lengths. Packings
 # of larger batches would take more memory than their making takes time compared with the batch
@@ -84,7 +87,12 @@ class Batch:
         order = longest_first(np.array(lengths))
         return cls(take(X, order), np.array(lengths)[order], order)
 
-    def with_targets(self, targets: Any, weights: Any, masks: tuple[np.ndarray, ...] = ()) -> Batch:
+    def with_targets(
+        self,
+        targets: Any,
+        weights: Any,
+        masks: tuple[np.ndarray, ...] = (),
+    ) -> Batch:
         """Set targets, weights and dropout masks, in the order of X; return the batch."""
         self.targets = targets
         self.weights = weights
@@ -166,7 +174,12 @@ def _sum(weights: np.ndarray | list[np.ndarray]) -> float:
     return float(joined.sum())
 
 
-def _cut(values: Any, start: int, stop: int, count: int) -> Any:
+def _cut(
+    values: Any,
+    start: int,
+    stop: int,
+    count: int,
+) -> Any:
     """Return some steps of a list of per-step values; values per sequence stay as they are."""
     return [steps[start:stop] for steps in values[:count]] if isinstance(values, list) else values
 
@@ -219,7 +232,12 @@ class Steps:
         """Index of each row in the batch's sequences, concatenated."""
         return self.row_index(np.cumsum(self.lengths) - self.lengths)
 
-    def load(self, steps: np.ndarray, rows: np.ndarray, offsets: np.ndarray | None = None) -> None:
+    def load(
+        self,
+        steps: np.ndarray,
+        rows: np.ndarray,
+        offsets: np.ndarray | None = None,
+    ) -> None:
         """Copy concatenated sequences into packed rows.
 
         Parameters
@@ -300,9 +318,16 @@ class Windows:
         Number of rows, those that are never read included.
     index : ndarray of int64
         Row of each output.
+    start, stop, last_rows
+        As in `Steps`, of the outputs.
     """
 
-    def __init__(self, lengths: np.ndarray, window: int, last: bool) -> None:
+    def __init__(
+        self,
+        lengths: np.ndarray,
+        window: int,
+        last: bool,
+    ) -> None:
         self.lengths = lengths
         self.window = window
         self.last = last
@@ -318,8 +343,11 @@ class Windows:
         else:
             self.n_rows = len(self.source) - window + 1
             self.index = _ranges(np.cumsum(spans) - spans, lengths)
+        self.start = 0
+        self.stop = len(self.index)
+        self.last_rows = np.cumsum(self.counts) - 1
 
-    def inputs(self, X: list[np.ndarray], dtype: np.typing.DTypeLike) -> np.ndarray:
+    def inputs(self, X: list[np.ndarray], dtype: DTypeLike) -> np.ndarray:
         """Return the windows (n_rows, window * F)."""
         F = X[0].shape[1]
         zeros = np.zeros((1, F), dtype)

@@ -58,15 +58,9 @@ class ForwardBackward:
         self._last_level = len(self._levels) - 1
         # The token of each row for each direction, if X has one row per token.
         self._row_tokens: list[np.ndarray] = []
-        # The rows of the features that outputs are made of.
+        # The rows of the features that outputs are made of: all steps, or one row per sequence.
         self._start = self._output_start(self._last_level)
-        self._stop = self._start + self._output_rows()
-
-    def _output_rows(self) -> int:
-        """Return the number of rows of outputs."""
-        if not self.recurrent:
-            return len(self.packing.index)
-        return self.packing.stop - self.packing.start if self.step else len(self.batch.X)
+        self._stop = self.packing.stop if self.step else len(batch.X)
 
     # -- forward -----------------------------------------------------------------------------------
 
@@ -78,7 +72,8 @@ class ForwardBackward:
             for direction, buffers in enumerate(level):
                 buffers.reserve(self._first(number))
                 if self.recurrent:
-                    # Zeros, unless the batch carries states on.
+                    # The batch carries states on, or all begin with zeros. They are set every
+                    # time, for another run may have used these rows.
                     buffers.state[: self.packing.start] = next(states, 0)
                 tokens = self._row_tokens[direction] if number == 0 and self._row_tokens else None
                 buffers.forward(X[direction], tokens)
@@ -99,8 +94,9 @@ class ForwardBackward:
         if self.cached is None or self.batch.offsets is None:
             steps = self.workspace.steps.at_least(packing.stop, columns)
             steps = steps[packing.start : packing.stop]
-            # Two copies, for the first one also converts the user's dtypes.
-            packing.load(np.concatenate(self.batch.X, out=steps, casting="unsafe"), X)
+            # Two copies: this first one converts sequences of any dtype and layout.
+            np.concatenate(self.batch.X, out=steps, casting="unsafe")
+            packing.load(steps, X)
         else:
             packing.load(self.cached, X, self.batch.offsets)
         return self._both_ways(0, X)
@@ -128,6 +124,7 @@ class ForwardBackward:
         """Return the tokens' vectors, all sequences concatenated."""
         embedding: Any = self.network.embedding
         self._codes = np.concatenate(self.batch.X)
+        # (N, width): only `size` columns are inputs, for windows have no padding between steps
         rows = self.workspace.embedded.at_least(len(self._codes), embedding.width)
         embedding.look_up(self._codes, rows, 0)
         return [rows[: len(self._codes), : embedding.size]]
@@ -138,6 +135,7 @@ class ForwardBackward:
             return [X]
         packing = self.packing
         columns = X.shape[1]
+        # (rows, columns), of which those of the initial state are not used
         mirrored = self.workspace.reversed_inputs[number].at_least(packing.stop, columns)
         cpu.gather.gather(mirrored, packing.start, 0, X, packing.mirrored_rows, columns)
         return [X, mirrored]
@@ -161,8 +159,10 @@ class ForwardBackward:
 
     def _output_start(self, number: int) -> int:
         """Return the first row of a level's output."""
+        # The last level's states of each sequence's end have no rows of an initial state before.
         per_step = self.step or number < self._last_level
-        return self.packing.start if self.recurrent and per_step else 0
+        start: int = self.packing.start if per_step else 0
+        return start
 
     def _outputs_of(self, number: int) -> list[np.ndarray]:
         """Return a level's output after dropout, for each direction of the next level."""
@@ -173,7 +173,8 @@ class ForwardBackward:
             if not self.batch.masks:
                 return [level[0].state]
             paths = [np.arange(start, level[0].rows)]
-        columns = cpu.host.padded(sum(run.layer.units for run in level), self.network.dtype)
+        columns = cpu.host.padded(self.network.widths[number], self.network.dtype)
+        # (rows, D padded): the directions side by side
         output = self.workspace.outputs[number].at_least(start + len(paths[0]), columns)
         column = 0
         for buffers, path in zip(level, paths, strict=True):
@@ -196,26 +197,31 @@ class ForwardBackward:
     def outputs(self) -> Any:
         """Return raw outputs, (B, k) or a list of (T_i, k), in the batch's order."""
         head = self.network.head
-        raw = np.array(head.outputs(self.workspace, self._features, self._start, self._stop))
+        raw = head.outputs(self.workspace, self._features, self._start, self._stop)
+        # A copy: the next run of this workspace overwrites what the head returned.
+        raw = np.array(raw)
         return self.packing.by_sequence(raw) if self.step else raw
 
     def final_outputs(self) -> np.ndarray:
         """Return raw outputs (B, k) at each sequence's last step, for target "step"."""
         ends = self._ends()
         columns = self._features.shape[1]
+        # (B, D padded)
         rows = self.workspace.last_features.at_least(len(ends), columns)
         cpu.gather.gather(rows, 0, 0, self._features, ends, columns)
-        return np.array(self.network.head.outputs(self.workspace, rows, 0, len(ends)))
+        raw = self.network.head.outputs(self.workspace, rows, 0, len(ends))
+        return np.array(raw)
 
     def _ends(self) -> np.ndarray:
         """Return the row of the features at each sequence's end."""
-        if not self.step:
-            return np.arange(len(self.batch.X))
-        return self.packing.last_rows if self.recurrent else np.cumsum(self.batch.lengths) - 1
+        ends: np.ndarray = self.packing.last_rows
+        return ends if self.step else np.arange(len(ends))
 
     def features(self) -> Any:
         """Return the last level's output, (B, D) or a list of (T_i, D), in the batch's order."""
-        rows = np.array(self._features[self._start : self._stop, : self.network.head.features])
+        D = self.network.head.features
+        # A copy, as of the outputs
+        rows = np.array(self._features[self._start : self._stop, :D])
         return self.packing.by_sequence(rows) if self.step else rows
 
     def final_states(self) -> list[np.ndarray]:
@@ -258,9 +264,15 @@ class ForwardBackward:
             self._embedding_back(embedding, doutput, gradients[embedding.name])
         return value
 
-    def _embedding_back(self, embedding: Embedding, dX: np.ndarray, gradient: np.ndarray) -> None:
+    def _embedding_back(
+        self,
+        embedding: Embedding,
+        dX: np.ndarray,
+        gradient: np.ndarray,
+    ) -> None:
         """Add to the embedding's gradient from that of the first level's input."""
-        start = self.packing.start if self.recurrent and not self._row_tokens else 0
+        # With one row per token there are no rows of an initial state.
+        start = 0 if self._row_tokens else self.packing.start
         if not self.recurrent:
             dX = self._windows_back(dX, embedding)
             start = 1
@@ -270,9 +282,10 @@ class ForwardBackward:
         """Return the gradient of each step from that of the windows; row 0 is that of the zeros."""
         window = self.network.window
         packing = self.packing
+        # (1 + N, width)
         dX = self.workspace.dembedded.at_least(len(self._codes) + 1, embedding.width)
         dX[:] = 0
-        # Windows of the last steps alone do not overlap.
+        # Windows of the last steps alone do not overlap; others move on by one step.
         stride = window if packing.last else 1
         cpu.gather.scatter_windows(dX, packing.source, dwindows, stride, window, embedding.size)
         return dX
@@ -286,6 +299,7 @@ class ForwardBackward:
     ) -> np.ndarray:
         """Run one layer back; return the gradient of its input, of no columns if not `wanted`."""
         layer = buffers.layer
+        # The kernel computes no gradient of the input where that has no columns.
         rows = 0
         columns = 0
         if wanted:
@@ -297,20 +311,26 @@ class ForwardBackward:
         return dX
 
     def _level_back(
-        self, number: int, doutput: np.ndarray, gradients: dict[str, LayerWeights]
+        self,
+        number: int,
+        doutput: np.ndarray,
+        gradients: dict[str, LayerWeights],
     ) -> np.ndarray:
         """Run one level back, from the gradient of its output to that of its input."""
         level = self._levels[number]
+        # Numbers of the user need no gradient, the vectors of an embedding do.
         wanted = number > 0 or self.network.embedding is not None
+        # The factors of the forward pass are those of the backward pass, too.
         self._drop(number, doutput)
         dX = []
-        column = 0
+        column = 0  # where a direction's units begin in the output
         for direction, buffers in enumerate(level):
             dh = self._arriving(number, direction, doutput, column)
             dX.append(self._back(buffers, dh, gradients, wanted))
             column += buffers.layer.units
+        # A trace has columns, whether they are wanted for training or not.
         if len(dX) > 1 and dX[0].shape[1]:
-            # The reverse direction's rows go back to the rows of the forward direction.
+            # Each row of the reverse direction is a row of the forward direction, or a token.
             rows = self.packing.mirrored_rows
             start = self.packing.start
             if self._row_tokens and number == 0:
@@ -320,20 +340,27 @@ class ForwardBackward:
         return dX[0]
 
     def _arriving(
-        self, number: int, direction: int, doutput: np.ndarray, column: int
+        self,
+        number: int,
+        direction: int,
+        doutput: np.ndarray,
+        column: int,
     ) -> np.ndarray:
         """Return the gradient of a layer's h at each row, and set that of its final states."""
         buffers = self._levels[number][direction]
         paths = self._paths(number)
         buffers.dstate[:] = 0
         if paths is None:
+            # The output is the state itself, and so are their gradients.
             return doutput
         units = buffers.layer.units
         path = paths[direction]
         if self.recurrent and number == self._last_level and not self.step:
             # Only the final state is read: no step's h gets a gradient from above.
-            buffers.dstate[: len(path), :units] = doutput[: len(path), column : column + units]
+            B = len(path)
+            buffers.dstate[:B, :units] = doutput[:B, column : column + units]
             return buffers.dstate[:, :0]
+        # (rows, width); the padding is never written and stays zero
         dh = buffers.dh.at_least(buffers.rows, buffers.layer.width)
         if not self.recurrent:
             # Rows that are never read are in no path.

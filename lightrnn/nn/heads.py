@@ -8,6 +8,7 @@ rest of the network.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -19,6 +20,8 @@ from .layers import Embedding, Layer
 from .workspace import Workspace, make_scratch
 
 if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
     from ..cpu.recurrence import LayerWeights, Scratch
     from ..cpu.softmax import Linear
 
@@ -54,7 +57,7 @@ class LinearHead:
         float32 or float64.
     """
 
-    def __init__(self, features: int, n_outputs: int, dtype: np.typing.DTypeLike) -> None:
+    def __init__(self, features: int, n_outputs: int, dtype: DTypeLike) -> None:
         self.layer = Layer("head", "linear", features, n_outputs, dtype)
         self.layers: tuple[Layer, ...] = (self.layer,)
         self.features = features
@@ -81,6 +84,9 @@ class LinearHead:
             A view, until the workspace is used again.
         """
         return _linear(self.layer, workspace, h, start, stop)
+
+    # Both kinds of head have `learn` and `score` with the same arguments, so that a network need
+    # not know which one it has.
 
     def learn(
         self,
@@ -121,11 +127,14 @@ class LinearHead:
         dtype = self.layer.dtype
         targets = wanted.values
         stop = start + len(targets)
-        raw = self.outputs(workspace, h, start, stop)  # (N, k)
+        # (N, k)
+        raw = self.outputs(workspace, h, start, stop)
+        # Numbers of the wider dtype would make all that follows wider and slower.
         if targets.dtype.kind == "f":
             targets = targets.astype(dtype, copy=False)
         shares = (wanted.weights / wanted.total).astype(dtype, copy=False)
         value, draw = loss(raw, targets, shares)
+        # (rows, k padded); the padding stays zero
         draw_padded = buffers.dh.at_least(buffers.rows, self.layer.width)
         draw_padded[start:stop, : self.n_outputs] = draw
         dfeatures = buffers.dX.at_least(buffers.rows, cpu.host.padded(self.features, dtype))
@@ -153,7 +162,7 @@ class TiedHead(LinearHead):
        EACL.
     """
 
-    def __init__(self, embedding: Embedding, dtype: np.typing.DTypeLike) -> None:
+    def __init__(self, embedding: Embedding, dtype: DTypeLike) -> None:
         super().__init__(embedding.size, embedding.n_tokens, dtype)
         self.embedding = embedding
         self.layer.tie(embedding)
@@ -198,7 +207,7 @@ class AdaptiveHead:
         self,
         features: int,
         n_outputs: int,
-        dtype: np.typing.DTypeLike,
+        dtype: DTypeLike,
         cutoffs: tuple[int, ...] | None = None,
     ) -> None:
         self.features = features
@@ -206,9 +215,11 @@ class AdaptiveHead:
         self.cutoffs = cutoffs or (max(1, n_outputs // 20), max(2, n_outputs // 4))
         self.layer = Layer("head", "linear", features, self.cutoffs[0] + len(self.cutoffs), dtype)
         self.tails: list[Cluster] = []
+        # In the order in which their parameters are stored and drawn
         self.layers: tuple[Layer, ...] = (self.layer,)
         ends = (*self.cutoffs[1:], n_outputs)
         for i, (begin, end) in enumerate(zip(self.cutoffs, ends, strict=True)):
+            # Rarer classes are given fewer dimensions: there is less to learn them from.
             size = max(1, features // 4 ** (i + 1))
             down = Layer(f"tail{i}.down", "linear", features, size, dtype)
             up = Layer(f"tail{i}", "linear", size, end - begin, dtype)
@@ -222,9 +233,11 @@ class AdaptiveHead:
         """Return the log probabilities of rows of features: see `LinearHead.outputs`."""
         log_probabilities = np.empty((stop - start, self.n_outputs), h.dtype)
         frequent = self.cutoffs[0]
+        # (N, frequent classes + clusters)
         heads = log_softmax(_linear(self.layer, workspace, h, start, stop))
         log_probabilities[:, :frequent] = heads[:, :frequent]
         for i, (begin, end, down, up) in enumerate(self.tails):
+            # The reduced features are left in the rows of h that they come from.
             _linear(down, workspace, h, start, stop)
             low = workspace.output_layer(down).state
             inside = log_softmax(_linear(up, workspace, low, start, stop))
@@ -246,19 +259,21 @@ class AdaptiveHead:
         value, dfeatures = _softmax_loss_and_gradient(
             self.layer, workspace, h, start, wanted._replace(values=codes), gradients["head"]
         )
-        for i, (begin, _, down, up) in enumerate(self.tails):
-            rows = np.flatnonzero(codes == self.cutoffs[0] + i)
+        for (begin, _, down, up), rows in self._members(codes):
+            # A gradient is set even where no row has a class of the cluster: solvers read it all.
             if not len(rows):
                 _set_to_zero(gradients[down.name])
                 _set_to_zero(gradients[up.name])
                 continue
             low = self._reduced(workspace, h, start + rows, down)
+            # The weights' total stays the whole batch's, so that the parts of the loss add up.
             inside = wanted.some(rows, begin)
             more, dlow = _softmax_loss_and_gradient(
                 up, workspace, low, 0, inside, gradients[up.name]
             )
             value += more
             buffers = workspace.output_layer(down)
+            # (rows of the cluster, D padded)
             dsome = buffers.dX.at_least(len(rows), dfeatures.shape[1])
             buffers.backward(dsome, dlow, gradients[down.name])
             cpu.gather.add(dfeatures, start + rows, dsome, 0, self.features)
@@ -268,12 +283,16 @@ class AdaptiveHead:
         """Return the cross-entropy alone; the arguments are those of `learn`."""
         codes = self.head_codes(wanted.values)
         value = _softmax_loss(self.layer, workspace, h, start, wanted._replace(values=codes))
-        for i, (begin, _, down, up) in enumerate(self.tails):
-            rows = np.flatnonzero(codes == self.cutoffs[0] + i)
+        for (begin, _, down, up), rows in self._members(codes):
             if len(rows):
                 low = self._reduced(workspace, h, start + rows, down)
                 value += _softmax_loss(up, workspace, low, 0, wanted.some(rows, begin))
         return value
+
+    def _members(self, codes: np.ndarray) -> Iterator[tuple[Cluster, np.ndarray]]:
+        """Yield each cluster with the rows of its classes, from the head's codes."""
+        for i, cluster in enumerate(self.tails):
+            yield cluster, np.flatnonzero(codes == self.cutoffs[0] + i)
 
     def head_codes(self, targets: np.ndarray) -> np.ndarray:
         """Return for each class the head's output that it belongs to: its own or its cluster's."""
@@ -285,7 +304,9 @@ class AdaptiveHead:
     ) -> np.ndarray:
         """Return some rows of features, reduced to a cluster's dimension."""
         buffers = workspace.output_layer(down)
-        some = buffers.X.at_least(len(rows), cpu.host.padded(self.features, down.dtype))
+        columns = cpu.host.padded(self.features, down.dtype)
+        # (rows of the cluster, D padded)
+        some = buffers.X.at_least(len(rows), columns)
         cpu.gather.gather(some, 0, 0, h, rows, self.features)
         _linear(down, workspace, some, 0, len(rows))
         return buffers.state
@@ -298,7 +319,7 @@ def make_head(
     kind: str,
     features: int,
     n_outputs: int,
-    dtype: np.typing.DTypeLike,
+    dtype: DTypeLike,
     embedding: Embedding | None = None,
 ) -> Head:
     """Make the output layer of this kind: "linear", "tied" or "adaptive"."""
@@ -309,7 +330,13 @@ def make_head(
     return LinearHead(features, n_outputs, dtype)
 
 
-def _linear(layer: Layer, workspace: Workspace, h: np.ndarray, start: int, stop: int) -> np.ndarray:
+def _linear(
+    layer: Layer,
+    workspace: Workspace,
+    h: np.ndarray,
+    start: int,
+    stop: int,
+) -> np.ndarray:
     """Return a view of a layer's outputs for some rows of h."""
     buffers = workspace.output_layer(layer)
     buffers.reserve(blocks(start, stop - start))
@@ -318,7 +345,11 @@ def _linear(layer: Layer, workspace: Workspace, h: np.ndarray, start: int, stop:
 
 
 def _softmax_loss(
-    layer: Layer, workspace: Workspace, h: np.ndarray, start: int, wanted: LossTargets
+    layer: Layer,
+    workspace: Workspace,
+    h: np.ndarray,
+    start: int,
+    wanted: LossTargets,
 ) -> float:
     """Return the cross-entropy of the softmax of a layer's outputs for rows of h."""
     logits = _scratch(layer, workspace).before

@@ -15,6 +15,8 @@ from ..cells import CELLS
 from .parameters import Parameter
 
 if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
     from ..cpu.recurrence import LayerWeights, Transposed
 
 
@@ -55,7 +57,12 @@ class Layer:
     transposed: Transposed
 
     def __init__(
-        self, name: str, cell: str, features: int, units: int, dtype: np.typing.DTypeLike
+        self,
+        name: str,
+        cell: str,
+        features: int,
+        units: int,
+        dtype: DTypeLike,
     ) -> None:
         self.name = name
         self.cell_name = cell
@@ -72,20 +79,24 @@ class Layer:
     def _declare(self) -> tuple[Parameter, ...]:
         """Return the parameters: input matrices and biases store the gates in the slots' order."""
         cell = self.cell
+        make = self._parameter
         if not cell.recurrent:
-            return (
-                self._parameter("W", self.features, cell.gates),
-                self._parameter("b", None, cell.gates),
-            )
-        W_ih = self._parameter("W_ih", self.features, cell.input_gates)
-        W_hh = self._parameter("W_hh", self.units, cell.state_gates)
+            return make("W", self.features, cell.gates), make("b", None, cell.gates)
+        W_ih = make("W_ih", self.features, cell.input_gates)
+        W_hh = make("W_hh", self.units, cell.state_gates)
         if not cell.two_biases:
-            return W_ih, W_hh, self._parameter("b", None, cell.gates)
-        b_ih = self._parameter("b_ih", None, cell.input_gates)
-        b_hh = self._parameter("b_hh", None, cell.state_gates)
+            # Input and state feed the same slots: one bias does for both.
+            return W_ih, W_hh, make("b", None, cell.gates)
+        b_ih = make("b_ih", None, cell.input_gates)
+        b_hh = make("b_hh", None, cell.state_gates)
         return W_ih, W_hh, b_ih, b_hh
 
-    def _parameter(self, kind: str, rows: int | None, gates: tuple[str, ...]) -> Parameter:
+    def _parameter(
+        self,
+        kind: str,
+        rows: int | None,
+        gates: tuple[str, ...],
+    ) -> Parameter:
         """Return a parameter whose columns are stored in the order of these gates."""
         return Parameter(
             name=f"{self.name}.{kind}",
@@ -116,6 +127,7 @@ class Layer:
         arrays: dict[str, np.ndarray] = {}
         for parameter in self.parameters:
             kind = parameter.name.rsplit(".", 1)[1]
+            # In the public order of the gates: what the draws mean does not depend on the storage.
             if kind in ("W", "W_ih"):
                 array = rng.uniform(-limit, limit, (self.features, G * H))
             elif kind == "W_hh":
@@ -135,6 +147,7 @@ class Layer:
         The embedding's padding comes with it, as features that are always zero.
         """
         self._embedding = embedding
+        # The head's matrix is no parameter of its own any more; its bias is.
         self.features = embedding.width
         self.parameters = self.parameters[1:]
 
@@ -168,6 +181,7 @@ class Layer:
     def _bind_tied(self, embedding: Embedding) -> None:
         """Let the forward pass read the embedding's transpose, and the backward pass itself."""
         table = self.weights.W_ih
+        # (features, width) in panels: a copy, which `transpose` keeps up to date
         W = cpu.host.aligned(1, self.features * self.width, self.dtype)[0]
         self.weights = self.weights._replace(W_ih=W)
         self.transposed = cpu.recurrence.Transposed(table, W[:0])
@@ -179,12 +193,14 @@ class Layer:
         That is the backward pass, or for a tied matrix the forward pass. Without `inputs` the
         input's matrix is left out: its transpose serves the gradient of the input alone.
         """
+        # The arrays are made at the first call and stay for the next ones.
         for item in self._transpositions or self._bind_transposed():
             if inputs or item.W is not self.weights.W_ih:
                 cpu.matmul.transpose_panels(*item)
 
     def release_training_memory(self) -> None:
         """Drop the transposed matrices that only training reads."""
+        # A tied matrix is read by predictions, too.
         if not self.tied and self._transpositions:
             self._transpositions = []
             del self.transposed
@@ -198,9 +214,11 @@ class Layer:
         return self._transpositions
 
     def _transposition(self, W: np.ndarray, rows: int) -> Transposition:
+        """Return a matrix of `rows` rows with new panels for its transpose."""
         columns = cpu.host.padded(rows, self.dtype)
         size = columns * (W.size // rows)
-        return Transposition(cpu.host.aligned(1, size, self.dtype)[0], W, rows, columns)
+        panels = cpu.host.aligned(1, size, self.dtype)[0]
+        return Transposition(panels, W, rows, columns)
 
 
 class Embedding:
@@ -223,7 +241,12 @@ class Embedding:
 
     name = "embedding"
 
-    def __init__(self, n_tokens: int, size: int, dtype: np.typing.DTypeLike) -> None:
+    def __init__(
+        self,
+        n_tokens: int,
+        size: int,
+        dtype: DTypeLike,
+    ) -> None:
         self.n_tokens = n_tokens
         self.size = size
         self.width = cpu.host.padded(size, dtype)
@@ -233,6 +256,7 @@ class Embedding:
     def initialize(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Draw normal numbers of unit variance, as inputs should have; an unknown token's are 0."""
         W = rng.standard_normal((self.n_tokens, self.size))
+        # Code 0 is any token that the vocabulary does not have.
         W[0] = 0
         return {"embedding.W": W}
 
@@ -244,12 +268,21 @@ class Embedding:
         """Take the view of the matrix from the blocks of the network's vector."""
         self.weights = self.parts(blocks)
 
-    def look_up(self, codes: np.ndarray, rows: np.ndarray, start: int) -> None:
+    def look_up(
+        self,
+        codes: np.ndarray,
+        rows: np.ndarray,
+        start: int,
+    ) -> None:
         """Write each code's vector to a row, from `start` on; the rows have `width` columns."""
         cpu.gather.look_up(rows, start, self.weights, self.n_tokens, codes)
 
     def add_gradient(
-        self, gradient: np.ndarray, codes: np.ndarray, rows: np.ndarray, start: int
+        self,
+        gradient: np.ndarray,
+        codes: np.ndarray,
+        rows: np.ndarray,
+        start: int,
     ) -> None:
         """Add the gradient of each row, from `start` on, to that of its code's vector."""
         cpu.gather.add_by_code(gradient, self.n_tokens, codes, rows, start)

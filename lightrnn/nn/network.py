@@ -50,7 +50,7 @@ _PREDICTED_ROWS = 4096
 
 
 class Network(Stack):
-    """A stack of layers that learns and predicts; the parameters are those of `Stack`.
+    """A stack of layers that learns and predicts; `Stack` describes the parameters.
 
     Attributes
     ----------
@@ -65,8 +65,15 @@ class Network(Stack):
     device = "cpu"
     steps_in_flight = 0
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(
+        self,
+        cell: str,
+        n_features: int,
+        hidden_layer_sizes: Sequence[int],
+        n_outputs: int,
+        **options: Any,
+    ) -> None:
+        super().__init__(cell, n_features, hidden_layer_sizes, n_outputs, **options)
         self.cached: tuple[Sequence[np.ndarray], np.ndarray] | None = None
         self._gradients: list[Gradient] = []
         self._workspaces: deque[Workspace] = deque(maxlen=_SHARDS)
@@ -90,7 +97,10 @@ class Network(Stack):
     # -- training ----------------------------------------------------------------------------------
 
     def cache_sequences(
-        self, items: Sequence[np.ndarray], lengths: np.ndarray, batch_size: int
+        self,
+        items: Sequence[np.ndarray],
+        lengths: np.ndarray,
+        batch_size: int,
     ) -> None:
         """Concatenate all sequences to learn from, unless they are many, on disk or tokens."""
         if self.cached is not None and self.cached[0] is items:
@@ -108,7 +118,12 @@ class Network(Stack):
         """The flat gradient (size,) that `loss_and_gradient` has set."""
         return self._shard_gradients(1)[0].vector
 
-    def loss_and_gradient(self, batch: Batch, loss: Loss, threads: int = 1) -> float:
+    def loss_and_gradient(
+        self,
+        batch: Batch,
+        loss: Loss,
+        threads: int = 1,
+    ) -> float:
         """Return sum(w * l) / sum(w) over the batch and set `gradient`.
 
         Parameters
@@ -223,7 +238,7 @@ class Network(Stack):
         states = tuple(np.empty((B, part.shape[1]), self.dtype) for part in parts[0])
         for s, part in enumerate(parts):
             for state, rows in zip(states, part, strict=True):
-                # Shard s has every so many-th sequence from s on: see `Batch.shard`.
+                # Shard s has the sequences s, s + count, s + 2 count ...: see `Batch.shard`.
                 state[s :: len(shards)] = rows
         return states
 
@@ -242,7 +257,12 @@ class Network(Stack):
         """Return the last layer's state (n, D), or for target "step" a list of (T_i, D)."""
         return self._predict(X, threads, ForwardBackward.features)
 
-    def _predict(self, X: Sequence[np.ndarray], threads: int, read: Read) -> Any:
+    def _predict(
+        self,
+        X: Sequence[np.ndarray],
+        threads: int,
+        read: Read,
+    ) -> Any:
         """Run forward over any number of sequences and read results, in the order of X.
 
         Only the results are kept of all sequences; the bits do not depend on the groups.
@@ -284,7 +304,10 @@ class Network(Stack):
         return [np.concatenate(by_step)] if by_step else result
 
     def _predict_batch(
-        self, batch: Batch, read: Read, carry: bool
+        self,
+        batch: Batch,
+        read: Read,
+        carry: bool,
     ) -> tuple[Any, tuple[np.ndarray, ...]]:
         """Return the results of a batch, and with `carry` the final states of its sequences."""
         shard = self.acquire(batch)
@@ -313,7 +336,7 @@ class Network(Stack):
         self._workspaces.extend(shard.workspace for shard in reversed(shards))
 
     def detached(self) -> Network:
-        """Return a network of the same parameters, to run beside this one with its own states."""
+        """Return a network of the same parameters with its own states, for another thread."""
         self.refresh()
         other = copy.copy(self)
         other._last_run = (0, [])

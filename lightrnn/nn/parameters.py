@@ -7,11 +7,16 @@ zero column gets a zero gradient and stays zero under every solver. Users see, a
 unpadded matrices with the gates in the cell's public order.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 
 class Parameter(NamedTuple):
@@ -44,6 +49,7 @@ class Parameter(NamedTuple):
         """Return a copy of a stored block in the public form."""
         rows = self.rows or 1
         panels = np.split(block, [rows * cut for cut in self.cuts])
+        # Each panel is (rows, its columns); side by side they are the padded matrix.
         columns = np.concatenate([panel.reshape(rows, -1) for panel in panels], axis=1)
         # (rows, gates, width): the gates as stored, padded
         stored = columns.reshape(rows, len(self.order), self.width)
@@ -55,8 +61,9 @@ class Parameter(NamedTuple):
         """Write an array in the public form into its stored block."""
         rows = self.rows or 1
         G = len(self.order)
+        # (rows, gates, units), in the public order
         gates = np.asarray(array).reshape(rows, G, self.units)
-        # (rows, gates, width): zeros stay in the padding
+        # (rows, gates, width), as stored: zeros stay in the padding
         stored = np.zeros((rows, G, self.width), block.dtype)
         stored[:, :, : self.units] = gates[:, list(self.order)]
         panels = np.split(stored.reshape(rows, -1), self.cuts, axis=1)
@@ -83,7 +90,7 @@ class Layout:
         Number of elements that are learned.
     """
 
-    def __init__(self, parameters: Sequence[Parameter], dtype: np.typing.DTypeLike) -> None:
+    def __init__(self, parameters: Sequence[Parameter], dtype: DTypeLike) -> None:
         self.parameters = tuple(parameters)
         self.dtype = np.dtype(dtype)
         sizes = [parameter.size for parameter in self.parameters]

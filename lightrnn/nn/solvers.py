@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import cpu
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 # Waits for a step to be made; returns the loss and the norm of its gradient.
 Outcome = Callable[[], tuple[float, float]]
@@ -40,7 +43,12 @@ class Solver:
     name: str
     moments: tuple[str, ...]
 
-    def __init__(self, size: int, dtype: np.typing.DTypeLike, alpha: float = 0.0) -> None:
+    def __init__(
+        self,
+        size: int,
+        dtype: DTypeLike,
+        alpha: float = 0.0,
+    ) -> None:
         self._alpha = alpha
         self.state: dict[str, Any] = {"steps": 0}
         for moment in self.moments:
@@ -108,7 +116,11 @@ class SGD(Solver):
     moments = ("velocity",)
 
     def __init__(
-        self, size: int, dtype: np.typing.DTypeLike, alpha: float = 0.0, momentum: float = 0.9
+        self,
+        size: int,
+        dtype: DTypeLike,
+        alpha: float = 0.0,
+        momentum: float = 0.9,
     ) -> None:
         super().__init__(size, dtype, alpha)
         self._momentum = momentum
@@ -175,7 +187,7 @@ SOLVERS: dict[str, type[Solver]] = {"adam": Adam, "sgd": SGD, "rmsprop": RMSprop
 def make_solver(
     name: str,
     n_parameters: int,
-    dtype: np.typing.DTypeLike,
+    dtype: DTypeLike,
     *,
     momentum: float = 0.9,
     alpha: float = 0.0,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from threading import Lock
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from .. import cpu
 from .heads import make_head
 from .layers import Embedding, Layer
 from .parameters import Layout
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 
 class Stack:
@@ -79,7 +83,7 @@ class Stack:
         dropout: float = 0.0,
         n_tokens: int = 0,
         head: str = "linear",
-        dtype: np.typing.DTypeLike = "float32",
+        dtype: DTypeLike = "float32",
     ) -> None:
         self.cell = cell
         self.target = target
@@ -88,6 +92,7 @@ class Stack:
         self.dtype = np.dtype(dtype)
         self.embedding = Embedding(n_tokens, n_features, dtype) if n_tokens else None
         self.levels: list[tuple[Layer, ...]] = []
+        # Of the level at hand: the first one of an ffnn sees whole windows, the others one step.
         features = n_features * window if cell == "ffnn" else n_features
         for number, units in enumerate(hidden_layer_sizes):
             names = [f"layer{number}", f"layer{number}.reverse"][: 1 + bidirectional]
@@ -120,6 +125,7 @@ class Stack:
     def zero_states(self) -> tuple[np.ndarray, ...]:
         """Return the zero state of each layer and direction, (Z * width,)."""
         layers = [layer for level in self.levels for layer in level]
+        # Padded, as kernels have it; a row per sequence is made of this by who needs it.
         return tuple(np.zeros(len(r.cell.states) * r.width, self.dtype) for r in layers)
 
     def dropout_masks(
@@ -132,9 +138,11 @@ class Stack:
         if rng is None or not self.dropout:
             return ()
         keep = 1 - self.dropout
-        return tuple(
-            ((rng.random((batch_size, D)) < keep) / keep).astype(self.dtype) for D in self.widths
-        )
+        masks = []
+        for D in self.widths:
+            kept = rng.random((batch_size, D)) < keep
+            masks.append((kept / keep).astype(self.dtype))
+        return tuple(masks)
 
     # -- parameters --------------------------------------------------------------------------------
 

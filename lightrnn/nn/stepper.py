@@ -68,6 +68,7 @@ class Stepper:
         network = self.network
         columns = layers[0].features
         F = columns if network.recurrent else columns // network.window
+        # Everything is reserved first, for the vector cannot grow once there are views of it.
         self._size = 0
         head = cpu.single_step.NetworkRow(
             batch=self.count,
@@ -81,9 +82,11 @@ class Stepper:
         rows = [self._reserve_layer(layer) for layer in layers]
         self._vector = cpu.host.aligned(1, self._size, network.dtype)[0]
         self._index = cpu.single_step.make_index(head, rows)
+        # The weights are copies: a stream does not see what training does to the network.
         for layer, row in zip(layers, rows, strict=True):
             for start, weights in zip(row.weight_offsets, layer.weights, strict=True):
                 self._vector[start : start + weights.size] = weights
+        # (rows, F), or (count, window * F), of which the last F columns are the new inputs
         inputs = self._matrix(head.X, columns)
         self.inputs = inputs[self._before :, -F:]
         self._view_states(layers, rows, inputs)
@@ -97,6 +100,7 @@ class Stepper:
 
     def _reserve_layer(self, layer: Layer) -> LayerRow:
         """Return a layer's row of the index."""
+        # Columns of the layer's arrays
         slots = len(layer.cell.slots) * layer.width
         states = len(layer.cell.states) * layer.width
         weights = layer.weights
@@ -116,10 +120,16 @@ class Stepper:
             b_hh_size=weights.b_hh.size,
         )
 
-    def _view_states(self, layers: list[Layer], rows: list[LayerRow], inputs: np.ndarray) -> None:
+    def _view_states(
+        self,
+        layers: list[Layer],
+        rows: list[LayerRow],
+        inputs: np.ndarray,
+    ) -> None:
         """Set the views of what is read and written from outside."""
         before = self._before
-        depth = len(self.network.levels)
+        depth = len(self.network.levels)  # the layers but the head
+        # (rows, Z * width) of each layer
         states = [
             self._matrix(row.state, len(layer.cell.states) * layer.width)
             for layer, row in zip(layers, rows, strict=True)
@@ -176,6 +186,7 @@ class Stepper:
         """Set `inputs` to X, or to the vectors of its codes."""
         embedding: Any = self.network.embedding
         if embedding:
+            # (count, width), for the look-up writes whole registers
             rows = cpu.host.aligned(self.count, embedding.width, self.network.dtype)
             embedding.look_up(X, rows, 0)
             X = rows[:, : embedding.size]

@@ -65,7 +65,9 @@ class Trace(ForwardBackward):
             array = buffers.slots
             names = layer.cell.slots
         column = names.index(name) * layer.width
+        # (steps, H)
         rows = array[packing.start : packing.stop, column : column + layer.units]
+        # The rows of a reverse direction begin at each sequence's end.
         if layer.name.endswith(".reverse"):
             rows = rows[packing.mirrored_rows - packing.start]
         return self._in_order(packing.by_sequence(rows))
@@ -95,20 +97,28 @@ class Trace(ForwardBackward):
         blocks = network.layout.blocks(vector)
         gradients = {layer.name: layer.parts(blocks) for layer in network.layers}
         columns = cpu.host.padded(network.head.features, network.dtype)
+        # (rows, D padded): zeros but for each sequence's end
         doutput = self.workspace.dfeatures.at_least(self._stop, columns)
         doutput[: self._stop] = 0
         doutput[self._ends(), : dfeatures.shape[1]] = dfeatures
-        self._dX = [doutput] * len(self._levels)
+        self._dX = [doutput] * len(self._levels)  # by level
         for number in reversed(range(len(self._levels))):
             doutput = self._level_back(number, doutput, gradients)
             self._dX[number] = doutput
 
     def _back(
-        self, buffers: LayerBuffers, dh: np.ndarray, gradients: dict[str, Any], wanted: bool
+        self,
+        buffers: LayerBuffers,
+        dh: np.ndarray,
+        gradients: dict[str, Any],
+        wanted: bool,
     ) -> np.ndarray:
         """Run one layer back, record its states' gradients, return the gradient of its input."""
         layer = buffers.layer
-        dX = buffers.dX.at_least(buffers.rows, cpu.host.padded(layer.features, layer.dtype))
+        # (rows, F padded), for the input's gradient is wanted at every level here
+        columns = cpu.host.padded(layer.features, layer.dtype)
+        dX = buffers.dX.at_least(buffers.rows, columns)
+        # (rows, Z * width)
         record = buffers.record.at_least(*buffers.state.shape)
         buffers.backward(dX, dh, gradients[layer.name], record)
         self._records[layer.name] = record
@@ -142,27 +152,37 @@ class Trace(ForwardBackward):
         """Return the gradient of a level's input at each step, (T_i, F) in the order of X."""
         packing = self.packing
         F = self.network.levels[number][0].features
+        dX = self._dX[number]
         if self.recurrent:
-            rows = self._dX[number][packing.start : packing.stop, :F]
+            rows = dX[packing.start : packing.stop, :F]
             return self._in_order(packing.by_sequence(rows))
         window = self.network.window
+        # Windows of the last steps alone do not overlap; others move on by one step.
         stride = window if packing.last else 1
         F //= window
-        # One row more than steps: the first is that of the zeros before each sequence.
-        total = np.zeros((int(self.lengths.sum()) + 1, F), self.network.dtype)
-        cpu.gather.scatter_windows(total, packing.source, self._dX[0], stride, window, F)
-        return self._in_order(np.split(total[1:], np.cumsum(self.lengths)[:-1]))
+        ends = np.cumsum(self.lengths)
+        # (1 + steps, F): the first row is that of the zeros before each sequence
+        steps = np.zeros((1 + int(ends[-1]), F), self.network.dtype)
+        cpu.gather.scatter_windows(steps, packing.source, dX, stride, window, F)
+        return self._in_order(np.split(steps[1:], ends[:-1]))
 
     def _by_lag(self, values: np.ndarray) -> np.ndarray:
         """Return one value per row as (n, lag): by sequence of X and steps before its end."""
         first = self.packing.first
-        sequences = [values[first[T - np.arange(T)] + b] for b, T in enumerate(self.lengths)]
+        sequences = []
+        for b, T in enumerate(self.lengths):
+            # Sequence b is row b of each of its steps, which run from 1 to T.
+            steps = T - np.arange(T)
+            sequences.append(values[first[steps] + b])
         return self._padded(self._in_order(sequences))
 
     def _only_last(self, values: np.ndarray) -> np.ndarray:
         """Return (n, lag) that is 0 but at lag 0, from one value per sequence of the batch."""
-        pairs = zip(values, self.lengths.tolist(), strict=True)
-        sequences = [np.append(value, np.zeros(T - 1)) for value, T in pairs]
+        sequences = []
+        for value, T in zip(values, self.lengths, strict=True):
+            by_lag = np.zeros(T)
+            by_lag[0] = value
+            sequences.append(by_lag)
         return self._padded(self._in_order(sequences))
 
     def _padded(self, sequences: Sequence[np.ndarray]) -> np.ndarray:
@@ -195,8 +215,9 @@ class Trace(ForwardBackward):
         shape = (len(self.lengths), int(self.lengths[0]))
         if not self.recurrent:
             # No earlier step reaches h, and its derivative with respect to itself is the identity.
-            B = len(self.lengths)
-            return self._only_last(np.full(B, layer.units**0.5)), self._only_last(np.ones(B))
+            ones = self._only_last(np.ones(len(self.lengths)))
+            return ones * layer.units**0.5, ones
+        # In the batch's order
         norms = np.full(shape, np.nan, layer.dtype)
         spectral = np.full(shape, np.nan, layer.dtype)
         kernel = cpu.jacobian.jacobian(layer.cell_name)

@@ -15,6 +15,8 @@ from .batches import WINDOW_ROWS
 from .layers import Layer
 
 if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
+
     from ..cpu.recurrence import LayerWeights, Scratch
 
 _NO_CODES = np.empty(0, np.int64)
@@ -30,7 +32,7 @@ _CACHED = 2 << 20
 class Buffer:
     """An array that is kept until a larger one, or one of other columns, is needed."""
 
-    def __init__(self, dtype: np.typing.DTypeLike) -> None:
+    def __init__(self, dtype: DTypeLike) -> None:
         self.array = np.empty((0, 0), dtype)
 
     def at_least(self, rows: int, columns: int) -> np.ndarray:
@@ -174,7 +176,11 @@ class LayerBuffers:
         return self._scratch
 
 
-def make_scratch(layer: Layer, before: int, rows: int) -> Scratch:
+def make_scratch(
+    layer: Layer,
+    before: int,
+    rows: int,
+) -> Scratch:
     """Return scratch arrays for products over `rows` rows at once; `before` has its own number."""
     dtype = layer.dtype
     # The widest panel: a register of columns that is left over joins the last one.
@@ -204,7 +210,7 @@ class Workspace:
         Those of each layer and direction.
     """
 
-    def __init__(self, levels: Sequence[Sequence[Layer]], dtype: np.typing.DTypeLike) -> None:
+    def __init__(self, levels: Sequence[Sequence[Layer]], dtype: DTypeLike) -> None:
         self.levels = [[LayerBuffers(layer) for layer in level] for level in levels]
         self._output_layers: dict[str, LayerBuffers] = {}
         self.X = Buffer(dtype)  # input of the first level, packed, or one row per token

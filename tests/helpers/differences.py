@@ -4,7 +4,7 @@ import numpy as np
 
 
 def directional_error(network, batch, loss, rng, step=1e-6):
-    """Return how far the gradient along a random direction is from a central difference."""
+    """Return the error of the gradient along a random direction, from differences of the loss."""
     value = network.loss_and_gradient(batch, loss)
     gradient = network.gradient.copy()
     before = network.parameters.copy()
@@ -18,6 +18,7 @@ def directional_error(network, batch, loss, rng, step=1e-6):
         network.parameters[:] = before + sign * step * direction
         losses.append(network.loss_and_gradient(batch, loss))
     network.parameters[:] = before
+    # And back again: nothing of the detour may stay.
     assert network.loss_and_gradient(batch, loss) == value
     assert np.array_equal(network.gradient, gradient)
     slope = gradient @ direction

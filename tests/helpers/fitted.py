@@ -1,4 +1,4 @@
-"""Small fitted estimators of every kind, with random weights, for tests of conversion."""
+"""Fitted estimators of every kind, small and with random weights, for tests of conversions."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ QUICK = {"max_iter": 1, "learning_rate": "cosine", "random_state": 0}
 
 @dataclass
 class Fitted:
-    """An estimator and sequences for it, the first of which it was fitted on."""
+    """An estimator and sequences for it; it was fitted on the first `known` of them."""
 
     est: Any
     X: list
@@ -26,7 +26,7 @@ class Fitted:
 
 
 def randomize(est, rng):
-    """Give an estimator weights as large as training might make them."""
+    """Draw an estimator's weights anew, as large as training might make them."""
     network = est._model.network
     network.assign(
         {name: rng.normal(0, 0.4, array.shape) for name, array in network.arrays().items()}
@@ -34,7 +34,7 @@ def randomize(est, rng):
 
 
 def sequences(kind, lengths, F, rng):
-    """Sequences of numbers, of categories of either kind, or texts."""
+    """Return sequences of numbers, of categories of either kind, or texts."""
     if kind == "number":
         return [rng.normal(size=(T, F)) for T in lengths]
     if kind == "integers":
@@ -46,7 +46,7 @@ def sequences(kind, lengths, F, rng):
 
 
 def targets(task, step, lengths, k, rng):
-    """Return targets for sequences or steps, in which every class occurs."""
+    """Return random targets of every class."""
 
     def drawn(n):
         if task == "labels":
@@ -65,7 +65,8 @@ def targets(task, step, lengths, k, rng):
 def fitted(draw, cells=("ffnn", "rnn", "gru", "lstm"), dtypes=("float32", "float64")):
     """Draw a classifier or a regressor."""
     rng = np.random.default_rng(draw(st.integers(0, 2**16)))
-    cell, step = draw(st.sampled_from(cells)), draw(st.booleans())
+    cell = draw(st.sampled_from(cells))
+    step = draw(st.booleans())
     task = draw(st.sampled_from(["classes", "labels", "numbers"]))
     kind = draw(st.sampled_from(["number", "number", "char", "word", "category", "integers"]))
     lengths = [6, 7, *draw(st.lists(st.integers(1, 12), min_size=1, max_size=4))]

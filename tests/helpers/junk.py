@@ -1,4 +1,4 @@
-"""Data that users may give by mistake: any nesting of values, to fuzz the checks of data."""
+"""Any nesting of Python's and NumPy's values, to fuzz the checks of users' data with."""
 
 import numpy as np
 from hypothesis import strategies as st

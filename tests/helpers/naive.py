@@ -1,7 +1,7 @@
-"""The slow and obvious oracle: NumPy loops over sequences and steps, with no code of lightrnn.
+"""The slow and obvious oracle: one sequence and one step at a time, in NumPy alone.
 
-Weights are the public named arrays (`weights_`). A mask multiplies the output of a layer. States
-are the initial states of a sequence, one for each layer and direction: (h,), for the lstm (h, c).
+Weights are the public named arrays (`weights_`). A mask multiplies the output of a layer; states
+are what a sequence starts from, one for each layer and direction: (h,) or, for the lstm, (h, c).
 """
 
 import numpy as np
@@ -12,12 +12,14 @@ def sigmoid(x):
 
 
 def rnn_step(W, x, state):
+    # Elman (1990)
     h = np.tanh(x @ W["W_ih"] + state[0] @ W["W_hh"] + W["b"])
     return (h,)
 
 
 def lstm_step(W, x, state):
     h, c = state
+    # Gates i, f, g, o, as PyTorch orders them
     i, f, g, o = np.split(x @ W["W_ih"] + h @ W["W_hh"] + W["b"], 4)
     c = sigmoid(f) * c + sigmoid(i) * np.tanh(g)
     return sigmoid(o) * np.tanh(c), c
@@ -25,6 +27,7 @@ def lstm_step(W, x, state):
 
 def gru_step(W, x, state):
     h = state[0]
+    # Gates r, z, n; the reset gate acts after the product, as in PyTorch and cuDNN
     from_x = np.split(x @ W["W_ih"] + W["b_ih"], 3)
     from_h = np.split(h @ W["W_hh"] + W["b_hh"], 3)
     r = sigmoid(from_x[0] + from_h[0])
@@ -37,14 +40,14 @@ STEPS = {"rnn": rnn_step, "gru": gru_step, "lstm": lstm_step}
 
 
 def part(weights, layer):
-    """The arrays of one layer, without its name."""
+    """Return the arrays of one layer by their names without its own."""
     return {
         name[len(layer) + 1 :]: a for name, a in weights.items() if name.rsplit(".", 1)[0] == layer
     }
 
 
 def recurrent_layer(W, cell, X, state):
-    """The output at every step, and the state at the end."""
+    """Return the output at every step, and the state at the end."""
     outputs = []
     for x in X:
         state = STEPS[cell](W, x, state)
@@ -53,7 +56,7 @@ def recurrent_layer(W, cell, X, state):
 
 
 def window_layer(W, X, window):
-    """Step t sees inputs t - window + 1 .. t; before the start they are zeros."""
+    """Return outputs whose step t sees inputs t - window + 1 .. t, zeros before the start."""
     outputs = []
     for t in range(len(X)):
         seen = [X[s] if s >= 0 else np.zeros(X.shape[1]) for s in range(t - window + 1, t + 1)]
@@ -62,13 +65,13 @@ def window_layer(W, X, window):
 
 
 def zeros(weights, cell, layer):
-    """The state of rest."""
+    """Return the zero state."""
     H = len(weights[f"{layer}.W_hh"])
     return (np.zeros(H),) * (2 if cell == "lstm" else 1)
 
 
 def hidden(weights, cell, X, window=1, masks=None, states=None):
-    """Return the last layer's outputs, the sequence's summary, and every layer's final state."""
+    """Return the last layer's output at every step, its summary, and each layer's final state."""
     if "embedding.W" in weights:
         X = weights["embedding.W"][X]
     sizes = sum(
@@ -77,7 +80,8 @@ def hidden(weights, cell, X, window=1, masks=None, states=None):
     )
     finals = []
     for number in range(sizes):
-        name, reverse = f"layer{number}", f"layer{number}.reverse"
+        name = f"layer{number}"
+        reverse = f"layer{number}.reverse"
         if cell == "ffnn":
             X = window_layer(part(weights, name), X, window if number == 0 else 1)
             summary = X[-1]
@@ -91,24 +95,23 @@ def hidden(weights, cell, X, window=1, masks=None, states=None):
                     part(weights, reverse), cell, X[::-1], zeros(weights, cell, reverse)
                 )
                 finals.append(final)
-                forward, summary = (
-                    np.hstack([forward, backward[::-1]]),
-                    np.concatenate([summary, final[0]]),
-                )
+                forward = np.hstack([forward, backward[::-1]])
+                summary = np.concatenate([summary, final[0]])
             X = forward
         if masks is not None:
-            X, summary = X * masks[number], summary * masks[number]
+            X = X * masks[number]
+            summary = summary * masks[number]
     return X, summary, finals
 
 
 def outputs(weights, cell, X, target="sequence", **options):
-    """Raw outputs: (k,) for the sequence, or (T, k)."""
+    """Return raw outputs: (k,) for the sequence, or (T, k)."""
     steps, summary, _ = hidden(weights, cell, np.asarray(X), **options)
     return head(weights, steps if target == "step" else summary)
 
 
 def head(weights, features):
-    """Return raw outputs of features (..., D); of an adaptive softmax its log probabilities."""
+    """Return the raw outputs of features (..., D), of whatever output layer the weights are."""
     W = weights["head.W"] if "head.W" in weights else weights["embedding.W"].T
     raw = features @ W + weights["head.b"]
     clusters = sum(name.endswith(".down.W") for name in weights)
@@ -128,7 +131,7 @@ def log_softmax(raw):
 
 
 def row_loss(name, raw, y, delta=1.0, quantile=0.5):
-    """Return the loss of a row of outputs; y is a class for softmax, else one number per output."""
+    """Return the loss of a row of raw outputs: y is a class for softmax, else one per output."""
     if name == "softmax":
         return np.log(np.sum(np.exp(raw))) - raw[y]
     costs = []
@@ -147,7 +150,7 @@ def row_loss(name, raw, y, delta=1.0, quantile=0.5):
 
 
 def mean_loss(name, raws, targets, weights, **options):
-    """sum(w * l) / sum(w) over rows."""
+    """Return sum(w * l) / sum(w) over rows."""
     total = sum(
         w * row_loss(name, raw, y, **options)
         for raw, y, w in zip(raws, targets, weights, strict=True)

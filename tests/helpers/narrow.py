@@ -1,4 +1,7 @@
-"""Kernels for other registers than the host's, in a process of their own: bytes, vectors, what."""
+"""Compile kernels for registers that are not the host's: ``narrow.py bytes vectors what``.
+
+It runs in a process of its own, since the registers' size is read when kernels are compiled.
+"""
 
 import re
 import sys
@@ -7,12 +10,13 @@ import numpy as np
 
 
 def results(cells=("gru", "rnn")):
-    """Loss, gradient and outputs of some networks, as one dict of arrays."""
+    """Return loss, gradient and outputs of some networks, as one dict of arrays."""
     from lightrnn.losses import make_loss
     from lightrnn.nn.batches import Batch
     from lightrnn.nn.network import Network
 
-    rng, arrays = np.random.default_rng(0), {}
+    rng = np.random.default_rng(0)
+    arrays = {}
     X = [rng.normal(size=(T, 5)) for T in (7, 3, 1, 12, 5, 5)]
     y = rng.normal(size=(6, 3))
     for cell, dtype in zip(cells, ("float32", "float64"), strict=True):
@@ -27,7 +31,7 @@ def results(cells=("gru", "rnn")):
 
 
 def assembly(triple):
-    """The float32 forward loop of the lstm, compiled for another machine."""
+    """Return the assembly of the float32 forward loop of the lstm for another machine."""
     import llvmlite.binding as llvm
 
     from lightrnn.cpu import recurrence
@@ -45,14 +49,16 @@ def assembly(triple):
     llvm.initialize_all_asmprinters()
     machine = llvm.Target.from_triple(triple).create_target_machine(opt=3, reloc="static")
     module = llvm.parse_assembly(code)
-    module.triple, module.data_layout = triple, str(machine.target_data)
+    module.triple = triple
+    module.data_layout = str(machine.target_data)
     return machine.emit_assembly(module)
 
 
 if __name__ == "__main__":
     from lightrnn.cpu import host
 
-    host.REGISTER_BYTES, host.TILE_VECTORS = int(sys.argv[1]), int(sys.argv[2])
+    host.REGISTER_BYTES = int(sys.argv[1])
+    host.TILE_VECTORS = int(sys.argv[2])
     if sys.argv[3] == "results":
         np.savez(sys.argv[4], lanes=host.lanes("float32"), **results())
     else:

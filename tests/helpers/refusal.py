@@ -1,4 +1,4 @@
-"""How a call must refuse bad input: with a clear message, and without a trace."""
+"""Assert that calls with bad input are refused, and how."""
 
 import re
 
@@ -19,7 +19,7 @@ STEPS = [np.arange(len(x)) % 2 for x in X]
 
 
 def state(estimator):
-    """Everything an estimator holds, in a form that can be compared."""
+    """Return everything that an estimator holds, in a form that can be compared."""
     weights = (
         {name: array.tobytes() for name, array in estimator.weights_.items()}
         if hasattr(estimator, "_model")
@@ -29,7 +29,7 @@ def state(estimator):
 
 
 def refuses(estimator, method, *data, error=ValueError, match, **keywords):
-    """Assert that a call raises a clear error and changes nothing, fitted or not."""
+    """Assert that a call raises, says what to do about it, and changes nothing; fitted or not."""
     for subject in (
         estimator,
         type(estimator)(**QUICK).fit(X, Y).set_params(**estimator.get_params()),

@@ -1,4 +1,4 @@
-"""Hypothesis draws whole learning problems, with every option that changes the loss."""
+"""Hypothesis strategies of learning problems, with every option that changes the loss."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +37,7 @@ class Problem:
     seed: int
 
     def network(self, **changes: Any) -> Network:
-        """The network with parameters drawn, biases too."""
+        """Return a network with random parameters, biases included."""
         options = {
             name: getattr(self, name)
             for name in (
@@ -74,11 +74,11 @@ class Problem:
         return [rng.normal(size=(T, self.F)) for T in self.lengths]
 
     def other(self, T: int) -> np.ndarray:
-        """Another sequence, of T steps."""
+        """Return another sequence, of T steps."""
         return np.ones(T, np.int64) if self.n_tokens else np.ones((T, self.F))
 
     def _drawn(self, draw) -> Any:
-        """Something for each sequence, or for each step of it."""
+        """Return values drawn for each sequence, or for each step of it."""
         if self.target == "step":
             return [draw((T,)) for T in self.lengths]
         return draw((len(self.lengths),))
@@ -98,7 +98,7 @@ class Problem:
         return self._drawn(lambda shape: rng.uniform(0.2, 2, shape))
 
     def batch(self, network: Network) -> Batch:
-        """All of it, with dropout masks if there is dropout."""
+        """Return all sequences as one batch, with dropout masks if there is dropout."""
         rng = np.random.default_rng(self.seed + 4)
         masks = network.dropout_masks(len(self.lengths), rng)
         return Batch.of(self.X, self.targets, self.weights, masks)
@@ -123,6 +123,7 @@ def problems(
     fields = {"cell": draw(st.sampled_from(cells))} | {
         name: draw(choice) for name, choice in pick.items()
     }
+    # Without recurrence there is neither a reverse direction nor a state to truncate.
     plain = fields["cell"] == "ffnn"
     fields["bidirectional"] = not plain and draw(st.booleans())
     fields["sizes"] = draw(st.lists(st.integers(1, max_size), min_size=1, max_size=3).map(tuple))
@@ -130,6 +131,7 @@ def problems(
     fields["dropout"] = draw(st.sampled_from([0.0, 0.4]))
     fields["constant"] = draw(st.sampled_from([0.1, 0.5, 0.8]))
     fields["k"] = draw(st.integers(2 if fields["loss"] == "softmax" else 1, 4))
+    # Beyond a register of 16 lanes
     fields["F"] = draw(st.integers(1, 18))
     fields["n_tokens"] = draw(st.just(0) | st.integers(2, 9))
     fields["lengths"] = draw(
@@ -144,6 +146,7 @@ def problems(
     if "head" not in fixed:
         fields["head"] = draw(st.sampled_from(heads))
     if fields["head"] == "tied":
+        # The embedding is as wide as the features, and its tokens are the classes.
         last = fields["sizes"][-1] * (1 + fields["bidirectional"])
         fields |= {"n_tokens": max(2, fields["n_tokens"]), "F": last}
         fields["k"] = fields["n_tokens"]

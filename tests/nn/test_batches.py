@@ -1,4 +1,4 @@
-"""Minibatches and the laws of their row indices."""
+"""Minibatches, and the packings that say where their steps are."""
 
 import numpy as np
 import pytest
@@ -7,17 +7,25 @@ from hypothesis import strategies as st
 
 from lightrnn.data.samples import Samples
 from lightrnn.losses import make_loss
-from lightrnn.nn.batches import Batch, Steps, Windows, blocks
+from lightrnn.nn.batches import (
+    Batch,
+    Steps,
+    Windows,
+    blocks,
+    group_sequences,
+    original_order,
+)
 from lightrnn.nn.network import Network
 from lightrnn.training.minibatches import BUCKET, Minibatches, minibatches
 from lightrnn.training.truncation import chunks
 
+# Few and short sequences: what goes wrong does so at lengths that are equal, 1, or one apart.
 lengths_lists = st.lists(st.integers(1, 9), min_size=1, max_size=12)
 falling = lengths_lists.map(lambda lengths: np.array(sorted(lengths, reverse=True), np.int64))
 
 
 def sequences(lengths, F=2):
-    """X[b][t, f] = 100 b + t + f / 10: every number tells where it comes from."""
+    """X[b][t, f] = 100 b + t + f / 10: every number says where it comes from."""
     return [100.0 * b + np.arange(T)[:, None] + np.arange(F) / 10 for b, T in enumerate(lengths)]
 
 
@@ -61,6 +69,7 @@ def test_no_two_epochs_have_the_same_batches(lengths):
     first, second = (
         {tuple(sorted(b)) for b in minibatches(lengths, 16, rng, True)} for _ in range(2)
     )
+    # Sorting by length alone would make the same batches again.
     assert first.isdisjoint(second)
 
 
@@ -76,6 +85,7 @@ def test_a_batch_has_sequences_of_similar_lengths_in_no_order_of_length():
     lengths = np.random.default_rng(0).integers(1, 1000, 3000)
     batches = list(minibatches(lengths, 20, np.random.default_rng(0), True))
     spread = np.mean([np.ptp(lengths[batch]) for batch in batches])
+    # A bucket of BUCKET batches covers all lengths: a batch has about 1 / BUCKET of the range.
     assert spread < 1000 / BUCKET * 2.5
     means = [lengths[batch].mean() for batch in batches]
     assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.3
@@ -189,7 +199,8 @@ def test_steps_that_weigh_nothing_are_run_over_and_not_learned_from():
 
 @given(lengths=falling)
 def test_steps_are_in_the_order_of_time_and_hold_no_padding(lengths):
-    steps, B = Steps(lengths), len(lengths)
+    steps = Steps(lengths)
+    B = len(lengths)
     X = sequences(lengths)
     rows = np.full((steps.stop, 2), np.nan)
     steps.load(np.concatenate(X), rows)
@@ -213,6 +224,7 @@ def test_mirrored_rows_run_back_from_each_sequences_end(lengths):
     steps.load(np.concatenate([x[::-1] for x in sequences(lengths)]), back)
     mirror = steps.mirrored_rows
     assert np.array_equal(rows[mirror], back[steps.start :])
+    # Mirrored twice is where it was.
     assert np.array_equal(mirror[mirror - steps.start], steps.all_rows)
 
 
@@ -232,7 +244,8 @@ def test_values_by_step_and_back(lengths):
 
 @given(lengths=falling, seed=st.integers(0, 99))
 def test_rows_are_the_same_wherever_the_sequences_begin(lengths, seed):
-    X, steps = sequences(lengths), Steps(lengths)
+    X = sequences(lengths)
+    steps = Steps(lengths)
     order = np.random.default_rng(seed).permutation(len(X))
     ends = np.cumsum(lengths[order])
     offsets = np.empty(len(X), np.int64)
@@ -246,7 +259,8 @@ def test_rows_are_the_same_wherever_the_sequences_begin(lengths, seed):
 @pytest.mark.parametrize("target", ["sequence", "step"])
 @pytest.mark.parametrize(("cell", "truncate"), [("lstm", None), ("lstm", 2), ("ffnn", None)])
 def test_batches_of_sequences_that_are_held_are_the_same_to_the_bit(cell, truncate, target):
-    lengths, rng = np.array([3, 7, 1, 5, 5, 2, 9]), np.random.default_rng(0)
+    lengths = np.array([3, 7, 1, 5, 5, 2, 9])
+    rng = np.random.default_rng(0)
     X = [rng.standard_normal((T, 3)) for T in lengths]
     values = (
         [rng.standard_normal((T, 2)) for T in lengths]
@@ -254,7 +268,9 @@ def test_batches_of_sequences_that_are_held_are_the_same_to_the_bit(cell, trunca
         else rng.standard_normal((7, 2))
     )
     weights = [np.ones(T) for T in lengths] if target == "step" else np.ones(7)
-    samples, losses = Samples([np.asfortranarray(x) for x in X], lengths, values, weights), []
+    samples = Samples([np.asfortranarray(x) for x in X], lengths, values, weights)
+    losses = []
+    # Packed from the concatenated copy, and from the sequences themselves.
     for held in (True, False):
         network = Network(cell, 3, (4,), 2, target=target, window=3)
         network.initialize(np.random.default_rng(1))
@@ -275,6 +291,7 @@ def test_batches_of_sequences_that_are_held_are_the_same_to_the_bit(cell, trunca
 
 def test_much_data_is_not_held():
     network = Network("rnn", 1, (1,), 1)
+    # 128 MB that take none: every step is the same four bytes.
     far = np.broadcast_to(np.zeros((1, 1), np.float32), (1 << 25, 1))
     network.cache_sequences([far], np.array([len(far)]), 1)
     assert network.cached is None
@@ -284,7 +301,8 @@ def test_much_data_is_not_held():
 def test_windows_are_the_last_inputs_side_by_side(lengths, window):
     X = sequences(lengths)
     padded = [np.vstack([np.zeros((window - 1, 2)), x]) for x in X]
-    every, last = Windows(lengths, window, last=False), Windows(lengths, window, last=True)
+    every = Windows(lengths, window, last=False)
+    last = Windows(lengths, window, last=True)
     want = [
         [p[t : t + window].ravel() for t in range(len(x))] for p, x in zip(padded, X, strict=True)
     ]
@@ -303,9 +321,20 @@ def test_blocks_cover_the_rows(rows, start):
     assert sizes.sum() == rows and np.all(sizes > 0) and np.all(np.diff(sizes) <= 0)
 
 
+@given(lengths=lengths_lists.map(np.array), max_steps=st.integers(1, 50))
+def test_groups_have_every_sequence_once(lengths, max_steps):
+    groups = group_sequences(lengths, max_steps)
+    joined = np.concatenate(groups)
+    assert np.array_equal(joined[original_order(groups)], np.arange(len(lengths)))
+    # Longest first; a group is longer than wanted by less than its longest sequence.
+    assert np.all(np.diff(lengths[joined]) <= 0)
+    assert all(lengths[group].sum() < max_steps + lengths[group].max() for group in groups)
+
+
 @given(lengths=lengths_lists)
 def test_sequences_of_any_dtype_and_layout_are_read_alike(lengths):
     X = [np.floor(x) for x in sequences(lengths, F=3)]
+    # Integers in Fortran's order, and float32.
     odd = [
         np.asfortranarray(x.astype(np.int64)) if i % 2 else x.astype(np.float32)[:, ::1]
         for i, x in enumerate(X)

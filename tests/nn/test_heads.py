@@ -26,7 +26,8 @@ def test_outputs_loss_and_gradient(head, data):
         problems(losses=("softmax",), dtypes=("float64",), head=head, truncate=None)
     )
     network = problem.network()
-    batch, weights = problem.batch(network), network.arrays()
+    batch = problem.batch(network)
+    weights = network.arrays()
     options = [
         {"window": problem.window, "masks": [mask[b] for mask in batch.masks] or None}
         for b in range(len(batch.X))
@@ -35,7 +36,8 @@ def test_outputs_loss_and_gradient(head, data):
         naive.outputs(weights, problem.cell, x, problem.target, **o)
         for x, o in zip(batch.X, options, strict=True)
     ]
-    targets, shares = batch.targets, batch.weights
+    targets = batch.targets
+    shares = batch.weights
     if problem.target == "step":
         raws, targets, shares = (np.concatenate(values) for values in (raws, targets, shares))
     want = naive.mean_loss("softmax", raws, targets, shares)
@@ -68,7 +70,8 @@ def test_each_parameters_gradient_is_right_by_itself(cell, target, head):
     )
     batch = Batch.of(X, y, weights)
     network.loss_and_gradient(batch, SOFTMAX)
-    gradient, before = network.gradient.copy(), network.parameters.copy()
+    gradient = network.gradient.copy()
+    before = network.parameters.copy()
     for name, array in network.arrays().items():
         direction = network.flatten(
             {
@@ -99,7 +102,9 @@ def test_a_tied_matrix_is_no_parameter_of_its_own():
     before = network.outputs(X)
     network.parameters[:] *= 2
     after = network.outputs(X)
-    states, W = network.states(X), network.arrays()["embedding.W"]
+    # Both the look-up and the output follow the change.
+    states = network.states(X)
+    W = network.arrays()["embedding.W"]
     assert not np.array_equal(before, after) and np.allclose(after, states @ W.T, rtol=1e-5)
 
 
@@ -120,7 +125,9 @@ def test_the_adaptive_softmax_is_pytorchs():
     theirs = torch.nn.AdaptiveLogSoftmaxWithLoss(
         16, 50, [6, 20], div_value=4.0, head_bias=True
     ).double()
-    head, workspace = AdaptiveHead(16, 50, "float64", (6, 20)), Workspace([], "float64")
+    head = AdaptiveHead(16, 50, "float64", (6, 20))
+    workspace = Workspace([], "float64")
+    # Without a network each layer has a vector of its own.
     for layer in head.layers:
         layer.bind({p.name: np.zeros(p.size) for p in layer.parameters})
     arrays = {
@@ -138,7 +145,8 @@ def test_the_adaptive_softmax_is_pytorchs():
         ):
             if parameter.name in arrays:
                 parameter.store(block, arrays[parameter.name])
-    h, targets = rng.normal(size=(9, 16)), rng.integers(0, 50, 9)
+    h = rng.normal(size=(9, 16))
+    targets = rng.integers(0, 50, 9)
     want = theirs(torch.tensor(h), torch.tensor(targets))
     assert np.allclose(
         head.outputs(workspace, h, 0, 9),
@@ -155,11 +163,13 @@ def test_the_adaptive_softmax_is_pytorchs():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_outputs_are_held_for_some_rows_at_a_time(dtype):
     """A vocabulary of 10,000 and 3,000 steps would be 120 MB of float32; some four are held."""
-    head, workspace = LinearHead(8, 10_000, dtype), Workspace([], dtype)
+    head = LinearHead(8, 10_000, dtype)
+    workspace = Workspace([], dtype)
     blocks = {p.name: np.zeros(p.size, dtype) for p in head.layer.parameters}
     head.layer.bind(blocks)
     head.layer.transpose()
-    h, targets = np.ones((3000, 16), dtype), np.arange(3000)
+    h = np.ones((3000, 16), dtype)
+    targets = np.arange(3000)
     gradients = {
         "head": head.layer.parts({name: np.empty_like(block) for name, block in blocks.items()})
     }
@@ -168,18 +178,23 @@ def test_outputs_are_held_for_some_rows_at_a_time(dtype):
     assert np.isclose(value, np.log(10_000), rtol=1e-5) and len(dh) == 3000
     buffers = workspace.output_layer(head.layer)
     assert not hasattr(buffers, "state")  # no outputs of all rows
+    # Logits, and panels of as many rows.
     kept = sum(array.nbytes for array in buffers.logits)
     assert kept < 6e6 * np.dtype(dtype).itemsize / 4
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+# Below, at and above whole registers, and panels of four and five of them.
 @pytest.mark.parametrize("k", [2, 15, 16, 17, 80, 81])
 def test_large_outputs_do_not_overflow_and_nan_shows(dtype, k):
-    head, workspace = LinearHead(1, k, dtype), Workspace([], dtype)
+    head = LinearHead(1, k, dtype)
+    workspace = Workspace([], dtype)
     head.layer.bind({p.name: np.zeros(p.size, dtype) for p in head.layer.parameters})
     W, b = head.layer.parameters
     W.store(head.layer.weights.W_ih, np.linspace(-1, 1, k)[None])
-    h, targets = np.zeros((3, 16), dtype), np.array([0, k - 1, k - 1])
+    h = np.zeros((3, 16), dtype)
+    targets = np.array([0, k - 1, k - 1])
+    # Raw outputs from -1e4 to 1e4: float32's exp overflows from 89 on.
     h[:, 0] = 1e4, 1e4, -1e4
     losses = [
         head.score(workspace, h[i : i + 1], 0, LossTargets(targets[i : i + 1], np.ones(1), 1.0))

@@ -1,11 +1,10 @@
-"""Initial weights of layers, and the workspace in which they run."""
+"""The initial parameters of layers."""
 
 import numpy as np
 import pytest
 
 from lightrnn.nn.layers import Layer
 from lightrnn.nn.network import Network
-from lightrnn.nn.workspace import Buffer
 
 
 def initial(cell, features, units, seed=0):
@@ -19,12 +18,13 @@ def test_recurrent_weights_are_orthogonal_gate_by_gate(cell, gates, units):
     parts = np.hsplit(W, gates)
     for part in parts:
         assert np.allclose(part.T @ part, np.eye(units), atol=1e-12)
+    # Gates are drawn independently; small orthogonal matrices are alike by chance.
     if units > 2:
         assert not any(np.allclose(parts[0], other) for other in parts[1:])
 
 
 def test_orthogonal_matrices_are_uniform():
-    """By Haar's measure determinants have either sign, and each element has the mean 0."""
+    """Of either determinant, and with elements of mean 0, those of the diagonal included."""
     rng = np.random.default_rng(0)
     drawn = np.array(
         [Layer("a", "rnn", 1, 3, "float64").initialize(rng)["a.W_hh"] for _ in range(800)]
@@ -39,6 +39,7 @@ def test_orthogonal_matrices_are_uniform():
 )
 def test_input_weights_are_glorots(cell, name):
     W = initial(cell, 30, 50)[f"layer0.{name}"]
+    # Uniform up to the limit, so of standard deviation limit / sqrt(3).
     limit = np.sqrt(6 / (30 + 50))
     assert len(W) == 30 and 0.98 * limit < np.abs(W).max() <= limit
     assert abs(W.mean()) < 0.02 * limit * 3 and np.isclose(W.std(), limit / np.sqrt(3), rtol=0.05)
@@ -53,6 +54,7 @@ def test_biases_are_zero(cell):
 
 
 def test_the_forget_gate_starts_open():
+    # Gates i, f, g, o of two units each.
     assert initial("lstm", 3, 2)["layer0.b"].tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
 
 
@@ -64,15 +66,3 @@ def test_a_network_initialises_each_layer_from_the_seed(cell):
     assert np.array_equal(first.parameters, again.parameters)
     assert not np.array_equal(first.parameters, other.parameters)
     assert not first.arrays()["head.b"].any() and first.arrays()["head.W"].any()
-
-
-def test_a_buffer_keeps_its_array_until_that_is_too_small():
-    buffer = Buffer("float32")
-    array = buffer.at_least(3, 4)
-    assert array.dtype == np.float32
-    assert array.shape == (3, 4)
-    assert not array.any()
-    assert buffer.at_least(2, 4) is array
-    assert buffer.at_least(3, 4) is array
-    assert buffer.at_least(5, 4).shape == (5, 4)
-    assert buffer.at_least(1, 6).shape == (1, 6)

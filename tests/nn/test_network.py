@@ -1,4 +1,4 @@
-"""The network agrees with the oracle, its gradient is right, and its bits are reproducible."""
+"""Networks equal the oracle, have the right gradient, and bits that depend on their input alone."""
 
 from dataclasses import replace
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers import naive
 from helpers.differences import directional_error
-from helpers.strategies import CELLS, DTYPES, TARGETS, problems
+from helpers.strategies import CELLS, TARGETS, problems
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,12 +17,14 @@ from lightrnn.nn.network import Network
 from lightrnn.nn.solvers import make_solver
 from lightrnn.training.truncation import chunks
 
+# The oracle sums in another order: some hundred roundings of each dtype.
 TOLERANCE = {"float64": 1e-12, "float32": 3e-5}
 
 
 def expected_outputs(problem, weights, masks=None):
-    """The oracle's raw outputs and hidden values, sequence by sequence."""
-    raws, states = [], []
+    """Return the oracle's raw outputs and hidden values, sequence by sequence."""
+    raws = []
+    states = []
     for b, X in enumerate(problem.X):
         options = {
             "window": problem.window,
@@ -62,9 +64,11 @@ def test_outputs_and_states_are_the_oracles(problem):
 def test_the_loss_is_the_oracles(problem):
     network = problem.network()
     batch = problem.batch(network)
+    # Masks are drawn for the sorted batch; the oracle takes the sequences as they came.
     masks = [restored(mask, batch) for mask in batch.masks] or None
     raws, _ = expected_outputs(problem, network.arrays(), masks)
-    targets, weights = problem.targets, problem.weights
+    targets = problem.targets
+    weights = problem.weights
     if problem.target == "step":
         raws, targets, weights = (np.concatenate(values) for values in (raws, targets, weights))
     want = naive.mean_loss(problem.loss, raws, targets, weights, **problem.loss_options)
@@ -80,17 +84,22 @@ def test_truncation_changes_no_loss_only_what_is_learned_from(problem, truncate)
     network = problem.network()
     raws, _ = expected_outputs(problem, network.arrays())
     batch = problem.batch(network)
+    # Into the batch's order: the inverse of what `restored` does.
     raws = restored(raws, replace(batch, order=np.argsort(batch.order)))
     start = 0
     for chunk in chunks(batch, truncate, network):
         got = network.loss_and_gradient(chunk, problem.make_loss())
-        rows, targets, weights = raws, chunk.targets, chunk.weights
+        rows = raws
+        targets = chunk.targets
+        weights = chunk.weights
         if problem.target == "step":
+            # The chunk's own steps, of the sequences that reach them.
             assert max(map(len, chunk.X)) <= truncate
             rows = np.concatenate(
                 [raw[start : start + truncate] for raw in raws if len(raw) > start]
             )
-            targets, weights = np.concatenate(targets), np.concatenate(weights)
+            targets = np.concatenate(targets)
+            weights = np.concatenate(weights)
             start += truncate
         assert close(
             problem,
@@ -116,6 +125,7 @@ def test_final_states_are_the_oracles_in_the_batchs_order(problem):
                 h = finals[b][layer]
                 parts = row.reshape(len(h), -1)
                 assert close(problem, parts[:, : len(h[0])], h)
+                # The padding of the state must not leak into the next chunk.
                 assert not parts[:, len(h[0]) :].any()
 
 
@@ -127,7 +137,8 @@ def test_final_states_are_the_oracles_in_the_batchs_order(problem):
 @given(data=st.data())
 def test_the_gradient_is_the_difference_of_losses(cell, data):
     problem = data.draw(problems(cells=(cell,), dtypes=("float64",)))
-    network, rng = problem.network(), np.random.default_rng(problem.seed)
+    network = problem.network()
+    rng = np.random.default_rng(problem.seed)
     for chunk in chunks(problem.batch(network), problem.truncate, network):
         assert directional_error(network, chunk, problem.make_loss(), rng) < 1e-7
 
@@ -144,9 +155,11 @@ def test_each_parameters_gradient_is_right_by_itself(cell):
     batch = Batch.of(X, rng.normal(size=(3, 2)), np.ones(3))
     loss = make_loss("squared_error")
     network.loss_and_gradient(batch, loss)
-    gradient, arrays = network.named(network.gradient.copy()), network.arrays()
+    gradient = network.named(network.gradient.copy())
+    arrays = network.arrays()
     for name, array in arrays.items():
-        direction, values = rng.normal(size=array.shape), []
+        direction = rng.normal(size=array.shape)
+        values = []
         for sign in (1, -1):
             network.assign(arrays | {name: array + sign * 1e-6 * direction})
             values.append(network.loss_and_gradient(batch, loss))
@@ -158,10 +171,12 @@ def test_each_parameters_gradient_is_right_by_itself(cell):
 @settings(max_examples=30)
 @given(problem=problems(dtypes=("float64",)))
 def test_float32_is_float64_rounded(problem):
-    wide, narrow = problem.network(), problem.network(dtype="float32")
+    wide = problem.network()
+    narrow = problem.network(dtype="float32")
     loss = problem.make_loss()
     values = [net.loss_and_gradient(problem.batch(net), loss) for net in (wide, narrow)]
     assert np.isclose(*values, rtol=1e-4, atol=1e-5)
+    # Small arrays may cancel to nothing: errors are compared with the largest gradient.
     exact = wide.named(wide.gradient)
     scale = max(np.abs(array).max() for array in exact.values())
     if problem.loss in ("absolute_error", "quantile"):
@@ -177,8 +192,10 @@ def test_float32_is_float64_rounded(problem):
 @settings(max_examples=100)
 @given(problem=problems(max_size=40), data=st.data())
 def test_an_output_depends_on_its_sequence_alone(problem, data):
-    network, X = problem.network(), problem.X
-    whole, states = network.outputs(X), network.states(X)
+    network = problem.network()
+    X = problem.X
+    whole = network.outputs(X)
+    states = network.states(X)
     order = data.draw(st.permutations(range(len(X))))
     kept = order[: data.draw(st.integers(1, len(X)))]
     others = [problem.other(T) for T in data.draw(st.lists(st.integers(1, 12), max_size=12))]
@@ -198,6 +215,7 @@ def test_outputs_in_many_groups_and_threads(cell, target, monkeypatch):
     rng = np.random.default_rng(1)
     X = [rng.normal(size=(T, 3)) for T in rng.integers(1, 30, 50)]
     whole = network.outputs(X)
+    # One sequence per group, some, and nearly all of them.
     for rows, threads in ((1, 1), (40, 3), (333, 2)):
         monkeypatch.setattr(network_module, "_PREDICTED_ROWS", rows)
         assert all(
@@ -206,7 +224,7 @@ def test_outputs_in_many_groups_and_threads(cell, target, monkeypatch):
 
 
 def sharded(monkeypatch, shards):
-    """Let even the smallest work be cut, into up to so many shards."""
+    """Cut even the smallest batch, into at most this many shards."""
     monkeypatch.setattr(network_module, "_WORTH_TWO", 1.0)
     monkeypatch.setattr(network_module, "_WORTH_MORE", 1.0)
     monkeypatch.setattr(network_module, "_SHARDS", shards)
@@ -216,6 +234,7 @@ def final_states(network):
     return network.final_states if network.cell != "ffnn" else ()
 
 
+# Enough sequences for eight shards, of all lengths.
 CUT = {"lengths": tuple(range(1, 34)), "truncate": None, "seed": 3}
 
 
@@ -224,7 +243,8 @@ CUT = {"lengths": tuple(range(1, 34)), "truncate": None, "seed": 3}
 def test_the_number_of_threads_changes_no_bit(problem):
     with pytest.MonkeyPatch.context() as monkeypatch:
         sharded(monkeypatch, 8)
-        network, loss = problem.network(), problem.make_loss()
+        network = problem.network()
+        loss = problem.make_loss()
         batch = problem.batch(network)
         assert network._shard_count(batch) > 2
         results = []
@@ -247,6 +267,7 @@ def test_shards_add_up_to_the_whole(problem):
             value = network.loss_and_gradient(problem.batch(network), problem.make_loss())
             results.append((value, network.gradient.copy(), final_states(network)))
     tolerance = {"float64": 1e-12, "float32": 1e-4}[problem.dtype]
+    # Gradients are sums in another order; states have the same bits.
     for value, gradient, finals in results[1:]:
         assert np.isclose(value, results[0][0], rtol=tolerance)
         assert np.allclose(gradient, results[0][1], rtol=tolerance, atol=tolerance)
@@ -256,8 +277,9 @@ def test_shards_add_up_to_the_whole(problem):
 @settings(max_examples=20)
 @given(problem=problems(), other=st.integers(0, 99))
 def test_nothing_is_left_over_from_the_batch_before(problem, other):
-    """Workspaces are lent again: larger batches, other lengths and NaN in between must not show."""
-    fresh, used = problem.network(), problem.network()
+    """Workspaces are used again: larger batches, other lengths and NaN before must not show."""
+    fresh = problem.network()
+    used = problem.network()
     rng = np.random.default_rng(other)
     for spoil in (1.0, np.nan):
         lengths = tuple(rng.integers(1, 15, 24).tolist())
@@ -292,85 +314,13 @@ def test_padding_has_no_gradient(problem):
 # -- the rest --------------------------------------------------------------------------------------
 
 
-def test_named_arrays_have_the_documented_names_and_shapes():
-    shapes = {
-        name: array.shape
-        for name, array in Network("gru", 3, (5, 4), 2, bidirectional=True).arrays().items()
-    }
-    biases = {"b_ih": (15,), "b_hh": (15,)}, {"b_ih": (12,), "b_hh": (12,)}
-    parts = (
-        {"W_ih": (3, 15), "W_hh": (5, 15)} | biases[0],
-        {"W_ih": (10, 12), "W_hh": (4, 12)} | biases[1],
-    )
-    assert shapes == {
-        **{
-            f"layer0{r}.{name}": shape for r in ("", ".reverse") for name, shape in parts[0].items()
-        },
-        **{
-            f"layer1{r}.{name}": shape for r in ("", ".reverse") for name, shape in parts[1].items()
-        },
-        "head.W": (8, 2),
-        "head.b": (2,),
-    }
-    assert {
-        name: a.shape for name, a in Network("ffnn", 3, (5,), 1, window=4).arrays().items()
-    } == {
-        "layer0.W": (12, 5),
-        "layer0.b": (5,),
-        "head.W": (5, 1),
-        "head.b": (1,),
-    }
-    lstm = Network("lstm", 3, (5,), 2)
-    assert lstm.arrays()["layer0.W_ih"].shape == (3, 20) and lstm.arrays()["layer0.b"].shape == (
-        20,
-    )
-    assert lstm.n_parameters == sum(array.size for array in lstm.arrays().values())
-
-
-@settings(max_examples=20)
-@given(problem=problems(head="linear"))
-def test_scaled_outputs(problem):
-    network = problem.network()
-    before = network.outputs(problem.X)
-    rng = np.random.default_rng(problem.seed)
-    scale, shift = rng.uniform(0.5, 2, problem.k), rng.normal(size=problem.k)
-    network.set_output_units(scale, shift)
-    for got, was in zip(network.outputs(problem.X), before, strict=True):
-        assert close(problem, got, was * scale + shift)
-
-
-@pytest.mark.parametrize("dtype", DTYPES)
-def test_dropout_masks_keep_the_mean_and_are_drawn_by_the_seed(dtype):
-    network = Network("rnn", 2, (30, 50), 1, bidirectional=True, dropout=0.3, dtype=dtype)
-    masks = network.dropout_masks(400, np.random.default_rng(0))
-    assert [mask.shape for mask in masks] == [(400, 60), (400, 100)]
-    for mask in masks:
-        assert mask.dtype == dtype
-        assert np.allclose(np.unique(mask), [0, 1 / 0.7])
-        assert abs(mask.mean() - 1) < 0.03
-    again = network.dropout_masks(400, np.random.default_rng(0))
-    assert all(np.array_equal(a, b) for a, b in zip(masks, again, strict=True))
-    assert not np.array_equal(masks[0][:, :50], masks[1][:, :50])
-
-
-@pytest.mark.parametrize("cell", CELLS)
-def test_outputs_follow_every_change_of_the_parameters(cell):
-    network = Network(cell, 2, (3,), 1, window=2)
-    X = [np.ones((4, 2))]
-    network.initialize(np.random.default_rng(0))
-    first = network.outputs(X)
-    network.parameters[:] *= 2
-    doubled = network.outputs(X)
-    network.initialize(np.random.default_rng(0))
-    assert not np.array_equal(first, doubled)
-    assert np.array_equal(first, network.outputs(X))
-
-
 def test_a_step_of_a_solver_is_made_only_from_what_is_finite():
     network = Network("gru", 2, (3,), 1)
     network.initialize(np.random.default_rng(0))
-    loss, solver = make_loss("squared_error"), make_solver("sgd", network.layout.size, "float32")
+    loss = make_loss("squared_error")
+    solver = make_solver("sgd", network.layout.size, "float32")
     before = network.parameters.copy()
+    # An infinite loss changes no parameter, and the next step is as if it had never been.
     for target in (np.inf, 1.0):
         batch = Batch.of([np.ones((4, 2))], np.array([[target]]), np.ones(1))
         value, norm = network.learn(batch, loss, solver, 0.1, None)()

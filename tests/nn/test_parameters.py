@@ -71,7 +71,7 @@ def test_blocks_are_views_and_arrays_are_copies(layout):
 
 
 def test_gates_are_stored_in_the_slots_order():
-    """Public gates r, z, n; stored n, r, z, each padded from 2 to 3 columns."""
+    """Gates r, z, n are stored as n, r, z, each padded from 2 to 3 columns."""
     layout = Layout(
         [Parameter("W", 1, (2, 0, 1), 2, 3, ()), Parameter("b", None, (2, 0, 1), 2, 3, (4,))],
         "float32",

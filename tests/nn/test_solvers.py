@@ -1,4 +1,4 @@
-"""Solvers agree with the papers' formulas and with PyTorch; clipping, weight decay and state."""
+"""Solvers follow the papers' formulas and PyTorch's steps; clipping, decay and state."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,8 @@ import pytest
 from lightrnn.nn.solvers import SOLVERS, make_solver
 
 NAMES = sorted(SOLVERS)
-ALPHA, RATE = 0.03, 0.01
+ALPHA = 0.03
+RATE = 0.01
 
 
 def obvious_sgd(p, gradients, momentum=0.9):
@@ -40,7 +41,7 @@ OBVIOUS = {"sgd": obvious_sgd, "rmsprop": obvious_rmsprop, "adam": obvious_adam}
 
 
 def drawn(size=112, steps=12, dtype="float64", seed=0):
-    """Parameters, and gradients of many magnitudes."""
+    """Return parameters, and gradients of many magnitudes."""
     rng = np.random.default_rng(seed)
     gradients = rng.normal(size=(steps, size)) * 10.0 ** rng.uniform(-6, 2, size)
     return rng.normal(size=size).astype(dtype), gradients.astype(dtype)
@@ -96,7 +97,8 @@ def test_steps_are_pytorchs(name):
     for gradient in gradients:
         theirs.grad = torch.tensor(gradient)
         optimizer.step()
-    alpha = ALPHA if name == "adam" else 0.0  # theirs is coupled for the others
+    # For the others PyTorch adds the decay to the gradient: compare without.
+    alpha = ALPHA if name == "adam" else 0.0
     got = run(make_solver(name, 112, "float64", alpha=alpha), parameters, gradients)
     assert np.allclose(got, theirs.detach().numpy(), rtol=1e-11, atol=1e-13)
 
@@ -118,6 +120,7 @@ def test_clipping_scales_a_long_gradient_and_no_short_one(name):
     assert not np.array_equal(got, unclipped)
 
 
+# Around the 1,024 elements that the kernel sums at a time.
 @pytest.mark.parametrize("size", [16, 1008, 1024, 1040, 5008])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_norm_at_every_length(size, dtype):
@@ -162,7 +165,8 @@ def test_state_carries_on(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_padding_stays_zero(name):
     parameters, gradients = drawn(dtype="float32")
-    parameters[::3], gradients[:, ::3] = 0, 0
+    parameters[::3] = 0
+    gradients[:, ::3] = 0
     after = run(make_solver(name, 112, "float32", alpha=ALPHA), parameters, gradients, 1.0)
     assert not after[::3].any() and after[1::3].all()
 
