@@ -106,18 +106,9 @@ class BatchIndex:
         rows = [self.program.allocate_indices(self.N) for _ in range(5)]
         self.source, self.back, self.mirror, self.member, self.before = rows
         self.last = self.program.allocate_indices(self.B)
+        T = len(self.packing.first) - 2
+        given = self.lengths, self.first, self.starts, T, self.B, self.codes
         arguments = gather.IndexArguments(
-            lengths=self.lengths,
-            first=self.first,
-            starts=self.starts,
-            T=len(self.packing.first) - 2,
-            B=self.B,
-            codes=self.codes,
-            source=self.source,
-            back=self.back,
-            mirror=self.mirror,
-            member=self.member,
-            before=self.before,
-            last=self.last,
+            *given, self.source, self.back, self.mirror, self.member, self.before, self.last
         )
         self.program.over(gather.index(self.tokens), self.N, arguments)

@@ -7,6 +7,7 @@ index that reverses, looks up and windows them.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from .matmul import add_product, bias_gradient, weight_gradient
 from .memory import Matrix
 from .program import Program
 from .recurrence import loops
+from .recurrence.rule import BackwardArguments, ForwardArguments, Schedule
 from .recurrence.tiling import Tiling, choose
 
 
@@ -154,37 +156,37 @@ class CudaForwardBackward:
         else:
             gather.let_be_zero(self.program, run.state, self.B * columns)
         weights = self.context.addresses.weights(run.layer)
-        for begin, end in self._launches(run, back=False):
-            arguments = loops.ForwardArguments(
-                slots=run.slots,
-                state=run.state,
-                W_hh=weights.W_hh.address,
-                bias=weights.b_hh,
-                lengths=self.index.lengths,
-                first=self.index.first,
-                counters=run.counters[False],
-                shape=run.tilings[False].shape(self.B, run.layer.units, begin, end),
-            )
-            self._launch_loop(loops.forward, run, run.tilings[False], arguments)
-
-    def _launches(self, run: CudaLayerBuffers, *, back: bool) -> list[tuple[int, int]]:
-        """Return the first step and the end of each launch of a loop."""
-        blocks = run.tilings[back].blocks
-        return loops.launched_steps(int(self.batch.lengths[0]), blocks, back)
+        arguments = partial(
+            ForwardArguments, run.slots, run.state, weights.W_hh.address, weights.b_hh
+        )
+        self._launch_loop(loops.forward, run, arguments, back=False)
 
     def _launch_loop(
         self,
         make: Callable[[Any], Any],
         run: CudaLayerBuffers,
-        tiling: Tiling,
-        arguments: tuple[object, ...],
+        arguments: Callable[..., tuple[object, ...]],
+        *,
+        back: bool,
     ) -> None:
         """Launch a time loop; all blocks must run at once where some wait for others."""
+        tiling = run.tilings[back]
         kernel = make(tiling.form(run.layer.cell_name, self.program.dtype))
         blocks = tiling.groups * tiling.blocks
         together = tiling.blocks > 1
         grid = Grid((blocks, 1, 1), (tiling.threads, 1, 1), tiling.shared, together)
-        self.program.launch(kernel, grid, arguments)
+        T = int(self.batch.lengths[0])
+        for begin, end in loops.launched_steps(T, tiling.blocks, back):
+            schedule = Schedule(
+                lengths=self.index.lengths,
+                first=self.index.first,
+                counters=run.counters[back],
+                B=self.B,
+                begin=begin,
+                end=end,
+                tiling=tiling,
+            )
+            self.program.launch(kernel, grid, arguments(run.layer.units, schedule))
 
     def _apply(self, make: Callable[[str], Any], run: CudaLayerBuffers, state: int) -> None:
         """Apply the rule of a cell without recurrence, or its gradient, to all rows."""
@@ -308,22 +310,12 @@ class CudaForwardBackward:
             self._copy(dh, doutput._replace(row_index=path), (N, H), mask)
         turned = self.program.allocate(H * G * H)
         W_hh = self.context.addresses.weights(run.layer).W_hh.address
-        arguments: Any = gather.TransposeArguments(turned, W_hh, H, G * H)
-        self.program.over(gather.transpose(), H * G * H, arguments)
-        for begin, end in self._launches(run, back=True):
-            arguments = loops.BackwardArguments(
-                slots=run.slots,
-                state=run.state,
-                W_hh=turned,
-                dstate=dstate.address,
-                dh=dh.address,
-                dh_stride=dh.stride,
-                lengths=self.index.lengths,
-                first=self.index.first,
-                counters=run.counters[True],
-                shape=run.tilings[True].shape(self.B, H, begin, end),
-            )
-            self._launch_loop(loops.backward, run, run.tilings[True], arguments)
+        transposed = gather.TransposeArguments(turned, W_hh, H, G * H)
+        self.program.over(gather.transpose(), H * G * H, transposed)
+        arguments = partial(
+            BackwardArguments, run.slots, run.state, turned, dstate.address, dh.address, dh.stride
+        )
+        self._launch_loop(loops.backward, run, arguments, back=True)
 
     def _window_back(self, run: CudaLayerBuffers, doutput: Matrix, mask: gather.Mask) -> None:
         """Take the gradient of a level's output back through the rule."""

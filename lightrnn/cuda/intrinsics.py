@@ -60,19 +60,26 @@ def store4(context, array, index, values):
     return types.void(array, types.int64, values), generate
 
 
+def _address(builder, args):
+    """Return the address of an element, of which the array and the index are given."""
+    return builder.ptrtoint(builder.gep(args[0], [args[1]]), ir.IntType(64))
+
+
+def _assembly(builder, result, text, constraints, args):
+    """Generate an instruction that the compiler neither drops nor moves."""
+    function = ir.FunctionType(result, [arg.type for arg in args])
+    return builder.asm(function, text, constraints, args, True)
+
+
 @machine_code
 def load_uncached(context, array, index):
     """Load past the first cache, which does not see what other blocks have written."""
 
     def generate(context, builder, signature, args):
-        pointer = builder.gep(args[0], [args[1]])
-        kind = pointer.type.pointee
+        kind = args[0].type.pointee
         letter, bits = ("f", 32) if isinstance(kind, ir.FloatType) else ("d", 64)
-        address = builder.ptrtoint(pointer, ir.IntType(64))
-        function = ir.FunctionType(kind, [address.type])
-        return builder.asm(
-            function, f"ld.global.cg.f{bits} $0, [$1];", f"={letter},l,~{{memory}}", [address], True
-        )
+        text = f"ld.global.cg.f{bits} $0, [$1];"
+        return _assembly(builder, kind, text, f"={letter},l,~{{memory}}", [_address(builder, args)])
 
     return array.dtype(array, types.int64), generate
 
@@ -82,11 +89,9 @@ def acquire(context, array, index):
     """Load a counter; what other blocks wrote before they raised it is then seen."""
 
     def generate(context, builder, signature, args):
-        address = builder.ptrtoint(builder.gep(args[0], [args[1]]), ir.IntType(64))
-        function = ir.FunctionType(ir.IntType(64), [address.type])
-        return builder.asm(
-            function, "ld.acquire.gpu.global.u64 $0, [$1];", "=l,l,~{memory}", [address], True
-        )
+        text = "ld.acquire.gpu.global.u64 $0, [$1];"
+        address = _address(builder, args)
+        return _assembly(builder, ir.IntType(64), text, "=l,l,~{memory}", [address])
 
     return types.int64(array, types.int64), generate
 
@@ -96,15 +101,9 @@ def add(context, array, index, number):
     """Add to a counter that other blocks look at."""
 
     def generate(context, builder, signature, args):
-        address = builder.ptrtoint(builder.gep(args[0], [args[1]]), ir.IntType(64))
-        function = ir.FunctionType(ir.VoidType(), [address.type, args[2].type])
-        builder.asm(
-            function,
-            "red.relaxed.gpu.global.add.u64 [$0], $1;",
-            "l,l,~{memory}",
-            [address, args[2]],
-            True,
-        )
+        text = "red.relaxed.gpu.global.add.u64 [$0], $1;"
+        operands = [_address(builder, args), args[2]]
+        _assembly(builder, ir.VoidType(), text, "l,l,~{memory}", operands)
         return context.get_dummy_value()
 
     return types.void(array, types.int64, types.int64), generate
@@ -112,10 +111,10 @@ def add(context, array, index, number):
 
 @machine_code
 def fence(context):
-    """Let what was written before be seen by other blocks before what is written after; likewise reads."""
+    """Let other blocks see what was written before ahead of what is written after; likewise reads."""
 
     def generate(context, builder, signature, args):
-        builder.asm(ir.FunctionType(ir.VoidType(), []), "fence.acq_rel.gpu;", "~{memory}", [], True)
+        _assembly(builder, ir.VoidType(), "fence.acq_rel.gpu;", "~{memory}", [])
         return context.get_dummy_value()
 
     return types.void(), generate
@@ -126,10 +125,9 @@ def opaque(context, x):
     """Return a number of which the compiler knows nothing any more."""
 
     def generate(context, builder, signature, args):
-        kind = args[0].type
-        text = "mov.b64 $0, $1;" if kind.width == 64 else "mov.b32 $0, $1;"
-        letter = "l" if kind.width == 64 else "r"
-        return builder.asm(ir.FunctionType(kind, [kind]), text, f"={letter},{letter}", args, True)
+        bits, letter = (64, "l") if args[0].type.width == 64 else (32, "r")
+        text = f"mov.b{bits} $0, $1;"
+        return _assembly(builder, args[0].type, text, f"={letter},{letter}", args)
 
     return x(x), generate
 

@@ -14,7 +14,6 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import version
-from itertools import groupby
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
@@ -24,7 +23,7 @@ from numba.extending import register_jitable
 from ..cpu import cache as disk
 from . import driver
 from .driver import Array, bindings, cuda, most_shared, stand_in
-from .registers import take, take_short
+from .registers import short, tuple_of
 
 Shape = tuple[int, int, int]
 Int32 = Annotated[int, 32]  # an argument that a kernel computes with as a number of 32 bits
@@ -48,13 +47,9 @@ def reader(names: Any) -> Callable[..., Any]:
     names : type of NamedTuple
         Fields are indices (int), short ones (`Int32`), or NamedTuples of these.
     """
-    runs = []
-    place = 0
-    for kind, run in groupby(get_type_hints(names, include_extras=True).values()):
-        for count in [len(list(run))] if kind in _FLAT else [1 for _ in run]:
-            runs.append((kind, place, count))
-            place += count * _length(kind)
-    values = _joined([_run(*run) for run in runs])
+    kinds = list(get_type_hints(names, include_extras=True).values())
+    places = [sum(map(_length, kinds[:k])) for k in range(len(kinds))]
+    values = tuple_of(lambda k: _field(kinds[k], places[k]), len(kinds))
 
     @register_jitable
     def read(ints, at):
@@ -63,71 +58,46 @@ def reader(names: Any) -> Callable[..., Any]:
     return read
 
 
-_FLAT = (int, Int32)
+@cache
+def _field(kind: Any, place: int) -> Callable[..., Any]:
+    """Build the function that reads a field which begins `place` numbers after the first."""
+    read = _READ[kind] if kind in _READ else reader(kind)
+
+    @register_jitable
+    def field(ints, at):
+        return read(ints, at + place)
+
+    return field
 
 
 def _length(kind: Any) -> int:
     """Return how many numbers a field has."""
-    if kind in _FLAT:
+    if kind in _READ:
         return 1
     return sum(map(_length, get_type_hints(kind, include_extras=True).values()))
 
 
-def _run(kind: Any, place: int, count: int) -> Callable[..., Any]:
-    """Build the function that reads `count` fields of a kind, `place` numbers after the first."""
-    load = take(count)
-    load_short = take_short(count)
-
-    @register_jitable
-    def long(ints, at):
-        return load(ints, at + place, 1)
-
-    @register_jitable
-    def short(ints, at):
-        return load_short(ints, at + place)
-
-    if kind in _FLAT:
-        return long if kind is int else short
-    read = reader(kind)
-
-    @register_jitable
-    def nested(ints, at):
-        return (read(ints, at + place),)
-
-    return nested
+@register_jitable
+def _read_long(ints, at):
+    return ints[at]
 
 
-def _joined(runs: list[Callable[..., Any]]) -> Callable[..., Any]:
-    """Build the function that joins the tuples of several."""
-    last = runs[-1]
-    if len(runs) == 1:
-        return last
-    before = _joined(runs[:-1])
+@register_jitable
+def _read_short(ints, at):
+    return short(ints[at])
 
-    @register_jitable
-    def joined(ints, at):
-        return before(ints, at) + last(ints, at)
 
-    return joined
+_READ: dict[Any, Callable[..., Any]] = {int: _read_long, Int32: _read_short}
 
 
 class Arguments:
-    """The three arguments of every kernel, in the memory where the driver reads them; `at` is set last."""
+    """The three arguments of every kernel, in the memory where the driver reads them; each launch sets `at`."""
 
     def __init__(self, floats: Array, ints: Array) -> None:
         self.arrays = floats, ints
         self.values = np.array([floats.address, ints.address, 0], np.int64)
         self._pointers = self.values.ctypes.data + 8 * np.arange(3)
         self.address = self._pointers.ctypes.data
-
-    @property
-    def at(self) -> int:
-        """Where a kernel's own arguments begin."""
-        return int(self.values[2])
-
-    @at.setter
-    def at(self, at: int) -> None:
-        self.values[2] = at
 
 
 # -- what kernels are built of ---------------------------------------------------------------------
@@ -190,7 +160,7 @@ class Kernel:
         key = floats.name, floats.device
         if key not in self._loaded:
             self._loaded[key] = load_kernel(self, floats.name)
-        arguments.at = at
+        arguments.values[2] = at
         shared = grid.shared * np.dtype(floats.name).itemsize
         launch_kernel(self._loaded[key], arguments, grid, shared, stream)
 

@@ -18,7 +18,7 @@ from .driver import SIMULATED
 from .intrinsics import load4, shared_memory, store4
 from .jit import Kernel, kernel, reader
 from .memory import Matrix
-from .registers import outer_sum, plus, register_jitable, zeros
+from .registers import outer_sum, plus, put, register_jitable, tuple_of, zeros
 
 SIDE = 2 if SIMULATED else 16  # threads along a side of a block
 DEPTH = 4 if SIMULATED else 16  # terms of the sums that are in shared memory at once
@@ -133,29 +133,22 @@ def _load_item(dtype: str, layout: Layout) -> Callable[..., Any]:
     return load_four if layout.wide == 4 else load_one
 
 
+@register_jitable
+def _store_neighbours(tiles, place, stride, values):
+    store4(tiles, place, values)
+
+
 def _put_item(layout: Layout) -> Callable[..., Any]:
     """Build the function that puts an item of a tile to shared memory."""
-    _, columns, to_column, to_row = layout
+    wide, columns, to_column, to_row = layout
+    store = _store_neighbours if wide == 4 and to_column == 1 else put(wide)
 
     @register_jitable
-    def put_one(tiles, place, item, values):
-        tiles[place + item // columns * to_row + item % columns * to_column] = values[0]
+    def put_item(tiles, place, item, values):
+        place += item // columns * to_row + item % columns * wide * to_column
+        store(tiles, place, to_column, values)
 
-    @register_jitable
-    def put_across(tiles, place, item, values):
-        place += item // columns * to_row + item % columns * 4 * to_column
-        tiles[place] = values[0]
-        tiles[place + to_column] = values[1]
-        tiles[place + 2 * to_column] = values[2]
-        tiles[place + 3 * to_column] = values[3]
-
-    @register_jitable
-    def put_along(tiles, place, item, values):
-        store4(tiles, place + item // columns * to_row + item % columns * 4, values)
-
-    if layout.wide == 1:
-        return put_one
-    return put_along if to_column == 1 else put_across
+    return put_item
 
 
 def _items(one: Functions, count: int) -> Functions:
@@ -213,6 +206,17 @@ def _write_row(floats, ints, a, C, row, column, values):
                 _write(floats, place + 3, values[3], a.adds)
 
 
+def _biased(k):
+    @register_jitable
+    def add(sums, bias):
+        return _plus(sums[k], bias)
+
+    return add
+
+
+_add_bias = tuple_of(_biased, 4)
+
+
 @register_jitable
 def _write_rows(floats, ints, a, C, row, column, sums):
     """Write four by four elements of the result, as far as they are in it."""
@@ -224,12 +228,7 @@ def _write_rows(floats, ints, a, C, row, column, sums):
             floats[a.bias + min(column + 2, last)],
             floats[a.bias + min(column + 3, last)],
         )
-        sums = (
-            _plus(sums[0], bias),
-            _plus(sums[1], bias),
-            _plus(sums[2], bias),
-            _plus(sums[3], bias),
-        )
+        sums = _add_bias(sums, bias)
     _write_row(floats, ints, a, C, row, column, sums[0])
     _write_row(floats, ints, a, C, row + 1, column, sums[1])
     _write_row(floats, ints, a, C, row + 2, column, sums[2])

@@ -71,6 +71,22 @@ def tuple_of(element: Callable[[int], Callable[..., Any]], count: int) -> Callab
     return build
 
 
+@cache
+def each(action: Callable[[int], Callable[..., Any]], count: int) -> Callable[..., Any]:
+    """Build the function that does `count` things in turn; ``action(k)`` builds the k-th."""
+    last = action(count - 1)
+    if count == 1:
+        return last
+    before = each(action, count - 1)
+
+    @register_jitable
+    def run(*arguments):
+        before(*arguments)
+        last(*arguments)
+
+    return run
+
+
 def take(count: int) -> Callable[..., Any]:
     """Build the function that loads `count` elements, `stride` apart, the first at `i`."""
     return tuple_of(_taken, count)
@@ -84,36 +100,17 @@ def _taken(k):
     return load
 
 
-def take_short(count: int) -> Callable[..., Any]:
-    """Build the function that loads `count` neighbours, the first at `i`, as numbers of 32 bits."""
-    return tuple_of(_taken_short, count)
-
-
-def _taken_short(k):
-    @register_jitable
-    def load(array, i):
-        return short(array[i + k])
-
-    return load
-
-
-@cache
 def put(count: int) -> Callable[..., Any]:
     """Build the function that stores `count` elements, `stride` apart, the first at `i`."""
-    last = count - 1
-    before = put(last) if last else nothing
+    return each(_stored, count)
 
+
+def _stored(k):
     @register_jitable
     def store(array, i, stride, values):
-        before(array, i, stride, values)
-        array[i + last * stride] = values[last]
+        array[i + k * stride] = values[k]
 
     return store
-
-
-@register_jitable
-def nothing(a, b, c, d):
-    """Do nothing, before the first of several elements."""
 
 
 def plus(count: int) -> Callable[..., Any]:

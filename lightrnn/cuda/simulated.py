@@ -48,7 +48,7 @@ def launch_kernel(loaded: Any, arguments: Any, grid: Any, shared: int, stream: A
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # NumPy's, of numbers that are not finite: a GPU gives none
         run = loaded[grid.blocks, grid.threads, stream, shared]
-        run(floats.holder, ints.holder, arguments.at)
+        run(floats.holder, ints.holder, int(arguments.values[2]))
 
 
 def launched_steps(T: int, blocks: int, back: bool) -> list[tuple[int, int]]:
@@ -88,13 +88,11 @@ def store4(array, i, values):
 
 
 def load_uncached(array, index):
-    """There is no cache to go past."""
+    """Load an element; there is no cache to go past."""
     return array[index]
 
 
-def acquire(array, index):
-    """Load a counter."""
-    return array[index]
+acquire = load_uncached
 
 
 def add(array, index, number):

@@ -184,7 +184,7 @@ def test_every_regime(gpu, cell, name, tight, lengths, monkeypatch):
         chosen = tiling.choose(rule, H, B, itemsize, limits, back=back)
         if tight:
             groups = -(-B // chosen.tile_sequences) if chosen.single_block else chosen.groups
-            chosen = replace(chosen, tiles=1, groups=groups)
+            chosen = chosen._replace(tiles=1, groups=groups)
         used.append(chosen)
         return chosen
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from numba import cuda
 
 from ..intrinsics import load_uncached
-from ..jit import Int32, device_function
+from ..jit import device_function
 from ..registers import STORE, register_jitable, short, zeros
 from .thread_product import CHUNK, Form, product_of
 
@@ -50,24 +50,6 @@ def offset_of(form: Form) -> Callable[..., Any]:
 # -- shares of a thread ----------------------------------------------------------------------------
 
 
-class LoopShape(NamedTuple):
-    """Sizes of a time loop and how it is tiled; see `tiling.Tiling`."""
-
-    B: Int32
-    H: Int32
-    groups: Int32
-    blocks: Int32
-    units: Int32
-    tiles: Int32
-    parts: Int32
-    terms_per_part: Int32
-    lanes: Int32
-    padded_columns: Int32
-    partial_sums: Int32
-    begin: Int32  # first step
-    end: Int32  # step after the last one
-
-
 class Cut(NamedTuple):
     """A thread's share of a block's product, and the layout of shared memory, in elements."""
 
@@ -95,24 +77,24 @@ class Cut(NamedTuple):
 
 
 @register_jitable
-def cut_of(tile_sequences, thread, threads, shape):
+def cut_of(tile_sequences, thread, threads, tiling):
     """Return a thread's share of its block's product."""
-    parts = shape.parts
-    terms = shape.terms_per_part
-    lanes = shape.lanes
-    tiles = shape.tiles
-    tile_columns = shape.padded_columns * tile_sequences
+    parts = tiling.parts
+    terms = tiling.terms_per_part
+    lanes = tiling.lanes
+    tiles = tiling.tiles
+    tile_columns = tiling.padded_columns * tile_sequences
     of_part = padded_stride(terms * tile_sequences)
     sums = padded_stride(tile_columns)
     part = thread // lanes
     first = tiles * parts * of_part
     kept = first + tiles * parts * sums + thread * CHUNK
-    all_sums = tiles * shape.padded_columns * tile_sequences
+    all_sums = tiles * tiling.padded_columns * tile_sequences
     total = thread // all_sums
     place = thread % all_sums
     of_tile = place // tile_columns * parts * sums + place % tile_columns
-    several = total < shape.partial_sums < parts
-    count = (parts - 1 - total) // shape.partial_sums if several else 0
+    several = total < tiling.partial_sums < parts
+    count = (parts - 1 - total) // tiling.partial_sums if several else 0
     return Cut(
         short(thread),
         short(threads),
@@ -131,9 +113,9 @@ def cut_of(tile_sequences, thread, threads, shape):
         short(parts * sums),
         short(sums),
         short(kept),
-        shape.partial_sums,
+        tiling.partial_sums,
         short(first + of_tile + total * sums),
-        short(shape.partial_sums * sums),
+        short(tiling.partial_sums * sums),
         short(count),
     )
 

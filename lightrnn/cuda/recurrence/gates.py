@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ...cells import CELLS
-from ..registers import plus, register_jitable, take, tuple_of
+from ..registers import each, plus, register_jitable, take, tuple_of
 
 
 def total_of(count: int) -> Callable[..., Any]:
@@ -79,23 +79,14 @@ def keep_gates_of(cell: str, offset_of: Callable[..., Any]) -> Callable[..., Any
     S = len(CELLS[cell].slots)
     G = len(CELLS[cell].gates)
 
-    def keep_first(count):
-        k = count - 1
-        before = keep_first(k) if k else _nothing
-
+    def action(k):
         @register_jitable
         def keep(shared, tile, u, H, terms_per_part, dslots):
-            before(shared, tile, u, H, terms_per_part, dslots)
             shared[tile + offset_of(k * H + u, terms_per_part)] = dslots[S - G + k]
 
         return keep
 
-    return keep_first(G)
-
-
-@register_jitable
-def _nothing(shared, tile, u, H, terms_per_part, dslots):
-    """Do nothing, before the first gate."""
+    return each(action, G)
 
 
 def add_to_h(count: int) -> Callable[..., Any]:

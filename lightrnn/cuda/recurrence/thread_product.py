@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..intrinsics import load4, store4
-from ..registers import LOAD, STORE, outer_sum, register_jitable, zeros
+from ..registers import LOAD, STORE, each, outer_sum, register_jitable, zeros
 
 COLUMNS = 4  # of a thread
 CHUNK = 4  # terms of the sums that are loaded at a time
@@ -164,18 +164,22 @@ def _terms(count: int, tile_sequences: int) -> tuple[Any, Any]:
     return load, total
 
 
-@register_jitable
-def _keep(shared, i, step, w):
-    """Keep a chunk in shared memory: a column's four weights side by side, columns `step` apart."""
-    store4(shared, i, w[0])
-    store4(shared, i + step, w[1])
-    store4(shared, i + 2 * step, w[2])
-    store4(shared, i + 3 * step, w[3])
+def _keep(k):
+    """Build the function that keeps the k-th column of a chunk, four weights side by side."""
+
+    @register_jitable
+    def keep(shared, i, step, w):
+        store4(shared, i + k * step, w[k])
+
+    return keep
+
+
+_keep_chunk = each(_keep, COLUMNS)
 
 
 @register_jitable
 def _kept(shared, i, step):
-    """Read a chunk that `_keep` has written."""
+    """Read a chunk that `_keep_chunk` has written."""
     return (
         load4(shared, i),
         load4(shared, i + step),
@@ -206,7 +210,7 @@ def hold_of(form: Form) -> Callable[..., Any]:
                 for k in range(start + resident, start + cut.terms_per_part, CHUNK):
                     address = W.address + k * W.stride
                     w = _load_chunk(floats, places, address, W.stride, W.rows - k, zero)
-                    _keep(shared, kept, step, w)
+                    _keep_chunk(shared, kept, step, w)
                     kept += COLUMNS * step
         return Weights(W.address, W.stride, W.rows, W.columns, held)
 
@@ -230,14 +234,14 @@ def _put_sums(tile_sequences: int) -> Callable[..., Any]:
     """Build the function that puts the sums of a thread's four columns to shared memory."""
     store = STORE[tile_sequences]
 
-    @register_jitable
-    def put(shared, target, step, sums):
-        store(shared, target, sums[0])
-        store(shared, target + step, sums[1])
-        store(shared, target + 2 * step, sums[2])
-        store(shared, target + 3 * step, sums[3])
+    def action(k):
+        @register_jitable
+        def put(shared, target, step, sums):
+            store(shared, target + k * step, sums[k])
 
-    return put
+        return put
+
+    return each(action, COLUMNS)
 
 
 def _resident_product(form: Form) -> Callable[..., Any]:

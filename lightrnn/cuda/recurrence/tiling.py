@@ -12,12 +12,13 @@ There are three regimes:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
+from typing import NamedTuple
 
 from ...cells import Cell
 from ..driver import Limits
-from .block_product import PAD, LoopShape, padded_stride
+from ..jit import Int32
+from .block_product import PAD, padded_stride
 from .thread_product import CHUNK, COLUMNS, Form
 
 RESIDENT = (4, 8, 16, 24)  # terms whose weights, of four columns, a thread may hold in registers
@@ -29,9 +30,8 @@ STORED = 8
 TILE_SEQUENCES = (1, 2, 4)  # that a tile may have
 
 
-@dataclass(frozen=True)
-class Tiling:
-    """Tiling of one time loop.
+class Tiling(NamedTuple):
+    """Tiling of one time loop; its kernel reads this.
 
     Attributes
     ----------
@@ -55,20 +55,20 @@ class Tiling:
         Threads of a block, and elements of its shared memory.
     """
 
-    tile_sequences: int
-    tiles: int
-    groups: int
-    blocks: int
-    units: int
-    resident: int
-    stored: int
-    parts: int
-    terms_per_part: int
-    lanes: int
-    padded_columns: int
-    partial_sums: int
-    threads: int
-    shared: int
+    tile_sequences: Int32
+    tiles: Int32
+    groups: Int32
+    blocks: Int32
+    units: Int32
+    resident: Int32
+    stored: Int32
+    parts: Int32
+    terms_per_part: Int32
+    lanes: Int32
+    padded_columns: Int32
+    partial_sums: Int32
+    threads: Int32
+    shared: Int32
 
     @property
     def single_block(self) -> bool:
@@ -79,24 +79,6 @@ class Tiling:
         """Return the options that the loop's kernel is compiled for."""
         stored = self.stored > 0
         return Form(cell, dtype, self.tile_sequences, self.resident, stored, self.single_block)
-
-    def shape(self, B: int, H: int, begin: int, end: int) -> LoopShape:
-        """Return the sizes that the kernel reads, for the steps from `begin` to `end`."""
-        return LoopShape(
-            B=B,
-            H=H,
-            groups=self.groups,
-            blocks=self.blocks,
-            units=self.units,
-            tiles=self.tiles,
-            parts=self.parts,
-            terms_per_part=self.terms_per_part,
-            lanes=self.lanes,
-            padded_columns=self.padded_columns,
-            partial_sums=self.partial_sums,
-            begin=begin,
-            end=end,
-        )
 
 
 @cache
