@@ -15,8 +15,9 @@ from .program import Program
 class BatchIndex:
     """Data of a batch and how its rows follow each other; `launch` comes before any use.
 
-    Recurrent layers have one row per step, packed as `batches.Steps` says; other layers have one row
-    per window. N is the number of rows, B that of sequences, n that of steps in all sequences.
+    Recurrent layers have one row per step, packed as `batches.Steps` says; other layers have one
+    row per window. N is the number of rows, B that of sequences, n that of steps in all
+    sequences.
 
     Parameters
     ----------

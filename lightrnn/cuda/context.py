@@ -1,4 +1,4 @@
-"""Context of a network on a GPU: which GPU, its limits, the memory and the parameters' addresses."""
+"""Context of a network on a GPU: its number, limits, memory and the parameters' addresses."""
 
 from __future__ import annotations
 

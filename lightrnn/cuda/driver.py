@@ -1,7 +1,8 @@
 """The GPU and the package numba-cuda: whether they can be used, their limits, memory and copies.
 
-Every call of NVIDIA's driver is here and in `jit`. Where Numba's simulator runs instead, the functions marked
-`stand_in` are those of `simulated`; no other module asks which of the two it is, but for sizes.
+Every call of NVIDIA's driver is here and in `jit`. Where Numba's simulator runs instead, the
+functions marked `stand_in` are those of `simulated`; no other module asks which of the two it is,
+but for sizes.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _ELSEWHERE = "Use device='cpu' where there is no GPU; the weights are the same"
 
 
 def stand_in(function: Callable[..., Any]) -> Any:
-    """Return the function of the same name in `simulated` where the simulator runs, else this one."""
+    """Return the function, or where the simulator runs that of its name in `simulated`."""
     if not SIMULATED:
         return function
     return getattr(import_module(".simulated", __package__), function.__name__)

@@ -203,7 +203,7 @@ class CudaForwardBackward:
         return Matrix(run.state + before * stride, stride, row_index)
 
     def _final_state(self, run: CudaLayerBuffers) -> tuple[int, int]:
-        """Copy a layer's states after each sequence's last step; return their address and columns."""
+        """Copy a layer's states after the last steps; return their address and columns."""
         columns = len(run.layer.cell.states) * run.layer.units
         address = self.program.allocate(self.B * columns)
         source = self._state(run, self.index.last)
@@ -215,7 +215,7 @@ class CudaForwardBackward:
         return self.recurrent and depth == len(self.levels) - 1 and not self.step
 
     def _path(self, depth: int, direction: int) -> int:
-        """Return the index of the rows of a direction's state that are the level's output, or -1."""
+        """Return the index of a direction's rows that are the level's output, or -1."""
         if self._is_final(depth):
             return self.index.last
         return self.index.mirror if direction else -1
@@ -229,7 +229,7 @@ class CudaForwardBackward:
         return gather.Mask(self.masks[depth] + column, self.batch.masks[depth].shape[1], member)
 
     def _outputs_of(self, depth: int) -> list[Matrix]:
-        """Return a level's output, directions side by side, for each direction of the next level."""
+        """Return a level's output for each direction of the next level."""
         level = self.levels[depth]
         if len(level) == 1 and not self.masks and self._path(depth, 0) < 0:
             return [self._state(level[0])]
@@ -267,7 +267,7 @@ class CudaForwardBackward:
             self._embedding_back(dfeatures)
 
     def _level_back(self, depth: int, doutput: int) -> int:
-        """Return the gradient of a level's input, from that of its output; -1 if it is not needed."""
+        """Return the gradient of a level's input; -1 if it is not needed."""
         level = self.levels[depth]
         D = sum(run.layer.units for run in level)
         wanted = depth > 0 or self.network.embedding is not None
@@ -292,7 +292,7 @@ class CudaForwardBackward:
     ) -> None:
         """Take the gradient of a direction's output, (rows, H), back through time.
 
-        `final` says whether the output is the final states; `path` is the index of the output's rows.
+        The output is the final states if `final`, else the rows that the index `path` says.
         """
         H = run.layer.units
         G = len(run.layer.cell.gates)

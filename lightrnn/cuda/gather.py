@@ -66,7 +66,7 @@ def index(tokens: bool) -> Kernel:
 
 
 class Mask(NamedTuple):
-    """A dropout mask: row ``ints[member + i]`` is that of row i, or row i itself if `member` is -1."""
+    """A dropout mask, with row ``ints[member + i]`` for row i; i itself if `member` is -1."""
 
     address: int = -1  # (B, stride), -1 for none  # IN
     stride: int = 0

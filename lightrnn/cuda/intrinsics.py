@@ -1,4 +1,4 @@
-"""Instructions of the GPU that Numba has no name for; `simulated` has each one's meaning in Python."""
+"""Instructions of the GPU that Numba lacks; `simulated` has their meanings in Python."""
 
 from llvmlite import ir
 from numba import cuda, types
@@ -9,7 +9,7 @@ from .driver import SIMULATED, stand_in
 
 
 def machine_code(function):
-    """Let kernels call what the function generates, or its meaning in Python where the simulator runs."""
+    """Let kernels call the generated code, or in the simulator its meaning in Python."""
     return stand_in(function) if SIMULATED else intrinsic(function)
 
 
@@ -111,7 +111,7 @@ def add(context, array, index, number):
 
 @machine_code
 def fence(context):
-    """Let other blocks see what was written before ahead of what is written after; likewise reads."""
+    """Keep reads and writes before it from moving behind it, and the reverse."""
 
     def generate(context, builder, signature, args):
         _assembly(builder, ir.VoidType(), "fence.acq_rel.gpu;", "~{memory}", [])

@@ -40,7 +40,7 @@ def flattened(arguments: Any) -> Iterator[int]:
 
 @cache
 def reader(names: Any) -> Callable[..., Any]:
-    """Build the function from ``(ints, at)`` to the arguments that `flattened` made of a NamedTuple.
+    """Build the function from ``(ints, at)`` to a NamedTuple that `flattened` has packed.
 
     Parameters
     ----------
@@ -91,7 +91,7 @@ _READ: dict[Any, Callable[..., Any]] = {int: _read_long, Int32: _read_short}
 
 
 class Arguments:
-    """The three arguments of every kernel, in the memory where the driver reads them; each launch sets `at`."""
+    """The three arguments of every kernel, where the driver reads them."""
 
     def __init__(self, floats: Array, ints: Array) -> None:
         self.arrays = floats, ints

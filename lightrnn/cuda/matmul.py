@@ -57,7 +57,7 @@ def add_product(
     turn_b: bool = False,
     adds: bool = False,
 ) -> None:
-    """Let ``C = A @ B + bias``, or ``C += A @ B``, for A (M, K), B (K, N), or (N, K) with `turn_b`."""
+    """Let ``C = A @ B + bias``, or ``C += A @ B``; B is (N, K) with `turn_b`, else (K, N)."""
     M, N, K = shape
     large = _worth_large(program, M, N, 1)
     kernel = matmul_kernels.product(program.dtype, False, turn_b, _aligned(A, B), large)
@@ -69,7 +69,7 @@ def add_product(
 def _in_parts(
     program: Program, parts: int, target: int, size: int, adds: bool
 ) -> Iterator[tuple[int, int]]:
-    """Let parts of a result be computed, then added; yields the first's address, and whether it adds."""
+    """Yield where to put the first part of a result and whether to add; then add the parts."""
     if parts == 1:
         yield target, int(adds)
         return

@@ -1,4 +1,4 @@
-"""Products of matrices: a tile of the result to a block, and 4 x 4 or 8 x 8 of its elements to a thread.
+"""Products of matrices: a tile to a block, 4 x 4 or 8 x 8 of its elements to a thread.
 
 A block takes the terms of the sums `DEPTH` at a time. While it multiplies the terms in one half of
 its shared memory, the next ones are on their way to registers, and then to the other half. A sum of
@@ -78,7 +78,7 @@ class Window(NamedTuple):
 class Layout(NamedTuple):
     """How a tile is read and laid out in shared memory, term by term."""
 
-    wide: int  # elements that are loaded at once: 1 or 4
+    wide: int  # elements of an item, which are loaded at once: 1 or 4
     columns: int  # items in a row of the tile
     to_column: int  # elements from a column to the next in shared memory
     to_row: int  # elements from a row to the next
@@ -102,7 +102,7 @@ def start_of(ints, matrix, row):
 
 
 def _load_item(dtype: str, layout: Layout) -> Callable[..., Any]:
-    """Build the function that loads an item of a tile, one element or four; zeros beyond the matrix."""
+    """Build the function that loads an item of a tile; beyond the matrix there are zeros."""
     zero = zeros(dtype, 1)[0]
     columns = layout.columns
 
@@ -152,7 +152,7 @@ def _put_item(layout: Layout) -> Callable[..., Any]:
 
 
 def _items(one: Functions, count: int) -> Functions:
-    """Build the functions that load and put `count` items, a block's threads apart: nested pairs."""
+    """Build the functions that load and put `count` items of a thread, as nested pairs."""
     if count == 1:
         return one
     load_half, put_half = _items(one, count // 2)

@@ -151,7 +151,7 @@ class Store:
         stage.left.record(self.streams.runs)
 
     def send_rows(self, address: int, arrays: Sequence[np.ndarray]) -> None:
-        """Copy arrays from the host, without gaps and in pieces: a copy of all may not fit there."""
+        """Copy arrays from the host, without gaps, a piece at a time to save its memory."""
         for group in _groups(arrays):
             flat = [array.ravel() for array in group]
             joined = flat[0] if len(flat) == 1 else np.concatenate(flat)
@@ -199,7 +199,7 @@ class Memory:
         self.streams = streams
 
     def bytes_for(self, floats: int, ints: int) -> int:
-        """Return the bytes of at least this many elements; memory held already is counted if it is more."""
+        """Return the bytes held once there is room for this many elements."""
         numbers = max(floats, self.floats.size) * self.floats.dtype.itemsize
         return numbers + max(ints, self.ints.size) * self.ints.dtype.itemsize
 

@@ -27,7 +27,7 @@ _ROWS = 1 << 16  # rows that are predicted at once
 
 
 def _on_its_gpu(method: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a method run with the network's GPU as the thread's current one, whatever that was before."""
+    """Let a method run with the network's GPU as the thread's current one."""
 
     @wraps(method)
     def on_gpu(network: CudaNetwork, *arguments: Any, **options: Any) -> Any:
@@ -38,7 +38,7 @@ def _on_its_gpu(method: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class CudaNetwork:
-    """A network on a GPU. The newest parameters are there until `finish` or `parameters` fetch them.
+    """A network on a GPU, where its newest parameters are until `finish` fetches them.
 
     Parameters
     ----------
@@ -212,7 +212,7 @@ class CudaNetwork:
         *,
         learn: bool = True,
     ) -> tuple[CudaForwardBackward, dict[str, Sent]]:
-        """Return the program of a batch's loss, and with `learn` of its gradient, and the arrays sent."""
+        """Return the program of a batch's loss and, with `learn`, gradient; and its arrays."""
         run = CudaForwardBackward(self.context, self.host, batch)
         targets = batch.targets
         weights = batch.weights
@@ -331,13 +331,13 @@ class CudaNetwork:
     # -- prediction --------------------------------------------------------------------------------
 
     def outputs(self, X: Sequence[np.ndarray], threads: int = 1) -> Any:
-        """Return raw outputs (n, k), or for target "step" a list of (T_i, k), in the order of `X`."""
+        """Return raw outputs (n, k), or a list of (T_i, k) for target "step"."""
         return self._predict(
             X, lambda run: self._head.outputs(run.program, run.features, run.count)
         )
 
     def final_outputs(self, X: Sequence[np.ndarray], threads: int = 1) -> Any:
-        """Return the raw outputs (n, k) at each sequence's last step, though the target is "step"."""
+        """Return the raw outputs (n, k) at the last steps, for target "step", too."""
         return self._predict(
             X,
             lambda run: self._head.outputs(run.program, run.final_features(), run.B),

@@ -141,7 +141,7 @@ def _scaled(k):
 
 @cache
 def outer_sum(rows: int, columns: int) -> Callable[..., Any]:
-    """Build the function that adds the outer product of two tuples to `rows` tuples of `columns`."""
+    """Build the function that adds the outer product of two tuples to a tuple of rows."""
     add = scaled_sum(columns)
 
     def element(k):

@@ -1,4 +1,4 @@
-"""Numba's simulator in place of the GPU and its driver: the functions that `driver.stand_in` looks up by name here.
+"""Numba's simulator in place of the GPU: functions that `driver.stand_in` looks up by name.
 
 The simulator runs kernels as Python, each thread of a block as a thread of the host
 (``NUMBA_ENABLE_CUDASIM=1``).
@@ -52,7 +52,7 @@ def launch_kernel(loaded: Any, arguments: Any, grid: Any, shared: int, stream: A
 
 
 def launched_steps(T: int, blocks: int, back: bool) -> list[tuple[int, int]]:
-    """Return one launch per step where blocks wait for each other: the simulator runs them in turn."""
+    """Return one launch per step where blocks wait: the simulator runs them in turn."""
     if blocks == 1:
         return [(0, T)]
     steps = [(t, t + 1) for t in range(T)]
@@ -63,7 +63,7 @@ def launched_steps(T: int, blocks: int, back: bool) -> list[tuple[int, int]]:
 
 
 def device_function(function: Callable[..., Any]) -> Any:
-    """Let the simulator set ``cuda.threadIdx`` in the function's module, not in the kernel's alone."""
+    """Let the simulator set ``cuda.threadIdx`` in this function's module, too."""
     return cuda.jit(device=True)(function)
 
 

@@ -1,4 +1,4 @@
-"""Products of matrices on the GPU: any shape, rows by an index, transposed or not, in small tiles and large."""
+"""Products of matrices on the GPU: any shape, rows by an index, small tiles and large."""
 
 import numpy as np
 import pytest

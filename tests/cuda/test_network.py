@@ -1,4 +1,4 @@
-"""A network's twin on the GPU does what the network does: outputs, loss, gradient, states, whole fits."""
+"""A network on the GPU does what it does on the CPU: outputs, gradients, states, fits."""
 
 from dataclasses import replace
 
@@ -138,15 +138,13 @@ def test_many_outputs_are_computed_some_rows_at_a_time(gpu, monkeypatch):
         assert not difference(problem, gpu.CudaNetwork(network, 0), network)
 
 
-# -- how the time loops are cut ---------------------------------------------------------------------------------------
+# -- how the time loops are tiled --------------------------------------------------------------
 
 
-SMALL = {
-    "rnn": 288,
-    "gru": 672,
-    "lstm": 672,
-}  # bytes of shared memory that hold only a part of 13 units' terms
-CUTS = {  # units of the layer; then what the GPU has: multiprocessors, threads of a block, bytes of shared memory
+# Bytes of shared memory that hold only a part of 13 units' terms.
+SMALL = {"rnn": 288, "gru": 672, "lstm": 672}
+# Units of the layer; then the GPU's multiprocessors, threads of a block, bytes of shared memory.
+CUTS = {
     "registers": (5, 1, dict.fromkeys(SMALL, 32), 40000),
     "registers and shared memory": (9, 1, {"rnn": 4, "gru": 8, "lstm": 12}, 40000),
     "several blocks": (9, 4, {"rnn": 2, "gru": 5, "lstm": 8}, 40000),
@@ -164,7 +162,7 @@ CASES += [(name, True, MANY) for name in CUTS if "streamed" not in name]
 @pytest.mark.parametrize("name, tight, lengths", CASES)
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 def test_every_regime(gpu, cell, name, tight, lengths, monkeypatch):
-    """Wherever W_hh is, in one block or several, with all sequences of a group in shared memory or some at a time."""
+    """Wherever W_hh is, and however many sequences shared memory holds."""
     from lightrnn.cuda import forward_backward
     from lightrnn.cuda.driver import Limits
     from lightrnn.cuda.recurrence import tiling
@@ -204,7 +202,7 @@ def test_every_regime(gpu, cell, name, tight, lengths, monkeypatch):
     assert some == [shared is None] * 2
 
 
-# -- whole fits -------------------------------------------------------------------------------------------------------
+# -- whole fits --------------------------------------------------------------------------------
 
 
 def sequences(tokens=False):

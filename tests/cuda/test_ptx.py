@@ -1,4 +1,4 @@
-"""Every kernel, compiled without a GPU: no float64 where numbers are float32, no calls, nothing spilt to memory."""
+"""Every kernel, compiled without a GPU: no float64 in float32, no calls, no spills."""
 
 import ctypes
 import re
@@ -11,7 +11,9 @@ from types import SimpleNamespace
 import pytest
 
 ARCHITECTURES = [(7, 5), (8, 0), (9, 0)]
-LOOPS = {  # the largest time loops: cell, sequences of a tile, terms in registers, more in shared memory, one block
+# The largest time loops: cell, sequences of a tile, terms in registers, whether more are in shared
+# memory, whether a group is one block.
+LOOPS = {
     (7, 5): [("rnn", 4, 24, False, True), ("gru", 4, 24, True, False)],
     (8, 0): [
         ("lstm", 1, 24, False, True),
@@ -29,7 +31,7 @@ REGISTERS = 65536 // 256  # of a thread, in blocks of 256
 
 
 def kernels(dtype, architecture):
-    """All kernels by name, for one dtype; of the time loops those that are to be compiled for an architecture."""
+    """Return all kernels of a dtype by name, and the time loops of an architecture."""
     from lightrnn.cuda import gather, losses, matmul_kernels, reductions, updates
     from lightrnn.cuda.recurrence import loops
     from lightrnn.cuda.recurrence.thread_product import Form

@@ -1,8 +1,8 @@
 """How the blocks of a group wait for each other.
 
-One thread of each block calls `arrive_and_wait`, after a barrier of its own block and before another. What all threads
-of all blocks wrote before is then seen by whoever reads it past the first cache. The blocks must all run at the same
-time, and nothing else with blocks that wait.
+One thread of each block calls `arrive_and_wait`, after a barrier of its own block and before
+another. What all threads of all blocks wrote before is then seen by whoever reads it past the
+first cache. The blocks must all run at the same time, and nothing else with blocks that wait.
 """
 
 from numba.extending import register_jitable

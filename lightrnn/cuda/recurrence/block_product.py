@@ -1,8 +1,8 @@
 """A block's part of a step's product: the sums of the block's columns of W_hh.
 
-Shared memory holds, tile by tile, the numbers that the step before has handed on, a term's sequences
-side by side; then the sums of the parts; then weights. Parts are some elements further apart than
-they are long, so that threads of a warp that read from two parts find other banks.
+Shared memory holds, tile by tile, the numbers that the step before has handed on, a term's
+sequences side by side; then the sums of the parts; then weights. Parts are some elements further
+apart than they are long, so that threads of a warp that read from two parts find other banks.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def cut_of(tile_sequences, thread, threads, tiling):
 
 
 class RuleShare(NamedTuple):
-    """A thread's share of the cell's rule: its first unit and sequence, and the steps to the next."""
+    """A thread's share of the rule: its first unit and sequence, and steps to the next."""
 
     unit: int
     unit_step: int
@@ -232,7 +232,7 @@ def _bring(form: Form) -> Callable[..., Any]:
 
 
 def sums_of(form: Form) -> Callable[..., Any]:
-    """Build the sums of a block's columns, in parts, for as many sequences as shared memory holds."""
+    """Build the sums of a block's columns, for the sequences that shared memory holds."""
     product = product_of(form)
     bring = _bring(form)
     rows = form.tile_sequences

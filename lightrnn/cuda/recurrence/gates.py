@@ -38,7 +38,9 @@ def _no_bias(floats, place, H):
 
 
 def slots_of(cell: str) -> Callable[..., Any]:
-    """Build the function that adds a unit's products: the input's `x`, the state's `h`, its biases `b`.
+    """Build the function that adds a unit's products, x of the input and h of the state.
+
+    `b` are the biases of the state's gates.
 
     The input feeds the first G of the S slots, the state the last G; see `lightrnn.cells`.
     """
@@ -113,7 +115,7 @@ def _or_zero(x, zero):
 
 
 def known(count: int) -> Callable[..., Any]:
-    """Build the function that puts `zero` where a rule returns None: no gradient but through the gates."""
+    """Build the function that puts `zero` for None: no gradient but through the gates."""
 
     def element(z):
         @register_jitable

@@ -1,16 +1,17 @@
 """The time loops: one forward and one backward, for every cell; all steps are one launch.
 
-The sequences of a batch, longest first, are dealt to groups of blocks: group g has every `groups`-th
-sequence from g on, so that each group has long and short ones. The blocks of a group share the
-units of the layer. In each step a block computes, for its group's sequences, its units of the new
-state, or of the gradient of the old one; then the blocks of the group wait for each other. A group
-of one block needs no such wait: it hands its results on in shared memory.
+The sequences of a batch, longest first, are dealt to groups of blocks: group g has every
+`groups`-th sequence from g on, so that each group has long and short ones. The blocks of a group
+share the units of the layer. In each step a block computes, for its group's sequences, its units
+of the new state, or of the gradient of the old one; then the blocks of the group wait for each
+other. A group of one block needs no such wait: it hands its results on in shared memory.
 
-A step is a product (`block_product`) and the cell's rule. The sequences are taken a chunk at a time,
-as many as shared memory has room for. W_hh stays in registers and shared memory, or is read from the
-cache in every step. The rule's operands from global memory are loaded before the product, so that
-they arrive during it, for the first sequence and unit of each thread. `opaque` hides numbers from
-the compiler, which would otherwise keep all that it can derive from them in registers.
+A step is a product (`block_product`) and the cell's rule. The sequences are taken a chunk at a
+time, as many as shared memory has room for. W_hh stays in registers and shared memory, or is read
+from the cache in every step. The rule's operands from global memory are loaded before the
+product, so that they arrive during it, for the first sequence and unit of each thread. `opaque`
+hides numbers from the compiler, which would otherwise keep all that it can derive from them in
+registers.
 
 Rows are those of `batches.Steps`, one for each (step, sequence), steps in order. Before step t
 sequence b has the state in row first[t] + b, after it that in row first[t + 1] + b; the rows of
@@ -91,7 +92,7 @@ def _start_of(form: Form, weights_of: Callable[..., Any]) -> Callable[..., Any]:
 
 @cache
 def forward(form: Form) -> Kernel:
-    """Compile the forward loop: it fills the states after the initial one, and what backward needs."""
+    """Compile the forward loop: it fills the states, and `slots` for the backward loop."""
     cell = CELLS[form.cell]
     rows = form.tile_sequences
     single_block = form.single_block

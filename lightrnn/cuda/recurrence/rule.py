@@ -75,7 +75,7 @@ class Chunk(NamedTuple):
 
 @register_jitable
 def first_sequence(loop, chunk):
-    """Return the first sequence of the thread in a chunk; of a thread without any, the chunk's first."""
+    """Return the thread's first sequence in a chunk; the chunk's first if it has none."""
     r = loop.rule.sequence * loop.a.schedule.tiling.groups
     return short(chunk.begin + (r if r < chunk.left else 0))
 
@@ -84,7 +84,7 @@ def first_sequence(loop, chunk):
 
 
 def forward_operands(form: Form) -> Callable[..., Any]:
-    """Build the function that loads the input's products and the old state of sequence b and unit u."""
+    """Build the function that loads the operands of sequence b and unit u."""
     cell = CELLS[form.cell]
     S = len(cell.slots)
     Z = len(cell.states)
@@ -100,7 +100,7 @@ def forward_operands(form: Form) -> Callable[..., Any]:
 
 
 def forward_rule(form: Form) -> Callable[..., Any]:
-    """Build the function that applies the cell's rule to a thread's sequences and units of a chunk."""
+    """Build the function that applies the rule to a thread's part of a chunk."""
     cell = CELLS[form.cell]
     rows = form.tile_sequences
     single_block = form.single_block
@@ -200,7 +200,7 @@ def opaque_arguments(a):
 
 
 def backward_rule(form: Form) -> Callable[..., Any]:
-    """Build the function that applies the cell's rule to a thread's sequences and units of a chunk."""
+    """Build the function that applies the rule to a thread's part of a chunk."""
     cell = CELLS[form.cell]
     rows = form.tile_sequences
     single_block = form.single_block

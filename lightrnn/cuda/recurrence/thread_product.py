@@ -1,8 +1,8 @@
 """A thread's part of a step's product: four columns of W_hh, and a part of the sums' terms.
 
-It takes a tile of sequences at a time: a number read from shared memory serves four columns, and a
-weight a whole tile. The weights of its first terms are in registers, of the others in shared memory;
-or, of a layer that is too large for both, all are read again in every step.
+It takes a tile of sequences at a time: a number read from shared memory serves four columns, and
+a weight a whole tile. The weights of its first terms are in registers, of the others in shared
+memory; or, of a layer that is too large for both, all are read again in every step.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def _operands(tile_sequences: int) -> Callable[..., Any]:
 
 
 def _chunk_sum(tile_sequences: int) -> Callable[..., Any]:
-    """Build the function that adds the products of four columns' chunks of weights to their sums."""
+    """Build the function that adds a chunk's products to the sums of four columns."""
     operands = _operands(tile_sequences)
     add = outer_sum(COLUMNS, tile_sequences)
 
@@ -99,7 +99,7 @@ def _chunk_sum(tile_sequences: int) -> Callable[..., Any]:
 
 @register_jitable
 def places_of(m, lanes, columns):
-    """Return where column m and the next three, `lanes` apart, are in a row of W_hh; -1 for none."""
+    """Return the places of four columns, `lanes` apart, in a row of W_hh; -1 for none."""
     return (
         _place_of(m, columns),
         _place_of(m + lanes, columns),
@@ -189,7 +189,7 @@ def _kept(shared, i, step):
 
 
 def hold_of(form: Form) -> Callable[..., Any]:
-    """Build the function that takes a thread's weights to registers, and to shared memory the rest."""
+    """Build the function that loads a thread's weights to registers and shared memory."""
     resident = form.resident
     stored = form.stored
     zero = zeros(form.dtype, 1)[0]

@@ -1,8 +1,8 @@
-"""Tiling of a time loop: sequences to groups, units to the blocks of a group, terms of sums to threads.
+"""Tiling of a time loop: sequences to groups, units to blocks, terms of sums to threads.
 
 There are three regimes:
 
-1. A group is one block and W_hh lies in its registers: small layers. No block ever waits for another.
+1. A group is one block and W_hh is in its registers: small layers. No block waits for another.
 2. A group is several blocks that wait for each other after every step. Each has its columns of W_hh
    in registers, and in shared memory what registers cannot hold.
 3. W_hh is read from the second-level cache in every step, by as many blocks as there are
@@ -111,7 +111,7 @@ def choose(cell: Cell, H: int, B: int, itemsize: int, limits: Limits, *, back: b
 
 
 class _Search:
-    """Search for a tiling: `columns` of W_hh for each of H units, and `terms` of a sum; see `choose`."""
+    """Search for a tiling: a unit has `columns` of W_hh, a sum has `terms`; see `choose`."""
 
     def __init__(
         self, columns: int, terms: int, H: int, B: int, itemsize: int, limits: Limits
@@ -134,7 +134,7 @@ class _Search:
         return None
 
     def _resident_in(self, blocks: int, most: int) -> Tiling | None:
-        """Return the tiling with W_hh in some blocks, at most `most` terms in shared memory, or None."""
+        """Return the tiling with W_hh in some blocks; None if they have too little memory."""
         units = -(-self.H // blocks)
         lanes = -(-self.columns * units // COLUMNS)
         if lanes > self.limits.threads:
@@ -181,7 +181,7 @@ class _Search:
         yield most
 
     def _lanes(self, units: int) -> tuple[int, int]:
-        """Return the threads that share a block's columns, and the columns padded to four for each."""
+        """Return the threads among which a block's columns are divided, and the padded columns."""
         columns = self.columns * units
         lanes = min(-(-columns // COLUMNS), self.limits.threads)
         return lanes, -(-columns // (COLUMNS * lanes)) * COLUMNS * lanes
@@ -189,7 +189,7 @@ class _Search:
     def _tiling(
         self, units: int, tile_sequences: int, tiles: int, terms_per_part: int, resident: int
     ) -> Tiling | None:
-        """Return the tiling with `tiles` tiles, or fewer if shared memory is short; None for no tile."""
+        """Return the tiling with at most `tiles` tiles; None if none fits shared memory."""
         blocks = -(-self.H // units)
         lanes, padded_columns = self._lanes(units)
         threads = self.limits.threads

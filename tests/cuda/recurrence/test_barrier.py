@@ -1,8 +1,9 @@
 """The barrier between blocks, by every order in which its steps may happen.
 
-`arrive_and_wait` itself is run: its source, with each touch of memory made a place where another block may go first.
-Memory is as weak as a GPU's: what a block writes reaches the others at any time and in any order until a fence, and
-what it reads may have been fetched at any time since the last one.
+`arrive_and_wait` itself is run: its source, with each touch of memory made a place where another
+block may go first. Memory is as weak as a GPU's: what a block writes reaches the others at any
+time and in any order until a fence, and what it reads may have been fetched at any time since the
+last one.
 """
 
 import ast
@@ -53,8 +54,9 @@ def block(wait, me, blocks, steps):
 class Model:
     """All states that blocks and memory can be in.
 
-    A block's own state is what it has been answered so far, since nothing else can make a difference to it. While it
-    waits it asks again and again: only another answer is another state.
+    A block's own state is what it has been answered so far, since nothing else can make a
+    difference to it. While it waits it asks again and again: only another answer is another
+    state.
     """
 
     def __init__(self, wait, blocks, steps):
@@ -84,7 +86,7 @@ class Model:
         )
 
     def next_states(self, state):
-        """Every state that can follow: each block makes a step, or memory moves something that it may."""
+        """Yield every state that can follow: a block or the memory makes a step."""
         histories, counter, memory, pending, fetched = state
         for me in range(self.blocks):
             yield from self._memory_moves(state, me)
