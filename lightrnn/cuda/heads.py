@@ -85,7 +85,8 @@ class Head:
         self, program: Program, features: Matrix, sent: dict[str, Sent], losses: int, learn: bool
     ) -> Rows:
         """Return the rows of a batch, with memory for `losses` losses and for the gradient."""
-        targets, weights = sent["targets"], sent["weights"]
+        targets = sent["targets"]
+        weights = sent["weights"]
         place = program.allocate(losses)
         dfeatures = program.allocate(weights.size * self.host.features) if learn else -1
         return Rows(features, weights.size, targets.address, weights.address, place, dfeatures)
@@ -97,8 +98,9 @@ class Head:
         weights = program.context.addresses.weights(layer)
         shape = count, layer.units, self._width(layer)
         outputs = Matrix(target, layer.units)
-        bias = weights.b_ih
-        add_product(program, features, weights.W_ih, outputs, shape, bias=bias, turn_b=layer.tied)
+        add_product(
+            program, features, weights.W_ih, outputs, shape, bias=weights.b_ih, turn_b=layer.tied
+        )
 
     def _raw(self, program: Program, layer: Layer, features: Matrix, count: int) -> Read:
         """Compute a linear layer's outputs; returns the function that reads them."""
@@ -143,13 +145,13 @@ class Head:
     def _costs(self, program: Program, loss: Loss, outputs: Matrix, rows: Rows) -> None:
         """Compute the losses of rows, and turn their outputs into the gradient."""
         arguments = losses.LossArguments(
-            outputs=outputs.address,
-            rows=rows.n,
-            k=outputs.stride,
-            targets=rows.targets,
-            weights=rows.weights,
-            losses=rows.losses,
-            constant=rows.constant,
+            outputs.address,
+            rows.n,
+            outputs.stride,
+            rows.targets,
+            rows.weights,
+            rows.losses,
+            rows.constant,
         )
         if loss.name == "softmax":
             kernel = losses.softmax(program.dtype)

@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from . import matmul_kernels
 from .driver import THREADS
 from .jit import Grid
-from .matmul_kernels import AddPartsArguments, ProductArguments
+from .matmul_kernels import ProductArguments
 from .memory import Matrix
 from .program import Program
-from .reductions import LANES, ColumnArguments, column_sums
+from .reductions import LANES, AddPartsArguments, ColumnArguments, add_parts, column_sums
 
 Shape = tuple[int, int, int]  # M, N, K
 BLOCK = matmul_kernels.SIDE, matmul_kernels.SIDE, 1
@@ -77,7 +77,7 @@ def _in_parts(
         partial_sums = program.allocate(parts * size)
         yield partial_sums, 0
         arguments = AddPartsArguments(partial_sums, parts, target, size, int(adds))
-        program.over(matmul_kernels.add_parts(), size, arguments)
+        program.over(add_parts(), size, arguments)
 
 
 def weight_gradient(

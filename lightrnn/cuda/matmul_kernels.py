@@ -18,12 +18,13 @@ from .driver import SIMULATED
 from .intrinsics import load4, shared_memory, store4
 from .jit import Kernel, kernel, reader
 from .memory import Matrix
-from .registers import outer_sum, plus, put, register_jitable, tuple_of, zeros
+from .registers import each, outer_sum, plus, put, register_jitable, take_some, tuple_of, zeros
 
 SIDE = 2 if SIMULATED else 16  # threads along a side of a block
 DEPTH = 4 if SIMULATED else 16  # terms of the sums that are in shared memory at once
 LEAST_PART = 4 * DEPTH  # terms of a sum that are worth a block
 _plus = plus(4)
+_load_some = take_some(4)
 _outer = outer_sum(4, 4)
 
 Functions = tuple[Callable[..., Any], Callable[..., Any]]
@@ -123,12 +124,7 @@ def _load_item(dtype: str, layout: Layout) -> Callable[..., Any]:
         source = start_of(ints, matrix, row) + column
         if column + 3 < window.last_column:
             return load4(floats, source)
-        return (
-            floats[source],
-            floats[source + 1] if column + 1 < window.last_column else zero,
-            floats[source + 2] if column + 2 < window.last_column else zero,
-            zero,
-        )
+        return _load_some(floats, source, 1, window.last_column - column, zero)
 
     return load_four if layout.wide == 4 else load_one
 
@@ -206,7 +202,19 @@ def _write_row(floats, ints, a, C, row, column, values):
                 _write(floats, place + 3, values[3], a.adds)
 
 
+def _bias(k):
+    """Build the function that returns the bias of the k-th column; beyond the last, any."""
+
+    @register_jitable
+    def bias(floats, a, column):
+        return floats[a.bias + min(column + k, a.N - 1)]
+
+    return bias
+
+
 def _biased(k):
+    """Build the function that adds biases to the k-th row of sums."""
+
     @register_jitable
     def add(sums, bias):
         return _plus(sums[k], bias)
@@ -214,25 +222,27 @@ def _biased(k):
     return add
 
 
+def _row(k):
+    """Build the function that writes the k-th row of sums."""
+
+    @register_jitable
+    def write(floats, ints, a, C, row, column, sums):
+        _write_row(floats, ints, a, C, row + k, column, sums[k])
+
+    return write
+
+
+_load_bias = tuple_of(_bias, 4)
 _add_bias = tuple_of(_biased, 4)
+_write_four_rows = each(_row, 4)
 
 
 @register_jitable
 def _write_rows(floats, ints, a, C, row, column, sums):
     """Write four by four elements of the result, as far as they are in it."""
     if a.bias >= 0:
-        last = a.N - 1
-        bias = (
-            floats[a.bias + min(column, last)],
-            floats[a.bias + min(column + 1, last)],
-            floats[a.bias + min(column + 2, last)],
-            floats[a.bias + min(column + 3, last)],
-        )
-        sums = _add_bias(sums, bias)
-    _write_row(floats, ints, a, C, row, column, sums[0])
-    _write_row(floats, ints, a, C, row + 1, column, sums[1])
-    _write_row(floats, ints, a, C, row + 2, column, sums[2])
-    _write_row(floats, ints, a, C, row + 3, column, sums[3])
+        sums = _add_bias(sums, _load_bias(floats, a, column))
+    _write_four_rows(floats, ints, a, C, row, column, sums)
 
 
 # -- the product -----------------------------------------------------------------------------------
@@ -357,32 +367,3 @@ def product(dtype: str, turn_a: bool, turn_b: bool, vector: bool, large: bool) -
         write(floats, ints, a, C, top + 4 * y, left + 4 * x, sums)
 
     return product
-
-
-class AddPartsArguments(NamedTuple):
-    """Arguments of `add_parts`."""
-
-    parts: int  # (n_parts, size)  # IN
-    n_parts: int
-    target: int  # (size,)  # OUT, or IN, OUT with `adds`
-    size: int
-    adds: int
-
-
-read_add_parts = reader(AddPartsArguments)
-
-
-@cache
-def add_parts() -> Kernel:
-    """Compile the sum, in order, of a matrix's parts."""
-
-    @kernel()
-    def add_parts(floats, ints, at):
-        a = read_add_parts(ints, at)
-        for i in range(cuda.grid(1), a.size, cuda.gridsize(1)):
-            total = floats[a.parts + i]
-            for p in range(1, a.n_parts):
-                total += floats[a.parts + p * a.size + i]
-            _write(floats, a.target + i, total, a.adds)
-
-    return add_parts

@@ -149,3 +149,32 @@ def column_sums(dtype: str) -> Kernel:
             floats[target + column] = floats[target + column] + value if a.adds else value
 
     return column_sums
+
+
+class AddPartsArguments(NamedTuple):
+    """Arguments of `add_parts`."""
+
+    parts: int  # (n_parts, size)  # IN
+    n_parts: int
+    target: int  # (size,)  # OUT, or IN, OUT with `adds`
+    size: int
+    adds: int
+
+
+read_add_parts = reader(AddPartsArguments)
+
+
+@cache
+def add_parts() -> Kernel:
+    """Compile the sum, in order, of a matrix's parts."""
+
+    @kernel()
+    def add_parts(floats, ints, at):
+        a = read_add_parts(ints, at)
+        for i in range(cuda.grid(1), a.size, cuda.gridsize(1)):
+            total = floats[a.parts + i]
+            for p in range(1, a.n_parts):
+                total += floats[a.parts + p * a.size + i]
+            floats[a.target + i] = floats[a.target + i] + total if a.adds else total
+
+    return add_parts

@@ -100,6 +100,19 @@ def _taken(k):
     return load
 
 
+def take_some(count: int) -> Callable[..., Any]:
+    """Build the function that loads `count` elements, zero beyond the `left` that exist."""
+    return tuple_of(_taken_if_left, count)
+
+
+def _taken_if_left(k):
+    @register_jitable
+    def load(array, i, stride, left, zero):
+        return array[i + k * stride] if left > k else zero
+
+    return load
+
+
 def put(count: int) -> Callable[..., Any]:
     """Build the function that stores `count` elements, `stride` apart, the first at `i`."""
     return each(_stored, count)

@@ -79,12 +79,13 @@ def pointer(array):
 
 def load4(array, i):
     """Return four elements."""
-    return array[i], array[i + 1], array[i + 2], array[i + 3]
+    return tuple(array[i + k] for k in range(4))
 
 
 def store4(array, i, values):
     """Store four elements."""
-    array[i], array[i + 1], array[i + 2], array[i + 3] = values
+    for k in range(4):
+        array[i + k] = values[k]
 
 
 def load_uncached(array, index):

@@ -38,7 +38,7 @@ def kernels(dtype, architecture):
     from lightrnn.losses import COSTS
 
     words = 1 if dtype == "float32" else 2
-    found = {"add_parts": matmul_kernels.add_parts(), "transpose": gather.transpose()}
+    found = {"add_parts": reductions.add_parts(), "transpose": gather.transpose()}
     for turns in ((False, False), (False, True), (True, False)):
         for four, large in ((False, False), (True, False), (True, True)):
             if not large or dtype == "float32":

@@ -14,7 +14,7 @@ from numba import cuda
 
 from ..intrinsics import load_uncached
 from ..jit import device_function
-from ..registers import STORE, register_jitable, short, zeros
+from ..registers import STORE, register_jitable, short, tuple_of, zeros
 from .thread_product import CHUNK, Form, product_of
 
 PAD = 4  # elements of the widest read
@@ -172,22 +172,16 @@ def _far(dtype: str, tile_sequences: int) -> Callable[..., Any]:
     """
     zero = zeros(dtype, 1)[0]
 
-    @register_jitable
-    def one(array, i, stride, left, step, safe):
-        value = load_uncached(array, i if left > 0 else safe)
-        return (value if left > 0 else zero,)
+    def element(k):
+        @register_jitable
+        def far(array, i, stride, left, step, safe):
+            exists = left > k * step
+            value = load_uncached(array, i + k * stride if exists else safe)
+            return value if exists else zero
 
-    @register_jitable
-    def two(array, i, stride, left, step, safe):
-        first = one(array, i, stride, left, step, safe)
-        return first + one(array, i + stride, stride, left - step, step, safe)
+        return far
 
-    @register_jitable
-    def four(array, i, stride, left, step, safe):
-        first = two(array, i, stride, left, step, safe)
-        return first + two(array, i + 2 * stride, stride, left - 2 * step, step, safe)
-
-    return {1: one, 2: two, 4: four}[tile_sequences]
+    return tuple_of(element, tile_sequences)
 
 
 def _bring(form: Form) -> Callable[..., Any]:

@@ -118,7 +118,9 @@ def forward_rule(form: Form) -> Callable[..., Any]:
 
     @register_jitable
     def apply(floats, shared, loop, chunk, biases, loaded):
-        a, cut, share = loop.a, loop.cut, loop.rule
+        a = loop.a
+        cut = loop.cut
+        share = loop.rule
         tiling = a.schedule.tiling
         H = a.H
         r = share.sequence
@@ -218,7 +220,8 @@ def backward_rule(form: Form) -> Callable[..., Any]:
 
     @register_jitable
     def apply(floats, shared, loop, chunk, loaded):
-        cut, share = loop.cut, loop.rule
+        cut = loop.cut
+        share = loop.rule
         a = opaque_arguments(loop.a)
         tiling = a.schedule.tiling
         H = a.H

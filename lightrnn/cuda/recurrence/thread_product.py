@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from ..intrinsics import load4, store4
-from ..registers import LOAD, STORE, each, outer_sum, register_jitable, zeros
+from ..registers import LOAD, STORE, each, outer_sum, register_jitable, take_some, tuple_of, zeros
 
 COLUMNS = 4  # of a thread
 CHUNK = 4  # terms of the sums that are loaded at a time
@@ -98,46 +98,39 @@ def _chunk_sum(tile_sequences: int) -> Callable[..., Any]:
 
 
 @register_jitable
-def places_of(m, lanes, columns):
-    """Return the places of four columns, `lanes` apart, in a row of W_hh; -1 for none."""
-    return (
-        _place_of(m, columns),
-        _place_of(m + lanes, columns),
-        _place_of(m + 2 * lanes, columns),
-        _place_of(m + 3 * lanes, columns),
-    )
-
-
-@register_jitable
 def _place_of(m, columns):
     """Return where a column is in a row of W_hh; -1 where the block has none."""
     place = m // columns.width * columns.gate_stride + columns.first + m % columns.width
     return place if m < columns.n else -1
 
 
-@register_jitable
-def _column(array, place, i, stride, left, zero):
-    """Load a column's next four weights; only `left` exist, and zeros follow."""
-    if place < 0:
-        left = 0
-    i += place
-    return (
-        array[i] if left > 0 else zero,
-        array[i + stride] if left > 1 else zero,
-        array[i + 2 * stride] if left > 2 else zero,
-        array[i + 3 * stride] if left > 3 else zero,
-    )
+def _place(k):
+    """Build the function that returns the place of a thread's k-th column; its first is m."""
+
+    @register_jitable
+    def place(m, lanes, columns):
+        return _place_of(m + k * lanes, columns)
+
+    return place
 
 
-@register_jitable
-def _load_chunk(array, places, i, stride, left, zero):
-    """Load four columns' next four weights."""
-    return (
-        _column(array, places[0], i, stride, left, zero),
-        _column(array, places[1], i, stride, left, zero),
-        _column(array, places[2], i, stride, left, zero),
-        _column(array, places[3], i, stride, left, zero),
-    )
+_load_column = take_some(CHUNK)
+
+
+def _column(k):
+    """Build the function that loads the next weights of the k-th column of a thread."""
+
+    @register_jitable
+    def column(array, places, i, stride, left, zero):
+        if places[k] < 0:
+            left = 0
+        return _load_column(array, i + places[k], stride, left, zero)
+
+    return column
+
+
+places_of = tuple_of(_place, COLUMNS)
+_load_chunk = tuple_of(_column, COLUMNS)
 
 
 def _terms(count: int, tile_sequences: int) -> tuple[Any, Any]:
@@ -177,15 +170,17 @@ def _keep(k):
 _keep_chunk = each(_keep, COLUMNS)
 
 
-@register_jitable
-def _kept(shared, i, step):
-    """Read a chunk that `_keep_chunk` has written."""
-    return (
-        load4(shared, i),
-        load4(shared, i + step),
-        load4(shared, i + 2 * step),
-        load4(shared, i + 3 * step),
-    )
+def _kept(k):
+    """Build the function that reads the k-th column that `_keep_chunk` has written."""
+
+    @register_jitable
+    def column(shared, i, step):
+        return load4(shared, i + k * step)
+
+    return column
+
+
+_read_chunk = tuple_of(_kept, COLUMNS)
 
 
 def hold_of(form: Form) -> Callable[..., Any]:
@@ -244,6 +239,20 @@ def _put_sums(tile_sequences: int) -> Callable[..., Any]:
     return each(action, COLUMNS)
 
 
+def _load_sums(tile_sequences: int) -> Callable[..., Any]:
+    """Build the function that loads the sums of a thread's four columns."""
+    load = LOAD[tile_sequences]
+
+    def element(k):
+        @register_jitable
+        def column(shared, target, step):
+            return load(shared, target + k * step)
+
+        return column
+
+    return tuple_of(element, COLUMNS)
+
+
 def _resident_product(form: Form) -> Callable[..., Any]:
     """Build the product with weights in registers, and in shared memory."""
     rows = form.tile_sequences
@@ -261,7 +270,7 @@ def _resident_product(form: Form) -> Callable[..., Any]:
             step = cut.threads * CHUNK
             kept = cut.kept
             for i in range(resident, cut.terms_per_part, CHUNK):
-                sums = chunk_sum(sums, _kept(shared, kept, step), shared, source + i * rows)
+                sums = chunk_sum(sums, _read_chunk(shared, kept, step), shared, source + i * rows)
                 kept += COLUMNS * step
         put(shared, target + cut.lane * rows, cut.lanes * rows, sums)
 
@@ -274,7 +283,7 @@ def _streamed_product(form: Form) -> Callable[..., Any]:
     zero = zeros(form.dtype, 1)[0]
     zero_sums = (zeros(form.dtype, rows),) * COLUMNS
     chunk_sum = _chunk_sum(rows)
-    load_sums = LOAD[rows]
+    load_sums = _load_sums(rows)
     put = _put_sums(rows)
 
     @register_jitable
@@ -287,12 +296,7 @@ def _streamed_product(form: Form) -> Callable[..., Any]:
             at = target + m * rows
             sums = zero_sums
             if k > 0:
-                sums = (
-                    load_sums(shared, at),
-                    load_sums(shared, at + step),
-                    load_sums(shared, at + 2 * step),
-                    load_sums(shared, at + 3 * step),
-                )
+                sums = load_sums(shared, at, step)
             for i in range(0, cut.terms_per_part, CHUNK):
                 address = weights.address + (start + i) * weights.stride
                 left = weights.rows - start - i
