@@ -89,7 +89,7 @@ class BatchIndex:
         windows = self.packing.index
         self.N = len(windows)
         if self.packing.last:
-            windows = np.arange(self.B) * self.packing.window
+            windows = np.arange(self.B) * self.packing.window  # one after the other
         source = self.packing.source - 1  # -1 for steps before the sequence
         if self.tokens:
             source = np.where(source < 0, -1, np.concatenate(batch.X)[source])
@@ -98,7 +98,7 @@ class BatchIndex:
         self.windows = send(windows)
         self.member = send(self.packing.members)
         self.last = send(np.cumsum(self.packing.counts) - 1)
-        self.mirror = -1
+        self.mirror = -1  # there is no second direction
 
     def launch(self) -> None:
         """Let the GPU index the packed rows: five indices per row need not be sent."""

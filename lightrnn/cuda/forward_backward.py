@@ -134,7 +134,7 @@ class CudaForwardBackward:
             return [Matrix(base, width, index.source), Matrix(base, width, index.back)]
         F = width // self.network.window
         steps = index.n_window_steps
-        flat = Matrix(self.program.allocate(steps * F), F)
+        flat = Matrix(self.program.allocate(steps * F), F)  # (steps, F)
         self._copy(flat, Matrix(base, F, index.source), (steps, F))
         return [flat._replace(row_index=index.windows)]
 
@@ -144,6 +144,7 @@ class CudaForwardBackward:
         columns = len(layer.cell.gates) * layer.units
         weights = self.context.addresses.weights(layer)
         shape = self.index.N, columns, layer.features
+        # (N, S * H), of which the input feeds the first G * H columns.
         slots = Matrix(run.slots, len(layer.cell.slots) * layer.units)
         add_product(self.program, inputs, weights.W_ih, slots, shape, bias=weights.b_ih)
 
@@ -235,7 +236,7 @@ class CudaForwardBackward:
             return [self._state(level[0])]
         D = sum(run.layer.units for run in level)
         count = self.count if depth == len(self.levels) - 1 else self.index.N
-        output = self.program.allocate(count * D)
+        output = self.program.allocate(count * D)  # (count, D)
         column = 0
         for direction, run in enumerate(level):
             H = run.layer.units
@@ -298,7 +299,7 @@ class CudaForwardBackward:
         G = len(run.layer.cell.gates)
         Z = len(run.layer.cell.states)
         N = self.index.N
-        dstate = Matrix(self.program.allocate(self.B * Z * H), Z * H)
+        dstate = Matrix(self.program.allocate(self.B * Z * H), Z * H)  # (B, Z * H)
         gather.let_be_zero(self.program, dstate.address, self.B * Z * H)
         dh = Matrix(-1, 0)
         if final:
@@ -306,9 +307,10 @@ class CudaForwardBackward:
         elif path < 0 and not self.masks:
             dh = doutput
         else:
-            dh = Matrix(self.program.allocate(N * H), H)
+            dh = Matrix(self.program.allocate(N * H), H)  # (N, H)
             self._copy(dh, doutput._replace(row_index=path), (N, H), mask)
-        turned = self.program.allocate(H * G * H)
+        # Transposed, so that neighbouring threads read neighbouring weights here, too.
+        turned = self.program.allocate(H * G * H)  # (G * H, H)
         W_hh = self.context.addresses.weights(run.layer).W_hh.address
         transposed = gather.TransposeArguments(turned, W_hh, H, G * H)
         self.program.over(gather.transpose(), H * G * H, transposed)
@@ -336,11 +338,12 @@ class CudaForwardBackward:
         H = layer.units
         S = len(layer.cell.slots)
         columns = len(layer.cell.gates) * H
-        sums = Matrix(run.slots, S * H)
+        sums = Matrix(run.slots, S * H)  # (N, S * H)
         weight_gradient(program, inputs, sums, gradient.W_ih, (layer.features, columns, N))
         bias_gradient(program, sums, N, gradient.b_ih, columns)
         if self.recurrent:
             sums = Matrix(run.slots + S * H - columns, S * H)  # those of the state's gates
+            # (N, H): h before each row's step.
             before = Matrix(run.state, len(layer.cell.states) * H, self.index.before)
             weight_gradient(program, before, sums, gradient.W_hh, (H, columns, N))
             if layer.cell.two_biases:
@@ -364,7 +367,7 @@ class CudaForwardBackward:
         size = embedding.size
         codes = index.source
         if not self.recurrent:
-            flat = program.allocate(index.n * size)
+            flat = program.allocate(index.n * size)  # (n, size)
             last = int(index.packing.last)
             sizes = self.network.window, size, last
             scatter = gather.ScatterArguments(flat, dX, index.lengths, index.starts, *sizes)
@@ -372,6 +375,7 @@ class CudaForwardBackward:
             codes = index.codes
             dX = flat
         table = self.context.addresses.gradient_of("embedding.W")
+        # A tied head has put its own gradient there.
         adds = int(self.network.head.layer.tied)
         arguments = gather.AddByCodeArguments(table, codes, index.n, dX, size, adds)
         program.blocks(gather.add_by_code(program.dtype), embedding.n_tokens, arguments)

@@ -118,10 +118,10 @@ class Head:
         k = layer.units
         D = self._width(layer)
         most = max(1, OUTPUTS // k)
-        stride = rows.features.stride
+        stride = rows.features.stride  # features of a chunk have no row index
         targets_of_row = 1 if loss.name == "softmax" else k
         with program.scratch():
-            outputs = program.allocate(min(rows.n, most) * k)
+            outputs = program.allocate(min(rows.n, most) * k)  # (n, k), then their gradient
             for begin in range(0, rows.n, most):
                 some = Rows(
                     features=Matrix(rows.features.address + begin * stride, stride),
@@ -217,6 +217,7 @@ class Adaptive(Head):
     ) -> int:
         """Compute the loss of all rows and, with `learn`, all gradients; see `Head.learn`."""
         counts = [sent[f"rows{i}"].size for i in range(len(self.host.tails))]
+        # A row of a cluster has two losses: the choice of the cluster, and that within it.
         all_losses = sent["weights"].size + sum(counts)
         rows = self._rows(program, features, sent, all_losses, learn)
         self._loss(program, self.layer, loss, rows)
@@ -232,7 +233,7 @@ class Adaptive(Head):
                     dfeatures=rows.dfeatures,
                 )
                 self._cluster(program, loss, (down, tail), of_cluster)
-            elif learn:
+            elif learn:  # no kernel writes the gradients of a cluster without rows
                 self._no_gradient(program, down, tail)
             losses += count
         add_up(program, rows.losses, all_losses, program.context.addresses.results)
@@ -246,7 +247,7 @@ class Adaptive(Head):
         count = rows.n
         learn = rows.dfeatures >= 0
         with program.scratch():
-            low = Matrix(program.allocate(count * down.units), down.units)
+            low = Matrix(program.allocate(count * down.units), down.units)  # (n, down.units)
             dlow = Matrix(program.allocate(count * down.units) if learn else -1, down.units)
             self._linear(program, down, rows.features, low.address, count)
             self._loss(program, tail, loss, rows._replace(features=low, dfeatures=dlow.address))

@@ -96,6 +96,7 @@ class Arguments:
     def __init__(self, floats: Array, ints: Array) -> None:
         self.arrays = floats, ints
         self.values = np.array([floats.address, ints.address, 0], np.int64)
+        # The driver takes an array of pointers, one to each argument.
         self._pointers = self.values.ctypes.data + 8 * np.arange(3)
         self.address = self._pointers.ctypes.data
 

@@ -46,7 +46,7 @@ def softmax(dtype: str) -> Kernel:
         target = row + ints[a.targets + i]
         weight = floats[a.weights + i]
         shared = memory()
-        aim = floats[target]
+        aim = floats[target]  # before the row is overwritten
         peak = floats[row]
         for j in range(thread, a.k, THREADS):
             peak = greater(peak, floats[row + j])
@@ -56,7 +56,7 @@ def softmax(dtype: str) -> Kernel:
             power = exp(clip(floats[row + j] - peak, like(peak, -80), zero))
             floats[row + j] = power
             mass += power
-        mass = block_sum(shared, mass)
+        mass = block_sum(shared, mass)  # of exp(output - peak), hence >= 1
         share = weight / mass
         for j in range(thread, a.k, THREADS):
             floats[row + j] *= share

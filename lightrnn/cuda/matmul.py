@@ -92,11 +92,12 @@ def weight_gradient(
     large = _worth_large(program, M, N, worth)
     kernel = matmul_kernels.product(program.dtype, True, False, _aligned(A, B), large)
     x, y = _tiles(M, N, large)
+    # Two blocks per multiprocessor, so that one computes while the other waits for memory.
     wanted = max(1, min(worth, 2 * program.context.limits.multiprocessors // (x * y)))
     split = -(-K // (wanted * matmul_kernels.DEPTH)) * matmul_kernels.DEPTH
     parts = -(-K // split)
     with _in_parts(program, parts, C.address, M * N, adds) as (first, itself):
-        target = Matrix(first, N) if parts > 1 else C
+        target = Matrix(first, N) if parts > 1 else C  # (parts, M, N)
         sizes = M, N, K, itself, split, M * N
         arguments = ProductArguments(A, B.address, B.stride, target, -1, *sizes)
         program.launch(kernel, _grid((x, y), parts, large), arguments)
@@ -114,7 +115,7 @@ def bias_gradient(
     """Sum the columns of `count` rows, split so that all multiprocessors have work."""
     blocks = -(-columns // LANES)
     most = max(1, 2 * program.context.limits.multiprocessors // blocks)
-    part = max(THREADS, -(-count // most))
+    part = max(THREADS, -(-count // most))  # rows: at least one per thread of a lane
     parts = -(-count // part)
     with _in_parts(program, parts, target, columns, adds) as (first, itself):
         arguments = ColumnArguments(sums.address, sums.stride, count, columns, part, first, itself)

@@ -22,7 +22,8 @@ from .registers import each, outer_sum, plus, put, register_jitable, take_some, 
 
 SIDE = 2 if SIMULATED else 16  # threads along a side of a block
 DEPTH = 4 if SIMULATED else 16  # terms of the sums that are in shared memory at once
-LEAST_PART = 4 * DEPTH  # terms of a sum that are worth a block
+# Terms of a sum that are worth a block of their own; the parts must then be added.
+LEAST_PART = 4 * DEPTH
 _plus = plus(4)
 _load_some = take_some(4)
 _outer = outer_sum(4, 4)
@@ -188,6 +189,7 @@ def _write_row(floats, ints, a, C, row, column, values):
     """Write four elements of a row of the result, as far as they are in it."""
     if row < a.M and column < a.N:
         place = start_of(ints, C, row) + column
+        # Four elements are stored at once where the row begins at a multiple of 16 bytes.
         if C.address % 4 == 0 and C.stride % 4 == 0 and column + 3 < a.N:
             if a.adds:
                 values = _plus(values, load4(floats, place))
@@ -343,7 +345,7 @@ def product(dtype: str, turn_a: bool, turn_b: bool, vector: bool, large: bool) -
         if a.split > 0:
             end = min(a.K, begin + a.split)
             address += cuda.blockIdx.z * a.part_stride
-        B = Matrix(a.B, a.B_stride, -1)
+        B = Matrix(a.B, a.B_stride, -1)  # no index: the compiler drops the branch
         C = Matrix(address, a.C.stride, a.C.row_index)
         sums = zero_sums
         here = 0
@@ -362,7 +364,7 @@ def product(dtype: str, turn_a: bool, turn_b: bool, vector: bool, large: bool) -
                 sums = multiply(sums, tiles, there + 4 * y, there + size + 4 * x)
             put_a(tiles, here, thread, of_a)
             put_b(tiles, here + size, thread, of_b)
-            cuda.syncthreads()
+            cuda.syncthreads()  # one barrier per round: it writes one half and reads the other
             here, there = there, here
         write(floats, ints, a, C, top + 4 * y, left + 4 * x, sums)
 

@@ -168,7 +168,7 @@ class CudaNetwork:
         store.kept = end
         try:
             floats.reserve(floats.kept + of_batch // floats.dtype.itemsize)
-            ints.reserve(ints.kept + 8 * B * T)
+            ints.reserve(ints.kept + 8 * B * T)  # a batch indexes each row some six times
             store.send_rows(start, items)
         except MemoryError:  # the sequences of each minibatch are then sent with it
             store.kept = start
@@ -197,6 +197,7 @@ class CudaNetwork:
         floats, ints = run.program.sizes
         needed = self.memory.bytes_for(floats, ints)
         try:
+            # There must be an array before the parameters can be sent to it.
             self.memory.floats.reserve(floats)
             self._push()
             run.program.run()
@@ -219,6 +220,7 @@ class CudaNetwork:
         if self.host.target == "step":
             targets = run.index.packing.by_step(targets)
             weights = run.index.packing.by_step(weights)
+        # The weights' sum over the batch is 1: the loss is a mean.
         arrays = self._head.sends(loss, targets, weights / batch.weight)
         sent = run.program.send_all(arrays | (more or {}))
         run.forward()
@@ -266,6 +268,7 @@ class CudaNetwork:
         self._run(run)
         self._last = run
         self._newer = True
+        # The other array may still wait for the step before.
         self._outcomes = self._outcomes[::-1]
         pinned, arrived = self._outcomes[0]
         stream = self.memory.streams.runs
@@ -311,7 +314,7 @@ class CudaNetwork:
     def zero_states(self) -> tuple[np.ndarray, ...]:
         """Return the initial state of each layer and direction, (Z * H,)."""
         layers = [layer for level in self.host.levels for layer in level]
-        sizes = [len(layer.cell.states) * layer.units for layer in layers]
+        sizes = [len(layer.cell.states) * layer.units for layer in layers]  # Z * H
         return tuple(np.zeros(size, self.host.dtype) for size in sizes)
 
     @property
@@ -359,6 +362,7 @@ class CudaNetwork:
         order: list[np.ndarray] = []
         parts: list[np.ndarray] = []
         step = self.host.target == "step" if step is None else step
+        # A row's bytes, the parameters subtracted; half of the free memory is filled with rows.
         per_row = self.host.bytes_needed(1, 2) - self.host.bytes_needed(1, 1)
         most = int(max(1, min(_ROWS, driver.memory()[0] // (2 * per_row))))
         for group in group_sequences(np.fromiter(map(len, X), np.int64, len(X)), most):

@@ -40,7 +40,7 @@ class Program:
         self.dtype = context.dtype
         self._floats = context.memory.floats.kept
         self._ints = context.memory.ints.kept
-        self._most = self._floats
+        self._most = self._floats  # the end of all numbers, scratch included
         self._sent_floats: list[np.ndarray] = []
         self._sent_ints: list[np.ndarray] = []
         self._arguments: list[int] = []

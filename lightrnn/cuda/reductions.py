@@ -101,12 +101,14 @@ def total(dtype: str, squared: bool) -> Kernel:
 
 def add_up(program: Program, source: int, size: int, target: int, *, squared: bool = False) -> None:
     """Sum `size` numbers, or their squares."""
+    # A thread has at least four numbers; all parts fit a second block.
     part = max(4 * THREADS, -(-size // PARTS))
     parts = -(-size // part)
     with program.scratch():
         partial_sums = program.allocate(parts)
         first = TotalArguments(source, size, part, partial_sums)
         program.blocks(total(program.dtype, squared), parts, first, shared=THREADS)
+        # One block adds the parts; each was squared already.
         second = TotalArguments(partial_sums, parts, parts, target)
         program.blocks(total(program.dtype, False), 1, second, shared=THREADS)
 

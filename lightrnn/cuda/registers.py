@@ -14,7 +14,7 @@ import numpy as np
 from numba.extending import overload, register_jitable
 
 from .. import elementwise, losses
-from ..cpu import simd  # noqa: F401 - its import compiles the rules of cells, updates and elementwise
+from ..cpu import simd  # noqa: F401 - it compiles the rules of cells and updates
 from ..elementwise import fma
 from .intrinsics import load4, store4
 
@@ -66,7 +66,7 @@ def tuple_of(element: Callable[[int], Callable[..., Any]], count: int) -> Callab
 
         @register_jitable
         def build(*arguments):
-            return before(*arguments) + (last(*arguments),)  # noqa: RUF005 - Numba knows no star in a tuple
+            return before(*arguments) + (last(*arguments),)  # noqa: RUF005 - for Numba
 
     return build
 

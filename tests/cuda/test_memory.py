@@ -13,8 +13,8 @@ QUICK = {"hidden_layer_sizes": (2,), "max_iter": 1, "learning_rate": "cosine", "
 
 
 @pytest.fixture
-def twins(gpu, monkeypatch):
-    """Every twin that is made."""
+def gpu_networks(gpu, monkeypatch):
+    """Every network on the GPU that is made."""
     made = []
     original = gpu.CudaNetwork.__init__
 
@@ -26,16 +26,16 @@ def twins(gpu, monkeypatch):
     return made
 
 
-def held(twins):
-    return [twin.memory.bytes_held for twin in twins]
+def held(gpu_networks):
+    return [gpu_network.memory.bytes_held for gpu_network in gpu_networks]
 
 
-def test_a_fit_and_a_prediction_give_the_memory_back(twins):
+def test_a_fit_and_a_prediction_give_the_memory_back(gpu_networks):
     RNNClassifier(device="cuda", **QUICK).fit(X, Y).predict(X)
-    assert held(twins) == [0, 0]
+    assert held(gpu_networks) == [0, 0]
 
 
-def test_too_little_memory_is_said_with_what_would_fit(twins, monkeypatch):
+def test_too_little_memory_is_said_with_what_would_fit(gpu_networks, monkeypatch):
     from lightrnn.cuda import driver
 
     estimator = RNNClassifier(device="cuda", **QUICK)
@@ -59,32 +59,32 @@ def test_too_little_memory_is_said_with_what_would_fit(twins, monkeypatch):
     )
     needed = float(re.search(r"must have ([\d.]+) MiB", message)[1]) * 2**20
     assert 20 < int(re.search(r"batch_size=(\d+) would fit", refused(0.8 * needed))[1]) < 40
-    assert vars(estimator.set_params(batch_size=32)) == before and set(held(twins)) == {0}
+    assert vars(estimator.set_params(batch_size=32)) == before and set(held(gpu_networks)) == {0}
 
 
-def test_an_error_in_training_frees_the_memory(twins):
+def test_an_error_in_training_frees_the_memory(gpu_networks):
     def fail(record):
         raise KeyError("a callback's own")
 
     estimator = RNNClassifier(device="cuda", callbacks=fail, **QUICK)
     with pytest.raises(KeyError):
         estimator.fit(X, Y)
-    assert held(twins) == [0] and not hasattr(estimator, "classes_")
+    assert held(gpu_networks) == [0] and not hasattr(estimator, "classes_")
 
 
-def test_a_loss_that_is_not_finite_is_named_as_on_the_cpu(twins):
+def test_a_loss_that_is_not_finite_is_named_as_on_the_cpu(gpu_networks):
     estimator = RNNClassifier(
         device="cuda", **QUICK | {"learning_rate_init": 1e30, "max_iter": 5, "clip_norm": None}
     )
     with pytest.raises(ValueError, match="The loss or its gradient must stay finite"):
         estimator.fit([1e30 * x for x in X], Y)
-    assert held(twins) == [0]
+    assert held(gpu_networks) == [0]
 
 
-def test_auto_takes_the_gpu_where_there_is_much_to_do(twins, monkeypatch):
+def test_auto_takes_the_gpu_where_there_is_much_to_do(gpu_networks, monkeypatch):
     monkeypatch.setattr(devices, "_WORTH", 100.0)
     model = RNNClassifier(device="auto", **QUICK).fit(X, Y)
-    assert model.device_ == "cuda:0" and len(twins) == 1
+    assert model.device_ == "cuda:0" and len(gpu_networks) == 1
 
 
 def test_room_grows_and_keeps_what_is_kept(gpu):
@@ -140,7 +140,9 @@ def refuse():
     raise MemoryError
 
 
-def test_sequences_for_which_there_is_no_room_are_sent_a_minibatch_at_a_time(twins, monkeypatch):
+def test_sequences_for_which_there_is_no_room_are_sent_a_minibatch_at_a_time(
+    gpu_networks, monkeypatch
+):
     from lightrnn.cuda import memory
 
     reserve = memory.Store.reserve
@@ -157,18 +159,18 @@ def test_sequences_for_which_there_is_no_room_are_sent_a_minibatch_at_a_time(twi
         kept.append(
             RNNClassifier(device="cuda", batch_size=200, **QUICK).fit(40 * X, 40 * Y).weights_
         )
-    assert [twin.cached is None for twin in twins] == [False, True]
+    assert [gpu_network.cached is None for gpu_network in gpu_networks] == [False, True]
     assert all(np.array_equal(kept[0][name], kept[1][name]) for name in kept[0])
 
 
-def test_what_a_solver_has_gathered_outlives_a_late_start_on_the_gpu(twins, monkeypatch):
+def test_what_a_solver_has_gathered_outlives_a_late_start_on_the_gpu(gpu_networks, monkeypatch):
     from lightrnn.cuda import memory
 
     frees = iter([0] + 100 * [2**30])
     monkeypatch.setattr(memory.driver, "memory", lambda: (next(frees), 2**30))
     options = QUICK | {"max_iter": 2, "dtype": "float64", "solver": "adam", "tol": 0.0}
     here, there = (RNNClassifier(device=device, **options).fit(X, Y) for device in ("cpu", "cuda"))
-    assert twins[0].cached is not None
+    assert gpu_networks[0].cached is not None
     for name, array in here.weights_.items():
         assert np.allclose(there.weights_[name], array, rtol=1e-12, atol=1e-12), name
 
@@ -189,7 +191,9 @@ def test_a_twin_works_on_its_own_gpu_whatever_the_current_one_is(gpu, monkeypatc
     [{}, {"truncate": 2}, {"cell": "ffnn", "window": 3}, {"solver": "lbfgs", "max_iter": 1}],
 )
 @pytest.mark.parametrize("tokens", [False, True])
-def test_sequences_on_the_gpu_are_those_that_are_sent(gpu, twins, monkeypatch, options, tokens):
+def test_sequences_on_the_gpu_are_those_that_are_sent(
+    gpu, gpu_networks, monkeypatch, options, tokens
+):
     from lightrnn.cuda import memory
 
     monkeypatch.setattr(memory, "PIECE", 5)
@@ -209,7 +213,7 @@ def test_sequences_on_the_gpu_are_those_that_are_sent(gpu, twins, monkeypatch, o
                 data, y
             )
         )
-    assert [twin.cached is not None for twin in twins] == [False, True]
+    assert [gpu_network.cached is not None for gpu_network in gpu_networks] == [False, True]
     for name, array in fits[0].weights_.items():
         assert np.array_equal(fits[1].weights_[name], array), name
 

@@ -19,27 +19,31 @@ def close(got, want, dtype="float64"):
     return np.allclose(got, want, rtol=TOLERANCE[dtype], atol=TOLERANCE[dtype])
 
 
-def difference(problem, twin, network):
-    """What differs between a loss and its gradient here and there."""
+def difference(problem, gpu_network, network):
+    """Names of what differs: the loss, or parameters whose gradient does."""
     loss, batch = problem.make_loss(), problem.batch(network)
-    values = [net.loss_and_gradient(batch, loss) for net in (network, twin)]
-    wanted, got = network.named(network.gradient.copy()), network.named(twin.gradient)
+    values = [net.loss_and_gradient(batch, loss) for net in (network, gpu_network)]
+    wanted, got = network.named(network.gradient.copy()), network.named(gpu_network.gradient)
     differing = [] if close(*values, problem.dtype) else ["loss"]
     return differing + [
         name for name in wanted if not close(got[name], wanted[name], problem.dtype)
     ]
 
 
-def check(problem, twin, network):
-    """Everything that a twin computes."""
-    assert not difference(problem, twin, network)
+def check(problem, gpu_network, network):
+    """Compare all that a network computes on the GPU and on the CPU."""
+    assert not difference(problem, gpu_network, network)
     for method in ("outputs", "states"):
         for got, want in zip(
-            getattr(twin, method)(problem.X), getattr(network, method)(problem.X), strict=True
+            getattr(gpu_network, method)(problem.X),
+            getattr(network, method)(problem.X),
+            strict=True,
         ):
             assert got.dtype == problem.dtype and close(got, want, problem.dtype), method
     if problem.target == "step":
-        assert close(twin.final_outputs(problem.X), network.final_outputs(problem.X), problem.dtype)
+        assert close(
+            gpu_network.final_outputs(problem.X), network.final_outputs(problem.X), problem.dtype
+        )
 
 
 def problem_of(cell, **changes):
@@ -96,17 +100,19 @@ def test_float32(gpu, cell):
 def test_truncation_carries_the_state(gpu, target):
     problem = problem_of("lstm", target=target, lengths=(5, 3, 5))
     network, loss = problem.network(), problem.make_loss()
-    twin = gpu.CudaNetwork(network, 0)
+    gpu_network = gpu.CudaNetwork(network, 0)
     pairs = zip(
         chunks(problem.batch(network), 2, network),
-        chunks(problem.batch(network), 2, twin),
+        chunks(problem.batch(network), 2, gpu_network),
         strict=True,
     )
     for ours, theirs in pairs:
-        assert close(network.loss_and_gradient(ours, loss), twin.loss_and_gradient(theirs, loss))
-        wanted, got = network.named(network.gradient), network.named(twin.gradient)
+        assert close(
+            network.loss_and_gradient(ours, loss), gpu_network.loss_and_gradient(theirs, loss)
+        )
+        wanted, got = network.named(network.gradient), network.named(gpu_network.gradient)
         assert all(close(got[name], wanted[name]) for name in wanted)
-        for state, plain in zip(network.final_states, twin.final_states, strict=True):
+        for state, plain in zip(network.final_states, gpu_network.final_states, strict=True):
             parts = state.reshape(2 * len(plain), -1)[:, : plain.shape[1] // 2]
             assert close(parts.reshape(plain.shape), plain)
 
@@ -114,17 +120,21 @@ def test_truncation_carries_the_state(gpu, target):
 def test_a_step_begins_before_the_outcome_of_the_last_is_asked_for(gpu):
     problem = problem_of("lstm", target="step")
     network, there = problem.network(), problem.network()
-    twin, loss, batch = gpu.CudaNetwork(there, 0), problem.make_loss(), problem.batch(network)
+    gpu_network, loss, batch = (
+        gpu.CudaNetwork(there, 0),
+        problem.make_loss(),
+        problem.batch(network),
+    )
     solvers = [make_solver("adam", network.layout.size, "float64") for _ in range(2)]
     wanted = [network.learn(batch, loss, solvers[0], rate, 0.1)() for rate in (0.1, 0.2, 0.3)]
     begun, got = [], []
     for rate in (0.1, 0.2, 0.3):
-        begun.append(twin.learn(batch, loss, solvers[1], rate, 0.1))
-        if len(begun) > twin.steps_in_flight:
+        begun.append(gpu_network.learn(batch, loss, solvers[1], rate, 0.1))
+        if len(begun) > gpu_network.steps_in_flight:
             got.append(begun.pop(0)())
     got += [outcome() for outcome in begun]
     assert close(got, wanted) and len({loss for loss, _ in got}) == 3
-    twin.finish()
+    gpu_network.finish()
     assert close(there.parameters, network.parameters)
 
 
@@ -161,7 +171,7 @@ CASES += [(name, True, MANY) for name in CUTS if "streamed" not in name]
 
 @pytest.mark.parametrize("name, tight, lengths", CASES)
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
-def test_every_regime(gpu, cell, name, tight, lengths, monkeypatch):
+def test_every_tiling(gpu, cell, name, tight, lengths, monkeypatch):
     """Wherever W_hh is, and however many sequences shared memory holds."""
     from lightrnn.cuda import forward_backward
     from lightrnn.cuda.driver import Limits
@@ -172,7 +182,7 @@ def test_every_regime(gpu, cell, name, tight, lengths, monkeypatch):
     limits = Limits(multiprocessors, shared or SMALL[cell], threads=threads[cell])
     problem, used = problem_of(cell, sizes=(H,), lengths=lengths), []
     network = problem.network()
-    twin = gpu.CudaNetwork(network, 0)
+    gpu_network = gpu.CudaNetwork(network, 0)
     if streamed:
         monkeypatch.setattr(tiling._Search, "resident", lambda self: None)
     monkeypatch.setattr(tiling, "MANY", 2)
@@ -187,7 +197,7 @@ def test_every_regime(gpu, cell, name, tight, lengths, monkeypatch):
         return chosen
 
     monkeypatch.setattr(forward_backward, "choose", choose)
-    assert not difference(problem, twin, network)
+    assert not difference(problem, gpu_network, network)
     assert all((cut.resident == 0) == streamed for cut in used)
     assert all((cut.blocks > 1) == several for cut in used)
     assert all(

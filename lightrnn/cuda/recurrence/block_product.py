@@ -239,7 +239,7 @@ def sums_of(form: Form) -> Callable[..., Any]:
         step = rows * source.groups
         wanted = min(source.wanted, cut.tiles * step)
         if source.fetch:
-            wait()
+            wait()  # for threads that still read the chunk before
             many = min(cut.parts * cut.terms_per_part, weights.rows - k)
             r = 0
             at = 0
@@ -273,6 +273,7 @@ def sums_of(form: Form) -> Callable[..., Any]:
             for _ in range(cut.total_count):
                 place += cut.total_step
                 total += shared[place]
+            # Without the condition idle threads would write to others' sums.
             if cut.total_count:
                 shared[cut.total] += total
             wait()

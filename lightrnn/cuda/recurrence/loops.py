@@ -84,6 +84,7 @@ def _start_of(form: Form, weights_of: Callable[..., Any]) -> Callable[..., Any]:
             shared[i] = zero
         rule = rule_share_of(rows, thread, threads, width, schedule.B)
         length = ints[schedule.lengths + group] if group < schedule.B else 0
+        # The group's first sequence is its longest.
         steps = short(min(schedule.end, length))
         return Loop(a, group, low, width, steps, cut, rule, weights)
 
@@ -133,6 +134,7 @@ def forward(form: Form) -> Kernel:
             at_t = at_next
             at_next = after_next
             after_next = ints[first + t + 3]
+            # A single block finds the new h of the step before in its shared memory.
             fetch = not single_block or t == schedule.begin
             begin = short(0)
             while row + begin < last:
@@ -191,7 +193,7 @@ def backward(form: Form) -> Kernel:
             old = short(at_t + group)
             row = short(at_next - B + group)
             last = short(after_next - B)
-            handed = short(later - after_next - group)
+            handed = short(later - after_next - group)  # sequences with a later step
             later = after_next
             after_next = at_next
             at_next = at_t

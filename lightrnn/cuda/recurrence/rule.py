@@ -222,6 +222,7 @@ def backward_rule(form: Form) -> Callable[..., Any]:
     def apply(floats, shared, loop, chunk, loaded):
         cut = loop.cut
         share = loop.rule
+        # Addresses computed before the product must not stay in registers during it.
         a = opaque_arguments(loop.a)
         tiling = a.schedule.tiling
         H = a.H

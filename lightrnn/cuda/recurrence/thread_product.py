@@ -98,20 +98,20 @@ def _chunk_sum(tile_sequences: int) -> Callable[..., Any]:
 
 
 @register_jitable
-def _place_of(m, columns):
-    """Return where a column is in a row of W_hh; -1 where the block has none."""
-    place = m // columns.width * columns.gate_stride + columns.first + m % columns.width
-    return place if m < columns.n else -1
+def _offset_of(m, columns):
+    """Return the offset of a column in a row of W_hh; -1 where the block has none."""
+    offset = m // columns.width * columns.gate_stride + columns.first + m % columns.width
+    return offset if m < columns.n else -1
 
 
-def _place(k):
-    """Build the function that returns the place of a thread's k-th column; its first is m."""
+def _offset(k):
+    """Build the function that returns the offset of a thread's k-th column; its first is m."""
 
     @register_jitable
-    def place(m, lanes, columns):
-        return _place_of(m + k * lanes, columns)
+    def offset(m, lanes, columns):
+        return _offset_of(m + k * lanes, columns)
 
-    return place
+    return offset
 
 
 _load_column = take_some(CHUNK)
@@ -121,15 +121,15 @@ def _column(k):
     """Build the function that loads the next weights of the k-th column of a thread."""
 
     @register_jitable
-    def column(array, places, i, stride, left, zero):
-        if places[k] < 0:
+    def column(array, offsets, i, stride, left, zero):
+        if offsets[k] < 0:
             left = 0
-        return _load_column(array, i + places[k], stride, left, zero)
+        return _load_column(array, i + offsets[k], stride, left, zero)
 
     return column
 
 
-places_of = tuple_of(_place, COLUMNS)
+offsets_of = tuple_of(_offset, COLUMNS)
 _load_chunk = tuple_of(_column, COLUMNS)
 
 
@@ -145,9 +145,9 @@ def _terms(count: int, tile_sequences: int) -> tuple[Any, Any]:
     load_second, sum_second = _terms(count - size, tile_sequences)
 
     @register_jitable
-    def load(array, places, i, stride, left, zero):
-        first = load_first(array, places, i, stride, left, zero)
-        return first, load_second(array, places, i + size * stride, stride, left - size, zero)
+    def load(array, offsets, i, stride, left, zero):
+        first = load_first(array, offsets, i, stride, left, zero)
+        return first, load_second(array, offsets, i + size * stride, stride, left - size, zero)
 
     @register_jitable
     def total(sums, w, shared, i):
@@ -195,16 +195,16 @@ def hold_of(form: Form) -> Callable[..., Any]:
         # A thread without columns holds zeros: the type must be the same.
         held = load(floats, (-1, -1, -1, -1), W.address, W.stride, 0, zero)
         if resident and cut.part < cut.parts:
-            places = places_of(cut.lane, cut.lanes, W.columns)
+            offsets = offsets_of(cut.lane, cut.lanes, W.columns)
             start = cut.part * cut.terms_per_part
             address = W.address + start * W.stride
-            held = load(floats, places, address, W.stride, W.rows - start, zero)
+            held = load(floats, offsets, address, W.stride, W.rows - start, zero)
             if stored:
                 step = cut.threads * CHUNK
                 kept = cut.kept
                 for k in range(start + resident, start + cut.terms_per_part, CHUNK):
                     address = W.address + k * W.stride
-                    w = _load_chunk(floats, places, address, W.stride, W.rows - k, zero)
+                    w = _load_chunk(floats, offsets, address, W.stride, W.rows - k, zero)
                     _keep_chunk(shared, kept, step, w)
                     kept += COLUMNS * step
         return Weights(W.address, W.stride, W.rows, W.columns, held)
@@ -292,7 +292,7 @@ def _streamed_product(form: Form) -> Callable[..., Any]:
         step = cut.lanes * rows
         start = k + cut.part * cut.terms_per_part
         while m < weights.columns.n:
-            places = places_of(m, cut.lanes, weights.columns)
+            offsets = offsets_of(m, cut.lanes, weights.columns)
             at = target + m * rows
             sums = zero_sums
             if k > 0:
@@ -300,7 +300,7 @@ def _streamed_product(form: Form) -> Callable[..., Any]:
             for i in range(0, cut.terms_per_part, CHUNK):
                 address = weights.address + (start + i) * weights.stride
                 left = weights.rows - start - i
-                w = _load_chunk(floats, places, address, weights.stride, left, zero)
+                w = _load_chunk(floats, offsets, address, weights.stride, left, zero)
                 sums = chunk_sum(sums, w, shared, source + i * rows)
             put(shared, at, step, sums)
             m += COLUMNS * cut.lanes

@@ -126,6 +126,7 @@ class _Search:
 
     def resident(self) -> Tiling | None:
         """Return the tiling with W_hh in as few blocks as possible; None if the GPU has too few."""
+        # First with few terms in shared memory, then with any number.
         for most in (STORED, self.terms):
             for blocks in self._counts(self.limits.multiprocessors):
                 tiling = self._resident_in(blocks, most)
@@ -203,8 +204,8 @@ class _Search:
             return None
         groups = -(-self.B // (tile_sequences * tiles))
         if not resident:
-            groups = 1
-        elif blocks > 1:
+            groups = 1  # W_hh is read once per step for all sequences
+        elif blocks > 1:  # all blocks must run at the same time
             groups = min(groups, max(1, self.limits.multiprocessors // blocks))
         partial_sums = parts
         if parts >= MANY:
