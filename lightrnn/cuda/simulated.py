@@ -28,7 +28,8 @@ def copy_to_device(target: Any, source: np.ndarray, size: int, stream: Any) -> N
 
 def copy_on_device(target: tuple[Any, int], source: tuple[Any, int], size: int, _: Any) -> None:
     """Copy `size` elements between device arrays, each given with its first element."""
-    (to, place), (of, begin) = target, source
+    to, place = target
+    of, begin = source
     to.holder[place : place + size].copy_to_device(of.holder[begin : begin + size])
 
 

@@ -28,10 +28,12 @@ def test_a_product_is_that_of_numpy(gpu, shape, kind, pad, by_index, adds, large
     from lightrnn.cuda.context import Context
     from lightrnn.cuda.memory import Matrix, Memory
 
-    (M, N, K), rng = shape, np.random.default_rng(seed)
+    M, N, K = shape
+    rng = np.random.default_rng(seed)
     A, B, C = (rng.normal(size=size).astype("float32") for size in ((M, K), (K, N), (M, N)))
     bias = rng.normal(size=N).astype("float32")
-    left, right = A.T if kind == "weights" else A, B.T if kind == "turned" else B
+    left = A.T if kind == "weights" else A
+    right = B.T if kind == "turned" else B
 
     memory = Memory("float32", driver.streams(0))
     program = programs.Program(Context(0, driver.Limits(3), memory, addresses=None))

@@ -8,7 +8,8 @@ import pytest
 
 from lightrnn import RNNClassifier, devices
 
-X, Y = [np.ones((T, 2)) * T for T in (2, 3, 4, 2)], [0, 1, 0, 1]
+X = [np.ones((T, 2)) * T for T in (2, 3, 4, 2)]
+Y = [0, 1, 0, 1]
 QUICK = {"hidden_layer_sizes": (2,), "max_iter": 1, "learning_rate": "cosine", "random_state": 0}
 
 
@@ -39,7 +40,8 @@ def test_too_little_memory_is_said_with_what_would_fit(gpu_networks, monkeypatch
     from lightrnn.cuda import driver
 
     estimator = RNNClassifier(device="cuda", **QUICK)
-    before, long = vars(estimator).copy(), [np.ones((300, 50))] * 40
+    before = vars(estimator).copy()
+    long = [np.ones((300, 50))] * 40
 
     def refused(free):
         def allocate(size, dtype):
@@ -204,7 +206,8 @@ def test_sequences_on_the_gpu_are_those_that_are_sent(
         | {"batch_size": 3, "max_iter": 2, "dtype": "float64", "tol": 100.0, "target": "step"}
         | options
     )
-    y, fits = [np.arange(len(x)) % 2 for x in data], []
+    y = [np.arange(len(x)) % 2 for x in data]
+    fits = []
     for share in (0.0, 0.8):
         monkeypatch.setattr(gpu, "_SHARE", share)
         monkeypatch.setattr(memory.driver, "memory", lambda: (2**30, 2**30))

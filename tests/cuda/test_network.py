@@ -21,9 +21,11 @@ def close(got, want, dtype="float64"):
 
 def difference(problem, gpu_network, network):
     """Names of what differs: the loss, or parameters whose gradient does."""
-    loss, batch = problem.make_loss(), problem.batch(network)
+    loss = problem.make_loss()
+    batch = problem.batch(network)
     values = [net.loss_and_gradient(batch, loss) for net in (network, gpu_network)]
-    wanted, got = network.named(network.gradient.copy()), network.named(gpu_network.gradient)
+    wanted = network.named(network.gradient.copy())
+    got = network.named(gpu_network.gradient)
     differing = [] if close(*values, problem.dtype) else ["loss"]
     return differing + [
         name for name in wanted if not close(got[name], wanted[name], problem.dtype)
@@ -99,7 +101,8 @@ def test_float32(gpu, cell):
 @pytest.mark.parametrize("target", TARGETS)
 def test_truncation_carries_the_state(gpu, target):
     problem = problem_of("lstm", target=target, lengths=(5, 3, 5))
-    network, loss = problem.network(), problem.make_loss()
+    network = problem.network()
+    loss = problem.make_loss()
     gpu_network = gpu.CudaNetwork(network, 0)
     pairs = zip(
         chunks(problem.batch(network), 2, network),
@@ -110,7 +113,8 @@ def test_truncation_carries_the_state(gpu, target):
         assert close(
             network.loss_and_gradient(ours, loss), gpu_network.loss_and_gradient(theirs, loss)
         )
-        wanted, got = network.named(network.gradient), network.named(gpu_network.gradient)
+        wanted = network.named(network.gradient)
+        got = network.named(gpu_network.gradient)
         assert all(close(got[name], wanted[name]) for name in wanted)
         for state, plain in zip(network.final_states, gpu_network.final_states, strict=True):
             parts = state.reshape(2 * len(plain), -1)[:, : plain.shape[1] // 2]
@@ -119,15 +123,15 @@ def test_truncation_carries_the_state(gpu, target):
 
 def test_a_step_begins_before_the_outcome_of_the_last_is_asked_for(gpu):
     problem = problem_of("lstm", target="step")
-    network, there = problem.network(), problem.network()
-    gpu_network, loss, batch = (
-        gpu.CudaNetwork(there, 0),
-        problem.make_loss(),
-        problem.batch(network),
-    )
+    network = problem.network()
+    there = problem.network()
+    gpu_network = gpu.CudaNetwork(there, 0)
+    loss = problem.make_loss()
+    batch = problem.batch(network)
     solvers = [make_solver("adam", network.layout.size, "float64") for _ in range(2)]
     wanted = [network.learn(batch, loss, solvers[0], rate, 0.1)() for rate in (0.1, 0.2, 0.3)]
-    begun, got = [], []
+    begun = []
+    got = []
     for rate in (0.1, 0.2, 0.3):
         begun.append(gpu_network.learn(batch, loss, solvers[1], rate, 0.1))
         if len(begun) > gpu_network.steps_in_flight:
@@ -164,7 +168,8 @@ CUTS = {
 }
 
 
-FEW, MANY = (3, 2), (3, 1, 2, 3, 2, 1, 1, 2, 3, 1)
+FEW = (3, 2)
+MANY = (3, 1, 2, 3, 2, 1, 1, 2, 3, 1)
 CASES = [(name, False, lengths) for name in CUTS for lengths in (FEW, MANY)]
 CASES += [(name, True, MANY) for name in CUTS if "streamed" not in name]
 
@@ -178,9 +183,11 @@ def test_every_tiling(gpu, cell, name, tight, lengths, monkeypatch):
     from lightrnn.cuda.recurrence import tiling
 
     H, multiprocessors, threads, shared = CUTS[name]
-    streamed, several = "streamed" in name, "several" in name
+    streamed = "streamed" in name
+    several = "several" in name
     limits = Limits(multiprocessors, shared or SMALL[cell], threads=threads[cell])
-    problem, used = problem_of(cell, sizes=(H,), lengths=lengths), []
+    problem = problem_of(cell, sizes=(H,), lengths=lengths)
+    used = []
     network = problem.network()
     gpu_network = gpu.CudaNetwork(network, 0)
     if streamed:
@@ -283,7 +290,8 @@ def test_a_fit_of_tokens_with_validation(gpu, tmp_path):
 
 
 def test_a_fit_of_a_regressor_goes_on_where_it_stopped(gpu, tmp_path):
-    X, y = sequences(), [[0.1, 2.0], [1.0, 3.0], [0.5, -1.0], [0.2, 0.3], [2.0, 0.1], [0.7, 0.2]]
+    X = sequences()
+    y = [[0.1, 2.0], [1.0, 3.0], [0.5, -1.0], [0.2, 0.3], [2.0, 0.1], [0.7, 0.2]]
     options = {"cell": "rnn", "hidden_layer_sizes": (2,), "loss": "huber", "truncate": 2}
     here, there, _ = same_fit(tmp_path, RNNRegressor, X, y, **options)
     for model in (here, there):
@@ -308,7 +316,8 @@ def test_a_fit_of_a_language_model(gpu, tmp_path):
 
 
 def test_a_fit_with_one_seed_gives_the_same_bits(gpu):
-    X, fits = sequences(), []
+    X = sequences()
+    fits = []
     for _ in range(2):
         model = RNNClassifier("gru", (3,), device="cuda", **OPTIONS).fit(X, [0, 1, 0, 1, 1, 0])
         fits.append({name: array.tobytes() for name, array in model.weights_.items()})

@@ -60,13 +60,19 @@ class Model:
     """
 
     def __init__(self, wait, blocks, steps):
-        self.wait, self.blocks, self.steps, self.asked = wait, blocks, steps, {}
-        self.seen, self.edges, self.ends = set(), {}, set()
+        self.wait = wait
+        self.blocks = blocks
+        self.steps = steps
+        self.asked = {}
+        self.seen = set()
+        self.edges = {}
+        self.ends = set()
 
     def question(self, me, answers):
         """What a block with these answers asks next; None at its end."""
         if (me, answers) not in self.asked:
-            program, question = block(self.wait, me, self.blocks, self.steps), None
+            program = block(self.wait, me, self.blocks, self.steps)
+            question = None
             try:
                 question = next(program)
                 for answer in answers:
@@ -78,7 +84,8 @@ class Model:
 
     def answered(self, me, answers, answer):
         """The block's state after an answer: one that changes nothing is not kept."""
-        question, longer = self.question(me, answers), (*answers, answer)
+        question = self.question(me, answers)
+        longer = (*answers, answer)
         return (
             answers
             if self.question(me, longer) == question and question[0] in ("acquire", "relaxed")
@@ -93,7 +100,8 @@ class Model:
             question = self.question(me, histories[me])
             if question is None:
                 continue
-            new, answer = [list(histories), counter, memory, list(pending), list(fetched)], None
+            new = [list(histories), counter, memory, list(pending), list(fetched)]
+            answer = None
             if question[0] == "write":
                 new[3][me] = pending[me] | {question[1]}
             elif question[0] == "fence":
@@ -149,7 +157,8 @@ class Model:
 
     def stuck(self):
         """States from which no end can be reached."""
-        reaching, waiting = set(self.ends), list(self.ends)
+        reaching = set(self.ends)
+        waiting = list(self.ends)
         while waiting:
             for state in self.edges.get(waiting.pop(), ()):
                 if state not in reaching:

@@ -26,7 +26,8 @@ def regime(tiling):
     back=st.booleans(),
 )
 def test_every_cut_covers_all_and_fits(cell, H, B, itemsize, multiprocessors, back):
-    limits, rule = Limits(multiprocessors), CELLS[cell]
+    limits = Limits(multiprocessors)
+    rule = CELLS[cell]
     G = len(rule.gates)
     if (H * G + 1056) * itemsize > limits.shared_bytes and multiprocessors <= 8:
         return  # the sums of one block's columns are too many; the largest layers need more blocks
