@@ -41,7 +41,7 @@ def barrier(change=None):
 
 
 def block(wait, me, blocks, steps):
-    """What a block does in a time loop: write its part, wait for the others, read theirs."""
+    """Yield the steps of a block in a time loop: write its part, wait for the others, read theirs."""
     for step in range(1, steps + 1):
         yield "write", (me, step)
         yield from wait(None, 0, blocks, step)
@@ -69,7 +69,7 @@ class Model:
         self.ends = set()
 
     def question(self, me, answers):
-        """What a block with these answers asks next; None at its end."""
+        """Return the next request of a block with these answers; None at its end."""
         if (me, answers) not in self.asked:
             program = block(self.wait, me, self.blocks, self.steps)
             question = None
