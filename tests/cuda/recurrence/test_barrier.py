@@ -41,7 +41,7 @@ def barrier(change=None):
 
 
 def block(wait, me, blocks, steps):
-    """Yield the steps of a block in a time loop: write its part, wait for the others, read theirs."""
+    """Yield what a block does in a loop: write its part, wait for the others, read theirs."""
     for step in range(1, steps + 1):
         yield "write", (me, step)
         yield from wait(None, 0, blocks, step)
