@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import version
+from itertools import accumulate
 from typing import Annotated, Any, NamedTuple, get_type_hints
 
 import numpy as np
@@ -48,8 +49,8 @@ def reader(names: Any) -> Callable[..., Any]:
         Fields are indices (int), short ones (`Int32`), or NamedTuples of these.
     """
     kinds = list(get_type_hints(names, include_extras=True).values())
-    places = [sum(map(_length, kinds[:k])) for k in range(len(kinds))]
-    values = tuple_of(lambda k: _field(kinds[k], places[k]), len(kinds))
+    offsets = list(accumulate(map(_length, kinds), initial=0))
+    values = tuple_of(lambda k: _field(kinds[k], offsets[k]), len(kinds))
 
     @register_jitable
     def read(ints, at):
@@ -59,13 +60,13 @@ def reader(names: Any) -> Callable[..., Any]:
 
 
 @cache
-def _field(kind: Any, place: int) -> Callable[..., Any]:
-    """Build the function that reads a field which begins `place` numbers after the first."""
+def _field(kind: Any, offset: int) -> Callable[..., Any]:
+    """Build the function that reads the field `offset` numbers after the first."""
     read = _READ[kind] if kind in _READ else reader(kind)
 
     @register_jitable
     def field(ints, at):
-        return read(ints, at + place)
+        return read(ints, at + offset)
 
     return field
 

@@ -35,14 +35,14 @@ def padded_stride(length):
 
 def offset_of(form: Form) -> Callable[..., Any]:
     """Build the function from a term to its offset in a tile's shared memory."""
-    rows = form.tile_sequences
+    sequences = form.tile_sequences
     resident = max(1, form.resident)
     stored = form.stored
 
     @register_jitable
     def offset(k, terms_per_part):
         length = terms_per_part if stored else resident
-        return k // length * padded_stride(length * rows) + k % length * rows
+        return k // length * padded_stride(length * sequences) + k % length * sequences
 
     return offset
 
@@ -186,9 +186,9 @@ def _far(dtype: str, tile_sequences: int) -> Callable[..., Any]:
 
 def _bring(form: Form) -> Callable[..., Any]:
     """Build the function that brings `many` terms of a tile to shared memory, two at once."""
-    rows = form.tile_sequences
-    far = _far(form.dtype, rows)
-    store = STORE[rows]
+    sequences = form.tile_sequences
+    far = _far(form.dtype, sequences)
+    store = STORE[sequences]
 
     @register_jitable
     def further(cut, part, inside):
@@ -212,10 +212,10 @@ def _bring(form: Form) -> Callable[..., Any]:
             left_later = left if later < many else 0
             first = far(floats, place + k, stride, left, step, safe)
             second = far(floats, place + later, stride, left_later, step, safe)
-            store(shared, target + part * cut.part_terms + inside * rows, first)
+            store(shared, target + part * cut.part_terms + inside * sequences, first)
             part, inside = further(cut, part, inside)
             if later < many:
-                store(shared, target + part * cut.part_terms + inside * rows, second)
+                store(shared, target + part * cut.part_terms + inside * sequences, second)
             part, inside = further(cut, part, inside)
             k = later + cut.threads
 
@@ -229,14 +229,14 @@ def sums_of(form: Form) -> Callable[..., Any]:
     """Build the sums of a block's columns, for the sequences that shared memory holds."""
     product = product_of(form)
     bring = _bring(form)
-    rows = form.tile_sequences
+    sequences = form.tile_sequences
     resident = form.resident
     zero = zeros(form.dtype, 1)[0]
 
     @register_jitable
     def slab(floats, shared, source, weights, cut, k):
         """Add the terms from the k-th on, as many as all parts have at a time."""
-        step = rows * source.groups
+        step = sequences * source.groups
         wanted = min(source.wanted, cut.tiles * step)
         if source.fetch:
             wait()  # for threads that still read the chunk before

@@ -65,7 +65,7 @@ def _wait_for_group(ints, loop, number):
 
 def _start_of(form: Form, weights_of: Callable[..., Any]) -> Callable[..., Any]:
     """Build the prologue of both loops: shares, weights in registers, zeros in shared memory."""
-    rows = form.tile_sequences
+    sequences = form.tile_sequences
     hold = hold_of(form)
     zero = zeros(form.dtype, 1)[0]
 
@@ -78,11 +78,11 @@ def _start_of(form: Form, weights_of: Callable[..., Any]) -> Callable[..., Any]:
         group = short(cuda.blockIdx.x // tiling.blocks)
         low = short(cuda.blockIdx.x % tiling.blocks * tiling.units)
         width = short(min(tiling.units, a.H - low))
-        cut = cut_of(rows, thread, threads, tiling)
+        cut = cut_of(sequences, thread, threads, tiling)
         weights = hold(floats, shared, weights_of(a.W_hh, a.H, low, width), cut)
         for i in range(thread, cut.sums, threads):
             shared[i] = zero
-        rule = rule_share_of(rows, thread, threads, width, schedule.B)
+        rule = rule_share_of(sequences, thread, threads, width, schedule.B)
         length = ints[schedule.lengths + group] if group < schedule.B else 0
         # The group's first sequence is its longest.
         steps = short(min(schedule.end, length))
@@ -95,7 +95,7 @@ def _start_of(form: Form, weights_of: Callable[..., Any]) -> Callable[..., Any]:
 def forward(form: Form) -> Kernel:
     """Compile the forward loop: it fills the states, and `slots` for the backward loop."""
     cell = CELLS[form.cell]
-    rows = form.tile_sequences
+    sequences = form.tile_sequences
     single_block = form.single_block
     G = len(cell.gates)
     Z = len(cell.states)
@@ -146,7 +146,7 @@ def forward(form: Form) -> Kernel:
                 source = Source(fetch, address, stride, a.state, tiling.groups, left, left)
                 sums(floats, shared, source, loop.weights, loop.cut)
                 apply(floats, shared, loop, chunk, biases, loaded)
-                begin = short(begin + tiling.tiles * rows * tiling.groups)
+                begin = short(begin + tiling.tiles * sequences * tiling.groups)
             if tiling.blocks > 1 and not single_block and t + 1 < loop.steps:
                 _wait_for_group(ints, loop, t + 1 - schedule.begin)
 
@@ -157,7 +157,7 @@ def forward(form: Form) -> Kernel:
 def backward(form: Form) -> Kernel:
     """Compile backpropagation through time: it leaves the gradient of the sums in `slots`."""
     cell = CELLS[form.cell]
-    rows = form.tile_sequences
+    sequences = form.tile_sequences
     single_block = form.single_block
     G = len(cell.gates)
     S = len(cell.slots)
@@ -212,7 +212,7 @@ def backward(form: Form) -> Kernel:
                 )
                 sums(floats, shared, source, loop.weights, loop.cut)
                 apply(floats, shared, loop, chunk, loaded)
-                begin = short(begin + tiling.tiles * rows * tiling.groups)
+                begin = short(begin + tiling.tiles * sequences * tiling.groups)
             if tiling.blocks > 1 and not single_block and t > schedule.begin:
                 _wait_for_group(ints, loop, steps - t)
 

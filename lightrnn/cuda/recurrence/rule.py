@@ -102,7 +102,7 @@ def forward_operands(form: Form) -> Callable[..., Any]:
 def forward_rule(form: Form) -> Callable[..., Any]:
     """Build the function that applies the rule to a thread's part of a chunk."""
     cell = CELLS[form.cell]
-    rows = form.tile_sequences
+    sequences = form.tile_sequences
     single_block = form.single_block
     G = len(cell.gates)
     S = len(cell.slots)
@@ -124,24 +124,23 @@ def forward_rule(form: Form) -> Callable[..., Any]:
         tiling = a.schedule.tiling
         H = a.H
         r = share.sequence
-        while r < tiling.tiles * rows and r * tiling.groups < chunk.left:
+        while r < tiling.tiles * sequences and r * tiling.groups < chunk.left:
             b = chunk.begin + r * tiling.groups
-            sums = cut.sums + r // rows * cut.tile_sums + r % rows
+            sums = cut.sums + r // sequences * cut.tile_sums + r % sequences
             j = share.unit
             while j < loop.width:
                 u = loop.low + j
                 x, before = loaded
                 if r != share.sequence or j != share.unit:
                     x, before = load(floats, a, chunk, b, u)
-                h = total(
-                    shared, sums + j * rows, loop.width * rows, cut.partial_sums, cut.part_sums
-                )
+                gate = loop.width * sequences  # from one gate's sums to the next
+                h = total(shared, sums + j * sequences, gate, cut.partial_sums, cut.part_sums)
                 b_hh = biases if j == share.unit else take_bias(floats, a.bias + u, H)
                 after, saved = rule(to_slots(x, h, b_hh), before)
                 put_state(floats, a.state + (a.schedule.B + chunk.row + b) * Z * H + u, H, after)
                 put_slots(floats, a.slots + (chunk.row + b) * S * H + u, H, saved)
                 if single_block:
-                    tile = r // rows * cut.tile + r % rows
+                    tile = r // sequences * cut.tile + r % sequences
                     shared[tile + offset(u, tiling.terms_per_part)] = after[0]
                 j = short(j + share.unit_step)
             r = short(r + share.sequence_step)
@@ -204,7 +203,7 @@ def opaque_arguments(a):
 def backward_rule(form: Form) -> Callable[..., Any]:
     """Build the function that applies the rule to a thread's part of a chunk."""
     cell = CELLS[form.cell]
-    rows = form.tile_sequences
+    sequences = form.tile_sequences
     single_block = form.single_block
     S = len(cell.slots)
     Z = len(cell.states)
@@ -227,23 +226,23 @@ def backward_rule(form: Form) -> Callable[..., Any]:
         tiling = a.schedule.tiling
         H = a.H
         r = share.sequence
-        while r < tiling.tiles * rows and r * tiling.groups < chunk.left:
+        while r < tiling.tiles * sequences and r * tiling.groups < chunk.left:
             b = chunk.begin + r * tiling.groups
-            sums = cut.sums + r // rows * cut.tile_sums + r % rows
+            sums = cut.sums + r // sequences * cut.tile_sums + r % sequences
             j = share.unit
             while j < loop.width:
                 u = loop.low + j
                 of = loaded
                 if r != share.sequence or j != share.unit:
                     of = load(floats, a, loop.group, chunk, b, u)
-                through = total(shared, sums + j * rows, 0, cut.partial_sums, cut.part_sums)[0]
+                through = total(shared, sums + j * sequences, 0, cut.partial_sums, cut.part_sums)[0]
                 dstate = add(of.dstate, through + of.dh)
                 dslots, dold = rule(dstate, of.saved, of.after, of.before)
                 put_slots(floats, a.slots + (chunk.row + b) * S * H + u, H, dslots)
                 carried = a.dstate + (loop.group + b) * Z * H + u
                 put_state(floats, carried, H, known_gradients(dold, zero))
                 if single_block:
-                    tile = r // rows * cut.tile + r % rows
+                    tile = r // sequences * cut.tile + r % sequences
                     keep_gates(shared, tile, u, H, tiling.terms_per_part, dslots)
                 j = short(j + share.unit_step)
             r = short(r + share.sequence_step)

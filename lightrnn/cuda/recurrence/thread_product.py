@@ -117,20 +117,27 @@ def _offset(k):
 _load_column = take_some(CHUNK)
 
 
-def _column(k):
-    """Build the function that loads the next weights of the k-th column of a thread."""
+@register_jitable
+def _column(array, offset, i, stride, left, zero):
+    """Load a column's next four weights; only `left` exist, and zeros follow."""
+    if offset < 0:
+        left = 0
+    return _load_column(array, i + offset, stride, left, zero)
 
-    @register_jitable
-    def column(array, offsets, i, stride, left, zero):
-        if offsets[k] < 0:
-            left = 0
-        return _load_column(array, i + offsets[k], stride, left, zero)
 
-    return column
+# Not by `tuple_of`: NVVM then duplicates loops of the backward kernel, whose registers spill.
+@register_jitable
+def _load_chunk(array, offsets, i, stride, left, zero):
+    """Load four columns' next four weights."""
+    return (
+        _column(array, offsets[0], i, stride, left, zero),
+        _column(array, offsets[1], i, stride, left, zero),
+        _column(array, offsets[2], i, stride, left, zero),
+        _column(array, offsets[3], i, stride, left, zero),
+    )
 
 
 offsets_of = tuple_of(_offset, COLUMNS)
-_load_chunk = tuple_of(_column, COLUMNS)
 
 
 def _terms(count: int, tile_sequences: int) -> tuple[Any, Any]:
@@ -255,13 +262,13 @@ def _load_sums(tile_sequences: int) -> Callable[..., Any]:
 
 def _resident_product(form: Form) -> Callable[..., Any]:
     """Build the product with weights in registers, and in shared memory."""
-    rows = form.tile_sequences
+    sequences = form.tile_sequences
     resident = form.resident
     stored = form.stored
-    zero_sums = (zeros(form.dtype, rows),) * COLUMNS
-    chunk_sum = _chunk_sum(rows)
-    _, resident_sum = _terms(resident, rows)
-    put = _put_sums(rows)
+    zero_sums = (zeros(form.dtype, sequences),) * COLUMNS
+    chunk_sum = _chunk_sum(sequences)
+    _, resident_sum = _terms(resident, sequences)
+    put = _put_sums(sequences)
 
     @register_jitable
     def product(floats, shared, weights, cut, source, target, k):
@@ -270,30 +277,31 @@ def _resident_product(form: Form) -> Callable[..., Any]:
             step = cut.threads * CHUNK
             kept = cut.kept
             for i in range(resident, cut.terms_per_part, CHUNK):
-                sums = chunk_sum(sums, _read_chunk(shared, kept, step), shared, source + i * rows)
+                w = _read_chunk(shared, kept, step)
+                sums = chunk_sum(sums, w, shared, source + i * sequences)
                 kept += COLUMNS * step
-        put(shared, target + cut.lane * rows, cut.lanes * rows, sums)
+        put(shared, target + cut.lane * sequences, cut.lanes * sequences, sums)
 
     return product
 
 
 def _streamed_product(form: Form) -> Callable[..., Any]:
     """Build the product that reads the weights, through the cache, in every step."""
-    rows = form.tile_sequences
+    sequences = form.tile_sequences
     zero = zeros(form.dtype, 1)[0]
-    zero_sums = (zeros(form.dtype, rows),) * COLUMNS
-    chunk_sum = _chunk_sum(rows)
-    load_sums = _load_sums(rows)
-    put = _put_sums(rows)
+    zero_sums = (zeros(form.dtype, sequences),) * COLUMNS
+    chunk_sum = _chunk_sum(sequences)
+    load_sums = _load_sums(sequences)
+    put = _put_sums(sequences)
 
     @register_jitable
     def product(floats, shared, weights, cut, source, target, k):
         m = cut.lane
-        step = cut.lanes * rows
+        step = cut.lanes * sequences
         start = k + cut.part * cut.terms_per_part
         while m < weights.columns.n:
             offsets = offsets_of(m, cut.lanes, weights.columns)
-            at = target + m * rows
+            at = target + m * sequences
             sums = zero_sums
             if k > 0:
                 sums = load_sums(shared, at, step)
@@ -301,7 +309,7 @@ def _streamed_product(form: Form) -> Callable[..., Any]:
                 address = weights.address + (start + i) * weights.stride
                 left = weights.rows - start - i
                 w = _load_chunk(floats, offsets, address, weights.stride, left, zero)
-                sums = chunk_sum(sums, w, shared, source + i * rows)
+                sums = chunk_sum(sums, w, shared, source + i * sequences)
             put(shared, at, step, sums)
             m += COLUMNS * cut.lanes
 

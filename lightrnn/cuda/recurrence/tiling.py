@@ -146,8 +146,8 @@ class _Search:
         if terms - held > most:
             return None
         wanted = -(-self.B // (self.limits.multiprocessors // blocks))  # sequences of a group
-        for rows in [rows for rows in TILE_SEQUENCES[::-1] if rows < 2 * wanted]:
-            tiling = self._tiling(units, rows, -(-wanted // rows), terms, held)
+        for sequences in [n for n in TILE_SEQUENCES[::-1] if n < 2 * wanted]:
+            tiling = self._tiling(units, sequences, -(-wanted // sequences), terms, held)
             if tiling:
                 return tiling
         return None
@@ -161,10 +161,10 @@ class _Search:
             lanes, padded_columns = self._lanes(units)
             parts = max(1, self.limits.threads // lanes)
             wanted = -(-self.terms // (parts * CHUNK))
-            for rows in [rows for rows in TILE_SEQUENCES[::-1] if rows < 2 * self.B] or [1]:
-                room = (self.most_shared // parts - 4 * PAD) // rows - padded_columns
+            for sequences in [n for n in TILE_SEQUENCES[::-1] if n < 2 * self.B] or [1]:
+                room = (self.most_shared // parts - 4 * PAD) // sequences - padded_columns
                 terms = min(wanted, room // CHUNK) * CHUNK
-                tiling = self._tiling(units, rows, 1, terms, 0) if terms > 0 else None
+                tiling = self._tiling(units, sequences, 1, terms, 0) if terms > 0 else None
                 if tiling:
                     return tiling
         raise RuntimeError(
