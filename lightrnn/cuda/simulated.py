@@ -1,49 +1,44 @@
 """Numba's simulator in place of the GPU: functions that `driver.stand_in` looks up by name.
 
 The simulator runs kernels as Python, each thread of a block as a thread of the host
-(``NUMBA_ENABLE_CUDASIM=1``).
+(``NUMBA_ENABLE_CUDASIM=1``). Types are those of the functions that these stand in for.
 """
 
-from __future__ import annotations
-
 import warnings
-from collections.abc import Callable
-from typing import Any
 
-import numpy as np
 from numba import cuda, types
 
 # -- memory and launches ---------------------------------------------------------------------------
 
 
-def address_of(holder: Any) -> tuple[int, int]:
+def address_of(holder):
     """Return address 0 and GPU 0: arrays are found by their holder."""
     return 0, 0
 
 
-def copy_to_device(target: Any, source: np.ndarray, size: int, stream: Any) -> None:
+def copy_to_device(target, source, size, stream):
     """Copy the first `size` elements of a host array to the beginning of a device array."""
     target.holder[:size].copy_to_device(source[:size])
 
 
-def copy_on_device(target: tuple[Any, int], source: tuple[Any, int], size: int, _: Any) -> None:
+def copy_on_device(target, source, size, stream):
     """Copy `size` elements between device arrays, each given with its first element."""
     to, place = target
     of, begin = source
     to.holder[place : place + size].copy_to_device(of.holder[begin : begin + size])
 
 
-def copy_to_host(target: np.ndarray, source: Any, place: int, stream: Any) -> None:
+def copy_to_host(target, source, place, stream):
     """Copy the elements from `place` on to a host array."""
     source.holder[place : place + len(target)].copy_to_host(target)
 
 
-def load_kernel(kernel: Any, dtype: str) -> Any:
+def load_kernel(kernel, dtype):
     """Return a kernel as the simulator runs it."""
     return cuda.jit(kernel.py_func)
 
 
-def launch_kernel(loaded: Any, arguments: Any, grid: Any, shared: int, stream: Any) -> None:
+def launch_kernel(loaded, arguments, grid, shared, stream):
     """Run a kernel to its end."""
     floats, ints = arguments.arrays
     with warnings.catch_warnings():
@@ -52,7 +47,7 @@ def launch_kernel(loaded: Any, arguments: Any, grid: Any, shared: int, stream: A
         run(floats.holder, ints.holder, int(arguments.values[2]))
 
 
-def launched_steps(T: int, blocks: int, back: bool) -> list[tuple[int, int]]:
+def launched_steps(T, blocks, back):
     """Return one launch per step where blocks wait: the simulator runs them in turn."""
     if blocks == 1:
         return [(0, T)]
@@ -63,12 +58,12 @@ def launched_steps(T: int, blocks: int, back: bool) -> list[tuple[int, int]]:
 # -- functions that kernels call -------------------------------------------------------------------
 
 
-def device_function(function: Callable[..., Any]) -> Any:
+def device_function(function):
     """Let the simulator set ``cuda.threadIdx`` in this function's module, too."""
     return cuda.jit(device=True)(function)
 
 
-def shared_memory(dtype: str) -> Any:
+def shared_memory(dtype):
     """Build the function that returns a block's shared memory."""
     return device_function(lambda: cuda.shared.array(0, getattr(types, dtype)))
 
