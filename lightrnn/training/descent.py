@@ -30,6 +30,7 @@ class _Sums:
     steps: int = 0
 
 
+@dataclass(eq=False, repr=False)
 class Descent:
     """Run epochs of one solver step per batch.
 
@@ -48,11 +49,10 @@ class Descent:
         Holds the network and the options; records each epoch and decides when to stop.
     """
 
-    def __init__(self, loss: Loss, solver: Solver, batches: BatchSource, monitor: Monitor) -> None:
-        self.loss = loss
-        self.solver = solver
-        self.batches = batches
-        self.monitor = monitor
+    loss: Loss
+    solver: Solver
+    batches: BatchSource
+    monitor: Monitor
 
     def __call__(self, epochs: int) -> bool:
         """Run epochs; return whether training ended before they were used up."""
@@ -97,8 +97,10 @@ class Descent:
         epoch.norms += norm
         epoch.worst = max(epoch.worst, norm)
         epoch.steps += 1
-        part = epoch.weight / self.batches.weight
-        self.monitor.progress.advance(part, epoch.total / epoch.weight)
+        self.monitor.progress.advance(
+            epoch.weight / self.batches.weight,
+            epoch.total / epoch.weight,
+        )
 
     def _watch(self, norm: float) -> None:
         """Warn of a gradient that explodes, once."""

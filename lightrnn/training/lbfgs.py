@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 LBFGS_BATCH = 256  # sequences whose gradient is computed at once: bounds the memory alone
 
 
+@dataclass(eq=False, repr=False)
 class Lbfgs:
     """Minimise the mean loss over all sequences and 0.5 * alpha * |parameters|^2 by SciPy.
 
@@ -30,32 +32,30 @@ class Lbfgs:
         Holds the network and the options; records each iteration and decides when to stop.
     """
 
-    def __init__(self, loss: Loss, batches: BatchSource, monitor: Monitor) -> None:
-        self.loss = loss
-        self.batches = batches
-        self.monitor = monitor
-        self._norm = math.nan
+    loss: Loss
+    batches: BatchSource
+    monitor: Monitor
+    _norm = math.nan  # of the gradient at the last point
 
     def __call__(self, epochs: int) -> bool:
         """Run iterations; return whether training ended before they were used up."""
         from scipy.optimize import minimize
 
         parameters = self.monitor.network.parameters
-        options = {
-            "maxiter": epochs,
-            "maxfun": 50 * epochs,  # not to end before maxiter: a line search may take many
-            "maxls": 50,
-            "gtol": self.monitor.options.tol,
-            # Differences below the rounding of the network's dtype are noise to a line search.
-            "ftol": max(2.2e-9, 8.0 * np.finfo(parameters.dtype).eps),
-        }
         result = minimize(
             self._objective,
             parameters.astype(np.float64),
             method="L-BFGS-B",
             jac=True,
             callback=self._end_iteration,
-            options=options,
+            options={
+                "maxiter": epochs,
+                "maxfun": 50 * epochs,  # not to end before maxiter: a line search may take many
+                "maxls": 50,
+                "gtol": self.monitor.options.tol,
+                # Differences below the rounding of the network's dtype are noise to a line search.
+                "ftol": max(2.2e-9, 8.0 * np.finfo(parameters.dtype).eps),
+            },
         )
         self.monitor.network.parameters[:] = result.x
         return bool(result.status != 1)  # 1: out of iterations or evaluations

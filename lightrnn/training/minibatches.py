@@ -7,6 +7,7 @@ which the batch before ended.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -82,13 +83,13 @@ def minibatches(
             for start in range(0, n, BUCKET * batch_size):
                 bucket = order[start : start + BUCKET * batch_size]
                 ascending = bucket[np.argsort(lengths[bucket], kind="stable")]
-                shift = rng.integers(batch_size) % len(bucket)
-                bucket[:] = np.roll(ascending, shift)
+                bucket[:] = np.roll(ascending, rng.integers(batch_size) % len(bucket))
         starts = rng.permutation(starts)
     for first in starts:
         yield order[first : first + batch_size]
 
 
+@dataclass(eq=False, repr=False)
 class Minibatches:
     """Samples in minibatches.
 
@@ -106,28 +107,23 @@ class Minibatches:
         Shuffles, and draws dropout masks.
     """
 
+    samples: Samples
+    batch_size: int
+    shuffle: bool
+    truncate: int | None
+    rng: np.random.Generator
     unit = "sequences"
 
-    def __init__(
-        self,
-        samples: Samples,
-        batch_size: int,
-        shuffle: bool,
-        truncate: int | None,
-        rng: np.random.Generator,
-    ) -> None:
-        self.samples = samples
-        self.count = len(samples.items)
-        self.batch_size = batch_size
-        self.shuffle = shuffle
-        self.truncate = truncate
-        self.rng = rng
+    def __post_init__(self) -> None:
+        """Count what an epoch yields."""
+        lengths = self.samples.lengths
+        self.count = len(lengths)
         # Where each sequence begins among all, concatenated.
-        self._offsets = np.cumsum(samples.lengths) - samples.lengths
-        sample_weight = samples.weights  # an array, or per step a list of arrays
-        pooled = isinstance(sample_weight, np.ndarray)
-        total = sample_weight.sum() if pooled else sum(map(np.sum, sample_weight))
-        self.weight = float(total)
+        self._offsets = np.cumsum(lengths) - lengths
+        weights = self.samples.weights  # an array, or per step a list of arrays
+        self.weight = float(
+            weights.sum() if isinstance(weights, np.ndarray) else sum(map(np.sum, weights))
+        )
 
     def epoch(self, network: TrainableNetwork) -> Iterator[tuple[int, Batch]]:
         """Yield every minibatch, or every chunk of it under truncated backpropagation."""
@@ -153,8 +149,11 @@ class Minibatches:
         indices = indices[order]
         some = self.samples.take(indices)
         batch = Batch(list(some.items), some.lengths, order, offsets=self._offsets[indices])
-        masks = network.dropout_masks(len(indices), rng)
-        return batch.with_targets(some.targets, some.weights, masks)
+        return batch.with_targets(
+            some.targets,
+            some.weights,
+            network.dropout_masks(len(indices), rng),
+        )
 
 
 __all__ = ["BatchSource", "Minibatches"]

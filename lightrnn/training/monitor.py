@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 _MOST_CUTS = 4  # of the learning rate; the next time that training stalls, it ends
 
 
+@dataclass(eq=False, repr=False)
 class Monitor:
     """Records epochs: history, best weights, progress, callbacks, and whether to stop.
 
@@ -35,19 +37,14 @@ class Monitor:
         Shows the epochs.
     """
 
-    def __init__(
-        self,
-        network: TrainableNetwork,
-        options: TrainingOptions,
-        history: History,
-        validate: Callable[[], float] | None,
-        progress: Progress,
-    ) -> None:
-        self.network = network
-        self.options = options
-        self.history = history
-        self.validate = validate
-        self.progress = progress
+    network: TrainableNetwork
+    options: TrainingOptions
+    history: History
+    validate: Callable[[], float] | None
+    progress: Progress
+
+    def __post_init__(self) -> None:
+        """Begin the first epoch."""
         self._best: np.ndarray | None = None  # a copy of the parameters
         self._started = perf_counter()  # the current epoch
 

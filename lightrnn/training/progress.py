@@ -8,6 +8,7 @@ second on a terminal, every half minute elsewhere.
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from datetime import timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ _TERMINAL = 1.0
 _LOG = 30.0
 
 
+@dataclass(eq=False, repr=False)
 class Progress:
     """Shows one epoch after the other.
 
@@ -35,15 +37,18 @@ class Progress:
         The name of what is counted.
     """
 
-    def __init__(self, verbose: int, epochs: int, count: int, unit: str = "sequences") -> None:
-        self.verbose = verbose
-        self.epochs = epochs
-        self.count = count
-        self.unit = unit
-        self._bar = _bar(epochs) if verbose else None
+    verbose: int
+    epochs: int
+    count: int
+    unit: str = "sequences"
+
+    _done = 0  # epochs that have ended
+    _shown = 0.0  # epochs that the bar shows
+
+    def __post_init__(self) -> None:
+        """Begin the first epoch."""
+        self._bar = _bar(self.epochs) if self.verbose else None
         self._live = sys.stdout.isatty()
-        self._done = 0  # epochs that have ended
-        self._shown = 0.0  # epochs that the bar shows
         self._start = perf_counter()
         self._last = self._start  # the last update
         self._began = self._start  # the current epoch
@@ -100,5 +105,7 @@ def _bar(epochs: int) -> Any:
         from tqdm import tqdm
     except ImportError:
         return None
-    form = "{l_bar}{bar}| {n:.3g}/{total_fmt} epochs [{elapsed}<{remaining}{postfix}]"
-    return tqdm(total=epochs, bar_format=form)
+    return tqdm(
+        total=epochs,
+        bar_format="{l_bar}{bar}| {n:.3g}/{total_fmt} epochs [{elapsed}<{remaining}{postfix}]",
+    )

@@ -24,6 +24,7 @@ class Cursor:
     stop: int
 
 
+@dataclass(eq=False, repr=False)
 class TextBatches:
     """Texts read by many cursors at once, some steps at a time; each step predicts the next token.
 
@@ -52,26 +53,18 @@ class TextBatches:
         Whether to shuffle the texts.
     """
 
+    texts: Sequence[np.ndarray]
+    boundary: int
+    batch_size: int
+    truncate: int
+    window: int = 0
+    rng: np.random.Generator | None = None
+    shuffle: bool = True
     unit = "tokens"
 
-    def __init__(
-        self,
-        texts: Sequence[np.ndarray],
-        boundary: int,
-        batch_size: int,
-        truncate: int,
-        window: int = 0,
-        rng: np.random.Generator | None = None,
-        shuffle: bool = True,
-    ) -> None:
-        self.texts = texts
-        self.boundary = boundary
-        self.batch_size = batch_size
-        self.truncate = truncate
-        self.before = max(0, window - 1)
-        self.rng = rng
-        self.shuffle = shuffle
-        self.count = sum(len(text) + 1 for text in texts)
+    def __post_init__(self) -> None:
+        """Count what an epoch yields."""
+        self.count = sum(len(text) + 1 for text in self.texts)
         self.weight = float(self.count)
 
     def epoch(self, network: TrainableNetwork) -> Iterator[tuple[int, Batch]]:
@@ -115,21 +108,19 @@ class TextBatches:
             for start in range(0, len(text) + 1, size)
         ]
         if self.rng is not None and self.shuffle:
-            return [parts[i] for i in self.rng.permutation(len(parts)).tolist()]
+            return take(parts, self.rng.permutation(len(parts)))
         return parts[::-1]  # they are taken from the end
 
     def _batch(self, cursors: list[Cursor], network: TrainableNetwork) -> Batch:
         """Pack the next chunk of every cursor."""
-        pieces = [self._piece(cursor) for cursor in cursors]
-        X, targets, sample_weight = (list(values) for values in zip(*pieces, strict=True))
-        masks = network.dropout_masks(len(X), self.rng)
-        return Batch.of(X, targets, sample_weight, masks)
+        X, targets, sample_weight = map(list, zip(*map(self._piece, cursors), strict=True))
+        return Batch.of(X, targets, sample_weight, network.dropout_masks(len(X), self.rng))
 
     def _piece(self, cursor: Cursor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return inputs, targets and sample weights of a cursor's next steps."""
         start = cursor.at
         stop = min(start + self.truncate, cursor.stop)
-        first = max(0, start - self.before)
+        first = max(0, start - max(0, self.window - 1))
         # Step t sees token t - 1 and predicts token t; the boundary stands before and after all.
         tokens = np.asarray(cursor.codes[max(0, first - 1) : stop], np.int64)
         X = tokens if first else np.concatenate([[self.boundary], tokens])

@@ -60,8 +60,11 @@ def chunks(batch: Batch, truncate: int | None, network: TrainableNetwork) -> Ite
             batch,
             X=[x[-truncate:] for x in batch.X],
             lengths=np.minimum(batch.lengths, truncate),
-            # Sequences of at most `truncate` steps had no row in that run.
-            states=tuple(_zero_padded(state, len(batch.X)) for state in network.final_states),
+            # Sequences of at most `truncate` steps had no row in that run: zeros fill theirs.
+            states=tuple(
+                np.pad(state, ((0, len(batch.X) - len(state)), (0, 0)))
+                for state in network.final_states
+            ),
             offsets=offsets,
         )
 
@@ -79,9 +82,3 @@ def _before_last(batch: Batch, k: int) -> Batch:
         masks=tuple(mask[:count] for mask in batch.masks),
         offsets=None if batch.offsets is None else batch.offsets[:count],
     )
-
-
-def _zero_padded(rows: np.ndarray, count: int) -> np.ndarray:
-    """Return the rows followed by zeros, `count` rows in all."""
-    missing = np.zeros((count - len(rows), rows.shape[1]), rows.dtype)
-    return np.concatenate([rows, missing])
