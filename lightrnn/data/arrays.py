@@ -52,7 +52,7 @@ def as_array(value: Any, where: str, remedy: str) -> np.ndarray:
         return np.ma.filled(value.astype(np.float64), np.nan)
     # Nobody can pass a sparse matrix without having imported scipy.sparse, which takes its time.
     scipy_sparse = sys.modules.get("scipy.sparse")
-    if scipy_sparse is not None and scipy_sparse.issparse(value):
+    if scipy_sparse and scipy_sparse.issparse(value):
         raise TypeError(
             f"Sparse data was passed for {where}, but dense data is required. "
             "Use '.toarray()' to convert to a dense numpy array."
@@ -88,7 +88,7 @@ def as_numbers(array: np.ndarray, where: str) -> np.ndarray:
     if kind in "fiub":
         return array
     if kind == "O":
-        values = [_number(value, where) for value in array.ravel().tolist()]
+        values = [_number(value, where) for value in array.flat]
         return np.array(values, dtype=np.float64).reshape(array.shape)
     if kind == "c":
         raise ValueError(complex_found(where))
@@ -181,8 +181,6 @@ def first_bad(array: np.ndarray, dtype: npt.DTypeLike) -> tuple[tuple[int, ...],
     ((0, 1), 'inf')
     """
     limit = float(np.finfo(dtype).max)
-    bad = np.empty((0, array.ndim), dtype=np.intp)
-    start = 0
     with np.errstate(all="ignore"):
         for start in range(0, len(array), _BLOCK):
             block = array[start : start + _BLOCK].astype(np.float64)

@@ -148,7 +148,7 @@ def _spooled(
     n_characters = 0
     with tempfile.TemporaryFile() as file:
         for i, text in enumerate(chain([first], texts)):
-            item = _checked(text, kind, name, i)
+            (item,) = as_items([text], kind, name, first=i)
             found = split(item, kind)
             counts.update(found)
             numbered = (numbers.setdefault(token, len(numbers)) for token in found)
@@ -169,16 +169,6 @@ def _spooled(
     return Corpus(vocabulary, np.split(codes, np.cumsum(lengths)[:-1]), n_characters)
 
 
-def _checked(text: Any, kind: str, name: str, number: int) -> Item:
-    """Return one text of an iterator, checked; messages give its number."""
-    try:
-        (item,) = as_items([text], kind, name)
-    except (TypeError, ValueError) as error:
-        message = str(error).replace(f"{name}[0]", f"{name}[{number}]")
-        raise type(error)(message) from None
-    return item
-
-
 def check_context(context: Any, vocabulary: Vocabulary, name: str = "context") -> np.ndarray:
     """Encode the boundary and the text or token list after it, which may be empty."""
     # An empty context is allowed, though an empty text is not.
@@ -195,12 +185,9 @@ def check_context(context: Any, vocabulary: Vocabulary, name: str = "context") -
 
 def joiner(kind: str) -> Callable[[list[Any]], Any]:
     """Return the function that joins tokens to a text; it leaves categories in a list."""
-    joiners: dict[str, Callable[[list[Any]], Any]] = {
-        "char": "".join,
-        "word": _sentence,
-        "category": list,
-    }
-    return joiners[kind]
+    if kind == "category":
+        return list
+    return _sentence if kind == "word" else "".join
 
 
 def _sentence(tokens: list[str]) -> str:

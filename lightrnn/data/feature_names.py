@@ -40,14 +40,15 @@ def check_feature_names(estimator: Any, names: np.ndarray | None) -> None:
     """
     fitted = getattr(estimator, "feature_names_in_", None)
     cls = type(estimator).__name__
-    if fitted is None and names is not None:
+    if names is None:
+        if fitted is not None:
+            warn(
+                UserWarning,
+                f"X does not have valid feature names, but {cls} was fitted with feature names",
+            )
+    elif fitted is None:
         warn(UserWarning, f"X has feature names, but {cls} was fitted without feature names")
-    elif fitted is not None and names is None:
-        warn(
-            UserWarning,
-            f"X does not have valid feature names, but {cls} was fitted with feature names",
-        )
-    elif fitted is not None and names is not None and not np.array_equal(fitted, names):
+    elif not np.array_equal(fitted, names):
         raise ValueError(_name_mismatch(set(fitted), set(names)))
 
 
@@ -60,9 +61,9 @@ def _name_mismatch(fitted: set[str], names: set[str]) -> str:
     }
     for title, found in differences.items():
         if found:
-            listed = "".join(f"- {name}\n" for name in found[:5])
-            more = "- ...\n" if len(found) > 5 else ""
-            message += title + listed + more
+            message += title + "".join(f"- {name}\n" for name in found[:5])
+        if len(found) > 5:
+            message += "- ...\n"
     if fitted == names:
         # Equal sets, so that only the order is left to differ.
         message += "Feature names must be in the same order as they were in fit.\n"

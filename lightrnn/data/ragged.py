@@ -29,9 +29,7 @@ def split(values: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
     >>> split(np.arange(5), np.array([2, 3]))
     [array([0, 1]), array([2, 3, 4])]
     """
-    ends = np.cumsum(lengths)
-    starts = ends - lengths
-    return [values[start:end] for start, end in zip(starts.tolist(), ends.tolist(), strict=True)]
+    return np.split(values, np.cumsum(lengths)[:-1])
 
 
 def pool(values: Values) -> np.ndarray:
@@ -139,7 +137,7 @@ def read(values: Any, where: str, remedy: str = _ONE_PER_SEQUENCE) -> np.ndarray
 
 def check_finite(values: np.ndarray, dtype: npt.DTypeLike, name: str) -> None:
     """Raise for the first NaN, infinity or overflow among the values of y."""
-    if values.size and first_not_finite([values], dtype) is not None:
+    if first_not_finite([values], dtype) is not None:
         index, value, remedy = first_bad(values, dtype)
         kind = "NaN" if value == "NaN" else "infinity or a value too large"
         raise ValueError(

@@ -11,15 +11,17 @@ copied whole. That every value is finite in the network's dtype is checked here;
 happens batch by batch.
 """
 
+import math
 import numbers
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..utils.checks import shown
+from ..utils.indexing import take
 from ..utils.tables import counted
 from .arrays import as_array, as_numbers, first_bad, first_not_finite, text_found
 from .feature_names import check_feature_names, column_names
@@ -56,10 +58,7 @@ class Sequences:
     def take(self, indices: Iterable[int] | np.ndarray) -> "Sequences":
         """Return the sequences at `indices`, in that order, without copying them."""
         chosen = np.asarray(indices, dtype=np.intp)
-        items = [self.items[i] for i in chosen.tolist()]
-        return Sequences(
-            items, self.lengths[chosen], self.n_features, self.is_table, self.feature_names
-        )
+        return replace(self, items=take(self.items, chosen), lengths=self.lengths[chosen])
 
 
 def as_sequences(X: Any, dtype: npt.DTypeLike = np.float32, *, name: str = "X") -> Sequences:
@@ -119,22 +118,24 @@ def _from_array(array: np.ndarray, X: Any, dtype: npt.DTypeLike, name: str) -> S
         )
     array = as_numbers(array, name)
     n, T = array.shape[:2]
-    F = 1 if array.ndim == 2 else int(np.prod(array.shape[2:]))
+    F = math.prod(array.shape[2:])  # 1 for a table, which has no axis of features
     if T * F == 0:
         raise ValueError(
             f"{name} must have steps and features, got 0 feature(s) (shape={array.shape}) "
             "while a minimum of 1 is required. Pass arrays without an empty axis."
         )
-    if array.ndim <= 3:
-        items = list(array.reshape(n, T, F))
-    else:
-        # One by one: reshaping all at once would copy a whole array of another memory order.
-        items = [frames.reshape(T, F) for frames in array]
+    # One by one: reshaping all at once would copy a whole array of another memory order.
+    items = [sequence.reshape(T, F) for sequence in array]
     # One pass over the whole array is faster; only after a hit is the sequence searched for.
     if first_not_finite([array], dtype) is not None:
         _check_finite(items, dtype, name)
-    lengths = np.full(n, T, dtype=np.int64)
-    return Sequences(items, lengths, F, array.ndim == 2, column_names(X))
+    return Sequences(
+        items,
+        np.full(n, T, dtype=np.int64),
+        n_features=F,
+        is_table=array.ndim == 2,
+        feature_names=column_names(X),
+    )
 
 
 def _wrong_axes(array: np.ndarray, name: str) -> str:
@@ -158,7 +159,7 @@ def _from_items(X: Sequence[Any], dtype: npt.DTypeLike, name: str) -> Sequences:
     # A flat list of numbers may be one sequence or many of one step: that is for the user to say.
     if all(isinstance(x, (numbers.Number, np.generic)) for x in X):
         raise ValueError(_wrong_axes(np.asarray(X, dtype=object), name))
-    items = [_item(x, i, name) for i, x in enumerate(X)]
+    items = [_item(x, f"{name}[{i}]") for i, x in enumerate(X)]
     F = items[0].shape[1]
     for i, item in enumerate(items):
         if item.shape[1] != F:
@@ -173,28 +174,24 @@ def _from_items(X: Sequence[Any], dtype: npt.DTypeLike, name: str) -> Sequences:
 
 def _is_table(X: Sequence[Any], lengths: np.ndarray) -> bool:
     """Whether X is a rectangular list of lists of numbers, which is read as a 2-D array is."""
-    nested = (list, tuple, np.ndarray)
-    flat = all(type(x) in (list, tuple) and not isinstance(x[0], nested) for x in X)
-    return flat and bool((lengths == lengths[0]).all())
+    return bool((lengths == lengths[0]).all()) and all(
+        type(x) in (list, tuple) and not isinstance(x[0], (list, tuple, np.ndarray)) for x in X
+    )
 
 
-def _item(value: Any, index: int, name: str) -> np.ndarray:
+def _item(value: Any, where: str) -> np.ndarray:
     """Return one sequence as a (T, F) array of numbers."""
-    array = value if type(value) is np.ndarray else _array(value, f"{name}[{index}]")
-    if array.dtype.kind not in "fiub":
-        array = as_numbers(array, f"{name}[{index}]")
-    if array.ndim not in (1, 2, 3, 4):
+    array = as_numbers(_array(value, where), where)
+    if not 1 <= array.ndim <= 4:
         raise ValueError(
-            f"{name}[{index}] must be (T, F), (T,) or frames (T, h, w[, c]), got {shown(value)}. "
+            f"{where} must be (T, F), (T,) or frames (T, h, w[, c]), got {shown(value)}. "
             "Give each sequence one row per step."
         )
     if len(array) == 0:
-        raise ValueError(
-            f"{name}[{index}] must have at least one step, got 0. Leave empty sequences out."
-        )
+        raise ValueError(f"{where} must have at least one step, got 0. Leave empty sequences out.")
     if array.size == 0:
         raise ValueError(
-            f"{name}[{index}] must have features, got 0 feature(s) (shape={array.shape}) "
+            f"{where} must have features, got 0 feature(s) (shape={array.shape}) "
             "while a minimum of 1 is required. Give each step at least one number."
         )
     # One feature, or a frame flattened to h * w * c features.
@@ -280,8 +277,10 @@ def sequences_for(
         As `as_sequences`.
     """
     # Before X itself is checked: a wrong column explains a wrong number of them.
-    names = X.feature_names if isinstance(X, Sequences) else feature_names(X, name)
-    check_feature_names(estimator, names)
+    check_feature_names(
+        estimator,
+        X.feature_names if isinstance(X, Sequences) else feature_names(X, name),
+    )
     sequences = as_sequences(X, dtype, name=name)
     F = sequences.n_features
     expected = estimator.n_features_in_

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import repeat
+from itertools import chain, repeat
 from typing import Any, Self
 
 import numpy as np
@@ -56,8 +56,6 @@ def kind_of(X: Any, tokens: str) -> str:
 
 def _first(values: Any) -> Any:
     """Return the first item of a container, or None."""
-    if isinstance(values, str):
-        return None
     if hasattr(values, "to_numpy"):
         values = values.to_numpy()
     if isinstance(values, np.ndarray):
@@ -66,8 +64,10 @@ def _first(values: Any) -> Any:
     return values[0] if isinstance(values, (list, tuple)) and values else None
 
 
-def as_items(X: Any, kind: str, name: str = "X") -> list[Item]:
+def as_items(X: Any, kind: str, name: str = "X", first: int = 0) -> list[Item]:
     """Return X as a list with one text, or one list of categories, per sequence.
+
+    Messages number the sequences from `first` on.
 
     Raises
     ------
@@ -76,21 +76,20 @@ def as_items(X: Any, kind: str, name: str = "X") -> list[Item]:
     ValueError
         If it is empty or a sequence has no token.
     """
-    if isinstance(X, (str, bytes)) or not (isinstance(X, (list, tuple)) or hasattr(X, "__array__")):
-        raise TypeError(
-            f"{name} must be a list of sequences of tokens, got {shown(X)}. "
-            f"Put a single one into a list: [{name}]."
-        )
     if not isinstance(X, (list, tuple)):
+        if isinstance(X, (str, bytes)) or not hasattr(X, "__array__"):
+            raise TypeError(
+                f"{name} must be a list of sequences of tokens, got {shown(X)}. "
+                f"Put a single one into a list: [{name}]."
+            )
         # An array or DataFrame: each row is a sequence.
-        X = np.asarray(X.to_numpy() if hasattr(X, "to_numpy") else X, dtype=object).tolist()
-    if not isinstance(X, (list, tuple)) or not len(X):
+        X = np.asarray(X, dtype=object).tolist()
+    if not isinstance(X, (list, tuple)) or not X:
         raise ValueError(f"{name} must hold at least one sequence, got {shown(X)}. Pass some data.")
     check = _categories if kind == "category" else _text
-    items = [check(item, kind, f"{name}[{i}]") for i, item in enumerate(X)]
+    items = [check(item, kind, f"{name}[{i}]") for i, item in enumerate(X, first)]
     # A vocabulary is sorted, which takes tokens of one type.
-    families = {type(item[0]) for item in items}
-    if len(families) > 1:
+    if len({type(item[0]) for item in items}) > 1:
         raise TypeError(f"{name} must hold text or integers alone, got both. Convert one of them.")
     return items
 
@@ -193,9 +192,7 @@ class Vocabulary:
         special : sequence of str, default=()
             Names for the codes from 1 on, which stand for no token of the data.
         """
-        counts: Counter[Any] = Counter()
-        for item in items:
-            counts.update(split(item, kind))
+        counts = Counter(chain.from_iterable(split(item, kind) for item in items))
         return cls.of_counts(kind, counts, min_count, max_vocabulary, special)
 
     @classmethod
@@ -210,17 +207,14 @@ class Vocabulary:
         """Learn from the number of times that each token occurs; see `learn`."""
         frequent = [token for token, count in counts.items() if count >= min_count]
         if not frequent:
-            most = max(counts.values(), default=0)
             raise ValueError(
                 f"min_count must leave at least one token, got {min_count} where the most frequent "
-                f"occurs {most} times. Lower it."
+                f"occurs {max(counts.values(), default=0)} times. Lower it."
             )
         # The token itself breaks ties, so that the codes do not depend on the order of the data.
         frequent.sort(key=lambda token: (-counts[token], token))
         tokens = [UNKNOWN, *special, *frequent[:max_vocabulary]]
-        array = np.empty(len(tokens), dtype=object)
-        array[:] = tokens
-        return cls(kind, array, 1 + len(special))
+        return cls(kind, np.array(tokens, dtype=object), 1 + len(special))
 
     def __len__(self) -> int:
         """Return the number of codes."""
@@ -229,8 +223,9 @@ class Vocabulary:
     @cached_property
     def codes(self) -> dict[Any, int]:
         """The code of each token of the data."""
-        tokens = self.tokens.tolist()[self.n_special :]
-        return {token: code for code, token in enumerate(tokens, self.n_special)}
+        return {
+            token: code for code, token in enumerate(self.tokens.tolist()) if code >= self.n_special
+        }
 
     def encode(self, item: Item) -> np.ndarray:
         """Return the codes of one item, int64 (T,); 0 for tokens that are not in the vocabulary."""
@@ -242,5 +237,4 @@ class Vocabulary:
 def encoded(items: Iterable[Item], vocabulary: Vocabulary) -> Sequences:
     """Encode the items that `as_items` returned, as sequences of codes (T_i,)."""
     codes = [vocabulary.encode(item) for item in items]
-    lengths = np.array([len(item) for item in codes], np.int64)
-    return Sequences(codes, lengths, n_features=1)
+    return Sequences(codes, np.array([len(item) for item in codes], np.int64), n_features=1)
