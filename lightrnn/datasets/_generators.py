@@ -191,13 +191,10 @@ def make_copy_memory(
     n_items = checks.integer("n_items", n_items, 1)
     n_symbols = checks.integer("n_symbols", n_symbols, 2)
     items = checks.random_generator(random_state).integers(0, n_symbols, (n_samples, n_items))
-    T = n_steps + 2 * n_items
-    blank = n_symbols
-    signal = n_symbols + 1
-    shown = np.full((n_samples, T), blank)
+    shown = np.full((n_samples, n_steps + 2 * n_items), n_symbols)  # blanks
     y = shown.copy()
     shown[:, :n_items] = items
-    shown[:, n_items + n_steps - 1] = signal
+    shown[:, n_items + n_steps - 1] = n_symbols + 1  # the signal
     y[:, -n_items:] = items
     return _one_hot(shown, n_symbols + 2), y
 
@@ -360,5 +357,4 @@ def _lengths(n_samples: int, n_steps: int, rng: np.random.Generator) -> Int64:
 
 def _one_hot(codes: Int64, n_symbols: int) -> Float32:
     """Return vectors that are 1 at the code and 0 elsewhere, (..., n_symbols)."""
-    vectors: Float32 = np.eye(n_symbols, dtype=np.float32)[codes]
-    return vectors
+    return np.eye(n_symbols, dtype=np.float32)[codes]

@@ -59,9 +59,12 @@ def load_japanese_vowels(
         lengths = arrays["lengths"].astype(np.int64)
         X = np.split(arrays["steps"], np.cumsum(lengths)[:-1])
         y = arrays["speakers"].astype(np.int64)
-    first = N_VOWELS_TRAIN if subset == "test" else 0
-    last = N_VOWELS_TRAIN if subset == "train" else len(y)
-    return X[first:last], y[first:last]
+    part = {
+        "all": slice(None),
+        "train": slice(N_VOWELS_TRAIN),
+        "test": slice(N_VOWELS_TRAIN, None),
+    }[subset]
+    return X[part], y[part]
 
 
 def load_sunspots() -> tuple[NDArray[np.int64], NDArray[np.float64]]:

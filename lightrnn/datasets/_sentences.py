@@ -21,20 +21,23 @@ CUES = {
 }
 ENDING = "to buy"
 
-NAMES = (
-    "Alice Bob Carol David Erin Frank Grace Henry Irene Jack Karen Louis Maria Nora Oscar Paula"
-).split()
-MOTIONS = "drives walks runs cycles hurries wanders marches strolls".split()
-PLACES = "store market mall kiosk bazaar shop arcade outlet".split()
-THINGS = (
-    "bridge church fountain garden harbour library museum park school station statue tower".split()
-)
-ADJECTIVES = (
-    "old new quiet noisy empty crowded famous little wide narrow red green grey sunny".split()
-)
-ACTIONS = "paints cleans watches passes photographs admires ignores repairs".split()
-DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
-MANNERS = "slowly quickly alone again today calmly happily early together silently".split()
+# Words that fill a clause.
+LISTS = {
+    "NAMES": (
+        "Alice Bob Carol David Erin Frank Grace Henry Irene Jack Karen Louis Maria Nora Oscar Paula"
+    ).split(),
+    "MOTIONS": "drives walks runs cycles hurries wanders marches strolls".split(),
+    "PLACES": "store market mall kiosk bazaar shop arcade outlet".split(),
+    "THINGS": (
+        "bridge church fountain garden harbour library museum park school station statue tower"
+    ).split(),
+    "ADJECTIVES": (
+        "old new quiet noisy empty crowded famous little wide narrow red green grey sunny"
+    ).split(),
+    "ACTIONS": "paints cleans watches passes photographs admires ignores repairs".split(),
+    "DAYS": "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split(),
+    "MANNERS": "slowly quickly alone again today calmly happily early together silently".split(),
+}
 # Clauses between cue and ending. A word in capitals is drawn from the list of that name.
 CLAUSES = [
     clause.split()
@@ -56,16 +59,6 @@ CLAUSES = [
 ]
 OPENING = "NAMES MOTIONS to the nearest PLACES".split()
 _FIXED = len(OPENING) + len(ENDING.split())  # words that every sentence has: the least distance
-LISTS = {
-    "NAMES": NAMES,
-    "MOTIONS": MOTIONS,
-    "PLACES": PLACES,
-    "THINGS": THINGS,
-    "ADJECTIVES": ADJECTIVES,
-    "ACTIONS": ACTIONS,
-    "DAYS": DAYS,
-    "MANNERS": MANNERS,
-}
 
 
 def make_long_context_sentences(
@@ -119,10 +112,10 @@ def make_long_context_sentences(
     n_words = rng.integers(least, most + 1, n_samples) - _FIXED
     cues = rng.integers(0, len(CUES), n_samples)
     names = list(CUES)
-    sentences = []
-    for cue, n in zip(cues.tolist(), n_words.tolist(), strict=True):
-        opening = _filled(OPENING, draw)
-        sentences.append(f"{names[cue]}, {opening}{_middle(n, draw)} {ENDING}")
+    sentences = [
+        f"{names[cue]}, {_filled(OPENING, draw)}{_middle(n, draw)} {ENDING}"
+        for cue, n in zip(cues.tolist(), n_words.tolist(), strict=True)
+    ]
     return sentences, np.array(list(CUES.values()))[cues]
 
 
@@ -141,41 +134,34 @@ def _range(distance: Any) -> tuple[int, int]:
     return least, checks.integer("distance[1]", distance[1], least)
 
 
-def _drawer(rng: np.random.Generator) -> Callable[[int], int]:
-    """Return a function that draws an integer below n.
+def _drawer(rng: np.random.Generator) -> Callable[[list[Any]], Any]:
+    """Return a function that draws one item of a list.
 
     It takes random numbers from a supply of 4096, since one call of NumPy for each word would be
     slow.
     """
     pool: list[float] = []
 
-    def draw(n: int) -> int:
+    def draw(options: list[Any]) -> Any:
         if not pool:
             pool.extend(rng.random(4096).tolist())
-        return int(pool.pop() * n)  # a random number is below 1, so this is below n
+        return options[int(pool.pop() * len(options))]  # a random number is below 1
 
     return draw
 
 
-def _filled(clause: list[str], draw: Callable[[int], int]) -> str:
+def _filled(clause: list[str], draw: Callable[[list[str]], str]) -> str:
     """Return a clause with its words in capitals replaced by words of their lists."""
-    words = []
-    for word in clause:
-        if word in LISTS:
-            options = LISTS[word]
-            word = options[draw(len(options))]
-        words.append(word)
-    return " ".join(words)
+    return " ".join(draw(LISTS[word]) if word in LISTS else word for word in clause)
 
 
-def _middle(n_words: int, draw: Callable[[int], int]) -> str:
+def _middle(n_words: int, draw: Callable[[list[Any]], Any]) -> str:
     """Return clauses of `n_words` words in all, each after a blank or a comma."""
     text = ""
     while n_words:
         # There is always one that fits, since one clause is a single word.
-        fitting = [clause for clause in CLAUSES if len(clause) <= n_words]
-        clause = fitting[draw(len(fitting))]
-        separator = ", " if len(clause) > 4 else " "
-        text += separator + _filled(clause, draw)
+        clause = draw([clause for clause in CLAUSES if len(clause) <= n_words])
+        text += ", " if len(clause) > 4 else " "
+        text += _filled(clause, draw)
         n_words -= len(clause)
     return text
