@@ -42,9 +42,16 @@ def _metadata_names(owner: object, method: str) -> list[str]:
     function = getattr(owner, method, None)
     if function is None:
         return []
-    fixed = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    parameters = inspect.signature(function).parameters.values()
-    return [p.name for p in parameters if p.kind not in fixed and p.name not in ("self", "X", "y")]
+    return [p.name for p in _parameters(function) if p.name not in ("self", "X", "y")]
+
+
+def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:
+    """Return the parameters of a function, without ``*args`` and ``**kwargs``."""
+    return [
+        p
+        for p in inspect.signature(function).parameters.values()
+        if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    ]
 
 
 def _request_setter(method: str, names: list[str]) -> Callable[..., Any]:
@@ -58,9 +65,12 @@ def _request_setter(method: str, names: list[str]) -> Callable[..., Any]:
                 "Check the spelling."
             )
         stored = _Requests(getattr(self, "_metadata_request", {}))
-        # scikit-learn's own default for "leave this request as it is".
-        given = {name: value for name, value in requests.items() if value != "$UNCHANGED$"}
-        stored[method] = stored.get(method, {}) | given
+        stored[method] = stored.get(method, {}) | {
+            name: value
+            for name, value in requests.items()
+            # scikit-learn's own default for "leave this request as it is".
+            if value != "$UNCHANGED$"
+        }
         self._metadata_request = stored
         return self
 
@@ -103,10 +113,7 @@ class BaseEstimator:
     @classmethod
     def _defaults(cls) -> dict[str, Any]:
         """Return the constructor's arguments with their defaults, in the signature's order."""
-        parameters = list(inspect.signature(cls.__init__).parameters.values())[1:]
-        return {
-            p.name: p.default for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-        }
+        return {p.name: p.default for p in _parameters(cls.__init__)[1:]}
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the constructor's arguments by name.
@@ -148,7 +155,7 @@ class BaseEstimator:
             If a name is no argument of the constructor; then nothing is set.
         """
         # All names are checked first, so that a wrong one leaves everything as it was.
-        valid = list(self._defaults()) if parameters else []
+        valid = list(self._defaults())
         for name in parameters:
             if name.partition("__")[0] not in valid:
                 raise ValueError(
@@ -188,8 +195,10 @@ class BaseEstimator:
         from sklearn import utils
 
         supervised = self._kind in ("classifier", "regressor")
-        target_tags = utils.TargetTags(required=supervised)
-        tags = utils.Tags(estimator_type=self._kind or None, target_tags=target_tags)
+        tags = utils.Tags(
+            estimator_type=self._kind or None,
+            target_tags=utils.TargetTags(required=supervised),
+        )
         # Without two_d_array scikit-learn's own test suite would skip nearly every check.
         tags.input_tags.two_d_array = True
         tags.input_tags.three_d_array = True
@@ -230,7 +239,7 @@ class TransformerMixin:
 
     _n_features_out: int
 
-    def fit_transform(self, X: Any, y: Any = None, **fit_params: Any) -> Any:
+    def fit_transform(self: Any, X: Any, y: Any = None, **fit_params: Any) -> Any:
         """Fit to X and y, then transform X.
 
         Parameters
@@ -247,9 +256,8 @@ class TransformerMixin:
         object
             The result of `transform`.
         """
-        estimator: Any = self
         arguments = (X,) if y is None else (X, y)
-        return estimator.fit(*arguments, **fit_params).transform(X)
+        return self.fit(*arguments, **fit_params).transform(X)
 
     def get_feature_names_out(self, input_features: Any = None) -> np.ndarray:
         """Return names for the columns of `transform`'s result.
@@ -299,8 +307,8 @@ class TransformerMixin:
             If `transform` is none of these.
         """
         if transform is not None:
-            container = choice("transform", transform, ("default", "pandas"))
-            self._sklearn_output_config = {"transform": container}
+            choice("transform", transform, ("default", "pandas"))
+            self._sklearn_output_config = {"transform": transform}
         return self
 
     def _contained(self, result: Any, X: Any) -> Any:
@@ -308,8 +316,8 @@ class TransformerMixin:
         # Whoever has changed scikit-learn's config has imported it.
         sklearn = sys.modules.get("sklearn")
         config = sklearn.get_config() if sklearn else {}
-        general = config.get("transform_output", "default")
-        chosen = getattr(self, "_sklearn_output_config", {}).get("transform", general)
+        own = getattr(self, "_sklearn_output_config", {})
+        chosen = own.get("transform", config.get("transform_output"))
         if chosen != "pandas" or not isinstance(result, np.ndarray) or result.ndim != 2:
             return result
         import pandas

@@ -40,8 +40,7 @@ def check_device(name: str, value: Any) -> str:
     """
     if isinstance(value, str) and re.fullmatch(r"cpu|auto|cuda(:\d+)?", value):
         return value
-    kind = ValueError if isinstance(value, str) else TypeError
-    raise kind(
+    raise (ValueError if isinstance(value, str) else TypeError)(
         f"{name} must be 'cpu', 'cuda', 'cuda:1' or another number, or 'auto', got {shown(value)}. "
         "Use 'auto' to take a GPU only if there is one."
     )
@@ -86,8 +85,7 @@ def placed(network: Network, device: str, work: float) -> Iterator[Network | Cud
     if device == "cpu" or (device == "auto" and (work < _WORTH or not cuda.driver.present())):
         yield network
         return
-    number = int(device.partition(":")[2] or 0)
-    on_gpu = cuda.network.CudaNetwork(network, number)
+    on_gpu = cuda.network.CudaNetwork(network, int(device.partition(":")[2] or 0))
     try:
         yield on_gpu
         on_gpu.finish()

@@ -70,19 +70,21 @@ def resolve(own: type[E]) -> type[E]:
     True
     """
     theirs = getattr(sys.modules.get("sklearn.exceptions"), own.__name__, None)
-    return own if theirs is None else cast(type[E], _joined(cast(Any, own), theirs))
+    return own if theirs is None else _joined(cast(Any, own), theirs)
 
 
 @functools.cache  # so that `except` and `pickle` meet one class
-def _joined(own: type, theirs: type) -> type:
+def _joined(own: type, theirs: type) -> Any:
     """Return a subclass of both classes.
 
     It is pickled as a call of `_rebuild`, so that a worker without scikit-learn can read it.
     """
-    body = {"__module__": own.__module__, "__doc__": own.__doc__}
-    joined: Any = type(own.__name__, (own, theirs), body)
-    joined.__reduce__ = lambda self: (_rebuild, (own, self.args))
-    return joined
+    body = {
+        "__module__": own.__module__,
+        "__doc__": own.__doc__,
+        "__reduce__": lambda self: (_rebuild, (own, self.args)),
+    }
+    return type(own.__name__, (own, theirs), body)
 
 
 def _rebuild(own: type[Exception], args: tuple[Any, ...]) -> Exception:

@@ -69,10 +69,6 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
     [(2, 2), (1, 2)]
     """
 
-    mean_: _Floats
-    var_: _Floats
-    scale_: _Floats
-    n_steps_seen_: int
     n_features_in_: int
 
     def fit(self, X: Any, y: Any = None) -> Self:
@@ -122,10 +118,9 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         """
         if not self.__sklearn_is_fitted__():
             return self.fit(X)
-        sequences = sequences_for(self, X, np.float64)
-        n = self.n_steps_seen_
-        seen = _Moments(n, self.mean_, self.var_ * n)
-        self._keep(_merged(seen, _moments_of(sequences)))
+        moments = _moments_of(sequences_for(self, X, np.float64))
+        seen = _Moments(self.n_steps_seen_, self.mean_, self.var_ * self.n_steps_seen_)
+        self._keep(_merged(seen, moments))
         return self
 
     def transform(self, X: Any) -> Any:
@@ -204,8 +199,11 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         check_input_features(self, input_features)
         if input_features is None:
-            numbered = [f"x{i}" for i in range(self.n_features_in_)]
-            input_features = getattr(self, "feature_names_in_", numbered)
+            input_features = getattr(
+                self,
+                "feature_names_in_",
+                [f"x{i}" for i in range(self.n_features_in_)],
+            )
         return np.array(input_features, dtype=object)
 
     def __sklearn_tags__(self) -> Any:
@@ -216,12 +214,11 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
 
     def _keep(self, moments: "_Moments") -> None:
         """Set the fitted attributes from the moments of all steps seen."""
-        finite = np.isfinite(moments.squares)
-        if not finite.all():
-            feature = int(np.flatnonzero(~finite)[0])
+        overflowed = np.flatnonzero(~np.isfinite(moments.squares))
+        if len(overflowed):
             raise ValueError(
                 "X must have a variance that float64 can hold, "
-                f"got an overflow in feature {feature}. "
+                f"got an overflow in feature {overflowed[0]}. "
                 "Divide the feature by its largest value first."
             )
         self.n_steps_seen_ = moments.n_steps
@@ -260,9 +257,11 @@ def _merged(a: _Moments, b: _Moments) -> _Moments:
     n = a.n_steps + b.n_steps
     with np.errstate(over="ignore", invalid="ignore"):
         difference = b.mean - a.mean
-        mean = a.mean + difference * (b.n_steps / n)
-        squares = a.squares + b.squares + difference**2 * (a.n_steps / n * b.n_steps)
-    return _Moments(n, mean, squares)
+        return _Moments(
+            n_steps=n,
+            mean=a.mean + difference * (b.n_steps / n),
+            squares=a.squares + b.squares + difference**2 * (a.n_steps / n * b.n_steps),
+        )
 
 
 def _blocks(sequences: Sequences) -> Iterator[_Floats]:
@@ -287,10 +286,10 @@ def _mapped(function: _Function, sequences: Sequences, X: Any) -> Any:
     form = X if isinstance(X, (list, tuple)) else np.asarray(X)
     if sequences.is_table or (isinstance(form, np.ndarray) and form.ndim > 1):
         return _mapped_array(function, sequences).reshape(np.shape(form))
-    results = []
-    for item, x in zip(sequences.items, form, strict=True):
-        result = function(item).astype(_float_like(item), copy=False)
-        results.append(result.reshape(np.shape(x)))
+    results = [
+        function(item).astype(_float_like(item), copy=False).reshape(np.shape(x))
+        for item, x in zip(sequences.items, form, strict=True)
+    ]
     if not isinstance(form, np.ndarray):
         return tuple(results) if isinstance(form, tuple) else results
     # Made empty first: np.array would turn results of equal shape into further axes.
