@@ -482,7 +482,7 @@ def test_large_vocabularies_get_an_adaptive_softmax(monkeypatch):
 
 def test_progress_counts_tokens(capsys, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tqdm", None)
-    monkeypatch.setattr("lightrnn.training.progress._ELSEWHERE", 0.0)
+    monkeypatch.setattr("lightrnn.training.progress._LOG", 0.0)
     RNNLanguageModel(**BRIEF, verbose=1).fit(RHYMES)
     lines = capsys.readouterr().out.splitlines()
     assert sum("%" in line for line in lines) > 3 and all("tokens/s" in line for line in lines)
