@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..utils.indexing import take
 from .holdout import hold_out
 from .ragged import Values
 from .sample_weight import check_sample_weight
@@ -104,8 +105,7 @@ def read(
         kept = np.flatnonzero(weighted)
     else:
         kept = np.flatnonzero([part.any() for part in weighted])
-    plain = replace(samples, weights=weights)
-    return Data(inputs, targets, samples.take(kept), plain.take(kept).weights)
+    return Data(inputs, targets, samples.take(kept), take(weights, kept))
 
 
 def read_validation(

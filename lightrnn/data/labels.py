@@ -14,8 +14,8 @@ import numpy as np
 from ..metrics import accuracy
 from ..utils.checks import shown
 from .arrays import as_numbers, complex_found, is_missing
-from .ragged import Values, as_values, check_finite, read
-from .sample_weight import class_weights, require_two_classes
+from .ragged import Values, as_values, check_finite, pool, read
+from .sample_weight import class_weights
 from .targets import Targets, flat_with_warning
 
 if TYPE_CHECKING:
@@ -138,7 +138,12 @@ class ClassTargets(LabelTargets):
 
     def require_enough(self, encoded: Values, weights: Values) -> None:
         """Raise a ValueError unless two classes or more have a positive weight."""
-        require_two_classes(encoded, weights)
+        weighted = pool(encoded)[pool(weights) > 0]
+        if len(np.unique(weighted)) < 2:
+            raise ValueError(
+                "y must hold at least two classes with a positive weight, got fewer: one class or "
+                "none is left. Check sample_weight and class_weight."
+            )
 
     def codes(self, labels: np.ndarray, name: str) -> np.ndarray:
         """Return the code of each checked label."""
@@ -286,26 +291,19 @@ def read_labels(
     values = flat_with_warning(as_values(y, lengths, step, name), name)
     labels = _labels(values, name)
     if labels.ndim == 2:  # a single column was made flat
-        return _read_indicators(labels, lengths, step, name)
+        if not _is_indicator(labels):
+            raise ValueError(
+                f"{_UNKNOWN_TYPE}: multiclass-multioutput. {name} must be labels (n,) or 0/1 "
+                f"indicators (n, k), got {shown(labels)}. Fit one classifier a column instead."
+            )
+        indicators = MultilabelTargets(labels.shape[1], step)
+        return indicators, indicators.arranged(labels.astype(np.float32), lengths)
     if classes is None:
-        known = _classes(labels, name)
+        targets = ClassTargets(_classes(labels, name), step)
     else:
-        known = _classes(_labels(read(classes, "classes").ravel(), "classes"), "classes")
-    targets = ClassTargets(known, step)
+        named = _labels(read(classes, "classes").ravel(), "classes")
+        targets = ClassTargets(_classes(named, "classes"), step)
     return targets, targets.arranged(targets.codes(labels, name), lengths)
-
-
-def _read_indicators(
-    labels: np.ndarray, lengths: np.ndarray, step: bool, name: str
-) -> tuple[MultilabelTargets, Values]:
-    """Return the targets and the encoded y for labels of several columns."""
-    if not _is_indicator(labels):
-        raise ValueError(
-            f"{_UNKNOWN_TYPE}: multiclass-multioutput. {name} must be labels (n,) or 0/1 "
-            f"indicators (n, k), got {shown(labels)}. Fit one classifier a column instead."
-        )
-    targets = MultilabelTargets(labels.shape[1], step)
-    return targets, targets.arranged(labels.astype(np.float32), lengths)
 
 
 def _classes(labels: np.ndarray, name: str) -> np.ndarray:

@@ -37,6 +37,13 @@ def pool(values: Values) -> np.ndarray:
     return values if isinstance(values, np.ndarray) else np.concatenate(values)
 
 
+def arranged_like(values: np.ndarray, form: Values) -> Values:
+    """Return concatenated values as `form` is: one array, or one view for each of its parts."""
+    if isinstance(form, np.ndarray):
+        return values
+    return split(values, np.array([len(part) for part in form]))
+
+
 def as_values(y: Any, lengths: np.ndarray, step: bool, name: str = "y") -> np.ndarray:
     """Read y, whatever its type, as one array: a value per sequence, or per step if `step`.
 

@@ -6,12 +6,10 @@ import numpy as np
 
 from ..utils.checks import real, shown
 from .arrays import as_numbers
-from .ragged import Values, as_values, check_finite, pool, split
+from .ragged import Values, arranged_like, as_values, check_finite, pool, split
 
 
-def check_sample_weight(
-    weights: Any, lengths: np.ndarray, step: bool, name: str = "sample_weight"
-) -> Values:
+def check_sample_weight(weights: Any, lengths: np.ndarray, step: bool) -> Values:
     """Return one weight for each target, as float64.
 
     Parameters
@@ -22,8 +20,6 @@ def check_sample_weight(
         Lengths of the sequences.
     step : bool
         Whether there is a target for every step.
-    name : str, default="sample_weight"
-        Name of the weights in messages.
 
     Returns
     -------
@@ -44,28 +40,28 @@ def check_sample_weight(
     if weights is None:
         pooled = np.ones(int(lengths.sum()) if step else len(lengths))
     else:
-        pooled = _pooled(weights, lengths, step, name)
+        pooled = _pooled(weights, lengths, step)
     return split(pooled, lengths) if step else pooled
 
 
-def _pooled(weights: Any, lengths: np.ndarray, step: bool, name: str) -> np.ndarray:
+def _pooled(weights: Any, lengths: np.ndarray, step: bool) -> np.ndarray:
     """Return checked weights of all sequences or steps, (N,) float64."""
     by_step = step and _is_nested(weights)  # otherwise one weight per sequence
-    pooled = as_numbers(as_values(weights, lengths, by_step, name), name)
+    pooled = as_numbers(as_values(weights, lengths, by_step, "sample_weight"), "sample_weight")
     if pooled.ndim != 1:
         raise ValueError(
-            f"{name} must be 1-D, one weight a row of y, got {shown(pooled)}. "
+            f"sample_weight must be 1-D, one weight a row of y, got {shown(pooled)}. "
             "Ravel it or pick a column."
         )
-    check_finite(pooled, np.float64, name)
+    check_finite(pooled, np.float64, "sample_weight")
     if (pooled < 0).any():
         raise ValueError(
-            f"{name} must not be negative, got {pooled[pooled < 0][0]}. "
+            f"sample_weight must not be negative, got {pooled[pooled < 0][0]}. "
             "Leave out what should not count."
         )
     if not pooled.any():
         raise ValueError(
-            f"{name} must hold a positive weight, got only zeros: "
+            "sample_weight must hold a positive weight, got only zeros: "
             "no sample of any class is left to fit."
         )
     pooled = pooled.astype(np.float64)
@@ -129,10 +125,7 @@ def class_weights(codes: Values, weights: Values, class_weight: Any, classes: np
         factors = pooled.sum() / (present * np.where(totals > 0, totals, 1.0))
     else:
         factors = _factors(class_weight, classes)
-    pooled = pooled * factors[flat]
-    if isinstance(weights, np.ndarray):
-        return pooled
-    return split(pooled, np.array([len(part) for part in weights]))
+    return arranged_like(pooled * factors[flat], weights)
 
 
 def _factors(class_weight: Any, classes: np.ndarray) -> np.ndarray:
@@ -154,16 +147,3 @@ def _factors(class_weight: Any, classes: np.ndarray) -> np.ndarray:
             )
         factors[codes[label]] = real(f"class_weight[{label!r}]", factor, 0)
     return factors
-
-
-def require_two_classes(codes: Values, weights: Values) -> None:
-    """Raise a ValueError unless two classes or more have a positive weight.
-
-    Multilabel targets always pass: a label may be absent.
-    """
-    flat = pool(codes)  # (N,), or (N, k) for multilabel
-    if flat.ndim == 1 and len(np.unique(flat[pool(weights) > 0])) < 2:
-        raise ValueError(
-            "y must hold at least two classes with a positive weight, got fewer: one class or none "
-            "is left. Check sample_weight and class_weight."
-        )

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from ..exceptions import DataConversionWarning, warn
 from ..metrics import r_squared
 from .arrays import as_numbers
-from .ragged import Values, as_values, check_finite, pool, split
+from .ragged import Values, arranged_like, as_values, check_finite, pool, split
 
 if TYPE_CHECKING:
     from ..losses import Loss
@@ -92,10 +92,7 @@ class Targets:
 
     def decode(self, outputs: Values) -> Values:
         """Return predictions in the form of y for raw outputs, (n, k) or a list of (T_i, k)."""
-        decoded = self._decoded(pool(outputs))
-        if isinstance(outputs, np.ndarray):
-            return decoded
-        return split(decoded, np.array([len(rows) for rows in outputs]))
+        return arranged_like(self._decoded(pool(outputs)), outputs)
 
     def decode_row(self, output: np.ndarray) -> Any:
         """Return the prediction for one raw output (k,), as `decode` gives it."""
@@ -207,13 +204,11 @@ class RealTargets(Targets):
 
     def set_output_units(self, network: Any, *, undo: bool = False) -> None:
         """Move the standardisation of y into the network's output layer, or out of it."""
-        scale = self.scale
-        shift = self.mean
         if undo:
-            # The inverse of o * scale + shift, so that training sees standardised outputs again.
-            network.set_output_units(1.0 / scale, -shift / scale)
+            # The inverse of o * scale + mean, so that training sees standardised outputs again.
+            network.set_output_units(1.0 / self.scale, -self.mean / self.scale)
         else:
-            network.set_output_units(scale, shift)
+            network.set_output_units(self.scale, self.mean)
 
     def standardised(self, columns: np.ndarray) -> np.ndarray:
         """Return checked columns (N, k) in units of their scale, in the network's precision."""
@@ -248,7 +243,6 @@ def read_numbers(
     step: bool = False,
     weights: Values | None = None,
     dtype: npt.DTypeLike = np.float32,
-    name: str = "y",
 ) -> tuple[RealTargets, Values]:
     """Read a regressor's y: learn the weighted mean and scale of each column, and standardise.
 
@@ -267,8 +261,6 @@ def read_numbers(
         As `sample_weight.check_sample_weight` returns them; by default all are equal.
     dtype : float32 or float64, default=float32
         Precision of the network: y must be finite in it.
-    name : str, default="y"
-        Name of y in messages.
 
     Returns
     -------
@@ -283,8 +275,8 @@ def read_numbers(
     TypeError
         If it holds anything but numbers.
     """
-    values = flat_with_warning(as_values(y, lengths, step, name), name)
-    columns = _columns(values, dtype, name)  # (N, k)
+    values = flat_with_warning(as_values(y, lengths, step), "y")
+    columns = _columns(values, dtype, "y")  # (N, k)
     w = np.ones(len(columns)) if weights is None else pool(weights)
     # Squares of large numbers overflow; the result is refused below, with a message of ours.
     with np.errstate(over="ignore", invalid="ignore"):
@@ -292,7 +284,7 @@ def read_numbers(
         scale = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=w))
     if not (np.isfinite(mean) & np.isfinite(scale)).all():
         raise ValueError(
-            f"{name} must have a finite variance, got values to {abs(columns).max():g}. "
+            f"y must have a finite variance, got values to {abs(columns).max():g}. "
             "Rescale it first."
         )
     smallest = _CONSTANT * np.finfo(np.float64).eps * abs(columns).max(axis=0)

@@ -12,17 +12,18 @@ from ..cells import HIDDEN_CELLS
 from ..devices import check_device
 from .declarations import (
     CALLBACKS,
+    COUNT,
     FLAG,
+    FRACTION,
     N_JOBS,
+    NOT_NEGATIVE,
+    POSITIVE,
+    POSITIVE_FRACTION,
     RANDOM_STATE,
     SIZES,
     VERBOSE,
     Domain,
-    above,
     argument,
-    at_least,
-    fraction,
-    integer,
     one_of,
     optional,
 )
@@ -47,7 +48,7 @@ class NetworkArguments:
     _: KW_ONLY  # the two arguments above may be positional, all others are given by name
     window: int = argument(
         20,
-        integer(1),
+        COUNT,
         """Number of steps that the first layer of an "ffnn" sees, the current one included.
         Before the start of a sequence they are zeros.""",
     )
@@ -58,20 +59,20 @@ class NetworkArguments:
         the words and punctuation marks of a str. "category": the items of a list of str or
         integers. "auto": "char" for str, "category" for lists of str, else "number".""",
     )
-    embedding_size: int = argument(32, integer(1), "Dimension of the token embedding.")
+    embedding_size: int = argument(32, COUNT, "Dimension of the token embedding.")
     min_count: int = argument(
         1,
-        integer(1),
+        COUNT,
         "Tokens that occur less often than this in `fit` are treated as unknown.",
     )
     max_vocabulary: int | None = argument(
         None,
-        optional(integer(1)),
+        optional(COUNT),
         "Largest number of tokens in the vocabulary: the most frequent ones are kept.",
     )
     dropout: float = argument(
         0.0,
-        fraction(zero=True),
+        FRACTION,
         """Share of the outputs of each hidden layer that is set to zero in training, with one
         mask for all steps of a sequence [4]_.""",
     )
@@ -94,7 +95,7 @@ class SupervisedArguments(NetworkArguments):
     )
     validation_fraction: float = argument(
         0.1,
-        fraction(zero=False),
+        POSITIVE_FRACTION,
         """Share of the sequences that early stopping holds out, stratified by class where
         there is one class per sequence.""",
     )
@@ -118,39 +119,39 @@ class TrainingArguments:
         """Schedule of the step size. "cosine" decreases it to zero over `max_iter` epochs.
         "adaptive" divides it by 5 whenever training would otherwise stop, at most four times.""",
     )
-    learning_rate_init: float = argument(3e-3, above(0), "Initial step size.")
-    momentum: float = argument(0.9, fraction(zero=True), """Momentum of "sgd".""")
+    learning_rate_init: float = argument(3e-3, POSITIVE, "Initial step size.")
+    momentum: float = argument(0.9, FRACTION, """Momentum of "sgd".""")
     alpha: float = argument(
         0.0,
-        at_least(0),
+        NOT_NEGATIVE,
         """Weight decay, decoupled from the gradient [5]_. For "lbfgs" it is the strength of the
         L2 penalty ``alpha / 2 * sum(weights ** 2)``.""",
     )
     batch_size: int = argument(
         32,
-        integer(1),
+        COUNT,
         """Number of sequences in a minibatch. Sequences of similar length are put together.""",
     )
-    max_iter: int = argument(100, integer(1), "Largest number of epochs.")
+    max_iter: int = argument(100, COUNT, "Largest number of epochs.")
     truncate: int | None = argument(
         None,
-        optional(integer(1)),
+        optional(COUNT),
         """Length of the chunks for truncated backpropagation: the state passes from one chunk
         to the next, the gradient does not. With ``target="sequence"`` the gradient reaches this
         many of the last steps. None: it reaches the first step.""",
     )
     clip_norm: float | None = argument(
-        1.0, optional(above(0)), "Gradients of a larger norm are scaled down to this norm [6]_."
+        1.0, optional(POSITIVE), "Gradients of a larger norm are scaled down to this norm [6]_."
     )
     shuffle: bool = argument(True, FLAG, "Whether to draw new minibatches in each epoch.")
     tol: float = argument(
         1e-4,
-        at_least(0),
+        NOT_NEGATIVE,
         """Minimum decrease of the loss, or with early stopping minimum increase of the
         validation score, that counts as improvement.""",
     )
     n_iter_no_change: int = argument(
-        10, integer(1), "Number of epochs without improvement after which training stops."
+        10, COUNT, "Number of epochs without improvement after which training stops."
     )
     early_stopping: bool = argument(
         False,

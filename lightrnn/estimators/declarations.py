@@ -59,7 +59,7 @@ def argument(default: Any, domain: Domain | None = None, description: str = "") 
     >>> from dataclasses import dataclass
     >>> @dataclass
     ... class Base:
-    ...     size: int = argument(3, integer(1), "Number of parts.")
+    ...     size: int = argument(3, COUNT, "Number of parts.")
     >>> @dataclass
     ... class Derived(Base):
     ...     size: int = argument(5)
@@ -118,27 +118,6 @@ def one_of(*options: str) -> Domain:
     return Domain(f"{{{listed}}}", partial(checks.choice, options=options))
 
 
-def integer(low: int) -> Domain:
-    """Return the domain of whole numbers from `low` on."""
-    return Domain(f"int >= {low}", partial(checks.integer, low=low))
-
-
-def at_least(low: float) -> Domain:
-    """Return the domain of real numbers from `low` on."""
-    return Domain(f"float >= {low}", partial(checks.real, low=low))
-
-
-def above(low: float) -> Domain:
-    """Return the domain of real numbers greater than `low`."""
-    return Domain(f"float > {low}", partial(checks.real, low=low, low_open=True))
-
-
-def fraction(*, zero: bool) -> Domain:
-    """Return the domain of real numbers between 0 and 1, without 1, and with 0 if `zero`."""
-    check = partial(checks.real, low=0, high=1, low_open=not zero, high_open=True)
-    return Domain(f"float in {'[' if zero else '('}0, 1)", check)
-
-
 def optional(domain: Domain) -> Domain:
     """Return a domain with None."""
     return Domain(
@@ -148,6 +127,13 @@ def optional(domain: Domain) -> Domain:
 
 
 FLAG = Domain("bool", checks.flag)
+COUNT = Domain("int >= 1", partial(checks.integer, low=1))
+NOT_NEGATIVE = Domain("float >= 0", partial(checks.real, low=0))
+POSITIVE = Domain("float > 0", partial(checks.real, low=0, low_open=True))
+FRACTION = Domain("float in [0, 1)", partial(checks.real, low=0, high=1, high_open=True))
+POSITIVE_FRACTION = Domain(
+    "float in (0, 1)", partial(checks.real, low=0, high=1, low_open=True, high_open=True)
+)
 
 
 def _sizes(name: str, value: Any) -> tuple[int, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from ..data.corpus import BOUNDARY, Corpus, read_corpus
 from ..training.texts import TextBatches
 from ..utils.checks import random_generator
-from .declarations import FLAG, argument, integer, one_of
+from .declarations import COUNT, FLAG, argument, one_of
 from .documentation import documented
 from .estimator import Arguments
 from .generation import BaseLanguageModel, mean_loss
@@ -97,7 +97,7 @@ class RNNLanguageModel(BaseLanguageModel):
     max_iter: int = argument(10)
     truncate: int = argument(
         64,
-        integer(1),
+        COUNT,
         """Number of tokens in a chunk for truncated backpropagation: the state passes from one
         chunk of a text to the next, the gradient does not.""",
     )

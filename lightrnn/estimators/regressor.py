@@ -6,7 +6,7 @@ from typing import Any, Self
 from ..data.dataset import TargetsFrom
 from ..data.targets import read_numbers
 from ..metrics import r_squared
-from .declarations import above, argument, fraction, one_of
+from .declarations import POSITIVE, POSITIVE_FRACTION, argument, one_of
 from .documentation import documented
 from .estimator import Arguments
 from .supervised import SupervisedEstimator
@@ -52,11 +52,11 @@ class RNNRegressor(SupervisedEstimator):
         "Loss of the standardised targets.",
     )
     quantile: float = argument(
-        0.5, fraction(zero=False), """Quantile to predict with ``loss="quantile"``."""
+        0.5, POSITIVE_FRACTION, """Quantile to predict with ``loss="quantile"``."""
     )
     delta: float = argument(
         1.0,
-        above(0),
+        POSITIVE,
         """Error at which the Huber loss turns from quadratic to linear, in standard deviations
         of y.""",
     )

@@ -61,28 +61,25 @@ class Stream:
     ) -> None:
         self._count = 1 if n_streams is None else integer("n_streams", n_streams, 1)
         self.n_streams = None if n_streams is None else self._count
-        self._stepper = Stepper(model.network, self._count)
-        self._vocabulary = model.vocabulary
-        self._state_places = _state_places(model)
-        self._advance = self._stepper.advance
-        rows = self._stepper.inputs  # (n_streams, F)
         # A single stream reads and answers without the axis for several.
-        single = n_streams is None
-        self._inputs = rows[0] if single else rows
+        self._rows: Any = 0 if n_streams is None else slice(None)
+        stepper = Stepper(model.network, self._count)
+        self._stepper = stepper
+        self._vocabulary = model.vocabulary
+        self._views = {name: view[self._rows] for name, view in _views(stepper).items()}
+        self._advance = stepper.advance
+        self._inputs = stepper.inputs[self._rows]  # (F,) or (n_streams, F)
         self._shape = self._inputs.shape
-        self._dtype = rows.dtype
-        self._fixed = self._fixed_output(answer, single)
+        self._dtype = self._inputs.dtype
+        # The array that holds every step's output; None if it must be computed from the state.
+        fixed = stepper.features if answer is None else stepper.fixed_outputs
+        self._fixed = None if fixed is None else fixed[self._rows]
         # A copy, because the next step overwrites the state.
         self._answer: Answer = answer or np.copy
         if start is not None:
-            self._stepper.read(np.full(self._count, start))
-            self._advance()
+            stepper.read(np.full(self._count, start))
+            stepper.advance()
         self._rest = self.snapshot()  # for `reset`: the state after the start token
-
-    def _fixed_output(self, answer: Answer | None, single: bool) -> np.ndarray | None:
-        """Return the array that holds every step's output; None if it must be computed."""
-        rows = self._stepper.features if answer is None else self._stepper.fixed_outputs
-        return rows[0] if single and rows is not None else rows
 
     def step(self, x: Any) -> Any:
         """Read the next step and answer.
@@ -118,32 +115,30 @@ class Stream:
         else:
             self._inputs[...] = self._numbers(x)
         if not self._advance():
+            bad = self._inputs[~np.isfinite(self._inputs)]
             raise ValueError(
-                f"x must be finite in {self._dtype}, got {shown(self._first_bad())}. "
+                f"x must be finite in {self._dtype}, got {shown(float(bad[0]))}. "
                 "Leave the step out, or fill it in."
             )
         # Where the outputs are always at the same place, nothing is left to compute.
         fixed = self._fixed
-        return self._answer(self._computed() if fixed is None else fixed)
-
-    def _computed(self) -> np.ndarray:
-        """Return the raw outputs, computed from the state."""
-        rows = self._stepper.outputs()
-        return rows[0] if self.n_streams is None else rows
+        return self._answer(self._stepper.outputs()[self._rows] if fixed is None else fixed)
 
     def _numbers(self, x: Any) -> np.ndarray:
         """Return numbers of any other form, checked and converted."""
+        shape = self._shape
         try:
             array = np.asarray(x)
             with np.errstate(over="ignore"):  # `step` refuses infinity
-                numbers = array.astype(self._dtype) if array.dtype.kind in "biuf" else None
+                is_real = array.dtype.kind in "biuf"
+                numbers = array.astype(self._dtype) if is_real else None
         except (TypeError, ValueError):
             numbers = None
         if numbers is None:
             raise TypeError(f"x must be numbers, got {shown(x)}. Give one step's features.")
-        if numbers.shape != self._shape and not (numbers.ndim == 0 and self._shape == (1,)):
+        if numbers.shape != shape and not (numbers.ndim == 0 and shape == (1,)):
             raise ValueError(
-                f"x must have the shape {self._shape}, got {shown(numbers)}. Give one step"
+                f"x must have the shape {shape}, got {shown(numbers)}. Give one step"
                 f"{'' if self.n_streams is None else ' of each stream'}; "
                 "predict takes whole sequences."
             )
@@ -163,10 +158,6 @@ class Stream:
         # An integer of NumPy's is not the key that the vocabulary has; code 0 is unknown.
         plain = [token if isinstance(token, str) else int(token) for token in tokens]
         return np.array([vocabulary.codes.get(token, 0) for token in plain])
-
-    def _first_bad(self) -> float:
-        """Return the first input that is not finite."""
-        return float(self._inputs[~np.isfinite(self._inputs)].flat[0])
 
     # -- state ------------------------------------------------------------------------------------
 
@@ -207,14 +198,11 @@ class Stream:
         "inputs", its last window - 1 inputs one after another. Assigning such a dict sets the
         state.
         """
-        return {
-            name: np.array(view[0] if self.n_streams is None else view)
-            for name, view in self._views()
-        }
+        return {name: view.copy() for name, view in self._views.items()}
 
     @state.setter
     def state(self, values: Mapping[str, Any]) -> None:
-        views = dict(self._views())
+        views = self._views
         if set(values) != set(views):
             raise ValueError(
                 f"state must hold {', '.join(views)}, got {shown(sorted(values))}. "
@@ -223,27 +211,15 @@ class Stream:
         given = {name: np.asarray(value) for name, value in values.items()}
         # All are checked before the first is set.
         for name, view in views.items():
-            wanted = view.shape[1:] if self.n_streams is None else view.shape
             array = given[name]
             is_real = array.dtype.kind in "biuf"
-            if not is_real or array.shape != wanted or not np.isfinite(array).all():
+            if not is_real or array.shape != view.shape or not np.isfinite(array).all():
                 raise ValueError(
-                    f"state[{name!r}] must be finite numbers of shape {wanted}, got "
+                    f"state[{name!r}] must be finite numbers of shape {view.shape}, got "
                     f"{shown(array)}. Change a copy of state."
                 )
         for name, view in views.items():
             view[:] = given[name]
-
-    def _views(self) -> list[tuple[str, np.ndarray]]:
-        """Return each part of the state, (n_streams, H), without its padding."""
-        states = self._stepper.states
-        if not self._stepper.network.recurrent:
-            # The window's last F columns are the current input, which is not part of the state.
-            F = self._stepper.inputs.shape[1]
-            return [("inputs", states[0][:, :-F])]
-        return [
-            (name, states[layer][:, start:stop]) for name, layer, start, stop in self._state_places
-        ]
 
     def snapshot(self) -> tuple[np.ndarray, ...]:
         """Return a copy of the whole state, for `restore`.
@@ -310,16 +286,15 @@ def _check_token(token: Any, kind: str) -> None:
         raise ValueError(f"x must be one {kind}, got {shown(token)}.{_ONE}")
 
 
-def _state_places(model: Model) -> list[tuple[str, int, int, int]]:
-    """Return where each state is: (name, layer, first column, end column)."""
-    layers = [level[0] for level in model.network.levels]
-    return [
-        (
-            f"{layer.name}.{name}",
-            number,
-            position * layer.width,
-            position * layer.width + layer.units,
-        )
-        for number, layer in enumerate(layers)
-        for position, name in enumerate(layer.cell.states)
-    ]
+def _views(stepper: Stepper) -> dict[str, np.ndarray]:
+    """Return a view of each part of the state by name, (n_streams, H), without its padding."""
+    if not stepper.network.recurrent:
+        # The window's last F columns are the current input, which is not part of the state.
+        F = stepper.inputs.shape[1]
+        return {"inputs": stepper.states[0][:, :-F]}
+    views = {}
+    for (layer, *_), state in zip(stepper.network.levels, stepper.states, strict=True):
+        for position, name in enumerate(layer.cell.states):
+            start = position * layer.width
+            views[f"{layer.name}.{name}"] = state[:, start : start + layer.units]
+    return views

@@ -8,8 +8,9 @@ from helpers.junk import junk, object_array
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lightrnn.data.labels import ClassTargets, MultilabelTargets
 from lightrnn.data.ragged import pool, split
-from lightrnn.data.sample_weight import check_sample_weight, class_weights, require_two_classes
+from lightrnn.data.sample_weight import check_sample_weight, class_weights
 
 N = np.array([2, 3, 1])
 AB = np.array(["a", "b"])
@@ -126,13 +127,14 @@ def test_class_weights_need_classes():
 
 
 def test_two_classes_must_be_left():
-    require_two_classes(np.array([0, 1]), np.array([1.0, 0.5]))
-    require_two_classes(np.ones((2, 3)), np.ones(2))
+    targets = ClassTargets(AB)
+    targets.require_enough(np.array([0, 1]), np.array([1.0, 0.5]))
+    MultilabelTargets(3).require_enough(np.ones((2, 3)), np.ones(2))
     for weights in ([1.0, 0.0], [0.0, 0.0]):
         with pytest.raises(ValueError, match=r"at least two classes .* one class"):
-            require_two_classes(np.array([0, 1]), np.array(weights))
+            targets.require_enough(np.array([0, 1]), np.array(weights))
     with pytest.raises(ValueError, match="at least two classes"):
-        require_two_classes(split(np.zeros(6, int), N), split(np.ones(6), N))
+        targets.require_enough(split(np.zeros(6, int), N), split(np.ones(6), N))
 
 
 @settings(max_examples=300, deadline=None)
