@@ -28,6 +28,16 @@ from .declarations import (
     optional,
 )
 
+# Those that `Network` takes as they are; the language model declares but some of them.
+ARCHITECTURE = (
+    "cell",
+    "hidden_layer_sizes",
+    "target",
+    "bidirectional",
+    "window",
+    "dropout",
+    "dtype",
+)
 _DEVICE = Domain('{"cpu", "cuda", "cuda:1", ..., "auto"}', check_device)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..data.dataset import TargetsFrom
 from ..data.labels import read_labels
-from ..data.ragged import Values
+from ..data.ragged import arranged_like, pool
 from ..data.sequences import Sequences
 from ..metrics import accuracy
 from ..utils.checks import shown
@@ -136,7 +136,7 @@ class RNNClassifier(SupervisedEstimator):
         [1.0, 1.0]
         """
         outputs = self._outputs(X)
-        return _each(self._link, outputs)
+        return arranged_like(self._link(pool(outputs)), outputs)
 
     def predict_log_proba(self, X: Any) -> Any:
         """Return the logarithm of the probability of each class.
@@ -170,7 +170,7 @@ class RNNClassifier(SupervisedEstimator):
         """
         probabilities = self.predict_proba(X)
         with np.errstate(divide="ignore"):  # log(0) is -inf, and meant to be
-            return _each(np.log, probabilities)
+            return arranged_like(np.log(pool(probabilities)), probabilities)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy, over all steps with ``target="step"``.
@@ -228,10 +228,3 @@ class RNNClassifier(SupervisedEstimator):
         return super()._stream_methods() | {
             "predict_proba": (link, lambda output: link(output[None])[0])
         }
-
-
-def _each(function: Any, values: Values) -> Values:
-    """Return a function of an array, or of each array in a list."""
-    if isinstance(values, np.ndarray):
-        return function(values)
-    return [function(part) for part in values]

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
 Arguments = dict[str, Any]
 
-_TRAINING_OPTIONS = [name for name in TrainingOptions.__dataclass_fields__ if name != "threads"]
-
 # Attributes that belong to the state of a fitted estimator, besides arguments and results.
 PRIVATE = frozenset(
     {"_model", "_is_table", "_n_features_out", "_metadata_request", "_sklearn_output_config"}
@@ -97,12 +95,6 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         device = devices.check_device("device", self.device)
         return devices.placed(network, device, devices.prediction_work(network, steps))
 
-    def _training_options(self, arguments: Arguments) -> TrainingOptions:
-        """Return those of the checked arguments that the training loop takes."""
-        threads = cpu.threads.usable(arguments["n_jobs"])
-        given = {name: arguments[name] for name in _TRAINING_OPTIONS}
-        return TrainingOptions(threads=threads, **given)
-
     def _train(
         self,
         arguments: Arguments,
@@ -118,7 +110,8 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
 
         `score` returns the validation score of a network; it is None without validation data.
         """
-        options = self._training_options(arguments)
+        given = arguments | {"threads": cpu.threads.usable(arguments["n_jobs"])}
+        options = {name: given[name] for name in TrainingOptions.__dataclass_fields__}
         solver = model.make_solver(arguments["momentum"], arguments["alpha"])
         work = devices.training_work(model.network, epochs * n_steps)
         with devices.placed(model.network, arguments["device"], work) as network:
@@ -126,7 +119,7 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
                 network,
                 loss,
                 solver,
-                options,
+                TrainingOptions(**options),
                 batches,
                 model.history,
                 epochs=epochs,
@@ -145,7 +138,7 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         self.n_iter_ = len(history.losses)
         self.loss_curve_ = list(history.losses)
         self.best_loss_ = min(history.losses, default=math.inf)
-        self.validation_scores_ = list(history.scores) if history.scores else None
+        self.validation_scores_ = list(history.scores) or None
         self.n_parameters_ = model.network.n_parameters
         self.vocabulary_ = None if model.vocabulary is None else model.vocabulary.tokens
         self.device_ = model.device

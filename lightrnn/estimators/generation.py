@@ -12,7 +12,6 @@ from .. import cpu
 from ..base import check_is_fitted
 from ..data.corpus import BOUNDARY, Corpus, check_context, joiner, read_corpus
 from ..utils import checks
-from ..utils.checks import random_generator
 from .estimator import NetworkEstimator
 
 if TYPE_CHECKING:
@@ -290,7 +289,7 @@ class BaseLanguageModel(NetworkEstimator):
         temperature = checks.real("temperature", temperature, 0, low_open=True)
         top_k = len(self._vocabulary) if top_k is None else checks.integer("top_k", top_k, 1)
         top_p = checks.real("top_p", top_p, 0, 1, low_open=True)
-        rng = random_generator(random_state)
+        rng = checks.random_generator(random_state)
         stepper, codes = self._after(check_context(prompt, self._vocabulary, "prompt"))
         drawn: list[int] = []
         # All numbers are drawn at once: a text that ends early draws as many as one that does not.

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..data.corpus import BOUNDARY, Corpus, read_corpus
 from ..training.texts import TextBatches
-from ..utils.checks import random_generator
+from .arguments import ARCHITECTURE
 from .declarations import COUNT, FLAG, argument, one_of
 from .documentation import documented
 from .estimator import Arguments
@@ -20,8 +20,6 @@ from .model import Model
 if TYPE_CHECKING:
     from ..training.trainable import TrainableNetwork
 
-# The arguments that `Network` takes as they are.
-_ARCHITECTURE = ("cell", "hidden_layer_sizes", "window", "dropout", "dtype")
 # Number of tokens from which on output="auto" takes an adaptive softmax: below it the one large
 # product is cheap, above it the products for rare tokens that are left out save more.
 _LARGE = 20_000
@@ -173,7 +171,7 @@ class RNNLanguageModel(BaseLanguageModel):
         """
         arguments = self._checked()
         continues = arguments["warm_start"] and self.__sklearn_is_fitted__()
-        corpus = self._read(arguments, texts, self._model.vocabulary if continues else None)
+        corpus = self._read(arguments, texts, continues)
         validation = None
         if texts_val is not None:
             validation = read_corpus(texts_val, vocabulary=corpus.vocabulary, name="texts_val")
@@ -182,7 +180,7 @@ class RNNLanguageModel(BaseLanguageModel):
                 "texts_val must be given with early_stopping=True, got None. "
                 "Hold out some texts for it."
             )
-        model = self._resumed(arguments, warm=True) if continues else self._begun(arguments, corpus)
+        model = self._model_for(arguments, corpus, continues=continues, warm=True)
         self._fit_model(arguments, model, corpus, validation, arguments["max_iter"])
         return self
 
@@ -222,11 +220,8 @@ class RNNLanguageModel(BaseLanguageModel):
                 "It runs one epoch; use fit."
             )
         continues = self.__sklearn_is_fitted__()
-        corpus = self._read(arguments, texts, self._model.vocabulary if continues else None)
-        if continues:
-            model = self._resumed(arguments, warm=False)
-        else:
-            model = self._begun(arguments, corpus)
+        corpus = self._read(arguments, texts, continues)
+        model = self._model_for(arguments, corpus, continues=continues, warm=False)
         self._fit_model(arguments, model, corpus, None, 1)
         return self
 
@@ -246,14 +241,14 @@ class RNNLanguageModel(BaseLanguageModel):
             )
         return arguments
 
-    def _read(self, arguments: Arguments, texts: Any, vocabulary: Any) -> Corpus:
-        """Read texts, and learn their vocabulary unless it is given."""
+    def _read(self, arguments: Arguments, texts: Any, continues: bool) -> Corpus:
+        """Read texts, with the vocabulary of the last fit if this one continues it."""
         return read_corpus(
             texts,
             tokens=arguments["tokens"],
             min_count=arguments["min_count"],
             max_vocabulary=arguments["max_vocabulary"],
-            vocabulary=vocabulary,
+            vocabulary=self._vocabulary if continues else None,
         )
 
     def _architecture(self, arguments: Arguments, n_tokens: int) -> Arguments:
@@ -271,25 +266,23 @@ class RNNLanguageModel(BaseLanguageModel):
             "n_outputs": n_tokens,
             "n_tokens": n_tokens,
         }
-        shared = {name: arguments[name] for name in _ARCHITECTURE}
+        shared = {name: arguments[name] for name in ARCHITECTURE if name in arguments}
         return sizes | shared | {"target": "step", "head": head}
 
-    def _begun(self, arguments: Arguments, corpus: Corpus) -> Model:
-        """Return a model that has learned nothing yet."""
-        architecture = self._architecture(arguments, len(corpus.vocabulary))
-        largest_batch = arguments["batch_size"], arguments["truncate"]
-        model = Model.untrained(architecture, largest_batch, arguments["solver"], self.random_state)
-        model.vocabulary = corpus.vocabulary
-        return model
+    def _model_for(
+        self, arguments: Arguments, corpus: Corpus, *, continues: bool, warm: bool
+    ) -> Model:
+        """Return a model to train: a new one, or a copy of the fitted one.
 
-    def _resumed(self, arguments: Arguments, *, warm: bool) -> Model:
-        """Return a copy of the fitted model to continue with.
-
-        With `warm` it keeps nothing but weights and vocabulary.
+        With `warm` the copy keeps nothing but weights and vocabulary.
         """
-        architecture = self._architecture(arguments, len(self._model.vocabulary or ()))
-        rng = random_generator(self.random_state) if warm else None
-        return self._model.resumed(architecture, arguments["solver"], rng)
+        solver = arguments["solver"]
+        vocabulary = corpus.vocabulary
+        architecture = self._architecture(arguments, len(vocabulary))
+        if continues:
+            return self._model.resumed(architecture, solver, self.random_state, warm=warm)
+        largest_batch = arguments["batch_size"], arguments["truncate"]
+        return Model.untrained(architecture, largest_batch, solver, self.random_state, vocabulary)
 
     def _fit_model(
         self,

@@ -121,8 +121,10 @@ class Model:
         largest_batch: tuple[int, int],
         solver: str,
         random_state: Any,
+        vocabulary: Vocabulary | None = None,
+        targets: Targets | None = None,
     ) -> Self:
-        """Return a model with initial weights, without targets and vocabulary.
+        """Return a model with initial weights.
 
         Raises
         ------
@@ -132,7 +134,7 @@ class Model:
         network = build_network(architecture, largest_batch)
         rng = random_generator(random_state)
         network.initialize(rng)
-        return cls(architecture, network, None, None, solver, None, History(), rng)
+        return cls(architecture, network, targets, vocabulary, solver, None, History(), rng)
 
     def tree(self) -> dict[str, Any]:
         """Return everything as plain values."""
@@ -161,9 +163,9 @@ class Model:
         return cls(**tree | built)
 
     def resumed(
-        self, architecture: dict[str, Any], solver: str, rng: np.random.Generator | None
+        self, architecture: dict[str, Any], solver: str, random_state: Any, *, warm: bool
     ) -> Self:
-        """Return a copy of the model to continue with; given `rng` it keeps only the weights.
+        """Return a copy of the model to continue with; with `warm` it keeps only the weights.
 
         Raises
         ------
@@ -177,15 +179,14 @@ class Model:
                     f"{value!r}. Fit a new estimator, or with warm_start=False."
                 )
         # Copied by way of the tree, so that an exception in training leaves the old model alone.
-        tree = self.tree() | {"architecture": architecture, "solver": solver}
-        if rng is not None:
-            tree |= {"history": asdict(History()), "rng": None}
+        model = self.from_tree(self.tree() | {"architecture": architecture, "solver": solver})
+        if warm:
+            model.history = History()
+            # Set after the copy: a Generator given as random_state is used itself and moves on.
+            model.rng = random_generator(random_state)
         # Moments of another solver mean something else.
-        if rng is not None or solver != self.solver:
-            tree["moments"] = None
-        model = self.from_tree(tree)
-        # Set after the copy: a Generator given as random_state is used itself and moves on.
-        model.rng = model.rng if rng is None else rng
+        if warm or solver != self.solver:
+            model.moments = None
         return model
 
     def make_solver(self, momentum: float, alpha: float) -> Solver | None:
@@ -196,12 +197,9 @@ class Model:
             return None
         vector = self.network.parameters
         solver = make_solver(self.solver, len(vector), vector.dtype, momentum=momentum, alpha=alpha)
-        if self.moments is not None:
-            flatten = self.network.flatten
-            solver.state = {
-                key: flatten(value) if isinstance(value, dict) else value
-                for key, value in self.moments.items()
-            }
+        flatten = self.network.flatten
+        for key, value in (self.moments or {}).items():
+            solver.state[key] = flatten(value) if isinstance(value, dict) else value
         return solver
 
     def keep_moments(self, solver: Solver | None) -> None:

@@ -8,7 +8,7 @@ with the arrays that are there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from ..devices import check_device
 from ..training.history import History
 from ..utils import checks
 from ..utils.checks import shown
-from .arguments import check_together
+from .arguments import ARCHITECTURE, check_together
 from .declarations import checked
 from .estimator import PRIVATE, is_result
 from .model import Model, build_network, targets_from_tree
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 # The sizes of a network, with the least that each may be.
 _SIZES = {"n_features": 1, "n_outputs": 1, "n_tokens": 0}
-# Arguments of a network that are arguments of the estimator as well.
-_CHECKED = {"cell", "hidden_layer_sizes", "target", "bidirectional", "window", "dropout", "dtype"}
 _TARGETS = {"classifier": ("ClassTargets", "MultilabelTargets"), "regressor": ("RealTargets",)}
 
 
@@ -70,11 +68,9 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
     unknown = [key for key in state if key not in arguments.keys() | PRIVATE and not is_result(key)]
     if unknown:
         raise ValueError(f"{name} has no argument {shown(unknown[0])} in this version")
-    model = state["_model"]
-    needed = {field.name for field in fields(Model) if field.default is MISSING}
-    found = needed | model.keys()
-    _same("_model", found, found & {field.name for field in fields(Model)})
-    check_device("device", model.get("device", "cpu"))
+    model = {"device": "cpu"} | state["_model"]  # older files name no device
+    _same("_model", set(model), {field.name for field in fields(Model)})
+    check_device("device", model["device"])
     network = _network(model["architecture"], len(model["network"]))
     _check_arrays("network", model["network"], network)
     _check_training(model, network)
@@ -93,11 +89,12 @@ def _network(architecture: dict[str, Any], most: int) -> Network:
     """Check the arguments of a network of at most `most` layers; return it without parameters."""
     given = {"head": "linear"} | architecture
     bidirectional = given.get("bidirectional", False)
-    _same("architecture", given.keys() | {"bidirectional"}, _SIZES.keys() | _CHECKED | {"head"})
+    known = {*_SIZES, *ARCHITECTURE, "head"}
+    _same("architecture", given.keys() | {"bidirectional"}, known)
     plain: dict[str, Any] = {
         name: checks.integer(name, given[name], low) for name, low in _SIZES.items()
     }
-    shared = {name: given[name] for name in _CHECKED & given.keys()}
+    shared = {name: given[name] for name in ARCHITECTURE if name in given}
     # The language model fixes `target`, which it does not declare.
     plain |= checked(SupervisedEstimator, shared)
     check_together(**plain)
@@ -190,10 +187,12 @@ def _check_targets(targets: Any, architecture: dict[str, Any]) -> None:
         if classes.dtype.kind == "O":
             _check_names("targets/classes_", classes)
     elif isinstance(targets, RealTargets):
-        for name, values in (("mean", targets.mean), ("scale", targets.scale)):
-            _check_array(f"targets/{name}", values, (outputs,), np.dtype(np.float64))
-        for name, dtype in (("dtype", targets.dtype), ("result", targets.result)):
-            checks.choice(f"targets/{name}", dtype, ("float32", "float64"))
+        for name in ("mean", "scale"):
+            _check_array(
+                f"targets/{name}", getattr(targets, name), (outputs,), np.dtype(np.float64)
+            )
+        for name in ("dtype", "result"):
+            checks.choice(f"targets/{name}", getattr(targets, name), ("float32", "float64"))
     else:
         _same("targets/n_outputs", targets.n_outputs, outputs)
 

@@ -6,7 +6,7 @@ leaves the estimator as it was. What depends on y is left to the targets (`data/
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -22,8 +22,7 @@ from ..data.tokens import as_items, encoded
 from ..exceptions import ConvergenceWarning, warn
 from ..training.lbfgs import LBFGS_BATCH
 from ..training.minibatches import Minibatches
-from ..utils.checks import random_generator
-from .arguments import SupervisedArguments, check_together
+from .arguments import ARCHITECTURE, SupervisedArguments, check_together
 from .estimator import Arguments, NetworkEstimator
 from .model import Model
 
@@ -31,17 +30,6 @@ if TYPE_CHECKING:
     from ..data.targets import Targets
     from ..losses import Loss
     from ..training.trainable import TrainableNetwork
-
-# The arguments that `Network` takes as they are.
-_ARCHITECTURE = (
-    "cell",
-    "hidden_layer_sizes",
-    "target",
-    "bidirectional",
-    "window",
-    "dropout",
-    "dtype",
-)
 
 
 # The order of the base classes puts the arguments of training behind those of the network.
@@ -105,10 +93,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         # Only for a whole fit: a part of the data may have a single class.
         data.targets.require_enough(data.samples.targets, data.samples.weights)
         held_out = read_validation(arguments, data, X_val, y_val)
-        if continues:
-            model = self._resumed(arguments, data, warm=True)
-        else:
-            model = self._begun(arguments, data)
+        model = self._model_for(arguments, data, continues=continues, warm=True)
         samples = data.samples
         if held_out is None and arguments["early_stopping"]:
             samples, held_out = split(data, arguments["validation_fraction"], model.rng)
@@ -145,10 +130,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         else:
             targets_from = self._targets_from(arguments, classes)
         data = read(arguments, inputs, y, sample_weight, targets_from)
-        if continues:
-            model = self._resumed(arguments, data, warm=False)
-        else:
-            model = self._begun(arguments, data)
+        model = self._model_for(arguments, data, continues=continues, warm=False)
         self._fit_model(arguments, model, data.samples, None, 1)
         self._finish(model, None if continues else data.inputs.sequences)
         return self
@@ -178,7 +160,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
     # -- the model --------------------------------------------------------------------------------
 
     def _architecture(
-        self, arguments: Arguments, n_features: int, n_outputs: int, n_tokens: int = 0
+        self, arguments: Arguments, n_outputs: int, n_features: int = 0, n_tokens: int = 0
     ) -> Arguments:
         """Return the arguments of `Network`; tokens are read by their embedding."""
         sizes = {
@@ -186,40 +168,37 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             "n_outputs": n_outputs,
             "n_tokens": n_tokens,
         }
-        return sizes | {name: arguments[name] for name in _ARCHITECTURE}
+        return sizes | {name: arguments[name] for name in ARCHITECTURE}
 
-    def _architecture_for(self, arguments: Arguments, data: Data) -> Arguments:
-        """Return the arguments of the network that can learn from the data."""
-        n_features = data.inputs.sequences.n_features
-        n_tokens = len(data.inputs.vocabulary or ())
-        return self._architecture(arguments, n_features, data.targets.n_outputs, n_tokens)
+    def _model_for(self, arguments: Arguments, data: Data, *, continues: bool, warm: bool) -> Model:
+        """Return a model to train: a new one, or a copy of the fitted one.
 
-    def _begun(self, arguments: Arguments, data: Data) -> Model:
-        """Return a model that has learned nothing yet."""
-        architecture = self._architecture_for(arguments, data)
-        longest = int(data.inputs.sequences.lengths.max())
-        batch_size = LBFGS_BATCH if arguments["solver"] == "lbfgs" else arguments["batch_size"]
+        With `warm` the copy keeps nothing but the weights.
+        """
+        solver = arguments["solver"]
+        sequences = data.inputs.sequences
+        vocabulary = data.inputs.vocabulary
+        architecture = self._architecture(
+            arguments, data.targets.n_outputs, sequences.n_features, len(vocabulary or ())
+        )
+        if continues:
+            _check_same_classes(self._model.targets, data.targets)
+            model = self._model.resumed(architecture, solver, self.random_state, warm=warm)
+            # A warm start may bring targets of another scale: the outputs keep their standardised
+            # values, and `_finish` gives them the new units.
+            model.targets = data.targets
+            model.targets.set_output_units(model.network, undo=True)
+            return model
+        longest = int(sequences.lengths.max())
+        batch_size = LBFGS_BATCH if solver == "lbfgs" else arguments["batch_size"]
         # Memory is checked for the largest minibatch: its sequences, and the steps kept for BPTT.
         largest_batch = (
             min(batch_size, len(data.samples.items)),
             min(arguments["truncate"] or longest, longest),
         )
-        model = Model.untrained(architecture, largest_batch, arguments["solver"], self.random_state)
-        model.targets = data.targets
-        model.vocabulary = data.inputs.vocabulary
-        return model
-
-    def _resumed(self, arguments: Arguments, data: Data, *, warm: bool) -> Model:
-        """Return a copy of the fitted model to continue with; `warm` keeps only its weights."""
-        rng = random_generator(self.random_state) if warm else None
-        _check_same_classes(self._model.targets, data.targets)
-        architecture = self._architecture_for(arguments, data)
-        model = self._model.resumed(architecture, arguments["solver"], rng)
-        # A warm start may bring targets of another scale: the outputs keep their standardised
-        # values, and `_finish` gives them the new units.
-        model.targets = data.targets
-        model.targets.set_output_units(model.network, undo=True)
-        return model
+        return Model.untrained(
+            architecture, largest_batch, solver, self.random_state, vocabulary, data.targets
+        )
 
     def _fit_model(
         self,
@@ -241,7 +220,9 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         score = None
         if held_out is not None:
             threads = cpu.threads.usable(arguments["n_jobs"])
-            score = _validation_score(model.targets, loss, held_out, threads)
+            score = partial(
+                _score, targets=model.targets, loss=loss, held_out=held_out, threads=threads
+            )
         n_steps = int(samples.lengths.sum())
         return self._train(
             arguments, model, loss, batches, epochs=epochs, n_steps=n_steps, score=score
@@ -259,13 +240,14 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
 
     # -- using a fitted network -------------------------------------------------------------------
 
-    def _outputs(self, X: Any) -> Values:
-        """Return the raw outputs: (n, n_outputs), or a list of (T_i, n_outputs)."""
+    def _outputs(self, X: Any, *, hidden: bool = False) -> Values:
+        """Return the raw outputs, (n, k) or a list of (T_i, k), or with `hidden` the states."""
         check_is_fitted(self)
         sequences = self._read_sequences(X)
         with self._placed(int(sequences.lengths.sum())) as network:
-            outputs: Values = network.outputs(sequences.items, cpu.threads.usable(self.n_jobs))
-        return outputs
+            compute = network.states if hidden else network.outputs
+            values: Values = compute(sequences.items, cpu.threads.usable(self.n_jobs))
+        return values
 
     def _compared(
         self, X: Any, y: Any, sample_weight: Any
@@ -346,10 +328,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         >>> model.fit(X, [1.0, 2.0, 1.5]).transform(X).shape
         (3, 4)
         """
-        check_is_fitted(self)
-        sequences = self._read_sequences(X)
-        with self._placed(int(sequences.lengths.sum())) as network:
-            states = network.states(sequences.items, cpu.threads.usable(self.n_jobs))
+        states = self._outputs(X, hidden=True)
         return self._contained(states, X)
 
 
@@ -358,18 +337,12 @@ def _known(targets: Targets) -> TargetsFrom:
     return lambda y, lengths, weights: (targets, targets.read(y, lengths))
 
 
-def _validation_score(
-    targets: Targets, loss: Loss, held_out: Samples, threads: int
-) -> Callable[[TrainableNetwork], float]:
-    """Return the function that scores a network on held-out samples."""
-    encoded_y = pool(held_out.targets)
-    weights = pool(held_out.weights)
-
-    def score(network: TrainableNetwork) -> float:
-        outputs = pool(network.outputs(held_out.items, threads))
-        return targets.score(loss, outputs, encoded_y, weights)
-
-    return score
+def _score(
+    network: TrainableNetwork, targets: Targets, loss: Loss, held_out: Samples, threads: int
+) -> float:
+    """Return the score of a network on held-out samples."""
+    outputs = pool(network.outputs(held_out.items, threads))
+    return targets.score(loss, outputs, pool(held_out.targets), pool(held_out.weights))
 
 
 def _check_same_classes(old: Targets, new: Targets) -> None:

@@ -14,17 +14,6 @@ if TYPE_CHECKING:
     from ..nn.layers import Embedding, Layer
     from ..nn.network import Network
 
-# Arguments of classifiers and regressors that the network's architecture takes over as they are.
-_ARCHITECTURE = (
-    "cell",
-    "hidden_layer_sizes",
-    "window",
-    "dropout",
-    "dtype",
-    "target",
-    "bidirectional",
-)
-
 
 class Part(NamedTuple):
     """Numbers of one layer in one direction.
@@ -201,9 +190,7 @@ def parameter_table(
     )
 
 
-def _planned_architecture(
-    estimator: NetworkEstimator, sizes: dict[str, int | None]
-) -> dict[str, Any]:
+def _planned_architecture(estimator: Any, sizes: dict[str, int | None]) -> dict[str, Any]:
     """Return the architecture that `fit` would build for data of these sizes."""
     given = {
         name: integer(name, size, 2 if name == "n_tokens" else 1)
@@ -215,10 +202,7 @@ def _planned_architecture(
         return estimator._architecture(estimator._checked(), given["n_tokens"])
     _require(given, "n_outputs")
     _require(given, "n_features", "n_tokens")
-    arguments = estimator._checked()
-    if "n_tokens" in given:  # the layers read embeddings
-        given["n_features"] = arguments["embedding_size"]
-    return given | {name: arguments[name] for name in _ARCHITECTURE}
+    return estimator._architecture(estimator._checked(), **given)
 
 
 def _require(given: dict[str, int], *names: str) -> None:

@@ -302,7 +302,7 @@ def _adopt(
         architecture = estimator._architecture(arguments, n_tokens)
     else:
         n_features = sequences.n_features
-        architecture = estimator._architecture(arguments, n_features, targets.n_outputs, n_tokens)
+        architecture = estimator._architecture(arguments, targets.n_outputs, n_features, n_tokens)
     network = build_network(architecture)
     # A weight too large for float32 becomes infinite, which is refused below.
     with np.errstate(over="ignore"):
