@@ -148,8 +148,7 @@ def split(data: Data, fraction: float, rng: np.random.Generator) -> tuple[Sample
     codes = samples.targets
     # Codes of one class per sequence are whole numbers; indicators and real targets are floats.
     by_class = isinstance(codes, np.ndarray) and codes.ndim == 1 and codes.dtype.kind == "i"
-    n = len(samples.items)
-    training, validation = hold_out(n, fraction, rng, codes if by_class else None)
+    training, validation = hold_out(len(samples.items), fraction, rng, codes if by_class else None)
     # Scores are weighted by the user's weights alone, training by the class weights as well.
     plain = replace(samples, weights=data.weights)
     return samples.take(training), plain.take(validation)

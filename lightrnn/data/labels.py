@@ -51,12 +51,11 @@ def _labels(values: np.ndarray, name: str) -> np.ndarray:
 def _object_labels(values: np.ndarray, name: str) -> np.ndarray:
     """Return objects as they are if all are text, as numbers if all are numbers."""
     items = values.ravel().tolist()
-    missing = [index for index, item in enumerate(items) if is_missing(item)]
-    if missing:
-        raise ValueError(
-            f"{name} must have no missing labels, got {items[missing[0]]} in row {missing[0]}. "
-            "Drop it."
-        )
+    for row, item in enumerate(items):
+        if is_missing(item):
+            raise ValueError(
+                f"{name} must have no missing labels, got {item} in row {row}. Drop it."
+            )
     if all(isinstance(item, str) for item in items):
         return values
     if all(isinstance(item, (bool, int, float, np.number, np.bool_)) for item in items):
@@ -68,6 +67,12 @@ def _object_labels(values: np.ndarray, name: str) -> np.ndarray:
     raise ValueError(
         f"{_UNKNOWN_TYPE}: {name} must be all integers or all text, got {kinds}. Convert them."
     )
+
+
+def row_accuracy(predicted: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> float:
+    """Return the accuracy of rows; one of multilabel y counts as right if all its labels are."""
+    right = predicted == truth
+    return accuracy(right if right.ndim == 1 else right.all(axis=1), weights)
 
 
 class LabelTargets(Targets):
@@ -95,10 +100,10 @@ class LabelTargets(Targets):
         self, loss: Loss, outputs: np.ndarray, encoded: np.ndarray, weights: np.ndarray
     ) -> float:
         """Return the accuracy; a multilabel row counts if all its labels are right."""
-        return accuracy(self._right(outputs, encoded), weights)
+        return row_accuracy(self._predicted(outputs), encoded, weights)
 
-    def _right(self, outputs: np.ndarray, encoded: np.ndarray) -> np.ndarray:
-        """Return whether each row of raw outputs (N, k) predicts its target, (N,) bool."""
+    def _predicted(self, outputs: np.ndarray) -> np.ndarray:
+        """Return encoded predictions for raw outputs (N, k)."""
         raise NotImplementedError
 
 
@@ -176,10 +181,10 @@ class ClassTargets(LabelTargets):
         return self.codes(_labels(values, name), name)
 
     def _decoded(self, outputs: np.ndarray) -> np.ndarray:
-        return self.classes_[outputs.argmax(axis=-1)]
+        return self.classes_[self._predicted(outputs)]
 
-    def _right(self, outputs: np.ndarray, encoded: np.ndarray) -> np.ndarray:
-        return outputs.argmax(axis=1) == encoded
+    def _predicted(self, outputs: np.ndarray) -> np.ndarray:
+        return outputs.argmax(axis=1)
 
     def _listed(self) -> str:
         """Return the classes for a message."""
@@ -188,8 +193,10 @@ class ClassTargets(LabelTargets):
 
 def _family(labels: np.ndarray) -> str:
     """Return the kind of labels that can be compared with these."""
-    objects = "text" if isinstance(labels.flat[0], str) else "numbers"
-    return {"U": "text", "O": objects, "S": "bytes"}.get(labels.dtype.kind, "numbers")
+    if labels.dtype.kind == "S":
+        return "bytes"
+    # NumPy's text is a str too.
+    return "text" if isinstance(labels.flat[0], str) else "numbers"
 
 
 @dataclass(eq=False, repr=False)
@@ -238,11 +245,11 @@ class MultilabelTargets(LabelTargets):
         return numbers.astype(np.float32)
 
     def _decoded(self, outputs: np.ndarray) -> np.ndarray:
-        # Raw outputs above 0 are probabilities above 1/2.
-        return (outputs > 0).astype(np.int64)
+        return self._predicted(outputs).astype(np.int64)
 
-    def _right(self, outputs: np.ndarray, encoded: np.ndarray) -> np.ndarray:
-        return ((outputs > 0) == encoded).all(axis=1)
+    def _predicted(self, outputs: np.ndarray) -> np.ndarray:
+        # Raw outputs above 0 are probabilities above 1/2.
+        return outputs > 0
 
 
 def _is_indicator(labels: np.ndarray) -> bool:

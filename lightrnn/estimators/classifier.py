@@ -6,10 +6,9 @@ from typing import Any, Self
 import numpy as np
 
 from ..data.dataset import TargetsFrom
-from ..data.labels import read_labels
+from ..data.labels import read_labels, row_accuracy
 from ..data.ragged import arranged_like, pool
 from ..data.sequences import Sequences
-from ..metrics import accuracy
 from ..utils.checks import shown
 from .declarations import CLASS_WEIGHT, argument
 from .documentation import documented
@@ -206,8 +205,7 @@ class RNNClassifier(SupervisedEstimator):
         1.0
         """
         predicted, truth, weights = self._compared(X, y, sample_weight)
-        right = predicted == truth
-        return accuracy(right if right.ndim == 1 else right.all(axis=1), weights)
+        return row_accuracy(predicted, truth, weights)
 
     def _targets_from(self, arguments: Arguments, classes: Any = None) -> TargetsFrom:
         step = arguments["target"] == "step"

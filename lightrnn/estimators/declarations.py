@@ -68,9 +68,12 @@ def argument(default: Any, domain: Domain | None = None, description: str = "") 
     >>> declared(Derived)["size"]["description"]
     'Number of parts.'
     """
-    given = {"default": default, "domain": domain, "description": description}
-    # None and "" stand for what the base class declares; a default is always given.
-    metadata = {key: value for key, value in given.items() if value or key == "default"}
+    metadata = {"default": default}
+    # None and "" stand for what the base class declares.
+    if domain:
+        metadata["domain"] = domain
+    if description:
+        metadata["description"] = description
     return field(default=default, metadata=metadata)
 
 
@@ -207,7 +210,7 @@ CALLBACKS = Domain("callable, list of callables or None", _callbacks)
 
 def _class_weight(name: str, value: Any) -> Any:
     """Return the argument itself: its labels are compared with y's later."""
-    if value is None or isinstance(value, dict):
+    if isinstance(value, dict):
         return value
     return checks.choice(name, value, ("balanced", None))
 

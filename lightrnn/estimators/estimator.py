@@ -37,9 +37,12 @@ PRIVATE = frozenset(
 
 def is_result(name: Any) -> bool:
     """Return whether a name is that of an attribute which `fit` sets."""
-    if not isinstance(name, str) or not name.isidentifier():
-        return False
-    return name.endswith("_") and not name.startswith("_")
+    return (
+        isinstance(name, str)
+        and name.isidentifier()
+        and name.endswith("_")
+        and not name.startswith("_")
+    )
 
 
 def check_estimator(estimator: Any) -> None:

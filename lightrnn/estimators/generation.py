@@ -11,12 +11,12 @@ import numpy as np
 from .. import cpu
 from ..base import check_is_fitted
 from ..data.corpus import BOUNDARY, Corpus, check_context, joiner, read_corpus
+from ..training.texts import TextBatches
 from ..utils import checks
 from .estimator import NetworkEstimator
 
 if TYPE_CHECKING:
     from ..nn.stepper import Stepper
-    from ..training.texts import TextBatches
     from ..training.trainable import TrainableNetwork
 
 
@@ -322,7 +322,10 @@ class BaseLanguageModel(NetworkEstimator):
         self, arguments: dict[str, Any], corpus: Corpus, rng: np.random.Generator | None = None
     ) -> TextBatches:
         """Return the minibatches of a corpus, in order unless `rng` shuffles them."""
-        raise NotImplementedError
+        # Recurrent cells carry a state, so they need no tokens before a chunk.
+        window = arguments["window"] if arguments["cell"] == "ffnn" else 0
+        sizes = arguments["batch_size"], arguments["truncate"]
+        return TextBatches(corpus.texts, BOUNDARY, *sizes, window, rng, arguments["shuffle"])
 
 
 def mean_loss(network: TrainableNetwork, batches: TextBatches) -> float:

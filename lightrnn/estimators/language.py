@@ -6,9 +6,7 @@ from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
-from ..data.corpus import BOUNDARY, Corpus, read_corpus
+from ..data.corpus import Corpus, read_corpus
 from ..training.texts import TextBatches
 from .arguments import ARCHITECTURE
 from .declarations import COUNT, FLAG, argument, one_of
@@ -261,13 +259,14 @@ class RNNLanguageModel(BaseLanguageModel):
             head = "adaptive"
         else:
             head = "linear"
-        sizes = {
+        return {
             "n_features": arguments["embedding_size"],
             "n_outputs": n_tokens,
             "n_tokens": n_tokens,
+            **{name: arguments[name] for name in ARCHITECTURE if name in arguments},
+            "target": "step",
+            "head": head,
         }
-        shared = {name: arguments[name] for name in ARCHITECTURE if name in arguments}
-        return sizes | shared | {"target": "step", "head": head}
 
     def _model_for(
         self, arguments: Arguments, corpus: Corpus, *, continues: bool, warm: bool
@@ -310,14 +309,6 @@ class RNNLanguageModel(BaseLanguageModel):
             score=score,
         )
         self._adopt(model)
-
-    def _batches(
-        self, arguments: Arguments, corpus: Corpus, rng: np.random.Generator | None = None
-    ) -> TextBatches:
-        # Recurrent cells carry a state, so they need no tokens before a chunk.
-        window = arguments["window"] if arguments["cell"] == "ffnn" else 0
-        sizes = arguments["batch_size"], arguments["truncate"]
-        return TextBatches(corpus.texts, BOUNDARY, *sizes, window, rng, arguments["shuffle"])
 
 
 def _score(network: TrainableNetwork, batches: TextBatches) -> float:

@@ -139,12 +139,10 @@ class Model:
     def tree(self) -> dict[str, Any]:
         """Return everything as plain values."""
         targets = self.targets
-        if targets is not None:
-            targets = {"kind": type(targets).__name__, **_shallow(targets)}
         return _shallow(self) | {
             "network": self.network.arrays(),
-            "targets": targets,
-            "vocabulary": None if self.vocabulary is None else _shallow(self.vocabulary),
+            "targets": targets and {"kind": type(targets).__name__, **_shallow(targets)},
+            "vocabulary": self.vocabulary and _shallow(self.vocabulary),
             "history": asdict(self.history),
         }
 

@@ -68,7 +68,8 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
     unknown = [key for key in state if key not in arguments.keys() | PRIVATE and not is_result(key)]
     if unknown:
         raise ValueError(f"{name} has no argument {shown(unknown[0])} in this version")
-    model = {"device": "cpu"} | state["_model"]  # older files name no device
+    # A file that was written before models had a device does not name one.
+    model = {"device": "cpu"} | state["_model"]
     _same("_model", set(model), {field.name for field in fields(Model)})
     check_device("device", model["device"])
     network = _network(model["architecture"], len(model["network"]))
@@ -225,6 +226,6 @@ def _check_results(state: dict[str, Any], model: dict[str, Any]) -> None:
 
 def _equal(name: str, found: Any, wanted: Any) -> None:
     """Raise a ValueError unless two arrays, or None, have the same dtype and are equal."""
-    kinds = [(type(value), getattr(value, "dtype", None)) for value in (found, wanted)]
-    if kinds[0] != kinds[1] or not np.array_equal(found, wanted):
+    same_dtype = getattr(found, "dtype", None) == getattr(wanted, "dtype", None)
+    if type(found) is not type(wanted) or not same_dtype or not np.array_equal(found, wanted):
         raise ValueError(f"{name} must be that of the model, got {shown(found)}")

@@ -59,8 +59,8 @@ class Stream:
     def __init__(
         self, model: Model, n_streams: int | None, answer: Answer | None, start: int | None = None
     ) -> None:
-        self._count = 1 if n_streams is None else integer("n_streams", n_streams, 1)
-        self.n_streams = None if n_streams is None else self._count
+        self.n_streams = None if n_streams is None else integer("n_streams", n_streams, 1)
+        self._count = self.n_streams or 1
         # A single stream reads and answers without the axis for several.
         self._rows: Any = 0 if n_streams is None else slice(None)
         stepper = Stepper(model.network, self._count)
@@ -129,13 +129,13 @@ class Stream:
         shape = self._shape
         try:
             array = np.asarray(x)
-            with np.errstate(over="ignore"):  # `step` refuses infinity
-                is_real = array.dtype.kind in "biuf"
-                numbers = array.astype(self._dtype) if is_real else None
+            is_real = array.dtype.kind in "biuf"
         except (TypeError, ValueError):
-            numbers = None
-        if numbers is None:
+            is_real = False
+        if not is_real:
             raise TypeError(f"x must be numbers, got {shown(x)}. Give one step's features.")
+        with np.errstate(over="ignore"):  # `step` refuses infinity
+            numbers = array.astype(self._dtype)
         if numbers.shape != shape and not (numbers.ndim == 0 and shape == (1,)):
             raise ValueError(
                 f"x must have the shape {shape}, got {shown(numbers)}. Give one step"
@@ -153,11 +153,8 @@ class Stream:
                 f"x must be {self._count} tokens, got {shown(x)}. "
                 "Give one for each stream, in a list."
             )
-        for token in tokens:
-            _check_token(token, vocabulary.kind)
-        # An integer of NumPy's is not the key that the vocabulary has; code 0 is unknown.
-        plain = [token if isinstance(token, str) else int(token) for token in tokens]
-        return np.array([vocabulary.codes.get(token, 0) for token in plain])
+        plain = [_checked_token(token, vocabulary.kind) for token in tokens]
+        return np.array([vocabulary.codes.get(token, 0) for token in plain])  # 0 is unknown
 
     # -- state ------------------------------------------------------------------------------------
 
@@ -274,8 +271,8 @@ class Stream:
             state[:] = part
 
 
-def _check_token(token: Any, kind: str) -> None:
-    """Raise an error unless an object is one token of this kind."""
+def _checked_token(token: Any, kind: str) -> str | int:
+    """Return an object that must be one token of this kind as a key of the vocabulary."""
     text = kind != "category"
     types: Any = str if text else (str, int, np.integer)
     if isinstance(token, bool) or not isinstance(token, types):
@@ -284,6 +281,7 @@ def _check_token(token: Any, kind: str) -> None:
         )
     if text and len(split(str(token), kind)) != 1:
         raise ValueError(f"x must be one {kind}, got {shown(token)}.{_ONE}")
+    return token if isinstance(token, str) else int(token)  # NumPy's integers are no keys
 
 
 def _views(stepper: Stepper) -> dict[str, np.ndarray]:

@@ -148,13 +148,13 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         """Read X: like that of the last fit, if this one continues it."""
         if not continues:
             return read_inputs(arguments, X)
-        return Inputs(self._read_sequences(X, arguments["dtype"]), self._model.vocabulary)
+        return Inputs(self._read_sequences(X), self._model.vocabulary)
 
-    def _read_sequences(self, X: Any, dtype: Any = None) -> Sequences:
+    def _read_sequences(self, X: Any) -> Sequences:
         """Read X for the fitted network: numbers of the same features, or the same tokens."""
         vocabulary = self._model.vocabulary
         if vocabulary is None:
-            return sequences_for(self, X, dtype or self._model.network.dtype)
+            return sequences_for(self, X, self._model.network.dtype)
         return encoded(as_items(X, vocabulary.kind), vocabulary)
 
     # -- the model --------------------------------------------------------------------------------
@@ -163,12 +163,12 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         self, arguments: Arguments, n_outputs: int, n_features: int = 0, n_tokens: int = 0
     ) -> Arguments:
         """Return the arguments of `Network`; tokens are read by their embedding."""
-        sizes = {
+        return {
             "n_features": arguments["embedding_size"] if n_tokens else n_features,
             "n_outputs": n_outputs,
             "n_tokens": n_tokens,
+            **{name: arguments[name] for name in ARCHITECTURE},
         }
-        return sizes | {name: arguments[name] for name in ARCHITECTURE}
 
     def _model_for(self, arguments: Arguments, data: Data, *, continues: bool, warm: bool) -> Model:
         """Return a model to train: a new one, or a copy of the fitted one.
