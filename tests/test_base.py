@@ -14,7 +14,7 @@ from lightrnn import exceptions
 from lightrnn.base import BaseEstimator, TransformerMixin, check_is_fitted
 from lightrnn.data import feature_names
 from lightrnn.data.labels import read_labels
-from lightrnn.data.sample_weight import check_sample_weight, require_two_classes
+from lightrnn.data.sample_weight import check_sample_weight
 from lightrnn.data.sequences import as_sequences, remember_features, sequences_for
 from lightrnn.data.targets import read_numbers
 
@@ -70,7 +70,7 @@ class ReadoutClassifier(Readout):
 
     def _learn(self, y, lengths, weights):
         targets, codes = read_labels(y, lengths)
-        require_two_classes(codes, weights)
+        targets.require_enough(codes, weights)
         return targets, codes
 
     @property
