@@ -98,6 +98,7 @@ def read(
     # Before y: the mean and scale of a regressor's targets are weighted.
     weights = check_sample_weight(sample_weight, lengths, arguments["target"] == "step")
     targets, codes = targets_from(y, lengths, weights)
+    # (n,), or with targets by step a list of (T_i,)
     weighted = targets.weigh(codes, weights, arguments.get("class_weight"))
     samples = Samples(sequences.items, lengths, codes, weighted)
     # A sequence stays if one of its steps has a weight.
@@ -138,6 +139,7 @@ def read_validation(
         )
     lengths = sequences.lengths
     weights = check_sample_weight(None, lengths, arguments["target"] == "step")
+    # By the targets of y: a validation set may lack a class, and its mean is another.
     codes = data.targets.read(y_val, lengths, "y_val")
     return Samples(sequences.items, lengths, codes, weights)
 

@@ -43,6 +43,7 @@ def hold_out(
         )
     groups = np.zeros(n, np.intp) if classes is None else classes
     shuffled = rng.permutation(n)
+    # Stable, so that the sequences of a class stay in random order.
     shuffled = shuffled[np.argsort(groups[shuffled], kind="stable")]
     _, starts, counts = np.unique(groups[shuffled], return_index=True, return_counts=True)
     # The j-th of the m sequences of a class stands at the rank (j + 0.5) / m within it. The lowest

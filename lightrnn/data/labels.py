@@ -158,7 +158,7 @@ class ClassTargets(LabelTargets):
                 f"{name} must hold labels of {self._listed()}, got {_family(labels)}. Convert them."
             )
         # A label greater than all classes would get a code beyond the last one.
-        codes = np.minimum(np.searchsorted(self.classes_, labels), len(self.classes_) - 1)
+        codes = np.minimum(np.searchsorted(self.classes_, labels), len(self.classes_) - 1)  # (N,)
         unseen = np.flatnonzero(self.classes_[codes] != labels)
         if len(unseen):
             row = unseen[0]

@@ -65,6 +65,7 @@ def _pooled(weights: Any, lengths: np.ndarray, step: bool) -> np.ndarray:
             "no sample of any class is left to fit."
         )
     pooled = pooled.astype(np.float64)
+    # A weight of a sequence holds for each of its steps.
     return np.repeat(pooled, lengths) if step and not by_step else pooled
 
 
@@ -138,7 +139,7 @@ def _factors(class_weight: Any, classes: np.ndarray) -> np.ndarray:
         )
     # `tolist` gives Python's own types, which equal the keys that a user writes.
     codes = {label: code for code, label in enumerate(classes.tolist())}
-    factors = np.ones(len(classes))
+    factors = np.ones(len(classes))  # (n_classes,)
     for label, factor in class_weight.items():
         if label not in codes:
             raise ValueError(

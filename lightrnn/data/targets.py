@@ -280,7 +280,7 @@ def read_numbers(
     w = np.ones(len(columns)) if weights is None else pool(weights)
     # Squares of large numbers overflow; the result is refused below, with a message of ours.
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = np.average(columns, axis=0, weights=w)
+        mean = np.average(columns, axis=0, weights=w)  # (k,)
         scale = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=w))
     if not (np.isfinite(mean) & np.isfinite(scale)).all():
         raise ValueError(

@@ -139,6 +139,7 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         self._model = model
         history = model.history
         self.n_iter_ = len(history.losses)
+        # Copies, so that what the user does to them leaves the next `partial_fit` alone.
         self.loss_curve_ = list(history.losses)
         self.best_loss_ = min(history.losses, default=math.inf)
         self.validation_scores_ = list(history.scores) or None

@@ -170,6 +170,7 @@ class Model:
         ValueError
             If the architecture is another; only dropout may change.
         """
+        # Every other argument decides which parameters there are, or what they mean.
         for name, value in architecture.items():
             if name != "dropout" and value != self.architecture[name]:
                 raise ValueError(
@@ -191,6 +192,7 @@ class Model:
         """Return the solver, with its moments if there are any; None for lbfgs."""
         from ..nn.solvers import make_solver
 
+        # L-BFGS begins every call anew: it keeps no state to continue from.
         if self.solver == "lbfgs":
             return None
         vector = self.network.parameters
@@ -205,6 +207,7 @@ class Model:
         if solver is None:
             self.moments = None
         else:
+            # Without padding, whose width depends on the machine.
             named = self.network.named
             self.moments = {
                 key: named(value) if isinstance(value, np.ndarray) else value

@@ -294,5 +294,6 @@ def _views(stepper: Stepper) -> dict[str, np.ndarray]:
     for (layer, *_), state in zip(stepper.network.levels, stepper.states, strict=True):
         for position, name in enumerate(layer.cell.states):
             start = position * layer.width
+            # (n_streams, H): a state is as wide as whole SIMD registers, the rest is padding.
             views[f"{layer.name}.{name}"] = state[:, start : start + layer.units]
     return views

@@ -245,6 +245,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         check_is_fitted(self)
         sequences = self._read_sequences(X)
         with self._placed(int(sequences.lengths.sum())) as network:
+            # `network` may be a copy on a GPU, so its methods are taken in here.
             compute = network.states if hidden else network.outputs
             values: Values = compute(sequences.items, cpu.threads.usable(self.n_jobs))
         return values
@@ -258,7 +259,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         counts = [len(part) for part in predicted] if step else [1] * len(predicted)
         lengths = np.array(counts, np.int64)
         weights = check_sample_weight(sample_weight, lengths, step)
-        pooled = pool(predicted)
+        pooled = pool(predicted)  # (N,) or (N, k)
         return pooled, as_values(y, lengths, step).reshape(pooled.shape), pool(weights)
 
     def _stream_methods(self) -> dict[str, tuple[Any, Any]]:
