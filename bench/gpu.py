@@ -62,12 +62,12 @@ class Ours:
     ) -> None:
         self.network = Network(cell, F, (H,), OUTPUTS)
         self.network.initialize(np.random.default_rng(0))
-        self.twin = cuda.network.CudaNetwork(self.network, 0)
+        self.on_gpu = cuda.network.CudaNetwork(self.network, 0)
         self.loss = make_loss("softmax")
         self.solver = make_solver("adam", self.network.layout.size, "float32")
         items = [x for X, _ in batches for x in X]
         lengths = np.array([len(x) for x in items])
-        self.twin.cache_sequences(items, lengths, len(batches[0][0]))
+        self.on_gpu.cache_sequences(items, lengths, len(batches[0][0]))
         starts = np.cumsum(lengths) - lengths  # of each sequence in the GPU's copy of all
         made = []
         first = 0
@@ -80,12 +80,12 @@ class Ours:
 
     def forward(self) -> Any:
         """Run the layer and wait for it."""
-        self.twin.run(next(self.turn))
-        return self.twin.final_states
+        self.on_gpu.run(next(self.turn))
+        return self.on_gpu.final_states
 
     def train(self) -> Any:
         """Take a training step and wait for the loss."""
-        return self.twin.learn(next(self.turn), self.loss, self.solver, 1e-3, 1.0)()
+        return self.on_gpu.learn(next(self.turn), self.loss, self.solver, 1e-3, 1.0)()
 
 
 def torch_calls(
@@ -168,7 +168,7 @@ def _step_rows(run: Run) -> Iterator[Row]:
                 times_faster(share),
                 *verdict(share, bar(cell, H, B), at_most=True),
             )
-        ours.twin.close()
+        ours.on_gpu.close()
 
 
 def _ragged_rows(run: Run) -> Iterator[Row]:
@@ -188,7 +188,7 @@ def _ragged_rows(run: Run) -> Iterator[Row]:
                 times_faster(share),
                 *verdict(share, RAGGED, at_most=True),
             )
-        ours.twin.close()
+        ours.on_gpu.close()
 
 
 def _fit_seconds(device: str, X: np.ndarray, y: np.ndarray) -> float:
