@@ -146,7 +146,11 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         sequences = sequences_for(self, X, np.float64)
-        scaled = _mapped(lambda steps: (steps - self.mean_) / self.scale_, sequences, X)
+        scaled = _mapped(
+            lambda steps: (steps - self.mean_) / self.scale_,
+            sequences,
+            X,
+        )
         return self._contained(scaled, X)
 
     def inverse_transform(self, X: Any) -> Any:
@@ -174,7 +178,11 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         names = getattr(self, "feature_names_in_", None)
         named = replace(as_sequences(X, np.float64), feature_names=names)
         sequences = sequences_for(self, named, np.float64)
-        return _mapped(lambda steps: steps * self.scale_ + self.mean_, sequences, X)
+        return _mapped(
+            lambda steps: steps * self.scale_ + self.mean_,
+            sequences,
+            X,
+        )
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names of the features, which `transform` does not change.

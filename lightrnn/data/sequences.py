@@ -58,7 +58,11 @@ class Sequences:
     def take(self, indices: Iterable[int] | np.ndarray) -> "Sequences":
         """Return the sequences at `indices`, in that order, without copying them."""
         chosen = np.asarray(indices, dtype=np.intp)
-        return replace(self, items=take(self.items, chosen), lengths=self.lengths[chosen])
+        return replace(
+            self,
+            items=take(self.items, chosen),
+            lengths=self.lengths[chosen],
+        )
 
 
 def as_sequences(X: Any, dtype: npt.DTypeLike = np.float32, *, name: str = "X") -> Sequences:
@@ -107,7 +111,12 @@ def as_sequences(X: Any, dtype: npt.DTypeLike = np.float32, *, name: str = "X") 
     return _from_items(X, dtype, name)
 
 
-def _from_array(array: np.ndarray, X: Any, dtype: npt.DTypeLike, name: str) -> Sequences:
+def _from_array(
+    array: np.ndarray,
+    X: Any,
+    dtype: npt.DTypeLike,
+    name: str,
+) -> Sequences:
     """Return the sequences of an array of 2 to 5 axes."""
     if not 2 <= array.ndim <= 5:
         raise ValueError(_wrong_axes(array, name))
@@ -169,7 +178,13 @@ def _from_items(X: Sequence[Any], dtype: npt.DTypeLike, name: str) -> Sequences:
             )
     _check_finite(items, dtype, name)
     lengths = np.array([len(item) for item in items], dtype=np.int64)
-    return Sequences(items, lengths, F, _is_table(X, lengths), feature_names(X, name))
+    return Sequences(
+        items,
+        lengths,
+        F,
+        _is_table(X, lengths),
+        feature_names(X, name),
+    )
 
 
 def _is_table(X: Sequence[Any], lengths: np.ndarray) -> bool:
@@ -262,7 +277,11 @@ def remember_features(estimator: Any, X: Sequences) -> None:
 
 
 def sequences_for(
-    estimator: Any, X: Any, dtype: npt.DTypeLike = np.float32, *, name: str = "X"
+    estimator: Any,
+    X: Any,
+    dtype: npt.DTypeLike = np.float32,
+    *,
+    name: str = "X",
 ) -> Sequences:
     """Return X as `Sequences` with the names, form and number of features that `fit` saw.
 

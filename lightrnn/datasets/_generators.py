@@ -25,18 +25,39 @@ ORDER_STARTS = {2: (10, 50), 3: (10, 33, 66)}
 # A square, a plus and a cross.
 SHAPES = np.array(
     [
-        [[1, 1, 1], [1, 0, 1], [1, 1, 1]],
-        [[0, 1, 0], [1, 1, 1], [0, 1, 0]],
-        [[1, 0, 1], [0, 1, 0], [1, 0, 1]],
+        [
+            [1, 1, 1],
+            [1, 0, 1],
+            [1, 1, 1],
+        ],
+        [
+            [0, 1, 0],
+            [1, 1, 1],
+            [0, 1, 0],
+        ],
+        [
+            [1, 0, 1],
+            [0, 1, 0],
+            [1, 0, 1],
+        ],
     ],
     dtype=np.float32,
 )
 # Rows and columns that a shape moves per frame.
-DIRECTIONS = {"down": (1, 0), "left": (0, -1), "right": (0, 1), "up": (-1, 0)}
+DIRECTIONS = {
+    "down": (1, 0),
+    "left": (0, -1),
+    "right": (0, 1),
+    "up": (-1, 0),
+}
 
 
 def make_adding_problem(
-    n_samples: int = 1000, n_steps: int = 100, *, marks: str = "halves", random_state: Any = None
+    n_samples: int = 1000,
+    n_steps: int = 100,
+    *,
+    marks: str = "halves",
+    random_state: Any = None,
 ) -> tuple[list[Float32], NDArray[np.float64]]:
     """Make the adding problem: sum two marked values among many that do not matter.
 
@@ -200,7 +221,11 @@ def make_copy_memory(
 
 
 def make_temporal_order(
-    n_samples: int = 1000, n_steps: int = 100, *, n_marks: int = 2, random_state: Any = None
+    n_samples: int = 1000,
+    n_steps: int = 100,
+    *,
+    n_marks: int = 2,
+    random_state: Any = None,
 ) -> tuple[list[Float32], Texts]:
     """Make the temporal order problem: classify the order of X and Y among irrelevant steps.
 
@@ -336,7 +361,13 @@ def make_frames(
     return X, np.array(list(DIRECTIONS))[directions]
 
 
-def _films(shapes: Int64, directions: Int64, corners: Int64, n_steps: int, size: int) -> Float32:
+def _films(
+    shapes: Int64,
+    directions: Int64,
+    corners: Int64,
+    n_steps: int,
+    size: int,
+) -> Float32:
     """Draw each shape at its corner, and one pixel further in every frame."""
     moves = np.array(list(DIRECTIONS.values()))[directions]
     positions = corners[:, None] + moves[:, None] * np.arange(n_steps)[:, None]  # (n, T, 2)

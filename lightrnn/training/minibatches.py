@@ -49,7 +49,10 @@ class BatchSource(Protocol):
 
 
 def minibatches(
-    lengths: np.ndarray, batch_size: int, rng: np.random.Generator | None, shuffle: bool
+    lengths: np.ndarray,
+    batch_size: int,
+    rng: np.random.Generator | None,
+    shuffle: bool,
 ) -> Iterator[np.ndarray]:
     """Yield the indices of each batch, every sequence once.
 
@@ -131,7 +134,11 @@ class Minibatches:
         network.cache_sequences(self.samples.items, lengths, self.batch_size)
         drawn = minibatches(lengths, self.batch_size, self.rng, self.shuffle)
         for number, indices in enumerate(drawn, 1):
-            for batch in chunks(self._batch(indices, network, self.rng), self.truncate, network):
+            for batch in chunks(
+                self._batch(indices, network, self.rng),
+                self.truncate,
+                network,
+            ):
                 yield number, batch
 
     def whole(self, network: TrainableNetwork, batch_size: int) -> Iterator[Batch]:
@@ -148,7 +155,12 @@ class Minibatches:
         order = longest_first(self.samples.lengths[indices])
         indices = indices[order]
         some = self.samples.take(indices)
-        batch = Batch(list(some.items), some.lengths, order, offsets=self._offsets[indices])
+        batch = Batch(
+            list(some.items),
+            some.lengths,
+            order,
+            offsets=self._offsets[indices],
+        )
         return batch.with_targets(
             some.targets,
             some.weights,
