@@ -13,15 +13,14 @@ happens batch by batch.
 
 import math
 import numbers
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from ..utils.checks import shown
-from ..utils.indexing import take
 from ..utils.tables import counted
 from .arrays import as_array, as_numbers, first_bad, first_not_finite, text_found
 from .feature_names import check_feature_names, column_names
@@ -54,15 +53,6 @@ class Sequences:
     def __len__(self) -> int:
         """Return the number of sequences."""
         return len(self.items)
-
-    def take(self, indices: Iterable[int] | np.ndarray) -> "Sequences":
-        """Return the sequences at `indices`, in that order, without copying them."""
-        chosen = np.asarray(indices, dtype=np.intp)
-        return replace(
-            self,
-            items=take(self.items, chosen),
-            lengths=self.lengths[chosen],
-        )
 
 
 def as_sequences(X: Any, dtype: npt.DTypeLike = np.float32, *, name: str = "X") -> Sequences:

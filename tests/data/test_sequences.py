@@ -102,14 +102,10 @@ def test_a_memory_map_stays_one(tmp_path):
     assert isinstance(item, np.memmap) and np.shares_memory(item, mapped)
 
 
-def test_sequences_pass_as_they_are_and_can_be_taken():
+def test_sequences_pass_as_they_are():
     X = as_sequences([A, B, A])
     assert as_sequences(X) is X
-    taken = X.take(np.array([1, 0]))
-    assert_same(taken, [B, A])
-    assert taken.items[0] is X.items[1]
     assert_same(pickle.loads(pickle.dumps(X)), [A, B, A])
-    assert len(X.take([])) == 0
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
