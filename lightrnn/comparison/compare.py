@@ -21,6 +21,7 @@ from ..metrics import accuracy, r_squared
 from ..preprocessing import SequenceScaler
 from ..utils import checks
 from ..utils.checks import random_generator, shown
+from ..utils.indexing import take
 from ..utils.tables import as_table
 from .baselines import Naive, SummaryLinear
 
@@ -248,8 +249,8 @@ def _round(
     model: Any, X: list[np.ndarray], y: np.ndarray, held_out: np.ndarray
 ) -> tuple[float, float, float]:
     """Fit to one fold and return score, seconds and memory horizon."""
-    seen = [x for x, out in zip(X, held_out, strict=True) if not out]
-    unseen = [x for x, out in zip(X, held_out, strict=True) if out]
+    seen = take(X, np.flatnonzero(~held_out))
+    unseen = take(X, np.flatnonzero(held_out))
     # Baselines take X as it is: the last value must be in the units of y.
     is_baseline = isinstance(model, Naive | SummaryLinear)
     if not is_baseline:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .. import cpu
-from ..nn.batches import original_order
 from ..utils.checks import choice, flag, integer
 from .objective import (
     encode_inputs,
@@ -274,13 +273,11 @@ def gradient_flow(
 
     threads = cpu.threads.usable(estimator.n_jobs)
     measured = cpu.threads.run([partial(measure, group) for group in groups], threads)
-    order = original_order(groups)
     layers = {}
     for name in measured[0]:
         # One tuple of blocks per kind of norm, a block per group.
         norms = zip(*(flows[name] for flows in measured), strict=True)
-        stacked = [_stacked(blocks, reach + 1)[order] for blocks in norms]
-        layers[name] = LayerFlow(*stacked)
+        layers[name] = LayerFlow(*(_joined(groups, blocks, reach + 1) for blocks in norms))
     return GradientFlow(estimator.cell, layers)
 
 
@@ -312,13 +309,10 @@ def _layer_flow(trace: Trace, name: str, jacobian: np.ndarray, spectral: np.ndar
     return LayerFlow(states, trace.input_gradient(number), jacobian, spectral)
 
 
-def _stacked(blocks: Sequence[np.ndarray], columns: int) -> np.ndarray:
-    """Stack blocks of rows, each cut to a number of columns or filled up with NaN."""
-    stacked = np.full((sum(map(len, blocks)), columns), np.nan)
-    start = 0
-    for block in blocks:
-        stop = start + len(block)
+def _joined(groups: Sequence[np.ndarray], blocks: Sequence[np.ndarray], columns: int) -> np.ndarray:
+    """Put the rows of each group in their places, cut to these columns or filled up with NaN."""
+    joined = np.full((sum(map(len, groups)), columns), np.nan)
+    for group, block in zip(groups, blocks, strict=True):
         width = min(columns, block.shape[1])
-        stacked[start:stop, :width] = block[:, :width]
-        start = stop
-    return stacked
+        joined[group, :width] = block[:, :width]
+    return joined

@@ -11,6 +11,7 @@ from ..cells import CELLS
 from ..utils.tables import counted
 from .gradient_flow import gradient_flow
 from .objective import fitted_copy
+from .parameter_table import feed_forward
 
 if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
@@ -172,16 +173,8 @@ def memory_horizon(estimator: NetworkEstimator, X: Any) -> MemoryHorizon:
         layer=layer,
         influence=influence,
         window=window,
-        n_parameters=_ffnn_parameters(estimator, window),
+        n_parameters=feed_forward(estimator._model.architecture, window).n_parameters,
     )
-
-
-def _ffnn_parameters(estimator: NetworkEstimator, window: int) -> int:
-    """Return the number of parameters of a feed-forward net of the same layers with this window."""
-    from ..nn.network import Network
-
-    changes = {"cell": "ffnn", "bidirectional": False, "window": window}
-    return Network(**estimator._model.architecture | changes).n_parameters
 
 
 def _reach(curve: np.ndarray, threshold: float) -> float:

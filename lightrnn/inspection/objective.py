@@ -116,15 +116,12 @@ def loss_gradient(estimator: NetworkEstimator, trace: Trace, targets: np.ndarray
     targets = targets[trace.order]
     if isinstance(trace.network.head, AdaptiveHead):
         return _adaptive_gradient(trace, targets)
-    scale = np.float64(1)
-    mean = np.float64(0)
-    loss = make_loss("softmax")  # a language model's
-    if isinstance(estimator, SupervisedEstimator):
-        encoder = estimator._model.targets
-        loss = encoder.loss(**estimator.get_params(deep=False))
-        # A regressor's head returns the units of y, but the loss is that of standardised values.
-        scale = getattr(encoder, "scale", scale)
-        mean = getattr(encoder, "mean", mean)
+    encoder: Any = estimator._model.targets  # None for a language model
+    options = estimator.get_params(deep=False)
+    loss = make_loss("softmax") if encoder is None else encoder.loss(**options)
+    # A regressor's head returns the units of y, but the loss is that of standardised values.
+    scale = getattr(encoder, "scale", np.float64(1))
+    mean = getattr(encoder, "mean", np.float64(0))
     outputs = (trace.last_outputs() - mean) / scale  # (B, k)
     doutputs = loss(outputs, targets, np.ones(len(targets)))[1]
     return _gradient_through_head(trace, doutputs / scale)

@@ -179,15 +179,22 @@ def parameter_table(
     else:
         sizes = {"n_features": n_features, "n_outputs": n_outputs, "n_tokens": n_tokens}
         architecture = _planned_architecture(estimator, sizes)
-    # A feed-forward net reaches as far back as its window; then it sees all T steps.
-    equal = {"cell": "ffnn", "bidirectional": False, "window": T}
     return ParameterTable(
         cell=architecture["cell"],
         T=T,
         B=B,
         parts=_parts(Network(**architecture), T, B),
-        ffnn=_parts(Network(**architecture | equal), T, B),
+        # A feed-forward net reaches as far back as its window; then it sees all T steps.
+        ffnn=_parts(feed_forward(architecture, window=T), T, B),
     )
+
+
+def feed_forward(architecture: dict[str, Any], window: int) -> Network:
+    """Return the feed-forward net of the same layers with this window."""
+    from ..nn.network import Network
+
+    changes = {"cell": "ffnn", "bidirectional": False, "window": window}
+    return Network(**architecture | changes)
 
 
 def _planned_architecture(estimator: Any, sizes: dict[str, int | None]) -> dict[str, Any]:

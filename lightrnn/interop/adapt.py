@@ -119,9 +119,7 @@ def _kind(tokens_argument: str, plain: list[Any]) -> str:
 # -- outputs --------------------------------------------------------------------------------------
 
 
-def classifier_head(
-    foreign: ForeignNetwork, labels: UserLabels, step: bool, dtype: str
-) -> ConvertedHead:
+def classifier_head(foreign: ForeignNetwork, labels: UserLabels, step: bool) -> ConvertedHead:
     """Return the output layer of a classifier, its classes sorted.
 
     Raises

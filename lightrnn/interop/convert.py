@@ -24,7 +24,6 @@ from .tensor_files import read_tensors
 from .torch import find_state_dict, read_torch
 
 E = TypeVar("E", RNNClassifier, RNNRegressor, RNNLanguageModel)
-_HEADS = {"classifier": classifier_head, "regressor": regressor_head}
 
 
 def from_torch(
@@ -240,9 +239,11 @@ def _fitted(estimator: E, foreign: ForeignNetwork, labels: UserLabels) -> E:
         result.set_params(tokens=vocabulary.kind)
     if language:
         head = language_head(foreign, labels, rows, tied=result.tie_weights)
+    elif isinstance(result, RNNClassifier):
+        head = classifier_head(foreign, labels, result.target == "step")
     else:
-        dtype = checked(type(result), {"dtype": result.dtype})["dtype"]
-        head = _HEADS[result._kind](foreign, labels, result.target == "step", dtype)
+        dtype = checked(RNNRegressor, {"dtype": result.dtype})["dtype"]
+        head = regressor_head(foreign, labels, result.target == "step", dtype)
     arrays = foreign.layers()
     if foreign.embedding is not None:
         zeros = np.zeros(foreign.embedding.shape[1])

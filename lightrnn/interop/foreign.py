@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..cells import CELLS
-from ..nn.state_dict import TORCH_CELLS
+from ..nn.state_dict import TORCH_CELLS, Direction
 from ..utils.checks import shown
 
 Shape = tuple[int | None, ...]
@@ -27,15 +27,6 @@ _MOST_LISTED = 8  # names in an error message
 
 class UnsupportedError(ValueError):
     """A file is intact but holds something that is not read here; the message is for the user."""
-
-
-class Direction(NamedTuple):
-    """One direction of one layer, in our form: inputs by rows, gates in public order by columns."""
-
-    W_ih: np.ndarray  # (F, G*H)
-    W_hh: np.ndarray  # (H, G*H)
-    b_ih: np.ndarray  # (G*H,)
-    b_hh: np.ndarray  # (G*H,)
 
 
 class Level(NamedTuple):

@@ -19,8 +19,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..cells import CELLS
+from ..nn.state_dict import Direction
+from ..utils.archive import DAMAGE, check_members
+from ..utils.extras import import_extra
 from .foreign import (
-    Direction,
     ForeignNetwork,
     Level,
     SourceWeights,
@@ -32,7 +34,7 @@ from .foreign import (
     reorder_gates,
 )
 from .keras_config import KERAS_GATES, Description, describe
-from .tensor_files import DAMAGE, ZIP_START, check_members
+from .tensor_files import ZIP_START
 
 # The folders of a Bidirectional layer's two copies.
 _SIDES = ("forward_layer", "backward_layer")
@@ -60,7 +62,7 @@ def read_file(path: str | os.PathLike[str]) -> KerasFile:
     ValueError
         If it is of another format or damaged, or its model has what is not computed here.
     """
-    h5py = _import_h5py()
+    h5py = import_extra("h5py", "to read HDF5 files", "keras")
     with open(path, "rb") as file:
         start = file.read(4)
     # From here on an OSError, such as h5py's, means a damaged file; a missing one was found above.
@@ -84,18 +86,6 @@ def read_file(path: str | os.PathLike[str]) -> KerasFile:
             f"source must be a .keras or .weights.h5 file, got {os.fspath(path)!r}: {error}. "
             "It is damaged or of another format."
         ) from error
-
-
-def _import_h5py() -> Any:
-    """Return the package h5py."""
-    try:
-        import h5py
-    except ImportError:
-        raise ImportError(
-            "h5py must be installed to read HDF5 files, got none. "
-            "Run: python -m pip install 'lightrnn[keras]'"
-        ) from None
-    return h5py
 
 
 def _arrays(h5py: Any, source: Any, size: int) -> dict[str, np.ndarray]:

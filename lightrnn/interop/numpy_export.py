@@ -209,7 +209,6 @@ def _constants(summary: Summary, weights: bytes | None) -> dict[str, Any]:
         "HEAD": summary.head,
         "STORE": "file" if weights is None else "text",
         "DEPTH": len(summary.layers),
-        "WINDOW": summary.window,
         "BASE64": base64.b64encode(weights or b"").decode(),
         "TASK": summary.task,
         "STEP": summary.step,

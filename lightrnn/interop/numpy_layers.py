@@ -18,7 +18,6 @@ BIDIRECTIONAL = False
 HEAD = "linear"
 STORE = "none"
 DEPTH = 1  # layers
-WINDOW = 1  # steps that the first layer sees
 BASE64 = ""
 
 
@@ -101,27 +100,23 @@ elif CELL == "rnn":
 elif CELL == "ffnn":
 
     def layer(x, name):
-        """Return the output of a feed-forward layer for inputs (T, F): (T, H), not negative."""
-        return np.maximum(x @ WEIGHTS[f"{name}.W"] + WEIGHTS[f"{name}.b"], 0)
+        """Return the output of a feed-forward layer for inputs (T, F): (T, H), not negative.
+
+        Its matrix has a row for each input of each step that it sees: this one and those before.
+        """
+        W = WEIGHTS[f"{name}.W"]  # (steps * F, H)
+        steps = len(W) // x.shape[1]
+        return np.maximum(windows(x, steps) @ W + WEIGHTS[f"{name}.b"], 0)
 
 
-def windows(x):
-    """Join each step with the WINDOW - 1 steps before it, oldest first: (T, WINDOW * F)."""
-    before = np.zeros((WINDOW - 1, x.shape[1]), x.dtype)  # zeros precede the first step
+def windows(x, steps):
+    """Join each step with the steps before it, oldest first, to as many: (T, steps * F)."""
+    before = np.zeros((steps - 1, x.shape[1]), x.dtype)  # zeros precede the first step
     x = np.vstack([before, x])
-    return np.array([x[t : t + WINDOW].ravel() for t in range(len(x) - WINDOW + 1)])
+    return np.array([x[t : t + steps].ravel() for t in range(len(x) - steps + 1)])
 
 
-if CELL == "ffnn":
-
-    def hidden(x):
-        """Return the last layer's output at every step, (T, H)."""
-        x = windows(x)
-        for number in range(DEPTH):
-            x = layer(x, f"layer{number}")
-        return x
-
-elif BIDIRECTIONAL:
+if BIDIRECTIONAL:
 
     def hidden(x):
         """Return the last layer's states at every step, (T, 2 * H): forward's, then backward's."""
@@ -134,7 +129,7 @@ elif BIDIRECTIONAL:
 else:
 
     def hidden(x):
-        """Return the last layer's state at every step, (T, H)."""
+        """Return the last layer's output at every step, (T, H)."""
         for number in range(DEPTH):
             x = layer(x, f"layer{number}")
         return x

@@ -76,22 +76,25 @@ if STEP:
         """Return the raw outputs of each sequence: a list of (T, k)."""
         return [head(hidden(inputs(x))) for x in X]
 
-elif BIDIRECTIONAL:
+else:
 
-    def summary(states):
+    def outputs(X):
+        """Return the raw outputs of each sequence, (n, k), computed from its final states."""
+        return np.array([head(final(hidden(inputs(x)))) for x in X])
+
+
+if BIDIRECTIONAL:
+
+    def final(states):
         """Join the final states: forward's at the last step, backward's at the first."""
         forward, backward = np.hsplit(states, 2)
         return np.concatenate([forward[-1], backward[0]])
 
-    def outputs(X):
-        """Return the raw outputs of each sequence, (n, k), computed from its final states."""
-        return np.array([head(summary(hidden(inputs(x)))) for x in X])
-
 else:
 
-    def outputs(X):
-        """Return the raw outputs of each sequence, (n, k), computed from its last step."""
-        return np.array([head(hidden(inputs(x))[-1]) for x in X])
+    def final(states):
+        """Return the state at the last step."""
+        return states[-1]
 
 
 if TASK == "classes":
@@ -152,6 +155,15 @@ if TASK == "language":
         likeliest = 1 + np.argsort(-probabilities[1:], kind="stable")[:k]
         return [(VOCABULARY[code], float(probabilities[code])) for code in likeliest]
 
+    def show(contexts):
+        """Print the likeliest next tokens for each context."""
+        for context in contexts:
+            print(predict_next(context))
+
+    def save(path, contexts):
+        """Write the probabilities of all tokens after each context to a file."""
+        np.save(path, predict_proba(contexts))
+
 elif STEP:
 
     def predict(X):
@@ -173,6 +185,10 @@ elif STEP:
         """Return the probabilities at every step, a list of (T, k), for X as in `predict`."""
         return [probabilities(raw) for raw in outputs(X)]
 
+    def save(path, X):
+        """Write the predictions to a file, one array per sequence."""
+        np.savez(path, *predict(X))
+
 else:
 
     def predict(X):
@@ -193,6 +209,18 @@ else:
         """Return the probabilities for each sequence, (n, k), for X as in `predict`."""
         return probabilities(outputs(X))
 
+    def save(path, X):
+        """Write the predictions to a file."""
+        np.save(path, predict(X))
+
+
+if TASK != "language":
+
+    def show(X):
+        """Print the predictions for each sequence, one sequence per line."""
+        for prediction in predict(X):
+            print(prediction.tolist())
+
 
 def load(path):
     """Return the sequences in a file: those along the first axis of a .npy, or a .npz's arrays."""
@@ -200,44 +228,15 @@ def load(path):
     return data if isinstance(data, np.ndarray) else [data[name] for name in data.files]
 
 
-if TASK == "language":
-
-    def main():
-        """Print the likeliest next tokens for each context in a file, or save all probabilities."""
-        if len(sys.argv) not in (2, 3):
-            sys.exit(__doc__)
-        contexts = load(sys.argv[1])
-        if len(sys.argv) == 3:
-            np.save(sys.argv[2], predict_proba(contexts))
-        else:
-            for context in contexts:
-                print(predict_next(context))
-
-elif STEP:
-
-    def main():
-        """Print the predictions for each sequence in a file, or save them as one array each."""
-        if len(sys.argv) not in (2, 3):
-            sys.exit(__doc__)
-        predictions = predict(load(sys.argv[1]))
-        if len(sys.argv) == 3:
-            np.savez(sys.argv[2], *predictions)
-        else:
-            for prediction in predictions:
-                print(prediction.tolist())
-
-else:
-
-    def main():
-        """Print the prediction for each sequence in a file, one per line, or save all of them."""
-        if len(sys.argv) not in (2, 3):
-            sys.exit(__doc__)
-        predictions = predict(load(sys.argv[1]))
-        if len(sys.argv) == 3:
-            np.save(sys.argv[2], predictions)
-        else:
-            for prediction in predictions:
-                print(prediction.tolist())
+def main():
+    """Print the predictions for each sequence in a file, or save all of them."""
+    if len(sys.argv) not in (2, 3):
+        sys.exit(__doc__)
+    sequences = load(sys.argv[1])
+    if len(sys.argv) == 2:
+        show(sequences)
+    else:
+        save(sys.argv[2], sequences)
 
 
 if TOKENS != "number":

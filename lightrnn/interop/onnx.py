@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..cells import CELLS
+from ..nn.state_dict import Direction
+from ..utils.extras import import_extra
 from .foreign import reorder_gates
 from .summary import Summary, check_cell, summarize
 
@@ -119,18 +121,6 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
     Path(path).write_bytes(model.SerializeToString())
 
 
-def _import_onnx() -> Any:
-    """Return the package onnx."""
-    try:
-        import onnx
-    except ImportError as error:
-        raise ImportError(
-            "onnx must be installed to write a model for it, got none. "
-            "Run: python -m pip install 'lightrnn[onnx]'"
-        ) from error
-    return onnx
-
-
 class _ModelBuilder:
     """Builds the graph: each method adds nodes and returns the name of their result.
 
@@ -141,7 +131,7 @@ class _ModelBuilder:
     """
 
     def __init__(self, summary: Summary) -> None:
-        self.onnx = _import_onnx()
+        self.onnx = import_extra("onnx", "to write a model for it", "onnx")
         self.summary = summary
         self.cell = CELLS[summary.cell]
         self.nodes: list[Any] = []
@@ -151,7 +141,9 @@ class _ModelBuilder:
 
     def model(self) -> Any:
         """Return the whole model, checked."""
-        self._finish(self._head(self._features(self._begin())))
+        X = self._begin()
+        features = self._recurrent(X) if self.summary.recurrent else self._windows(X)
+        self._finish(self._head(features))
         helper = self.onnx.helper
         to_tensor = self.onnx.numpy_helper.from_array
         graph = helper.make_graph(
@@ -225,10 +217,6 @@ class _ModelBuilder:
         return self._add("Gather", self._weight("embedding.W"), "X") if tokens else "X"
 
     # -- layers -----------------------------------------------------------------------------------
-
-    def _features(self, X: str) -> str:
-        """Return the output layer's input: (batch, time, D), or (batch, D)."""
-        return self._recurrent(X) if self.summary.recurrent else self._windows(X)
 
     def _windows(self, X: str) -> str:
         """Add a feed-forward net, whose first layer is a convolution of its window over time."""
@@ -330,25 +318,20 @@ class _ModelBuilder:
         W is (directions, G*H, F), R (directions, G*H, H), and B (directions, 2*G*H), the input's
         bias and the state's one after the other.
         """
-        found: dict[str, list[np.ndarray]] = {"W": [], "R": [], "B": []}
-        for direction in directions:
-            own = {
-                name.removeprefix(f"{direction}."): self._in_order(array)
-                for name, array in self.summary.weights.items()
-                if name.rpartition(".")[0] == direction
-            }
-            found["W"].append(own["W_ih"].T)
-            found["R"].append(own["W_hh"].T)
-            if self.cell.two_biases:
-                biases = (own["b_ih"], own["b_hh"])
-            else:
-                biases = (own["b"], np.zeros_like(own["b"]))
-            found["B"].append(np.concatenate(biases))
-        return {part: np.stack(arrays) for part, arrays in found.items()}
-
-    def _in_order(self, array: np.ndarray) -> np.ndarray:
-        """Return a matrix or a bias with its gates in ONNX's order."""
-        return reorder_gates(array, self.cell.gates, _OPERATORS[self.summary.cell].gates)
+        gates = _OPERATORS[self.summary.cell].gates
+        ordered = [
+            [
+                reorder_gates(array, self.cell.gates, gates)
+                for array in Direction.of(self.summary.weights, name)
+            ]
+            for name in directions
+        ]
+        W, R, b_ih, b_hh = map(np.stack, zip(*ordered, strict=True))
+        return {
+            "W": W.transpose(0, 2, 1),
+            "R": R.transpose(0, 2, 1),
+            "B": np.concatenate([b_ih, b_hh], axis=-1),
+        }
 
     # -- outputs ----------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -120,14 +120,14 @@ def _task(targets: Any) -> str:
     return "classes" if hasattr(targets, "classes_") else "numbers"
 
 
-def check_cell(summary: Summary, known: Iterable[str], output: str) -> None:
+def check_cell(summary: Summary, known: Collection[str], output: str) -> None:
     """Refuse a cell that another format does not have.
 
     Parameters
     ----------
     summary : Summary
         The estimator.
-    known : iterable of str
+    known : collection of str
         The cells that can be written.
     output : str
         The format, for the message.
@@ -137,9 +137,8 @@ def check_cell(summary: Summary, known: Iterable[str], output: str) -> None:
     ValueError
         If the estimator's cell is not among them.
     """
-    cells = tuple(known)
-    if summary.cell not in cells:
+    if summary.cell not in known:
         raise ValueError(
-            f"estimator must have one of the cells {', '.join(map(repr, cells))} to be written as "
+            f"estimator must have one of the cells {', '.join(map(repr, known))} to be written as "
             f"{output}, got {summary.cell!r}."
         )

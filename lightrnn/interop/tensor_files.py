@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import math
 import os
-import struct
 import zipfile
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from ..utils.archive import DAMAGE, check_members
 from . import torch_pickle
 from .foreign import UnsupportedError
 from .torch_pickle import MOST_AXES, Storage, Tensor, are_sizes
@@ -47,20 +47,6 @@ _TORCH_TYPES = {
 }
 ZIP_START = b"PK\x03\x04"
 _PICKLE_START = b"\x80\x02"  # protocol 2, which torch.save writes
-# Whatever reading a damaged file may raise, in the libraries or in the code here.
-DAMAGE = (
-    ValueError,
-    KeyError,
-    IndexError,
-    TypeError,
-    AttributeError,
-    EOFError,
-    OSError,
-    OverflowError,
-    RuntimeError,
-    struct.error,
-    zipfile.BadZipFile,
-)
 
 
 def read_tensors(path: str | os.PathLike[str]) -> dict[Any, Any]:
@@ -192,34 +178,15 @@ def _decode(content: bytes | memoryview, kind: str, order: Literal["<", ">"]) ->
 def _read_torch(path: str | os.PathLike[str]) -> dict[Any, Any]:
     """Return the dict in an archive: a pickle that describes tensors, and a member per storage."""
     with zipfile.ZipFile(path) as archive:
-        members = check_members(archive, os.path.getsize(path))
-        pickles = [name for name in members if name.rpartition("/")[2] == "data.pkl"]
+        check_members(archive, os.path.getsize(path))
+        pickles = [name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl"]
         if len(pickles) != 1:
             raise ValueError("no data.pkl, or several")
         folder = pickles[0].removesuffix("data.pkl")
         marker = f"{folder}byteorder"  # written by torch 2.1 and later
-        big = marker in members and archive.read(marker) == b"big"
-        reader = _StorageReader(archive, members, folder, ">" if big else "<")
+        big = marker in archive.namelist() and archive.read(marker) == b"big"
+        reader = _StorageReader(archive, folder, ">" if big else "<")
         return reader.arrays(torch_pickle.read(archive.read(pickles[0])))
-
-
-def check_members(archive: zipfile.ZipFile, size: int) -> dict[str, int]:
-    """Return the sizes of an archive's members by name.
-
-    Raises
-    ------
-    ValueError
-        If a member is compressed, or all together are larger than the file's `size`.
-    """
-    members = archive.infolist()
-    if any(
-        member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size
-        for member in members
-    ):
-        raise ValueError("compressed members, which are written neither by torch nor by Keras")
-    if sum(member.file_size for member in members) > size:
-        raise ValueError("members larger than the file")
-    return {member.filename: member.file_size for member in members}
 
 
 class _StorageReader:
@@ -229,23 +196,14 @@ class _StorageReader:
     ----------
     archive : ZipFile
         What ``torch.save`` wrote.
-    members : dict of str to int
-        The sizes of its members.
     folder : str
         The folder of the archive that holds everything, with a final slash.
     order : {"<", ">"}
         The byte order of the numbers.
     """
 
-    def __init__(
-        self,
-        archive: zipfile.ZipFile,
-        members: dict[str, int],
-        folder: str,
-        order: Literal["<", ">"],
-    ) -> None:
+    def __init__(self, archive: zipfile.ZipFile, folder: str, order: Literal["<", ">"]) -> None:
         self.archive = archive
-        self.members = members
         self.folder = folder
         self.order = order
         self._read: dict[Storage, np.ndarray] = {}
@@ -284,8 +242,10 @@ class _StorageReader:
                 raise UnsupportedError(f"a tensor of {storage.kind!r:.40}")
             kind = _TORCH_TYPES[storage.kind]
             member = f"{self.folder}data/{storage.key}"
-            size = self.members.get(member, 0)
-            if member not in self.members or size != storage.length * _itemsize(kind):
-                raise ValueError(f"{storage.length:,} numbers in {member!r} of {size:,} bytes")
-            self._read[storage] = _decode(self.archive.read(member), kind, self.order)
+            content = self.archive.read(member)
+            if len(content) != storage.length * _itemsize(kind):
+                raise ValueError(
+                    f"{storage.length:,} numbers in {member!r} of {len(content):,} bytes"
+                )
+            self._read[storage] = _decode(content, kind, self.order)
         return self._read[storage]

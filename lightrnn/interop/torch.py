@@ -12,10 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..nn.state_dict import TORCH_SUFFIXES
+from ..nn.state_dict import TORCH_SUFFIXES, Direction
 from ..utils.checks import shown
 from .foreign import (
-    Direction,
     ForeignNetwork,
     Level,
     SourceWeights,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
@@ -13,6 +13,31 @@ if TYPE_CHECKING:
 TORCH_CELLS = ("rnn", "gru", "lstm")
 # The ends of the names of a forward direction's weights and of a backward direction's.
 TORCH_SUFFIXES = ("", "_reverse")
+# The beginnings of the names of one direction's arrays, in the order of `Direction`.
+_TORCH_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+
+
+class Direction(NamedTuple):
+    """One direction of one layer: inputs by rows, gates in public order by columns.
+
+    Like PyTorch's, it has two biases, of which one is zero if the cell has but one.
+    """
+
+    W_ih: np.ndarray  # (F, G*H)
+    W_hh: np.ndarray  # (H, G*H)
+    b_ih: np.ndarray  # (G*H,)
+    b_hh: np.ndarray  # (G*H,)
+
+    @classmethod
+    def of(cls, arrays: dict[str, np.ndarray], layer: str) -> Self:
+        """Return the direction of this name among a network's arrays."""
+        if f"{layer}.b" in arrays:  # the gates see the sum of both biases, so one may be zero
+            b_ih = arrays[f"{layer}.b"]
+            b_hh = np.zeros_like(b_ih)
+        else:
+            b_ih = arrays[f"{layer}.b_ih"]
+            b_hh = arrays[f"{layer}.b_hh"]
+        return cls(arrays[f"{layer}.W_ih"], arrays[f"{layer}.W_hh"], b_ih, b_hh)
 
 
 def torch_arrays(network: Stack) -> dict[str, np.ndarray]:
@@ -41,25 +66,11 @@ def torch_arrays(network: Stack) -> dict[str, np.ndarray]:
     for number, level in enumerate(network.levels):
         module, index = ("rnn", number) if stacked else (f"rnn{number}", 0)
         for layer, suffix in zip(level, TORCH_SUFFIXES, strict=False):
-            for name, array in _direction_arrays(ours, layer.name).items():
-                state[f"{module}.{name}_l{index}{suffix}"] = array
+            direction = Direction.of(ours, layer.name)
+            for name, array in zip(_TORCH_NAMES, direction, strict=True):
+                # torch keeps matrices (outputs, inputs); a bias is its own transpose.
+                state[f"{module}.{name}_l{index}{suffix}"] = array.T
     # Tied weights: the embedding (V, E) already is a matrix (outputs, inputs), as torch has it.
     state["head.weight"] = ours["head.W"].T if "head.W" in ours else ours["embedding.W"]
     state["head.bias"] = ours["head.b"]
     return {name: array.copy() for name, array in state.items()}
-
-
-def _direction_arrays(ours: dict[str, np.ndarray], layer: str) -> dict[str, np.ndarray]:
-    """Return one direction's arrays by torch's names without their suffix."""
-    if f"{layer}.b" in ours:  # a cell with one bias: torch adds its two, so one may be zero
-        b_ih = ours[f"{layer}.b"]
-        b_hh = np.zeros_like(b_ih)
-    else:
-        b_ih = ours[f"{layer}.b_ih"]
-        b_hh = ours[f"{layer}.b_hh"]
-    return {
-        "weight_ih": ours[f"{layer}.W_ih"].T,  # (G*H, F)
-        "weight_hh": ours[f"{layer}.W_hh"].T,  # (G*H, H)
-        "bias_ih": b_ih,  # (G*H,)
-        "bias_hh": b_hh,  # (G*H,)
-    }

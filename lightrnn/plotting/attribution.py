@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from ..inspection import attribution
 from ..inspection.objective import tokens_of
-from .style import COLUMN_WIDTH, canvas
+from .style import COLUMN_WIDTH, Display
 
 if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
@@ -22,7 +23,8 @@ _AGAINST = "#5D3A9B"
 _BRIGHTNESS = (0.3, 0.59, 0.11)
 
 
-class AttributionDisplay:
+@dataclass(eq=False, repr=False)
+class AttributionDisplay(Display):
     """Attribution of an output: text coloured token by token, or bars over the steps of numbers.
 
     Parameters
@@ -58,13 +60,11 @@ class AttributionDisplay:
     >>> display.plot().figure_.savefig("attribution.png")  # doctest: +SKIP
     """
 
-    def __init__(
-        self, shares: np.ndarray, steps: list[str] | None = None, *, label: str, joint: str = " "
-    ) -> None:
-        self.shares = shares
-        self.steps = steps
-        self.label = label
-        self.joint = joint
+    shares: np.ndarray
+    steps: list[str] | None = None
+    _: KW_ONLY
+    label: str
+    joint: str = " "
 
     @classmethod
     def from_estimator(
@@ -114,58 +114,37 @@ class AttributionDisplay:
         name = _prediction(estimator, x) if label is None else str(label)
         return cls(shares, tokens_of(estimator, x), label=name, joint=joint).plot(ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the contributions.
+    @property
+    def _height(self) -> float:
+        """Height of a new figure, which grows with the lines of text."""
+        return 1.8 if self.steps is None else 0.75 + 0.22 * len(_lines(self.steps, self.joint))
 
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Axes to draw on; None makes a new figure as wide as a journal's column.
-
-        Returns
-        -------
-        AttributionDisplay
-            The display itself.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
-        """
-        lines = _lines(self.steps or [], self.joint)
-        height = 1.8 if self.steps is None else 0.75 + 0.22 * len(lines)
+    def _draw(self, ax: Any) -> None:
+        """Draw the contributions: as text, or as bars if the steps are numbers."""
         self.texts_: list[Any] | None = None
-        with canvas(ax, height) as self.ax_:
-            if self.steps is None:
-                self._draw_bars()
-            else:
-                self._draw_text(lines)
-            output = f"“{self.label}”" if self.label else "the output"
-            # Tokens may hold dollar signs, which matplotlib would read as formulas.
-            self.ax_.set_title(f"Attribution of {output}", parse_math=False)
-        self.figure_ = self.ax_.figure
-        return self
+        if self.steps is None:
+            colours = np.where(self.shares >= 0, _FOR, _AGAINST).tolist()
+            ax.bar(np.arange(len(self.shares)), self.shares, color=colours, width=1.0)
+            ax.axhline(0, color="0.3", lw=0.6)
+            ax.set(xlabel="step", ylabel="share of the output")
+        else:
+            self.texts_ = self._draw_text(ax, _lines(self.steps, self.joint))
+        output = f"“{self.label}”" if self.label else "the output"
+        # Tokens may hold dollar signs, which matplotlib would read as formulas.
+        ax.set_title(f"Attribution of {output}", parse_math=False)
 
-    def _draw_bars(self) -> None:
-        """Draw one bar per step."""
-        colours = np.where(self.shares >= 0, _FOR, _AGAINST).tolist()
-        self.ax_.bar(np.arange(len(self.shares)), self.shares, color=colours, width=1.0)
-        self.ax_.axhline(0, color="0.3", lw=0.6)
-        self.ax_.set(xlabel="step", ylabel="share of the output")
-
-    def _draw_text(self, lines: list[list[tuple[int, int, str]]]) -> None:
-        """Write the tokens line by line, each on a ground of its colour."""
+    def _draw_text(self, ax: Any, lines: list[list[tuple[int, int, str]]]) -> list[Any]:
+        """Write the tokens line by line, each on a ground of its colour; return their texts."""
         from matplotlib import cm, colors
 
-        ax = self.ax_
         # The scale is symmetric, so that no contribution is drawn in the neutral colour.
         limit = float(np.abs(self.shares).max()) or 1.0
         scale = cm.ScalarMappable(colors.Normalize(-limit, limit), "PuOr_r")
         # A unit is one character wide and one line high; lines run downward.
         ax.set(xlim=(0, _LINE), ylim=(len(lines) - 0.4, -0.6))
         ax.set_axis_off()
-        self.texts_ = [
-            self._draw_token((column, row), text, scale.to_rgba(self.shares[step]))
+        texts = [
+            _draw_token(ax, (column, row), text, scale.to_rgba(self.shares[step]))
             for row, line in enumerate(lines)
             for step, column, text in line
         ]
@@ -178,28 +157,29 @@ class AttributionDisplay:
             pad=0.02,
         )
         bar.set_ticks([-limit, 0, limit], labels=["against", "0", "for"])
+        return texts
 
-    def _draw_token(self, place: tuple[int, int], text: str, colour: Any) -> Any:
-        """Write one token on its ground; return its text."""
-        from matplotlib.patches import Rectangle
 
-        ax = self.ax_
-        column, row = place
-        ax.add_patch(Rectangle((column, row - 0.42), len(text), 0.84, color=colour, lw=0))
-        # `_LINE` characters of 7.4 points fill a column; on other axes the font scales with them.
-        width = ax.get_position().width * ax.figure.get_figwidth()
-        dark = np.dot(colour[:3], _BRIGHTNESS) < 0.5
-        return ax.text(
-            column + len(text) / 2,
-            row,
-            text,
-            ha="center",
-            va="center",
-            family="monospace",
-            size=7.36 * width / COLUMN_WIDTH,
-            color="white" if dark else "black",
-            parse_math=False,
-        )
+def _draw_token(ax: Any, place: tuple[int, int], text: str, colour: Any) -> Any:
+    """Write one token on its ground; return its text."""
+    from matplotlib.patches import Rectangle
+
+    column, row = place
+    ax.add_patch(Rectangle((column, row - 0.42), len(text), 0.84, color=colour, lw=0))
+    # `_LINE` characters of 7.4 points fill a column; on other axes the font scales with them.
+    width = ax.get_position().width * ax.figure.get_figwidth()
+    dark = np.dot(colour[:3], _BRIGHTNESS) < 0.5
+    return ax.text(
+        column + len(text) / 2,
+        row,
+        text,
+        ha="center",
+        va="center",
+        family="monospace",
+        size=7.36 * width / COLUMN_WIDTH,
+        color="white" if dark else "black",
+        parse_math=False,
+    )
 
 
 def _lines(steps: list[str], joint: str) -> list[list[tuple[int, int, str]]]:

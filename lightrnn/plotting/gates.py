@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -10,7 +11,7 @@ from ..cells import CELLS
 from ..inspection import gate_activations
 from ..inspection.objective import tokens_of
 from ..utils.checks import choice, integer
-from .style import canvas
+from .style import Display
 
 if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 _MAX_TICKS = 40
 
 
-class GateDisplay:
+@dataclass(eq=False, repr=False)
+class GateDisplay(Display):
     """Heat map of one gate: units of a layer over the steps of one sequence.
 
     Parameters
@@ -55,13 +57,11 @@ class GateDisplay:
     >>> display.plot().figure_.savefig("gates.png")  # doctest: +SKIP
     """
 
-    def __init__(
-        self, values: np.ndarray, units: np.ndarray, steps: list[str] | None = None, *, gate: str
-    ) -> None:
-        self.values = values
-        self.units = units
-        self.steps = steps
-        self.gate = gate
+    values: np.ndarray
+    units: np.ndarray
+    steps: list[str] | None = None
+    _: KW_ONLY
+    gate: str
 
     @classmethod
     def from_estimator(
@@ -119,49 +119,31 @@ class GateDisplay:
         units = np.argsort(-values.std(axis=0), kind="stable")[:n_units]
         return cls(values[:, units], units, tokens_of(estimator, x), gate=gate).plot(ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the heat map.
+    @property
+    def _height(self) -> float:
+        """Height of a new figure, which grows with the number of units."""
+        return 1.0 + 0.12 * len(self.units)
 
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Axes to draw on; None makes a new figure as wide as a journal's column.
-
-        Returns
-        -------
-        GateDisplay
-            The display itself.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
-        """
-        with canvas(ax, 1.0 + 0.12 * len(self.units)) as self.ax_:
-            self.image_ = self.ax_.imshow(
-                self.values.T,
-                aspect="auto",
-                cmap="cividis",  # even in brightness, and legible with colour blindness
-                vmin=0,
-                vmax=1,
-                interpolation="nearest",
-            )
-            bar = self.ax_.figure.colorbar(self.image_, ax=self.ax_, ticks=[0, 0.5, 1])
-            bar.set_ticklabels(["0 closed", "0.5", "1 open"])
-            self.ax_.set_yticks(np.arange(len(self.units)), [str(unit) for unit in self.units])
-            self.ax_.tick_params(axis="y", labelsize=6)
-            self.ax_.set(ylabel="unit", title=f"{self.gate.capitalize()} gate")
-            self._label_steps()
-        self.figure_ = self.ax_.figure
-        return self
-
-    def _label_steps(self) -> None:
-        """Write the tokens below the map, or number the steps."""
+    def _draw(self, ax: Any) -> None:
+        """Draw the heat map."""
+        self.image_ = ax.imshow(
+            self.values.T,
+            aspect="auto",
+            cmap="cividis",  # even in brightness, and legible with colour blindness
+            vmin=0,
+            vmax=1,
+            interpolation="nearest",
+        )
+        bar = ax.figure.colorbar(self.image_, ax=ax)
+        bar.set_ticks([0, 0.5, 1], labels=["0 closed", "0.5", "1 open"])
+        ax.set_yticks(np.arange(len(self.units)), self.units.tolist())
+        ax.tick_params(axis="y", labelsize=6)
+        ax.set(ylabel="unit", title=f"{self.gate.capitalize()} gate")
         if self.steps is None or len(self.steps) > _MAX_TICKS:
-            self.ax_.set_xlabel("step")
+            ax.set_xlabel("step")
             return
         # Tokens may hold dollar signs, which matplotlib would read as formulas.
-        self.ax_.set_xticks(
+        ax.set_xticks(
             np.arange(len(self.steps)),
             self.steps,
             rotation=90,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from ..inspection import gradient_flow
 from ..inspection.memory_horizon import FAINT
-from .style import COLOURS, DASHES, canvas
+from .style import COLOURS, DASHES, Display
 
 if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
@@ -23,7 +24,8 @@ _SYMBOLS = {
 _CURVE = "flow"
 
 
-class GradientFlowDisplay:
+@dataclass(eq=False, repr=False)
+class GradientFlowDisplay(Display):
     """Norms of the gradient by steps before the end, on a logarithmic scale.
 
     Parameters
@@ -66,14 +68,14 @@ class GradientFlowDisplay:
     ...     ax = display.plot(ax).ax_  # doctest: +SKIP
     """
 
-    def __init__(
-        self, mean: np.ndarray, low: np.ndarray, high: np.ndarray, *, kind: str, label: str
-    ) -> None:
-        self.mean = mean
-        self.low = low
-        self.high = high
-        self.kind = kind
-        self.label = label
+    mean: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    _: KW_ONLY
+    kind: str
+    label: str
+
+    _height = 2.6
 
     @classmethod
     def from_estimator(
@@ -130,52 +132,30 @@ class GradientFlowDisplay:
         display = cls(mean / unit, low / unit, high / unit, kind=kind, label=label or flow.cell)
         return display.plot(ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the mean as a curve and the quantiles as a band.
+    def _draw(self, ax: Any) -> None:
+        """Draw the mean as a curve and the quantiles as a band; other displays' curves stay."""
+        number = sum(line.get_gid() == _CURVE for line in ax.lines)
+        lags = np.arange(len(self.mean))
+        # A logarithmic scale has no place for 0: curve and band end where nothing arrives.
+        mean = np.where(self.mean > 0, self.mean, np.nan)
+        low = np.where(self.low > 0, self.low, mean)
+        colour = COLOURS[number % len(COLOURS)]
+        ax.fill_between(lags, low, self.high, color=colour, alpha=0.15, lw=0)
+        (self.line_,) = ax.plot(
+            lags,
+            mean,
+            color=colour,
+            ls=DASHES[number % len(DASHES)],
+            lw=1.4,
+            label=self.label,
+            gid=_CURVE,
+        )
+        if number == 0:  # after the curve, without which a logarithmic scale has no limits
+            self._label_axes(ax)
+        ax.legend(frameon=False, loc="best")
 
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Axes to draw on, with or without the curves of other displays; None makes a new figure
-            as wide as a journal's column.
-
-        Returns
-        -------
-        GradientFlowDisplay
-            The display itself.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
-        """
-        with canvas(ax, 2.6) as self.ax_:
-            number = sum(line.get_gid() == _CURVE for line in self.ax_.lines)
-            lags = np.arange(len(self.mean))
-            # A logarithmic scale has no place for 0: curve and band end where nothing arrives.
-            mean = np.where(self.mean > 0, self.mean, np.nan)
-            low = np.where(self.low > 0, self.low, mean)
-            colour = COLOURS[number % len(COLOURS)]
-            self.ax_.fill_between(lags, low, self.high, color=colour, alpha=0.15, lw=0)
-            (self.line_,) = self.ax_.plot(
-                lags,
-                mean,
-                color=colour,
-                ls=DASHES[number % len(DASHES)],
-                lw=1.4,
-                label=self.label,
-                gid=_CURVE,
-            )
-            if number == 0:  # after the curve, without which a logarithmic scale has no limits
-                self._label_axes()
-            self.ax_.legend(frameon=False, loc="best")
-        self.figure_ = self.ax_.figure
-        return self
-
-    def _label_axes(self) -> None:
+    def _label_axes(self, ax: Any) -> None:
         """Draw what all curves share: the scale, the labels and a line at 1 %."""
-        ax = self.ax_
-        ax.set_yscale("log")
         ax.axhline(FAINT, color="0.6", lw=0.8, zorder=0)
         ax.annotate(
             "1 %",
@@ -185,6 +165,9 @@ class GradientFlowDisplay:
             va="bottom",
             color="0.4",
         )
-        ax.set_xlabel("steps before the end")
-        ax.set_ylabel(f"{_SYMBOLS[self.kind]}, relative to the end")
-        ax.set_title("Gradient flow (band: 10 to 90 % of sequences)")
+        ax.set(
+            yscale="log",
+            xlabel="steps before the end",
+            ylabel=f"{_SYMBOLS[self.kind]}, relative to the end",
+            title="Gradient flow (band: 10 to 90 % of sequences)",
+        )

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from ..base import check_is_fitted
 from ..estimators.estimator import check_estimator
-from .style import COLOURS, canvas
+from .style import COLOURS, Display
 
 if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
 
 
-class LearningCurveDisplay:
+@dataclass(eq=False, repr=False)
+class LearningCurveDisplay(Display):
     """Training loss by epoch, with the validation score on a second axis if there is one.
 
     Parameters
@@ -43,12 +45,12 @@ class LearningCurveDisplay:
     >>> display.plot().figure_.savefig("loss.png")  # doctest: +SKIP
     """
 
-    def __init__(
-        self, losses: np.ndarray, scores: np.ndarray | None = None, *, label: str = "training loss"
-    ) -> None:
-        self.losses = losses
-        self.scores = scores
-        self.label = label
+    losses: np.ndarray
+    scores: np.ndarray | None = None
+    _: KW_ONLY
+    label: str = "training loss"
+
+    _height = 2.4
 
     @classmethod
     def from_estimator(
@@ -93,63 +95,38 @@ class LearningCurveDisplay:
         display = cls(np.array(losses), np.array(scores) if scores else None, label=label)
         return display.plot(ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the curves.
+    def _draw(self, ax: Any) -> None:
+        """Draw the losses, and the scores on axes with their own scale to the right."""
+        from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Axes to draw on; None makes a new figure as wide as a journal's column.
-
-        Returns
-        -------
-        LearningCurveDisplay
-            The display itself.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
-        """
-        with canvas(ax, 2.4) as self.ax_:
-            from matplotlib.ticker import MaxNLocator
-
-            epochs = np.arange(1, len(self.losses) + 1)
-            marker = "o" if len(epochs) < 3 else ""  # one point makes no line
-            self.ax_.plot(epochs, self.losses, color=COLOURS[0], marker=marker, label=self.label)
-            if (self.losses > 0).all():  # a likelihood of densities may be negative
-                _scale_logarithmically(self.ax_)
-            self.ax_.xaxis.set_major_locator(MaxNLocator(integer=True))
-            self.ax_.set(xlabel="epoch", ylabel=self.label)
-            lines = list(self.ax_.lines)
-            self.score_ax_ = None
-            if self.scores is not None:
-                self.score_ax_ = self._draw_scores(epochs[-len(self.scores) :])
-                lines += self.score_ax_.lines
-            self.ax_.legend(
-                handles=lines,
-                frameon=False,
-                loc="lower left",
-                bbox_to_anchor=(0, 1),  # above the axes, where it hides neither curve
-                ncols=2,
+        epochs = np.arange(1, len(self.losses) + 1)
+        marker = "o" if len(epochs) < 3 else ""  # one point makes no line
+        ax.plot(epochs, self.losses, color=COLOURS[0], marker=marker, label=self.label)
+        if (self.losses > 0).all():  # a likelihood of densities may be negative
+            ax.set_yscale("log")
+            # Plain numbers at the ticks rather than powers of ten.
+            ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            ax.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
+        ax.set(xlabel="epoch", ylabel=self.label)
+        lines = list(ax.lines)
+        self.score_ax_: Any = None
+        if self.scores is not None:
+            name = "validation score"
+            self.score_ax_ = ax.twinx()
+            self.score_ax_.spines["right"].set_visible(True)
+            lines += self.score_ax_.plot(
+                epochs[-len(self.scores) :],
+                self.scores,
+                color=COLOURS[1],
+                ls="--",
+                label=name,
             )
-        self.figure_ = self.ax_.figure
-        return self
-
-    def _draw_scores(self, epochs: np.ndarray) -> Any:
-        """Draw the scores on axes with their own scale to the right; return these."""
-        name = "validation score"
-        right = self.ax_.twinx()
-        right.spines["right"].set_visible(True)
-        right.plot(epochs, self.scores, color=COLOURS[1], ls="--", label=name)
-        right.set_ylabel(name)
-        return right
-
-
-def _scale_logarithmically(ax: Any) -> None:
-    """Scale losses by their logarithm, with plain numbers at the ticks."""
-    from matplotlib.ticker import StrMethodFormatter
-
-    ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-    ax.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
+            self.score_ax_.set_ylabel(name)
+        ax.legend(
+            handles=lines,
+            frameon=False,
+            loc="lower left",
+            bbox_to_anchor=(0, 1),  # above the axes, where it hides neither curve
+            ncols=2,
+        )

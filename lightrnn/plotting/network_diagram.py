@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from ..cells import CELLS
 from ..utils.checks import choice, integer
-from .style import COLOURS, PAGE_WIDTH, canvas
+from .style import COLOURS, PAGE_WIDTH, Display
 
 if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
@@ -36,7 +37,8 @@ _INPUT_TOP = -0.6  # where arrows from the inputs begin; layers stand on 0
 _INPUT_TEXT = -0.78
 
 
-class UnrolledNetworkDisplay:
+@dataclass(eq=False, repr=False)
+class UnrolledNetworkDisplay(Display):
     """Diagram of a network: one cell with its gates, and all layers unrolled over some steps.
 
     Parameters
@@ -68,22 +70,19 @@ class UnrolledNetworkDisplay:
     >>> display.plot().figure_.savefig("network.png")  # doctest: +SKIP
     """
 
-    def __init__(
-        self,
-        cell: str,
-        sizes: Sequence[int],
-        T: int = 4,
-        *,
-        target: str = "sequence",
-        bidirectional: bool = False,
-        window: int = 20,
-    ) -> None:
-        self.cell = choice("cell", cell, tuple(_FORMULAS))
-        self.sizes = tuple(sizes)
-        self.T = T
-        self.target = target
-        self.bidirectional = bidirectional
-        self.window = window
+    cell: str
+    sizes: Sequence[int]
+    T: int = 4
+    _: KW_ONLY
+    target: str = "sequence"
+    bidirectional: bool = False
+    window: int = 20
+
+    _width = PAGE_WIDTH
+
+    def __post_init__(self) -> None:
+        """Check the cell."""
+        choice("cell", self.cell, tuple(_FORMULAS))
 
     @classmethod
     def from_estimator(cls, estimator: NetworkEstimator, *, T: int = 4, ax: Any = None) -> Self:
@@ -113,41 +112,26 @@ class UnrolledNetworkDisplay:
             If `T` or an argument of the estimator is out of range.
         """
         arguments = estimator._checked()
-        sizes = arguments["hidden_layer_sizes"]
         # A language model has no such arguments: it predicts at every step, in one direction.
-        options: Any = {"target": "step", "bidirectional": False}
+        options: Any = {"target": "step"}
         for name in ("target", "bidirectional", "window"):
             if name in arguments:
                 options[name] = arguments[name]
+        sizes = arguments["hidden_layer_sizes"]
         return cls(arguments["cell"], sizes, integer("T", T, 2, 12), **options).plot(ax)
 
-    def plot(self, ax: Any = None) -> Self:
-        """Draw the cell and the unrolled network.
+    @property
+    def _height(self) -> float:
+        """Height of a new figure, which grows with the number of layers."""
+        return max(2.6, 1.1 + 0.62 * len(self.sizes) * self._layer_height)
 
-        Parameters
-        ----------
-        ax : matplotlib.axes.Axes, optional
-            Axes to draw on; None makes a new figure as wide as two columns of a journal.
-
-        Returns
-        -------
-        UnrolledNetworkDisplay
-            The display itself.
-
-        Raises
-        ------
-        ImportError
-            If matplotlib is not installed.
-        """
-        height = max(2.6, 1.1 + 0.62 * len(self.sizes) * self._layer_height)
-        with canvas(ax, height, PAGE_WIDTH) as self.ax_:
-            self.ax_.set_axis_off()
-            self.ax_.set_aspect("equal")
-            self._draw_cell(_Pen(self.ax_))
-            self._draw_network(_Pen(self.ax_, left=_NETWORK_LEFT))
-            self.ax_.autoscale_view()
-        self.figure_ = self.ax_.figure
-        return self
+    def _draw(self, ax: Any) -> None:
+        """Draw the cell and the unrolled network."""
+        ax.set_axis_off()
+        ax.set_aspect("equal")
+        self._draw_cell(_Pen(ax))
+        self._draw_network(_Pen(ax, left=_NETWORK_LEFT))
+        ax.autoscale_view()
 
     @property
     def _layer_height(self) -> float:

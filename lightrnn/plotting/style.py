@@ -1,10 +1,10 @@
-"""Colours, sizes and axes that all displays share."""
+"""Colours and sizes that all displays share, and their base class."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self
+
+from ..utils.extras import import_extra
 
 # Okabe and Ito's colours, which people with colour blindness can tell apart.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
@@ -28,23 +28,45 @@ _STYLE: Any = {
 }
 
 
-@contextmanager
-def canvas(ax: Any, height: float, width: float = COLUMN_WIDTH) -> Iterator[Any]:
-    """Yield axes to draw on in the common style: `ax`, or a new figure's of this size in inches.
+class Display:
+    """Base of all displays: `plot` makes axes in the common style, and `_draw` fills them."""
 
-    Raises
-    ------
-    ImportError
-        If matplotlib is not installed.
-    """
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise ImportError(
-            "matplotlib must be installed to draw, got none. "
-            "Run: python -m pip install 'lightrnn[plot]'"
-        ) from error
-    with pyplot.rc_context(_STYLE):
-        if ax is None:
-            ax = pyplot.subplots(figsize=(width, height), layout="constrained")[1]
-        yield ax
+    _width = COLUMN_WIDTH
+
+    @property
+    def _height(self) -> float:
+        """Height of a new figure in inches."""
+        raise NotImplementedError
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw what the display holds.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on; None makes a new figure, as wide as a journal's column, or for the
+            diagram of a network as wide as two.
+
+        Returns
+        -------
+        Display
+            The display itself.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        """
+        pyplot = import_extra("matplotlib.pyplot", "to draw", "plot")
+        with pyplot.rc_context(_STYLE):
+            if ax is None:
+                size = (self._width, self._height)
+                ax = pyplot.subplots(figsize=size, layout="constrained")[1]
+            self.ax_ = ax
+            self.figure_ = ax.figure
+            self._draw(ax)
+        return self
+
+    def _draw(self, ax: Any) -> None:
+        """Draw on these axes."""
+        raise NotImplementedError

@@ -31,9 +31,9 @@ Arrays = dict[str, np.ndarray]  # by name, without .npy
 
 FORMAT = "lightrnn"
 VERSION = 1
-_BIT_GENERATORS = ("MT19937", "PCG64", "PCG64DXSM", "Philox", "SFC64")
-# The last position in the buffer of a generator; NumPy does not check it when a state is set.
-_POSITIONS = {"MT19937": 624, "Philox": 4}
+# The bit generators of NumPy, each with the last position in its buffer, which NumPy does not check
+# when a state is set.
+_POSITIONS = {"MT19937": 624, "PCG64": 0, "PCG64DXSM": 0, "Philox": 4, "SFC64": 0}
 _PLAIN = (bool, int, float, str, type(None))
 _KINDS = "biufcmMSU"  # kinds of dtypes that are stored as arrays
 # The header of the .npy format, versions 1 and 2. NumPy's own reader would evaluate it as Python.
@@ -42,8 +42,8 @@ _NPY = re.compile(
     rb"'fortran_order': (True|False), 'shape': \(([\d, ]*)\), \} *\n",
     re.DOTALL,
 )
-# Errors that zipfile, json and the readers below raise on a damaged file.
-_DAMAGE = (
+# Errors that zipfile, json, and code that trusts what they return raise on a damaged file.
+DAMAGE = (
     ArithmeticError,
     AttributeError,
     EOFError,
@@ -135,7 +135,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
             if header["format"] != FORMAT or type(version) is not int or version < 1:
                 raise ValueError("another format")
             content = _content(archive, header) if version <= VERSION else {}
-        except _DAMAGE as error:
+        except DAMAGE as error:
             raise ValueError(
                 f"path must be a file written by save, got {os.fspath(path)!r}. "
                 "It is damaged or of another format."
@@ -160,15 +160,30 @@ def _write_member(archive: zipfile.ZipFile, name: str, values: np.ndarray) -> No
 def _open(file: BinaryIO) -> zipfile.ZipFile:
     """Open a zip; refuse members that are larger than the file or that hide another."""
     archive = zipfile.ZipFile(file)
-    members = archive.infolist()
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        raise ValueError("compressed")
-    # Uncompressed members lie side by side, so that their sizes add up to less than the file's.
-    if sum(member.file_size for member in members) > file.seek(0, os.SEEK_END):
-        raise ValueError("members that overlap")
-    if len({member.filename for member in members}) < len(members):
+    check_members(archive, file.seek(0, os.SEEK_END))
+    if len(set(archive.namelist())) < len(archive.namelist()):
         raise ValueError("two members of one name")
     return archive
+
+
+def check_members(archive: zipfile.ZipFile, size: int) -> None:
+    """Check that an archive's members are stored as they are, side by side, in a file of this size.
+
+    Reading them then takes no more memory than the file has bytes.
+
+    Raises
+    ------
+    ValueError
+        If a member is compressed, or all together are larger than the file.
+    """
+    members = archive.infolist()
+    if any(
+        member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size
+        for member in members
+    ):
+        raise ValueError("compressed members, which are not written by save, torch or Keras")
+    if sum(member.file_size for member in members) > size:
+        raise ValueError("members larger than the file")
 
 
 def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
@@ -294,11 +309,11 @@ def _read_random_state(held: Any, arrays: Arrays) -> np.random.RandomState:
 def _checked(state: dict[str, Any]) -> dict[str, Any]:
     """Return a generator's state; refuse one that would make it read outside its buffer."""
     kind = state["bit_generator"]
-    if kind not in _BIT_GENERATORS:
+    if kind not in _POSITIONS:
         raise ValueError(f"unknown generator {kind}")
     positions = {"MT19937": state["state"].get("pos"), "Philox": state.get("buffer_pos")}
     position = positions.get(kind, 0)
-    if not 0 <= position <= _POSITIONS.get(kind, 0):
+    if not 0 <= position <= _POSITIONS[kind]:
         raise ValueError(f"{position} is no position in the buffer of {kind}")
     return state
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+_BOOLS = (bool, np.bool_)
 _short = reprlib.Repr()
 _short.maxstring = 60
 _short.maxother = 60
@@ -75,7 +76,7 @@ def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     """
     bounds = f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}"
     # bool is an int to Python; True as a number is most often a slip.
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Integral):
+    if isinstance(value, _BOOLS) or not isinstance(value, numbers.Integral):
         raise TypeError(
             f"{name} must be {bounds}, got {shown(value)}. "
             "Give a whole number, without a decimal point or quotes."
@@ -129,7 +130,7 @@ def real(
     left = "(-inf" if low is None else f"{'(' if low_open else '['}{low}"
     right = "inf)" if high is None else f"{high}{')' if high_open else ']'}"
     wanted = f"{name} must be a number in {left}, {right}"
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, numbers.Real):
+    if isinstance(value, _BOOLS) or not isinstance(value, numbers.Real):
         raise TypeError(
             f"{wanted}, got {shown(value)}. Give a plain number, not text, a bool or an array."
         )
@@ -195,7 +196,7 @@ def flag(name: str, value: object) -> bool:
     >>> flag("shuffle", True)
     True
     """
-    if not isinstance(value, (bool, np.bool_)):
+    if not isinstance(value, _BOOLS):
         raise TypeError(
             f"{name} must be True or False, got {shown(value)}. Write it without quotes."
         )
@@ -234,9 +235,7 @@ def random_generator(random_state: object) -> np.random.Generator:
         return np.random.default_rng(seed)
     if random_state is None:
         return np.random.default_rng()
-    if isinstance(random_state, numbers.Integral) and not isinstance(
-        random_state, (bool, np.bool_)
-    ):
+    if isinstance(random_state, numbers.Integral) and not isinstance(random_state, _BOOLS):
         return np.random.default_rng(integer("random_state", random_state, 0))
     raise TypeError(
         "random_state must be None, an integer of at least 0, a RandomState or a Generator, got "
