@@ -106,8 +106,7 @@ def _arrays(file: Any, path: str | os.PathLike[str]) -> tuple[Any, Any, Any]:
             f"data must be an .npz file, got one array in {os.fspath(path)!r}. "
             "Write X and y with np.savez."
         )
-    missing = {"X", "y"} - set(data)
-    if missing:
+    if not {"X", "y"} <= set(data):
         raise ValueError(
             f"data must hold X and y, got {sorted(data)}. Write it with np.savez(path, X=X, y=y)."
         )

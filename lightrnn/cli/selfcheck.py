@@ -70,6 +70,7 @@ def check(seconds: float = 10.0) -> Iterator[Check]:
 def _errors(cell: str, seed: int) -> tuple[float, float]:
     """Return both errors of one network, whose sizes, lengths and targets the seed draws."""
     from ..losses import make_loss
+    from ..nn.batches import Batch
 
     rng = np.random.default_rng(seed)
     options = {
@@ -78,26 +79,34 @@ def _errors(cell: str, seed: int) -> tuple[float, float]:
         "window": 3,
     }
     F, *sizes = rng.integers(1, 20, 3).tolist()
-    double = _network(cell, F, sizes, options, "float64")
-    single = _network(cell, F, sizes, options, "float32")
+    double, single = (_network(cell, F, sizes, options, dtype) for dtype in ("float64", "float32"))
     X = [rng.normal(size=(T, F)) for T in rng.integers(1, 9, 6)]
-    y = [rng.normal(size=(len(x), 2)) for x in X] if seed % 2 else rng.normal(size=(6, 2))
+    if seed % 2:
+        y: Any = [rng.normal(size=(len(x), 2)) for x in X]
+        weights: Any = [np.ones(len(x)) for x in X]
+    else:
+        y = rng.normal(size=(6, 2))
+        weights = np.ones(6)
+    batch = Batch.of(X, y, weights)
     loss = make_loss("squared_error")
-    gradients = []
     for network in (double, single):
-        network.loss_and_gradient(_batch(network, X, y), loss)
-        gradients.append(network.gradient.astype(np.float64))
+        network.loss_and_gradient(batch, loss)
+    gradient = double.gradient.copy()  # `_difference` overwrites the network's own
+    length = np.linalg.norm(gradient)
     # By name, since the flat vectors of the two precisions are padded differently.
-    exact = double.named(gradients[0])
-    rounded = single.named(gradients[1])
-    length = np.linalg.norm(gradients[0])
+    exact = double.named(gradient)
+    rounded = single.named(single.gradient.astype(np.float64))
     precision = np.sqrt(sum(np.sum((exact[name] - rounded[name]) ** 2) for name in exact))
-    difference = _difference(double, _batch(double, X, y), loss, gradients[0], rng)
+    difference = _difference(double, batch, loss, gradient, rng)
     return float(difference / length), float(precision / length)
 
 
 def _network(
-    cell: str, features: int, sizes: list[int], options: dict[str, Any], dtype: str
+    cell: str,
+    features: int,
+    sizes: list[int],
+    options: dict[str, Any],
+    dtype: str,
 ) -> Network:
     """Return a network of two outputs; those of both precisions have the same parameters."""
     from ..nn.network import Network
@@ -109,16 +118,12 @@ def _network(
     return network
 
 
-def _batch(network: Network, X: list[np.ndarray], y: Any) -> Any:
-    """Return one batch of all sequences, each of weight 1."""
-    from ..nn.batches import Batch
-
-    weights = [np.ones(len(x)) for x in X] if isinstance(y, list) else np.ones(len(X))
-    return Batch.of(X, y, weights)
-
-
 def _difference(
-    network: Network, batch: Any, loss: Any, gradient: np.ndarray, rng: np.random.Generator
+    network: Network,
+    batch: Any,
+    loss: Any,
+    gradient: np.ndarray,
+    rng: np.random.Generator,
 ) -> float:
     """Return how far the slope along a random direction is from central differences."""
     arrays = network.arrays().items()

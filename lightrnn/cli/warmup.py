@@ -142,22 +142,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     for name, options in (("cells", HIDDEN_CELLS), ("dtypes", _DTYPES)):
         parser.add_argument(
             f"--{name}",
-            type=_names(name, options),
+            type=partial(_names, name, options),
             default=options,
             help=f"{name} to compile for, separated by commas (default: {','.join(options)})",
         )
 
 
-def _names(name: str, options: tuple[str, ...]) -> Callable[[str], tuple[str, ...]]:
-    """Return a function that reads names separated by commas."""
-
-    def read(text: str) -> tuple[str, ...]:
-        try:
-            return tuple(checks.choice(name, part, options) for part in text.split(","))
-        except ValueError as error:
-            raise argparse.ArgumentTypeError(str(error)) from error
-
-    return read
+def _names(name: str, options: tuple[str, ...], text: str) -> tuple[str, ...]:
+    """Read names separated by commas."""
+    try:
+        return tuple(checks.choice(name, part, options) for part in text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -95,5 +95,4 @@ def _logistic(Z: np.ndarray, codes: np.ndarray, k: int) -> np.ndarray:
         return loss + _PENALTY / 2 * flat @ flat, dW.ravel()
 
     found = minimize(objective, np.zeros(Z.shape[1] * k), jac=True, method="L-BFGS-B")
-    W: np.ndarray = found.x.reshape(-1, k)
-    return W
+    return np.reshape(found.x, (-1, k))

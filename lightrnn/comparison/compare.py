@@ -246,7 +246,10 @@ def _result(
 
 
 def _round(
-    model: Any, X: list[np.ndarray], y: np.ndarray, held_out: np.ndarray
+    model: Any,
+    X: list[np.ndarray],
+    y: np.ndarray,
+    held_out: np.ndarray,
 ) -> tuple[float, float, float]:
     """Fit to one fold and return score, seconds and memory horizon."""
     seen = take(X, np.flatnonzero(~held_out))

@@ -29,7 +29,11 @@ _OCCLUDED_STEPS = 1 << 16
 
 
 def attribution(
-    estimator: NetworkEstimator, X: Any, label: Any = None, *, method: str = "occlusion"
+    estimator: NetworkEstimator,
+    X: Any,
+    label: Any = None,
+    *,
+    method: str = "occlusion",
 ) -> list[np.ndarray]:
     """Attribute an output of the network to the steps of each sequence.
 
@@ -149,9 +153,8 @@ def _occlusion(estimator: NetworkEstimator, x: np.ndarray, column: int | None) -
     without = np.empty(T)
     together = max(1, _OCCLUDED_STEPS // T)
     for start in range(0, T, together):
-        stop = min(start + together, T)
-        occluded = [_occluded(x, step) for step in range(start, stop)]
-        without[start:stop] = predict(occluded)[:, column]
+        steps = range(start, min(start + together, T))
+        without[start : steps.stop] = predict([_occluded(x, step) for step in steps])[:, column]
     return whole[0, column] - without
 
 

@@ -150,7 +150,12 @@ class GradientFlow:
         """
         return np.nanmean(self._measured(kind, layer), axis=0)
 
-    def quantile(self, q: Any, kind: str = "state", layer: str = "layer0") -> np.ndarray:
+    def quantile(
+        self,
+        q: Any,
+        kind: str = "state",
+        layer: str = "layer0",
+    ) -> np.ndarray:
         """Return quantiles of the norms over sequences.
 
         Parameters
@@ -301,7 +306,12 @@ def _measure(
     return {name: _layer_flow(trace, name, *jacobians[name]) for name in trace.layers}
 
 
-def _layer_flow(trace: Trace, name: str, jacobian: np.ndarray, spectral: np.ndarray) -> LayerFlow:
+def _layer_flow(
+    trace: Trace,
+    name: str,
+    jacobian: np.ndarray,
+    spectral: np.ndarray,
+) -> LayerFlow:
     """Join the norms of one layer and direction."""
     # Both directions of a level read the same input: "layer1.reverse" belongs to level 1.
     number = int(name.partition(".")[0].removeprefix("layer"))

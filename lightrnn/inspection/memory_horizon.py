@@ -152,12 +152,13 @@ def memory_horizon(estimator: NetworkEstimator, X: Any) -> MemoryHorizon:
         )
     # A layer that no gradient reaches keeps its zeros.
     curves = {name: mean / mean[0] if mean[0] > 0 else mean for name, mean in means.items()}
-
-    # Of layers that reach equally far, the one with the most influence in between.
-    def extent(name: str) -> tuple[float, float]:
-        return _reach(curves[name], FAINT), curves[name].sum()
-
-    layer = max(curves, key=extent) if recurrent else "layer0"
+    layer = "layer0"
+    if recurrent:
+        # Of layers that reach equally far, the one with the most influence in between.
+        layer = max(
+            curves,
+            key=lambda name: (_reach(curves[name], FAINT), curves[name].sum()),
+        )
     influence = curves[layer]
     # A window is known exactly; however faint, its first step still counts.
     horizon = _reach(influence, FAINT) if recurrent else estimator.window

@@ -243,7 +243,12 @@ def _embedding_part(embedding: Embedding) -> Part:
     return Part(embedding.name, formula, count, count, flops=0, sequence_flops=0, memory=0)
 
 
-def _layer_part(layer: Layer, steps: int, B: int, window: int) -> Part:
+def _layer_part(
+    layer: Layer,
+    steps: int,
+    B: int,
+    window: int,
+) -> Part:
     """Return the numbers of a layer that runs over this many steps of each of B sequences."""
     F = layer.features
     H = layer.units

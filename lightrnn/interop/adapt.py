@@ -34,7 +34,11 @@ class ConvertedHead(NamedTuple):
 
 
 def read_vocabulary(
-    foreign: ForeignNetwork, given: Any, tokens_argument: str, *, language: bool
+    foreign: ForeignNetwork,
+    given: Any,
+    tokens_argument: str,
+    *,
+    language: bool,
 ) -> tuple[Vocabulary | None, list[int]]:
     """Return the vocabulary, and for each of its codes the embedding's row, -1 for none.
 
@@ -73,9 +77,8 @@ def read_vocabulary(
     plain_rows = [row for row, token in enumerate(tokens) if token not in special]
     plain = [tokens[row] for row in plain_rows]
     special_rows = [tokens.index(token) if token in tokens else -1 for token in special]
-    array = np.empty(len(special) + len(plain), dtype=object)
-    array[:] = special + plain
-    vocabulary = Vocabulary(_kind(tokens_argument, plain), array, len(special))
+    kind = _kind(tokens_argument, plain)
+    vocabulary = Vocabulary(kind, np.array(special + plain, dtype=object), len(special))
     return vocabulary, special_rows + plain_rows
 
 
@@ -168,7 +171,10 @@ def _classes(given: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def regressor_head(
-    foreign: ForeignNetwork, labels: UserLabels, step: bool, dtype: str
+    foreign: ForeignNetwork,
+    labels: UserLabels,
+    step: bool,
+    dtype: str,
 ) -> ConvertedHead:
     """Return the output layer of a regressor, whose targets are not standardised.
 
@@ -183,13 +189,17 @@ def regressor_head(
             "source must end without an activation for RNNRegressor, "
             f"got {foreign.activation}. A regressor's outputs are linear."
         )
-    k = len(foreign.b)
-    targets = RealTargets(np.zeros(k), np.ones(k), step, dtype, dtype)
-    return ConvertedHead(targets, foreign.W, foreign.b)
+    b = foreign.b
+    targets = RealTargets(np.zeros_like(b), np.ones_like(b), step, dtype, dtype)
+    return ConvertedHead(targets, foreign.W, b)
 
 
 def language_head(
-    foreign: ForeignNetwork, labels: UserLabels, rows: list[int], *, tied: bool
+    foreign: ForeignNetwork,
+    labels: UserLabels,
+    rows: list[int],
+    *,
+    tied: bool,
 ) -> ConvertedHead:
     """Return the output layer of a language model, one output per token in the vocabulary's order.
 

@@ -153,7 +153,12 @@ def read_keras(
     return ForeignNetwork(levels, W, b, table, activation, target)
 
 
-def _level(weights: SourceWeights, path: str, features: int | None, described: bool) -> Level:
+def _level(
+    weights: SourceWeights,
+    path: str,
+    features: int | None,
+    described: bool,
+) -> Level:
     """Return a layer whose input has this many columns, None for any.
 
     `described` says whether there is a configuration, which was checked.
@@ -173,7 +178,11 @@ def _level(weights: SourceWeights, path: str, features: int | None, described: b
 
 
 def _direction(
-    weights: SourceWeights, prefix: str, cell: str, sizes: tuple[int, int, int], described: bool
+    weights: SourceWeights,
+    prefix: str,
+    cell: str,
+    sizes: tuple[int, int, int],
+    described: bool,
 ) -> Direction:
     """Take one direction: its arrays are numbered 0 (input), 1 (state) and 2 (biases)."""
     features, H, columns = sizes
@@ -193,7 +202,12 @@ def _direction(
     )
 
 
-def _biases(weights: SourceWeights, name: str, cell: str, columns: int) -> np.ndarray:
+def _biases(
+    weights: SourceWeights,
+    name: str,
+    cell: str,
+    columns: int,
+) -> np.ndarray:
     """Take the biases of the input and of the state, (2, columns); zeros if Keras has but one."""
     if not CELLS[cell].two_biases:
         return np.stack([weights.take(name, (columns,)), np.zeros(columns)])
@@ -218,7 +232,10 @@ def _is_dense(weights: SourceWeights, path: str) -> bool:
 
 
 def _embedding(
-    weights: SourceWeights, chosen: str | None, head: str | None, features: int
+    weights: SourceWeights,
+    chosen: str | None,
+    head: str | None,
+    features: int,
 ) -> np.ndarray | None:
     """Take the embedding (V, E), if there is one."""
     found = [path for path in _paths(weights) if path != head and not _is_dense(weights, path)]

@@ -123,14 +123,18 @@ def _check_settings(layer: dict[str, Any], *, backwards: bool) -> dict[str, Any]
 
 def _output_activation(layers: list[dict[str, Any]]) -> str:
     """Return the activation of the output layer, its own or that of a layer after it."""
-    dense = layers[0]["config"]
-    if layers[0]["class_name"] == "TimeDistributed":
+    head, *others = layers
+    dense = head["config"]
+    if head["class_name"] == "TimeDistributed":
         if dense["layer"]["class_name"] != "Dense":
-            raise UnsupportedError(f"{_shown(layers[0])} around {_shown(dense['layer'])}")
+            raise UnsupportedError(f"{_shown(head)} around {_shown(dense['layer'])}")
         dense = dense["layer"]["config"]
-    activations = [dense["activation"], *(layer["config"]["activation"] for layer in layers[1:])]
-    last = activations[-1]
-    if last not in _OUTPUT_ACTIVATIONS or set(activations[:-1]) - {"linear"}:
+    activations = [
+        dense["activation"],
+        *(layer["config"]["activation"] for layer in others),
+    ]
+    *before, last = activations
+    if last not in _OUTPUT_ACTIVATIONS or set(before) - {"linear"}:
         listed = " and ".join(map(repr, activations))
-        raise UnsupportedError(f"{_shown(layers[0])} with the activation {listed}")
+        raise UnsupportedError(f"{_shown(head)} with the activation {listed}")
     return str(last)

@@ -33,6 +33,7 @@ _PUBLIC = {
     "numbers": ("predict",),
     "language": ("predict_proba", "predict_next"),
 }
+_MAIN = "__main__"  # stands for the `if` at the end of a file, which every file has
 _WIDTH = 100  # columns of the written file, as in the two modules
 
 
@@ -152,17 +153,14 @@ class _Statement(NamedTuple):
             return {self.node.name}
         if isinstance(self.node, ast.Import | ast.ImportFrom):
             return {alias.asname or alias.name for alias in self.node.names}
+        if isinstance(self.node, ast.If):  # it is left for when the file runs
+            return {_MAIN}
         return _names(self.node, ast.Store)
 
     @property
     def reads(self) -> set[str]:
         """The names that it uses."""
         return _names(self.node, ast.Load)
-
-    @property
-    def is_branch(self) -> bool:
-        """Whether it is an `if` that is left for when the file runs."""
-        return isinstance(self.node, ast.If)
 
 
 def _names(node: ast.AST, context: type[ast.expr_context]) -> set[str]:
@@ -253,17 +251,14 @@ def _with_value(node: ast.stmt, text: str, constants: dict[str, Any]) -> str:
 
 def _needed(statements: list[_Statement], public: Iterable[str]) -> list[_Statement]:
     """Return the statements that are public or run, and those that they use, in order."""
-    wanted = set(public)
-    for statement in statements:
-        if statement.is_branch:
-            wanted |= statement.reads
+    wanted = {_MAIN, *public}
     size = 0
     while len(wanted) > size:  # until nothing new is wanted
         size = len(wanted)
         for statement in statements:
             if statement.defines & wanted:
                 wanted |= statement.reads
-    return [s for s in statements if s.is_branch or s.defines & wanted]
+    return [statement for statement in statements if statement.defines & wanted]
 
 
 # -- its first lines ------------------------------------------------------------------------------

@@ -177,7 +177,11 @@ class _ModelBuilder:
     # -- pieces -----------------------------------------------------------------------------------
 
     def _add(
-        self, operator: str, *inputs: str, out: str | tuple[str, ...] = "", **attributes: Any
+        self,
+        operator: str,
+        *inputs: str,
+        out: str | tuple[str, ...] = "",
+        **attributes: Any,
     ) -> str:
         """Add a node and return the name of its first output."""
         names = [out] if isinstance(out, str) else list(out)
@@ -196,7 +200,12 @@ class _ModelBuilder:
         """Add an array of the estimator's weights; return its name."""
         return self._constant(name, self.summary.weights[name])
 
-    def _declare(self, name: str, shape: tuple[Any, ...], kind: str = "FLOAT") -> Any:
+    def _declare(
+        self,
+        name: str,
+        shape: tuple[Any, ...],
+        kind: str = "FLOAT",
+    ) -> Any:
         """Return the description of an input or output."""
         element = getattr(self.onnx.TensorProto, kind)
         return self.onnx.helper.make_tensor_value_info(name, element, list(shape))
@@ -247,11 +256,13 @@ class _ModelBuilder:
         self._add("Cast", "seq_lens", out="seq_lens32", to=self.onnx.TensorProto.INT32)
         states = ""
         ends: list[str] = []
-        for number, start in enumerate(self._initial_states()):
+        starts = iter(self._initial_states())
+        for number in range(len(self.summary.layers)):
             if number == 0:
                 rows = self._add("Transpose", X, perm=(1, 0, 2))
             else:
                 rows = self._join_directions(states, (0, 2, 1, 3))  # (time, batch, D)
+            start = [next(starts) for _ in self.cell.states]
             states, *last = self._layer(number, rows, start)
             ends += [self._join_directions(state, (1, 0, 2)) for state in last]  # (batch, D)
         self._add("Concat", *ends, out="next_state", axis=-1)
@@ -265,28 +276,32 @@ class _ModelBuilder:
         shape_name = self._constant(f"shape{len(axes)}", shape)
         return self._add("Reshape", self._add("Transpose", states, perm=axes), shape_name)
 
-    def _initial_states(self) -> list[list[str]]:
-        """Declare the state; return the part of each layer, each state (directions, batch, H)."""
+    def _initial_states(self) -> list[str]:
+        """Declare the state; return its parts, layer by layer, each (directions, batch, H)."""
         directions = len(self.summary.layers[0])
-        kinds = self.cell.states  # h, and the lstm's c
         parts = {
             f"layer{number}.{kind}0": H
             for number, H in enumerate(self.summary.units)
-            for kind in kinds
+            for kind in self.cell.states  # h, and the lstm's c
         }
         sizes = [directions * H for H in parts.values()]
         self.inputs.append(self._declare("state", ("batch", sum(sizes))))
         self.outputs.append(self._declare("next_state", ("batch", sum(sizes))))
         sizes_name = self._constant("state.sizes", sizes)
         self._add("Split", "state", sizes_name, out=tuple(parts), axis=-1)
-        found = []
+        states = []
         for name, H in parts.items():
             shape_name = self._constant(f"{name}.shape", [0, directions, H])
             cube = self._add("Reshape", name, shape_name)  # (batch, directions, H)
-            found.append(self._add("Transpose", cube, perm=(1, 0, 2)))
-        return [found[i : i + len(kinds)] for i in range(0, len(found), len(kinds))]
+            states.append(self._add("Transpose", cube, perm=(1, 0, 2)))
+        return states
 
-    def _layer(self, number: int, rows: str, start: list[str]) -> tuple[str, ...]:
+    def _layer(
+        self,
+        number: int,
+        rows: str,
+        start: list[str],
+    ) -> tuple[str, ...]:
         """Add one layer; return its states (time, directions, batch, H), and the last ones.
 
         The rows are (time, batch, F); the last states (directions, batch, H).

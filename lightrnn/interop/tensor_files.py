@@ -202,7 +202,12 @@ class _StorageReader:
         The byte order of the numbers.
     """
 
-    def __init__(self, archive: zipfile.ZipFile, folder: str, order: Literal["<", ">"]) -> None:
+    def __init__(
+        self,
+        archive: zipfile.ZipFile,
+        folder: str,
+        order: Literal["<", ">"],
+    ) -> None:
         self.archive = archive
         self.folder = folder
         self.order = order

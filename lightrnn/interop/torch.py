@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..nn.state_dict import TORCH_SUFFIXES, Direction
+from ..nn.state_dict import TORCH_NAMES, TORCH_SUFFIXES, Direction
 from ..utils.checks import shown
 from .foreign import (
     ForeignNetwork,
@@ -174,15 +174,23 @@ def _module_levels(weights: SourceWeights, prefix: str, features: int | None) ->
 
 
 def _direction(
-    weights: SourceWeights, prefix: str, suffix: str, sizes: tuple[int, int, int], biased: bool
+    weights: SourceWeights,
+    prefix: str,
+    suffix: str,
+    sizes: tuple[int, int, int],
+    biased: bool,
 ) -> Direction:
     """Take one direction: its weights' names have this prefix and suffix."""
     rows, features, H = sizes
-    b_ih = weights.take(f"{prefix}bias_ih{suffix}", (rows,)) if biased else np.zeros(rows)
-    b_hh = weights.take(f"{prefix}bias_hh{suffix}", (rows,)) if biased else np.zeros(rows)
-    W_ih = weights.take(f"{prefix}weight_ih{suffix}", (rows, features)).T
-    W_hh = weights.take(f"{prefix}weight_hh{suffix}", (rows, H)).T
-    return Direction(W_ih, W_hh, b_ih, b_hh)
+    shapes = ((rows, features), (rows, H), (rows,), (rows,))
+    arrays = []
+    for name, shape in zip(TORCH_NAMES, shapes, strict=True):
+        if biased or len(shape) == 2:
+            # torch keeps matrices (outputs, inputs); a bias is its own transpose.
+            arrays.append(weights.take(f"{prefix}{name}{suffix}", shape).T)
+        else:
+            arrays.append(np.zeros(shape))
+    return Direction(*arrays)
 
 
 def _modules(weights: SourceWeights, kind: str) -> list[str]:
@@ -191,7 +199,10 @@ def _modules(weights: SourceWeights, kind: str) -> list[str]:
 
 
 def _embedding(
-    weights: SourceWeights, chosen: str | None, head: str | None, features: int
+    weights: SourceWeights,
+    chosen: str | None,
+    head: str | None,
+    features: int,
 ) -> np.ndarray | None:
     """Take the embedding (V, E), if there is one: a weight without a bias."""
     # A linear layer without a bias looks like an embedding, unless the user says it is the head.
@@ -203,7 +214,10 @@ def _embedding(
 
 
 def _head(
-    weights: SourceWeights, chosen: str | None, features: int, table: np.ndarray | None
+    weights: SourceWeights,
+    chosen: str | None,
+    features: int,
+    table: np.ndarray | None,
 ) -> tuple[np.ndarray | None, np.ndarray]:
     """Take the output layer's matrix and bias; with tied weights the matrix may be missing."""
     name = one_module("head", _modules(weights, "bias"), chosen)

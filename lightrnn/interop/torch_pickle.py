@@ -109,9 +109,16 @@ class _Unpickler:
     def value(self, opcode: str, argument: Any) -> Any:
         """Return the value that an instruction pushes; it may take others from the stack."""
         match opcode:
-            case "BININT" | "BININT1" | "BININT2" | "LONG1" | "BINFLOAT":
-                return argument
-            case "BINUNICODE" | "SHORT_BINUNICODE" | "BINUNICODE8":
+            case (
+                "BININT"
+                | "BININT1"
+                | "BININT2"
+                | "LONG1"
+                | "BINFLOAT"
+                | "BINUNICODE"
+                | "SHORT_BINUNICODE"
+                | "BINUNICODE8"
+            ):
                 return argument
             case "NONE":
                 return None

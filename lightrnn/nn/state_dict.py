@@ -14,7 +14,7 @@ TORCH_CELLS = ("rnn", "gru", "lstm")
 # The ends of the names of a forward direction's weights and of a backward direction's.
 TORCH_SUFFIXES = ("", "_reverse")
 # The beginnings of the names of one direction's arrays, in the order of `Direction`.
-_TORCH_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+TORCH_NAMES = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
 class Direction(NamedTuple):
@@ -67,7 +67,7 @@ def torch_arrays(network: Stack) -> dict[str, np.ndarray]:
         module, index = ("rnn", number) if stacked else (f"rnn{number}", 0)
         for layer, suffix in zip(level, TORCH_SUFFIXES, strict=False):
             direction = Direction.of(ours, layer.name)
-            for name, array in zip(_TORCH_NAMES, direction, strict=True):
+            for name, array in zip(TORCH_NAMES, direction, strict=True):
                 # torch keeps matrices (outputs, inputs); a bias is its own transpose.
                 state[f"{module}.{name}_l{index}{suffix}"] = array.T
     # Tied weights: the embedding (V, E) already is a matrix (outputs, inputs), as torch has it.

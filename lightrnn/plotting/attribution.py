@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 # Characters in a line of coloured text: at 8 points, as many as a journal's column has room for.
 _LINE = 42
+# Characters that would leave no trace on paper.
+_VISIBLE = {" ": "␣", "\n": "⏎"}
 # The ends of matplotlib's colour map "PuOr", which people with colour blindness can tell apart.
 _FOR = "#E66100"
 _AGAINST = "#5D3A9B"
@@ -117,7 +119,9 @@ class AttributionDisplay(Display):
     @property
     def _height(self) -> float:
         """Height of a new figure, which grows with the lines of text."""
-        return 1.8 if self.steps is None else 0.75 + 0.22 * len(_lines(self.steps, self.joint))
+        if self.steps is None:
+            return 1.8
+        return 0.97 + 0.22 * _places(self.steps, self.joint)[-1][1]
 
     def _draw(self, ax: Any) -> None:
         """Draw the contributions: as text, or as bars if the steps are numbers."""
@@ -128,25 +132,25 @@ class AttributionDisplay(Display):
             ax.axhline(0, color="0.3", lw=0.6)
             ax.set(xlabel="step", ylabel="share of the output")
         else:
-            self.texts_ = self._draw_text(ax, _lines(self.steps, self.joint))
+            self.texts_ = self._draw_text(ax, self.steps)
         output = f"“{self.label}”" if self.label else "the output"
         # Tokens may hold dollar signs, which matplotlib would read as formulas.
         ax.set_title(f"Attribution of {output}", parse_math=False)
 
-    def _draw_text(self, ax: Any, lines: list[list[tuple[int, int, str]]]) -> list[Any]:
+    def _draw_text(self, ax: Any, steps: list[str]) -> list[Any]:
         """Write the tokens line by line, each on a ground of its colour; return their texts."""
         from matplotlib import cm, colors
 
         # The scale is symmetric, so that no contribution is drawn in the neutral colour.
         limit = float(np.abs(self.shares).max()) or 1.0
         scale = cm.ScalarMappable(colors.Normalize(-limit, limit), "PuOr_r")
+        places = _places(steps, self.joint)
         # A unit is one character wide and one line high; lines run downward.
-        ax.set(xlim=(0, _LINE), ylim=(len(lines) - 0.4, -0.6))
+        ax.set(xlim=(0, _LINE), ylim=(places[-1][1] + 0.6, -0.6))
         ax.set_axis_off()
         texts = [
-            _draw_token(ax, (column, row), text, scale.to_rgba(self.shares[step]))
-            for row, line in enumerate(lines)
-            for step, column, text in line
+            _draw_token(ax, place, _VISIBLE.get(token, token), scale.to_rgba(share))
+            for place, token, share in zip(places, steps, self.shares, strict=True)
         ]
         bar = ax.figure.colorbar(
             scale,
@@ -182,18 +186,18 @@ def _draw_token(ax: Any, place: tuple[int, int], text: str, colour: Any) -> Any:
     )
 
 
-def _lines(steps: list[str], joint: str) -> list[list[tuple[int, int, str]]]:
-    """Break tokens into lines; return step, column and text of each token."""
-    lines: list[list[tuple[int, int, str]]] = [[]]
+def _places(steps: list[str], joint: str) -> list[tuple[int, int]]:
+    """Return column and line of each token of a text that is broken into lines."""
+    places = []
     column = 0
-    for step, token in enumerate(steps):
-        text = {" ": "␣", "\n": "⏎"}.get(token, token)
-        if column + len(text) > _LINE and lines[-1]:
-            lines.append([])
+    line = 0
+    for token in steps:
+        if column and column + len(token) > _LINE:
             column = 0
-        lines[-1].append((step, column, text))
-        column += len(text) + len(joint)
-    return lines
+            line += 1
+        places.append((column, line))
+        column += len(token) + len(joint)
+    return places
 
 
 def _prediction(estimator: Any, x: Any) -> str:

@@ -29,9 +29,9 @@ _FORWARD, _REVERSE = COLOURS[:2]  # arrows of the state, by direction
 # Lengths in the drawing's unit; text of 7.5 points is about a quarter of it high.
 _CELL_WIDTH = 4.2
 _CELL_HEIGHT = 2.5
-_NETWORK_LEFT = 5.6  # beyond the cell's loop
+_LAYER_TEXT = 5.95  # beyond the cell's loop
 _STEP_WIDTH = 1.25
-_FIRST_STEP = 1.1
+_FIRST_STEP = 6.7
 _DIRECTION_HEIGHT = 0.5  # from a direction to the next within a layer
 _INPUT_TOP = -0.6  # where arrows from the inputs begin; layers stand on 0
 _INPUT_TEXT = -0.78
@@ -129,8 +129,8 @@ class UnrolledNetworkDisplay(Display):
         """Draw the cell and the unrolled network."""
         ax.set_axis_off()
         ax.set_aspect("equal")
-        self._draw_cell(_Pen(ax))
-        self._draw_network(_Pen(ax, left=_NETWORK_LEFT))
+        self._draw_cell()
+        self._draw_network()
         ax.autoscale_view()
 
     @property
@@ -140,24 +140,24 @@ class UnrolledNetworkDisplay(Display):
 
     # -- the cell ---------------------------------------------------------------------------------
 
-    def _draw_cell(self, pen: _Pen) -> None:
+    def _draw_cell(self) -> None:
         """Draw one large cell with its gates, formulas, input, output and loop."""
         cell = CELLS[self.cell]
         squash, upper, lower = _FORMULAS[self.cell]
         middle = _CELL_WIDTH / 2
-        pen.box(0, 0, _CELL_WIDTH, _CELL_HEIGHT, _CELL_COLOUR)
-        self._draw_gates(pen, squash)
-        pen.text(middle, 2.27, f"one cell: {self.cell}", weight="bold")
-        pen.text(middle, 1.75, upper)
-        pen.text(middle, 1.38, lower)
-        pen.arrow((middle, _INPUT_TOP), (middle, 0))
+        self._box(0, 0, _CELL_WIDTH, _CELL_HEIGHT, _CELL_COLOUR)
+        self._draw_gates(squash)
+        self._text(middle, 2.27, f"one cell: {self.cell}", weight="bold")
+        self._text(middle, 1.75, upper)
+        self._text(middle, 1.38, lower)
+        self._arrow((middle, _INPUT_TOP), (middle, 0))
         inputs = "$x_t$" if cell.recurrent else f"last {self.window} inputs"
-        pen.text(middle, _INPUT_TEXT, inputs)
-        pen.arrow((1.2, _CELL_HEIGHT), (1.2, 3.1))
-        pen.text(1.2, 3.25, "$h_t$")
+        self._text(middle, _INPUT_TEXT, inputs)
+        self._arrow((1.2, _CELL_HEIGHT), (1.2, 3.1))
+        self._text(1.2, 3.25, "$h_t$")
         if cell.recurrent:
             # Out at the top, round the right corner, and in from the right.
-            pen.arrow(
+            self._arrow(
                 (3.2, _CELL_HEIGHT),
                 (3.2, 2.95),
                 (4.7, 2.95),
@@ -166,9 +166,9 @@ class UnrolledNetworkDisplay(Display):
                 color=_FORWARD,
             )
             states = ", ".join(f"{state}_{{t-1}}" for state in cell.states)
-            pen.text(3.95, 3.15, f"${states}$", color=_FORWARD)
+            self._text(3.95, 3.15, f"${states}$", color=_FORWARD)
 
-    def _draw_gates(self, pen: _Pen, squash: str) -> None:
+    def _draw_gates(self, squash: str) -> None:
         """Draw the gates along the bottom of the cell: name, squashing function and role."""
         cell = CELLS[self.cell]
         roles = {gate: role for role, gate in cell.roles}
@@ -176,14 +176,14 @@ class UnrolledNetworkDisplay(Display):
         for number, gate in enumerate(cell.gates):
             x = _CELL_WIDTH * (number + 0.5) / len(cell.gates)
             function = r"$\sigma$" if gate in roles else squash
-            pen.box(x - 0.42, 0.35, 0.84, 0.42, _GATE_COLOUR)
-            pen.text(x, 0.56, f"{gate} {function}", size=6.5)
-            pen.text(x, 0.17, roles.get(gate, candidate), size=5.5, color="0.35")
-            pen.arrow((x, 0.77), (x, 1.15), size=5)
+            self._box(x - 0.42, 0.35, 0.84, 0.42, _GATE_COLOUR)
+            self._text(x, 0.56, f"{gate} {function}", size=6.5)
+            self._text(x, 0.17, roles.get(gate, candidate), size=5.5, color="0.35")
+            self._arrow((x, 0.77), (x, 1.15), size=5)
 
     # -- the network ------------------------------------------------------------------------------
 
-    def _draw_network(self, pen: _Pen) -> None:
+    def _draw_network(self) -> None:
         """Draw all layers, step by step from left to right."""
         top = len(self.sizes) * self._layer_height - 0.45
         # Where the output is read. One per sequence reads each direction where it ends.
@@ -193,65 +193,61 @@ class UnrolledNetworkDisplay(Display):
             x = _FIRST_STEP + _STEP_WIDTH * t
             # Steps are numbered from 1; the last one is T, however many are drawn.
             name = "T" if t == self.T - 1 else str(t + 1)
-            pen.text(x, _INPUT_TEXT, f"$x_{{{name}}}$")
+            self._text(x, _INPUT_TEXT, f"$x_{{{name}}}$")
             for level in range(len(self.sizes)):
-                self._draw_layer(pen, x, level * self._layer_height, t)
+                self._draw_layer(x, level * self._layer_height, t)
             if t in read:
-                pen.arrow((x, top), (x, top + 0.5), size=5)
+                self._arrow((x, top), (x, top + 0.5), size=5)
                 output = f"$y_{{{name}}}$" if self.target == "step" else "$y$"
-                pen.text(x, top + 0.65, output)
+                self._text(x, top + 0.65, output)
         for level, size in enumerate(self.sizes):
             text = f"layer {level}\n{size} units"
-            pen.text(0.35, level * self._layer_height + 0.27, text, size=6)
+            self._text(_LAYER_TEXT, level * self._layer_height + 0.27, text, size=6)
         middle = _FIRST_STEP + _STEP_WIDTH * (self.T - 1) / 2
-        pen.text(middle, top + 1.05, "the same weights at every step", weight="bold")
+        self._text(middle, top + 1.05, "the same weights at every step", weight="bold")
 
-    def _draw_layer(self, pen: _Pen, x: float, bottom: float, t: int) -> None:
+    def _draw_layer(self, x: float, bottom: float, t: int) -> None:
         """Draw one layer at one step, with the arrow from below and those to the next step."""
         recurrent = CELLS[self.cell].recurrent
         below = bottom - 0.45 if bottom else _INPUT_TOP
-        pen.arrow((x, below), (x, bottom), size=5)
+        self._arrow((x, below), (x, bottom), size=5)
         height = 0.5 if self.bidirectional else 0.55
         for reverse in range(1 + self.bidirectional):
             y = bottom + _DIRECTION_HEIGHT * reverse
-            pen.box(x - 0.32, y, 0.64, height, _CELL_COLOUR)
+            self._box(x - 0.32, y, 0.64, height, _CELL_COLOUR)
             if reverse:
-                pen.text(x, y + 0.26, f"{self.cell}\nback", size=5.5)
+                self._text(x, y + 0.26, f"{self.cell}\nback", size=5.5)
             else:
-                pen.text(x, y + 0.26, self.cell, size=6)
+                self._text(x, y + 0.26, self.cell, size=6)
             if recurrent and t < self.T - 1:
-                self._draw_state(pen, x, y, reverse, t)
+                self._draw_state(x, y, reverse, t)
         if bottom == 0 and not recurrent:
             # The window: earlier inputs reach the first layer too.
             for before in range(1, min(self.window, t + 1)):
                 start = (x - _STEP_WIDTH * before, _INPUT_TOP)
-                pen.arrow(start, (x - 0.05 * before, 0), size=4, color="0.75")
+                self._arrow(start, (x - 0.05 * before, 0), size=4, color="0.75")
 
-    def _draw_state(self, pen: _Pen, x: float, y: float, reverse: int, t: int) -> None:
+    def _draw_state(self, x: float, y: float, reverse: int, t: int) -> None:
         """Draw the arrow of the state between this step and the next."""
         here = (x + 0.32, y + 0.27)
         there = (x + 0.93, y + 0.27)
         if reverse:
-            pen.arrow(there, here, color=_REVERSE)
+            self._arrow(there, here, color=_REVERSE)
             return
-        pen.arrow(here, there, color=_FORWARD)
+        self._arrow(here, there, color=_FORWARD)
         if t == 0:  # the states are named once
-            pen.text(x + 0.62, y + 0.42, ", ".join(CELLS[self.cell].states), size=6, color=_FORWARD)
+            self._text(
+                x + 0.62, y + 0.42, ", ".join(CELLS[self.cell].states), size=6, color=_FORWARD
+            )
 
+    # -- pieces -----------------------------------------------------------------------------------
 
-class _Pen:
-    """Draws boxes, text and arrows, all moved to the right by `left`."""
-
-    def __init__(self, ax: Any, left: float = 0.0) -> None:
-        self.ax = ax
-        self.left = left
-
-    def box(self, x: float, y: float, width: float, height: float, colour: str) -> None:
+    def _box(self, x: float, y: float, width: float, height: float, colour: str) -> None:
         """Draw a box with rounded corners; (x, y) is its lower left one."""
         from matplotlib.patches import FancyBboxPatch
 
         box = FancyBboxPatch(
-            (x + self.left, y),
+            (x, y),
             width,
             height,
             boxstyle="round,pad=0,rounding_size=0.08",
@@ -259,12 +255,12 @@ class _Pen:
             ec="0.35",
             lw=0.8,
         )
-        self.ax.add_patch(box)
+        self.ax_.add_patch(box)
 
-    def text(self, x: float, y: float, text: str, size: float = 7.5, **options: Any) -> None:
+    def _text(self, x: float, y: float, text: str, size: float = 7.5, **options: Any) -> None:
         """Write text with its middle at (x, y)."""
-        self.ax.text(
-            x + self.left,
+        self.ax_.text(
+            x,
             y,
             text,
             ha="center",
@@ -273,12 +269,12 @@ class _Pen:
             **options,
         )
 
-    def arrow(self, *corners: tuple[float, float], size: float = 7, color: str = "0.25") -> None:
+    def _arrow(self, *corners: tuple[float, float], size: float = 7, color: str = "0.25") -> None:
         """Draw an arrow from the first corner to the last."""
         from matplotlib.patches import FancyArrowPatch
         from matplotlib.path import Path
 
-        path = Path([(x + self.left, y) for x, y in corners])
+        path = Path(corners)
         arrow = FancyArrowPatch(
             path=path,
             arrowstyle="-|>",
@@ -288,4 +284,4 @@ class _Pen:
             fill=False,  # of the line; the head is filled all the same
             lw=0.9,
         )
-        self.ax.add_patch(arrow)
+        self.ax_.add_patch(arrow)

@@ -44,7 +44,12 @@ def shown(value: object) -> str:
         return f"a {type(value).__name__} too long to print"
 
 
-def integer(name: str, value: object, low: int, high: int | None = None) -> int:
+def integer(
+    name: str,
+    value: object,
+    low: int,
+    high: int | None = None,
+) -> int:
     """Return `value` as an int if it is one and lies in [low, high].
 
     Parameters
@@ -176,8 +181,7 @@ def choice(name: str, value: object, options: Sequence[Any]) -> Any:
     message = f"{name} must be one of {listed}, got {shown(value)}."
     remedy = "Give one of these names."
     if isinstance(value, str):
-        names = [option for option in options if option is not None]
-        close = difflib.get_close_matches(value, names, n=1)
+        close = difflib.get_close_matches(value, filter(None, options), n=1)
         if close:
             remedy = f"Did you mean {close[0]!r}?"
     raise (ValueError if known else TypeError)(f"{message} {remedy}")
