@@ -57,7 +57,11 @@ def prediction_work(network: Network, steps: int) -> float:
 
 
 @contextmanager
-def placed(network: Network, device: str, work: float) -> Iterator[Network | CudaNetwork]:
+def placed(
+    network: Network,
+    device: str,
+    work: float,
+) -> Iterator[Network | CudaNetwork]:
     """Yield the network, or a copy of it on a GPU whose parameters are copied back at the end.
 
     They are not copied back if the block raises an error.

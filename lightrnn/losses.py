@@ -41,7 +41,12 @@ class Loss(NamedTuple):
     link: Callable[[np.ndarray], np.ndarray]
     constant: float = 0.0
 
-    def __call__(self, raw: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Costs:
+    def __call__(
+        self,
+        raw: np.ndarray,
+        target: np.ndarray,
+        weight: np.ndarray,
+    ) -> Costs:
         """Return sum(weight * l) and its gradient with respect to `raw`."""
         return self.call(raw, target, weight)
 
@@ -92,7 +97,11 @@ def _elementwise(
 # -- Losses of one output: pure functions on values, as the cells are ------------------------------
 
 
-def sigmoid_cross_entropy(raw: Value, target: Value, constant: Value) -> tuple[Value, Value]:
+def sigmoid_cross_entropy(
+    raw: Value,
+    target: Value,
+    constant: Value,
+) -> tuple[Value, Value]:
     """-y log p - (1 - y) log(1 - p) with p = sigmoid(raw)."""
     # log(1 + exp(raw)) = max(raw, 0) + log(1 + exp(-|raw|)), whose exponential cannot overflow.
     size = positive(raw, raw) + positive(-raw, -raw)

@@ -41,7 +41,11 @@ def accuracy(right: np.ndarray, weights: np.ndarray | None = None) -> float:
     return float(np.average(right, weights=weights))
 
 
-def r_squared(y: np.ndarray, predicted: np.ndarray, weights: np.ndarray | None = None) -> float:
+def r_squared(
+    y: np.ndarray,
+    predicted: np.ndarray,
+    weights: np.ndarray | None = None,
+) -> float:
     """Return R^2, the coefficient of determination, averaged over outputs.
 
     It is ``1 - residual sum of squares / total sum of squares``: 1 for exact predictions, 0 for

@@ -19,7 +19,12 @@ def sgd(p: Value, g: Value, moments: Values, constants: Values) -> tuple[Value, 
     return p - decay * p + (momentum * velocity - step), (velocity,)
 
 
-def rmsprop(p: Value, g: Value, moments: Values, constants: Values) -> tuple[Value, Values]:
+def rmsprop(
+    p: Value,
+    g: Value,
+    moments: Values,
+    constants: Values,
+) -> tuple[Value, Values]:
     """``s = r s + (1 - r) g^2; p -= rate g / (sqrt(s) + epsilon)``."""
     (square,) = moments
     rate, decay, rho, rest, epsilon = constants  # rest = 1 - rho
@@ -27,7 +32,12 @@ def rmsprop(p: Value, g: Value, moments: Values, constants: Values) -> tuple[Val
     return p - decay * p - rate * g / (sqrt(square) + epsilon), (square,)
 
 
-def adam(p: Value, g: Value, moments: Values, constants: Values) -> tuple[Value, Values]:
+def adam(
+    p: Value,
+    g: Value,
+    moments: Values,
+    constants: Values,
+) -> tuple[Value, Values]:
     """``m = b1 m + (1 - b1) g; s = b2 s + (1 - b2) g^2; p -= rate c1 m / (sqrt(c2 s) + eps)``."""
     mean, square = moments
     # rest1 = 1 - beta1, rest2 = 1 - beta2; rate and correction hold the bias corrections c1 and c2.

@@ -51,7 +51,12 @@ class Head:
         self.host = host
         self.layer = host.layer
 
-    def sends(self, loss: Loss, targets: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+    def sends(
+        self,
+        loss: Loss,
+        targets: np.ndarray,
+        weights: np.ndarray,
+    ) -> dict[str, np.ndarray]:
         """Return the arrays that `learn` needs on the GPU: targets and weights, row by row."""
         if loss.name == "softmax":
             return {"targets": targets.astype(np.int64), "weights": weights}
@@ -102,7 +107,13 @@ class Head:
             program, features, weights.W_ih, outputs, shape, bias=weights.b_ih, turn_b=layer.tied
         )
 
-    def _raw(self, program: Program, layer: Layer, features: Matrix, count: int) -> Read:
+    def _raw(
+        self,
+        program: Program,
+        layer: Layer,
+        features: Matrix,
+        count: int,
+    ) -> Read:
         """Compute a linear layer's outputs; returns the function that reads them."""
         address = program.allocate(count * layer.units)
         self._linear(program, layer, features, address, count)
@@ -183,7 +194,12 @@ class Head:
 class Adaptive(Head):
     """The adaptive softmax; see `lightrnn.nn.heads.AdaptiveHead`."""
 
-    def sends(self, loss: Loss, targets: np.ndarray, weights: np.ndarray) -> dict[str, np.ndarray]:
+    def sends(
+        self,
+        loss: Loss,
+        targets: np.ndarray,
+        weights: np.ndarray,
+    ) -> dict[str, np.ndarray]:
         """Return the head's codes, and for each cluster its rows and their codes in it."""
         codes = self.host.head_codes(targets)
         sends = {"targets": codes.astype(np.int64), "weights": weights}

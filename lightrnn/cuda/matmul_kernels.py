@@ -304,7 +304,13 @@ def _writer(large: bool) -> Callable[..., Any]:
 
 
 @cache
-def product(dtype: str, turn_a: bool, turn_b: bool, vector: bool, large: bool) -> Kernel:
+def product(
+    dtype: str,
+    turn_a: bool,
+    turn_b: bool,
+    vector: bool,
+    large: bool,
+) -> Kernel:
     """Compile ``C = A @ B + bias``, or ``C += A @ B``, A or B transposed or not.
 
     Parameters

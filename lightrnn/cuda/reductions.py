@@ -99,7 +99,14 @@ def total(dtype: str, squared: bool) -> Kernel:
     return total
 
 
-def add_up(program: Program, source: int, size: int, target: int, *, squared: bool = False) -> None:
+def add_up(
+    program: Program,
+    source: int,
+    size: int,
+    target: int,
+    *,
+    squared: bool = False,
+) -> None:
     """Sum `size` numbers, or their squares."""
     # A thread has at least four numbers; all parts fit a second block.
     part = max(4 * THREADS, -(-size // PARTS))

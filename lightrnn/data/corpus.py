@@ -169,7 +169,11 @@ def _spooled(
     return Corpus(vocabulary, np.split(codes, np.cumsum(lengths)[:-1]), n_characters)
 
 
-def check_context(context: Any, vocabulary: Vocabulary, name: str = "context") -> np.ndarray:
+def check_context(
+    context: Any,
+    vocabulary: Vocabulary,
+    name: str = "context",
+) -> np.ndarray:
     """Encode the boundary and the text or token list after it, which may be empty."""
     # An empty context is allowed, though an empty text is not.
     item: Item = []

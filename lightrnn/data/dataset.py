@@ -144,7 +144,11 @@ def read_validation(
     return Samples(sequences.items, lengths, codes, weights)
 
 
-def split(data: Data, fraction: float, rng: np.random.Generator) -> tuple[Samples, Samples]:
+def split(
+    data: Data,
+    fraction: float,
+    rng: np.random.Generator,
+) -> tuple[Samples, Samples]:
     """Hold out whole sequences for validation, stratified if each has one class."""
     samples = data.samples
     codes = samples.targets

@@ -69,7 +69,11 @@ def _object_labels(values: np.ndarray, name: str) -> np.ndarray:
     )
 
 
-def row_accuracy(predicted: np.ndarray, truth: np.ndarray, weights: np.ndarray) -> float:
+def row_accuracy(
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    weights: np.ndarray,
+) -> float:
     """Return the accuracy of rows; one of multilabel y counts as right if all its labels are."""
     right = predicted == truth
     return accuracy(right if right.ndim == 1 else right.all(axis=1), weights)
@@ -86,7 +90,12 @@ class LabelTargets(Targets):
 
     classes_: np.ndarray
 
-    def weigh(self, encoded: Values, weights: Values, class_weight: Any = None) -> Values:
+    def weigh(
+        self,
+        encoded: Values,
+        weights: Values,
+        class_weight: Any = None,
+    ) -> Values:
         """Return sample weights multiplied by the weight of each label's class.
 
         Raises

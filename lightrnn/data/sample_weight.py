@@ -78,7 +78,12 @@ def _is_nested(weights: Any) -> bool:
     return getattr(weights, "ndim", 1) > 1
 
 
-def class_weights(codes: Values, weights: Values, class_weight: Any, classes: np.ndarray) -> Values:
+def class_weights(
+    codes: Values,
+    weights: Values,
+    class_weight: Any,
+    classes: np.ndarray,
+) -> Values:
     """Return weights multiplied by the weight of each class.
 
     Parameters

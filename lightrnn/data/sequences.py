@@ -55,7 +55,12 @@ class Sequences:
         return len(self.items)
 
 
-def as_sequences(X: Any, dtype: npt.DTypeLike = np.float32, *, name: str = "X") -> Sequences:
+def as_sequences(
+    X: Any,
+    dtype: npt.DTypeLike = np.float32,
+    *,
+    name: str = "X",
+) -> Sequences:
     """Check X and return it as `Sequences`.
 
     Parameters

@@ -126,7 +126,12 @@ class Targets:
         """
         raise NotImplementedError
 
-    def weigh(self, encoded: Values, weights: Values, class_weight: Any = None) -> Values:
+    def weigh(
+        self,
+        encoded: Values,
+        weights: Values,
+        class_weight: Any = None,
+    ) -> Values:
         """Return sample weights multiplied by the weight of each target's class."""
         return weights
 

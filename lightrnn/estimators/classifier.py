@@ -63,7 +63,13 @@ class RNNClassifier(SupervisedEstimator):
 
     _kind = "classifier"
 
-    def partial_fit(self, X: Any, y: Any, classes: Any = None, sample_weight: Any = None) -> Self:
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        classes: Any = None,
+        sample_weight: Any = None,
+    ) -> Self:
         """Train for one epoch on a part of the data, from where the last call left off.
 
         Parameters

@@ -149,7 +149,12 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
 
     # -- streams ----------------------------------------------------------------------------------
 
-    def stream(self, n_streams: int | None = None, *, method: str | None = None) -> Stream:
+    def stream(
+        self,
+        n_streams: int | None = None,
+        *,
+        method: str | None = None,
+    ) -> Stream:
         """Return a stream: the fitted network, fed one step per call.
 
         Parameters

@@ -109,7 +109,13 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             )
         return self
 
-    def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
+    def _partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        classes: Any = None,
+    ) -> Self:
         """Train for one epoch, from where the last call left off."""
         arguments = self._checked()
         if arguments["early_stopping"]:
@@ -170,7 +176,14 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             **{name: arguments[name] for name in ARCHITECTURE},
         }
 
-    def _model_for(self, arguments: Arguments, data: Data, *, continues: bool, warm: bool) -> Model:
+    def _model_for(
+        self,
+        arguments: Arguments,
+        data: Data,
+        *,
+        continues: bool,
+        warm: bool,
+    ) -> Model:
         """Return a model to train: a new one, or a copy of the fitted one.
 
         With `warm` the copy keeps nothing but the weights.

@@ -137,7 +137,11 @@ def _gradients(
     return [np.einsum("tf,tf->t", x, dx, dtype=np.float64) for x, dx in pairs]
 
 
-def _occlusion(estimator: NetworkEstimator, x: np.ndarray, column: int | None) -> np.ndarray:
+def _occlusion(
+    estimator: NetworkEstimator,
+    x: np.ndarray,
+    column: int | None,
+) -> np.ndarray:
     """Return the fall of the output of one sequence without each of its steps, (T,)."""
     network = estimator._model.network
     threads = cpu.threads.usable(estimator.n_jobs)

@@ -319,7 +319,11 @@ def _layer_flow(
     return LayerFlow(states, trace.input_gradient(number), jacobian, spectral)
 
 
-def _joined(groups: Sequence[np.ndarray], blocks: Sequence[np.ndarray], columns: int) -> np.ndarray:
+def _joined(
+    groups: Sequence[np.ndarray],
+    blocks: Sequence[np.ndarray],
+    columns: int,
+) -> np.ndarray:
     """Put the rows of each group in their places, cut to these columns or filled up with NaN."""
     joined = np.full((sum(map(len, groups)), columns), np.nan)
     for group, block in zip(groups, blocks, strict=True):

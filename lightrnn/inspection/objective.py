@@ -74,7 +74,11 @@ def encode_inputs(estimator: NetworkEstimator, X: Any) -> list[np.ndarray]:
     return codes
 
 
-def encode_targets(estimator: NetworkEstimator, X: list[np.ndarray], y: Any) -> np.ndarray:
+def encode_targets(
+    estimator: NetworkEstimator,
+    X: list[np.ndarray],
+    y: Any,
+) -> np.ndarray:
     """Encode the target at each sequence's last step: (n,) codes, or (n, k) numbers."""
     if isinstance(estimator, SupervisedEstimator):
         lengths = np.array([len(x) for x in X])
@@ -106,7 +110,11 @@ def trace_groups(X: list[np.ndarray]) -> list[np.ndarray]:
     return group_sequences(np.array([len(x) for x in X]), _TRACED_STEPS)
 
 
-def loss_gradient(estimator: NetworkEstimator, trace: Trace, targets: np.ndarray) -> np.ndarray:
+def loss_gradient(
+    estimator: NetworkEstimator,
+    trace: Trace,
+    targets: np.ndarray,
+) -> np.ndarray:
     """Return the gradient of each sequence's loss with respect to what the output layer reads.
 
     `targets` are in the order of X; the gradient, (B, D), is in the trace's order.

@@ -122,7 +122,11 @@ def _kind(tokens_argument: str, plain: list[Any]) -> str:
 # -- outputs --------------------------------------------------------------------------------------
 
 
-def classifier_head(foreign: ForeignNetwork, labels: UserLabels, step: bool) -> ConvertedHead:
+def classifier_head(
+    foreign: ForeignNetwork,
+    labels: UserLabels,
+    step: bool,
+) -> ConvertedHead:
     """Return the output layer of a classifier, its classes sorted.
 
     Raises

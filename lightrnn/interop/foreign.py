@@ -300,7 +300,11 @@ def check_alike(levels: Sequence[Level]) -> None:
         )
 
 
-def reorder_gates(array: np.ndarray, stored: Iterable[str], wanted: Iterable[str]) -> np.ndarray:
+def reorder_gates(
+    array: np.ndarray,
+    stored: Iterable[str],
+    wanted: Iterable[str],
+) -> np.ndarray:
     """Return a matrix or bias with the gates of its columns in another order.
 
     Parameters

@@ -37,7 +37,12 @@ _MAIN = "__main__"  # stands for the `if` at the end of a file, which every file
 _WIDTH = 100  # columns of the written file, as in the two modules
 
 
-def export_numpy(estimator: Any, path: str | os.PathLike[str], *, inline: bool = False) -> None:
+def export_numpy(
+    estimator: Any,
+    path: str | os.PathLike[str],
+    *,
+    inline: bool = False,
+) -> None:
     """Write a fitted estimator as a Python file that predicts with NumPy alone.
 
     The file is made to be read: it has one function per layer and one per stage of the network, and

@@ -164,7 +164,11 @@ def _itemsize(kind: str) -> int:
     return 2 if kind == _BFLOAT16 else np.dtype(kind).itemsize
 
 
-def _decode(content: bytes | memoryview, kind: str, order: Literal["<", ">"]) -> np.ndarray:
+def _decode(
+    content: bytes | memoryview,
+    kind: str,
+    order: Literal["<", ">"],
+) -> np.ndarray:
     """Return the numbers that bytes encode, as one axis."""
     if kind == _BFLOAT16:
         halves = np.frombuffer(content, f"{order}u2")

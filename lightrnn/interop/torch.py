@@ -150,7 +150,11 @@ def _refuse_unsupported(weights: SourceWeights) -> None:
             )
 
 
-def _module_levels(weights: SourceWeights, prefix: str, features: int | None) -> list[Level]:
+def _module_levels(
+    weights: SourceWeights,
+    prefix: str,
+    features: int | None,
+) -> list[Level]:
     """Return a recurrent module's layers; the first one's input has `features`, None for any."""
     recurrent_name = f"{prefix}weight_hh_l0"
     rows, H = weights.shape(recurrent_name, 2)  # (G*H, H)

@@ -85,7 +85,13 @@ class UnrolledNetworkDisplay(Display):
         choice("cell", self.cell, tuple(_FORMULAS))
 
     @classmethod
-    def from_estimator(cls, estimator: NetworkEstimator, *, T: int = 4, ax: Any = None) -> Self:
+    def from_estimator(
+        cls,
+        estimator: NetworkEstimator,
+        *,
+        T: int = 4,
+        ax: Any = None,
+    ) -> Self:
         """Draw the network that an estimator's arguments describe; it need not be fitted.
 
         Parameters
@@ -242,7 +248,14 @@ class UnrolledNetworkDisplay(Display):
 
     # -- pieces -----------------------------------------------------------------------------------
 
-    def _box(self, x: float, y: float, width: float, height: float, colour: str) -> None:
+    def _box(
+        self,
+        x: float,
+        y: float,
+        width: float,
+        height: float,
+        colour: str,
+    ) -> None:
         """Draw a box with rounded corners; (x, y) is its lower left one."""
         from matplotlib.patches import FancyBboxPatch
 
@@ -257,7 +270,14 @@ class UnrolledNetworkDisplay(Display):
         )
         self.ax_.add_patch(box)
 
-    def _text(self, x: float, y: float, text: str, size: float = 7.5, **options: Any) -> None:
+    def _text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        size: float = 7.5,
+        **options: Any,
+    ) -> None:
         """Write text with its middle at (x, y)."""
         self.ax_.text(
             x,
@@ -269,7 +289,12 @@ class UnrolledNetworkDisplay(Display):
             **options,
         )
 
-    def _arrow(self, *corners: tuple[float, float], size: float = 7, color: str = "0.25") -> None:
+    def _arrow(
+        self,
+        *corners: tuple[float, float],
+        size: float = 7,
+        color: str = "0.25",
+    ) -> None:
         """Draw an arrow from the first corner to the last."""
         from matplotlib.patches import FancyArrowPatch
         from matplotlib.path import Path

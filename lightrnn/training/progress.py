@@ -82,7 +82,14 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def _show(self, part: float, figures: str, now: float, prefix: str, end: str) -> None:
+    def _show(
+        self,
+        part: float,
+        figures: str,
+        now: float,
+        prefix: str,
+        end: str,
+    ) -> None:
         """Update the bar or print a line; on a terminal `end` lets the next line replace it."""
         self._last = now
         done = self._done + part

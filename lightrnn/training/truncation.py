@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from .trainable import TrainableNetwork
 
 
-def chunks(batch: Batch, truncate: int | None, network: TrainableNetwork) -> Iterator[Batch]:
+def chunks(
+    batch: Batch,
+    truncate: int | None,
+    network: TrainableNetwork,
+) -> Iterator[Batch]:
     """Cut a batch in time: the state is carried from chunk to chunk, the gradient is not [1]_.
 
     With per-step targets each chunk of `truncate` steps is learned from, and the network's

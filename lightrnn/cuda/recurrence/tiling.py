@@ -82,7 +82,15 @@ class Tiling(NamedTuple):
 
 
 @cache
-def choose(cell: Cell, H: int, B: int, itemsize: int, limits: Limits, *, back: bool) -> Tiling:
+def choose(
+    cell: Cell,
+    H: int,
+    B: int,
+    itemsize: int,
+    limits: Limits,
+    *,
+    back: bool,
+) -> Tiling:
     """Choose the tiling of a loop.
 
     Parameters
