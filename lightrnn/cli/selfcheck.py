@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from ..cells import HIDDEN_CELLS
+from ..cells import CELLS, HIDDEN_CELLS
 
 if TYPE_CHECKING:
     from ..nn.network import Network
@@ -75,7 +75,7 @@ def _errors(cell: str, seed: int) -> tuple[float, float]:
     rng = np.random.default_rng(seed)
     options = {
         "target": ("sequence", "step")[seed % 2],
-        "bidirectional": cell != "ffnn" and seed % 4 > 1,
+        "bidirectional": CELLS[cell].recurrent and seed % 4 > 1,
         "window": 3,
     }
     F, *sizes = rng.integers(1, 20, 3).tolist()

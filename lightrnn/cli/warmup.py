@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..cells import HIDDEN_CELLS
+from ..cells import CELLS, HIDDEN_CELLS
 from ..estimators import RNNClassifier, RNNRegressor
 from ..estimators.language import RNNLanguageModel
 from ..inspection import gradient_flow
@@ -43,7 +43,7 @@ def uses(cell: str, dtype: str) -> Iterator[tuple[str, Call]]:
     """Yield names and calls that together use every kernel of a cell and a dtype."""
     options = _BRIEF | {"dtype": dtype}
     # A feed-forward net has no other direction.
-    directions = (False,) if cell == "ffnn" else (False, True)
+    directions = (False, True) if CELLS[cell].recurrent else (False,)
     for bidirectional, target in product(directions, ("sequence", "step")):
         shape: dict[str, Any] = {"target": target, "bidirectional": bidirectional}
         name = f"{target}s{', both ways' if bidirectional else ''}"
@@ -69,7 +69,7 @@ def _regressor(model: RNNRegressor) -> None:
     model.fit(X, y)
     model.predict(X)
     model.transform(X)
-    if model.cell != "ffnn" and not model.bidirectional:
+    if CELLS[model.cell].recurrent and not model.bidirectional:
         gradient_flow(model, X)
 
 

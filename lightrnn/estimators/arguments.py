@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from ..cells import HIDDEN_CELLS
+from ..cells import CELLS, HIDDEN_CELLS
 from ..devices import check_device
 from .declarations import (
     CALLBACKS,
@@ -222,14 +222,15 @@ def check_together(
     ValueError
         If two of them do.
     """
-    if bidirectional and cell == "ffnn":
+    windowed = cell in CELLS and not CELLS[cell].recurrent
+    if bidirectional and windowed:
         raise ValueError(
-            "bidirectional must be False with cell='ffnn', got True. "
+            f"bidirectional must be False with cell={cell!r}, got True. "
             "A window looks back only; use a recurrent cell."
         )
-    if truncate is not None and cell == "ffnn":
+    if truncate is not None and windowed:
         raise ValueError(
-            f"truncate must be None with cell='ffnn', got {truncate}. "
+            f"truncate must be None with cell={cell!r}, got {truncate}. "
             "There is no state to carry; set window instead."
         )
     if truncate is not None and bidirectional:

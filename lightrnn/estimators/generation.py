@@ -10,6 +10,7 @@ import numpy as np
 
 from .. import cpu
 from ..base import check_is_fitted
+from ..cells import CELLS
 from ..data.corpus import BOUNDARY, Corpus, check_context, joiner, read_corpus
 from ..training.texts import TextBatches
 from ..utils import checks
@@ -323,7 +324,7 @@ class BaseLanguageModel(NetworkEstimator):
     ) -> TextBatches:
         """Return the minibatches of a corpus, in order unless `rng` shuffles them."""
         # Recurrent cells carry a state, so they need no tokens before a chunk.
-        window = arguments["window"] if arguments["cell"] == "ffnn" else 0
+        window = 0 if CELLS[arguments["cell"]].recurrent else arguments["window"]
         sizes = arguments["batch_size"], arguments["truncate"]
         return TextBatches(corpus.texts, BOUNDARY, *sizes, window, rng, arguments["shuffle"])
 

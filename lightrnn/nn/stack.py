@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import cpu
+from ..cells import CELLS
 from .heads import make_head
 from .layers import Embedding, Layer
 from .parameters import Layout
@@ -92,8 +93,8 @@ class Stack:
         self.dtype = np.dtype(dtype)
         self.embedding = Embedding(n_tokens, n_features, dtype) if n_tokens else None
         self.levels: list[tuple[Layer, ...]] = []
-        # Of the level at hand: the first one of an ffnn sees whole windows, the others one step.
-        features = n_features * window if cell == "ffnn" else n_features
+        # Of the level at hand: without recurrence the first one sees whole windows.
+        features = n_features if CELLS[cell].recurrent else n_features * window
         for number, units in enumerate(hidden_layer_sizes):
             names = [f"layer{number}", f"layer{number}.reverse"][: 1 + bidirectional]
             self.levels.append(tuple(Layer(name, cell, features, units, dtype) for name in names))
