@@ -8,6 +8,8 @@ second on a terminal, every half minute elsewhere.
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from time import perf_counter
@@ -47,8 +49,12 @@ class Progress:
 
     def __post_init__(self) -> None:
         """Begin the first epoch."""
-        self._bar = _bar(self.epochs) if self.verbose else None
-        self._live = sys.stdout.isatty()
+        self._bar = None
+        self._live = False
+        if self.verbose:
+            with self._survived():
+                self._bar = _bar(self.epochs)
+                self._live = sys.stdout.isatty()
         self._start = perf_counter()
         self._last = self._start  # the last update
         self._began = self._start  # the current epoch
@@ -80,7 +86,17 @@ class Progress:
     def close(self) -> None:
         """End the bar and leave its last state on the screen."""
         if self._bar is not None:
-            self._bar.close()
+            with self._survived():
+                self._bar.close()
+
+    @contextmanager
+    def _survived(self) -> Iterator[None]:
+        """Go on without a display where its stream is missing, closed or broken."""
+        try:
+            yield
+        except (AttributeError, OSError, ValueError):
+            self.verbose = 0
+            self._bar = None
 
     def _show(
         self,
@@ -90,8 +106,20 @@ class Progress:
         prefix: str,
         end: str,
     ) -> None:
-        """Update the bar or print a line; on a terminal `end` lets the next line replace it."""
+        """Show the figures, whatever the stream does."""
         self._last = now
+        with self._survived():
+            self._write(part, figures, now, prefix, end)
+
+    def _write(
+        self,
+        part: float,
+        figures: str,
+        now: float,
+        prefix: str,
+        end: str,
+    ) -> None:
+        """Update the bar or print a line; on a terminal `end` lets the next line replace it."""
         done = self._done + part
         if self._bar is not None:
             self._bar.set_postfix_str(figures, refresh=False)

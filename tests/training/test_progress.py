@@ -1,5 +1,6 @@
 """The display of verbose=1."""
 
+import io
 import sys
 
 import pytest
@@ -35,3 +36,37 @@ def test_silence_by_default(capsys):
     RNNRegressor(**QUICK, max_iter=3, learning_rate="cosine").fit(X, y)
     shown = capsys.readouterr()
     assert shown.out == shown.err == ""
+
+
+class Tee:
+    """A stream without `isatty`, as notebooks and loggers put in place of stdout."""
+
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+
+    def flush(self):
+        pass
+
+
+def closed():
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("verbose", [0, 1])
+@pytest.mark.parametrize("stream", [lambda: None, closed, Tee], ids=["none", "closed", "tee"])
+@pytest.mark.parametrize("bar", [True, False])
+def test_training_survives_any_stream(monkeypatch, verbose, stream, bar):
+    if not bar:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+    X, y = sums()
+    model = RNNRegressor(**QUICK, max_iter=3, learning_rate="cosine", verbose=verbose)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stream())
+        patch.setattr(sys, "stderr", stream())
+        model.fit(X, y)
+    assert model.n_iter_ == 3
