@@ -104,6 +104,13 @@ def test_a_dict_weighs_its_labels(classes):
     assert weights.tolist() == [1, 20, 30]
 
 
+def test_a_dict_may_name_classes_that_a_fold_lacks():
+    classes = np.array(["a", "b"])
+    factors = {"a": 1, "b": 10, "rare": 100}
+    weights = class_weights(np.array([0, 1, 1]), np.array([1.0, 2, 3]), factors, classes)
+    assert weights.tolist() == [1, 20, 30]
+
+
 @pytest.mark.parametrize(
     ("class_weight", "error", "message"),
     [
