@@ -51,6 +51,7 @@ class Loss(NamedTuple):
         return self.call(raw, target, weight)
 
 
+@np.errstate(under="ignore")
 def softmax(raw: np.ndarray) -> np.ndarray:
     """Probabilities of k classes in each row: exp(raw) / sum(exp(raw))."""
     # Less the row's largest, no exponential overflows; the quotient stays the same.
@@ -58,12 +59,14 @@ def softmax(raw: np.ndarray) -> np.ndarray:
     return powers / powers.sum(axis=1, keepdims=True)
 
 
+@np.errstate(under="ignore")
 def log_softmax(raw: np.ndarray) -> np.ndarray:
     """Logarithm of `softmax`; finite where the softmax itself underflows to 0."""
     shifted = raw - raw.max(axis=1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 
+@np.errstate(under="ignore")
 def sigmoid(raw: np.ndarray) -> np.ndarray:
     """Probability of each label on its own: 1 / (1 + exp(-raw))."""
     # The exponential of -|raw| never overflows.

@@ -6,7 +6,7 @@ from helpers import naive
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightrnn.losses import LOSSES, make_loss, sigmoid, softmax
+from lightrnn.losses import LOSSES, log_softmax, make_loss, sigmoid, softmax
 
 
 def rows(name, N, k, seed=0, dtype="float64"):
@@ -125,3 +125,12 @@ def test_every_loss_has_its_name():
     assert [make_loss(name).name for name in LOSSES] == list(LOSSES)
     with pytest.raises(KeyError):
         make_loss("hinge")
+
+
+def test_links_underflow_whatever_numpy_is_set_to():
+    """A user may run with `np.seterr(all="raise")` to find faults of their own."""
+    raw = np.array([[-800.0, 0.0], [0.0, 800.0]])
+    with np.errstate(all="raise"):
+        assert softmax(raw).tolist() == [[0, 1], [0, 1]]
+        assert log_softmax(raw).tolist() == [[-800, 0], [-800, 0]]
+        assert sigmoid(raw).tolist() == [[0, 0.5], [0.5, 1]]
