@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from .base import BaseEstimator, TransformerMixin, check_input_features, check_is_fitted
 from .data.sequences import Sequences, as_sequences, remember_features, sequences_for
 from .utils import checks
+from .utils.scales import usable_scale
 
 __all__ = ["SequenceScaler", "make_windows"]
 
@@ -232,8 +233,8 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         self.n_steps_seen_ = moments.n_steps
         self.mean_ = moments.mean
         self.var_ = moments.squares / moments.n_steps
-        deviation = np.sqrt(self.var_)
-        self.scale_ = np.where(deviation > 0, deviation, 1.0)
+        # Of a constant feature the mean is as large as its largest value, up to rounding.
+        self.scale_ = usable_scale(np.sqrt(self.var_), abs(self.mean_))
 
 
 class _Moments(NamedTuple):

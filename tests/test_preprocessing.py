@@ -293,3 +293,12 @@ def test_windows_of_a_data_frame():
 def test_bad_series_are_refused(arguments, text):
     with pytest.raises((TypeError, ValueError), match=text):
         make_windows(*arguments)
+
+
+@pytest.mark.parametrize("level", [0.3, 1e9, -7e-12])
+def test_a_feature_that_is_constant_up_to_rounding_is_only_centred(level):
+    rounded = np.nextafter(level, np.inf)
+    X = [np.full((3, 1), level), np.full((4, 1), rounded)]
+    scaler = SequenceScaler().fit(X)
+    assert scaler.scale_.tolist() == [1.0]
+    assert np.abs(np.concatenate(scaler.transform(X))).max() <= abs(rounded - level)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..losses import cross_entropy
+from ..utils.scales import usable_scale
 
 # Ridge per sample: large enough that features without variation leave the system regular, small
 # beside the standardised features.
@@ -52,8 +53,7 @@ class SummaryLinear:
         """Minimise the squared error, or the cross-entropy of classes."""
         features = np.array([_summary(x) for x in X])  # (n, 6 * F)
         self.mean = features.mean(axis=0)
-        self.scale = features.std(axis=0)
-        self.scale[self.scale == 0] = 1
+        self.scale = usable_scale(features.std(axis=0), abs(features).max(axis=0))
         Z = self._design(features)
         self.classes = None if y.dtype.kind == "f" else np.unique(y)
         if self.classes is None:

@@ -13,15 +13,12 @@ import numpy.typing as npt
 
 from ..exceptions import DataConversionWarning, warn
 from ..metrics import r_squared
+from ..utils.scales import usable_scale
 from .arrays import as_numbers
 from .ragged import Values, arranged_like, as_values, check_finite, pool, split
 
 if TYPE_CHECKING:
     from ..losses import Loss
-
-# A column whose scale is below this multiple of float64's eps is constant: a computed mean of
-# equal numbers differs from them by a few eps, which must not be blown up to 1.
-_CONSTANT = 10
 
 
 def _flat(values: np.ndarray) -> np.ndarray:
@@ -292,8 +289,7 @@ def read_numbers(
             f"y must have a finite variance, got values to {abs(columns).max():g}. "
             "Rescale it first."
         )
-    smallest = _CONSTANT * np.finfo(np.float64).eps * abs(columns).max(axis=0)
-    scale[scale <= smallest] = 1.0
+    scale = usable_scale(scale, abs(columns).max(axis=0))
     # Names, not dtypes: a saved file holds plain values.
     result = "float32" if values.dtype in (np.float16, np.float32) else "float64"
     targets = RealTargets(mean, scale, step, dtype, result)
