@@ -106,32 +106,21 @@ class Progress:
         prefix: str,
         end: str,
     ) -> None:
-        """Show the figures, whatever the stream does."""
-        self._last = now
-        with self._survived():
-            self._write(part, figures, now, prefix, end)
-
-    def _write(
-        self,
-        part: float,
-        figures: str,
-        now: float,
-        prefix: str,
-        end: str,
-    ) -> None:
         """Update the bar or print a line; on a terminal `end` lets the next line replace it."""
+        self._last = now
         done = self._done + part
-        if self._bar is not None:
-            self._bar.set_postfix_str(figures, refresh=False)
-            self._bar.update(done - self._shown)
-            self._shown = done
-            return
-        left = timedelta(seconds=round((now - self._start) / done * (self.epochs - done)))
-        line = f"epoch {self._done + 1}/{self.epochs}  {prefix}{figures}  {left} left"
-        if self._live:
-            print(f"{line:<79}", end=end, flush=True)  # blanks erase a longer line before
-        else:
-            print(line, flush=True)
+        with self._survived():
+            if self._bar is not None:
+                self._bar.set_postfix_str(figures, refresh=False)
+                self._bar.update(done - self._shown)
+                self._shown = done
+                return
+            left = timedelta(seconds=round((now - self._start) / done * (self.epochs - done)))
+            line = f"epoch {self._done + 1}/{self.epochs}  {prefix}{figures}  {left} left"
+            if self._live:
+                print(f"{line:<79}", end=end, flush=True)  # blanks erase a longer line before
+            else:
+                print(line, flush=True)
 
 
 def _bar(epochs: int) -> Any:
