@@ -20,6 +20,7 @@ from .declarations import (
     POSITIVE,
     POSITIVE_FRACTION,
     RANDOM_STATE,
+    SCHEDULE,
     SIZES,
     VERBOSE,
     Domain,
@@ -125,7 +126,7 @@ class TrainingArguments:
     )
     learning_rate: str = argument(
         "constant",
-        one_of("constant", "cosine", "adaptive"),
+        SCHEDULE,
         """Schedule of the step size. "cosine" decreases it to zero over `max_iter` epochs.
         "adaptive" divides it by 5 whenever training would otherwise stop, at most four times.""",
     )

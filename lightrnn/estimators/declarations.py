@@ -156,6 +156,16 @@ def _sizes(name: str, value: Any) -> tuple[int, ...]:
 SIZES = Domain("tuple of int >= 1, or int", _sizes)
 
 
+def _schedule(name: str, value: Any) -> str:
+    """Return the name of a schedule; other libraries give the step size under this argument."""
+    is_number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    remedy = [f"Write learning_rate_init={shown(value)}."] if is_number else []
+    return checks.choice(name, value, ("constant", "cosine", "adaptive"), *remedy)
+
+
+SCHEDULE = Domain('{"constant", "cosine", "adaptive"}', _schedule)
+
+
 def _n_jobs(name: str, value: Any) -> int | None:
     """Return the number of threads, not 0."""
     if value is None:

@@ -155,8 +155,15 @@ def _as_float(value: numbers.Real) -> float:
         return math.inf
 
 
-def choice(name: str, value: object, options: Sequence[Any]) -> Any:
+def choice(
+    name: str,
+    value: object,
+    options: Sequence[Any],
+    remedy: str = "Give one of these names.",
+) -> Any:
     """Return `value` if it is one of `options`, which are names or None.
+
+    An error ends with the name that is meant most probably, or else with `remedy`.
 
     Raises
     ------
@@ -179,11 +186,11 @@ def choice(name: str, value: object, options: Sequence[Any]) -> Any:
         return value
     listed = ", ".join(map(repr, options))
     message = f"{name} must be one of {listed}, got {shown(value)}."
-    remedy = "Give one of these names."
     if isinstance(value, str):
-        close = difflib.get_close_matches(value, filter(None, options), n=1)
+        names = {option.casefold(): option for option in options if option}
+        close = difflib.get_close_matches(value.casefold(), names, n=1)
         if close:
-            remedy = f"Did you mean {close[0]!r}?"
+            remedy = f"Did you mean {names[close[0]]!r}?"
     raise (ValueError if known else TypeError)(f"{message} {remedy}")
 
 

@@ -21,6 +21,7 @@ def estimator(request):
 
 BAD = [
     ("cell", "lsmt", "'ffnn', 'rnn', 'gru', 'lstm', got 'lsmt'. Did you mean 'lstm'?"),
+    ("cell", "LSTM", "got 'LSTM'. Did you mean 'lstm'?"),
     ("cell", "linear", "cell must be one of"),
     ("cell", None, "cell must be one of"),
     ("cell", 3, "cell must be one of"),
@@ -45,7 +46,15 @@ BAD = [
     ("dropout", -0.1, "dropout must be a number in [0, 1)"),
     ("dropout", "0.5", "dropout must be a number"),
     ("solver", "adamw", "solver must be one of 'adam', 'sgd', 'rmsprop', 'lbfgs'"),
-    ("learning_rate", 0.1, "learning_rate must be one of 'constant', 'cosine', 'adaptive'"),
+    (
+        "learning_rate",
+        0.01,
+        "learning_rate must be one of 'constant', 'cosine', 'adaptive', got 0.01. "
+        "Write learning_rate_init=0.01.",
+    ),
+    ("learning_rate", np.float32(0.5), "got 0.5. Write learning_rate_init=0.5."),
+    ("learning_rate", 1, "got 1. Write learning_rate_init=1."),
+    ("learning_rate", "invscaling", "got 'invscaling'. Give one of these names."),
     ("learning_rate_init", -1e-3, "learning_rate_init must be a number in (0, inf)"),
     ("learning_rate_init", 0, "learning_rate_init must be a number in (0, inf)"),
     ("learning_rate_init", np.nan, "learning_rate_init must be a number in (0, inf)"),

@@ -86,6 +86,8 @@ def test_a_choice_is_one_of_the_options():
     ("value", "error", "end"),
     [
         ("lsmt", ValueError, "got 'lsmt'. Did you mean 'lstm'?"),
+        ("LSTM", ValueError, "got 'LSTM'. Did you mean 'lstm'?"),
+        ("Gru ", ValueError, "got 'Gru '. Did you mean 'gru'?"),
         ("zzz", ValueError, "got 'zzz'. Give one of these names."),
         (None, ValueError, "got None. Give one of these names."),
         (3, TypeError, "got 3. Give one of these names."),
