@@ -14,6 +14,13 @@ import numpy as np
 from ..comparison import compare
 from ..utils.checks import shown
 
+# np.savez pickles an array of objects, which is not read; each line writes the same data without.
+_AS_ARRAY = {
+    "X": "Write np.savez(path, X=np.concatenate(X), y=y, lengths=[len(x) for x in X]).",
+    "y": "Write y=y.astype(str) for classes, y=y.astype(float) for numbers.",
+    "lengths": "Write lengths=[len(x) for x in X].",
+}
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``python -m lightrnn compare``."""
@@ -21,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "data",
         help="an .npz file with X (n, T, F) or (n, T) and y (n,); or with X (N, F), all sequences "
         "concatenated, y (n,) and lengths (n,). Floats in y are regressed on, anything else is "
-        "classified",
+        "classified: write y.astype(float) for counts",
     )
     parser.add_argument(
         "--units", type=int, default=64, help="units of the hidden layer (default: 64)"
@@ -95,19 +102,32 @@ def _read(path: str | os.PathLike[str]) -> tuple[Any, np.ndarray]:
 
 def _arrays(file: Any, path: str | os.PathLike[str]) -> tuple[Any, Any, Any]:
     """Return X, y and lengths of an open .npz file; None if it has no lengths."""
+    if not zipfile.is_zipfile(file):
+        raise ValueError(
+            f"data must be an .npz file, got {os.fspath(path)!r}. "
+            "Write one with np.savez('data.npz', X=X, y=y)."
+        )
+    file.seek(0)
     try:
         data = np.load(file, allow_pickle=False)  # a pickle could run any code
     except (EOFError, ValueError, zipfile.BadZipFile) as error:
         raise ValueError(
             f"data must be an .npz file, got {os.fspath(path)!r}: {error}. Write it with np.savez."
         ) from error
-    if not isinstance(data, np.lib.npyio.NpzFile):
-        raise ValueError(
-            f"data must be an .npz file, got one array in {os.fspath(path)!r}. "
-            "Write X and y with np.savez."
-        )
     if not {"X", "y"} <= set(data):
         raise ValueError(
             f"data must hold X and y, got {sorted(data)}. Write it with np.savez(path, X=X, y=y)."
         )
-    return data["X"], data["y"], data.get("lengths")
+    return _member(data, "X"), _member(data, "y"), _member(data, "lengths")
+
+
+def _member(data: Any, name: str) -> np.ndarray | None:
+    """Return an array of an .npz file, None if the file has none of this name."""
+    try:
+        return data.get(name)
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        raise ValueError(
+            f"{name} must be an array of numbers or text, got one of objects. {_AS_ARRAY[name]}"
+        ) from error

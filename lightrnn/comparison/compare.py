@@ -14,6 +14,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..cells import CELLS
+from ..data.labels import read_labels
+from ..data.ragged import read
 from ..data.sequences import as_sequences
 from ..estimators import RNNClassifier, RNNRegressor
 from ..inspection import memory_horizon
@@ -24,6 +26,8 @@ from ..utils.checks import random_generator, shown
 from ..utils.indexing import take
 from ..utils.tables import as_table
 from .baselines import Naive, SummaryLinear
+
+_ONE_VALUE = "Give an (n,) array of class labels or of floats."
 
 _Candidate = tuple[str, Callable[[], Any]]  # a name, and a function that makes the model
 
@@ -113,7 +117,9 @@ def compare(
     X : list of n arrays (T_i, F), array (n, T, F), or another form of sequences
         At least 4 sequences of numbers, as for `RNNClassifier`.
     y : array-like of shape (n,)
-        Class labels (text, integers or bools), or numbers (floats) for a regression.
+        Class labels (text, bools, or integers that each occur in `folds` sequences or more), or
+        floats for a regression.
+        Integers that are no labels, such as counts, are given as ``y.astype(float)``.
     hidden_layer_sizes : tuple of int, default=(64,)
         Units of each layer of the networks.
     max_iter : int, default=50
@@ -151,11 +157,12 @@ def compare(
     ['ffnn, window 2', 'ffnn, window 6', 'rnn', 'gru', 'lstm']
     """
     items, lengths = _sequences(X)
-    y = _targets(y, len(items))
+    y = _targets(y, lengths)
     classifies = y.dtype.kind != "f"
     rng = random_generator(random_state)
     # Two sequences or more in each fold: R^2 means nothing for a single one.
     folds = checks.integer("folds", folds, 2, len(items) // 2)
+    _check_are_classes(y, folds)
     fold = _folds(y if classifies else np.zeros(len(y)), folds, rng)
     estimator: Any = RNNClassifier if classifies else RNNRegressor
     options = {
@@ -184,15 +191,33 @@ def _sequences(X: Any) -> tuple[list[np.ndarray], np.ndarray]:
     return [np.asarray(x, np.float32) for x in sequences.items], sequences.lengths
 
 
-def _targets(y: Any, n: int) -> np.ndarray:
-    """Return y as an array of one value per sequence."""
-    values = np.asarray(y)
-    if values.shape != (n,):
+def _targets(y: Any, lengths: np.ndarray) -> np.ndarray:
+    """Return y as an array of one number or label per sequence."""
+    values = read(y, "y", _ONE_VALUE)
+    if values.dtype.kind == "O":
+        values = read(values.tolist(), "y", _ONE_VALUE)  # its items may be all numbers, or all text
+    if values.shape != (len(lengths),):
         raise ValueError(
-            f"y must be one value for each of the {n} sequences, got {shown(values)}. "
-            "Give an (n,) array."
+            f"y must be one value for each of the {len(lengths)} sequences, got {shown(values)}. "
+            f"{_ONE_VALUE}"
         )
+    if values.dtype.kind != "f":
+        read_labels(values, lengths)  # for its errors
     return values
+
+
+def _check_are_classes(y: np.ndarray, folds: int) -> None:
+    """Refuse integers that can hardly be labels."""
+    if y.dtype.kind not in "iu":
+        return
+    labels, counts = np.unique(y, return_counts=True)
+    # Counts and other quantities have values that occur once or twice, which classes seldom do.
+    if counts.min() < folds:
+        raise ValueError(
+            f"y must be floats, or integers that name classes of at least {folds} sequences each, "
+            f"got {len(labels)} different integers in {len(y)} sequences. Write "
+            "y.astype(float) for numbers to regress on, y.astype(str) for classes."
+        )
 
 
 def _cells(windows: tuple[int, ...]) -> Iterator[tuple[str, dict[str, Any]]]:

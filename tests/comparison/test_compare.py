@@ -1,5 +1,7 @@
 """The comparison of all cells on one's own data, and its two baselines."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -90,5 +92,71 @@ def test_faults_of_the_data_are_reported(tmp_path, monkeypatch, capsys):
     for content in (b"", b"PK\x03\x04 and no more", b"text"):
         path.write_bytes(content)
         assert "data must be an .npz file" in run(monkeypatch, capsys, path)[2]
-    np.save(tmp_path / "one.npy", np.zeros(3))
-    assert "got one array" in run(monkeypatch, capsys, tmp_path / "one.npy")[2]
+
+
+@pytest.mark.parametrize("name", ["script.py", "table.csv", "one.npy"])
+def test_another_file_is_refused_by_its_name(name, tmp_path, monkeypatch, capsys):
+    path = tmp_path / name
+    path.write_text("import numpy as np\n")
+    if name == "one.npy":
+        np.save(path, np.zeros(3))
+    status, out, err = run(monkeypatch, capsys, path)
+    assert status == 1 and not out and "pickle" not in err
+    assert f"data must be an .npz file, got {str(path)!r}. Write one with np.savez" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("X", "np.savez(path, X=np.concatenate(X), y=y, lengths=[len(x) for x in X])"),
+        ("y", "y=y.astype(str) for classes, y=y.astype(float) for numbers"),
+        ("lengths", "lengths=[len(x) for x in X]"),
+    ],
+)
+def test_objects_in_a_file_are_refused_with_the_line_that_helps(
+    name, remedy, tmp_path, monkeypatch, capsys
+):
+    arrays = {"X": np.zeros((8, 3)), "y": np.arange(8) % 2, "lengths": np.ones(8, int)}
+    arrays[name] = arrays[name].astype(object)
+    np.savez(tmp_path / "data.npz", **arrays)
+    status, out, err = run(monkeypatch, capsys, tmp_path / "data.npz")
+    assert status == 1 and not out and "pickle" not in err
+    assert f"{name} must be an array of numbers or text, got one of objects" in err
+    assert remedy in err
+
+
+def objects(values):
+    array = np.empty(len(values), dtype=object)
+    array[:] = values
+    return array
+
+
+def test_object_arrays_are_read_by_their_items():
+    X = objects(sequences())
+    numbers = np.linspace(0, 1, 12)
+    assert compare(X, numbers.astype(object), **SMALL).score == "R^2"
+    text = compare(X, objects(list("abcabcabcabc")), **SMALL)
+    assert text.score == "accuracy" and text.results[0].name == "majority"
+
+
+@pytest.mark.parametrize(
+    ("y", "message"),
+    [
+        (objects(["a"] * 6 + [1] * 6), "all text or all numbers"),
+        (objects(["a"] * 6 + [None] * 6), "y must have no missing labels, got None in row 6"),
+        (np.zeros(12, int), "at least two classes"),
+        ([np.zeros(3)] * 11 + [np.zeros(4)], "Give an (n,) array of class labels or of floats."),
+    ],
+    ids=["mixed", "missing", "one class", "steps"],
+)
+def test_a_y_that_no_estimator_would_take_is_refused_before_the_first_fit(y, message):
+    with pytest.raises((ValueError, TypeError), match=re.escape(message)):
+        compare(sequences(), y, **SMALL, progress=pytest.fail)
+
+
+def test_counts_are_not_taken_for_classes():
+    counts = np.random.default_rng(0).poisson(20, 12)
+    with pytest.raises(ValueError, match=r"different integers in 12 sequences.*y.astype\(float\)"):
+        compare(sequences(), counts, **SMALL)
+    assert compare(sequences(), counts.astype(float), **SMALL).score == "R^2"
+    assert compare(sequences(), counts.astype(str), **SMALL).score == "accuracy"
