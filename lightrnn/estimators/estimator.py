@@ -226,6 +226,8 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
             If the estimator was not fitted.
         TypeError
             If it is of a class of your own, which `load` would not know.
+        OSError
+            If the file cannot be written, for example because its folder does not exist.
 
         Examples
         --------

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import hashlib
 import inspect
 import io
 import json
@@ -22,6 +23,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..utils.checks import flag
+from ..utils.files import replacing
 from .summary import Summary, check_cell, summarize
 
 # The cells for which `numpy_layers.py` has code, as the file's first lines call them.
@@ -60,7 +62,8 @@ def export_numpy(
         digits and "_".
     inline : bool, default=False
         Whether to put the weights into the file itself, as base64. Otherwise they are written to a
-        second file with the same name and the suffix ".weights.npz".
+        second file with the same name and the suffix ".weights.npz"; the first one refuses any
+        other weights than those it was written with.
 
     Raises
     ------
@@ -70,6 +73,8 @@ def export_numpy(
         If `estimator` is not an estimator of lightrnn, or `inline` not a bool.
     ValueError
         If `path` is not the name of a Python module, or labels are integers of more than 64 bits.
+    OSError
+        If a file cannot be written. Older files of the same names are then as they were.
 
     See Also
     --------
@@ -101,11 +106,14 @@ def export_numpy(
     save = np.savez_compressed if inline else np.savez
     save(buffer, **_arrays(summary))
     weights = buffer.getvalue()
-    # The text first: if it fails, no file is written.
-    text = _program(summary, file.name, weights if inline else None)
-    if not inline:
-        file.with_suffix(".weights.npz").write_bytes(weights)
-    file.write_text(text, encoding="utf-8")
+    text = _program(summary, file.name, weights, inline)
+    with replacing(file) as program:
+        program.write(text.encode())
+        if not inline:
+            # Both are complete before the first of them takes its place.
+            program.flush()
+            with replacing(file.with_suffix(".weights.npz")) as arrays:
+                arrays.write(weights)
 
 
 def _arrays(summary: Summary) -> dict[str, Any]:
@@ -174,12 +182,12 @@ def _names(node: ast.AST, context: type[ast.expr_context]) -> set[str]:
     return {name.id for name in names if isinstance(name.ctx, context)}
 
 
-def _program(summary: Summary, name: str, weights: bytes | None) -> str:
-    """Return the text of the file; `weights` are those to put into it."""
+def _program(summary: Summary, name: str, weights: bytes, inline: bool) -> str:
+    """Return the text of the file, with the weights in it or a digest of their file."""
     # They are imported here because this is the only use of them: their code is not run.
     from . import numpy_layers, numpy_model
 
-    constants = _constants(summary, weights)
+    constants = _constants(summary, weights, inline)
     statements: list[_Statement] = []
     for template in (numpy_layers, numpy_model):
         statements += _selected(inspect.getsource(template), constants)
@@ -189,7 +197,7 @@ def _program(summary: Summary, name: str, weights: bytes | None) -> str:
     imports = sorted(set(texts["import"]), key=_import_order)
     numpy = imports.index("import numpy as np")
     opening = [
-        f'"""{_description(summary, name, weights is not None)}"""',
+        f'"""{_description(summary, name, inline)}"""',
         "\n".join(imports[:numpy]),
         "\n".join(imports[numpy:]),
         "\n".join(texts["value"]),
@@ -203,16 +211,17 @@ def _import_order(text: str) -> tuple[bool, bool, str]:
     return "numpy" in text, text.startswith("from"), text
 
 
-def _constants(summary: Summary, weights: bytes | None) -> dict[str, Any]:
+def _constants(summary: Summary, weights: bytes, inline: bool) -> dict[str, Any]:
     """Return the model's values of the two modules' constants."""
     vocabulary = summary.vocabulary
     return {
         "CELL": summary.cell,
         "BIDIRECTIONAL": summary.bidirectional,
         "HEAD": summary.head,
-        "STORE": "file" if weights is None else "text",
+        "STORE": "text" if inline else "file",
         "DEPTH": len(summary.layers),
-        "BASE64": base64.b64encode(weights or b"").decode(),
+        "BASE64": base64.b64encode(weights).decode() if inline else "",
+        "SHA256": hashlib.sha256(weights).hexdigest(),
         "TASK": summary.task,
         "STEP": summary.step,
         "TOKENS": vocabulary.kind if vocabulary else "number",

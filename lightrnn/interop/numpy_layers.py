@@ -8,6 +8,7 @@ half.
 """
 
 import base64
+import hashlib
 import io
 from pathlib import Path
 
@@ -19,6 +20,7 @@ HEAD = "linear"
 STORE = "none"
 DEPTH = 1  # layers
 BASE64 = ""
+SHA256 = ""  # of the weights
 
 
 def sigmoid(a):
@@ -169,7 +171,15 @@ if STORE == "text":
     with np.load(io.BytesIO(base64.b64decode(BASE64))) as file:
         WEIGHTS = dict(file)
 elif STORE == "file":
-    with np.load(Path(__file__).with_suffix(".weights.npz")) as file:
-        WEIGHTS = dict(file)
+
+    def read_weights(path):
+        """Return the arrays of the file of weights that was written together with this file."""
+        content = path.read_bytes()
+        if hashlib.sha256(content).hexdigest() != SHA256:
+            raise ValueError(f"{path} holds the weights of another model. Export it once more.")
+        with np.load(io.BytesIO(content)) as file:
+            return dict(file)
+
+    WEIGHTS = read_weights(Path(__file__).with_suffix(".weights.npz"))
 else:
     WEIGHTS = {}

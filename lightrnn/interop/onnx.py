@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ import numpy as np
 from ..cells import CELLS
 from ..nn.state_dict import Direction
 from ..utils.extras import import_extra
+from ..utils.files import replacing
 from .foreign import reorder_gates
 from .summary import Summary, check_cell, summarize
 
@@ -80,6 +80,8 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
         If `estimator` is not an estimator of lightrnn.
     ValueError
         If its weights take 2 GiB or more, which is too much for one ONNX file.
+    OSError
+        If the file cannot be written. An older file of the same name is then as it was.
     ImportError
         If the package onnx is not installed.
 
@@ -118,7 +120,8 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
             f"got {size / 2**30:.1f} GiB. Use save, or a smaller network."
         )
     model = _ModelBuilder(summary).model()
-    Path(path).write_bytes(model.SerializeToString())
+    with replacing(path) as file:
+        file.write(model.SerializeToString())
 
 
 class _ModelBuilder:

@@ -18,14 +18,13 @@ import re
 import struct
 import zipfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, BinaryIO
-from uuid import uuid4
 
 import numpy as np
 
 from .._version import __version__
 from .checks import shown
+from .files import open_regular, replacing
 
 Arrays = dict[str, np.ndarray]  # by name, without .npy
 
@@ -73,6 +72,8 @@ def write(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
     TypeError
         If a value is of another kind, for example a function. The message gives its path in the
         tree; the file is then untouched.
+    OSError, ValueError
+        If the file cannot be written, or is none: see `files.replacing`.
 
     Examples
     --------
@@ -90,20 +91,9 @@ def write(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
         "content": packer.pack(content, ""),
     }
     text = np.frombuffer(json.dumps(header).encode(), np.uint8)
-    # A link stays a link, and a rename within one directory replaces the file at once.
-    target = os.path.realpath(path)
-    part = Path(f"{target}.{uuid4().hex}.part")
-    try:
-        with open(part, "xb") as file:
-            with zipfile.ZipFile(file, "w") as archive:
-                for name, values in {"header": text, **packer.arrays}.items():
-                    _write_member(archive, name, values)
-            file.flush()
-            # Otherwise a power cut may keep the new name but lose the content.
-            os.fsync(file.fileno())
-        os.replace(part, target)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
+        for name, values in {"header": text, **packer.arrays}.items():
+            _write_member(archive, name, values)
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -124,10 +114,10 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     OSError
         If there is no such file, or it may not be read.
     ValueError
-        If the file is no archive of this format, is damaged, or was written by a later version of
-        the format.
+        If the file is no regular file, no archive of this format, is damaged, or was written by a
+        later version of the format.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         try:
             archive = _open(file)
             header = json.loads(_member(archive, "header").tobytes())

@@ -172,6 +172,16 @@ def test_a_saved_estimator_stays(tmp_path):
         assert all(np.array_equal(file[name], array) for name, array in est.weights_.items())
 
 
+def test_weights_of_another_model_are_refused(folder):
+    one, other = (RNNRegressor(**SMALL | {"random_state": seed}) for seed in (0, 1))
+    exported(one.fit(X, [1.0, 2.0, 3.0, 4.0]), folder)
+    first = (folder / "model.weights.npz").read_bytes()
+    exported(other.fit(X, [1.0, 2.0, 3.0, 4.0]), folder)
+    (folder / "model.weights.npz").write_bytes(first)
+    with pytest.raises(ValueError, match=r"model\.weights\.npz holds the weights of another model"):
+        runpy.run_path(str(folder / "model.py"))
+
+
 # -- as a script -----------------------------------------------------------------------------------
 
 POISON = """
