@@ -5,6 +5,7 @@ output names and containers of a transformer. scikit-learn itself is imported on
 methods that nobody but scikit-learn calls.
 """
 
+import importlib
 import inspect
 import sys
 from collections.abc import Callable, Iterator
@@ -27,6 +28,8 @@ REQUEST_METHODS = (
     "transform",
     "inverse_transform",
 )
+
+_FRAMES = ("pandas", "polars")  # libraries whose DataFrames `transform` can return
 
 
 class _Requests(dict[str, dict[str, Any]]):
@@ -293,8 +296,8 @@ class TransformerMixin:
 
         Parameters
         ----------
-        transform : {"default", "pandas"} or None, default=None
-            "default" returns arrays, "pandas" DataFrames; None changes nothing.
+        transform : {"default", "pandas", "polars"} or None, default=None
+            "default" returns arrays, the other two DataFrames; None changes nothing.
 
         Returns
         -------
@@ -307,7 +310,7 @@ class TransformerMixin:
             If `transform` is none of these.
         """
         if transform is not None:
-            choice("transform", transform, ("default", "pandas"))
+            choice("transform", transform, ("default", *_FRAMES))
             self._sklearn_output_config = {"transform": transform}
         return self
 
@@ -318,12 +321,25 @@ class TransformerMixin:
         config = sklearn.get_config() if sklearn else {}
         own = getattr(self, "_sklearn_output_config", {})
         chosen = own.get("transform", config.get("transform_output"))
-        if chosen != "pandas" or not isinstance(result, np.ndarray) or result.ndim != 2:
+        if chosen not in _FRAMES or not isinstance(result, np.ndarray) or result.ndim != 2:
             return result
-        import pandas
+        library = _frames_of(chosen)
+        names = self.get_feature_names_out()
+        if chosen == "polars":
+            return library.DataFrame(result, schema=list(names), orient="row")
+        index = X.index if isinstance(X, library.DataFrame) else None
+        return library.DataFrame(result, columns=names, index=index)
 
-        index = X.index if isinstance(X, pandas.DataFrame) else None
-        return pandas.DataFrame(result, columns=self.get_feature_names_out(), index=index)
+
+def _frames_of(name: str) -> Any:
+    """Return the library of this name, which makes DataFrames."""
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise ImportError(
+            f"Setting output container to {name!r} requires {name} to be installed. "
+            f"Run: python -m pip install {name}"
+        ) from error
 
 
 def check_is_fitted(estimator: Any) -> None:

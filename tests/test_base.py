@@ -6,6 +6,7 @@ import pickle
 import subprocess
 import sys
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -173,9 +174,40 @@ def test_output_may_be_a_frame():
     with pytest.raises(ValueError, match="input_features is not equal to feature_names_in_"):
         fitted.get_feature_names_out(list("abce"))
     with pytest.raises(
-        ValueError, match="transform must be one of 'default', 'pandas', got 'polars'"
+        ValueError, match="transform must be one of 'default', 'pandas', 'polars', got 'arrow'"
     ):
-        fitted.set_output(transform="polars")
+        fitted.set_output(transform="arrow")
+
+
+def test_output_in_polars():
+    polars = pytest.importorskip("polars", reason="makes DataFrames")
+    fitted = ReadoutClassifier().fit(X, Y)
+    states = fitted.transform(X)
+    frame = fitted.set_output(transform="polars").transform(X)
+    assert isinstance(frame, polars.DataFrame) and np.array_equal(frame.to_numpy(), states)
+    assert frame.columns == list(fitted.get_feature_names_out())
+
+
+class Columns:
+    """Stand-in for the DataFrame of polars, which not every environment has."""
+
+    def __init__(self, data, schema, orient):
+        self.data = data
+        self.schema = schema
+        self.orient = orient
+
+
+def test_polars_is_given_rows_and_names(monkeypatch):
+    fitted = ReadoutClassifier().fit(X, Y)
+    array = fitted.transform(X)
+    fitted.set_output(transform="polars")
+    monkeypatch.setitem(sys.modules, "polars", SimpleNamespace(DataFrame=Columns))
+    frame = fitted.transform(X)
+    assert np.array_equal(frame.data, array) and frame.orient == "row"
+    assert frame.schema == list(fitted.get_feature_names_out())
+    monkeypatch.setitem(sys.modules, "polars", None)  # as if it were not installed
+    with pytest.raises(ImportError, match=r"'polars' requires polars to be installed. Run: python"):
+        fitted.transform(X)
 
 
 @pytest.mark.parametrize(
