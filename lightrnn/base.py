@@ -118,6 +118,14 @@ class BaseEstimator:
         """Return the constructor's arguments with their defaults, in the signature's order."""
         return {p.name: p.default for p in _parameters(cls.__init__)[1:]}
 
+    def _replace_results(self, **attributes: Any) -> None:
+        """Set the attributes that describe a fit, all at one moment."""
+        kept = dict(vars(self))
+        kept.pop("feature_names_in_", None)  # there only if X had names
+        # One assignment: whoever is interrupted, or reads in another thread, finds all attributes
+        # of the fit before or all of this one.
+        self.__dict__ = kept | attributes
+
     def get_params(self, deep: bool = True) -> dict[str, Any]:
         """Return the constructor's arguments by name.
 

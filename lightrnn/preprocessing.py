@@ -13,7 +13,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from .base import BaseEstimator, TransformerMixin, check_input_features, check_is_fitted
-from .data.sequences import Sequences, as_sequences, remember_features, sequences_for
+from .data.form import Form
+from .data.sequences import Sequences, as_sequences
 from .utils import checks
 from .utils.scales import usable_scale
 
@@ -70,7 +71,12 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
     [(2, 2), (1, 2)]
     """
 
+    _form: Form
     n_features_in_: int
+    n_steps_seen_: int
+    mean_: NDArray[np.float64]
+    var_: NDArray[np.float64]
+    scale_: NDArray[np.float64]
 
     def fit(self, X: Any, y: Any = None) -> Self:
         """Learn the mean and the deviation of each feature.
@@ -93,8 +99,7 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
             If X is no such data, or so large that its variance overflows float64.
         """
         sequences = as_sequences(X, np.float64)
-        self._keep(_moments_of(sequences))
-        remember_features(self, sequences)
+        self._keep(_moments_of(sequences), Form.of(sequences))
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
@@ -119,9 +124,9 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         """
         if not self.__sklearn_is_fitted__():
             return self.fit(X)
-        moments = _moments_of(sequences_for(self, X, np.float64))
+        moments = _moments_of(self._read(X))
         seen = _Moments(self.n_steps_seen_, self.mean_, self.var_ * self.n_steps_seen_)
-        self._keep(_merged(seen, moments))
+        self._keep(_merged(seen, moments), self._form)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -146,12 +151,8 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
             If X is no such data or its features are not those of `fit`.
         """
         check_is_fitted(self)
-        sequences = sequences_for(self, X, np.float64)
-        scaled = _mapped(
-            lambda steps: (steps - self.mean_) / self.scale_,
-            sequences,
-            X,
-        )
+        sequences = self._read(X)
+        scaled = _mapped(lambda steps: (steps - self.mean_) / self.scale_, sequences, X)
         return self._contained(scaled, X)
 
     def inverse_transform(self, X: Any) -> Any:
@@ -176,14 +177,9 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         # `transform` returns arrays without names: no warning that they are missing.
-        names = getattr(self, "feature_names_in_", None)
-        named = replace(as_sequences(X, np.float64), feature_names=names)
-        sequences = sequences_for(self, named, np.float64)
-        return _mapped(
-            lambda steps: steps * self.scale_ + self.mean_,
-            sequences,
-            X,
-        )
+        names = self._form.feature_names
+        sequences = self._read(replace(as_sequences(X, np.float64), feature_names=names))
+        return _mapped(lambda steps: steps * self.scale_ + self.mean_, sequences, X)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names of the features, which `transform` does not change.
@@ -208,11 +204,8 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         check_input_features(self, input_features)
         if input_features is None:
-            input_features = getattr(
-                self,
-                "feature_names_in_",
-                [f"x{i}" for i in range(self.n_features_in_)],
-            )
+            numbered = [f"x{i}" for i in range(self.n_features_in_)]
+            input_features = getattr(self, "feature_names_in_", numbered)
         return np.array(input_features, dtype=object)
 
     def __sklearn_tags__(self) -> Any:
@@ -221,8 +214,12 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _keep(self, moments: "_Moments") -> None:
-        """Set the fitted attributes from the moments of all steps seen."""
+    def _read(self, X: Any) -> Sequences:
+        """Read X, which must have the form that `fit` saw."""
+        return self._form.read(type(self).__name__, X, np.float64)
+
+    def _keep(self, moments: "_Moments", form: Form) -> None:
+        """Set the fitted attributes from the moments of all steps seen, and the form of X."""
         overflowed = np.flatnonzero(~np.isfinite(moments.squares))
         if len(overflowed):
             raise ValueError(
@@ -230,11 +227,16 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
                 f"got an overflow in feature {overflowed[0]}. "
                 "Divide the feature by its largest value first."
             )
-        self.n_steps_seen_ = moments.n_steps
-        self.mean_ = moments.mean
-        self.var_ = moments.squares / moments.n_steps
-        # Of a constant feature the mean is as large as its largest value, up to rounding.
-        self.scale_ = usable_scale(np.sqrt(self.var_), abs(self.mean_))
+        variance = moments.squares / moments.n_steps
+        self._replace_results(
+            _form=form,
+            **form.attributes(),
+            n_steps_seen_=moments.n_steps,
+            mean_=moments.mean,
+            var_=variance,
+            # Of a constant feature the mean is as large as its largest value, up to rounding.
+            scale_=usable_scale(np.sqrt(variance), abs(moments.mean)),
+        )
 
 
 class _Moments(NamedTuple):

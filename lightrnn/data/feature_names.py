@@ -30,24 +30,27 @@ def column_names(frame: Any) -> np.ndarray | None:
     return names if kinds == ["str"] else None
 
 
-def check_feature_names(estimator: Any, names: np.ndarray | None) -> None:
+def check_feature_names(
+    estimator: str, fitted: np.ndarray | None, names: np.ndarray | None
+) -> None:
     """Compare the column names of X with those seen in fit; warn if only one of the two has names.
+
+    `estimator` is the name of its class.
 
     Raises
     ------
     ValueError
         If both have names and they differ, or differ in order.
     """
-    fitted = getattr(estimator, "feature_names_in_", None)
-    cls = type(estimator).__name__
     if names is None:
         if fitted is not None:
             warn(
                 UserWarning,
-                f"X does not have valid feature names, but {cls} was fitted with feature names",
+                f"X does not have valid feature names, but {estimator} was fitted with feature "
+                "names",
             )
     elif fitted is None:
-        warn(UserWarning, f"X has feature names, but {cls} was fitted without feature names")
+        warn(UserWarning, f"X has feature names, but {estimator} was fitted without feature names")
     elif not np.array_equal(fitted, names):
         raise ValueError(_name_mismatch(set(fitted), set(names)))
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 from ..utils.checks import shown
 from ..utils.tables import counted
 from .arrays import as_array, as_numbers, first_bad, first_not_finite, text_found
-from .feature_names import check_feature_names, column_names
+from .feature_names import column_names
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -258,57 +258,3 @@ def feature_names(X: Any, name: str = "X") -> np.ndarray | None:
                 f"got {list(x.columns)}. Give every DataFrame the same columns in the same order."
             )
     return names
-
-
-def remember_features(estimator: Any, X: Sequences) -> None:
-    """Set `n_features_in_`, `feature_names_in_` and `_is_table` on an estimator that is fitted."""
-    # scikit-learn counts the columns of a table; sequences of a free length count their features.
-    estimator.n_features_in_ = int(X.lengths[0]) if X.is_table else X.n_features
-    estimator._is_table = X.is_table
-    if X.feature_names is not None:
-        estimator.feature_names_in_ = X.feature_names
-    elif hasattr(estimator, "feature_names_in_"):
-        del estimator.feature_names_in_  # of an earlier fit
-
-
-def sequences_for(
-    estimator: Any,
-    X: Any,
-    dtype: npt.DTypeLike = np.float32,
-    *,
-    name: str = "X",
-) -> Sequences:
-    """Return X as `Sequences` with the names, form and number of features that `fit` saw.
-
-    After a fit on a table, sequences must have its width, as scikit-learn demands; after a fit on
-    sequences, their length is free and a table is read as one-feature sequences.
-
-    Raises
-    ------
-    ValueError
-        If the features differ from those of fit, and as `as_sequences`.
-    TypeError
-        As `as_sequences`.
-    """
-    # Before X itself is checked: a wrong column explains a wrong number of them.
-    check_feature_names(
-        estimator,
-        X.feature_names if isinstance(X, Sequences) else feature_names(X, name),
-    )
-    sequences = as_sequences(X, dtype, name=name)
-    F = sequences.n_features
-    expected = estimator.n_features_in_
-    if estimator._is_table and F > 1:
-        raise ValueError(
-            f"{name} must be a table of {counted(expected, 'column')}, as in fit, "
-            f"got sequences of {F} features. Pass a 2-D array."
-        )
-    # The features of a table are its steps, as in scikit-learn.
-    found = sequences.lengths if estimator._is_table else np.array([F])
-    wrong = found[found != expected]
-    if len(wrong):
-        raise ValueError(
-            f"{name} has {wrong[0]} features, but {type(estimator).__name__} is expecting "
-            f"{expected} features as input. Pass data in the form that fit was given."
-        )
-    return sequences

@@ -8,7 +8,6 @@ import numpy as np
 from ..data.dataset import TargetsFrom
 from ..data.labels import read_labels, row_accuracy
 from ..data.ragged import arranged_like, pool
-from ..data.sequences import Sequences
 from ..utils.checks import shown
 from .declarations import CLASS_WEIGHT, argument
 from .documentation import documented
@@ -103,9 +102,10 @@ class RNNClassifier(SupervisedEstimator):
         3
         """
         if classes is not None and self.__sklearn_is_fitted__():
-            if not np.array_equal(np.unique(classes), self.classes_):
+            known = self._fitted().targets.classes_
+            if not np.array_equal(np.unique(classes), known):
                 raise ValueError(
-                    f"classes must stay {shown(self.classes_.tolist())} after the first call to "
+                    f"classes must stay {shown(known.tolist())} after the first call to "
                     f"partial_fit, got {shown(classes)}. Leave it out."
                 )
         return self._partial_fit(X, y, sample_weight, classes)
@@ -140,8 +140,9 @@ class RNNClassifier(SupervisedEstimator):
         >>> model.fit(X, ["a", "b"]).predict_proba(X).sum(axis=1).round(6).tolist()
         [1.0, 1.0]
         """
-        outputs = self._outputs(X)
-        return arranged_like(self._link(pool(outputs)), outputs)
+        model = self._fitted()
+        outputs = self._outputs(model, X)
+        return arranged_like(model.targets.loss().link(pool(outputs)), outputs)
 
     def predict_log_proba(self, X: Any) -> Any:
         """Return the logarithm of the probability of each class.
@@ -217,18 +218,9 @@ class RNNClassifier(SupervisedEstimator):
         step = arguments["target"] == "step"
         return lambda y, lengths, weights: read_labels(y, lengths, step=step, classes=classes)
 
-    def _finish(self, model: Model, sequences: Sequences | None) -> None:
-        super()._finish(model, sequences)
-        self.classes_ = model.targets.classes_
-
-    @property
-    def _link(self) -> Any:
-        """The function from raw outputs (n, k) to probabilities."""
-        return self._model.targets.loss().link
-
     # One row is given an axis, because a link works row by row.
-    def _stream_methods(self) -> dict[str, tuple[Any, Any]]:
-        link = self._link
-        return super()._stream_methods() | {
+    def _stream_methods(self, model: Model) -> dict[str, tuple[Any, Any]]:
+        link = model.targets.loss().link
+        return super()._stream_methods(model) | {
             "predict_proba": (link, lambda output: link(output[None])[0])
         }

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -23,26 +22,15 @@ from .model import Model
 
 if TYPE_CHECKING:
     from ..losses import Loss
+    from ..nn.network import Network
     from ..training.minibatches import BatchSource
     from ..training.trainable import TrainableNetwork
     from .streams import Stream
 
 Arguments = dict[str, Any]
 
-# Attributes that belong to the state of a fitted estimator, besides arguments and results.
-PRIVATE = frozenset(
-    {"_model", "_is_table", "_n_features_out", "_metadata_request", "_sklearn_output_config"}
-)
-
-
-def is_result(name: Any) -> bool:
-    """Return whether a name is that of an attribute which `fit` sets."""
-    return (
-        isinstance(name, str)
-        and name.isidentifier()
-        and name.endswith("_")
-        and not name.startswith("_")
-    )
+# Attributes that are saved besides the arguments; all others follow from the model.
+SAVED = frozenset({"_model", "_metadata_request", "_sklearn_output_config"})
 
 
 def check_estimator(estimator: Any) -> None:
@@ -68,7 +56,16 @@ def check_estimator(estimator: Any) -> None:
 class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
     """Base class of the estimators; not for use by itself."""
 
+    # What `Model.results` returns is set together with the model.
     _model: Model
+    n_iter_: int
+    loss_curve_: list[float]
+    best_loss_: float
+    validation_scores_: list[float] | None
+    n_parameters_: int
+    n_outputs_: int
+    vocabulary_: np.ndarray | None
+    device_: str
     _start: int | None = None  # the code that precedes every sequence
 
     def __sklearn_is_fitted__(self) -> bool:
@@ -78,8 +75,18 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
     @property
     def weights_(self) -> dict[str, np.ndarray]:
         """Copies of the network's parameters by name; `n_parameters_` elements in all."""
+        return self._fitted().network.arrays()
+
+    def _fitted(self) -> Model:
+        """Return the model: a call that uses no other is not disturbed by another thread's fit.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator was not fitted.
+        """
         check_is_fitted(self)
-        return self._model.network.arrays()
+        return self._model
 
     def _checked(self) -> Arguments:
         """Return the constructor's arguments as plain values.
@@ -92,9 +99,8 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         kind = type(self)
         return checked(kind, {name: getattr(self, name) for name in declared(kind)})
 
-    def _placed(self, steps: int) -> AbstractContextManager[Any]:
-        """Return the context in which the fitted network predicts from this many steps."""
-        network = self._model.network
+    def _placed(self, network: Network, steps: int) -> AbstractContextManager[Any]:
+        """Return the context in which a fitted network predicts from this many steps."""
         device = devices.check_device("device", self.device)
         return devices.placed(network, device, devices.prediction_work(network, steps))
 
@@ -133,19 +139,10 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         return ended
 
     def _adopt(self, model: Model) -> None:
-        """Take over a trained model and set the attributes that describe it."""
+        """Take over a trained model and the attributes that describe it, all at one moment."""
         # Workspaces of training are as large as the largest minibatch; prediction needs none.
         model.network.release_training_memory()
-        self._model = model
-        history = model.history
-        self.n_iter_ = len(history.losses)
-        # Copies, so that what the user does to them leaves the next `partial_fit` alone.
-        self.loss_curve_ = list(history.losses)
-        self.best_loss_ = min(history.losses, default=math.inf)
-        self.validation_scores_ = list(history.scores) or None
-        self.n_parameters_ = model.network.n_parameters
-        self.vocabulary_ = None if model.vocabulary is None else model.vocabulary.tokens
-        self.device_ = model.device
+        self._replace_results(_model=model, **model.results())
 
     # -- streams ----------------------------------------------------------------------------------
 
@@ -191,19 +188,19 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         """
         from .streams import Stream
 
-        check_is_fitted(self)
-        if self._model.architecture.get("bidirectional"):
+        model = self._fitted()
+        if model.architecture.get("bidirectional"):
             raise ValueError(
                 "bidirectional must be False for a stream, got True. The backward direction begins "
                 "at the end, which a stream has not reached; fit with bidirectional=False."
             )
-        methods = self._stream_methods() | {"transform": (None, None)}
+        methods = self._stream_methods(model) | {"transform": (None, None)}
         name = choice("method", method or next(iter(methods)), tuple(methods))
         of_many, of_one = methods[name]
         answer = of_one if n_streams is None else of_many
-        return Stream(self._model, n_streams, answer, self._start)
+        return Stream(model, n_streams, answer, self._start)
 
-    def _stream_methods(self) -> dict[str, tuple[Any, Any]]:
+    def _stream_methods(self, model: Model) -> dict[str, tuple[Any, Any]]:
         """Return by method the functions of raw outputs: of many (n, k), and of one (k,)."""
         raise NotImplementedError
 
@@ -250,12 +247,8 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
                 "save must be called of a class of lightrnn's own, got "
                 f"{type(self).__qualname__}. Pickle it instead."
             )
-        known = self._defaults().keys() | PRIVATE
-        state = {
-            name: value
-            for name, value in self.__getstate__().items()
-            if name in known or is_result(name)
-        }
+        known = self._defaults().keys() | SAVED
+        state = {name: value for name, value in self.__getstate__().items() if name in known}
         state["callbacks"] = None  # functions cannot be written without pickle
         archive.write(path, {"estimator": type(self).__name__, "state": state})
 
@@ -294,8 +287,7 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         >>> list(model.fit(X, [1.0, 2.0]).to_torch())[:2]
         ['rnn.weight_ih_l0', 'rnn.weight_hh_l0']
         """
-        check_is_fitted(self)
-        return torch_arrays(self._model.network)
+        return torch_arrays(self._fitted().network)
 
     def __getstate__(self) -> dict[str, Any]:
         """Return the attributes, with the model as a tree of plain values."""
@@ -303,11 +295,13 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         return state | {"_model": state["_model"].tree()} if "_model" in state else state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take over the attributes that `__getstate__` returned."""
+        """Take over the attributes that `__getstate__` returned, or `save` wrote."""
         state = dict(state)
         # Requests are set by their methods: scikit-learn's clone needs the type that these make.
         for method, requests in state.pop("_metadata_request", {}).items():
             getattr(self, f"set_{method}_request")(**requests)
         if "_model" in state:
-            state["_model"] = Model.from_tree(state["_model"])
+            model = Model.from_tree(state["_model"])
+            # A file has no results; a pickle has those that the user sees.
+            state = model.results() | state | {"_model": model}
         vars(self).update(state)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import cpu
-from ..base import check_is_fitted
 from ..cells import CELLS
 from ..data.corpus import BOUNDARY, Corpus, check_context, joiner, read_corpus
 from ..training.texts import TextBatches
@@ -19,6 +18,12 @@ from .estimator import NetworkEstimator
 if TYPE_CHECKING:
     from ..nn.stepper import Stepper
     from ..training.trainable import TrainableNetwork
+    from .model import Model
+
+
+# Texts and steps of each that are scored at once: neither changes what is summed, and the
+# arguments may have been set anew since the fit.
+_SCORED = (32, 64)
 
 
 class BaseLanguageModel(NetworkEstimator):
@@ -132,10 +137,10 @@ class BaseLanguageModel(NetworkEstimator):
 
     def _mean_loss(self, texts: Any) -> tuple[float, Corpus]:
         """Return the mean cross-entropy of texts in nats per token, and the encoded texts."""
-        check_is_fitted(self)
-        corpus = read_corpus(texts, vocabulary=self._model.vocabulary)
-        batches = self._batches(self._checked(), corpus)
-        with self._placed(batches.count) as network:
+        model = self._fitted()
+        corpus = read_corpus(texts, vocabulary=model.vocabulary)
+        batches = text_batches(model.architecture, corpus, *_SCORED)
+        with self._placed(model.network, batches.count) as network:
             return mean_loss(network, batches), corpus
 
     def predict_proba(self, contexts: Iterable[Any]) -> np.ndarray:
@@ -167,7 +172,10 @@ class BaseLanguageModel(NetworkEstimator):
         >>> model.predict_proba(["", "ab"]).shape
         (2, 5)
         """
-        check_is_fitted(self)
+        return self._probabilities(self._fitted(), contexts)
+
+    def _probabilities(self, model: Model, contexts: Iterable[Any]) -> np.ndarray:
+        """Return the probabilities (n, V) of every token after each context."""
         if isinstance(contexts, str):
             raise TypeError(
                 f"contexts must be a list of contexts, got the text {checks.shown(contexts)}. "
@@ -175,15 +183,16 @@ class BaseLanguageModel(NetworkEstimator):
             )
         from ..losses import softmax
 
+        vocabulary: Any = model.vocabulary
         codes = [
-            check_context(context, self._vocabulary, f"contexts[{index}]")
+            check_context(context, vocabulary, f"contexts[{index}]")
             for index, context in enumerate(contexts)
         ]
         if not codes:
             raise ValueError(
                 "contexts must hold at least one context, got none. An empty text is one: ['']."
             )
-        with self._placed(sum(map(len, codes))) as network:
+        with self._placed(model.network, sum(map(len, codes))) as network:
             outputs = network.final_outputs(codes, cpu.threads.usable(self.n_jobs))
         return softmax(outputs)
 
@@ -217,15 +226,16 @@ class BaseLanguageModel(NetworkEstimator):
         >>> [token for token, probability in model.predict_next("ab", k=1)]
         ['c']
         """
-        check_is_fitted(self)
+        model = self._fitted()
         k = checks.integer("k", k, 1)
-        probabilities = self.predict_proba([context])[0]
+        probabilities = self._probabilities(model, [context])[0]
         # Code 0 is "<unknown>".
         likeliest = 1 + np.argsort(-probabilities[1:], kind="stable")[:k]
-        tokens = self._vocabulary.tokens
+        vocabulary: Any = model.vocabulary
+        tokens = vocabulary.tokens
         return [(tokens[code], float(probabilities[code])) for code in likeliest.tolist()]
 
-    def _stream_methods(self) -> dict[str, tuple[Any, Any]]:
+    def _stream_methods(self, model: Model) -> dict[str, tuple[Any, Any]]:
         from ..losses import softmax
 
         return {"predict_proba": (softmax, lambda output: softmax(output[None])[0])}
@@ -285,13 +295,15 @@ class BaseLanguageModel(NetworkEstimator):
         >>> model.generate("a", top_k=1)
         'bc'
         """
-        check_is_fitted(self)
+        model = self._fitted()
+        vocabulary: Any = model.vocabulary
         n_tokens = checks.integer("n_tokens", n_tokens, 0)
         temperature = checks.real("temperature", temperature, 0, low_open=True)
-        top_k = len(self._vocabulary) if top_k is None else checks.integer("top_k", top_k, 1)
+        most = len(vocabulary)
+        top_k = most if top_k is None else min(checks.integer("top_k", top_k, 1), most)
         top_p = checks.real("top_p", top_p, 0, 1, low_open=True)
         rng = checks.random_generator(random_state)
-        stepper, codes = self._after(check_context(prompt, self._vocabulary, "prompt"))
+        stepper, codes = _after(model, check_context(prompt, vocabulary, "prompt"))
         drawn: list[int] = []
         # All numbers are drawn at once: a text that ends early draws as many as one that does not.
         for uniform in rng.random(n_tokens):
@@ -301,32 +313,29 @@ class BaseLanguageModel(NetworkEstimator):
                 break
             drawn.append(code)
             codes[0] = code
-        join = joiner(self._vocabulary.kind)
-        return join(self._vocabulary.tokens[drawn].tolist())
+        join = joiner(vocabulary.kind)
+        return join(vocabulary.tokens[drawn].tolist())
 
-    def _after(self, codes: np.ndarray) -> tuple[Stepper, np.ndarray]:
-        """Return a stepper that has read all codes but the last, and the last one, (1,)."""
-        from ..nn.stepper import Stepper
 
-        stepper = Stepper(self._model.network, 1)
-        for code in codes[:-1]:
-            stepper.read(code[None])
-            stepper.advance()
-        # A copy, because `generate` overwrites it.
-        return stepper, codes[-1:].copy()
+def _after(model: Model, codes: np.ndarray) -> tuple[Stepper, np.ndarray]:
+    """Return a stepper that has read all codes but the last, and the last one, (1,)."""
+    from ..nn.stepper import Stepper
 
-    @property
-    def _vocabulary(self) -> Any:
-        return self._model.vocabulary
+    stepper = Stepper(model.network, 1)
+    for code in codes[:-1]:
+        stepper.read(code[None])
+        stepper.advance()
+    # A copy, because `generate` overwrites it.
+    return stepper, codes[-1:].copy()
 
-    def _batches(
-        self, arguments: dict[str, Any], corpus: Corpus, rng: np.random.Generator | None = None
-    ) -> TextBatches:
-        """Return the minibatches of a corpus, in order unless `rng` shuffles them."""
-        # Recurrent cells carry a state, so they need no tokens before a chunk.
-        window = 0 if CELLS[arguments["cell"]].recurrent else arguments["window"]
-        sizes = arguments["batch_size"], arguments["truncate"]
-        return TextBatches(corpus.texts, BOUNDARY, *sizes, window, rng, arguments["shuffle"])
+
+def text_batches(
+    architecture: dict[str, Any], corpus: Corpus, batch_size: int, truncate: int, **order: Any
+) -> TextBatches:
+    """Return the minibatches of a corpus for a network; `order` are `rng` and `shuffle`."""
+    # Recurrent cells carry a state, so they need no tokens before a chunk.
+    window = 0 if CELLS[architecture["cell"]].recurrent else architecture["window"]
+    return TextBatches(corpus.texts, BOUNDARY, batch_size, truncate, window, **order)
 
 
 def mean_loss(network: TrainableNetwork, batches: TextBatches) -> float:

@@ -7,15 +7,15 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from ..data.corpus import Corpus, read_corpus
-from ..training.texts import TextBatches
 from .arguments import ARCHITECTURE
 from .declarations import COUNT, FLAG, argument, one_of
 from .documentation import documented
 from .estimator import Arguments
-from .generation import BaseLanguageModel, mean_loss
+from .generation import BaseLanguageModel, mean_loss, text_batches
 from .model import Model
 
 if TYPE_CHECKING:
+    from ..training.texts import TextBatches
     from ..training.trainable import TrainableNetwork
 
 # Number of tokens from which on output="auto" takes an adaptive softmax: below it the one large
@@ -168,8 +168,8 @@ class RNNLanguageModel(BaseLanguageModel):
         ['<unknown>', '<end>', 'a', 'b', 'c']
         """
         arguments = self._checked()
-        continues = arguments["warm_start"] and self.__sklearn_is_fitted__()
-        corpus = self._read(arguments, texts, continues)
+        before = vars(self).get("_model") if arguments["warm_start"] else None
+        corpus = self._read(arguments, texts, before)
         validation = None
         if texts_val is not None:
             validation = read_corpus(texts_val, vocabulary=corpus.vocabulary, name="texts_val")
@@ -178,7 +178,7 @@ class RNNLanguageModel(BaseLanguageModel):
                 "texts_val must be given with early_stopping=True, got None. "
                 "Hold out some texts for it."
             )
-        model = self._model_for(arguments, corpus, continues=continues, warm=True)
+        model = self._model_for(arguments, corpus, before, warm=True)
         self._fit_model(arguments, model, corpus, validation, arguments["max_iter"])
         return self
 
@@ -217,9 +217,9 @@ class RNNLanguageModel(BaseLanguageModel):
                 "early_stopping must be False for partial_fit, got True. "
                 "It runs one epoch; use fit."
             )
-        continues = self.__sklearn_is_fitted__()
-        corpus = self._read(arguments, texts, continues)
-        model = self._model_for(arguments, corpus, continues=continues, warm=False)
+        before = vars(self).get("_model")
+        corpus = self._read(arguments, texts, before)
+        model = self._model_for(arguments, corpus, before, warm=False)
         self._fit_model(arguments, model, corpus, None, 1)
         return self
 
@@ -239,14 +239,14 @@ class RNNLanguageModel(BaseLanguageModel):
             )
         return arguments
 
-    def _read(self, arguments: Arguments, texts: Any, continues: bool) -> Corpus:
-        """Read texts, with the vocabulary of the last fit if this one continues it."""
+    def _read(self, arguments: Arguments, texts: Any, before: Model | None) -> Corpus:
+        """Read texts, with the vocabulary of the last fit if this one continues its model."""
         return read_corpus(
             texts,
             tokens=arguments["tokens"],
             min_count=arguments["min_count"],
             max_vocabulary=arguments["max_vocabulary"],
-            vocabulary=self._vocabulary if continues else None,
+            vocabulary=None if before is None else before.vocabulary,
         )
 
     def _architecture(self, arguments: Arguments, n_tokens: int) -> Arguments:
@@ -269,19 +269,21 @@ class RNNLanguageModel(BaseLanguageModel):
         }
 
     def _model_for(
-        self, arguments: Arguments, corpus: Corpus, *, continues: bool, warm: bool
+        self, arguments: Arguments, corpus: Corpus, before: Model | None, *, warm: bool
     ) -> Model:
-        """Return a model to train: a new one, or a copy of the fitted one.
+        """Return a model to train: a new one, or a copy of the one `before`.
 
         With `warm` the copy keeps nothing but weights and vocabulary.
         """
         solver = arguments["solver"]
         vocabulary = corpus.vocabulary
         architecture = self._architecture(arguments, len(vocabulary))
-        if continues:
-            return self._model.resumed(architecture, solver, self.random_state, warm=warm)
+        if before is not None:
+            return before.resumed(architecture, solver, self.random_state, warm=warm)
         largest_batch = arguments["batch_size"], arguments["truncate"]
-        return Model.untrained(architecture, largest_batch, solver, self.random_state, vocabulary)
+        return Model.untrained(
+            architecture, largest_batch, solver, self.random_state, vocabulary=vocabulary
+        )
 
     def _fit_model(
         self,
@@ -294,10 +296,16 @@ class RNNLanguageModel(BaseLanguageModel):
         """Run epochs on the model and take it over."""
         from ..losses import make_loss
 
-        batches = self._batches(arguments, corpus, model.rng)
+        batches_of = partial(
+            text_batches,
+            model.architecture,
+            batch_size=arguments["batch_size"],
+            truncate=arguments["truncate"],
+        )
+        batches = batches_of(corpus, rng=model.rng, shuffle=arguments["shuffle"])
         score = None
         if validation is not None:
-            score = partial(_score, batches=self._batches(arguments, validation))
+            score = partial(_score, batches=batches_of(validation))
         # The batches are chunks already: training itself truncates nothing.
         self._train(
             arguments | {"truncate": None},

@@ -7,12 +7,14 @@ does not depend on the machine.
 from __future__ import annotations
 
 import copy
+import math
 import os
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from ..data.form import Form
 from ..data.labels import ClassTargets, MultilabelTargets
 from ..data.targets import RealTargets, Targets
 from ..data.tokens import Vocabulary
@@ -82,6 +84,10 @@ def memory() -> int:
 class Model:
     """A network and everything needed to use it and to continue its training.
 
+    An estimator that has one is fitted. Nothing changes a model that an estimator has taken over:
+    further training works on a copy. So a method that reads the estimator's model once computes
+    from one fit, whatever another thread does meanwhile.
+
     Attributes
     ----------
     architecture : dict
@@ -102,6 +108,8 @@ class Model:
         Source of shuffling and dropout masks.
     device : str
         Device on which the network was trained.
+    form : Form or None
+        Names and number of the features of X; None for a language model.
     """
 
     architecture: dict[str, Any]
@@ -113,6 +121,7 @@ class Model:
     history: History
     rng: np.random.Generator
     device: str = "cpu"
+    form: Form | None = None
 
     @classmethod
     def untrained(
@@ -121,10 +130,9 @@ class Model:
         largest_batch: tuple[int, int],
         solver: str,
         random_state: Any,
-        vocabulary: Vocabulary | None = None,
-        targets: Targets | None = None,
+        **data: Any,
     ) -> Self:
-        """Return a model with initial weights.
+        """Return a model with initial weights; `data` are its targets, vocabulary and form.
 
         Raises
         ------
@@ -134,7 +142,36 @@ class Model:
         network = build_network(architecture, largest_batch)
         rng = random_generator(random_state)
         network.initialize(rng)
-        return cls(architecture, network, targets, vocabulary, solver, None, History(), rng)
+        converters = {"targets": None, "vocabulary": None} | data
+        return cls(
+            architecture=architecture,
+            network=network,
+            solver=solver,
+            moments=None,
+            history=History(),
+            rng=rng,
+            **converters,
+        )
+
+    def results(self) -> dict[str, Any]:
+        """Return the public attributes of an estimator that has this model."""
+        history = self.history
+        targets = self.targets
+        results = {
+            "n_iter_": len(history.losses),
+            # Copies, so that what the user does to them leaves the next `partial_fit` alone.
+            "loss_curve_": list(history.losses),
+            "best_loss_": min(history.losses, default=math.inf),
+            "validation_scores_": list(history.scores) or None,
+            "n_parameters_": self.network.n_parameters,
+            "vocabulary_": None if self.vocabulary is None else self.vocabulary.tokens,
+            "device_": self.device,
+        }
+        if targets is not None:
+            results["n_outputs_"] = targets.n_outputs
+        if hasattr(targets, "classes_"):
+            results["classes_"] = targets.classes_
+        return results if self.form is None else results | self.form.attributes()
 
     def tree(self) -> dict[str, Any]:
         """Return everything as plain values."""
@@ -144,6 +181,7 @@ class Model:
             "targets": targets and {"kind": type(targets).__name__, **_shallow(targets)},
             "vocabulary": self.vocabulary and _shallow(self.vocabulary),
             "history": asdict(self.history),
+            "form": self.form and _shallow(self.form),
         }
 
     @classmethod
@@ -157,6 +195,7 @@ class Model:
             "vocabulary": tree["vocabulary"] and Vocabulary(**tree["vocabulary"]),
             "history": History(**tree["history"]),
             "rng": copy.deepcopy(tree["rng"]),
+            "form": tree["form"] and Form(**tree["form"]),
         }
         return cls(**tree | built)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.corpus import BOUNDARY
+from ..data.form import Form
 from ..data.labels import ClassTargets
 from ..data.targets import RealTargets
 from ..data.tokens import KINDS, Vocabulary
@@ -23,7 +24,7 @@ from ..utils import checks
 from ..utils.checks import shown
 from .arguments import ARCHITECTURE, check_together
 from .declarations import checked
-from .estimator import PRIVATE, is_result
+from .estimator import SAVED
 from .model import Model, build_network, targets_from_tree
 from .supervised import SupervisedEstimator
 
@@ -65,19 +66,40 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
     state = dict(content["state"])
     arguments = kind._defaults()
     # Attributes are set on the object, so nothing but known names may pass.
-    unknown = [key for key in state if key not in arguments.keys() | PRIVATE and not is_result(key)]
+    model = dict(state.pop("_model"))
+    if "form" not in model:
+        model = _of_earlier_version(model, state)
+        state = {key: value for key, value in state.items() if not _is_result(key)}
+    unknown = [key for key in state if key not in arguments.keys() | SAVED]
     if unknown:
         raise ValueError(f"{name} has no argument {shown(unknown[0])} in this version")
-    # A file that was written before models had a device does not name one.
-    model = {"device": "cpu"} | state["_model"]
     _same("_model", set(model), {field.name for field in fields(Model)})
     check_device("device", model["device"])
     network = _network(model["architecture"], len(model["network"]))
     _check_arrays("network", model["network"], network)
     _check_training(model, network)
     _check_data(kind._kind, model)
-    _check_results(state, model)
-    return kind, arguments | state
+    return kind, arguments | state | {"_model": model}
+
+
+def _of_earlier_version(model: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
+    """Return the model of a file in which the form of X stands among the attributes."""
+    form = None
+    if model["targets"] is not None:
+        form = {
+            "n_features_in": state["n_features_in_"],
+            "is_table": state["_is_table"],
+            "feature_names": state.get("feature_names_in_"),
+        }
+    # Still earlier, a model had no device.
+    return {"device": "cpu"} | model | {"form": form}
+
+
+def _is_result(name: Any) -> bool:
+    """Return whether earlier versions wrote an attribute that follows from the model."""
+    return str(name) in ("_is_table", "_n_features_out") or (
+        str(name).endswith("_") and not str(name).startswith("_")
+    )
 
 
 def _same(where: str, found: Any, wanted: Any) -> None:
@@ -170,8 +192,10 @@ def _check_data(kind: str, model: dict[str, Any]) -> None:
     if kind in _TARGETS:
         checks.choice("targets/kind", model["targets"]["kind"], _TARGETS[kind])
         _check_targets(targets_from_tree(model["targets"]), architecture)
+        _check_form(model["form"], architecture)
     else:
         _same("targets", model["targets"], None)
+        _same("form", model["form"], None)
         # A vocabulary has at least two tokens besides the unknown one and the boundary.
         found = architecture["n_outputs"], architecture["target"]
         _same("n_outputs, target", found, (max(tokens, BOUNDARY + 3), "step"))
@@ -204,28 +228,14 @@ def _check_names(where: str, names: np.ndarray) -> None:
         raise TypeError(f"{where} must be text or integers")
 
 
-def _check_results(state: dict[str, Any], model: dict[str, Any]) -> None:
-    """Check the attributes of the estimator that repeat those of its model."""
-    architecture = model["architecture"]
-    targets = model["targets"]
-    vocabulary = model["vocabulary"]
-    _equal("vocabulary_", state["vocabulary_"], vocabulary and vocabulary["tokens"])
-    if targets is None:
-        return
-    width = architecture["hidden_layer_sizes"][-1] * (1 + architecture["bidirectional"])
-    _same("_n_features_out", state["_n_features_out"], width)
-    _same("n_outputs_", state["n_outputs_"], architecture["n_outputs"])
-    if targets["kind"] != "RealTargets":
-        numbered = np.arange(architecture["n_outputs"])  # of multilabel targets
-        _equal("classes_", state["classes_"], targets.get("classes_", numbered))
-    checks.integer("n_features_in_", state["n_features_in_"], 1)
+def _check_form(form: dict[str, Any], architecture: dict[str, Any]) -> None:
+    """Check the names and the number of features of X."""
+    _same("form", set(form), {field.name for field in fields(Form)})
+    n_features_in = checks.integer("form/n_features_in", form["n_features_in"], 1)
+    of_a_step = 1 if checks.flag("form/is_table", form["is_table"]) else n_features_in
     if not architecture["n_tokens"]:
-        one_feature = 1 if checks.flag("_is_table", state["_is_table"]) else state["n_features_in_"]
-        _same("n_features", architecture["n_features"], one_feature)
-
-
-def _equal(name: str, found: Any, wanted: Any) -> None:
-    """Raise a ValueError unless two arrays, or None, have the same dtype and are equal."""
-    same_dtype = getattr(found, "dtype", None) == getattr(wanted, "dtype", None)
-    if type(found) is not type(wanted) or not same_dtype or not np.array_equal(found, wanted):
-        raise ValueError(f"{name} must be that of the model, got {shown(found)}")
+        _same("n_features", architecture["n_features"], of_a_step)
+    names = form["feature_names"]
+    if names is not None:
+        _check_array("form/feature_names", names, (n_features_in,), np.dtype(object))
+        _check_names("form/feature_names", names)

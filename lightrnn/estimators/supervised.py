@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from .. import cpu
-from ..base import TransformerMixin, check_is_fitted
+from ..base import TransformerMixin
 from ..data.dataset import Data, Inputs, TargetsFrom, read, read_inputs, read_validation, split
+from ..data.form import Form
 from ..data.ragged import Values, as_values, pool
 from ..data.sample_weight import check_sample_weight
 from ..data.samples import Samples
-from ..data.sequences import Sequences, remember_features, sequences_for
+from ..data.sequences import Sequences
 from ..data.tokens import as_items, encoded
 from ..exceptions import ConvergenceWarning, warn
 from ..training.lbfgs import LBFGS_BATCH
@@ -87,18 +88,18 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         2
         """
         arguments = self._checked()
-        continues = arguments["warm_start"] and self.__sklearn_is_fitted__()
-        inputs = self._read_inputs(arguments, X, continues)
+        before = vars(self).get("_model") if arguments["warm_start"] else None
+        inputs = self._read_inputs(arguments, X, before)
         data = read(arguments, inputs, y, sample_weight, self._targets_from(arguments))
         # Only for a whole fit: a part of the data may have a single class.
         data.targets.require_enough(data.samples.targets, data.samples.weights)
         held_out = read_validation(arguments, data, X_val, y_val)
-        model = self._model_for(arguments, data, continues=continues, warm=True)
+        model = self._model_for(arguments, data, before, warm=True)
         samples = data.samples
         if held_out is None and arguments["early_stopping"]:
             samples, held_out = split(data, arguments["validation_fraction"], model.rng)
         ended = self._fit_model(arguments, model, samples, held_out, arguments["max_iter"])
-        self._finish(model, None if continues else data.inputs.sequences)
+        self._finish(model)
         # The cosine schedule is over when it has run `max_iter` epochs; lbfgs does not use it.
         by_design = arguments["learning_rate"] == "cosine" and arguments["solver"] != "lbfgs"
         if not ended and not by_design:
@@ -128,17 +129,17 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
                 "solver must be 'adam', 'sgd' or 'rmsprop' for partial_fit, got 'lbfgs'. "
                 "It needs all data; use fit."
             )
-        continues = self.__sklearn_is_fitted__()
-        inputs = self._read_inputs(arguments, X, continues)
+        before = vars(self).get("_model")
+        inputs = self._read_inputs(arguments, X, before)
         # Classes, mean and scale are fixed by the first call.
-        if continues:
-            targets_from = _known(self._model.targets)
-        else:
+        if before is None:
             targets_from = self._targets_from(arguments, classes)
+        else:
+            targets_from = _known(before.targets)
         data = read(arguments, inputs, y, sample_weight, targets_from)
-        model = self._model_for(arguments, data, continues=continues, warm=False)
+        model = self._model_for(arguments, data, before, warm=False)
         self._fit_model(arguments, model, data.samples, None, 1)
-        self._finish(model, None if continues else data.inputs.sequences)
+        self._finish(model)
         return self
 
     def _checked(self) -> Arguments:
@@ -150,17 +151,18 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         """Return the function that learns targets from y."""
         raise NotImplementedError
 
-    def _read_inputs(self, arguments: Arguments, X: Any, continues: bool) -> Inputs:
-        """Read X: like that of the last fit, if this one continues it."""
-        if not continues:
+    def _read_inputs(self, arguments: Arguments, X: Any, before: Model | None) -> Inputs:
+        """Read X: like that of the last fit, if this one continues its model."""
+        if before is None:
             return read_inputs(arguments, X)
-        return Inputs(self._read_sequences(X), self._model.vocabulary)
+        return Inputs(self._read_sequences(before, X), before.vocabulary)
 
-    def _read_sequences(self, X: Any) -> Sequences:
-        """Read X for the fitted network: numbers of the same features, or the same tokens."""
-        vocabulary = self._model.vocabulary
+    def _read_sequences(self, model: Model, X: Any) -> Sequences:
+        """Read X for a fitted model: numbers of the same features, or the same tokens."""
+        vocabulary = model.vocabulary
         if vocabulary is None:
-            return sequences_for(self, X, self._model.network.dtype)
+            form: Any = model.form
+            return form.read(type(self).__name__, X, model.network.dtype)
         return encoded(as_items(X, vocabulary.kind), vocabulary)
 
     # -- the model --------------------------------------------------------------------------------
@@ -180,11 +182,11 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         self,
         arguments: Arguments,
         data: Data,
+        before: Model | None,
         *,
-        continues: bool,
         warm: bool,
     ) -> Model:
-        """Return a model to train: a new one, or a copy of the fitted one.
+        """Return a model to train: a new one, or a copy of the one `before`.
 
         With `warm` the copy keeps nothing but the weights.
         """
@@ -194,9 +196,9 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         architecture = self._architecture(
             arguments, data.targets.n_outputs, sequences.n_features, len(vocabulary or ())
         )
-        if continues:
-            _check_same_classes(self._model.targets, data.targets)
-            model = self._model.resumed(architecture, solver, self.random_state, warm=warm)
+        if before is not None:
+            _check_same_classes(before.targets, data.targets)
+            model = before.resumed(architecture, solver, self.random_state, warm=warm)
             # A warm start may bring targets of another scale: the outputs keep their standardised
             # values, and `_finish` gives them the new units.
             model.targets = data.targets
@@ -210,7 +212,13 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             min(arguments["truncate"] or longest, longest),
         )
         return Model.untrained(
-            architecture, largest_batch, solver, self.random_state, vocabulary, data.targets
+            architecture,
+            largest_batch,
+            solver,
+            self.random_state,
+            vocabulary=vocabulary,
+            targets=data.targets,
+            form=Form.of(sequences),
         )
 
     def _fit_model(
@@ -241,23 +249,22 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             arguments, model, loss, batches, epochs=epochs, n_steps=n_steps, score=score
         )
 
-    def _finish(self, model: Model, sequences: Sequences | None) -> None:
-        """Take over a trained model; a first fit also notes the form of X from `sequences`."""
+    def _finish(self, model: Model) -> None:
+        """Take over a trained model."""
         model.targets.set_output_units(model.network)
-        if sequences is not None:
-            remember_features(self, sequences)
         self._adopt(model)
-        self.n_outputs_ = model.targets.n_outputs
-        directions = 1 + model.architecture["bidirectional"]
-        self._n_features_out = model.architecture["hidden_layer_sizes"][-1] * directions
 
     # -- using a fitted network -------------------------------------------------------------------
 
-    def _outputs(self, X: Any, *, hidden: bool = False) -> Values:
+    @property
+    def _n_features_out(self) -> int:  # type: ignore[override]
+        """The number of columns of `transform`."""
+        return self._fitted().network.widths[-1]
+
+    def _outputs(self, model: Model, X: Any, *, hidden: bool = False) -> Values:
         """Return the raw outputs, (n, k) or a list of (T_i, k), or with `hidden` the states."""
-        check_is_fitted(self)
-        sequences = self._read_sequences(X)
-        with self._placed(int(sequences.lengths.sum())) as network:
+        sequences = self._read_sequences(model, X)
+        with self._placed(model.network, int(sequences.lengths.sum())) as network:
             # `network` may be a copy on a GPU, so its methods are taken in here.
             compute = network.states if hidden else network.outputs
             values: Values = compute(sequences.items, cpu.threads.usable(self.n_jobs))
@@ -275,8 +282,8 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         pooled = pool(predicted)  # (N,) or (N, k)
         return pooled, as_values(y, lengths, step).reshape(pooled.shape), pool(weights)
 
-    def _stream_methods(self) -> dict[str, tuple[Any, Any]]:
-        return {"predict": (self._model.targets.decode, self._model.targets.decode_row)}
+    def _stream_methods(self, model: Model) -> dict[str, tuple[Any, Any]]:
+        return {"predict": (model.targets.decode, model.targets.decode_row)}
 
     def predict(self, X: Any) -> Any:
         """Return the prediction for each sequence or step.
@@ -308,8 +315,8 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         >>> model.fit(X, ["up", "down"] * 5).predict(X[:2]).tolist()
         ['up', 'down']
         """
-        outputs = self._outputs(X)
-        return self._model.targets.decode(outputs)
+        model = self._fitted()
+        return model.targets.decode(self._outputs(model, X))
 
     def transform(self, X: Any) -> Any:
         """Return the state of the last hidden layer: a representation of each sequence or step.
@@ -342,7 +349,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         >>> model.fit(X, [1.0, 2.0, 1.5]).transform(X).shape
         (3, 4)
         """
-        states = self._outputs(X, hidden=True)
+        states = self._outputs(self._fitted(), X, hidden=True)
         return self._contained(states, X)
 
 

@@ -64,7 +64,7 @@ def encode_inputs(estimator: NetworkEstimator, X: Any) -> list[np.ndarray]:
         If X does not match the data that the estimator was fitted on.
     """
     if isinstance(estimator, SupervisedEstimator):
-        return list(estimator._read_sequences(X).items)
+        return list(estimator._read_sequences(estimator._model, X).items)
     if isinstance(X, str) or not hasattr(X, "__iter__"):
         raise TypeError(f"X must be a list of texts, got {shown(X)}. Put a text into a list.")
     vocabulary: Any = estimator._model.vocabulary

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..data.sequences import Sequences
+from ..data.form import Form
 from ..data.tokens import Vocabulary
 from ..estimators import RNNClassifier, RNNRegressor
 from ..estimators.declarations import checked
@@ -296,14 +296,14 @@ def _adopt(
     vocabulary: Vocabulary | None,
 ) -> None:
     """Build the model and give it to the estimator."""
-    sequences = Sequences([], np.zeros(0, np.int64), 1 if vocabulary else foreign.n_features)
+    form = Form(1 if vocabulary else foreign.n_features, is_table=False)
     arguments = estimator._checked()
     n_tokens = len(vocabulary or ())
     if isinstance(estimator, RNNLanguageModel):
         architecture = estimator._architecture(arguments, n_tokens)
     else:
-        n_features = sequences.n_features
-        architecture = estimator._architecture(arguments, targets.n_outputs, n_features, n_tokens)
+        n_outputs = targets.n_outputs
+        architecture = estimator._architecture(arguments, n_outputs, form.n_features_in, n_tokens)
     network = build_network(architecture)
     # A weight too large for float32 becomes infinite, which is refused below.
     with np.errstate(over="ignore"):
@@ -320,4 +320,5 @@ def _adopt(
     if isinstance(estimator, RNNLanguageModel):
         estimator._adopt(model)
     else:
-        estimator._finish(model, sequences)
+        model.form = form
+        estimator._finish(model)

@@ -14,8 +14,6 @@ from lightrnn.data.sequences import (
     Sequences,
     as_sequences,
     feature_names,
-    remember_features,
-    sequences_for,
 )
 
 A = np.arange(6.0).reshape(3, 2)
@@ -259,60 +257,6 @@ def test_missing_values_of_pandas():
     with pytest.raises(TypeError, match="Feature names are only supported if all"):
         as_sequences(pandas.DataFrame(A, columns=["u", 1]))
     assert feature_names(pandas.DataFrame(A)) is None
-
-
-class Fitted:
-    """Stands in for an estimator."""
-
-    def __init__(self, X):
-        remember_features(self, as_sequences(X))
-
-
-def test_after_a_table_the_width_is_fixed():
-    fitted = Fitted(np.ones((4, 5)))
-    assert fitted.n_features_in_ == 5
-    for X in (np.ones((2, 5)), np.ones((2, 5, 1)), [np.ones(5)]):
-        assert len(sequences_for(fitted, X)) == len(X)
-    for X in (np.ones((2, 1)), np.ones((2, 1, 1)), [np.ones(5), np.ones(1)]):
-        with pytest.raises(
-            ValueError, match="X has 1 features, but Fitted is expecting 5 features as input"
-        ):
-            sequences_for(fitted, X)
-    with pytest.raises(
-        ValueError, match="X must be a table of 5 columns, as in fit, got sequences of 5 features"
-    ):
-        sequences_for(fitted, np.ones((2, 3, 5)))
-
-
-def test_after_sequences_the_length_is_free():
-    fitted = Fitted([np.ones((4, 2)), np.ones((3, 2))])
-    assert fitted.n_features_in_ == 2
-    assert len(sequences_for(fitted, np.ones((5, 9, 2)))) == 5
-    with pytest.raises(
-        ValueError, match="X_val has 3 features, but Fitted is expecting 2 features as input"
-    ):
-        sequences_for(fitted, [np.ones((4, 3))], name="X_val")
-    with pytest.raises(ValueError, match="X has 1 features"):
-        sequences_for(fitted, np.ones((4, 2)))
-    assert len(sequences_for(Fitted([[1, 2], [3]]), [[1, 2, 3]])) == 1
-
-
-def test_names_are_compared_before_the_values():
-    pandas = pytest.importorskip("pandas", reason="pandas is optional")
-    fitted = Fitted(pandas.DataFrame(A, columns=["u", "v"]))
-    with pytest.raises(ValueError, match="Feature names must be in the same order"):
-        sequences_for(fitted, pandas.DataFrame(A * np.nan, columns=["v", "u"]))
-    with pytest.warns(
-        UserWarning,
-        match="X does not have valid feature names, but Fitted was fitted with feature names",
-    ):
-        sequences_for(fitted, A)
-    with pytest.warns(
-        UserWarning, match="X has feature names, but Fitted was fitted without feature names"
-    ):
-        sequences_for(Fitted(A), pandas.DataFrame(A, columns=["u", "v"]))
-    remember_features(fitted, as_sequences(A))
-    assert not hasattr(fitted, "feature_names_in_")
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False, width=32)

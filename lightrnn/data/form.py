@@ -1,0 +1,102 @@
+"""The form of X that a fit saw: later X must have the same names and number of features."""
+
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from ..utils.tables import counted
+from .feature_names import check_feature_names
+from .sequences import Sequences, as_sequences, feature_names
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Form:
+    """Form of the sequences of a fit.
+
+    Attributes
+    ----------
+    n_features_in : int
+        As scikit-learn counts: the columns of a table; of sequences, whose length is free, the
+        features of a step.
+    is_table : bool
+        Whether X was a table.
+    feature_names : ndarray of str (dtype object) or None
+        Names of the columns, if X had some.
+
+    Examples
+    --------
+    >>> form = Form.of(as_sequences(np.ones((2, 5))))
+    >>> form.attributes()
+    {'n_features_in_': 5}
+    >>> form.read("RNNClassifier", np.ones((3, 4)))
+    Traceback (most recent call last):
+    ValueError: X has 4 features, but RNNClassifier is expecting 5 features as input. ...
+    """
+
+    n_features_in: int
+    is_table: bool
+    feature_names: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, X: Sequences) -> Self:
+        """Return the form of the sequences that an estimator is fitted to."""
+        n_features_in = int(X.lengths[0]) if X.is_table else X.n_features
+        return cls(n_features_in, X.is_table, X.feature_names)
+
+    def attributes(self) -> dict[str, Any]:
+        """Return the estimator's public attributes; the names are there only if X had some."""
+        names = {} if self.feature_names is None else {"feature_names_in_": self.feature_names}
+        return {"n_features_in_": self.n_features_in} | names
+
+    def read(
+        self, estimator: str, X: Any, dtype: npt.DTypeLike = np.float32, *, name: str = "X"
+    ) -> Sequences:
+        """Return X as `Sequences` with the names, form and number of features that `fit` saw.
+
+        After a fit on a table, sequences must have its width, as scikit-learn demands; after a fit
+        on sequences, their length is free and a table is read as one-feature sequences.
+
+        Parameters
+        ----------
+        estimator : str
+            Name of the estimator's class for messages.
+        X : object
+            Sequences in any form.
+        dtype : dtype, default=numpy.float32
+            Precision in which every value must be finite.
+        name : str, default="X"
+            Name of X in messages.
+
+        Returns
+        -------
+        Sequences
+
+        Raises
+        ------
+        ValueError
+            If the features differ from those of fit, and as `as_sequences`.
+        TypeError
+            As `as_sequences`.
+        """
+        # Before X itself is checked: a wrong column explains a wrong number of them.
+        names = X.feature_names if isinstance(X, Sequences) else feature_names(X, name)
+        check_feature_names(estimator, self.feature_names, names)
+        sequences = as_sequences(X, dtype, name=name)
+        F = sequences.n_features
+        expected = self.n_features_in
+        if self.is_table and F > 1:
+            raise ValueError(
+                f"{name} must be a table of {counted(expected, 'column')}, as in fit, "
+                f"got sequences of {F} features. Pass a 2-D array."
+            )
+        # The features of a table are its steps, as in scikit-learn.
+        found = sequences.lengths if self.is_table else np.array([F])
+        wrong = found[found != expected]
+        if len(wrong):
+            raise ValueError(
+                f"{name} has {wrong[0]} features, but {estimator} is expecting "
+                f"{expected} features as input. Pass data in the form that fit was given."
+            )
+        return sequences
