@@ -220,8 +220,8 @@ class CudaNetwork:
         if self.host.target == "step":
             targets = run.index.packing.by_step(targets)
             weights = run.index.packing.by_step(weights)
-        # The weights' sum over the batch is 1: the loss is a mean.
-        arrays = self._head.sends(loss, targets, weights / batch.weight)
+        # Equal weights then sum to 1 over the batch: the loss is a mean.
+        arrays = self._head.sends(loss, targets, weights / batch.n_targets)
         sent = run.program.send_all(arrays | (more or {}))
         run.forward()
         dfeatures = self._head.learn(run.program, loss, run.features, sent, learn)

@@ -11,7 +11,7 @@ import numpy as np
 from ..utils.indexing import take
 from .holdout import hold_out
 from .ragged import Values
-from .sample_weight import check_sample_weight
+from .sample_weight import check_absolute, check_sample_weight, of_mean_one
 from .samples import Samples
 from .sequences import Sequences, as_sequences
 from .targets import Targets
@@ -70,6 +70,8 @@ def read(
     y: Any,
     sample_weight: Any,
     targets_from: TargetsFrom,
+    *,
+    whole: bool = True,
 ) -> Data:
     """Check and encode y and sample_weight; leave out sequences without weight.
 
@@ -83,6 +85,8 @@ def read(
         As in `fit`.
     targets_from : callable
         (y, lengths, weights) -> (targets, encoded y).
+    whole : bool, default=True
+        Whether these are all data, so that only the ratios of weights count.
 
     Returns
     -------
@@ -97,15 +101,24 @@ def read(
     lengths = sequences.lengths
     # Before y: the mean and scale of a regressor's targets are weighted.
     weights = check_sample_weight(sample_weight, lengths, arguments["target"] == "step")
+    if whole:
+        weights = of_mean_one(weights)
     targets, codes = targets_from(y, lengths, weights)
     # (n,), or with targets by step a list of (T_i,)
     weighted = targets.weigh(codes, weights, arguments.get("class_weight"))
+    if not whole:
+        check_absolute(weighted)
     samples = Samples(sequences.items, lengths, codes, weighted)
     # A sequence stays if one of its steps has a weight.
     if isinstance(weighted, np.ndarray):
         kept = np.flatnonzero(weighted)
     else:
         kept = np.flatnonzero([part.any() for part in weighted])
+    if not len(kept):
+        raise ValueError(
+            "class_weight must leave a positive weight, got 0 for every label of y. Leave out such "
+            "parts of the data, or raise the weight of their labels."
+        )
     return Data(inputs, targets, samples.take(kept), take(weights, kept))
 
 

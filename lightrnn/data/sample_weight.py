@@ -8,6 +8,9 @@ from ..utils.checks import real, shown
 from .arrays import as_numbers
 from .ragged import Values, arranged_like, as_values, check_finite, pool, split
 
+# Gradients of larger weights overflow in float32 when they are squared.
+_LARGEST = 1e12
+
 
 def check_sample_weight(weights: Any, lengths: np.ndarray, step: bool) -> Values:
     """Return one weight for each target, as float64.
@@ -78,6 +81,46 @@ def _is_nested(weights: Any) -> bool:
     return getattr(weights, "ndim", 1) > 1
 
 
+def of_mean_one(weights: Values) -> Values:
+    """Divide weights by the mean of those that are positive.
+
+    Only the ratios of weights count then, and a minibatch weighs what it does in the whole: its
+    loss is the sum of weighted losses divided by the number of its targets, not by their weights.
+
+    Parameters
+    ----------
+    weights : ndarray (n,), or list of ndarray (T_i,)
+        Finite, not negative, at least one of them positive.
+
+    Returns
+    -------
+    ndarray (n,), or list of ndarray (T_i,)
+
+    Examples
+    --------
+    >>> of_mean_one(np.array([2e-320, 2e-320])), of_mean_one(np.array([0.0, 1e308, 1e308]))
+    (array([1., 1.]), array([0., 1., 1.]))
+    """
+    pooled = pool(weights)
+    # The largest becomes 1, so that no sum overflows and equal weights are exactly 1.
+    pooled = pooled / pooled.max()
+    mean = pooled.sum() / np.count_nonzero(pooled)
+    return arranged_like(pooled / mean, weights)
+
+
+def check_absolute(weights: Values) -> None:
+    """Raise a ValueError if weights are too large to be used as they are.
+
+    A part of the data does not show the mean weight of the whole, by which to divide.
+    """
+    largest = pool(weights).max()
+    if largest > _LARGEST:
+        raise ValueError(
+            f"sample_weight must be at most {_LARGEST:g} for partial_fit, which takes weights as "
+            f"they are, got {largest:g}. Scale all weights to a mean of about 1."
+        )
+
+
 def class_weights(
     codes: Values,
     weights: Values,
@@ -105,8 +148,8 @@ def class_weights(
     Raises
     ------
     ValueError
-        If `class_weight` names an unknown class, a factor is negative or not finite, or y is
-        multilabel.
+        If `class_weight` names an unknown class, a factor is negative, not finite or too large, or
+        y is multilabel.
     TypeError
         If it is of another type.
 
@@ -131,7 +174,14 @@ def class_weights(
         factors = pooled.sum() / (present * np.where(totals > 0, totals, 1.0))
     else:
         factors = _factors(class_weight, classes)
-    return arranged_like(pooled * factors[flat], weights)
+    with np.errstate(over="ignore"):
+        weighted = pooled * factors[flat]
+    if not np.isfinite(weighted).all():
+        raise ValueError(
+            f"class_weight must leave weights finite, got a factor of {factors.max():g}. "
+            "Scale the factors down."
+        )
+    return arranged_like(weighted, weights)
 
 
 def _factors(class_weight: Any, classes: np.ndarray) -> np.ndarray:

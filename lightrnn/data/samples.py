@@ -24,7 +24,7 @@ class Samples:
     targets : ndarray (n,) or (n, k), or list of ndarray (T_i,) or (T_i, k)
         Codes of classes (intp) or values (float).
     weights : ndarray of float (n,), or list of ndarray (T_i,)
-        Not negative, with a positive sum.
+        Not negative; at least one of each sequence is positive.
     """
 
     items: Sequence[np.ndarray]

@@ -79,7 +79,7 @@ class RNNClassifier(SupervisedEstimator):
             All labels that will ever occur, for the first call; None takes those in y. Later calls
             need not repeat it.
         sample_weight : as in `fit`, default=None
-            Weights.
+            Weights, which are not divided by their mean: a weight of 2 doubles a gradient.
 
         Returns
         -------
@@ -89,8 +89,8 @@ class RNNClassifier(SupervisedEstimator):
         Raises
         ------
         ValueError
-            As `fit`, and if y has an unknown label, with ``early_stopping=True``, or with
-            ``solver="lbfgs"``.
+            As `fit`, and if y has an unknown label, with ``early_stopping=True``,
+            ``solver="lbfgs"``, or ``class_weight="balanced"``, which needs all data.
 
         Examples
         --------

@@ -344,5 +344,5 @@ def mean_loss(network: TrainableNetwork, batches: TextBatches) -> float:
     The states are carried in a copy of the network, so that several threads may call this at once.
     """
     network = network.detached()
-    losses = (network.score(batch) * batch.weight for _, batch in batches.epoch(network))
-    return sum(losses) / batches.weight
+    losses = (network.score(batch) * batch.n_targets for _, batch in batches.epoch(network))
+    return sum(losses) / batches.n_targets

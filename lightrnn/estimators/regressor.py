@@ -77,7 +77,7 @@ class RNNRegressor(SupervisedEstimator):
         X, y : as in `fit`
             Sequences and targets.
         sample_weight : as in `fit`, default=None
-            Weights.
+            Weights, which are not divided by their mean: a weight of 2 doubles a gradient.
 
         Returns
         -------

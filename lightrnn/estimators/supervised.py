@@ -6,6 +6,7 @@ leaves the estimator as it was. What depends on y is left to the targets (`data/
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
@@ -16,7 +17,7 @@ from ..base import TransformerMixin
 from ..data.dataset import Data, Inputs, TargetsFrom, read, read_inputs, read_validation, split
 from ..data.form import Form
 from ..data.ragged import Values, as_values, pool
-from ..data.sample_weight import check_sample_weight
+from ..data.sample_weight import check_sample_weight, of_mean_one
 from ..data.samples import Samples
 from ..data.sequences import Sequences
 from ..data.tokens import as_items, encoded
@@ -51,8 +52,8 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         y : array-like (n,) or (n, k); with ``target="step"`` list of (T_i,) or (T_i, k)
             Targets.
         sample_weight : array-like (n,), or list of array-like (T_i,), default=None
-            Weights, at least 0; sequences of weight 0 are left out. One weight per step is for
-            ``target="step"``. None: equal weights.
+            Weights, at least 0; sequences of weight 0 are left out. Only their ratios count. One
+            weight per step is for ``target="step"``. None: equal weights.
         X_val, y_val : as X and y, default=None
             Validation data, scored after each epoch. Early stopping uses them instead of a
             held-out part of X.
@@ -98,6 +99,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         samples = data.samples
         if held_out is None and arguments["early_stopping"]:
             samples, held_out = split(data, arguments["validation_fraction"], model.rng)
+        samples = replace(samples, weights=of_mean_one(samples.weights))
         ended = self._fit_model(arguments, model, samples, held_out, arguments["max_iter"])
         self._finish(model)
         # The cosine schedule is over when it has run `max_iter` epochs; lbfgs does not use it.
@@ -129,6 +131,13 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
                 "solver must be 'adam', 'sgd' or 'rmsprop' for partial_fit, got 'lbfgs'. "
                 "It needs all data; use fit."
             )
+        if arguments.get("class_weight") == "balanced":
+            raise ValueError(
+                "class_weight must be None or a dict for partial_fit, got 'balanced'. One part of "
+                "the data does not show how frequent the classes are; compute the weights once: "
+                "class_weight=dict(zip(classes, compute_class_weight('balanced', classes=classes, "
+                "y=y))), with sklearn.utils.class_weight.compute_class_weight."
+            )
         before = vars(self).get("_model")
         inputs = self._read_inputs(arguments, X, before)
         # Classes, mean and scale are fixed by the first call.
@@ -136,7 +145,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             targets_from = self._targets_from(arguments, classes)
         else:
             targets_from = _known(before.targets)
-        data = read(arguments, inputs, y, sample_weight, targets_from)
+        data = read(arguments, inputs, y, sample_weight, targets_from, whole=False)
         model = self._model_for(arguments, data, before, warm=False)
         self._fit_model(arguments, model, data.samples, None, 1)
         self._finish(model)
@@ -278,7 +287,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         step = isinstance(predicted, list)  # an array per sequence
         counts = [len(part) for part in predicted] if step else [1] * len(predicted)
         lengths = np.array(counts, np.int64)
-        weights = check_sample_weight(sample_weight, lengths, step)
+        weights = of_mean_one(check_sample_weight(sample_weight, lengths, step))
         pooled = pool(predicted)  # (N,) or (N, k)
         return pooled, as_values(y, lengths, step).reshape(pooled.shape), pool(weights)
 

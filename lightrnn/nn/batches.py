@@ -44,8 +44,9 @@ class Batch:
         Index of each sequence before sorting.
     targets, weights : ndarray (B, ...) or list of ndarray (T_i, ...)
         Targets of the loss and their weights, in the order of X; None where there is no loss.
-    weight : float
-        Sum of the weights; a shard keeps that of the whole batch.
+    n_targets : int
+        Number of targets with a positive weight, by which the sum of weighted losses is divided; a
+        shard keeps that of the whole batch.
     masks : tuple of ndarray (B, D)
         For each level the factors by which dropout multiplies its output; empty without dropout.
     states : tuple of ndarray (B, Z * H)
@@ -60,7 +61,7 @@ class Batch:
     order: np.ndarray
     targets: Any = None
     weights: Any = None
-    weight: float = 0.0
+    n_targets: int = 0
     masks: tuple[np.ndarray, ...] = ()
     states: tuple[np.ndarray, ...] = ()
     offsets: np.ndarray | None = None
@@ -96,7 +97,7 @@ class Batch:
         """Set targets, weights and dropout masks, in the order of X; return the batch."""
         self.targets = targets
         self.weights = weights
-        self.weight = _sum(weights)
+        self.n_targets = _count(weights)
         self.masks = masks
         return self
 
@@ -111,7 +112,7 @@ class Batch:
             order=self.order[part],
             targets=None if self.targets is None else self.targets[part],
             weights=None if self.weights is None else self.weights[part],
-            weight=self.weight,
+            n_targets=self.n_targets,
             # Kernels read these row by row: they must be contiguous.
             masks=tuple(np.ascontiguousarray(mask[part]) for mask in self.masks),
             states=tuple(np.ascontiguousarray(state[part]) for state in self.states),
@@ -130,7 +131,7 @@ class Batch:
             order=self.order[:count],
             targets=_cut(self.targets, start, stop, count),
             weights=weights,
-            weight=_sum(weights) if isinstance(weights, list) else self.weight,
+            n_targets=_count(weights) if isinstance(weights, list) else self.n_targets,
             masks=tuple(mask[:count] for mask in self.masks),
             states=tuple(state[:count] for state in self.states),
             offsets=None if self.offsets is None else self.offsets[:count] + start,
@@ -167,11 +168,10 @@ def original_order(groups: list[np.ndarray]) -> np.ndarray:
     return np.argsort(np.concatenate(groups))
 
 
-def _sum(weights: np.ndarray | list[np.ndarray]) -> float:
-    """Return the sum of all weights."""
-    # Not a sum of sums: rounding would then depend on how sequences are cut.
-    joined = np.concatenate(weights) if isinstance(weights, list) else weights
-    return float(joined.sum())
+def _count(weights: np.ndarray | list[np.ndarray]) -> int:
+    """Return the number of positive weights."""
+    parts = weights if isinstance(weights, list) else [weights]
+    return sum(map(np.count_nonzero, parts))
 
 
 def _cut(

@@ -237,10 +237,11 @@ class ForwardBackward:
     def _wanted(self) -> LossTargets:
         """Return targets and weights in the order of the outputs' rows."""
         batch = self.batch
+        total = float(batch.n_targets)  # kernels are compiled for a float
         if not self.step:
-            return LossTargets(batch.targets, batch.weights, batch.weight)
+            return LossTargets(batch.targets, batch.weights, total)
         by_step = self.packing.by_step
-        return LossTargets(by_step(batch.targets), by_step(batch.weights), batch.weight)
+        return LossTargets(by_step(batch.targets), by_step(batch.weights), total)
 
     # -- back --------------------------------------------------------------------------------------
 

@@ -39,7 +39,7 @@ class LossTargets(NamedTuple):
 
     values: np.ndarray  # (N,) class codes, or (N, k) numbers
     weights: np.ndarray  # (N,) float64
-    total: float  # sum of the whole batch's weights, of which these rows may be a part
+    total: float  # number of the whole batch's targets, of which these rows may be a part
 
     def some(self, rows: np.ndarray, first_code: int) -> LossTargets:
         """Return some of the rows, their codes counted from `first_code`."""
@@ -266,7 +266,7 @@ class AdaptiveHead:
                 _set_to_zero(gradients[up.name])
                 continue
             low = self._reduced(workspace, h, start + rows, down)
-            # The weights' total stays the whole batch's, so that the parts of the loss add up.
+            # The total stays the whole batch's, so that the parts of the loss add up.
             inside = wanted.some(rows, begin)
             more, dlow = _softmax_loss_and_gradient(
                 up, workspace, low, 0, inside, gradients[up.name]

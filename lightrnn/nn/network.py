@@ -124,7 +124,7 @@ class Network(Stack):
         loss: Loss,
         threads: int = 1,
     ) -> float:
-        """Return sum(w * l) / sum(w) over the batch and set `gradient`.
+        """Return sum(w * l) / n over the n targets of the batch that count, and set `gradient`.
 
         Parameters
         ----------

@@ -23,8 +23,8 @@ _EXPLODES = 1e4
 class _Sums:
     """Sums over the steps of an epoch."""
 
-    total: float = 0.0  # of the losses, each times its batch's weight
-    weight: float = 0.0
+    total: float = 0.0  # of the losses, each times the number of its batch's targets
+    targets: int = 0
     norms: float = 0.0
     worst: float = 0.0  # the largest norm
     steps: int = 0
@@ -71,35 +71,35 @@ class Descent:
         network = self.monitor.network
         options = self.monitor.options
         epoch = _Sums()
-        drawn = 0.0  # weight of the batches so far; that in `epoch` lags behind by those in flight
-        waiting: deque[tuple[int, float, Outcome]] = deque()
+        drawn = 0  # targets of the batches so far; `epoch` lags behind by those in flight
+        waiting: deque[tuple[int, int, Outcome]] = deque()
         for number, batch in self.batches.epoch(network):
-            rate = self._rate(drawn / self.batches.weight)
-            drawn += batch.weight
+            rate = self._rate(drawn / self.batches.n_targets)
+            drawn += batch.n_targets
             outcome = network.learn(
                 batch, self.loss, self.solver, rate, options.clip_norm, options.threads
             )
-            waiting.append((number, batch.weight, outcome))
+            waiting.append((number, batch.n_targets, outcome))
             if len(waiting) > network.steps_in_flight:
                 self._note(epoch, *waiting.popleft())
         while waiting:
             self._note(epoch, *waiting.popleft())
         self._watch(epoch.worst)
-        return epoch.total / epoch.weight, epoch.norms / epoch.steps
+        return epoch.total / epoch.targets, epoch.norms / epoch.steps
 
-    def _note(self, epoch: _Sums, number: int, weight: float, outcome: Outcome) -> None:
+    def _note(self, epoch: _Sums, number: int, targets: int, outcome: Outcome) -> None:
         """Add a step's outcome to its epoch's sums."""
         loss, norm = outcome()
         self.monitor.check_finite(loss, number)
         self.monitor.check_finite(norm, number)
-        epoch.total += loss * weight
-        epoch.weight += weight
+        epoch.total += loss * targets
+        epoch.targets += targets
         epoch.norms += norm
         epoch.worst = max(epoch.worst, norm)
         epoch.steps += 1
         self.monitor.progress.advance(
-            epoch.weight / self.batches.weight,
-            epoch.total / epoch.weight,
+            epoch.targets / self.batches.n_targets,
+            epoch.total / epoch.targets,
         )
 
     def _watch(self, norm: float) -> None:

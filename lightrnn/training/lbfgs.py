@@ -72,15 +72,15 @@ class Lbfgs:
         options = self.monitor.options
         network.parameters[:] = point
         total = 0.0
-        weight = 0.0
+        n_targets = 0
         gradient = np.zeros_like(point)
         for number, batch in enumerate(self.batches.whole(network, LBFGS_BATCH), 1):
             loss = network.loss_and_gradient(batch, self.loss, options.threads)
             self.monitor.check_finite(loss, number)
-            total += loss * batch.weight
-            weight += batch.weight
-            gradient += batch.weight * network.gradient.astype(np.float64)
-        gradient = gradient / weight + options.alpha * point
+            total += loss * batch.n_targets
+            n_targets += batch.n_targets
+            gradient += batch.n_targets * network.gradient.astype(np.float64)
+        gradient = gradient / n_targets + options.alpha * point
         self._norm = float(np.linalg.norm(gradient))
         penalty = 0.5 * options.alpha * float(point @ point)
-        return total / weight + penalty, gradient
+        return total / n_targets + penalty, gradient

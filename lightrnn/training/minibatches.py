@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from ..data.ragged import pool
 from ..nn.batches import Batch, longest_first
 from .truncation import chunks
 
@@ -33,13 +34,13 @@ class BatchSource(Protocol):
         Sequences or tokens in an epoch, to show progress.
     unit : str
         The name of what is counted.
-    weight : float
-        Sum of the sample weights over an epoch.
+    n_targets : int
+        Targets with a positive weight in an epoch.
     """
 
     count: int
     unit: str
-    weight: float
+    n_targets: int
 
     def epoch(self, network: TrainableNetwork) -> Iterator[tuple[int, Batch]]:
         """Yield the batches of an epoch, each with its number, from 1."""
@@ -123,10 +124,7 @@ class Minibatches:
         self.count = len(lengths)
         # Where each sequence begins among all, concatenated.
         self._offsets = np.cumsum(lengths) - lengths
-        weights = self.samples.weights  # an array, or per step a list of arrays
-        self.weight = float(
-            weights.sum() if isinstance(weights, np.ndarray) else sum(map(np.sum, weights))
-        )
+        self.n_targets = int(np.count_nonzero(pool(self.samples.weights)))
 
     def epoch(self, network: TrainableNetwork) -> Iterator[tuple[int, Batch]]:
         """Yield every minibatch, or every chunk of it under truncated backpropagation."""

@@ -65,7 +65,7 @@ class TextBatches:
     def __post_init__(self) -> None:
         """Count what an epoch yields."""
         self.count = sum(len(text) + 1 for text in self.texts)
-        self.weight = float(self.count)
+        self.n_targets = self.count
 
     def epoch(self, network: TrainableNetwork) -> Iterator[tuple[int, Batch]]:
         """Yield the next chunk of all cursors until every text is read."""

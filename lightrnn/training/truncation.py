@@ -49,7 +49,7 @@ def chunks(
     elif network.target == "step":
         for start in range(0, int(batch.lengths[0]), truncate):
             chunk = batch.steps(start, start + truncate)
-            if chunk.weight > 0:
+            if chunk.n_targets:
                 yield chunk
             else:  # nothing to learn, but the states must be carried on
                 network.run(chunk)

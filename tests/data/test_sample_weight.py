@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from lightrnn.data.labels import ClassTargets, MultilabelTargets
 from lightrnn.data.ragged import pool, split
-from lightrnn.data.sample_weight import check_sample_weight, class_weights
+from lightrnn.data.sample_weight import check_sample_weight, class_weights, of_mean_one
 
 N = np.array([2, 3, 1])
 AB = np.array(["a", "b"])
@@ -73,6 +73,26 @@ def test_bad_weights_are_errors(weights, step, error, message):
         check_sample_weight(weights, N, step)
 
 
+@settings(deadline=None)
+@given(
+    st.lists(st.sampled_from([0.0, 1.0]) | st.floats(1e-3, 1e3), min_size=1, max_size=20),
+    st.sampled_from([1.0, 0.1, 2.0**-1040, 1e300]),
+)
+def test_weights_of_mean_one_depend_on_ratios_alone(weights, factor):
+    weights = np.array([*weights, 1.0])
+    scaled = of_mean_one(weights * factor)
+    positive = weights > 0
+    assert np.array_equal(scaled > 0, positive)
+    assert np.isclose(scaled[positive].mean(), 1.0)
+    assert np.allclose(scaled, weights / weights[positive].mean(), rtol=1e-3)
+
+
+@pytest.mark.parametrize("weight", [5e-324, 0.1, 1.0, 1e308, np.finfo(float).max])
+def test_equal_weights_are_exactly_one(weight):
+    assert of_mean_one(np.full(37, weight)).tolist() == [1.0] * 37
+    assert pool(of_mean_one(split(np.full(6, weight), N))).tolist() == [1.0] * 6
+
+
 def test_no_class_weight_leaves_the_weights():
     weights = np.ones(3)
     assert class_weights(np.array([0, 1, 1]), weights, None, AB) is weights
@@ -121,11 +141,12 @@ def test_a_dict_may_name_classes_that_a_fold_lacks():
         ({"a": -1}, ValueError, r"class_weight\['a'\] must be a number in \[0, inf\), got -1"),
         ({"a": np.nan}, ValueError, r"class_weight\['a'\]"),
         ({"a": "1"}, TypeError, r"class_weight\['a'\]"),
+        ({"a": 1e308}, ValueError, "class_weight must leave weights finite"),
     ],
 )
 def test_bad_class_weights_are_errors(class_weight, error, message):
     with pytest.raises(error, match=message):
-        class_weights(np.array([0, 1, 1]), np.ones(3), class_weight, AB)
+        class_weights(np.array([0, 1, 1]), np.full(3, 2.0), class_weight, AB)
 
 
 def test_class_weights_need_classes():

@@ -147,6 +147,17 @@ def test_arguments_that_exclude_partial_fit(estimator, arguments, match):
     refuses(estimator.set_params(**arguments), "partial_fit", X, Y, match=match)
 
 
+def test_balanced_needs_all_data():
+    match = r"class_weight must be .* for partial_fit, got 'balanced'.* compute_class_weight\("
+    refuses(RNNClassifier(**QUICK, class_weight="balanced"), "partial_fit", X, Y, match=match)
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_class_weights_that_leave_nothing(method):
+    model = RNNClassifier(**QUICK, class_weight={0: 0, 1: 0})
+    refuses(model, method, X, Y, match="class_weight must leave a positive weight")
+
+
 @pytest.mark.parametrize("sizes", [(10**6,), (10**12,), (300_000, 300_000)], ids=str)
 def test_network_too_large_for_memory(estimator, sizes):
     match = r"must make a network that fits into memory, got .* parameters, [\d,.]+ GiB"

@@ -93,7 +93,7 @@ def test_every_step_is_read_once_and_in_order(lengths, batch_size, truncate, see
             seen += [(int(x), int(y)) for x, y, w in zip(X, targets, weights, strict=True) if w]
     expected = [pair for t in texts for pair in zip([BOUNDARY, *t], [*t, BOUNDARY], strict=True)]
     assert sorted(seen) == sorted((int(x), int(y)) for x, y in expected)
-    assert feed.count == feed.weight == len(expected)
+    assert feed.count == feed.n_targets == len(expected)
 
 
 @pytest.mark.parametrize("cell", CELLS)

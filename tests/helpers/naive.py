@@ -150,9 +150,9 @@ def row_loss(name, raw, y, delta=1.0, quantile=0.5):
 
 
 def mean_loss(name, raws, targets, weights, **options):
-    """Return sum(w * l) / sum(w) over rows."""
+    """Return sum(w * l) / n over the n rows with a positive weight."""
     total = sum(
         w * row_loss(name, raw, y, **options)
         for raw, y, w in zip(raws, targets, weights, strict=True)
     )
-    return total / np.sum(weights)
+    return total / np.count_nonzero(weights)

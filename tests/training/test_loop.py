@@ -11,8 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightrnn import RNNClassifier, RNNRegressor
+from lightrnn.data.sample_weight import of_mean_one
+from lightrnn.data.samples import Samples
 from lightrnn.exceptions import ConvergenceWarning
+from lightrnn.losses import make_loss
+from lightrnn.nn.network import Network
 from lightrnn.training.history import Epoch, History
+from lightrnn.training.minibatches import Minibatches
 from lightrnn.training.monitor import Monitor
 from lightrnn.training.progress import Progress
 
@@ -230,6 +235,78 @@ def test_memory_maps_are_never_copied_whole(tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < sum(item.nbytes for item in maps) / 4
+
+
+@settings(max_examples=20, deadline=None)
+@given(batch_size=st.integers(1, 9), truncate=st.none() | st.integers(1, 5), seed=st.integers(0, 3))
+def test_the_mean_gradient_of_an_epoch_is_the_weighted_one(batch_size, truncate, seed):
+    rng = np.random.default_rng(seed)
+    network = Network("rnn", 2, (3,), 1, target="step", dtype="float64")
+    network.initialize(rng)
+    X, _ = sums(n=9)
+    lengths = np.array([len(x) for x in X])
+    # States are carried from chunk to chunk but gradients are not: without the recurrent weights
+    # truncation changes no gradient of the other ones.
+    network.assign(network.arrays() | {"layer0.W_hh": np.zeros((3, 3))})
+    weights = [rng.exponential(size=T) * (rng.random(T) < 0.7) for T in lengths]
+    weights[0][0] = 5.0
+    samples = Samples(X, lengths, [x[:, :1] for x in X], of_mean_one(weights))
+    loss = make_loss("squared_error")
+
+    def mean_gradient(batch_size, truncate):
+        batches = Minibatches(samples, batch_size, True, truncate, rng)
+        total = 0.0
+        for _, batch in batches.epoch(network):
+            network.loss_and_gradient(batch, loss)
+            total = total + batch.n_targets * network.gradient / batches.n_targets
+        return {name: array for name, array in network.named(total).items() if "hh" not in name}
+
+    whole = mean_gradient(9, None)
+    for name, array in mean_gradient(batch_size, truncate).items():
+        assert np.allclose(array, whole[name], rtol=1e-9, atol=1e-12), name
+
+
+@pytest.mark.parametrize("batch_size", [1, 4, 40])
+@pytest.mark.parametrize("by_class", [True, False])
+def test_weights_count_whatever_the_batch_size(batch_size, by_class):
+    X = np.zeros((40, 1, 1))
+    y = np.arange(40) % 8 == 0
+    # Clipping would take part of the weight from the gradient of one heavy sequence.
+    model = RNNClassifier(**QUICK, batch_size=batch_size, learning_rate="cosine", clip_norm=None)
+    if by_class:
+        model.set_params(class_weight="balanced").fit(X, y)
+    else:
+        model.fit(X, y, np.where(y, 7.0, 1.0))
+    assert np.allclose(model.predict_proba(X[:1]), 0.5, atol=0.02)
+
+
+@pytest.mark.parametrize("kind", [RNNClassifier, RNNRegressor])
+@pytest.mark.parametrize("factor", [2.0**-1070, 3.0, 2.0**1020])
+def test_only_the_ratios_of_weights_count(kind, factor):
+    X, y = sums(n=12)
+    y = y > 0 if kind is RNNClassifier else y
+    weights = np.arange(12) % 3 + 1.0
+    arguments = QUICK | {"max_iter": 3, "learning_rate": "cosine", "early_stopping": True}
+    model = kind(**arguments).fit(X, y, weights)
+    scaled = kind(**arguments).fit(X, y, weights * factor)
+    for name, array in scaled.weights_.items():
+        assert np.allclose(array, model.weights_[name], rtol=1e-5, atol=1e-7), name
+    assert np.allclose(scaled.validation_scores_, model.validation_scores_)
+    assert np.isclose(model.score(X, y, weights * factor), model.score(X, y, weights))
+
+
+def test_partial_fit_takes_weights_as_they_are():
+    X, _ = sums(n=8)
+
+    def step(weight):
+        model = RNNClassifier(**QUICK, solver="sgd", momentum=0.0, clip_norm=None, dtype="float64")
+        before = model.partial_fit(X[:1], [0], [0, 1], sample_weight=[1e-300]).weights_
+        after = model.partial_fit(X[:1], [1], sample_weight=[weight]).weights_
+        return after["head.b"] - before["head.b"]
+
+    assert np.allclose(step(3.0), 3.0 * step(1.0))
+    with pytest.raises(ValueError, match=r"sample_weight must be at most 1e\+12 for partial_fit"):
+        step(1e308)
 
 
 @settings(max_examples=20, deadline=None)
