@@ -99,7 +99,8 @@ class SupervisedArguments(NetworkArguments):
         one_of("sequence", "step"),
         """Whether there is one target per sequence or one per step. For "sequence" the output
         layer reads the final state: the forward direction's after the last step, joined with
-        the backward direction's after the first.""",
+        the backward direction's after the first. For "step" a scikit-learn metric is given
+        ``np.concatenate(y)`` and ``np.concatenate(predictions)``.""",
     )
     bidirectional: bool = argument(
         False, FLAG, """Whether to read each sequence from both ends. Not for "ffnn"."""
@@ -197,7 +198,8 @@ class TrainingArguments:
     random_state: Any = argument(
         None,
         RANDOM_STATE,
-        "Source of initial weights, validation split, minibatches and dropout masks.",
+        """Source of initial weights, validation split, minibatches and dropout masks. An integer
+        gives the same result every time; ``np.random.seed`` has no effect.""",
     )
     verbose: int = argument(0, VERBOSE, "Whether to print progress: 0 is silent.")
     callbacks: Callable[..., Any] | list[Callable[..., Any]] | None = argument(

@@ -5,7 +5,6 @@ import json
 import os
 import pickle
 import re
-import time
 import tracemalloc
 import zipfile
 from collections import OrderedDict
@@ -122,16 +121,14 @@ def test_hostile_safetensors_are_refused(case, path):
 
 
 def assert_refused(path, match="source must"):
-    """A clear error at once, with no memory taken."""
+    """A clear error, with no memory taken."""
     tracemalloc.start()
-    start = time.perf_counter()
     try:
         with pytest.raises(ValueError, match=match) as caught:
             from_torch(path, RNNClassifier())
         assert tracemalloc.get_traced_memory()[1] < 20e6
     finally:
         tracemalloc.stop()
-    assert time.perf_counter() - start < 5
     assert re.search(r"[.:] \w.*\S", str(caught.value)), str(caught.value)
 
 

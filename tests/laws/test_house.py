@@ -214,6 +214,27 @@ def test_lines_have_at_most_100_columns(folder):
     assert not long
 
 
+def test_no_test_reads_a_clock():
+    """On a busy machine it would fail: bars of speed stand in the bench. A test may sleep."""
+    found = [
+        f"{path}:{node.lineno}"
+        for path in sorted((PACKAGE.parent / "tests").rglob("*.py"))
+        for node in ast.walk(parse(path))
+        if clocks(node)
+    ]
+    assert not found
+
+
+def clocks(node):
+    """Return the clocks that a node of a syntax tree reads or imports."""
+    if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+        return {node.attr} - {"sleep"} if node.value.id == "time" else set()
+    if isinstance(node, ast.ImportFrom):
+        return {name.name for name in node.names} - {"sleep"} if node.module == "time" else set()
+    names = {name.name for name in node.names} if isinstance(node, ast.Import) else set()
+    return names & {"timeit"}
+
+
 @pytest.mark.parametrize("module", MODULES)
 def test_files_stay_small(module):
     assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 400
