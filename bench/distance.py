@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from lightrnn import RNNClassifier
-from lightrnn.training import Epoch
+from lightrnn.training import STOP, Epoch
 
 from .report import Row, Run, Table
 
@@ -106,8 +106,9 @@ def _train(
     return (max(model.validation_scores_), -seconds), seconds, model
 
 
-def _solved(record: Epoch) -> bool:
-    return record.validation_score is not None and record.validation_score >= SOLVED
+def _solved(record: Epoch) -> object:
+    score = record.validation_score
+    return STOP if score is not None and score >= SOLVED else None
 
 
 def _rows(run: Run) -> Iterator[Row]:

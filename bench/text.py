@@ -11,7 +11,7 @@ from lightrnn.datasets import load_shakespeare, make_long_context_sentences
 from lightrnn.losses import make_loss
 from lightrnn.nn.network import Network
 from lightrnn.nn.solvers import make_solver
-from lightrnn.training import Epoch
+from lightrnn.training import STOP, Epoch
 from lightrnn.training.texts import TextBatches
 
 from . import peers
@@ -181,8 +181,8 @@ def _best(net: dict[str, Any], distance: int, seed: int, run: Run) -> RNNClassif
     return max(tried, key=lambda trial: trial[0])[1]
 
 
-def _solved(record: Epoch) -> bool:
-    return record.validation_score == 1.0
+def _solved(record: Epoch) -> object:
+    return STOP if record.validation_score == 1.0 else None
 
 
 TEXT = Table(

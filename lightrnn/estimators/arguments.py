@@ -206,7 +206,8 @@ class TrainingArguments:
         None,
         CALLBACKS,
         """Functions that are called after each epoch with a `lightrnn.training.Epoch`. Training
-        stops when one returns a true value.""",
+        ends after it when one returns `lightrnn.training.STOP` or raises
+        `lightrnn.training.StopTraining`; other results are ignored.""",
     )
 
 

@@ -1,5 +1,5 @@
 """Training: epochs over minibatches or full-batch L-BFGS, with schedules and early stopping."""
 
-from .history import Epoch
+from .history import STOP, Epoch, StopTraining
 
-__all__ = ["Epoch"]
+__all__ = ["STOP", "Epoch", "StopTraining"]

@@ -10,6 +10,23 @@ from typing import Any, NamedTuple
 _CUT = 5.0  # by which the adaptive schedule divides the learning rate, as scikit-learn's MLPs do
 
 
+class StopTraining(Exception):
+    """Raised by a callback to end training after the epoch that it was called with.
+
+    Examples
+    --------
+    >>> from lightrnn.training import StopTraining
+    >>> def stop(record):
+    ...     if record.loss < 0.1:
+    ...         raise StopTraining
+    """
+
+
+# Returned by a callback, it ends training. An object of its own, so that no result that a function
+# happens to have, such as the number of characters written, ends it.
+STOP = StopTraining("A callback ended training.")
+
+
 class Epoch(NamedTuple):
     """Record of an epoch, which callbacks are called with.
 
@@ -30,11 +47,13 @@ class Epoch(NamedTuple):
 
     Examples
     --------
-    A callback that returns true stops training:
+    A callback that returns `STOP`, or raises `StopTraining`, ends training. Any other result is
+    ignored.
 
+    >>> from lightrnn.training import STOP
     >>> def stop(record):
-    ...     return record.loss < 0.1
-    >>> stop(Epoch(1, 0.05, None, gradient_norm=0.3, learning_rate=0.003, seconds=0.2))
+    ...     return STOP if record.loss < 0.1 else None
+    >>> stop(Epoch(1, 0.05, None, gradient_norm=0.3, learning_rate=0.003, seconds=0.2)) is STOP
     True
     """
 

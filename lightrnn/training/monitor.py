@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .history import Epoch, History, TrainingOptions
+from .history import STOP, Epoch, History, StopTraining, TrainingOptions
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Monitor:
         self._compare(-loss if score is None or not self.options.early_stopping else score)
         self.progress.update(record)
         # Every callback sees the epoch, also after one that stops training.
-        stops = [callback(record) for callback in self.options.callbacks]
+        stops = [_stops(callback, record) for callback in self.options.callbacks]
         return self._exhausted() or any(stops)
 
     def restore(self) -> None:
@@ -109,6 +109,14 @@ class Monitor:
             f"{self.options.learning_rate_init:g}), bring X to unit scale with SequenceScaler, or "
             f"{shorter_gradient(self.options)}."
         )
+
+
+def _stops(callback: Callable[[Epoch], Any], record: Epoch) -> bool:
+    """Call a callback; return whether it ends training."""
+    try:
+        return callback(record) is STOP
+    except StopTraining:
+        return True
 
 
 def shorter_gradient(options: TrainingOptions) -> str:

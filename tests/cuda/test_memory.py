@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from lightrnn import RNNClassifier, devices
+from lightrnn.training import STOP
 
 X = [np.ones((T, 2)) * T for T in (2, 3, 4, 2)]
 Y = [0, 1, 0, 1]
@@ -211,11 +212,8 @@ def test_sequences_on_the_gpu_are_those_that_are_sent(
     for share in (0.0, 0.8):
         monkeypatch.setattr(gpu, "_SHARE", share)
         monkeypatch.setattr(memory.driver, "memory", lambda: (2**30, 2**30))
-        fits.append(
-            RNNClassifier(device="cuda", callbacks=lambda record: record.epoch == 2, **quick).fit(
-                data, y
-            )
-        )
+        ends = {"callbacks": lambda record: STOP if record.epoch == 2 else None}
+        fits.append(RNNClassifier(device="cuda", **ends, **quick).fit(data, y))
     assert [gpu_network.cached is not None for gpu_network in gpu_networks] == [False, True]
     for name, array in fits[0].weights_.items():
         assert np.array_equal(fits[1].weights_[name], array), name

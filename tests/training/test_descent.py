@@ -8,7 +8,7 @@ from lightrnn import RNNRegressor
 from lightrnn.data.samples import Samples
 from lightrnn.estimators.model import build_network
 from lightrnn.losses import make_loss
-from lightrnn.training.history import History
+from lightrnn.training.history import STOP, History
 from lightrnn.training.lbfgs import Lbfgs
 from lightrnn.training.minibatches import Minibatches
 from lightrnn.training.monitor import Monitor
@@ -82,7 +82,7 @@ def test_lbfgs_sums_its_batches(monkeypatch):
                 dtype="float64",
                 solver="lbfgs",
                 max_iter=5,
-                callbacks=lambda r: r.epoch == 5,
+                callbacks=lambda r: STOP if r.epoch == 5 else None,
             ).fit(X, y)
         )
     assert np.allclose(models[0].loss_curve_, models[1].loss_curve_, rtol=1e-9)

@@ -16,7 +16,7 @@ from lightrnn.data.samples import Samples
 from lightrnn.exceptions import ConvergenceWarning
 from lightrnn.losses import make_loss
 from lightrnn.nn.network import Network
-from lightrnn.training.history import Epoch, History
+from lightrnn.training.history import STOP, Epoch, History, StopTraining
 from lightrnn.training.minibatches import Minibatches
 from lightrnn.training.monitor import Monitor
 from lightrnn.training.progress import Progress
@@ -106,10 +106,19 @@ def test_cosine_falls_to_zero_and_starts_anew():
 # -- whole fits ------------------------------------------------------------------------------------
 
 
-def test_callbacks_see_every_epoch_and_may_stop():
+@pytest.mark.parametrize("raises", [False, True])
+def test_callbacks_see_every_epoch_and_may_stop(raises):
     X, y = sums()
     seen = []
-    callbacks = [seen.append, lambda record: record.epoch == 4]
+
+    def stop(record):
+        if record.epoch == 4:
+            if raises:
+                raise StopTraining
+            return STOP
+        return None
+
+    callbacks = [stop, seen.append]
     model = RNNRegressor(**QUICK, callbacks=callbacks).fit(X, y)
     assert model.n_iter_ == len(model.loss_curve_) == 4
     assert [record.epoch for record in seen] == [1, 2, 3, 4]
@@ -121,6 +130,13 @@ def test_callbacks_see_every_epoch_and_may_stop():
         assert record.learning_rate == model.learning_rate_init
         assert record.validation_score is None
     assert model.validation_scores_ is None
+
+
+@pytest.mark.parametrize("result", [True, 1, "no", [0], StopTraining, np.ones(3)], ids=str)
+def test_no_other_result_of_a_callback_ends_training(result):
+    X, y = sums()
+    model = RNNRegressor(**QUICK, max_iter=3, learning_rate="cosine", callbacks=lambda _: result)
+    assert model.fit(X, y).n_iter_ == 3
 
 
 def test_callbacks_see_the_validation_score():
@@ -149,7 +165,9 @@ def test_interruption_keeps_the_best_weights():
     assert model.n_iter_ == 6
     best = 1 + losses.index(min(losses))
     assert best < 6, "the case is meant to have its best epoch before the last"
-    again = RNNRegressor(**unstable, callbacks=lambda record: record.epoch == best).fit(X, y)
+    again = RNNRegressor(
+        **unstable, callbacks=lambda record: STOP if record.epoch == best else None
+    ).fit(X, y)
     weights = again.weights_
     assert all(np.array_equal(array, weights[name]) for name, array in model.weights_.items())
 
