@@ -16,6 +16,7 @@ from .base import BaseEstimator, TransformerMixin, check_input_features, check_i
 from .data.form import Form
 from .data.sequences import Sequences, as_sequences
 from .utils import checks
+from .utils.indexing import object_array
 from .utils.scales import usable_scale
 
 __all__ = ["SequenceScaler", "make_windows"]
@@ -303,10 +304,7 @@ def _mapped(function: _Function, sequences: Sequences, X: Any) -> Any:
     ]
     if not isinstance(form, np.ndarray):
         return tuple(results) if isinstance(form, tuple) else results
-    # Made empty first: np.array would turn results of equal shape into further axes.
-    array = np.empty(len(results), dtype=object)
-    array[:] = results
-    return array
+    return object_array(results)
 
 
 def _mapped_array(function: _Function, sequences: Sequences) -> NDArray[Any]:

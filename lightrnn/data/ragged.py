@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..utils.checks import shown
+from ..utils.indexing import object_array
 from .arrays import as_array, first_bad, first_not_finite
 
 Values = np.ndarray | list[np.ndarray]  # (n,), (n, k), or one (T_i,) or (T_i, k) per sequence
@@ -46,6 +47,16 @@ def arranged_like(values: np.ndarray, form: Values) -> Values:
     if isinstance(form, np.ndarray):
         return values
     return split(values, np.array([len(part) for part in form]))
+
+
+def contained_like(values: Values, X: Any) -> Any:
+    """Return one array per sequence as an object array if X is one, else `values` as they are.
+
+    scikit-learn's cross_val_predict joins the predictions of its folds as arrays.
+    """
+    if isinstance(values, list) and isinstance(X, np.ndarray) and X.ndim == 1:
+        return object_array(values)
+    return values
 
 
 def as_values(y: Any, lengths: np.ndarray, step: bool, name: str = "y") -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..data.dataset import TargetsFrom
 from ..data.labels import read_labels, row_accuracy
-from ..data.ragged import arranged_like, pool
+from ..data.ragged import Values, arranged_like, contained_like, pool
 from ..utils.checks import shown
 from .declarations import CLASS_WEIGHT, argument
 from .documentation import documented
@@ -142,9 +142,7 @@ class RNNClassifier(SupervisedEstimator):
         >>> model.fit(X, ["a", "b"]).predict_proba(X).sum(axis=1).round(6).tolist()
         [1.0, 1.0]
         """
-        model = self._fitted()
-        outputs = self._outputs(model, X)
-        return arranged_like(model.targets.loss().link(pool(outputs)), outputs)
+        return contained_like(self._probabilities(X), X)
 
     def predict_log_proba(self, X: Any) -> Any:
         """Return the logarithm of the probability of each class.
@@ -176,9 +174,10 @@ class RNNClassifier(SupervisedEstimator):
         >>> bool(np.allclose(np.exp(logarithms), model.predict_proba(X)))
         True
         """
-        probabilities = self.predict_proba(X)
+        probabilities = self._probabilities(X)
         with np.errstate(divide="ignore"):  # log(0) is -inf, and meant to be
-            return arranged_like(np.log(pool(probabilities)), probabilities)
+            logarithms = np.log(pool(probabilities))
+        return contained_like(arranged_like(logarithms, probabilities), X)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return the accuracy, over all steps with ``target="step"``.
@@ -215,6 +214,12 @@ class RNNClassifier(SupervisedEstimator):
         """
         predicted, truth, weights = self._compared(X, y, sample_weight)
         return row_accuracy(predicted, truth, weights)
+
+    def _probabilities(self, X: Any) -> Values:
+        """Return the probability of each class, (n, k) or a list of (T_i, k)."""
+        model = self._fitted()
+        outputs = self._outputs(model, X)
+        return arranged_like(model.targets.loss().link(pool(outputs)), outputs)
 
     def _targets_from(self, arguments: Arguments, classes: Any = None) -> TargetsFrom:
         step = arguments["target"] == "step"

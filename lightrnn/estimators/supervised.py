@@ -16,7 +16,7 @@ from .. import cpu
 from ..base import TransformerMixin
 from ..data.dataset import Data, Inputs, TargetsFrom, read, read_inputs, read_validation, split
 from ..data.form import Form
-from ..data.ragged import Values, as_values, pool
+from ..data.ragged import Values, as_values, contained_like, pool
 from ..data.sample_weight import check_sample_weight, of_mean_one
 from ..data.samples import Samples
 from ..data.sequences import Sequences
@@ -283,8 +283,9 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         self, X: Any, y: Any, sample_weight: Any
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return predictions, y in the same shape, and weights, all pooled over steps."""
-        predicted = self.predict(X)
-        step = isinstance(predicted, list)  # an array per sequence
+        model = self._fitted()
+        predicted = model.targets.decode(self._outputs(model, X))
+        step = model.targets.step
         counts = [len(part) for part in predicted] if step else [1] * len(predicted)
         lengths = np.array(counts, np.int64)
         weights = of_mean_one(check_sample_weight(sample_weight, lengths, step))
@@ -305,8 +306,9 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         Returns
         -------
         predictions : ndarray (n,) or (n, k), or with ``target="step"`` list of (T_i,) or (T_i, k)
-            In the form of y. A classifier returns the most probable labels, or 0/1 indicators. A
-            regressor returns numbers in the units of y: float32 if y was float32, else float64.
+            In the form of y; for steps an object array if X is one. A classifier returns the most
+            probable labels, or 0/1 indicators. A regressor returns numbers in the units of y:
+            float32 if y was float32, else float64.
 
         Raises
         ------
@@ -325,7 +327,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         ['up', 'down']
         """
         model = self._fitted()
-        return model.targets.decode(self._outputs(model, X))
+        return contained_like(model.targets.decode(self._outputs(model, X)), X)
 
     def transform(self, X: Any) -> Any:
         """Return the state of the last hidden layer: a representation of each sequence or step.
@@ -359,7 +361,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         (3, 4)
         """
         states = self._outputs(self._fitted(), X, hidden=True)
-        return self._contained(states, X)
+        return self._contained(contained_like(states, X), X)
 
 
 def _known(targets: Targets) -> TargetsFrom:

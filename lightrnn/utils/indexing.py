@@ -1,5 +1,6 @@
 """Index arrays and lists in the same way."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -28,3 +29,17 @@ def take(values: Any, indices: np.ndarray) -> Any:
     if isinstance(values, np.ndarray):
         return values[indices]
     return [values[i] for i in indices.tolist()]
+
+
+def object_array(items: Sequence[Any]) -> np.ndarray:
+    """Return the items as an array of objects with one axis, even if all are arrays of one shape.
+
+    Examples
+    --------
+    >>> object_array([np.zeros(3), np.zeros(3)]).shape
+    (2,)
+    """
+    # Made empty first: np.array would turn items of equal shape into further axes.
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array

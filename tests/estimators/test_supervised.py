@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from lightrnn import RNNClassifier, RNNRegressor
+from lightrnn.utils.indexing import object_array
 
 CELLS = ("ffnn", "rnn", "gru", "lstm")
 BRIEF = {"hidden_layer_sizes": (4,), "max_iter": 3, "learning_rate": "cosine", "random_state": 0}
@@ -79,6 +80,16 @@ def test_a_label_for_each_step():
         model.score(X, STEP_LABELS, weights), np.average(right, weights=np.concatenate(weights))
     )
     assert [p.shape for p in model.predict_log_proba(X)] == [(len(x), 2) for x in X]
+
+
+def test_an_object_array_gives_results_of_steps_in_one():
+    model = RNNClassifier(**BRIEF, target="step").fit(object_array(X), object_array(STEP_LABELS))
+    for method in (model.predict, model.predict_proba, model.predict_log_proba, model.transform):
+        listed = method(X)
+        found = method(object_array(X))
+        assert isinstance(listed, list) and found.dtype == object and found.shape == (len(X),)
+        assert all(map(np.array_equal, found, listed))
+    assert model.score(object_array(X), STEP_LABELS) == model.score(X, STEP_LABELS)
 
 
 def test_multilabel():

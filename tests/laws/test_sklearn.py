@@ -24,6 +24,7 @@ from sklearn.utils.estimator_checks import estimator_checks_generator  # noqa: E
 
 from lightrnn import RNNClassifier, RNNRegressor  # noqa: E402
 from lightrnn.preprocessing import SequenceScaler  # noqa: E402
+from lightrnn.utils.indexing import object_array  # noqa: E402
 
 KINDS = (RNNClassifier, RNNRegressor)
 RNG = np.random.default_rng(0)
@@ -143,9 +144,21 @@ def test_cross_validation_of_steps():
     assert scores.shape == (3,) and np.isfinite(scores).all()
 
 
+@pytest.mark.parametrize("scaled", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_predictions_of_steps_are_joined_over_folds(kind, scaled):
+    """X and y are object arrays, which scikit-learn can index and concatenate."""
+    y = [(x[:, 0] > 0).astype(int) for x in X]
+    model = kind(**BRIEF, target="step")
+    model = make_pipeline(SequenceScaler(), model) if scaled else model
+    found = cross_val_predict(model, object_array(X), object_array(y), cv=3)
+    assert found.dtype == object and [len(part) for part in found] == [len(x) for x in X]
+    first_fold = model.fit(X[16:], y[16:]).predict(X[:16])
+    assert all(map(np.array_equal, found[:16], first_fold))
+
+
 def test_object_arrays():
-    array = np.empty(len(X), dtype=object)
-    array[:] = X
+    array = object_array(X)
     from_array = RNNClassifier(**BRIEF).fit(array, LABELS).predict(array)
     from_list = RNNClassifier(**BRIEF).fit(X, LABELS).predict(X)
     assert np.array_equal(from_array, from_list)
