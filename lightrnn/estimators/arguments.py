@@ -128,8 +128,9 @@ class TrainingArguments:
     learning_rate: str = argument(
         "constant",
         SCHEDULE,
-        """Schedule of the step size. "cosine" decreases it to zero over `max_iter` epochs.
-        "adaptive" divides it by 5 whenever training would otherwise stop, at most four times.""",
+        """Schedule of the step size. "cosine" decreases it to zero over `max_iter` epochs, which
+        are all run unless early stopping ends them. "adaptive" divides it by 5 whenever training
+        would otherwise stop, at most four times.""",
     )
     learning_rate_init: float = argument(3e-3, POSITIVE, "Initial step size.")
     momentum: float = argument(0.9, FRACTION, """Momentum of "sgd".""")
@@ -163,7 +164,10 @@ class TrainingArguments:
         validation score, that counts as improvement.""",
     )
     n_iter_no_change: int = argument(
-        10, COUNT, "Number of epochs without improvement after which training stops."
+        10,
+        COUNT,
+        """Number of epochs without improvement after which training stops. With
+        ``learning_rate="cosine"`` only the validation score of early stopping does so.""",
     )
     early_stopping: bool = argument(
         False,

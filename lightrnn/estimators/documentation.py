@@ -21,8 +21,17 @@ _SHARED = {
         Number of epochs run.
     n_parameters_ : int
         Number of weights.
+    stop_reason_ : str or None
+        What ended training: "max_iter", if all epochs were run; "n_iter_no_change", if so many
+        epochs brought no improvement by `tol`; "callback"; "interrupted" from the keyboard. For
+        "lbfgs" also "tol", if it converged, and "line_search", if that found no lower loss. None
+        if the network was not trained here.
+    best_epoch_ : int or None
+        Epoch, from 1, whose weights the network has: the one of the best validation score with
+        early stopping, of the best score or loss after an interruption, else the last.
     loss_curve_ : list of float
-        Mean training loss of each epoch.
+        Mean training loss of each epoch; of the last 10,000 once `partial_fit` has been called
+        more often.
     best_loss_ : float
         Smallest value of `loss_curve_`.
     validation_scores_ : list of float or None

@@ -59,6 +59,8 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
     # What `Model.results` returns is set together with the model.
     _model: Model
     n_iter_: int
+    stop_reason_: str | None
+    best_epoch_: int | None
     loss_curve_: list[float]
     best_loss_: float
     validation_scores_: list[float] | None
@@ -114,8 +116,8 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         epochs: int,
         n_steps: int,
         score: Callable[[TrainableNetwork], float] | None,
-    ) -> bool:
-        """Run epochs of n_steps time steps on a model; return whether training ended by itself.
+    ) -> None:
+        """Run epochs of n_steps time steps on a model.
 
         `score` returns the validation score of a network; it is None without validation data.
         """
@@ -124,7 +126,7 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         solver = model.make_solver(arguments["momentum"], arguments["alpha"])
         work = devices.training_work(model.network, epochs * n_steps)
         with devices.placed(model.network, arguments["device"], work) as network:
-            ended = train(
+            train(
                 network,
                 loss,
                 solver,
@@ -136,7 +138,6 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
             )
             model.device = network.device
         model.keep_moments(solver)
-        return ended
 
     def _adopt(self, model: Model) -> None:
         """Take over a trained model and the attributes that describe it, all at one moment."""

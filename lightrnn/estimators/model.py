@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -158,7 +158,9 @@ class Model:
         history = self.history
         targets = self.targets
         results = {
-            "n_iter_": len(history.losses),
+            "n_iter_": history.epochs,
+            "stop_reason_": history.stop_reason,
+            "best_epoch_": history.best_epoch,
             # Copies, so that what the user does to them leaves the next `partial_fit` alone.
             "loss_curve_": list(history.losses),
             "best_loss_": min(history.losses, default=math.inf),
@@ -180,7 +182,7 @@ class Model:
             "network": self.network.arrays(),
             "targets": targets and {"kind": type(targets).__name__, **_shallow(targets)},
             "vocabulary": self.vocabulary and _shallow(self.vocabulary),
-            "history": asdict(self.history),
+            "history": _shallow(self.history),
             "form": self.form and _shallow(self.form),
         }
 
@@ -218,8 +220,8 @@ class Model:
                 )
         # Copied by way of the tree, so that an exception in training leaves the old model alone.
         model = self.from_tree(self.tree() | {"architecture": architecture, "solver": solver})
+        model.history = History() if warm else self.history.continued()
         if warm:
-            model.history = History()
             # Set after the copy: a Generator given as random_state is used itself and moves on.
             model.rng = random_generator(random_state)
         # Moments of another solver mean something else.

@@ -19,7 +19,7 @@ from ..data.labels import ClassTargets
 from ..data.targets import RealTargets
 from ..data.tokens import KINDS, Vocabulary
 from ..devices import check_device
-from ..training.history import History
+from ..training.history import STOP_REASONS, History
 from ..utils import checks
 from ..utils.checks import shown
 from .arguments import ARCHITECTURE, check_together
@@ -168,8 +168,11 @@ def _check_training(model: dict[str, Any], network: Network) -> None:
         for name, arrays in moments.items():
             _check_arrays(f"moments/{name}", arrays, network)
     history = History(**model["history"])
-    for name in ("stale", "cuts"):
+    for name in ("stale", "cuts", "dropped"):
         checks.integer(f"history/{name}", getattr(history, name), 0)
+    checks.choice("history/stop_reason", history.stop_reason, (*STOP_REASONS, None))
+    if history.best_epoch is not None:
+        checks.integer("history/best_epoch", history.best_epoch, 0, history.epochs)
     numbers = [*history.losses, *history.scores, history.best]
     if not all(isinstance(value, float) for value in numbers):
         raise TypeError("history must hold numbers")

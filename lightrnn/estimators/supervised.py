@@ -22,6 +22,7 @@ from ..data.samples import Samples
 from ..data.sequences import Sequences
 from ..data.tokens import as_items, encoded
 from ..exceptions import ConvergenceWarning, warn
+from ..training.history import ends_by_schedule
 from ..training.lbfgs import LBFGS_BATCH
 from ..training.minibatches import Minibatches
 from .arguments import ARCHITECTURE, SupervisedArguments, check_together
@@ -100,16 +101,11 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         if held_out is None and arguments["early_stopping"]:
             samples, held_out = split(data, arguments["validation_fraction"], model.rng)
         samples = replace(samples, weights=of_mean_one(samples.weights))
-        ended = self._fit_model(arguments, model, samples, held_out, arguments["max_iter"])
+        self._fit_model(arguments, model, samples, held_out, arguments["max_iter"])
         self._finish(model)
-        # The cosine schedule is over when it has run `max_iter` epochs; lbfgs does not use it.
-        by_design = arguments["learning_rate"] == "cosine" and arguments["solver"] != "lbfgs"
-        if not ended and not by_design:
-            warn(
-                ConvergenceWarning,
-                f"Maximum iterations ({self.max_iter}) reached and the training hasn't "
-                "converged yet.",
-            )
+        by_design = ends_by_schedule(arguments["learning_rate"], arguments["solver"])
+        if model.history.stop_reason == "max_iter" and not by_design:
+            _warn_of_the_end(arguments)
         return self
 
     def _partial_fit(
@@ -237,8 +233,8 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         samples: Samples,
         held_out: Samples | None,
         epochs: int,
-    ) -> bool:
-        """Run epochs on the model; return whether training ended by itself."""
+    ) -> None:
+        """Run epochs on the model."""
         loss = model.targets.loss(**arguments)
         batches = Minibatches(
             samples,
@@ -254,9 +250,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
                 _score, targets=model.targets, loss=loss, held_out=held_out, threads=threads
             )
         n_steps = int(samples.lengths.sum())
-        return self._train(
-            arguments, model, loss, batches, epochs=epochs, n_steps=n_steps, score=score
-        )
+        self._train(arguments, model, loss, batches, epochs=epochs, n_steps=n_steps, score=score)
 
     def _finish(self, model: Model) -> None:
         """Take over a trained model."""
@@ -362,6 +356,18 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         """
         states = self._outputs(self._fitted(), X, hidden=True)
         return self._contained(contained_like(states, X), X)
+
+
+def _warn_of_the_end(arguments: Arguments) -> None:
+    """Warn that training ran out of epochs."""
+    other = "set learning_rate='cosine', which comes to rest within max_iter epochs"
+    if arguments["solver"] == "lbfgs":
+        other = "bring X to unit scale with SequenceScaler"
+    warn(
+        ConvergenceWarning,
+        f"Maximum iterations ({arguments['max_iter']}) reached and the training hasn't converged "
+        f"yet. Raise max_iter, or {other}.",
+    )
 
 
 def _known(targets: Targets) -> TargetsFrom:

@@ -54,14 +54,13 @@ class Descent:
     batches: BatchSource
     monitor: Monitor
 
-    def __call__(self, epochs: int) -> bool:
-        """Run epochs; return whether training ended before they were used up."""
+    def __call__(self, epochs: int) -> None:
+        """Run epochs until training ends."""
         for _ in range(epochs):
             rate = self._rate(0.0)
             loss, norm = self._epoch()
             if self.monitor.end_epoch(loss, norm, rate):
-                return True
-        return False
+                return
 
     def _rate(self, done: float) -> float:
         return self.monitor.history.learning_rate(self.monitor.options, done)
@@ -112,7 +111,7 @@ class Descent:
         warn(
             ConvergenceWarning,
             f"The gradient explodes: its norm reached {norm:.3g} in epoch "
-            f"{len(history.losses) + 1}. Bring X to unit scale with SequenceScaler, lower "
+            f"{history.epochs + 1}. Bring X to unit scale with SequenceScaler, lower "
             f"learning_rate_init (it is {options.learning_rate_init:g}), or "
             f"{shorter_gradient(options)}.",
         )

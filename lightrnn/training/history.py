@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+KEPT = 10_000  # records of earlier epochs that `partial_fit` keeps
+STOP_REASONS = ("max_iter", "n_iter_no_change", "tol", "line_search", "callback", "interrupted")
 _CUT = 5.0  # by which the adaptive schedule divides the learning rate, as scikit-learn's MLPs do
 
 
@@ -65,6 +67,11 @@ class Epoch(NamedTuple):
     seconds: float
 
 
+def ends_by_schedule(learning_rate: str, solver: str) -> bool:
+    """Return whether the schedule of the step size comes to its end after `max_iter` epochs."""
+    return learning_rate == "cosine" and solver != "lbfgs"
+
+
 @dataclass(frozen=True)
 class TrainingOptions:
     """The checked arguments of an estimator that concern training: see `lightrnn.RNNClassifier`."""
@@ -88,7 +95,11 @@ class TrainingOptions:
 
 @dataclass
 class History:
-    """The course of training so far, which the next `partial_fit` continues."""
+    """The course of training so far, which the next `partial_fit` continues.
+
+    Its lists are its own. Those of `partial_fit` keep the last `KEPT` records, so that neither a
+    call nor a saved file grows with the number of calls before.
+    """
 
     losses: list[float] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)
@@ -96,6 +107,25 @@ class History:
     stale: int = 0  # epochs since the last improvement
     cuts: int = 0  # of the learning rate by the adaptive schedule
     exploded: bool = False  # whether the warning was given, which comes once
+    dropped: int = 0  # epochs before those of `losses`
+    stop_reason: str | None = None  # one of STOP_REASONS
+    best_epoch: int | None = None  # whose weights the network has
+
+    def __post_init__(self) -> None:
+        """Copy the lists."""
+        self.losses = list(self.losses)
+        self.scores = list(self.scores)
+
+    @property
+    def epochs(self) -> int:
+        """The number of epochs run."""
+        return self.dropped + len(self.losses)
+
+    def continued(self) -> History:
+        """Return a copy for the next `partial_fit`, with the last records."""
+        losses = self.losses[-KEPT:]
+        dropped = self.epochs - len(losses)
+        return replace(self, losses=losses, scores=self.scores[-KEPT:], dropped=dropped)
 
     def learning_rate(self, options: TrainingOptions, done: float) -> float:
         """Return the step size when the fraction `done` of the epoch, in [0, 1), is over.
@@ -108,6 +138,6 @@ class History:
            restarts. ICLR, equation 5.
         """
         if options.learning_rate == "cosine":
-            turn = math.pi * (len(self.losses) % options.max_iter + done) / options.max_iter
+            turn = math.pi * (self.epochs % options.max_iter + done) / options.max_iter
             return options.learning_rate_init * 0.5 * (1.0 + math.cos(turn))
         return options.learning_rate_init / _CUT**self.cuts

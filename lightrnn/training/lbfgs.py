@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .minibatches import BatchSource
     from .monitor import Monitor
 
+_REASONS = {0: "tol", 1: "max_iter", 2: "line_search"}  # by SciPy's code
 LBFGS_BATCH = 256  # sequences whose gradient is computed at once: bounds the memory alone
 
 
@@ -37,8 +38,8 @@ class Lbfgs:
     monitor: Monitor
     _norm = math.nan  # of the gradient at the last point
 
-    def __call__(self, epochs: int) -> bool:
-        """Run iterations; return whether training ended before they were used up."""
+    def __call__(self, epochs: int) -> None:
+        """Run iterations until training ends."""
         from scipy.optimize import minimize
 
         parameters = self.monitor.network.parameters
@@ -58,7 +59,10 @@ class Lbfgs:
             },
         )
         self.monitor.network.parameters[:] = result.x
-        return bool(result.status != 1)  # 1: out of iterations or evaluations
+        # Other codes are those of an iteration after which the monitor ended training.
+        reason = _REASONS.get(result.status)
+        if reason:
+            self.monitor.history.stop_reason = reason
 
     def _end_iteration(self, intermediate_result: Any) -> None:
         """Record an iteration; SciPy goes by the argument's name, and stops at StopIteration."""

@@ -6,7 +6,8 @@ nothing of estimators and labels: sequences and targets arrive checked and encod
 
 An epoch counts as an improvement if the training loss (with early stopping, the validation score)
 improved by at least ``tol``. After ``n_iter_no_change`` epochs without one training ends, or the
-adaptive schedule divides the learning rate by five.
+adaptive schedule divides the learning rate by five. The cosine schedule comes to an end by itself,
+so the training loss does not end it before.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def train(
     *,
     epochs: int,
     validate: Callable[[], float] | None = None,
-) -> bool:
+) -> None:
     """Train a network in place.
 
     Parameters
@@ -62,16 +63,11 @@ def train(
     validate : callable, optional
         Returns the score of the network as it is now; greater is better.
 
-    Returns
-    -------
-    bool
-        Whether training ended by itself: False if it ran out of epochs first.
-
     Raises
     ------
     ValueError
-        If the loss or its gradient is not finite; the message names the epoch, the batch and the
-        first such parameter.
+        If the loss or its gradient is not finite, with the epoch, the batch and the first such
+        parameter; or if a parameter or a validation score is not, after whichever step.
 
     Warns
     -----
@@ -86,13 +82,14 @@ def train(
     try:
         # An overflow ends in a loss that is not finite, for which the monitor raises an error.
         with np.errstate(all="ignore"):
-            ended = run(epochs)
+            run(epochs)
         if options.early_stopping:
             monitor.restore()
-        return ended
     except KeyboardInterrupt:  # the user wants the model, not a traceback
         monitor.restore()
+        history.stop_reason = "interrupted"
         warn(UserWarning, "Training was interrupted; the network has the best weights so far.")
-        return True
     finally:
         progress.close()
+    monitor.check_parameters()
+    progress.report(history)

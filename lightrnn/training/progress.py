@@ -16,7 +16,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .history import Epoch
+    from .history import Epoch, History
 
 # Seconds between updates within an epoch: on a terminal, and where each is a new line of a log.
 _TERMINAL = 1.0
@@ -88,6 +88,22 @@ class Progress:
         if self._bar is not None:
             with self._survived():
                 self._bar.close()
+
+    def report(self, history: History) -> None:
+        """Say what ended training before its last epoch, and whose weights the network has."""
+        if not self.verbose:
+            return
+        if history.stop_reason == "max_iter" and history.best_epoch == history.epochs:
+            return
+        line = (
+            f"{history.epochs} epochs, ended by {history.stop_reason}; the weights are those of "
+            f"epoch {history.best_epoch}"
+        )
+        with self._survived():
+            if self._bar is None:
+                print(line, flush=True)
+            else:
+                self._bar.write(line, file=self._bar.fp)
 
     @contextmanager
     def _survived(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from helpers.training import QUICK, options, sums
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightrnn import RNNClassifier, RNNRegressor
+from lightrnn import RNNClassifier, RNNRegressor, load
 from lightrnn.data.sample_weight import of_mean_one
 from lightrnn.data.samples import Samples
 from lightrnn.exceptions import ConvergenceWarning
@@ -101,6 +101,14 @@ def test_cosine_falls_to_zero_and_starts_anew():
     )
     assert rates[1] == first > middle > last
     assert np.isclose(last, rates[2], rtol=1e-4)
+
+
+def test_the_training_loss_does_not_end_a_schedule_that_ends_by_itself():
+    cosine = {"learning_rate": "cosine", "max_iter": 50}
+    assert run(monitor(options(**cosine)), [1.0] * 50) is None
+    # Not the schedule of L-BFGS, and a validation score may say that it is enough.
+    assert run(monitor(options(**cosine, solver="lbfgs")), [1.0] * 50) == 4
+    assert run(monitor(options(**cosine, early_stopping=True), [0.5] * 50), [1.0] * 50) == 4
 
 
 # -- whole fits ------------------------------------------------------------------------------------
@@ -200,12 +208,71 @@ def test_other_exceptions_leave_the_estimator_alone():
 
 def test_running_out_of_epochs_warns():
     X, y = sums()
-    with pytest.warns(ConvergenceWarning, match=r"Maximum iterations \(2\) reached"):
+    remedy = r"Maximum iterations \(2\) reached .* Raise max_iter, or set learning_rate='cosine'"
+    with pytest.warns(ConvergenceWarning, match=remedy):
         RNNRegressor(**QUICK, max_iter=2).fit(X, y)
     RNNRegressor(**QUICK, max_iter=2, learning_rate="cosine").fit(X, y)
     RNNRegressor(**QUICK, max_iter=50, tol=10.0, n_iter_no_change=2).fit(X, y)
-    with pytest.warns(ConvergenceWarning, match="Maximum iterations"):
+    with pytest.warns(ConvergenceWarning, match="Raise max_iter, or bring X to unit scale"):
         RNNRegressor(**QUICK, max_iter=2, solver="lbfgs").fit(X, y)
+
+
+COSINE = {"learning_rate": "cosine", "max_iter": 5}
+ENDS = {
+    "all epochs": (COSINE, "max_iter", 5, 5),
+    "no lower loss": ({"tol": 100.0, "n_iter_no_change": 3}, "n_iter_no_change", 4, 4),
+    "no better score": (
+        {"tol": 100.0, "n_iter_no_change": 3, "early_stopping": True, "learning_rate_init": 1e-30},
+        "n_iter_no_change",
+        4,
+        1,
+    ),
+    "a callback": ({"callbacks": lambda record: STOP} | COSINE, "callback", 1, 1),
+    "convergence": ({"solver": "lbfgs", "alpha": 10.0, "tol": 1.0}, "tol", None, None),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_what_ended_a_fit_and_whose_weights_stayed(end, tmp_path, capsys):
+    arguments, reason, epochs, best = ENDS[end]
+    X, y = sums()
+    model = RNNRegressor(**QUICK, **arguments, verbose=1).fit(X, y)
+    assert model.stop_reason_ == reason
+    assert model.n_iter_ == (epochs or model.n_iter_)
+    assert model.best_epoch_ == (best or model.n_iter_)
+    shown = "".join(capsys.readouterr())
+    assert (f"ended by {reason}; the weights are those of epoch" in shown) == (reason != "max_iter")
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert (again.stop_reason_, again.best_epoch_) == (model.stop_reason_, model.best_epoch_)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "rmsprop"])
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_weights_that_are_not_finite_after_the_last_step_are_an_error(solver, early_stopping):
+    X, y = sums()
+    model = RNNRegressor(**QUICK, solver=solver, early_stopping=early_stopping, max_iter=1)
+    model.set_params(learning_rate="cosine", batch_size=100)
+    before = dict(vars(model.set_params(learning_rate_init=1e39)))
+    with pytest.raises(ValueError, match=r"parameters must stay finite.*Lower learning_rate_init"):
+        model.fit(X, y)
+    assert vars(model) == before
+    model.set_params(learning_rate_init=1e-3).fit(X, y).set_params(learning_rate_init=1e39)
+    kept = {name: array.tobytes() for name, array in model.weights_.items()}
+    if not early_stopping:
+        with pytest.raises(ValueError, match="parameters must stay finite"):
+            model.partial_fit(X, y)
+    assert kept == {name: array.tobytes() for name, array in model.weights_.items()}
+
+
+@pytest.mark.parametrize("score", [-np.inf, np.nan])
+def test_a_validation_score_that_is_not_finite_is_an_error(score, monkeypatch):
+    X, y = sums()
+    monkeypatch.setattr("lightrnn.data.targets.RealTargets.score", lambda *_: score)
+    model = RNNRegressor(**QUICK, early_stopping=True)
+    with pytest.raises(ValueError, match=r"validation score must be finite, got .* in epoch 1"):
+        model.fit(X, y)
+    assert not hasattr(model, "weights_")
 
 
 def exploding(**options):
