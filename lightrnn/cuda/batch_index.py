@@ -66,8 +66,12 @@ class BatchIndex:
             data = cached[1]
         else:
             self.starts = program.send_indices(np.cumsum(batch.lengths) - batch.lengths)
-            X = np.concatenate(batch.X)
-            data = program.send_indices(X) if self.tokens else program.send(X)
+            if network.embedding is None:
+                X = np.empty((self.n, network.n_features), network.dtype)
+                network.join(batch.X, X)
+                data = program.send(X)
+            else:
+                data = program.send_indices(network.embedding.joined(batch.X))
         self.data = -1 if self.tokens else data
         self.codes = data if self.tokens else -1
         if network.recurrent:
@@ -91,8 +95,9 @@ class BatchIndex:
         if self.packing.last:
             windows = np.arange(self.B) * self.packing.window  # one after the other
         source = self.packing.source - 1  # -1 for steps before the sequence
-        if self.tokens:
-            source = np.where(source < 0, -1, np.concatenate(batch.X)[source])
+        embedding = self.network.embedding
+        if embedding is not None:
+            source = np.where(source < 0, -1, embedding.joined(batch.X)[source])
         self.n_window_steps = len(source)
         self.source = send(source)
         self.windows = send(windows)

@@ -153,6 +153,9 @@ class CudaNetwork:
         """Send all sequences to the GPU, to stay there, if they and a batch's arrays fit."""
         if self.cached is not None and self.cached[0] is items:
             return
+        self.host.check_sequences(items, lengths)
+        if self.host.embedding is not None:
+            self.host.embedding.joined(items)
         floats = self.memory.floats
         ints = self.memory.ints
         tokens = self.host.embedding is not None

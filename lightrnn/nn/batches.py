@@ -11,15 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import cpu
 from ..utils.indexing import take
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike
 
 # Rows of a batch up to which its packing is kept for the next batch of the same lengths. Packings
 # of larger batches would take more memory than their making takes time compared with the batch
@@ -149,6 +146,10 @@ def group_sequences(lengths: np.ndarray, max_steps: int) -> list[np.ndarray]:
     The groups are of about equally many steps, so that threads finish together.
     """
     order = longest_first(lengths)
+    if lengths[order[-1]] < 1:
+        raise ValueError(
+            "X must hold sequences of at least one step, got an empty one. Leave it out."
+        )
     total = int(lengths.sum())
     count = -(-total // max_steps)
     share = -(-total // count)
@@ -347,11 +348,12 @@ class Windows:
         self.stop = len(self.index)
         self.last_rows = np.cumsum(self.counts) - 1
 
-    def inputs(self, X: list[np.ndarray], dtype: DTypeLike) -> np.ndarray:
-        """Return the windows (n_rows, window * F)."""
-        F = X[0].shape[1]
-        zeros = np.zeros((1, F), dtype)
-        steps = np.concatenate([zeros, *X], dtype=dtype, casting="unsafe")
+    def inputs(self, steps: np.ndarray) -> np.ndarray:
+        """Return the windows (n_rows, window * F) of concatenated sequences (1 + n, F).
+
+        The first row of `steps` is zeros.
+        """
+        F = steps.shape[1]
         stored = steps[self.source]  # (len(source), F)
         shape = (self.n_rows, self.window * F)
         if self.last:

@@ -86,16 +86,19 @@ class ForwardBackward:
         packing = self.packing
         if not self.recurrent:
             sequences = self._embedded() if network.embedding else self.batch.X
-            return [packing.inputs(sequences, network.dtype)]
+            steps = np.empty((1 + int(packing.lengths.sum()), network.n_features), network.dtype)
+            steps[0] = 0
+            network.join(sequences, steps[1:])
+            return [packing.inputs(steps)]
         if network.embedding:
             return self._tokens(network.embedding)
-        columns = self.batch.X[0].shape[1]
+        columns = network.n_features
         X = self.workspace.X.at_least(packing.stop, columns)
         if self.cached is None or self.batch.offsets is None:
             steps = self.workspace.steps.at_least(packing.stop, columns)
             steps = steps[packing.start : packing.stop]
             # Two copies: this first one converts sequences of any dtype and layout.
-            np.concatenate(self.batch.X, out=steps, casting="unsafe")
+            network.join(self.batch.X, steps)
             packing.load(steps, X)
         else:
             packing.load(self.cached, X, self.batch.offsets)
@@ -106,7 +109,7 @@ class ForwardBackward:
         packing = self.packing
         n_tokens = embedding.n_tokens
         directions = len(self._levels[0])
-        self._codes = packing.by_step(self.batch.X)
+        self._codes = embedding.joined(self.batch.X)[packing.source]
         # From two steps per token on, a product per token costs less than one per step.
         if len(self._codes) < 2 * n_tokens:
             X = self.workspace.X.at_least(packing.stop, embedding.width)
@@ -123,7 +126,7 @@ class ForwardBackward:
     def _embedded(self) -> list[np.ndarray]:
         """Return the tokens' vectors, all sequences concatenated."""
         embedding: Any = self.network.embedding
-        self._codes = np.concatenate(self.batch.X)
+        self._codes = embedding.joined(self.batch.X)
         # (N, width): only `size` columns are inputs, for windows have no padding between steps
         rows = self.workspace.embedded.at_least(len(self._codes), embedding.width)
         embedding.look_up(self._codes, rows, 0)

@@ -6,6 +6,7 @@ batch is in `workspace.py`.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -267,6 +268,23 @@ class Embedding:
     def bind(self, blocks: dict[str, np.ndarray]) -> None:
         """Take the view of the matrix from the blocks of the network's vector."""
         self.weights = self.parts(blocks)
+
+    def joined(self, X: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the concatenated codes of sequences, for each of which there must be a vector.
+
+        Raises
+        ------
+        ValueError
+            If one is out of range: kernels do not compare it.
+        """
+        codes = np.concatenate(X, dtype=np.int64, casting="same_kind")
+        # Negative codes are the largest ones without their sign.
+        if codes.view(np.uint64).max() >= self.n_tokens:
+            raise ValueError(
+                f"X must hold codes from 0 to {self.n_tokens - 1}, got {codes.min()} to "
+                f"{codes.max()}. Pass tokens to the estimator, which encodes them."
+            )
+        return codes
 
     def look_up(
         self,

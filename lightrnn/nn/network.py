@@ -105,6 +105,7 @@ class Network(Stack):
         """Concatenate all sequences to learn from, unless they are many, on disk or tokens."""
         if self.cached is not None and self.cached[0] is items:
             return
+        self.check_sequences(items, lengths)
         self.cached = None
         shape = (int(lengths.sum()), *items[0].shape[1:])
         few = math.prod(shape) * self.dtype.itemsize <= _CACHED_BYTES
@@ -268,7 +269,7 @@ class Network(Stack):
         Only the results are kept of all sequences; the bits do not depend on the groups.
         """
         self.refresh()
-        if len(X) == 1:
+        if len(X) == 1 and len(X[0]):
             return self._predict_group(list(X), read)
         lengths = np.fromiter(map(len, X), np.int64, len(X))
         groups = group_sequences(lengths, _PREDICTED_ROWS)

@@ -13,6 +13,7 @@ import numpy as np
 
 from .. import cpu
 from ..cells import CELLS
+from ..utils.checks import shown
 from .heads import make_head
 from .layers import Embedding, Layer
 from .parameters import Layout
@@ -90,6 +91,7 @@ class Stack:
         self.target = target
         self.window = window
         self.dropout = dropout
+        self.n_features = n_features
         self.dtype = np.dtype(dtype)
         self.embedding = Embedding(n_tokens, n_features, dtype) if n_tokens else None
         self.levels: list[tuple[Layer, ...]] = []
@@ -122,6 +124,45 @@ class Stack:
     def widths(self) -> list[int]:
         """Number of outputs of each level, directions together."""
         return [sum(layer.units for layer in level) for level in self.levels]
+
+    # -- input -------------------------------------------------------------------------------------
+
+    # Kernels compare nothing, so whatever reaches them is compared here, or by `Embedding.joined`.
+
+    def join(self, X: Sequence[np.ndarray], out: np.ndarray) -> None:
+        """Copy sequences of numbers into `out` (n, F), one after another.
+
+        Raises
+        ------
+        ValueError
+            If they have other columns than the network's inputs, or not n steps in all.
+        """
+        try:
+            np.concatenate(X, out=out, casting="unsafe")
+        except ValueError as error:
+            shapes = sorted({x.shape for x in X})
+            raise ValueError(
+                f"X must hold {len(out)} steps of {self.n_features} features, got sequences of the "
+                f"shapes {shown(shapes)}. Pass X itself to the estimator, which reads it."
+            ) from error
+
+    def check_sequences(self, X: Sequence[np.ndarray], lengths: np.ndarray) -> None:
+        """Compare sequences that are to be learned from with the network and with their lengths.
+
+        Raises
+        ------
+        ValueError
+            If one has no step, other columns, or another number of steps.
+        """
+        columns = () if self.embedding else (self.n_features,)
+        for x, T in zip(X, lengths.tolist(), strict=True):
+            if x.shape != (T, *columns) or T < 1:
+                raise ValueError(
+                    f"X must hold sequences of the shape {(max(1, T), *columns)}, got {x.shape}. "
+                    "Pass X itself to the estimator, which reads it."
+                )
+
+    # -- states ------------------------------------------------------------------------------------
 
     def zero_states(self) -> tuple[np.ndarray, ...]:
         """Return the zero state of each layer and direction, (Z * width,)."""

@@ -79,7 +79,7 @@ class Trace(ForwardBackward):
     def _tokens(self, embedding: Embedding) -> list[np.ndarray]:
         """Return one row per step, however few the tokens: each step has a gradient of its own."""
         packing = self.packing
-        self._codes = packing.by_step(self.batch.X)
+        self._codes = embedding.joined(self.batch.X)[packing.source]
         X = self.workspace.X.at_least(packing.stop, embedding.width)
         embedding.look_up(self._codes, X, packing.start)
         return self._both_ways(0, X)

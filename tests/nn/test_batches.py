@@ -306,11 +306,12 @@ def test_windows_are_the_last_inputs_side_by_side(lengths, window):
     want = [
         [p[t : t + window].ravel() for t in range(len(x))] for p, x in zip(padded, X, strict=True)
     ]
-    assert np.array_equal(every.inputs(X, "float64")[every.index], np.concatenate(want))
-    assert np.array_equal(last.inputs(X, "float64")[last.index], [rows[-1] for rows in want])
+    steps = np.concatenate([np.zeros((1, 2)), *X])
+    assert np.array_equal(every.inputs(steps)[every.index], np.concatenate(want))
+    assert np.array_equal(last.inputs(steps)[last.index], [rows[-1] for rows in want])
     assert np.array_equal(every.members, np.repeat(np.arange(len(X)), lengths))
     assert np.array_equal(last.members, np.arange(len(X)))
-    assert every.inputs(X, "float64").shape == (every.n_rows, window * 2)
+    assert every.inputs(steps).shape == (every.n_rows, window * 2)
 
 
 @given(rows=st.integers(1, 2000), start=st.integers(0, 50))
