@@ -5,7 +5,6 @@ Pipeline.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -13,8 +12,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from .base import BaseEstimator, TransformerMixin, check_input_features, check_is_fitted
+from .data.arrays import as_array, as_numbers
+from .data.containers import unwrapped
 from .data.form import Form
-from .data.sequences import Sequences, as_sequences
+from .data.sequences import Sequences, as_sequences, check_steps
 from .utils import checks
 from .utils.indexing import object_array
 from .utils.scales import usable_scale
@@ -152,6 +153,7 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
             If X is no such data or its features are not those of `fit`.
         """
         check_is_fitted(self)
+        X = unwrapped(X)
         sequences = self._read(X)
         scaled = _mapped(lambda steps: (steps - self.mean_) / self.scale_, sequences, X)
         return self._contained(scaled, X)
@@ -177,9 +179,9 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
             If X is no such data or its features differ in number from those of `fit`.
         """
         check_is_fitted(self)
+        X = unwrapped(X)
         # `transform` returns arrays without names: no warning that they are missing.
-        names = self._form.feature_names
-        sequences = self._read(replace(as_sequences(X, np.float64), feature_names=names))
+        sequences = self._read(X, named=False)
         return _mapped(lambda steps: steps * self.scale_ + self.mean_, sequences, X)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
@@ -215,9 +217,9 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         tags.transformer_tags.preserves_dtype = ["float64", "float32"]
         return tags
 
-    def _read(self, X: Any) -> Sequences:
+    def _read(self, X: Any, *, named: bool = True) -> Sequences:
         """Read X, which must have the form that `fit` saw."""
-        return self._form.read(type(self).__name__, X, np.float64)
+        return self._form.read(type(self).__name__, X, np.float64, named=named)
 
     def _keep(self, moments: "_Moments", form: Form) -> None:
         """Set the fitted attributes from the moments of all steps seen, and the form of X."""
@@ -295,11 +297,11 @@ def _blocks(sequences: Sequences) -> Iterator[_Floats]:
 
 def _mapped(function: _Function, sequences: Sequences, X: Any) -> Any:
     """Return the results of a function of steps (..., F) in the form of X."""
-    form = X if isinstance(X, (list, tuple)) else np.asarray(X)
+    form = X if isinstance(X, (list, tuple)) else as_array(X, "X", "")
     if sequences.is_table or (isinstance(form, np.ndarray) and form.ndim > 1):
         return _mapped_array(function, sequences).reshape(np.shape(form))
     results = [
-        function(item).astype(_float_like(item), copy=False).reshape(np.shape(x))
+        function(item).astype(_float_like(item), copy=False).reshape(as_array(x, "X", "").shape)
         for item, x in zip(sequences.items, form, strict=True)
     ]
     if not isinstance(form, np.ndarray):
@@ -384,14 +386,15 @@ def make_windows(
 
 def _series(series: ArrayLike) -> NDArray[Any]:
     """Return a series as an array (T, F) of numbers."""
-    steps = np.asarray(series)
+    steps = as_array(unwrapped(series, "series"), "series", "Give one row per step.")
     if steps.ndim not in (1, 2):
         raise ValueError(
-            f"series must be (T,) or (T, F), got shape {steps.shape}. "
-            "Flatten each step's axes into F features first."
+            f"series must be (T,) or (T, F), got shape {steps.shape}. Flatten each step's axes first."
         )
-    if steps.dtype.kind not in "fiub":
+    if steps.dtype.kind not in "fiubO":
         raise TypeError(
             f"series must hold real numbers, got dtype {steps.dtype}. Convert it to floats first."
         )
-    return steps.reshape(len(steps), -1)
+    steps = as_numbers(steps, "series").reshape(len(steps), -1)
+    check_steps(steps, np.float64, "series")
+    return steps

@@ -1,6 +1,7 @@
 """SequenceScaler standardises every form of sequences in any batches; make_windows cuts series."""
 
 import pickle
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -275,6 +276,24 @@ def test_windows_of_a_data_frame():
     frame = pandas.DataFrame({"a": [1, 2, 3, 4], "b": [5, 6, 7, 8]})
     X, y = make_windows(frame, 2)
     assert X.tolist() == [[[1, 5], [2, 6]], [[2, 6], [3, 7]]] and y.tolist() == [[3, 7], [4, 8]]
+
+
+@pytest.mark.parametrize(
+    "series",
+    [np.arange(5).astype(object), [Decimal(t) for t in range(5)], np.ma.arange(5)],
+    ids=["objects", "decimals", "masked"],
+)
+def test_windows_of_numbers_of_any_type(series):
+    X, y = make_windows(series, 3)
+    assert X[..., 0].tolist() == [[0, 1, 2], [1, 2, 3]] and y.tolist() == [3, 4]
+
+
+@pytest.mark.parametrize(
+    "series", [np.ma.array([1, 2, -9999, 4], mask=[0, 0, 1, 0]), [1, 2, None, 4], [1, 2, np.nan, 4]]
+)
+def test_windows_hold_no_missing_value(series):
+    with pytest.raises(ValueError, match="series must be finite, got NaN at step 2, feature 0"):
+        make_windows(series, 2)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ unless its type demands it.
 import decimal
 import numbers
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -47,9 +47,6 @@ def as_array(value: Any, where: str, remedy: str) -> np.ndarray:
     """
     if type(value) is np.ndarray or isinstance(value, np.memmap):
         return value
-    if isinstance(value, np.ma.MaskedArray) and value.dtype.kind in "fiub":
-        # A masked entry is a missing one; the check for finite values will name it.
-        return np.ma.filled(value.astype(np.float64), np.nan)
     # Nobody can pass a sparse matrix without having imported scipy.sparse, which takes its time.
     scipy_sparse = sys.modules.get("scipy.sparse")
     if scipy_sparse and scipy_sparse.issparse(value):
@@ -57,14 +54,45 @@ def as_array(value: Any, where: str, remedy: str) -> np.ndarray:
             f"Sparse data was passed for {where}, but dense data is required. "
             "Use '.toarray()' to convert to a dense numpy array."
         )
+    if isinstance(value, Mapping):
+        remedy = f"Give its values: list({where}.values())."
     if not isinstance(value, (list, tuple, range)) and not hasattr(value, "__array__"):
         raise TypeError(
             f"{where} must be an array, a DataFrame or a list, got {shown(value)}. {remedy}"
         )
     try:
-        return np.asarray(value.to_numpy() if hasattr(value, "to_numpy") else value)
+        return np.asarray(_plain(value))
     except Exception as error:  # whatever a foreign __array__ raises
         raise ValueError(f"{where} must be rectangular, got {shown(value)}. {remedy}") from error
+
+
+def _plain(value: Any) -> Any:
+    """Return a tensor, masked array or DataFrame, or nested lists of them, for `np.asarray`."""
+    if isinstance(value, (list, tuple)):
+        # The types first: they are few, and lists of numbers, which are long, stay as they are.
+        kinds = set(map(type, value))
+        return value if all(map(_is_scalar, kinds)) else [_plain(item) for item in value]
+    if isinstance(value, np.ma.MaskedArray):
+        if not np.ma.is_masked(value):
+            return value.data
+        # A masked entry is a missing one; the check for finite values will name it.
+        kind = np.float64 if value.dtype.kind in "fiub" else object
+        return np.ma.filled(value.astype(kind), np.nan)
+    if is_tensor(value):
+        value = value.detach().cpu()
+        # The only floats of PyTorch that NumPy lacks.
+        return (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
+    return value.to_numpy() if hasattr(value, "to_numpy") else value
+
+
+def _is_scalar(kind: type) -> bool:
+    """Whether a type is one of numbers, text or missing values."""
+    return issubclass(kind, (numbers.Number, np.generic, str, bytes, type(None)))
+
+
+def is_tensor(value: Any) -> bool:
+    """Whether a value is a tensor of PyTorch, which is not imported for this."""
+    return hasattr(value, "detach") and hasattr(value, "cpu") and hasattr(value, "numpy")
 
 
 def as_numbers(array: np.ndarray, where: str) -> np.ndarray:
@@ -194,7 +222,8 @@ def first_bad(array: np.ndarray, dtype: npt.DTypeLike) -> tuple[tuple[int, ...],
         return (
             index,
             "NaN",
-            "Fill in or drop missing values first, for example carry the last value forward.",
+            "Fill in or drop missing values first, for example carry the last value forward; "
+            "masked arrays have .filled(value).",
         )
     if np.isinf(value):
         return index, str(value), "Replace infinities by a finite value first."

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..utils.indexing import take
+from .containers import refuse_long_frame, unwrapped
+from .form import Form
 from .holdout import hold_out
 from .ragged import Values
 from .sample_weight import check_absolute, check_sample_weight, of_mean_one
@@ -56,6 +58,7 @@ def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:
     ValueError, TypeError
         If X is not made of sequences of finite numbers or of tokens.
     """
+    X = unwrapped(X)
     kind = kind_of(X, arguments["tokens"])
     if kind == "number":
         return Inputs(as_sequences(X, arguments["dtype"]), None)
@@ -99,6 +102,8 @@ def read(
     """
     sequences = inputs.sequences
     lengths = sequences.lengths
+    if sequences.is_table and sequences.feature_names is not None and np.ndim(y) == 1:
+        refuse_long_frame(sequences.feature_names, sequences.items, len(y))
     # Before y: the mean and scale of a regressor's targets are weighted.
     weights = check_sample_weight(sample_weight, lengths, arguments["target"] == "step")
     if whole:
@@ -123,9 +128,24 @@ def read(
 
 
 def read_validation(
-    arguments: dict[str, Any], data: Data, X_val: Any, y_val: Any
+    estimator: str, arguments: dict[str, Any], data: Data, X_val: Any, y_val: Any
 ) -> Samples | None:
     """Check and encode the validation data, if there are any.
+
+    Parameters
+    ----------
+    estimator : str
+        Name of the estimator's class for messages.
+    arguments : dict
+        Its checked arguments.
+    data : Data
+        The training data.
+    X_val, y_val : object
+        As in `fit`.
+
+    Returns
+    -------
+    Samples or None
 
     Raises
     ------
@@ -141,15 +161,11 @@ def read_validation(
         )
     vocabulary = data.inputs.vocabulary
     if vocabulary is None:
-        sequences = as_sequences(X_val, arguments["dtype"], name="X_val")
+        # X_val is held to the form of X as the X of `predict` will be.
+        form = Form.of(data.inputs.sequences)
+        sequences = form.read(estimator, X_val, arguments["dtype"], name="X_val")
     else:
         sequences = encoded(as_items(X_val, vocabulary.kind, "X_val"), vocabulary)
-    wanted = data.inputs.sequences.n_features
-    if sequences.n_features != wanted:
-        raise ValueError(
-            f"X_val must have {wanted} features like X, got {sequences.n_features}. "
-            "Prepare X and X_val alike."
-        )
     lengths = sequences.lengths
     weights = check_sample_weight(None, lengths, arguments["target"] == "step")
     # By the targets of y: a validation set may lack a class, and its mean is another.

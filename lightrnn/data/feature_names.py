@@ -5,17 +5,20 @@ from typing import Any
 import numpy as np
 
 from ..exceptions import warn
+from ..utils.checks import shown
 
 
-def column_names(frame: Any) -> np.ndarray | None:
+def column_names(frame: Any, axis: str = "columns") -> np.ndarray | None:
     """Return a DataFrame's column names as an object array if all are text, else None.
+
+    Those of a Series, which may be a row of a DataFrame, are its "index".
 
     Raises
     ------
     TypeError
         If some names are text and some are not.
     """
-    columns = getattr(frame, "columns", None)
+    columns = getattr(frame, axis, None)
     if columns is None or not hasattr(frame, "to_numpy"):
         return None
     # Compared by type, as scikit-learn does: columns that are merely numbered have no names.
@@ -31,11 +34,11 @@ def column_names(frame: Any) -> np.ndarray | None:
 
 
 def check_feature_names(
-    estimator: str, fitted: np.ndarray | None, names: np.ndarray | None
+    estimator: str, fitted: np.ndarray | None, names: np.ndarray | None, name: str = "X"
 ) -> None:
     """Compare the column names of X with those seen in fit; warn if only one of the two has names.
 
-    `estimator` is the name of its class.
+    `estimator` is the name of its class, `name` that of X in warnings.
 
     Raises
     ------
@@ -46,13 +49,23 @@ def check_feature_names(
         if fitted is not None:
             warn(
                 UserWarning,
-                f"X does not have valid feature names, but {estimator} was fitted with feature "
-                "names",
+                f"{name} does not have valid feature names, but {estimator} was fitted with "
+                "feature names",
             )
     elif fitted is None:
-        warn(UserWarning, f"X has feature names, but {estimator} was fitted without feature names")
-    elif not np.array_equal(fitted, names):
-        raise ValueError(_name_mismatch(set(fitted), set(names)))
+        warn(
+            UserWarning,
+            f"{name} has feature names, but {estimator} was fitted without feature names",
+        )
+    else:
+        require_same_names(fitted, names)
+
+
+def require_same_names(fitted: np.ndarray, names: np.ndarray) -> None:
+    """Raise a ValueError if column names differ from those seen in fit, or differ in order."""
+    if not np.array_equal(fitted, names):
+        order = f"The order in fit: {shown(list(fitted))}.\n" if set(fitted) == set(names) else ""
+        raise ValueError(_name_mismatch(set(fitted), set(names)) + order)
 
 
 def _name_mismatch(fitted: set[str], names: set[str]) -> str:

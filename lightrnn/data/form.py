@@ -6,7 +6,9 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from ..utils.checks import shown
 from ..utils.tables import counted
+from .containers import unwrapped
 from .feature_names import check_feature_names
 from .sequences import Sequences, as_sequences, feature_names
 
@@ -51,12 +53,18 @@ class Form:
         return {"n_features_in_": self.n_features_in} | names
 
     def read(
-        self, estimator: str, X: Any, dtype: npt.DTypeLike = np.float32, *, name: str = "X"
+        self,
+        estimator: str,
+        X: Any,
+        dtype: npt.DTypeLike = np.float32,
+        *,
+        name: str = "X",
+        named: bool = True,
     ) -> Sequences:
         """Return X as `Sequences` with the names, form and number of features that `fit` saw.
 
         After a fit on a table, sequences must have its width, as scikit-learn demands; after a fit
-        on sequences, their length is free and a table is read as one-feature sequences.
+        on sequences, their length is free and a 2-D array, which may be one sequence, is refused.
 
         Parameters
         ----------
@@ -68,6 +76,8 @@ class Form:
             Precision in which every value must be finite.
         name : str, default="X"
             Name of X in messages.
+        named : bool, default=True
+            Whether column names are compared with those of fit.
 
         Returns
         -------
@@ -76,13 +86,14 @@ class Form:
         Raises
         ------
         ValueError
-            If the features differ from those of fit, and as `as_sequences`.
+            If the features differ from those of fit, or the form does, and as `as_sequences`.
         TypeError
             As `as_sequences`.
         """
+        X = unwrapped(X, name)
         # Before X itself is checked: a wrong column explains a wrong number of them.
-        names = X.feature_names if isinstance(X, Sequences) else feature_names(X, name)
-        check_feature_names(estimator, self.feature_names, names)
+        if named:
+            check_feature_names(estimator, self.feature_names, feature_names(X, name), name)
         sequences = as_sequences(X, dtype, name=name)
         F = sequences.n_features
         expected = self.n_features_in
@@ -94,9 +105,20 @@ class Form:
         # The features of a table are its steps, as in scikit-learn.
         found = sequences.lengths if self.is_table else np.array([F])
         wrong = found[found != expected]
+        of_table = sequences.is_table and not self.is_table
         if len(wrong):
+            remedy = f"{name} must have {counted(expected, 'feature')}, as in fit."
+            if of_table:
+                remedy = f"If it is one sequence, put it in a list: [{name}]."
             raise ValueError(
                 f"{name} has {wrong[0]} features, but {estimator} is expecting "
-                f"{expected} features as input. Pass data in the form that fit was given."
+                f"{expected} features as input. {remedy}"
+            )
+        # A list of lists has one sequence in each item, whatever their lengths are.
+        if of_table and getattr(X, "ndim", 1) == 2:
+            raise ValueError(
+                f"{name} must be a list of sequences or an array (n, T, F), as in fit, "
+                f"got {shown(X)}. If it is one sequence, put it in a list: [{name}]; "
+                f"the rows of a table are sequences in list(np.asarray({name}))."
             )
         return sequences

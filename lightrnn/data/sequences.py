@@ -3,8 +3,8 @@
 A list, tuple or object array holds one sequence per item, of any length: `(T, F)` arrays or
 DataFrames, `(T,)` for a single feature, `(T, h, w[, c])` frames, nested lists of numbers. An array
 with 3 to 5 axes holds sequences of one length. A 2-D array, a DataFrame or a rectangular list of
-lists of numbers is a table: each of its rows is a sequence of one feature. Anything else is an
-error with its remedy.
+lists of numbers is a table: each of its rows is a sequence of one feature. `containers.py` reads
+those of other libraries. Anything else is an error with its remedy.
 
 Items stay views of the user's data, in their own dtype, so that a list of memory maps is never
 copied whole. That every value is finite in the network's dtype is checked here; the cast itself
@@ -23,6 +23,7 @@ import numpy.typing as npt
 from ..utils.checks import shown
 from ..utils.tables import counted
 from .arrays import as_array, as_numbers, first_bad, first_not_finite, text_found
+from .containers import unwrapped
 from .feature_names import column_names
 
 
@@ -97,6 +98,7 @@ def as_sequences(
     """
     if isinstance(X, Sequences):
         return X
+    X = unwrapped(X, name)
     # Lists are read item by item, even rectangular ones, so that messages can name the item.
     if type(X) not in (list, tuple):
         array = _array(X, name)
@@ -222,14 +224,31 @@ def _array(value: Any, where: str) -> np.ndarray:
 def _check_finite(items: list[np.ndarray], dtype: npt.DTypeLike, name: str) -> None:
     """Raise for the first sequence with a value that is not finite in `dtype`."""
     i = first_not_finite(items, dtype)
-    if i is None:
+    if i is not None:
+        check_steps(items[i], dtype, f"{name}[{i}]", _padding_cut_off(items[i], name))
+
+
+def check_steps(item: np.ndarray, dtype: npt.DTypeLike, where: str, hint: str = "") -> None:
+    """Raise for the first value of a sequence (T, F) that is not finite in `dtype`."""
+    if first_not_finite([item], dtype) is None:
         return
-    (step, feature), value, remedy = first_bad(items[i], dtype)
+    (step, feature), value, remedy = first_bad(item, dtype)
     if value == "NaN":
-        remedy += " A 0/1 feature can mark which values were missing."
+        remedy += hint or " A 0/1 feature can mark which values were missing."
     raise ValueError(
-        f"{name}[{i}] must be finite, got {value} at step {step}, feature {feature}. {remedy}"
+        f"{where} must be finite, got {value} at step {step}, feature {feature}. {remedy}"
     )
+
+
+def _padding_cut_off(item: np.ndarray, name: str) -> str:
+    """Return the remedy for a sequence whose only NaN are whole steps at its end, else ""."""
+    missing = np.isnan(item)
+    padded = missing.all(axis=1)
+    T = len(item) - int(padded.sum())
+    if not T or missing[:T].any():
+        return ""
+    cut = "x[~np.isnan(x)]" if item.shape[1] == 1 else "x[~np.isnan(x).all(axis=1)]"
+    return f" If it is padding, cut it off: {name} = [{cut} for x in {name}]."
 
 
 def feature_names(X: Any, name: str = "X") -> np.ndarray | None:

@@ -7,10 +7,13 @@ the last bit, the one that the estimator gives for the whole sequence so far.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from numbers import Number
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..data.arrays import as_array, as_numbers
+from ..data.feature_names import column_names, require_same_names
 from ..data.tokens import split
 from ..nn.stepper import Stepper
 from ..utils.checks import integer, shown
@@ -66,6 +69,9 @@ class Stream:
         stepper = Stepper(model.network, self._count)
         self._stepper = stepper
         self._vocabulary = model.vocabulary
+        form = model.form
+        # The columns of a table are steps, which a stream reads one by one.
+        self._feature_names = None if form is None or form.is_table else form.feature_names
         self._views = {name: view[self._rows] for name, view in _views(stepper).items()}
         self._advance = stepper.advance
         self._inputs = stepper.inputs[self._rows]  # (F,) or (n_streams, F)
@@ -127,22 +133,25 @@ class Stream:
     def _numbers(self, x: Any) -> np.ndarray:
         """Return numbers of any other form, checked and converted."""
         shape = self._shape
+        names = column_names(x, "columns" if hasattr(x, "columns") else "index")
+        if names is not None and self._feature_names is not None:
+            require_same_names(self._feature_names, names)
         try:
-            array = np.asarray(x)
-            is_real = array.dtype.kind in "biuf"
-        except (TypeError, ValueError):
-            is_real = False
-        if not is_real:
-            raise TypeError(f"x must be numbers, got {shown(x)}. Give one step's features.")
+            array = np.asarray(x) if isinstance(x, Number) else as_array(x, "x", "")
+            array = as_numbers(array, "x")
+        except (TypeError, ValueError) as error:
+            raise TypeError(
+                f"x must be numbers, got {shown(x)}. Give one step's features."
+            ) from error
         with np.errstate(over="ignore"):  # `step` refuses infinity
-            numbers = array.astype(self._dtype)
-        if numbers.shape != shape and not (numbers.ndim == 0 and shape == (1,)):
+            values = array.astype(self._dtype)
+        if values.shape != shape and not (values.ndim == 0 and shape == (1,)):
             raise ValueError(
-                f"x must have the shape {shape}, got {shown(numbers)}. Give one step"
+                f"x must have the shape {shape}, got {shown(values)}. Give one step"
                 f"{'' if self.n_streams is None else ' of each stream'}; "
                 "predict takes whole sequences."
             )
-        return numbers
+        return values
 
     def _codes(self, x: Any) -> np.ndarray:
         """Return the code of one token of each stream."""

@@ -95,7 +95,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         data = read(arguments, inputs, y, sample_weight, self._targets_from(arguments))
         # Only for a whole fit: a part of the data may have a single class.
         data.targets.require_enough(data.samples.targets, data.samples.weights)
-        held_out = read_validation(arguments, data, X_val, y_val)
+        held_out = read_validation(type(self).__name__, arguments, data, X_val, y_val)
         model = self._model_for(arguments, data, before, warm=True)
         samples = data.samples
         if held_out is None and arguments["early_stopping"]:

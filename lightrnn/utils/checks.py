@@ -16,9 +16,32 @@ from typing import Any
 import numpy as np
 
 _BOOLS = (bool, np.bool_)
-_short = reprlib.Repr()
+
+
+class _Short(reprlib.Repr):
+    """A repr of one short line, in which arrays and DataFrames are described by their shape."""
+
+    def repr1(self, x: Any, level: int) -> str:
+        """Return the repr of a value inside `level` containers less than the most."""
+        if isinstance(x, np.generic):
+            x = x.item()  # 0.5 rather than np.float64(0.5)
+        if hasattr(x, "shape") and not isinstance(x, type):
+            return _described(x)
+        return super().repr1(x, level)
+
+
+_short = _Short()
+_short.maxlevel = 2
 _short.maxstring = 60
 _short.maxother = 60
+_LONGEST = 200  # characters of a description
+
+
+def _described(array: Any) -> str:
+    """Return type and shape of an array or DataFrame."""
+    if isinstance(array, np.ndarray):
+        return f"an array of shape {array.shape} and dtype {array.dtype}"
+    return f"a {type(array).__name__} of shape {tuple(array.shape)}"
 
 
 def shown(value: object) -> str:
@@ -34,12 +57,9 @@ def shown(value: object) -> str:
     >>> shown(np.zeros((2, 3)))
     'an array of shape (2, 3) and dtype float64'
     """
-    if isinstance(value, np.ndarray):
-        return f"an array of shape {value.shape} and dtype {value.dtype}"
-    if isinstance(value, np.generic):
-        value = value.item()  # 0.5 rather than np.float64(0.5)
     try:
-        return _short.repr(value)
+        text = " ".join(_short.repr(value).split())
+        return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
     except ValueError:  # Python refuses to print integers of several thousand digits
         return f"a {type(value).__name__} too long to print"
 

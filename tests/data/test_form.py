@@ -42,6 +42,24 @@ def test_after_sequences_the_length_is_free():
     assert len(form_of([[1, 2], [3]]).read("Fitted", [[1, 2, 3]])) == 1
 
 
+@pytest.mark.parametrize("X", [[np.ones((4, 1)), np.ones((3, 1))], np.ones((5, 4, 1))])
+def test_one_sequence_is_no_table_of_sequences(X):
+    pandas = pytest.importorskip("pandas", reason="pandas is optional")
+    form = form_of(X)
+    wide = form_of([np.ones((4, 2)), np.ones((3, 2))])
+    for one in (np.ones((3, 1)), np.ones((1, 3)), pandas.DataFrame({0: [1.0, 2.0]})):
+        with pytest.raises(ValueError, match=r"put it in a list: \[X\]"):
+            form.read("Fitted", one)
+        assert len(form.read("Fitted", [np.ones((3, 1))])) == 1
+    for one in (np.ones((4, 2)), np.ones((4, 2)).tolist(), pandas.DataFrame(np.ones((4, 2)))):
+        with pytest.raises(ValueError, match=r"put it in a list: \[X\]"):
+            wide.read("Fitted", one)
+    # A list has a sequence in each item, and a table is what a fit on a table takes.
+    assert len(form.read("Fitted", [[1, 2], [3, 4], [5, 6]])) == 3
+    assert len(form.read("Fitted", pandas.Series([[1, 2], [3, 4]]))) == 2
+    assert len(form_of(np.ones((4, 3))).read("Fitted", np.ones((2, 3)))) == 2
+
+
 def test_names_are_compared_before_the_values():
     pandas = pytest.importorskip("pandas", reason="pandas is optional")
     form = form_of(pandas.DataFrame(A, columns=["u", "v"]))

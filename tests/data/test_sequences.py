@@ -259,6 +259,32 @@ def test_missing_values_of_pandas():
     assert feature_names(pandas.DataFrame(A)) is None
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.int16, object])
+@pytest.mark.parametrize(
+    "form", [lambda a: a, lambda a: [a], lambda a: [[*a]], lambda a: object_array([a]), np.ma.stack]
+)
+def test_masked_values_are_never_data(dtype, form):
+    masked = np.ma.array([[1, -9999], [2, 3]], mask=[[0, 1], [0, 0]], dtype=dtype)
+    X = form([masked] if form is np.ma.stack else masked)
+    with pytest.raises(ValueError, match=r"got NaN at step .*masked arrays have \.filled\(value\)"):
+        as_sequences(X)
+    whole = np.ma.array([[1, 2]], mask=False, dtype=np.float32)
+    assert as_sequences([whole]).items[0].dtype == np.float32
+
+
+@pytest.mark.parametrize("array", [np.ones((2, 5)), np.ones((2, 5, 2))])
+def test_the_remedy_for_padding_cuts_it_off(array):
+    array[1, 3:] = np.nan
+    with pytest.raises(ValueError, match=r"X\[1\] must be finite, got NaN at step 3") as caught:
+        as_sequences(array)
+    remedy = str(caught.value).rsplit("X = ", 1)[1].removesuffix(".")
+    X = eval(remedy, {"X": array, "np": np})
+    assert as_sequences(X).lengths.tolist() == [5, 3]
+    array[1, 0] = np.nan  # not only padding is missing
+    with pytest.raises(ValueError, match="Fill in or drop missing values"):
+        as_sequences(array)
+
+
 finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
 dtypes = st.sampled_from([np.float32, np.float64])
 items = npst.arrays(dtypes, st.tuples(st.integers(1, 5), st.just(3)), elements=finite)

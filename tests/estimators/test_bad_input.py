@@ -195,6 +195,22 @@ def test_validation_data(estimator):
     )
 
 
+def test_validation_data_of_another_form(estimator):
+    pandas = pytest.importorskip("pandas", reason="pandas is optional")
+    table = np.random.default_rng(0).normal(size=(6, 5))
+    refuses(
+        estimator, "fit", table, Y, X_val=table[:, :3], y_val=Y, match="is expecting 5 features"
+    )
+    one = [x[:, :1] for x in X]
+    refuses(estimator, "fit", one, Y, X_val=table, y_val=Y, match="put it in a list")
+    frames = [pandas.DataFrame(x, columns=["u", "v"]) for x in X]
+    swapped = [frame[["v", "u"]] for frame in frames]
+    with pytest.raises(ValueError, match=r"in the same order .*\n.*\['u', 'v'\]"):
+        estimator.fit(frames, Y, X_val=swapped, y_val=Y)
+    with pytest.warns(UserWarning, match="X_val does not have valid feature names"):
+        estimator.fit(frames, Y, X_val=X, y_val=Y)
+
+
 def test_too_few_sequences_to_hold_out():
     refuses(
         RNNRegressor(**QUICK, early_stopping=True),

@@ -1,6 +1,7 @@
 """A stream says, to the last bit, what the estimator says of the whole sequence so far."""
 
 import tracemalloc
+from decimal import Decimal
 
 import numpy as np
 import pytest
@@ -200,6 +201,41 @@ def test_a_refused_step_leaves_the_stream_where_it_was(cell):
             stream.step(bad)
     assert np.array_equal(stream.step(X[0, 1]), other.step(X[0, 1]))
     assert np.array_equal(stream.step([1, 2.5, False]), other.step(np.array([1, 2.5, 0])))
+
+
+def test_a_row_of_a_data_frame_is_held_to_the_columns_of_fit():
+    pandas = pytest.importorskip("pandas", reason="pandas is optional")
+    X, y = data(F=2)
+    frames = [pandas.DataFrame(x, columns=["u", "v"]) for x in X]
+    model = RNNRegressor("rnn", (3,), **QUICK).fit(frames, y[:, 0])
+    (_, row), *_ = frames[0].iterrows()
+    want = model.stream().step(X[0, 0])
+    for x in (row, row.astype(object), row.astype("Float64"), row.to_list()):
+        assert model.stream().step(x) == want
+    stream = model.stream()
+    many = model.stream(2)
+    for refused, x in ((stream.step, row[["v", "u"]]), (many.step, frames[0][["v", "u"]][:2])):
+        with pytest.raises(ValueError, match=r"same order .*\n.*\['u', 'v'\]"):
+            refused(x)
+    with pytest.raises(ValueError, match="unseen at fit time"):
+        stream.step(row.rename({"v": "w"}))
+    # The columns of a table are steps.
+    table = pandas.DataFrame(X[..., 0], columns=list("abcdefg"))
+    assert np.isfinite(RNNRegressor("rnn", (3,), **QUICK).fit(table, y[:, 0]).stream().step(1.0))
+
+
+@pytest.mark.parametrize("x", [[Decimal("1.5"), 2], np.array([1.5, 2], object), [1.5, np.int8(2)]])
+def test_numbers_of_any_type_are_numbers(x):
+    X, y = data(F=2)
+    model = RNNRegressor("rnn", (3,), **QUICK).fit(X, y)
+    assert np.array_equal(model.stream().step(x), model.stream().step([1.5, 2.0]))
+
+
+@pytest.mark.parametrize("x", [np.ma.array([1, -9999], mask=[0, 1]), [1.5, None]])
+def test_a_missing_value_is_no_number(x):
+    X, y = data(F=2)
+    with pytest.raises(ValueError, match="x must be finite in float32, got nan"):
+        RNNRegressor("rnn", (3,), **QUICK).fit(X, y).stream().step(x)
 
 
 def test_what_cannot_stream_is_refused():
