@@ -12,10 +12,10 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from .base import BaseEstimator, TransformerMixin, check_input_features, check_is_fitted
-from .data.arrays import as_array, as_numbers
+from .data.arrays import as_array
 from .data.containers import unwrapped
 from .data.form import Form
-from .data.sequences import Sequences, as_sequences, check_steps
+from .data.sequences import Sequences, as_sequences, as_series
 from .utils import checks
 from .utils.indexing import object_array
 from .utils.scales import usable_scale
@@ -371,7 +371,7 @@ def make_windows(
     """
     length = checks.integer("length", length, 1)
     horizon = checks.integer("horizon", horizon, 1)
-    steps = _series(series)
+    steps = as_series(series)
     if len(steps) < length + horizon:
         raise ValueError(
             f"series must have at least length + horizon = {length + horizon} steps, "
@@ -382,19 +382,3 @@ def make_windows(
     following = sliding_window_view(steps[length:], horizon, axis=0).swapaxes(1, 2)
     y = following.reshape(len(X), -1).copy()
     return X, y[:, 0] if y.shape[1] == 1 else y
-
-
-def _series(series: ArrayLike) -> NDArray[Any]:
-    """Return a series as an array (T, F) of numbers."""
-    steps = as_array(unwrapped(series, "series"), "series", "Give one row per step.")
-    if steps.ndim not in (1, 2):
-        raise ValueError(
-            f"series must be (T,) or (T, F), got shape {steps.shape}. Flatten each step's axes first."
-        )
-    if steps.dtype.kind not in "fiubO":
-        raise TypeError(
-            f"series must hold real numbers, got dtype {steps.dtype}. Convert it to floats first."
-        )
-    steps = as_numbers(steps, "series").reshape(len(steps), -1)
-    check_steps(steps, np.float64, "series")
-    return steps

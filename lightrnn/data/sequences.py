@@ -108,6 +108,23 @@ def as_sequences(
     return _from_items(X, dtype, name)
 
 
+def as_series(series: Any) -> np.ndarray:
+    """Return one long series, array-like (T,) or (T, F), as an array (T, F) of finite numbers."""
+    steps = as_array(unwrapped(series, "series"), "series", "Give one row per step.")
+    if steps.ndim not in (1, 2):
+        raise ValueError(
+            f"series must be (T,) or (T, F), got shape {steps.shape}. "
+            "Flatten each step's axes into F features first."
+        )
+    if steps.dtype.kind not in "fiubO":
+        raise TypeError(
+            f"series must hold real numbers, got dtype {steps.dtype}. Convert it to floats first."
+        )
+    steps = as_numbers(steps, "series").reshape(len(steps), -1)
+    _check_steps(steps, np.float64, "series")
+    return steps
+
+
 def _from_array(
     array: np.ndarray,
     X: Any,
@@ -225,10 +242,10 @@ def _check_finite(items: list[np.ndarray], dtype: npt.DTypeLike, name: str) -> N
     """Raise for the first sequence with a value that is not finite in `dtype`."""
     i = first_not_finite(items, dtype)
     if i is not None:
-        check_steps(items[i], dtype, f"{name}[{i}]", _padding_cut_off(items[i], name))
+        _check_steps(items[i], dtype, f"{name}[{i}]", _padding_cut_off(items[i], name))
 
 
-def check_steps(item: np.ndarray, dtype: npt.DTypeLike, where: str, hint: str = "") -> None:
+def _check_steps(item: np.ndarray, dtype: npt.DTypeLike, where: str, hint: str = "") -> None:
     """Raise for the first value of a sequence (T, F) that is not finite in `dtype`."""
     if first_not_finite([item], dtype) is None:
         return
