@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import numpy as np
@@ -46,8 +47,9 @@ def from_torch(
     ----------
     source : str, path-like, mapping of str to array or tensor, or nn.Module
         A ``.safetensors`` file; a ``.pt`` file of ``torch.save(model.state_dict(), path)``, also
-        within a checkpoint's dict; a state_dict of tensors or arrays; or the module itself. Nothing
-        that a file names is executed.
+        within a checkpoint's dict, whatever stands beside it there; a state_dict of tensors or
+        arrays; or the module itself. Nothing that a file names is executed. Weights that a loss has
+        for its classes are passed over.
     estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
         Gives the result's arguments: its target, its dtype, and all that further training needs. It
         is not changed. The arguments `cell`, `hidden_layer_sizes`, `bidirectional`,
@@ -68,9 +70,10 @@ def from_torch(
         Name of the recurrent module, or of several from first to last. By default those found, if
         their names differ only in a final number (``lstm1``, ``lstm2``).
     head : str, optional
-        Name of the linear layer. By default the only module with a bias.
+        Name of the linear layer. By default the only module with a matrix and a bias, or, where
+        none has a bias, with a matrix that fits the last recurrent layer.
     embedding : str, optional
-        Name of the embedding. By default the only module with a weight and no bias.
+        Name of the embedding. By default the only other module with a matrix and no bias.
 
     Returns
     -------
@@ -125,16 +128,17 @@ def from_torch(
     True
     """
     _check_estimator(estimator)
-    weights = read_tensors(source) if isinstance(source, (str, os.PathLike)) else source
-    foreign = read_torch(
-        find_state_dict(weights),
-        recurrent=recurrent,
-        head=head,
-        embedding=embedding,
-        tied=bool(getattr(estimator, "tie_weights", False)),
-    )
     labels = UserLabels(classes, vocabulary, flag("multilabel", multilabel))
-    return _fitted(estimator, foreign, labels)
+    with _enough_memory():
+        weights = read_tensors(source) if isinstance(source, (str, os.PathLike)) else source
+        foreign = read_torch(
+            find_state_dict(weights),
+            recurrent=recurrent,
+            head=head,
+            embedding=embedding,
+            tied=bool(getattr(estimator, "tie_weights", False)),
+        )
+        return _fitted(estimator, foreign, labels)
 
 
 def from_keras(
@@ -148,18 +152,21 @@ def from_keras(
     head: str | None = None,
     embedding: str | None = None,
 ) -> E:
-    """Turn a network that Keras 3 has trained into a fitted estimator; Keras is not needed.
+    """Turn a network that Keras has trained into a fitted estimator; Keras is not needed.
 
     The network is a chain: perhaps an Embedding, then LSTM, GRU (``reset_after=True``) or SimpleRNN
     layers with their default activations, each in a Bidirectional (``merge_mode="concat"``) or
-    none, and a Dense. Masking and ``mask_zero`` leave padding out; here sequences have their own
-    lengths and no padding. Files are read by h5py.
+    none, and a Dense. Layers that change no prediction, such as Dropout, GaussianNoise or a
+    Softmax at the end, may stand among them. Masking and ``mask_zero`` leave padding out; here
+    sequences have their own lengths and no padding, and begin with a state of zeros also where the
+    model is stateful. Files are read by h5py.
 
     Parameters
     ----------
     source : str or path-like
-        A ``.keras`` file, whose configuration is checked; or a ``.weights.h5`` file, which holds
-        arrays alone, so that other activations, a ``merge_mode`` or ``go_backwards`` go unnoticed.
+        A ``.keras`` file of Keras 2.13 or later, whose configuration is checked; or a
+        ``.weights.h5`` file, which holds arrays alone, so that other activations, a ``merge_mode``
+        or ``go_backwards`` go unnoticed.
         The state of Keras's optimizer is not read. HDF5 is read by h5py, a C library: open files of
         people you trust.
     estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
@@ -213,10 +220,23 @@ def from_keras(
             f"source must be a path, got {shown(source)}. "
             "Save the model: model.save('model.keras')."
         )
-    file = read_file(source)
-    foreign = read_keras(file, recurrent=recurrent, head=head, embedding=embedding)
     labels = UserLabels(classes, vocabulary, flag("multilabel", multilabel))
-    return _fitted(estimator, foreign, labels)
+    with _enough_memory():
+        file = read_file(source)
+        foreign = read_keras(file, recurrent=recurrent, head=head, embedding=embedding)
+        return _fitted(estimator, foreign, labels)
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    """Raise a ValueError about the source where memory ends."""
+    try:
+        yield
+    except MemoryError as error:
+        raise ValueError(
+            f"source must be a network that fits in memory, got one that does not: {error}. "
+            "Free some memory."
+        ) from error
 
 
 def _check_estimator(estimator: Any) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -22,7 +23,18 @@ Shape = tuple[int | None, ...]
 _BY_GATES = {len(CELLS[name].gates): name for name in TORCH_CELLS}
 # "lstm", "lstm2", "lstm_2" and "lstm.2". Nine digits at most: int() is slow on very long numbers.
 _NUMBERED = re.compile(r"(.*?)[._]?(\d{1,9})?")
-_MOST_LISTED = 8  # names in an error message
+MOST_LISTED = 8  # names in an error message
+SAVE_WEIGHTS = "Save the weights by themselves: torch.save(model.state_dict(), path)."
+# Remedies for weights that nothing takes, by the number of their axes.
+_VECTORS = (
+    "Weights of one axis belong to a normalisation (LayerNorm, BatchNorm), which is not computed "
+    "here: train the model without it. If they belong to a loss, leave them out."
+)
+ONE_LINEAR = (
+    "One linear layer is computed here, after the recurrent ones. Two in a row without an "
+    "activation between them are one: its matrix is the product of theirs, and its bias is the "
+    "first one's, put through the second. With an activation, train the model with one."
+)
 
 
 class UnsupportedError(ValueError):
@@ -126,7 +138,7 @@ class SourceWeights:
 
     def __init__(self, arrays: Mapping[str, Any]) -> None:
         self.arrays = dict(arrays)
-        self._left = dict.fromkeys(self.arrays)
+        self.left = dict.fromkeys(self.arrays)  # names that nothing has taken
 
     def names(self, pattern: str) -> list[re.Match[str]]:
         """Return the full matches of a pattern among the names."""
@@ -140,45 +152,50 @@ class SourceWeights:
         """Return the shape of an array that must exist and have this many axes, none empty."""
         if name not in self.arrays:
             raise ValueError(
-                f"source must hold the weight {name!r}, got {_listed(self.arrays)}. "
+                f"source must hold the weight {shown(name)}, got {_listed(self.arrays)}. "
                 "Give all weights, under the names that they have in the model."
             )
         shape = tuple(np.shape(self.arrays[name]))
         if len(shape) != axes or 0 in shape:
             raise ValueError(
-                f"source[{name!r}] must have {axes} axes, none empty, got shape {shape}."
+                f"source[{shown(name)}] must have {axes} axes, none empty, got shape {shape}."
             )
         return shape
 
     def take(self, name: str, shape: Shape) -> np.ndarray:
-        """Return an array as float64; None in `shape` allows any length."""
+        """Return an array of floating-point numbers; None in `shape` allows any length."""
         found = self.shape(name, len(shape))
         pairs = zip(shape, found, strict=True)
         if any(wanted not in (None, length) for wanted, length in pairs):
             wanted = str(shape).replace("None", "any")
             raise ValueError(
-                f"source[{name!r}] must have shape {wanted}, got {found}. "
+                f"source[{shown(name)}] must have shape {wanted}, got {found}. "
                 "It does not fit the other layers."
             )
-        self._left.pop(name, None)
-        return _as_float64(self.arrays[name], f"source[{name!r}]")
+        self.left.pop(name, None)
+        return _as_floats(self.arrays[name], f"source[{shown(name)}]")
 
     def take_or_zeros(self, name: str, length: int) -> np.ndarray:
-        """Return a bias of this length as float64, or zeros if the layer has none."""
+        """Return a bias of this length, or zeros if the layer has none."""
         return self.take(name, (length,)) if name in self else np.zeros(length)
 
     def finish(self) -> None:
         """Refuse weights that nothing has taken."""
-        if self._left:
+        if self.left:
+            axes = {np.ndim(self.arrays[name]) for name in self.left}
+            remedies = {
+                1: _VECTORS,
+                2: f"{ONE_LINEAR} Leave out weights that do not belong to the network.",
+            }
             raise ValueError(
                 "source must hold nothing but recurrent layers, one linear layer and an embedding, "
-                f"got also {_listed(self._left)}. lightrnn computes no other layers; leave out "
-                "weights that do not belong to the network."
+                f"got also {_listed(self.left)}. "
+                + remedies.get(max(axes), "lightrnn computes no other layers.")
             )
 
 
-def _as_float64(value: Any, name: str) -> np.ndarray:
-    """Return finite floating-point numbers as float64."""
+def _as_floats(value: Any, name: str) -> np.ndarray:
+    """Return finite floating-point numbers; biases, which are added to others, as float64."""
     # A tensor of torch is read through its own methods, so that torch need not be imported.
     if hasattr(value, "detach"):
         value = value.detach().cpu()
@@ -186,27 +203,27 @@ def _as_float64(value: Any, name: str) -> np.ndarray:
             value = value.float()
     array = np.asarray(value)
     # bfloat16 is also an extension type for NumPy (ml_dtypes), whose kind is not "f".
-    if array.dtype.kind != "f" and array.dtype.name != "bfloat16":
+    if array.dtype.name == "bfloat16":
+        array = array.astype(np.float32)
+    if array.dtype.kind != "f":
         raise ValueError(
             f"{name} must hold floating-point numbers, got dtype {array.dtype}. "
             "Convert quantised weights back first."
         )
-    with np.errstate(invalid="ignore"):  # a signalling NaN; it is refused below
-        array = array.astype(np.float64)
     if not np.isfinite(array).all():
         raise ValueError(
             f"{name} must be finite, got NaN or infinity. "
             "The model has diverged; take an earlier one."
         )
-    return array
+    # A matrix is copied into the network as it is, not into a larger one before.
+    return array.astype(np.float64) if array.ndim == 1 else array
 
 
 def _listed(names: Iterable[str]) -> str:
     """Return names for a message, the first few of many."""
-    listed = [repr(name) for name in sorted(names)]
-    if len(listed) > _MOST_LISTED:
-        listed[_MOST_LISTED:] = ["..."]
-    return ", ".join(listed) or "nothing"
+    first = heapq.nsmallest(MOST_LISTED + 1, names)
+    listed = [shown(name) for name in first[:MOST_LISTED]]
+    return ", ".join([*listed, *["..."] * (len(first) > MOST_LISTED)]) or "nothing"
 
 
 def cell_of(name: str, units: int, columns: int) -> str:
@@ -219,8 +236,8 @@ def cell_of(name: str, units: int, columns: int) -> str:
     """
     if columns % units or columns // units not in _BY_GATES:
         raise ValueError(
-            f"source[{name!r}] must be the recurrent matrix of an LSTM (4 gates), a GRU (3) or a "
-            f"plain RNN (1), got {columns / units:g} gates of {units} units. "
+            f"source[{shown(name)}] must be the recurrent matrix of an LSTM (4 gates), a GRU (3) "
+            f"or a plain RNN (1), got {columns / units:g} gates of {units} units. "
             "lightrnn has no other cells."
         )
     return _BY_GATES[columns // units]

@@ -9,12 +9,11 @@ arrays alone.
 from __future__ import annotations
 
 import io
-import json
 import os
 import re
 import zipfile
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -22,6 +21,7 @@ from ..cells import CELLS
 from ..nn.state_dict import Direction
 from ..utils.archive import DAMAGE, check_members
 from ..utils.extras import import_extra
+from ..utils.files import open_regular
 from .foreign import (
     ForeignNetwork,
     Level,
@@ -34,12 +34,15 @@ from .foreign import (
     reorder_gates,
 )
 from .keras_config import KERAS_GATES, Description, describe
-from .tensor_files import ZIP_START
+from .tensor_files import ZIP_START, read_json
 
 # The folders of a Bidirectional layer's two copies.
 _SIDES = ("forward_layer", "backward_layer")
 # Arrays that predictions do not need: the optimizer's, the metrics', the random generators'.
 _IGNORED = re.compile(r"(?:optimizer|compile_metrics|metrics)/.*|.*seed_generator.*")
+# No model has more groups and arrays, or deeper ones.
+_MOST_OBJECTS = 10_000
+_DEEPEST = 32
 _ARRAYS = "model.weights.h5"
 
 
@@ -63,15 +66,24 @@ def read_file(path: str | os.PathLike[str]) -> KerasFile:
         If it is of another format or damaged, or its model has what is not computed here.
     """
     h5py = import_extra("h5py", "to read HDF5 files", "keras")
-    with open(path, "rb") as file:
-        start = file.read(4)
-    # From here on an OSError, such as h5py's, means a damaged file; a missing one was found above.
+    with open_regular(path) as file:
+        return _read_open(h5py, path, file)
+
+
+def _read_open(
+    h5py: Any,
+    path: str | os.PathLike[str],
+    file: BinaryIO,
+) -> KerasFile:
+    """Read an open file; an OSError, such as h5py's, now means that it is damaged."""
+    size = os.fstat(file.fileno()).st_size
     try:
-        if start != ZIP_START:
-            return KerasFile(_arrays(h5py, path, os.path.getsize(path)), None)
-        with zipfile.ZipFile(path) as archive:
-            check_members(archive, os.path.getsize(path))
-            description = describe(json.loads(archive.read("config.json")))
+        if file.read(len(ZIP_START)) != ZIP_START:
+            return KerasFile(_arrays(h5py, path, size), None)
+        with zipfile.ZipFile(file) as archive:
+            check_members(archive, size)
+            with archive.open("config.json") as member:
+                description = describe(read_json(member, archive.getinfo("config.json").file_size))
             content = archive.read(_ARRAYS)
             return KerasFile(_arrays(h5py, io.BytesIO(content), len(content)), description)
     except UnsupportedError as error:
@@ -81,7 +93,7 @@ def read_file(path: str | os.PathLike[str]) -> KerasFile:
             "or SimpleRNN layers with their default activations, Bidirectional or not, Dropout, "
             "and one Dense."
         ) from None
-    except DAMAGE as error:
+    except (*DAMAGE, MemoryError) as error:
         raise ValueError(
             f"source must be a .keras or .weights.h5 file, got {os.fspath(path)!r}: {error}. "
             "It is damaged or of another format."
@@ -91,27 +103,53 @@ def read_file(path: str | os.PathLike[str]) -> KerasFile:
 def _arrays(h5py: Any, source: Any, size: int) -> dict[str, np.ndarray]:
     """Return the model's arrays in a file of this size, not those of optimizer and metrics."""
     found: dict[str, np.ndarray] = {}
-
-    def visit(name: str, item: Any) -> None:
-        if isinstance(item, h5py.Dataset) and not _IGNORED.fullmatch(name):
-            _check_dataset(name, item, size - sum(array.nbytes for array in found.values()))
-            found[name] = item[()]
-
     with h5py.File(source, "r") as file:
-        file.visititems(visit)
-    if any(name.startswith("model_weights/") for name in found):
-        raise ValueError("a whole model in the format of Keras 2, which can be saved as .keras")
+        for name, dataset in _datasets(h5py, file):
+            _check_dataset(name, dataset, size)
+            found[name] = dataset[()]
+            size -= found[name].nbytes
     return found
+
+
+def _datasets(h5py: Any, file: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the paths and datasets of a model in an HDF5 file; links to other files are left out.
+
+    HDF5's own walk over a file goes as deep as its groups do, and the stack does not.
+    """
+    waiting = [("", file)]
+    count = 0
+    while waiting:
+        path, group = waiting.pop()
+        count += len(group)
+        if path.count("/") > _DEEPEST or count > _MOST_OBJECTS:
+            raise ValueError(f"groups as deep, or as many, as in no model, at {path!r:.60}")
+        below = []
+        for name in group:
+            inner = f"{path}{name}"
+            if (
+                _IGNORED.match(f"{inner}/")
+                or group.get(name, getlink=True, getclass=True) is not h5py.HardLink
+            ):
+                continue
+            item = group[name]
+            if isinstance(item, h5py.Dataset):
+                yield inner, item
+            elif isinstance(item, h5py.Group):
+                below.append((f"{inner}/", item))
+        waiting += below[::-1]
 
 
 def _check_dataset(name: str, item: Any, left: int) -> None:
     """Refuse an array that is not stored plainly, or is larger than the bytes left of the file."""
-    # HDF5 can refer to other files, and declare huge arrays of which it stores little or nothing.
-    stored = not (item.external or item.is_virtual) and item.id.get_storage_size() == item.nbytes
-    if not stored or item.nbytes > left:
-        raise ValueError(f"{name!r} of shape {item.shape} is not stored plainly in the file")
+    if name.startswith("model_weights/"):
+        raise ValueError("a whole model in the format of Keras 2, which can be saved as .keras")
+    # HDF5 can refer to other files, and declare huge arrays of which it stores little or nothing;
+    # a chunk may be larger than its array, and a few compressed bytes may fill it.
+    plain = not (item.external or item.is_virtual or item.chunks)
+    if not plain or item.id.get_storage_size() != item.nbytes or item.nbytes > left:
+        raise ValueError(f"{name!r:.60} of shape {item.shape} is not stored plainly in the file")
     if item.dtype.kind not in "fiub":
-        raise ValueError(f"{name!r} of dtype {item.dtype}")
+        raise ValueError(f"{name!r:.60} of dtype {item.dtype}")
 
 
 def read_keras(
@@ -163,7 +201,7 @@ def _level(
 
     `described` says whether there is a configuration, which was checked.
     """
-    both = bool(weights.names(rf"{re.escape(path)}/{_SIDES[1]}/.*"))
+    both = f"{path}/{_SIDES[1]}/cell/vars/1" in weights
     sides = [f"{path}/{side}" for side in _SIDES] if both else [path]
     prefixes = [f"{side}/cell/vars/" for side in sides]
     recurrent_name = f"{prefixes[0]}1"
@@ -222,8 +260,13 @@ def _biases(
 def _paths(weights: SourceWeights) -> list[str]:
     """Return the paths of layers that are not recurrent and have arrays of their own."""
     found = dict.fromkeys(match[1] for match in weights.names(r"(.*)/vars/\d+"))
-    # A recurrent layer's arrays are those of its cell, in a folder of this name.
-    return [path for path in found if path.rpartition("/")[2] != "cell"]
+    # A recurrent layer's arrays are those of its cell, in a folder of this name. A normalisation's
+    # have one axis.
+    return [
+        path
+        for path in found
+        if path.rpartition("/")[2] != "cell" and np.ndim(weights.arrays.get(f"{path}/vars/0")) != 1
+    ]
 
 
 def _is_dense(weights: SourceWeights, path: str) -> bool:

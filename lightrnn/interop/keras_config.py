@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
-from .foreign import UnsupportedError
+from .foreign import MOST_LISTED, UnsupportedError
 
 # The order of the gates in Keras's SimpleRNN, GRU and LSTM, by our names (Keras's c is our g, and a
 # GRU's h our n).
@@ -16,19 +16,28 @@ _ROLES = {
     "Embedding": "E",
     "Bidirectional": "R",
     "Dense": "D",
-    "TimeDistributed": "D",
     "Activation": "A",
+    "Softmax": "A",
 } | dict.fromkeys(_RECURRENT, "R")
 _CHAIN = re.compile("E?R+DA?")
 # Layers that leave the prediction of a whole sequence without padding as it is.
-_IGNORED = ("InputLayer", "Masking", "Dropout", "SpatialDropout1D")
+_IGNORED = (
+    "InputLayer",
+    "Masking",
+    "Identity",
+    "Dropout",
+    "SpatialDropout1D",
+    "AlphaDropout",
+    "GaussianDropout",
+    "GaussianNoise",
+    "ActivityRegularization",
+)
 _MASKS = ("NotEqual", "Any")  # the forms that Masking and mask_zero take in a functional model
 # The settings of a recurrent layer without which it is another function.
 _REQUIRED = {
     "activation": "tanh",
     "recurrent_activation": "sigmoid",
     "reset_after": True,
-    "stateful": False,
     "return_state": False,
 }
 _OUTPUT_ACTIVATIONS = ("linear", "softmax", "sigmoid")
@@ -61,16 +70,33 @@ def describe(model: dict[str, Any]) -> Description:
     layers = [layer for layer in model["config"]["layers"] if layer["class_name"] not in _MASKS]
     if model["class_name"] == "Functional":
         _check_chain(layers)
-    layers = [layer for layer in layers if layer["class_name"] not in _IGNORED]
+    layers = [layer for layer in map(_in_every_step, layers) if not _has_no_effect(layer)]
     for layer in layers:
         if layer["class_name"] not in _ROLES:
             raise UnsupportedError(f"the layer {_shown(layer)}")
     roles = "".join(_ROLES[layer["class_name"]] for layer in layers)
     if not _CHAIN.fullmatch(roles):
-        raise UnsupportedError(f"the layers {', '.join(map(_shown, layers))}, in this order")
+        listed = ", ".join(map(_shown, layers[:MOST_LISTED]))
+        raise UnsupportedError(f"the layers {listed}, in this order")
     head = roles.index("D")
     target = _target(layers[roles.index("R") : head])
     return Description(_output_activation(layers[head:]), target)
+
+
+def _in_every_step(layer: dict[str, Any]) -> dict[str, Any]:
+    """Return the layer that a TimeDistributed puts into every step, or a layer as it is."""
+    if layer["class_name"] != "TimeDistributed":
+        return layer
+    inner: dict[str, Any] = layer["config"]["layer"]
+    if _ROLES.get(inner["class_name"]) not in ("D", "A") and inner["class_name"] not in _IGNORED:
+        raise UnsupportedError(f"{_shown(layer)} around {_shown(inner)}")
+    return inner
+
+
+def _has_no_effect(layer: dict[str, Any]) -> bool:
+    """Whether predictions are the same without a layer."""
+    linear = layer["class_name"] == "Activation" and layer["config"]["activation"] == "linear"
+    return linear or layer["class_name"] in _IGNORED
 
 
 def _shown(layer: dict[str, Any]) -> str:
@@ -83,10 +109,20 @@ def _check_chain(layers: list[dict[str, Any]]) -> None:
     previous = None
     for layer in layers:
         nodes = layer["inbound_nodes"]
-        source = nodes[0]["args"][0]["config"]["keras_history"][0] if nodes else None
+        source = _source(nodes[0]) if nodes else None
         if source != previous or len(nodes) > 1:
-            raise UnsupportedError(f"{_shown(layer)}, which does not follow {previous!r} alone")
+            raise UnsupportedError(f"{_shown(layer)}, which does not follow {previous!r:.60} alone")
         previous = layer["config"]["name"]
+
+
+def _source(node: Any) -> Any:
+    """Return the name of the one layer whose first output a node reads, None for another node."""
+    if isinstance(node, dict):  # Keras 3
+        tensors = [tensor["config"]["keras_history"] for tensor in node["args"]]
+        (name, _, output), *others = tensors
+    else:  # Keras 2.13 to 2.15
+        (name, _, output, _), *others = node
+    return None if others or output else name
 
 
 def _target(layers: list[dict[str, Any]]) -> str:
@@ -124,17 +160,13 @@ def _check_settings(layer: dict[str, Any], *, backwards: bool) -> dict[str, Any]
 def _output_activation(layers: list[dict[str, Any]]) -> str:
     """Return the activation of the output layer, its own or that of a layer after it."""
     head, *others = layers
-    dense = head["config"]
-    if head["class_name"] == "TimeDistributed":
-        if dense["layer"]["class_name"] != "Dense":
-            raise UnsupportedError(f"{_shown(head)} around {_shown(dense['layer'])}")
-        dense = dense["layer"]["config"]
-    activations = [
-        dense["activation"],
-        *(layer["config"]["activation"] for layer in others),
-    ]
+    activations = [head["config"]["activation"]]
+    for layer in others:
+        if layer["class_name"] == "Softmax" and layer["config"].get("axis", -1) != -1:
+            raise UnsupportedError(f"{_shown(layer)} with axis={layer['config']['axis']!r:.60}")
+        activations.append(layer["config"].get("activation", "softmax"))
     *before, last = activations
     if last not in _OUTPUT_ACTIVATIONS or set(before) - {"linear"}:
-        listed = " and ".join(map(repr, activations))
+        listed = " and ".join(f"{activation!r:.60}" for activation in activations)
         raise UnsupportedError(f"{_shown(head)} with the activation {listed}")
     return str(last)

@@ -1,7 +1,7 @@
 """Files of named arrays, read by NumPy alone: safetensors, and archives that ``torch.save`` writes.
 
-What a file claims is compared with its size before anything is allocated, and no more is allocated
-than the file holds.
+What a file claims is compared with its size before anything is allocated; no more is allocated than
+a small multiple of the file, and nothing takes longer than a time in proportion to its size.
 """
 
 from __future__ import annotations
@@ -10,14 +10,15 @@ import json
 import math
 import os
 import zipfile
-from typing import Any, Literal, NamedTuple
+from typing import IO, Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
 from ..utils.archive import DAMAGE, check_members
+from ..utils.files import open_regular
 from . import torch_pickle
-from .foreign import UnsupportedError
-from .torch_pickle import MOST_AXES, Storage, Tensor, are_sizes
+from .foreign import SAVE_WEIGHTS, UnsupportedError
+from .torch_pickle import MOST_AXES, Opaque, Storage, Tensor, are_sizes
 
 _BFLOAT16 = "bfloat16"  # the two upper bytes of a float32; NumPy has no such type
 # The types of numbers that the two formats name, as NumPy writes them.
@@ -45,6 +46,10 @@ _TORCH_TYPES = {
     "Byte": "u1",
     "Bool": "?",
 }
+# A tensor takes some 100 bytes of a header, a Keras layer some 2,000 of a configuration.
+LONGEST_JSON = 2**22
+# Tensors that share a storage, as tied weights do, are views of it here, but copies in the network.
+_MOST_SHARED = 4  # times the size of the file
 ZIP_START = b"PK\x03\x04"
 _PICKLE_START = b"\x80\x02"  # protocol 2, which torch.save writes
 
@@ -75,24 +80,33 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[Any, Any]:
         collections of them.
     """
     shown = repr(os.fspath(path))
-    with open(path, "rb") as file:
-        start = file.read(4)
-        # An archive's members are read one by one, when they are needed.
-        content = b"" if start == ZIP_START else start + file.read()
-    try:
-        if start == ZIP_START:
-            return _read_torch(path)
-        return _read_safetensors(content)
-    except UnsupportedError as error:
-        raise ValueError(
-            f"source must hold tensors and plain values alone, got {shown} with {error}. "
-            "Save the weights by themselves: torch.save(model.state_dict(), path)."
-        ) from None
-    except DAMAGE as error:
-        raise ValueError(
-            "source must be a .safetensors file or one that torch.save wrote, "
-            f"got {shown}: {error}. It is damaged or of another format."
-        ) from error
+    with open_regular(path) as file:
+        try:
+            start = file.read(len(ZIP_START))
+            return (_read_torch if start == ZIP_START else _read_safetensors)(file)
+        except UnsupportedError as error:
+            raise ValueError(
+                f"source must hold tensors and plain values alone, got {shown} with {error}. "
+                f"{SAVE_WEIGHTS}"
+            ) from None
+        except (*DAMAGE, MemoryError) as error:
+            raise ValueError(
+                "source must be a .safetensors file or one that torch.save wrote, "
+                f"got {shown}: {error}. It is damaged or of another format."
+            ) from error
+
+
+def read_json(file: IO[bytes], size: int) -> Any:
+    """Return what the next bytes of a file describe, as JSON of limited length.
+
+    Raises
+    ------
+    ValueError
+        If it is damaged, longer than any that describes a network, or has a name twice.
+    """
+    if size > LONGEST_JSON:
+        raise ValueError(f"a header of {size:,} bytes, more than {LONGEST_JSON:,}")
+    return json.loads(file.read(size), object_pairs_hook=_unique)
 
 
 # -- safetensors ----------------------------------------------------------------------------------
@@ -107,29 +121,32 @@ class _Entry(NamedTuple):
     stop: int
 
 
-def _read_safetensors(content: bytes) -> dict[str, np.ndarray]:
+def _read_safetensors(file: BinaryIO) -> dict[str, np.ndarray]:
     """Return the arrays of a safetensors file.
 
     The file is the header's length in eight bytes, the header in JSON, and the numbers.
     """
-    size = int.from_bytes(content[:8], "little")
-    if len(content) < 8 or size > len(content) - 8:
+    file.seek(0)
+    start = file.read(8)
+    size = int.from_bytes(start, "little")
+    left = os.fstat(file.fileno()).st_size - len(start)
+    if len(start) < 8 or size > left:
         # Only now: the length 640 looks like a pickle's first bytes, but no pickle like a length.
-        if content.startswith(_PICKLE_START):
+        if start.startswith(_PICKLE_START):
             raise UnsupportedError("a pickle alone, as torch wrote before 1.6")
-        raise ValueError(f"a header of {size:,} bytes in a file of {len(content):,}")
-    header = json.loads(content[8 : 8 + size], object_pairs_hook=_unique)
+        raise ValueError(f"a header of {size:,} bytes in a file of {left + len(start):,}")
+    header = read_json(file, size)
     header.pop("__metadata__", None)
-    body = memoryview(content)[8 + size :]
     entries = {name: _entry(name, description) for name, description in header.items()}
     # The arrays fill the body without gaps and overlaps, so none is larger than the file.
     end = 0
     for name, entry in sorted(entries.items(), key=lambda item: item[1][2:]):
         if entry.start != end:
-            raise ValueError(f"{name!r} begins at {entry.start:,}, not at {end:,}")
+            raise ValueError(f"{name!r:.60} begins at {entry.start:,}, not at {end:,}")
         end = entry.stop
-    if end != len(body):
-        raise ValueError(f"numbers of {end:,} bytes in a body of {len(body):,}")
+    if end != left - size:
+        raise ValueError(f"numbers of {end:,} bytes in a body of {left - size:,}")
+    body = memoryview(file.read(end))
     return {
         name: _decode(body[entry.start : entry.stop], entry.kind, "<").reshape(entry.shape)
         for name, entry in entries.items()
@@ -140,7 +157,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Return a JSON object as a dict; a name that occurs twice is an error."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name that occurs twice in the header")
+        raise ValueError("a name that occurs twice")
     return found
 
 
@@ -148,15 +165,15 @@ def _entry(name: str, description: Any) -> _Entry:
     """Return the header's description of an array after a check."""
     dtype = description["dtype"]
     if dtype not in _SAFETENSORS_TYPES:
-        raise UnsupportedError(f"{name!r} of dtype {dtype!r:.20}")
+        raise UnsupportedError(f"{name!r:.60} of dtype {dtype!r:.20}")
     kind = _SAFETENSORS_TYPES[dtype]
-    shape = tuple(description["shape"])
+    shape = description["shape"]
     start, stop = description["data_offsets"]
     if len(shape) > MOST_AXES or not are_sizes([*shape, start, stop]):
-        raise ValueError(f"the shape or place of {name!r}")
+        raise ValueError(f"the shape or place of {name!r:.60}")
     if math.prod(shape) * _itemsize(kind) != stop - start:
-        raise ValueError(f"{name!r} of shape {shape} in {stop - start:,} bytes")
-    return _Entry(kind, shape, start, stop)
+        raise ValueError(f"{name!r:.60} of shape {shape} in {stop - start:,} bytes")
+    return _Entry(kind, tuple(shape), start, stop)
 
 
 def _itemsize(kind: str) -> int:
@@ -179,17 +196,18 @@ def _decode(
 # -- torch.save -----------------------------------------------------------------------------------
 
 
-def _read_torch(path: str | os.PathLike[str]) -> dict[Any, Any]:
+def _read_torch(file: BinaryIO) -> dict[Any, Any]:
     """Return the dict in an archive: a pickle that describes tensors, and a member per storage."""
-    with zipfile.ZipFile(path) as archive:
-        check_members(archive, os.path.getsize(path))
+    size = os.fstat(file.fileno()).st_size
+    with zipfile.ZipFile(file) as archive:
+        check_members(archive, size)
         pickles = [name for name in archive.namelist() if name.rpartition("/")[2] == "data.pkl"]
         if len(pickles) != 1:
             raise ValueError("no data.pkl, or several")
         folder = pickles[0].removesuffix("data.pkl")
         marker = f"{folder}byteorder"  # written by torch 2.1 and later
         big = marker in archive.namelist() and archive.read(marker) == b"big"
-        reader = _StorageReader(archive, folder, ">" if big else "<")
+        reader = _StorageReader(archive, folder, ">" if big else "<", _MOST_SHARED * size)
         return reader.arrays(torch_pickle.read(archive.read(pickles[0])))
 
 
@@ -204,6 +222,8 @@ class _StorageReader:
         The folder of the archive that holds everything, with a final slash.
     order : {"<", ">"}
         The byte order of the numbers.
+    most : int
+        Bytes that the tensors of one dict may have together, those that share a storage included.
     """
 
     def __init__(
@@ -211,50 +231,63 @@ class _StorageReader:
         archive: zipfile.ZipFile,
         folder: str,
         order: Literal["<", ">"],
+        most: int,
     ) -> None:
         self.archive = archive
         self.folder = folder
         self.order = order
-        self._read: dict[Storage, np.ndarray] = {}
+        self.most = most
+        self._contents: dict[str, bytes] = {}
+        self._numbers: dict[Storage, np.ndarray] = {}
 
     def arrays(self, value: Any) -> dict[Any, Any]:
         """Return a dict with arrays for its tensors, and for those of the dicts in it.
 
         A checkpoint holds its state_dict one level deep; tensors further down stay descriptions.
         """
+        if type(value) is Opaque:
+            raise UnsupportedError(f"the class or function {value.name!r}")
         if type(value) is not dict:
             raise UnsupportedError(f"a {type(value).__name__} instead of a dict")
         # By identity: a pickle that names one dict under many keys is not expanded many times.
         inner = {id(item): item for item in value.values() if type(item) is dict}
-        done = {
-            identity: {name: self._array(held) for name, held in item.items()}
-            for identity, item in inner.items()
-        }
-        return {key: done.get(id(item), self._array(item)) for key, item in value.items()}
+        done = {identity: self._dict(item) for identity, item in inner.items()}
+        return {key: done.get(id(value[key]), item) for key, item in self._dict(value).items()}
 
-    def _array(self, value: Any) -> Any:
-        """Return a view of a tensor's numbers; any other value as it is."""
-        if type(value) is not Tensor:
-            return value
-        numbers = self._numbers(value.storage)
-        if 0 in value.size:
-            return np.zeros(value.size, numbers.dtype)
-        strides = [numbers.itemsize * step for step in value.stride]
-        return np.lib.stride_tricks.as_strided(
-            numbers[value.offset :], value.size, strides, writeable=False
-        )
+    def _dict(self, held: dict[Any, Any]) -> dict[Any, Any]:
+        """Return a dict with arrays for its tensors, if they are not too large together."""
+        found = {}
+        total = 0
+        for name, value in held.items():
+            found[name] = value
+            if type(value) is Tensor:
+                array = found[name] = self._array(value)
+                total += array.nbytes
+            if total > self.most:
+                raise ValueError("tensors that share their numbers, and are larger than the file")
+        return found
 
-    def _numbers(self, storage: Storage) -> np.ndarray:
+    def _array(self, tensor: Tensor) -> np.ndarray:
+        """Return a view of a tensor's numbers."""
+        if tensor.storage not in self._numbers:
+            self._numbers[tensor.storage] = self._read(tensor.storage)
+        numbers = self._numbers[tensor.storage]
+        if 0 in tensor.size:
+            return np.zeros(tensor.size, numbers.dtype)
+        strides = [numbers.itemsize * step for step in tensor.stride]
+        place = numbers.itemsize * tensor.offset
+        return np.ndarray(tensor.size, numbers.dtype, numbers, place, strides)
+
+    def _read(self, storage: Storage) -> np.ndarray:
         """Return a storage's numbers as one axis, if its member is as large as it claims."""
-        if storage not in self._read:
-            if storage.kind not in _TORCH_TYPES:
-                raise UnsupportedError(f"a tensor of {storage.kind!r:.40}")
-            kind = _TORCH_TYPES[storage.kind]
-            member = f"{self.folder}data/{storage.key}"
-            content = self.archive.read(member)
-            if len(content) != storage.length * _itemsize(kind):
-                raise ValueError(
-                    f"{storage.length:,} numbers in {member!r} of {len(content):,} bytes"
-                )
-            self._read[storage] = _decode(content, kind, self.order)
-        return self._read[storage]
+        if storage.kind not in _TORCH_TYPES:
+            raise UnsupportedError(f"a tensor of {storage.kind!r:.40}")
+        kind = _TORCH_TYPES[storage.kind]
+        member = f"{self.folder}data/{storage.key}"
+        # Storages of several types may name one member.
+        if member not in self._contents:
+            self._contents[member] = self.archive.read(member)
+        content = self._contents[member]
+        if len(content) != storage.length * _itemsize(kind):
+            raise ValueError(f"{storage.length:,} numbers in {member!r} of {len(content):,} bytes")
+        return _decode(content, kind, self.order)

@@ -7,14 +7,16 @@ and two biases per direction.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..nn.state_dict import TORCH_NAMES, TORCH_SUFFIXES, Direction
 from ..utils.checks import shown
 from .foreign import (
+    ONE_LINEAR,
+    SAVE_WEIGHTS,
     ForeignNetwork,
     Level,
     SourceWeights,
@@ -23,14 +25,19 @@ from .foreign import (
     in_order,
     one_module,
 )
+from .torch_pickle import Opaque
 
-# Recurrent layers with more than lightrnn computes, by the names of their weights.
+# Recurrent layers with more than lightrnn computes, by parts of the names of their weights.
 _UNSUPPORTED = {
-    r".*weight_hr_l\d.*": "projections (proj_size)",
-    r".*(?:peephole|w(?:eight)?_c[ifo](?![a-z])).*": "peepholes",
+    re.compile(r"weight_hr_l\d"): "projections (proj_size)",
+    re.compile(r"peephole|w(?:eight)?_c[ifo](?![a-z])"): "peepholes",
 }
-# The end of a weight's name. Three digits at most: no name can make the loop over layers long.
-_LAYER = r"l(\d{1,3})(?:_reverse)?"
+# A weight's name within its module. Three digits at most: no name can make the loop over layers
+# long.
+_RECURRENT = re.compile(r"(weight|bias)_[ih]h_l(\d{1,3})(_reverse)?")
+# Names of weights of classes in a loss, and of an embedding where its shape does not show it.
+_OF_LOSS = re.compile(r"loss|crit|class_?weight|pos_?weight", re.IGNORECASE)
+_OF_EMBEDDING = re.compile(r"emb|token|vocab|wte", re.IGNORECASE)
 # Files of torch.nn.modules whose layers are computed here, or change no prediction.
 _SUPPORTED_FILES = ("rnn", "linear", "sparse", "dropout", "container", "loss")
 _OUTPUT_ACTIVATIONS = ("Softmax", "LogSoftmax", "Sigmoid")
@@ -57,20 +64,43 @@ def find_state_dict(source: Any) -> Mapping[str, Any]:
         )
     if _is_state_dict(source):
         return source
-    inside = [value for value in source.values() if _is_state_dict(value)]
+    # By identity, since a file can name one dict under many keys.
+    values = {id(value): value for value in source.values()}.values()
+    inside = [value for value in values if _is_state_dict(value)]
+    # A few plain values may stand among the weights themselves.
+    arrays = {name: value for name, value in source.items() if _is_weight(name, value)}
+    if not inside and arrays:
+        return arrays
     if len(inside) != 1:
-        raise ValueError(
-            f"source must be a state_dict or hold one, got {shown(list(source))} with "
-            f"{len(inside)} of them. Pass the state_dict itself."
-        )
+        raise ValueError(_not_one(source, len(inside)))
     return inside[0]
+
+
+def _not_one(source: Mapping[Any, Any], count: int) -> str:
+    """Return the message about a dict with no state_dict, or several."""
+    for key, value in source.items():
+        if isinstance(value, Opaque) and not count:
+            return (
+                f"source must hold tensors and plain values alone, got {shown(key)} "
+                f"with the class or function {value.name!r}. {SAVE_WEIGHTS}"
+            )
+    keys = shown([key for key in source if isinstance(key, str)])
+    return (
+        f"source must be a state_dict or hold one, got {keys} with {count} of them. "
+        "Pass the state_dict itself, or save it by itself: torch.save(checkpoint[name], path)."
+    )
 
 
 def _is_state_dict(value: Any) -> bool:
     """Whether a value is a mapping of names to arrays, and not empty."""
     if not isinstance(value, Mapping) or not value:
         return False
-    return all(isinstance(name, str) and hasattr(array, "shape") for name, array in value.items())
+    return all(_is_weight(name, array) for name, array in value.items())
+
+
+def _is_weight(name: Any, array: Any) -> bool:
+    """Whether a dict's item is an array with a name; a NumPy scalar is none."""
+    return isinstance(name, str) and hasattr(array, "shape") and not isinstance(array, np.generic)
 
 
 def _check_modules(module: Any) -> None:
@@ -80,7 +110,7 @@ def _check_modules(module: Any) -> None:
             raise ValueError(
                 f"source must have layers that are computed here, got {name!r} of class "
                 f"{type(part).__name__}. They are nn.LSTM, nn.GRU, nn.RNN, nn.Linear, nn.Embedding "
-                "and dropout."
+                "and dropout; train the model without others."
             )
         nonlinearity = getattr(part, "nonlinearity", "tanh")
         # Any module may have an attribute `nonlinearity`; a recurrent one has a `hidden_size` too.
@@ -126,46 +156,69 @@ def read_torch(
         here.
     """
     weights = SourceWeights(state)
-    _refuse_unsupported(weights)
-    matches = weights.names(rf"(.*\.|)weight_[ih]h_{_LAYER}")
-    found = dict.fromkeys(match[1] for match in matches)
+    modules = _modules(weights.arrays)
+    _refuse_unsupported(modules)
+    found = [name for name, ends in modules.items() if any(map(_RECURRENT.fullmatch, ends))]
     levels: list[Level] = []
-    for name in in_order((prefix[:-1] for prefix in found), recurrent):
-        prefix = f"{name}." if name else ""  # a state_dict of an nn.LSTM itself has no prefix
-        levels += _module_levels(weights, prefix, levels[-1].width if levels else None)
+    for name in in_order(found, recurrent):
+        width = levels[-1].width if levels else None
+        levels += _module_levels(weights, name, modules.get(name, []), width)
     check_alike(levels)
-    table = _embedding(weights, embedding, head, levels[0].n_features)
-    W, b = _head(weights, head, levels[-1].width, table if tied else None)
+    linear = _linear_modules(weights, modules)
+    output = _head_name(linear, head, embedding, levels[-1].width, tied=tied)
+    table = _embedding(weights, linear, embedding, output, levels[0].n_features)
+    W, b = _head(weights, linear, output, levels[-1].width, table if tied else None)
+    _drop_loss(weights, levels, len(b))
     weights.finish()
     return ForeignNetwork(levels, W, b, table)
 
 
-def _refuse_unsupported(weights: SourceWeights) -> None:
+def _modules(names: Iterable[str]) -> dict[str, list[str]]:
+    """Return the names of weights within their module, the part after the last dot, by module."""
+    modules: dict[str, list[str]] = {}
+    for name in names:
+        module, _, end = name.rpartition(".")
+        modules.setdefault(module, []).append(end)
+    return modules
+
+
+def _refuse_unsupported(modules: Mapping[str, list[str]]) -> None:
     """Refuse weights whose names belong to layers that are not computed here."""
-    for pattern, feature in _UNSUPPORTED.items():
-        for match in weights.names(pattern):
-            raise ValueError(
-                f"source must have recurrent layers without {feature}, got {match[0]!r}. "
-                "They are not computed here; train the model without."
-            )
+    for module, ends in modules.items():
+        for end in ends:
+            name = f"{module}.{end}"
+            for pattern, feature in _UNSUPPORTED.items():
+                if pattern.search(name):
+                    raise ValueError(
+                        f"source must have recurrent layers without {feature}, got {shown(name)}. "
+                        "They are not computed here; train the model without."
+                    )
+            if end == "weight_hh":
+                raise ValueError(
+                    "source must have layers that read whole sequences, such as nn.LSTM, got "
+                    f"{shown(name)} of a cell. A cell that reads step by step, from a state of "
+                    "zeros, is a layer whose weights have other names: {re.sub('_([ih]h)$', "
+                    r"r'_\1_l0', name): array for name, array in state_dict.items()}."
+                )
 
 
 def _module_levels(
     weights: SourceWeights,
-    prefix: str,
+    module: str,
+    ends: Iterable[str],
     features: int | None,
 ) -> list[Level]:
     """Return a recurrent module's layers; the first one's input has `features`, None for any."""
+    prefix = f"{module}." if module else ""  # a state_dict of an nn.LSTM itself has no prefix
     recurrent_name = f"{prefix}weight_hh_l0"
     rows, H = weights.shape(recurrent_name, 2)  # (G*H, H)
     cell = cell_of(recurrent_name, H, rows)
     if features is None:
         features = weights.shape(f"{prefix}weight_ih_l0", 2)[1]
-    start = re.escape(prefix)
-    matches = weights.names(rf"{start}weight_[ih]h_{_LAYER}")
-    depth = 1 + max(int(match[1]) for match in matches)
-    both = any(match[0].endswith("_reverse") for match in matches)
-    biased = bool(weights.names(rf"{start}bias_[ih]h_{_LAYER}"))
+    matches = list(filter(None, map(_RECURRENT.fullmatch, ends)))
+    depth = 1 + max(int(match[2]) for match in matches)
+    both = any(match[3] for match in matches)
+    biased = any(match[1] == "bias" for match in matches)
     levels = []
     for number in range(depth):
         directions = tuple(
@@ -197,21 +250,62 @@ def _direction(
     return Direction(*arrays)
 
 
-def _modules(weights: SourceWeights, kind: str) -> list[str]:
-    """Return the modules with a "weight" or a "bias"; recurrent layers have other names."""
-    return [match[1] for match in weights.names(rf"(?:(.*)\.)?{kind}") if match[1] is not None]
+class _LinearModule(NamedTuple):
+    """A module that may be the output layer or the embedding."""
+
+    shape: tuple[int, ...]  # of its matrix; empty where it has none, as with tied weights
+    biased: bool
+
+
+def _linear_modules(
+    weights: SourceWeights,
+    modules: Mapping[str, list[str]],
+) -> dict[str, _LinearModule]:
+    """Return the modules with a matrix, or with a bias and no weight, by their names."""
+    found = {}
+    for name, ends in modules.items():
+        shape = np.shape(weights.arrays[f"{name}.weight"]) if name and "weight" in ends else ()
+        if name and (len(shape) == 2 or ("bias" in ends and not shape)):
+            found[name] = _LinearModule(shape, "bias" in ends)
+    return found
+
+
+def _head_name(
+    linear: Mapping[str, _LinearModule],
+    chosen: str | None,
+    embedding: str | None,
+    width: int,
+    *,
+    tied: bool,
+) -> str | None:
+    """Return the name of the output layer, which reads `width` columns; None if it has no weights.
+
+    With tied weights the output layer may be the embedding and nothing else.
+    """
+    if chosen is not None:
+        return chosen
+    biased = [name for name, module in linear.items() if module.biased]
+    plain = [name for name in linear if name not in biased and name != embedding]
+    if tied and not biased and len(linear) == 1:
+        return None
+    # A linear layer without a bias looks like an embedding, but for its shape or its name.
+    found = biased or [name for name in plain if linear[name].shape[1] == width] or plain
+    if len(found) > 1:
+        found = [name for name in found if linear[name].shape[1:] in ((), (width,))] or found
+    if len(found) > 1 and not biased:
+        found = [name for name in found if not _OF_EMBEDDING.search(name)] or found
+    return one_module("head", found, None)
 
 
 def _embedding(
     weights: SourceWeights,
+    linear: Mapping[str, _LinearModule],
     chosen: str | None,
     head: str | None,
     features: int,
 ) -> np.ndarray | None:
     """Take the embedding (V, E), if there is one: a weight without a bias."""
-    # A linear layer without a bias looks like an embedding, unless the user says it is the head.
-    linear = {*_modules(weights, "bias"), head}
-    found = [name for name in _modules(weights, "weight") if name not in linear]
+    found = [name for name, module in linear.items() if not module.biased and name != head]
     if chosen is None and not found:
         return None
     return weights.take(f"{one_module('embedding', found, chosen)}.weight", (None, features))
@@ -219,13 +313,31 @@ def _embedding(
 
 def _head(
     weights: SourceWeights,
-    chosen: str | None,
+    linear: Mapping[str, _LinearModule],
+    name: str | None,
     features: int,
     table: np.ndarray | None,
 ) -> tuple[np.ndarray | None, np.ndarray]:
     """Take the output layer's matrix and bias; with tied weights the matrix may be missing."""
-    name = one_module("head", _modules(weights, "bias"), chosen)
-    if table is not None and f"{name}.weight" not in weights:
-        return None, weights.take(f"{name}.bias", (len(table),))
+    if table is not None and (name is None or f"{name}.weight" not in weights):
+        return None, weights.take_or_zeros(f"{name}.bias", len(table))
+    columns = linear[name].shape[1:] if name is not None and name in linear else ()
+    before = [other for other, module in linear.items() if module.shape[:1] == columns]
+    if columns not in ((), (features,)) and before:
+        raise ValueError(
+            "source must have one linear layer, which reads the last recurrent layer, "
+            f"got {shown(before[0])} before {shown(name)}. {ONE_LINEAR}"
+        )
     W = weights.take(f"{name}.weight", (None, features)).T  # (D, k)
     return W, weights.take_or_zeros(f"{name}.bias", W.shape[1])
+
+
+def _drop_loss(weights: SourceWeights, levels: Sequence[Level], outputs: int) -> None:
+    """Pass over the weights of classes that a loss has: no prediction needs them."""
+    widths = {levels[0].n_features, *(level.width for level in levels)}
+    sizes = {(outputs,)} - {(width,) for width in widths}  # those that no normalisation can have
+    for name in list(weights.left):
+        module = name.rpartition(".")[0]
+        of_loss = _OF_LOSS.search(name) or np.shape(weights.arrays[name]) in sizes
+        if np.ndim(weights.arrays[name]) == 1 and of_loss and f"{module}.bias" not in weights:
+            del weights.left[name]

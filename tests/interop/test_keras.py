@@ -1,6 +1,7 @@
 """Keras's networks give the same outputs here; layers that are not computed are refused by name."""
 
 import copy
+import io
 import json
 import os
 import sys
@@ -191,7 +192,6 @@ MODELS = {
         "with activation={'class_name': 'mine'}",
     ),
     "backwards": (set_in("lstm", 1, go_backwards=True), "with go_backwards=True"),
-    "stateful": (set_in("lstm", 1, stateful=True), "with stateful=True"),
     "reset": (config_of("reset_before"), "of class 'GRU' with reset_after=False"),
     "head": (set_in("lstm", 2, activation="relu"), "of class 'Dense' with the activation 'relu'"),
     "two activations": (
@@ -225,6 +225,43 @@ MODELS = {
 }
 
 
+WITHOUT_EFFECT = {
+    "stateful": set_in("lstm", 1, stateful=True),
+    "noise": with_layer("lstm", 1, "GaussianNoise", {"stddev": 0.1}),
+    "dropout": with_layer("lstm", 2, "GaussianDropout", {"rate": 0.1}),
+    "linear": with_layer("lstm", 2, "Activation", {"activation": "linear"}),
+    "the same in every step": with_layer(
+        "lstm", 1, "TimeDistributed", {"layer": {"class_name": "Dropout", "config": {}}}
+    ),
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT_EFFECT)
+def test_layers_without_effect_are_passed_over(case, tmp_path):
+    path = rewritten("lstm.keras", tmp_path, WITHOUT_EFFECT[case])
+    found = from_keras(path, RNNClassifier()).predict_proba(golden()["numbers"])
+    assert np.array_equal(
+        found, from_keras(GOLDEN / "lstm.keras", RNNClassifier()).predict_proba(golden()["numbers"])
+    )
+
+
+def test_a_softmax_is_applied_once(tmp_path):
+    """A Softmax layer is the activation of a linear Dense; another one cannot have two."""
+    model = set_in("lstm", 2, activation="linear")
+    softmax = {"class_name": "Softmax", "config": {"name": "s", "axis": -1}}
+    model["config"]["layers"].append(softmax)
+    found = from_keras(rewritten("lstm.keras", tmp_path, model), RNNClassifier())
+    assert np.allclose(
+        found.predict_proba(golden()["numbers"]), golden()["lstm"], rtol=0, atol=1e-6
+    )
+    softmax["config"]["axis"] = 1
+    with pytest.raises(ValueError, match="'s' of class 'Softmax' with axis=1"):
+        from_keras(rewritten("lstm.keras", tmp_path, model), RNNClassifier())
+    twice = with_layer("lstm", 3, "Softmax", {"axis": -1})
+    with pytest.raises(ValueError, match="'softmax' and 'softmax'"):
+        from_keras(rewritten("lstm.keras", tmp_path, twice), RNNClassifier())
+
+
 @pytest.mark.parametrize("case", MODELS)
 def test_models_are_refused_by_name(case, tmp_path):
     model, message = MODELS[case]
@@ -240,6 +277,46 @@ def rewritten(name, folder, model):
         new.writestr("config.json", json.dumps(model))
         new.writestr("model.weights.h5", old.read("model.weights.h5"))
     return path
+
+
+# -- Keras 2 ---------------------------------------------------------------------------------------
+
+
+def keras2(model):
+    """The configuration as Keras 2.13 to 2.15 write it: nodes are lists, masks are not layers."""
+    model = copy.deepcopy(model)
+    layers = model["config"]["layers"]
+    model["config"]["layers"] = [
+        layer for layer in layers if layer["class_name"] not in ("NotEqual", "Any")
+    ]
+    for layer in model["config"]["layers"]:
+        nodes = layer.get("inbound_nodes") or []
+        histories = [node["args"][0]["config"]["keras_history"] for node in nodes]
+        layer["inbound_nodes"] = [[[*history, {}]] for history in histories]
+    return model
+
+
+def test_functional_models_of_keras_2(tmp_path):
+    """Arrays stand in a folder of another name, which is that of a container in Keras 2."""
+    path = tmp_path / "two.keras"
+    with h5py.File(GOLDEN.parent / "nothing", "w", driver="core", backing_store=False) as file:
+        with zipfile.ZipFile(GOLDEN / "rnn.keras") as old:
+            with h5py.File(io.BytesIO(old.read("model.weights.h5"))) as theirs:
+                theirs.copy("layers", file, "_layer_checkpoint_dependencies")
+        file.flush()
+        content = file.id.get_file_image()
+    model = keras2(config_of("rnn"))
+    with zipfile.ZipFile(path, "w") as new:
+        new.writestr("config.json", json.dumps(model))
+        new.writestr("metadata.json", json.dumps({"keras_version": "2.15.0"}))
+        new.writestr("model.weights.h5", content)
+    found = from_keras(path, RNNClassifier())
+    proba = found.predict_proba(golden()["codes"])[:, 1:]
+    assert np.allclose(proba, golden()["rnn"], rtol=0, atol=1e-6)
+    for node in (["elsewhere", 0, 0, {}], [*model["config"]["layers"][0]["name"], 0, 1, {}]):
+        model["config"]["layers"][1]["inbound_nodes"] = [[node]]
+        with pytest.raises(ValueError):
+            describe(model)
 
 
 def test_branches_are_refused():
@@ -354,6 +431,25 @@ def test_hostile_files_are_refused(tmp_path):
     with h5py.File(path, "w") as file:
         file.create_dataset(f"{FIRST}0", (4, 4), "f4", external=[("/etc/passwd", 0, 64)])
     with pytest.raises(ValueError, match="is not stored plainly in the file"):
+        from_keras(path, RNNRegressor())
+    # A chunk larger than its array, of as many compressed bytes as the array has.
+    for chunk in range(10**5, 10**6, 997):
+        with h5py.File(path, "w") as file:
+            bomb = file.create_dataset(
+                f"{FIRST}0", (9,), "f4", chunks=(chunk,), maxshape=(None,), compression="gzip"
+            )
+            bomb[:] = 0
+            file.flush()
+            bomb.resize((bomb.id.get_storage_size() // 4,))
+            if bomb.id.get_storage_size() == bomb.nbytes:
+                break
+    with pytest.raises(ValueError, match="is not stored plainly in the file"):
+        from_keras(path, RNNRegressor())
+    with h5py.File(path, "w") as file:
+        file["a"] = h5py.SoftLink("/a")
+        file["b"] = h5py.ExternalLink("/etc/passwd", "/")
+        file["c"] = file  # a group within itself
+    with pytest.raises(ValueError, match="groups as deep"):
         from_keras(path, RNNRegressor())
     with h5py.File(path, "w") as file:
         file[f"{FIRST}0"] = "text"

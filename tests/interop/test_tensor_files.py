@@ -1,5 +1,8 @@
 """Files of torch and safetensors are read bit for bit; damaged and hostile ones are refused."""
 
+import argparse
+import datetime
+import functools
 import io
 import json
 import os
@@ -7,16 +10,18 @@ import pickle
 import re
 import tracemalloc
 import zipfile
-from collections import OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.counting import calls
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightrnn import RNNClassifier, from_torch
+from lightrnn import RNNClassifier, RNNRegressor, from_keras, from_torch
 from lightrnn.interop.tensor_files import read_tensors
+from lightrnn.interop.torch_pickle import Opaque
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 FILES = {name: (GOLDEN / name).read_bytes() for name in ("lstm.pt", "gru.safetensors", "rnn.pt")}
@@ -130,6 +135,41 @@ def assert_refused(path, match="source must"):
     finally:
         tracemalloc.stop()
     assert re.search(r"[.:] \w.*\S", str(caught.value)), str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+def test_a_header_is_judged_before_the_numbers_are_read(path):
+    with open(path, "wb") as file:
+        file.write(safetensors({"a": entry(shape=(2**26 - 2,), offsets=(8, 2**28))}))
+        file.truncate(2**28)
+    assert_refused(path, "begins at 8, not at 0")
+    with open(path, "wb") as file:
+        file.write((2**27).to_bytes(8, "little"))
+        file.truncate(2**28)
+    assert_refused(path, "a header of 134,217,728 bytes, more than")
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_only_regular_files_are_read(kind, tmp_path):
+    path = Path("/dev/zero")
+    if kind == "pipe":
+        path = tmp_path / "pipe"
+        os.mkfifo(path)
+    for read in (from_torch, from_keras):
+        with pytest.raises(ValueError, match="must be a regular file"):
+            read(path, RNNClassifier())
+
+
+@pytest.mark.parametrize("name", ["lstm.pt", "gru.safetensors"])
+def test_too_little_memory_is_an_error_about_the_file(name, monkeypatch):
+    def full(*args):
+        raise MemoryError
+
+    for place in ("tensor_files._decode", "convert.build_network"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"lightrnn.interop.{place}", full)
+            with pytest.raises(ValueError, match="source must"):
+                from_torch(GOLDEN / name, RNNRegressor())
 
 
 # -- torch.save ------------------------------------------------------------------------------------
@@ -262,6 +302,44 @@ def test_whatever_torch_saves(protocol, path):
     assert found["rest"] | {"set": {1}} == saved["rest"]
 
 
+def test_objects_beside_the_weights_are_passed_over(path):
+    torch = pytest.importorskip("torch", reason="torch is an optional peer")
+    net = torch.nn.ModuleDict({"rnn": torch.nn.LSTM(3, 4), "fc": torch.nn.Linear(4, 2)})
+    expected = from_torch(net, RNNClassifier()).weights_
+    history = defaultdict(list, loss=[0.5, 0.25])
+    beside = {
+        "loss": np.float64(0.5),
+        "args": argparse.Namespace(lr=1e-3, device=torch.device("cpu")),
+        "path": Path("data") / "train.csv",
+        "history": history,
+        "counts": Counter("abca"),
+        "mean": np.arange(3.0),
+        "when": datetime.datetime(2026, 1, 1),
+        "dtype": torch.float32,
+        "frozen": frozenset({1}),
+        "part": functools.partial(max, 1),
+        ("a", 1): {np.int64(3): {2.5: None}},
+        "weight": torch.nn.Parameter(torch.ones(2)),
+        "large": 10**700,
+    }
+    for protocol in range(2, 6):
+        for state_dict in (net.state_dict(), defaultdict(list, net.state_dict())):
+            saved = beside | {"state_dict": state_dict}
+            torch.save(saved, path, pickle_protocol=protocol)
+            found = from_torch(path, RNNClassifier()).weights_
+            assert all(np.array_equal(found[name], expected[name]) for name in expected)
+        torch.save(net.state_dict() | {"epoch": 3, "args": beside["args"]}, path)
+        found = from_torch(path, RNNClassifier()).weights_
+        assert all(np.array_equal(found[name], expected[name]) for name in expected)
+
+
+def test_nothing_is_executed_beside_the_weights(path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    archive(path, {"a": tensor(), "b": Named(os.system, "touch owned")})
+    assert list(read_tensors(path)) == ["a", "b"]
+    assert not os.listdir(tmp_path)
+
+
 HOSTILE = {
     "os.system": {"a": Named(os.system, "touch owned")},
     "eval": {"a": Named(eval, "open('owned', 'w')")},
@@ -299,6 +377,20 @@ HOSTILE = {
     "attributes without end": b"\x80\x02N" + b"q\x00h\x00\x86" * 99 + b"}b.",
     "a new object": b"\x80\x02cos\nsystem\n)\x81.",
     "an instance": b"(X\x02\x00\x00\x00lsios\nsystem\n.",
+    "many values": b"\x80\x02]" + b"(Ne" * 200_000 + b".",
+    "long arguments again and again": b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\nq\x00"
+    + b"((X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x02tQ"
+    + b"K\x00K\x02\x85K\x01\x85"
+    + b"N" * 100_000
+    + b"tq\x01"
+    + b"h\x00h\x01R" * 20_000
+    + b".",
+    "a long name again and again": b"\x80\x04X\x40\x42\x0f\x00"
+    + b"a" * 1_000_000
+    + b"q\x00"
+    + b"h\x00h\x00\x930" * 20_000
+    + b".",
+    "a number as long as the file": b"\x80\x02\x8b\x40\x42\x0f\x00" + b"a" * 1_000_000 + b".",
 }
 
 
@@ -348,6 +440,39 @@ def test_members_may_not_share_bytes(path):
     content[place : place + 4] = first.header_offset.to_bytes(4, "little")
     path.write_bytes(content[: first.header_offset] + content[second.header_offset :])
     assert_refused(path)
+
+
+def test_numbers_of_one_hash_are_no_keys(path):
+    """A dict with many of them takes a time that grows with their square."""
+    numbers = [i * (2**61 - 1) for i in range(300)]
+    archive(path, {"a": {number: None for number in numbers}, "b": {0: 1, "c": 2}})
+    found = read_tensors(path)
+    assert len(found["a"]) == 300 and sum(isinstance(key, Opaque) for key in found["a"]) == 299
+    assert found["b"] == {0: 1, "c": 2}
+
+
+def test_tensors_that_share_a_storage_do_not_multiply_the_file(path):
+    storage = b"\0" * 2**20
+    one = {"count": 2**18, "size": (2**18,)}
+    archive(path, {str(i): tensor(**one) for i in range(100)}, [storage])
+    assert_refused(path, "share their numbers")
+    # As all weights of an nn.LSTM do on a GPU, a hundred may be parts of one storage.
+    parts = {str(i): tensor(2**18, i * 2**11, (2**11,)) for i in range(100)}
+    archive(path, parts, [np.arange(2**18, dtype="f4").tobytes()])
+    tracemalloc.start()
+    found = read_tensors(path)
+    assert tracemalloc.get_traced_memory()[1] < 4e6
+    tracemalloc.stop()
+    assert found["99"][0] == 99 * 2**11
+
+
+def test_a_dict_under_many_keys_is_read_once(path):
+    work = {}
+    for count in (100, 400):
+        shared = {str(i): tensor() for i in range(count)}
+        archive(path, {str(i): shared for i in range(count)})
+        work[count] = calls(from_torch, path, RNNClassifier())
+    assert work[400] < 6 * work[100]
 
 
 # -- damage ----------------------------------------------------------------------------------------

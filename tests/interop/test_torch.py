@@ -1,9 +1,11 @@
 """PyTorch's networks give the same outputs here; a weight that is missing or left over is named."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.counting import calls
 from helpers.refusal import state
 from helpers.torch_weights import F, H, state_dict
 from hypothesis import given, settings
@@ -306,6 +308,17 @@ SOURCES = {
     ),
     "nothing": ({}, r"must be a state_dict or hold one, got \[\] with 0 of them"),
     "two in one": ({"a": state_dict(), "b": state_dict()}, r"got \['a', 'b'\] with 2 of them"),
+    "normalised": (
+        state_dict() | {"norm.weight": np.ones(H), "norm.bias": np.ones(H)},
+        "got also 'norm.bias', 'norm.weight'. Weights of one axis belong to a normalisation .*"
+        "train the model without it",
+    ),
+    "two linear": (
+        state_dict(outputs=5) | {"out.weight": np.ones((2, 5)), "out.bias": np.ones(2)},
+        "got also 'out.bias', 'out.weight'. One linear layer is computed here",
+    ),
+    "a long name": (changed("x" * 10**6, np.ones(4)), r"got also 'x{20,50}\.\.\.x{20,50}'"),
+    "a cell": (renamed("_l0", ""), r"got 'rnn.weight_hh' of a cell. .* whose weights have other n"),
 }
 
 
@@ -317,6 +330,101 @@ def test_sources_are_refused_by_name(case):
     with pytest.raises(ValueError, match=message):
         from_torch(source, estimator)
     assert state(estimator) == before
+
+
+def test_two_linear_layers_do_not_lead_in_circles():
+    second = {"fc2.weight": np.ones((2, H)), "fc2.bias": np.ones(2)}
+    source = state_dict(outputs=H) | second
+    with pytest.raises(ValueError, match=r"can be the head, got 'fc', 'fc2'\. Name it"):
+        from_torch(source, RNNClassifier())
+    with pytest.raises(ValueError, match=r"got also 'fc.bias', 'fc.weight'\. One linear layer is"):
+        from_torch(source, RNNClassifier(), head="fc2")
+    wide = state_dict(outputs=5) | {"fc2.weight": np.ones((2, 5)), "fc2.bias": np.ones(2)}
+    with pytest.raises(ValueError, match=r"got 'fc' before 'fc2'\. One linear layer is computed"):
+        from_torch(wide, RNNClassifier(), head="fc2")
+    first = {name: wide.pop(name) for name in ("fc.weight", "fc.bias")}
+    W2 = wide["fc2.weight"]
+    wide["fc2.bias"] = W2 @ first["fc.bias"] + wide["fc2.bias"]
+    wide["fc2.weight"] = W2 @ first["fc.weight"]
+    from_torch(wide, RNNClassifier())
+
+
+@pytest.mark.parametrize("kind", ["LSTMCell", "GRUCell", "RNNCell"])
+def test_the_hint_for_cells_helps(kind):
+    """The line of code that the message gives turns cells into layers."""
+    torch = pytest.importorskip("torch", reason="torch is an optional peer")
+    torch.manual_seed(0)
+    cells = [getattr(torch.nn, kind)(F, H), getattr(torch.nn, kind)(H, H)]
+    net = torch.nn.ModuleDict({"cell1": cells[0], "cell2": cells[1], "fc": torch.nn.Linear(H, 2)})
+    state_dict = net.state_dict()
+    with pytest.raises(ValueError, match="of a cell") as caught:
+        from_torch(net, RNNRegressor())
+    code = str(caught.value).partition("other names: ")[2].removesuffix(".")
+    model = from_torch(eval(code, {"re": re, "state_dict": state_dict}), RNNRegressor())
+    states = [None, None]
+    for x in torch.tensor(X[0][:, None], dtype=torch.float32):
+        for i, cell in enumerate(cells):
+            states[i] = cell(x, states[i])
+            x = states[i][0] if kind == "LSTMCell" else states[i]
+    assert np.allclose(model.predict(X[:1]), net["fc"](x).detach().numpy(), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["criterion.weight", "loss_fn.pos_weight", "class_weights"])
+def test_weights_of_a_loss_are_passed_over(name):
+    source = state_dict(tokens=5, outputs=H)
+    expected = from_torch(source, RNNClassifier()).weights_
+    found = from_torch(source | {name: np.ones(H)}, RNNClassifier()).weights_
+    assert all(np.array_equal(found[key], expected[key]) for key in expected)
+    from_torch(state_dict() | {"ce.weight": np.ones(2)}, RNNClassifier())  # one per output
+    with pytest.raises(ValueError, match="If they belong to a loss, leave them out"):
+        from_torch(source | {"ce.weight": np.ones(H)}, RNNClassifier())
+
+
+@pytest.mark.parametrize("features", [F, H])
+@pytest.mark.parametrize("tokens", [0, 5])
+def test_a_head_needs_no_bias(features, tokens):
+    source = changed("fc.bias", tokens=tokens)
+    source["rnn.weight_ih_l0"] = np.ones((4 * H, features), np.float32)
+    if tokens:
+        source["embedding.weight"] = np.ones((tokens, features), np.float32)
+    weights = from_torch(source, RNNClassifier()).weights_
+    assert np.array_equal(weights["head.W"], source["fc.weight"].T)
+    assert not weights["head.b"].any() and ("embedding.W" in weights) == bool(tokens)
+
+
+def test_a_tied_head_needs_neither_weight_nor_bias():
+    torch = pytest.importorskip("torch", reason="torch is an optional peer")
+    net = torch.nn.ModuleDict(
+        {
+            "table": torch.nn.Embedding(5, H),
+            "rnn": torch.nn.LSTM(H, H),
+            "fc": torch.nn.Linear(H, 5, bias=False),
+        }
+    )
+    net["fc"].weight = net["table"].weight
+    keywords = {"vocabulary": ["<unknown>", "<end>", "a", "b", "c"]}
+    both = from_torch(net, RNNLanguageModel(tie_weights=True), head="fc", **keywords)
+    state_dict = net.state_dict()
+    del state_dict["fc.weight"]
+    one = from_torch(state_dict, RNNLanguageModel(tie_weights=True), **keywords)
+    assert np.array_equal(one.predict_proba(["abc"]), both.predict_proba(["abc"]))
+    loose = from_torch(net, RNNLanguageModel(), head="fc", **keywords)
+    assert np.allclose(one.predict_proba(["abc"]), loose.predict_proba(["abc"]))
+
+
+def test_the_work_is_in_proportion_to_the_weights():
+    def source(modules):
+        names = ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0")
+        arrays = [np.ones(shape) for shape in ((4, 1), (4, 1), 4, 4)]
+        cells = {
+            f"rnn{i}.{name}": array
+            for i in range(modules)
+            for name, array in zip(names, arrays, strict=True)
+        }
+        return cells | {"fc.weight": np.ones((1, 2))}  # refused at the end
+
+    few, many = (calls(from_torch, source(n), RNNRegressor()) for n in (100, 400))
+    assert many < 5 * few
 
 
 def test_modules_can_be_named():
