@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,6 +19,10 @@ from .ragged import Values, arranged_like, as_values, check_finite, pool, split
 
 if TYPE_CHECKING:
     from ..losses import Loss
+
+# Rows of y that calls of `partial_fit` keep to take mean and scale from: both are then known to
+# some 3 %, which is more than a network needs.
+_SAMPLE = 1000
 
 
 def _flat(values: np.ndarray) -> np.ndarray:
@@ -135,8 +139,12 @@ class Targets:
     def require_enough(self, encoded: Values, weights: Values) -> None:
         """Raise a ValueError if a whole fit cannot learn from these targets."""
 
-    def set_output_units(self, network: Any, *, undo: bool = False) -> None:
-        """Make the network's outputs predictions in the units of y, or back with `undo`."""
+    def follow(self, y: Any, lengths: np.ndarray, weights: Values) -> tuple[Targets, Values]:
+        """Return targets that also know the y of a further `partial_fit`, and this y encoded."""
+        return self, self.read(y, lengths)
+
+    def take_over(self, network: Any, old: Any) -> None:
+        """Let a network that was trained on `old` targets go on with these; predictions stay."""
 
     def _encoded(self, values: np.ndarray, name: str) -> np.ndarray:
         """Return checked and encoded values."""
@@ -151,16 +159,28 @@ class Targets:
 class RealTargets(Targets):
     """Real numbers, standardised column by column.
 
+    The network's outputs are standardised too. They become predictions in the units of y outside of
+    it, in float64: a float32 network could not hold a level that is large beside the deviation.
+
     Attributes
     ----------
     mean, scale : ndarray of float64, shape (n_outputs,)
-        Encoded targets are (y - mean) / scale.
+        Encoded targets are (y - mean) / scale, predictions are outputs * scale + mean. The scale of
+        a column in which no two numbers differ is 0.
     step : bool
         Whether there is a target for every step.
     dtype : dtype
         Precision of encoded targets.
     result : dtype
         Precision of predictions.
+    sample : ndarray (m, 2 + n_outputs) or None
+        Rows of y from all calls of `partial_fit`, of which mean and scale are taken, each behind a
+        random key and its weight; None after a fit, whose mean and scale stay.
+    seen : int
+        Number of rows that the sample was drawn from.
+    folded : ndarray (2, n_outputs) or None
+        Mean and scale that the network's output layer applies itself, which a file of an earlier
+        version has; `mean` is then 0 and `scale` 1. Training that goes on takes them out of it.
 
     Examples
     --------
@@ -169,6 +189,8 @@ class RealTargets(Targets):
     (array([2.]), array([1.]))
     >>> encoded.ravel()
     array([-1.,  1.], dtype=float32)
+    >>> targets.decode(np.array([[0.5]]))
+    array([2.5])
     """
 
     mean: np.ndarray
@@ -176,6 +198,9 @@ class RealTargets(Targets):
     step: bool = False
     dtype: npt.DTypeLike = np.float32
     result: npt.DTypeLike = np.float64
+    sample: np.ndarray | None = None
+    seen: int = 0
+    folded: np.ndarray | None = None
 
     @property
     def n_outputs(self) -> int:  # type: ignore[override]
@@ -204,30 +229,68 @@ class RealTargets(Targets):
             return r_squared(encoded, outputs, weights)
         return -loss(outputs, encoded, weights)[0] / float(weights.sum())
 
-    def set_output_units(self, network: Any, *, undo: bool = False) -> None:
-        """Move the standardisation of y into the network's output layer, or out of it."""
-        if undo:
-            # The inverse of o * scale + mean, so that training sees standardised outputs again.
-            network.set_output_units(1.0 / self.scale, -self.mean / self.scale)
-        else:
-            network.set_output_units(self.scale, self.mean)
+    def follow(self, y: Any, lengths: np.ndarray, weights: Values) -> tuple[Targets, Values]:
+        """Let mean and scale follow the y of a further `partial_fit`, unless they are a fit's.
+
+        The network's outputs stay what they are, so predictions follow mean and scale too: a first
+        call that was not like the others is then forgotten soonest.
+        """
+        columns = self._checked(_flat(as_values(y, lengths, self.step)), "y")
+        targets = self
+        if self.folded is not None:
+            mean, scale = self.folded
+            targets = replace(self, mean=mean, scale=scale, folded=None)
+        targets = targets._with(columns, pool(weights))
+        return targets, targets.arranged(targets.standardised(columns), lengths)
+
+    def take_over(self, network: Any, old: RealTargets) -> None:
+        """Re-express the network's outputs in these units, so that predictions stay what they were.
+
+        An old scale of 0 leaves the network nothing but its bias.
+        """
+        if not (np.array_equal(old.mean, self.mean) and np.array_equal(old.scale, self.scale)):
+            divisor = self._divisor
+            network.rescale_outputs(old.scale / divisor, (old.mean - self.mean) / divisor)
 
     def standardised(self, columns: np.ndarray) -> np.ndarray:
         """Return checked columns (N, k) in units of their scale, in the network's precision."""
-        return ((columns - self.mean) / self.scale).astype(self.dtype)
+        return ((columns - self.mean) / self._divisor).astype(self.dtype)
 
-    def _encoded(self, values: np.ndarray, name: str) -> np.ndarray:
+    @property
+    def _divisor(self) -> np.ndarray:
+        """The scale, or 1 where there is none."""
+        return np.where(self.scale > 0, self.scale, 1.0)
+
+    def _with(self, columns: np.ndarray, weights: np.ndarray) -> RealTargets:
+        """Return targets that know further rows of y."""
+        if self.sample is None:
+            return self
+        keys = np.random.default_rng(self.seen).random(len(columns))
+        rows = np.column_stack([keys, weights, columns])
+        sample = np.concatenate([self.sample, rows[weights > 0]])
+        # The rows of the smallest keys are a fair sample of all, however many calls brought them.
+        if len(sample) > _SAMPLE:
+            sample = sample[np.argpartition(sample[:, 0], _SAMPLE)[:_SAMPLE]]
+        mean, scale = _mean_and_scale(sample[:, 2:], sample[:, 1])
+        seen = self.seen + len(rows)
+        return replace(self, mean=mean, scale=scale, sample=sample, seen=seen)
+
+    def _checked(self, values: np.ndarray, name: str) -> np.ndarray:
+        """Return values as numbers (N, k), of as many columns as in fit."""
         columns = _columns(values, self.dtype, name)
         if columns.shape[1] != self.n_outputs:
             raise ValueError(
                 f"{name} must have {self.n_outputs} outputs as in fit, got {columns.shape[1]}. "
                 "Give the same columns."
             )
-        return self.standardised(columns)
+        return columns
+
+    def _encoded(self, values: np.ndarray, name: str) -> np.ndarray:
+        return self.standardised(self._checked(values, name))
 
     def _decoded(self, outputs: np.ndarray) -> np.ndarray:
         # Always a copy: a stream goes on writing to its outputs.
-        predictions = outputs.astype(self.result)
+        predictions = (outputs * self.scale + self.mean).astype(self.result)
         return predictions[:, 0] if self.n_outputs == 1 else predictions
 
 
@@ -238,6 +301,20 @@ def _columns(values: np.ndarray, dtype: npt.DTypeLike, name: str) -> np.ndarray:
     return numbers.astype(np.float64).reshape(len(numbers), -1)
 
 
+def _mean_and_scale(columns: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weighted mean of each column, and its deviation, 0 where rounding explains it."""
+    # Squares of large numbers overflow; the result is refused below, with a message of ours.
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean = np.average(columns, axis=0, weights=weights)  # (k,)
+        deviation = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=weights))
+    largest = abs(columns).max(axis=0)
+    if not (np.isfinite(mean) & np.isfinite(deviation)).all():
+        raise ValueError(
+            f"y must have a finite variance, got values to {largest.max():g}. Rescale it first."
+        )
+    return mean, usable_scale(deviation, largest, constant=0.0)
+
+
 def read_numbers(
     y: Any,
     lengths: np.ndarray,
@@ -245,6 +322,7 @@ def read_numbers(
     step: bool = False,
     weights: Values | None = None,
     dtype: npt.DTypeLike = np.float32,
+    partial: bool = False,
 ) -> tuple[RealTargets, Values]:
     """Read a regressor's y: learn the weighted mean and scale of each column, and standardise.
 
@@ -263,6 +341,8 @@ def read_numbers(
         As `sample_weight.check_sample_weight` returns them; by default all are equal.
     dtype : float32 or float64, default=float32
         Precision of the network: y must be finite in it.
+    partial : bool, default=False
+        Whether this y is the first of several, which mean and scale are to follow.
 
     Returns
     -------
@@ -280,17 +360,11 @@ def read_numbers(
     values = flat_with_warning(as_values(y, lengths, step), "y")
     columns = _columns(values, dtype, "y")  # (N, k)
     w = np.ones(len(columns)) if weights is None else pool(weights)
-    # Squares of large numbers overflow; the result is refused below, with a message of ours.
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean = np.average(columns, axis=0, weights=w)  # (k,)
-        scale = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=w))
-    if not (np.isfinite(mean) & np.isfinite(scale)).all():
-        raise ValueError(
-            f"y must have a finite variance, got values to {abs(columns).max():g}. "
-            "Rescale it first."
-        )
-    scale = usable_scale(scale, abs(columns).max(axis=0))
+    mean, scale = _mean_and_scale(columns, w)
     # Names, not dtypes: a saved file holds plain values.
     result = "float32" if values.dtype in (np.float16, np.float32) else "float64"
     targets = RealTargets(mean, scale, step, dtype, result)
+    # A constant y shows no scale yet: further calls may, also after a fit.
+    if partial or not scale.all():
+        targets = replace(targets, sample=np.empty((0, 2 + len(mean))))._with(columns, w)
     return targets, targets.arranged(targets.standardised(columns), lengths)

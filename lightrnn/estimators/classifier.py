@@ -221,7 +221,9 @@ class RNNClassifier(SupervisedEstimator):
         outputs = self._outputs(model, X)
         return arranged_like(model.targets.loss().link(pool(outputs)), outputs)
 
-    def _targets_from(self, arguments: Arguments, classes: Any = None) -> TargetsFrom:
+    def _targets_from(
+        self, arguments: Arguments, classes: Any = None, *, partial: bool = False
+    ) -> TargetsFrom:
         step = arguments["target"] == "step"
         return lambda y, lengths, weights: read_labels(y, lengths, step=step, classes=classes)
 

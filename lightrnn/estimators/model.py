@@ -93,7 +93,7 @@ class Model:
     architecture : dict
         Arguments of `Network`.
     network : Network
-        The outputs of a fitted regressor's are in the units of y.
+        The outputs of a regressor's are standardised: `targets` puts them in the units of y.
     targets : ClassTargets, MultilabelTargets, RealTargets or None
         Converts between y and the network's outputs; None for a language model.
     vocabulary : Vocabulary or None
@@ -265,5 +265,10 @@ def targets_from_tree(tree: dict[str, Any]) -> Targets:
     """Return the targets of a tree."""
     values = dict(tree)
     kind = _KINDS[values.pop("kind")]
+    if kind is RealTargets and "folded" not in values:
+        # A file of an earlier version, whose predictions stay the same bits.
+        mean, scale = values["mean"], values["scale"]
+        identity = {"mean": np.zeros_like(mean), "scale": np.ones_like(scale)}
+        values |= identity | {"folded": np.array([mean, scale])}
     targets: Targets = kind(**values)
     return targets

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
+
 from ..data.dataset import TargetsFrom
 from ..data.targets import read_numbers
 from ..metrics import r_squared
@@ -18,8 +20,9 @@ class RNNRegressor(SupervisedEstimator):
     """Predict numbers from sequences, or from every step of them, with a recurrent network.
 
     X is as for `RNNClassifier`: a list of sequences of any lengths, an array (n, T, F), or a table
-    (n, T). y is (n,) or (n, k), or with ``target="step"`` a list of (T_i,) or (T_i, k). It is
-    standardised for training, so losses are in units of the standard deviation of y.
+    (n, T). y is (n,) or (n, k), or with ``target="step"`` a list of (T_i,) or (T_i, k). The network
+    computes in standardised y, in which losses are too; ``y_scale_ * output + y_mean_``, computed
+    in float64, is the prediction.
 
     Parameters
     ----------
@@ -28,6 +31,9 @@ class RNNRegressor(SupervisedEstimator):
     Attributes
     ----------
     {data_attributes}
+    y_mean_, y_scale_ : ndarray of float64 (k,)
+        Weighted mean and standard deviation of each column of y; the deviation of a constant is 0.
+        For the network's own outputs, as `weights_` and `to_torch` have them.
     {attributes}
 
     References
@@ -67,10 +73,21 @@ class RNNRegressor(SupervisedEstimator):
 
     _kind = "regressor"
 
+    @property
+    def y_mean_(self) -> np.ndarray:
+        """Mean of each column of y, (k,)."""
+        return np.array(self._fitted().targets.mean)
+
+    @property
+    def y_scale_(self) -> np.ndarray:
+        """Scale of each column of y, (k,)."""
+        return np.array(self._fitted().targets.scale)
+
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch on a part of the data, from where the last call left off.
 
-        The y of the first call sets the mean and scale of the standardisation for all calls.
+        `y_mean_` and `y_scale_` follow the y of all calls, of which 1000 numbers drawn at random
+        are kept. After a `fit` they stay those of the fit.
 
         Parameters
         ----------
@@ -135,9 +152,11 @@ class RNNRegressor(SupervisedEstimator):
         predicted, truth, weights = self._compared(X, y, sample_weight)
         return r_squared(truth, predicted, weights)
 
-    def _targets_from(self, arguments: Arguments, classes: Any = None) -> TargetsFrom:
+    def _targets_from(
+        self, arguments: Arguments, classes: Any = None, *, partial: bool = False
+    ) -> TargetsFrom:
         step = arguments["target"] == "step"
         dtype = arguments["dtype"]
         return lambda y, lengths, weights: read_numbers(
-            y, lengths, step=step, weights=weights, dtype=dtype
+            y, lengths, step=step, weights=weights, dtype=dtype, partial=partial
         )

@@ -215,14 +215,30 @@ def _check_targets(targets: Any, architecture: dict[str, Any]) -> None:
         if classes.dtype.kind == "O":
             _check_names("targets/classes_", classes)
     elif isinstance(targets, RealTargets):
+        double = np.dtype(np.float64)
         for name in ("mean", "scale"):
-            _check_array(
-                f"targets/{name}", getattr(targets, name), (outputs,), np.dtype(np.float64)
-            )
+            _check_array(f"targets/{name}", getattr(targets, name), (outputs,), double)
+        if targets.sample is not None:
+            rows = len(targets.sample)
+            _check_array("targets/sample", targets.sample, (rows, 2 + outputs), double)
+        if targets.folded is not None:
+            _check_array("targets/folded", targets.folded, (2, outputs), double)
+        checks.integer("targets/seen", targets.seen, 0)
+        _check_numbers(targets)
         for name in ("dtype", "result"):
             checks.choice(f"targets/{name}", getattr(targets, name), ("float32", "float64"))
     else:
         _same("targets/n_outputs", targets.n_outputs, outputs)
+
+
+def _check_numbers(targets: Any) -> None:
+    """Check what a regressor's y was standardised by: finite, with scales and weights from 0 on."""
+    sample = np.empty((0, 2)) if targets.sample is None else targets.sample
+    folded = np.ones((2, 1)) if targets.folded is None else targets.folded
+    finite = all(np.isfinite(part).all() for part in (targets.mean, targets.scale, sample, folded))
+    positive = (sample[:, 1] > 0).all() and (folded[1] > 0).all()
+    if not finite or not positive or (targets.scale < 0).any():
+        raise ValueError("targets must hold finite numbers, positive weights and scales")
 
 
 def _check_names(where: str, names: np.ndarray) -> None:

@@ -136,11 +136,11 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             )
         before = vars(self).get("_model")
         inputs = self._read_inputs(arguments, X, before)
-        # Classes, mean and scale are fixed by the first call.
+        # Classes are fixed by the first call; mean and scale follow the y of all calls.
         if before is None:
-            targets_from = self._targets_from(arguments, classes)
+            targets_from = self._targets_from(arguments, classes, partial=True)
         else:
-            targets_from = _known(before.targets)
+            targets_from = before.targets.follow
         data = read(arguments, inputs, y, sample_weight, targets_from, whole=False)
         model = self._model_for(arguments, data, before, warm=False)
         self._fit_model(arguments, model, data.samples, None, 1)
@@ -152,8 +152,10 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         check_together(**arguments)
         return arguments
 
-    def _targets_from(self, arguments: Arguments, classes: Any = None) -> TargetsFrom:
-        """Return the function that learns targets from y."""
+    def _targets_from(
+        self, arguments: Arguments, classes: Any = None, *, partial: bool = False
+    ) -> TargetsFrom:
+        """Return the function that learns targets from y, with `partial` from the first of many."""
         raise NotImplementedError
 
     def _read_inputs(self, arguments: Arguments, X: Any, before: Model | None) -> Inputs:
@@ -204,10 +206,11 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         if before is not None:
             _check_same_classes(before.targets, data.targets)
             model = before.resumed(architecture, solver, self.random_state, warm=warm)
-            # A warm start may bring targets of another scale: the outputs keep their standardised
-            # values, and `_finish` gives them the new units.
+            # A fit brings targets of its own. In `partial_fit` the same ones go on, but those of an
+            # earlier version's file.
+            if warm or getattr(before.targets, "folded", None) is not None:
+                data.targets.take_over(model.network, before.targets)
             model.targets = data.targets
-            model.targets.set_output_units(model.network, undo=True)
             return model
         longest = int(sequences.lengths.max())
         batch_size = LBFGS_BATCH if solver == "lbfgs" else arguments["batch_size"]
@@ -254,7 +257,6 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
 
     def _finish(self, model: Model) -> None:
         """Take over a trained model."""
-        model.targets.set_output_units(model.network)
         self._adopt(model)
 
     # -- using a fitted network -------------------------------------------------------------------
@@ -368,11 +370,6 @@ def _warn_of_the_end(arguments: Arguments) -> None:
         f"Maximum iterations ({arguments['max_iter']}) reached and the training hasn't converged "
         f"yet. Raise max_iter, or {other}.",
     )
-
-
-def _known(targets: Targets) -> TargetsFrom:
-    """Return the function that encodes y by targets of an earlier call."""
-    return lambda y, lengths, weights: (targets, targets.read(y, lengths))
 
 
 def _score(

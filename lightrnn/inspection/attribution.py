@@ -11,7 +11,7 @@ from ..estimators.regressor import RNNRegressor
 from ..nn.batches import original_order
 from ..utils.checks import choice, integer
 from .objective import (
-    center_logits,
+    comparable_outputs,
     encode_inputs,
     fitted_copy,
     output_gradient,
@@ -148,7 +148,7 @@ def _occlusion(
     read: Any = network.final_outputs if network.target == "step" else network.outputs
 
     def predict(X: list[np.ndarray]) -> np.ndarray:
-        return center_logits(estimator, read(X, threads))  # (N, k)
+        return comparable_outputs(estimator, read(X, threads))  # (N, k)
 
     T = len(x)
     whole = predict([x])  # (1, k)

@@ -13,6 +13,7 @@ import numpy as np
 from .. import cpu
 from ..base import check_is_fitted
 from ..data.corpus import check_context
+from ..data.targets import RealTargets
 from ..estimators.estimator import NetworkEstimator, check_estimator
 from ..estimators.regressor import RNNRegressor
 from ..estimators.supervised import SupervisedEstimator
@@ -127,12 +128,8 @@ def loss_gradient(
     encoder: Any = estimator._model.targets  # None for a language model
     options = estimator.get_params(deep=False)
     loss = make_loss("softmax") if encoder is None else encoder.loss(**options)
-    # A regressor's head returns the units of y, but the loss is that of standardised values.
-    scale = getattr(encoder, "scale", np.float64(1))
-    mean = getattr(encoder, "mean", np.float64(0))
-    outputs = (trace.last_outputs() - mean) / scale  # (B, k)
-    doutputs = loss(outputs, targets, np.ones(len(targets)))[1]
-    return _gradient_through_head(trace, doutputs / scale)
+    doutputs = loss(trace.last_outputs(), targets, np.ones(len(targets)))[1]  # (B, k)
+    return _gradient_through_head(trace, doutputs)
 
 
 def output_gradient(
@@ -152,8 +149,8 @@ def output_gradient(
         return -_adaptive_gradient(trace, chosen)
     doutputs = np.zeros_like(outputs)
     doutputs[np.arange(len(doutputs)), chosen] = 1
-    # Subtracting the mean is a symmetric linear map, so gradients go back through it likewise.
-    return _gradient_through_head(trace, center_logits(estimator, doutputs))
+    # Each of these linear maps is symmetric, so gradients go back through it likewise.
+    return _gradient_through_head(trace, comparable_outputs(estimator, doutputs))
 
 
 def predicted_columns(estimator: NetworkEstimator, outputs: np.ndarray) -> np.ndarray:
@@ -167,12 +164,15 @@ def predicted_columns(estimator: NetworkEstimator, outputs: np.ndarray) -> np.nd
     return first + outputs[:, first:].argmax(axis=1)
 
 
-def center_logits(estimator: NetworkEstimator, outputs: np.ndarray) -> np.ndarray:
-    """Subtract from the logits (N, k) of a softmax their mean, which no prediction depends on.
+def comparable_outputs(estimator: NetworkEstimator, outputs: np.ndarray) -> np.ndarray:
+    """Return raw outputs (N, k) in the units in which inspections show differences between them.
 
-    Other outputs are returned as they are.
+    Those of a regressor are brought to the scale of y. From the logits of a softmax their mean is
+    subtracted, which no prediction depends on. Others are returned as they are.
     """
     targets = estimator._model.targets
+    if isinstance(targets, RealTargets):
+        return outputs * targets.scale
     classes = targets is None or (hasattr(targets, "classes_") and not targets.is_multilabel)
     if not classes or isinstance(estimator._model.network.head, AdaptiveHead):
         return outputs

@@ -117,11 +117,13 @@ def export_numpy(
 
 
 def _arrays(summary: Summary) -> dict[str, Any]:
-    """Return what the file reads: the weights, the labels and the vocabulary."""
+    """Return what the file reads: the weights, the labels or units of y, and the vocabulary."""
     arrays: dict[str, Any] = dict(summary.weights)
     classes = summary.classes
     if classes is not None:
         arrays["classes"] = _without_objects(classes) if classes.dtype.hasobject else classes
+    if summary.mean is not None:
+        arrays |= {"y_mean": summary.mean, "y_scale": summary.scale}
     if summary.vocabulary is not None:
         # As JSON, since NumPy's arrays of text drop zero characters at the end of a token.
         listed = json.dumps(summary.vocabulary.tokens.tolist())

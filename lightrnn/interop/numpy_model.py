@@ -120,14 +120,14 @@ elif TASK == "labels":
 elif OUTPUTS == 1:
 
     def decode(raw):
-        """Return the single output."""
-        return raw[..., 0].astype(RESULT)
+        """Return the single output in the units of y, computed in float64."""
+        return (raw * WEIGHTS["y_scale"] + WEIGHTS["y_mean"])[..., 0].astype(RESULT)
 
 else:
 
     def decode(raw):
-        """Return the outputs."""
-        return raw.astype(RESULT)
+        """Return the outputs in the units of y, computed in float64."""
+        return (raw * WEIGHTS["y_scale"] + WEIGHTS["y_mean"]).astype(RESULT)
 
 
 if TASK == "language":

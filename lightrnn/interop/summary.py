@@ -46,6 +46,8 @@ class Summary(NamedTuple):
         The tokens; None if the input are numbers.
     classes : ndarray of shape (k,) or None
         The label of each output, if `task` is "classes".
+    mean, scale : ndarray of float64 (k,) or None
+        Predicted numbers are ``outputs * scale + mean``, computed in float64; None for other tasks.
     result : dtype
         The type of predicted numbers.
     """
@@ -63,6 +65,8 @@ class Summary(NamedTuple):
     weights: dict[str, np.ndarray]
     vocabulary: Vocabulary | None
     classes: np.ndarray | None
+    mean: np.ndarray | None
+    scale: np.ndarray | None
     result: np.dtype
 
     @property
@@ -107,6 +111,8 @@ def summarize(estimator: Any) -> Summary:
         weights=network.arrays(),
         vocabulary=model.vocabulary,
         classes=targets.classes_ if task == "classes" else None,
+        mean=targets.mean if task == "numbers" else None,
+        scale=targets.scale if task == "numbers" else None,
         result=np.dtype(getattr(targets, "result", network.dtype)),
     )
 

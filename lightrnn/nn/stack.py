@@ -227,11 +227,11 @@ class Stack:
         """Undo `named`."""
         return self.layout.flatten(arrays)
 
-    def set_output_units(self, scale: np.ndarray, shift: np.ndarray) -> None:
-        """Turn every output o into o * scale + shift."""
+    def rescale_outputs(self, factor: np.ndarray, shift: np.ndarray) -> None:
+        """Turn every output o into o * factor + shift."""
         arrays = self.arrays()
-        arrays["head.W"] = arrays["head.W"] * scale
-        arrays["head.b"] = arrays["head.b"] * scale + shift
+        arrays["head.W"] = arrays["head.W"] * factor
+        arrays["head.b"] = arrays["head.b"] * factor + shift
         self.assign(arrays)
 
     # -- what is derived from the parameters -------------------------------------------------------

@@ -7,8 +7,8 @@ import numpy as np
 _CONSTANT = 10
 
 
-def usable_scale(deviation: np.ndarray, largest: np.ndarray) -> np.ndarray:
-    """Return the deviation of each column, or 1 where rounding alone explains it.
+def usable_scale(deviation: np.ndarray, largest: np.ndarray, constant: float = 1.0) -> np.ndarray:
+    """Return the deviation of each column, or `constant` where rounding alone explains it.
 
     Parameters
     ----------
@@ -16,6 +16,8 @@ def usable_scale(deviation: np.ndarray, largest: np.ndarray) -> np.ndarray:
         Standard deviation of each column.
     largest : ndarray of float64, shape (k,)
         Size of the column's numbers: the largest absolute value, or that of the mean.
+    constant : float, default=1.0
+        Scale of a column of equal numbers.
 
     Returns
     -------
@@ -28,4 +30,4 @@ def usable_scale(deviation: np.ndarray, largest: np.ndarray) -> np.ndarray:
     array([2., 1.])
     """
     smallest = _CONSTANT * np.finfo(np.float64).eps * largest
-    return np.where(deviation > smallest, deviation, 1.0)
+    return np.where(deviation > smallest, deviation, constant)

@@ -335,11 +335,13 @@ def test_weights_of_the_window():
     }
 
 
-def test_the_head_gives_targets_in_their_own_units():
+def test_predictions_are_the_heads_outputs_in_the_units_of_y():
     model = RNNRegressor(**BRIEF, dtype="float64").fit(X, 500 + 20 * SUMS)
     weights = model.weights_
     by_hand = model.transform(X) @ weights["head.W"] + weights["head.b"]
-    assert np.allclose(by_hand[:, 0], model.predict(X))
+    assert np.allclose(model.y_scale_ * by_hand + model.y_mean_, model.predict(X)[:, None])
+    assert np.isclose(model.y_mean_, 500 + 20 * SUMS.mean())
+    assert np.isclose(model.y_scale_, 20 * SUMS.std())
 
 
 @pytest.mark.parametrize("bidirectional", [False, True])

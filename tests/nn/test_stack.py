@@ -54,7 +54,7 @@ def test_scaled_outputs(problem):
     rng = np.random.default_rng(problem.seed)
     scale = rng.uniform(0.5, 2, problem.k)
     shift = rng.normal(size=problem.k)
-    network.set_output_units(scale, shift)
+    network.rescale_outputs(scale, shift)
     for got, was in zip(network.outputs(problem.X), before, strict=True):
         tolerance = TOLERANCE[problem.dtype]
         assert np.allclose(got, was * scale + shift, rtol=tolerance, atol=tolerance)

@@ -1,0 +1,320 @@
+"""The graph of an ONNX model: a fitted estimator's layers and outputs in ONNX's operators."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..cells import CELLS
+from ..nn.state_dict import Direction
+from ..utils.extras import import_extra
+from .foreign import reorder_gates
+from .summary import Summary
+
+_OPSET = 17  # with the format's version 8 the newest that onnxruntime 1.12 (2022) reads
+_IR_VERSION = 8
+
+
+class _Operator(NamedTuple):
+    """ONNX's operator for a recurrent cell."""
+
+    name: str
+    gates: str  # in ONNX's order, by our names
+    attributes: dict[str, int]
+
+
+OPERATORS = {
+    "rnn": _Operator("RNN", "h", {}),
+    # Our gru applies the reset gate after the product with the state, not to the state.
+    "gru": _Operator("GRU", "zrn", {"linear_before_reset": 1}),
+    "lstm": _Operator("LSTM", "iofg", {}),
+}
+# The operator that turns raw outputs into a task's predictions.
+_OUTPUTS = {"classes": "Softmax", "labels": "Sigmoid", "language": "Softmax"}
+
+
+class ModelBuilder:
+    """Builds the graph: each method adds nodes and returns the name of their result.
+
+    Parameters
+    ----------
+    summary : Summary
+        The estimator.
+    """
+
+    def __init__(self, summary: Summary) -> None:
+        self.onnx = import_extra("onnx", "to write a model for it", "onnx")
+        self.summary = summary
+        self.cell = CELLS[summary.cell]
+        self.nodes: list[Any] = []
+        self.arrays: dict[str, np.ndarray] = {}
+        self.inputs: list[Any] = []
+        self.outputs: list[Any] = []
+
+    def model(self) -> Any:
+        """Return the whole model, checked."""
+        X = self._begin()
+        features = self._recurrent(X) if self.summary.recurrent else self._windows(X)
+        self._finish(self._head(features))
+        helper = self.onnx.helper
+        to_tensor = self.onnx.numpy_helper.from_array
+        graph = helper.make_graph(
+            self.nodes,
+            self.summary.estimator,
+            self.inputs,
+            self.outputs,
+            [to_tensor(array, name) for name, array in self.arrays.items()],
+        )
+        model = helper.make_model(
+            graph,
+            opset_imports=[helper.make_opsetid("", _OPSET)],
+            ir_version=_IR_VERSION,
+            producer_name="lightrnn",
+        )
+        helper.set_model_props(model, self._metadata())
+        self.onnx.checker.check_model(model, full_check=True)
+        return model
+
+    def _metadata(self) -> dict[str, str]:
+        """Return the meaning of codes and outputs."""
+        summary = self.summary
+        found = {"estimator": summary.estimator}
+        if summary.vocabulary is not None:
+            found["tokens"] = summary.vocabulary.kind
+            found["vocabulary"] = _json(summary.vocabulary.tokens)
+        if summary.classes is not None:
+            found["classes"] = _json(summary.classes)
+        return found
+
+    # -- pieces -----------------------------------------------------------------------------------
+
+    def _add(
+        self,
+        operator: str,
+        *inputs: str,
+        out: str | tuple[str, ...] = "",
+        **attributes: Any,
+    ) -> str:
+        """Add a node and return the name of its first output."""
+        names = [out] if isinstance(out, str) else list(out)
+        names[0] = names[0] or f"{operator.lower()}{len(self.nodes)}"
+        self.nodes.append(self.onnx.helper.make_node(operator, list(inputs), names, **attributes))
+        return names[0]
+
+    def _constant(self, name: str, values: Any, real: npt.DTypeLike = np.float32) -> str:
+        """Add an array, real numbers as `real` and integers as int64; return its name."""
+        array = np.asarray(values)
+        dtype = real if array.dtype.kind == "f" else np.int64
+        self.arrays[name] = np.ascontiguousarray(array, dtype)
+        return name
+
+    def _weight(self, name: str) -> str:
+        """Add an array of the estimator's weights; return its name."""
+        return self._constant(name, self.summary.weights[name])
+
+    def _declare(
+        self,
+        name: str,
+        shape: tuple[Any, ...],
+        kind: str = "FLOAT",
+    ) -> Any:
+        """Return the description of an input or output."""
+        element = getattr(self.onnx.TensorProto, kind)
+        return self.onnx.helper.make_tensor_value_info(name, element, list(shape))
+
+    def _linear(self, rows: str, name: str) -> str:
+        """Multiply by the weights of this name and add their bias."""
+        product = self._add("MatMul", rows, self._weight(f"{name}.W"))
+        return self._add("Add", product, self._weight(f"{name}.b"))
+
+    # -- inputs -----------------------------------------------------------------------------------
+
+    def _begin(self) -> str:
+        """Declare X and seq_lens; return the sequences as numbers (batch, time, F)."""
+        tokens = self.summary.vocabulary is not None
+        shape = ("batch", "time") if tokens else ("batch", "time", self.summary.n_features)
+        self.inputs.append(self._declare("X", shape, "INT64" if tokens else "FLOAT"))
+        self.inputs.append(self._declare("seq_lens", ("batch",), "INT64"))
+        return self._add("Gather", self._weight("embedding.W"), "X") if tokens else "X"
+
+    # -- layers -----------------------------------------------------------------------------------
+
+    def _windows(self, X: str) -> str:
+        """Add a feed-forward net, whose first layer is a convolution of its window over time."""
+        summary = self.summary
+        name, *others = (level[0] for level in summary.layers)
+        W = summary.weights[f"{name}.W"].reshape(summary.window, summary.n_features, -1)
+        channels = self._add("Transpose", X, perm=(0, 2, 1))  # (batch, F, time)
+        W_name = self._constant(f"{name}.W", W.transpose(2, 1, 0))  # (H, F, window)
+        b_name = self._weight(f"{name}.b")
+        pads = (summary.window - 1, 0)  # zeros before the first step
+        windows = self._add("Conv", channels, W_name, b_name, pads=pads)
+        rows = self._add("Transpose", self._add("Relu", windows), perm=(0, 2, 1))
+        if not summary.step:
+            rows = self._last_steps(rows)
+        for name in others:
+            rows = self._add("Relu", self._linear(rows, name))
+        return rows
+
+    def _last_steps(self, rows: str) -> str:
+        """Return the last step of each sequence, (batch, H), from all steps."""
+        last = self._add("Sub", "seq_lens", self._constant("one", [1]))
+        index = self._add("Unsqueeze", last, self._constant("second_axis", [1]))
+        return self._add("GatherND", rows, index, batch_dims=1)
+
+    def _recurrent(self, X: str) -> str:
+        """Add the recurrent layers, which in ONNX have time as the first axis."""
+        # The recurrent operators take lengths of 32 bits alone.
+        self._add("Cast", "seq_lens", out="seq_lens32", to=self.onnx.TensorProto.INT32)
+        states = ""
+        ends: list[str] = []
+        starts = iter(self._initial_states())
+        for number in range(len(self.summary.layers)):
+            if number == 0:
+                rows = self._add("Transpose", X, perm=(1, 0, 2))
+            else:
+                rows = self._join_directions(states, (0, 2, 1, 3))  # (time, batch, D)
+            start = [next(starts) for _ in self.cell.states]
+            states, *last = self._layer(number, rows, start)
+            ends += [self._join_directions(state, (1, 0, 2)) for state in last]  # (batch, D)
+        self._add("Concat", *ends, out="next_state", axis=-1)
+        if self.summary.step:
+            return self._join_directions(states, (2, 0, 1, 3))  # (batch, time, D)
+        return ends[-len(self.cell.states)]  # the last layer's h
+
+    def _join_directions(self, states: str, axes: tuple[int, ...]) -> str:
+        """Transpose states to (..., directions, H), and make the last two axes one."""
+        shape = [0] * (len(axes) - 2) + [-1]  # 0 keeps an axis as it is
+        shape_name = self._constant(f"shape{len(axes)}", shape)
+        return self._add("Reshape", self._add("Transpose", states, perm=axes), shape_name)
+
+    def _initial_states(self) -> list[str]:
+        """Declare the state; return its parts, layer by layer, each (directions, batch, H)."""
+        directions = len(self.summary.layers[0])
+        parts = {
+            f"layer{number}.{kind}0": H
+            for number, H in enumerate(self.summary.units)
+            for kind in self.cell.states  # h, and the lstm's c
+        }
+        sizes = [directions * H for H in parts.values()]
+        self.inputs.append(self._declare("state", ("batch", sum(sizes))))
+        self.outputs.append(self._declare("next_state", ("batch", sum(sizes))))
+        sizes_name = self._constant("state.sizes", sizes)
+        self._add("Split", "state", sizes_name, out=tuple(parts), axis=-1)
+        states = []
+        for name, H in parts.items():
+            shape_name = self._constant(f"{name}.shape", [0, directions, H])
+            cube = self._add("Reshape", name, shape_name)  # (batch, directions, H)
+            states.append(self._add("Transpose", cube, perm=(1, 0, 2)))
+        return states
+
+    def _layer(
+        self,
+        number: int,
+        rows: str,
+        start: list[str],
+    ) -> tuple[str, ...]:
+        """Add one layer; return its states (time, directions, batch, H), and the last ones.
+
+        The rows are (time, batch, F); the last states (directions, batch, H).
+        """
+        operator = OPERATORS[self.summary.cell]
+        directions = self.summary.layers[number]
+        weights = [
+            self._constant(f"layer{number}.{part}", array)
+            for part, array in self._matrices(directions).items()
+        ]
+        ends = (f"layer{number}.{state}n" for state in self.cell.states)
+        names = (f"layer{number}.states", *ends)
+        self._add(
+            operator.name,
+            rows,
+            *weights,
+            "seq_lens32",
+            *start,
+            out=names,
+            hidden_size=self.summary.units[number],
+            direction="forward" if len(directions) == 1 else "bidirectional",
+            **operator.attributes,
+        )
+        return names
+
+    def _matrices(self, directions: tuple[str, ...]) -> dict[str, np.ndarray]:
+        """Return a layer's weights in ONNX's form: gates by rows, directions stacked.
+
+        W is (directions, G*H, F), R (directions, G*H, H), and B (directions, 2*G*H), the input's
+        bias and the state's one after the other.
+        """
+        gates = OPERATORS[self.summary.cell].gates
+        ordered = [
+            [
+                reorder_gates(array, self.cell.gates, gates)
+                for array in Direction.of(self.summary.weights, name)
+            ]
+            for name in directions
+        ]
+        W, R, b_ih, b_hh = map(np.stack, zip(*ordered, strict=True))
+        return {
+            "W": W.transpose(0, 2, 1),
+            "R": R.transpose(0, 2, 1),
+            "B": np.concatenate([b_ih, b_hh], axis=-1),
+        }
+
+    # -- outputs ----------------------------------------------------------------------------------
+
+    def _head(self, features: str) -> str:
+        """Return the raw outputs, or for an adaptive softmax log probabilities."""
+        if self.summary.head == "adaptive":
+            return self._adaptive(features)
+        if self.summary.head == "linear":
+            return self._linear(features, "head")
+        W = self._add("Transpose", "embedding.W", perm=(1, 0))
+        return self._add("Add", self._add("MatMul", features, W), self._weight("head.b"))
+
+    def _adaptive(self, features: str) -> str:
+        """Return the log probabilities of the frequent tokens, then of the rare ones by cluster."""
+        raw = self._linear(features, "head")
+        weights = self.summary.weights
+        n_clusters = sum(name.endswith(".down.W") for name in weights)
+        n_frequent = len(weights["head.b"]) - n_clusters
+        sizes_name = self._constant("head.sizes", [n_frequent, *[1] * n_clusters])
+        clusters = [f"tail{i}.log" for i in range(n_clusters)]
+        first = self._add("LogSoftmax", raw, axis=-1)
+        parts = [self._add("Split", first, sizes_name, out=("head.log", *clusters), axis=-1)]
+        for i, cluster in enumerate(clusters):
+            within = self._linear(self._linear(features, f"tail{i}.down"), f"tail{i}")
+            parts.append(self._add("Add", self._add("LogSoftmax", within, axis=-1), cluster))
+        return self._add("Concat", *parts, axis=-1)
+
+    def _finish(self, raw: str) -> None:
+        """Turn raw outputs into the result of `predict_proba` or `predict`, and declare it."""
+        task = self.summary.task
+        k = self.summary.n_outputs
+        shape: tuple[Any, ...] = ("batch", "time") if self.summary.step else ("batch",)
+        if task == "numbers":
+            shape = shape if k == 1 else (*shape, k)
+            kind = {"float32": "FLOAT", "float64": "DOUBLE"}[self.summary.result.name]
+            self._numbers(raw, getattr(self.onnx.TensorProto, kind))
+            self.outputs.insert(0, self._declare("predictions", shape, kind))
+        else:
+            operator = "Exp" if self.summary.head == "adaptive" else _OUTPUTS[task]
+            self._add(operator, raw, out="probabilities")
+            self.outputs.insert(0, self._declare("probabilities", (*shape, k)))
+
+    def _numbers(self, raw: str, result: int) -> None:
+        """Bring standardised outputs to the units of y, in float64 as `predict` does."""
+        outputs = self._add("Cast", raw, to=self.onnx.TensorProto.DOUBLE)
+        if self.summary.n_outputs == 1:
+            outputs = self._add("Squeeze", outputs, self._constant("last_axis", [-1]))
+        scale = self._constant("y_scale", self.summary.scale, np.float64)
+        mean = self._constant("y_mean", self.summary.mean, np.float64)
+        numbers = self._add("Add", self._add("Mul", outputs, scale), mean)
+        self._add("Cast", numbers, out="predictions", to=result)
+
+
+def _json(values: np.ndarray) -> str:
+    """Return labels or tokens as a list in JSON; bytes become text."""
+    return json.dumps(values.tolist(), default=lambda value: value.decode("latin-1"))

@@ -1,0 +1,176 @@
+"""The units of y, the losses of numbers, and the scale that calls of `partial_fit` share."""
+
+import runpy
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lightrnn import RNNRegressor, export_numpy, load, to_onnx
+from lightrnn.inspection import attribution
+
+RNG = np.random.default_rng(0)
+X = [RNG.normal(size=(length, 2)) for length in RNG.integers(3, 10, 120)]
+SUMS = np.array([x[:, 0].sum() for x in X])
+STEPS = [x[:, 0].cumsum() for x in X]
+SMALL = {
+    "cell": "gru",
+    "hidden_layer_sizes": (16,),
+    "learning_rate": "cosine",
+    "learning_rate_init": 0.01,
+    "max_iter": 15,
+    "random_state": 0,
+}
+GOLDEN = Path(__file__).parent.parent / "golden"
+
+
+# -- units of y ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("level", "unit"), [(1e7, 1.0), (101325.0, 0.1), (1.7e9, 60.0), (-3.0, 1e-9), (0.0, 1e12)]
+)
+@pytest.mark.parametrize("target", ["sequence", "step"])
+def test_level_and_unit_of_y_change_nothing_but_the_units(level, unit, target):
+    """A float32 network holds no level that is a million deviations away."""
+    plain = STEPS if target == "step" else SUMS
+    y = [level + unit * part for part in plain]
+    pooled = np.concatenate if target == "step" else np.asarray
+    model = RNNRegressor(**SMALL, target=target).fit(X, y, X_val=X, y_val=y)
+    assert model.score(X, y) > 0.9
+    assert np.isclose(model.score(X, y), model.validation_scores_[-1], atol=1e-4)
+    wanted = RNNRegressor(**SMALL, target=target).fit(X, plain).predict(X)
+    found = (pooled(model.predict(X)) - level) / unit
+    # Rounding of the standardised y differs, and training carries it on.
+    assert np.allclose(found, pooled(wanted), atol=0.05)
+
+
+def test_every_way_to_predict_has_the_units_of_y(tmp_path):
+    level = 1e7
+    model = RNNRegressor(**SMALL).fit(X, level + SUMS)
+    predicted = model.predict(X)
+    assert predicted.dtype == np.float64
+    stream = model.stream()
+    assert [stream.step(x) for x in X[0]][-1] == predicted[0]
+    export_numpy(model, tmp_path / "model.py")
+    alone = runpy.run_path(str(tmp_path / "model.py"))["predict"](X)
+    assert alone.dtype == np.float64 and np.allclose(alone - level, predicted - level, atol=1e-4)
+    model.save(tmp_path / "model.npz")
+    assert np.array_equal(load(tmp_path / "model.npz").predict(X), predicted)
+    # The last step of a sequence without it: the attribution is a difference of predictions.
+    without = X[0].copy()
+    without[-1] = 0
+    fall = predicted[0] - model.predict([without])[0]
+    assert np.isclose(attribution(model, X[:1])[0][-1], fall, atol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_onnx_has_the_units_and_the_dtype_of_y(dtype, tmp_path):
+    pytest.importorskip("onnx", reason="writes ONNX models")
+    runtime = pytest.importorskip("onnxruntime", reason="runs them")
+    y = (1e5 + SUMS).astype(dtype)
+    model = RNNRegressor(**SMALL).fit(X, y)
+    to_onnx(model, tmp_path / "model.onnx")
+    session = runtime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
+    x = X[0].astype(np.float32)[None]
+    feeds = {"X": x, "seq_lens": np.array([x.shape[1]]), "state": np.zeros((1, 16), np.float32)}
+    found = session.run(["predictions"], feeds)[0]
+    assert found.dtype == dtype and model.predict(X[:1]).dtype == dtype
+    assert np.allclose(
+        found, model.predict(X[:1]), rtol=0, atol=1e-2 if dtype == "float32" else 1e-4
+    )
+
+
+def test_a_state_dict_is_standardised_and_the_documented_line_gives_predictions():
+    torch = pytest.importorskip("torch")
+    model = RNNRegressor(**SMALL).fit(X, 1e7 + SUMS)
+    rnn = torch.nn.GRU(2, 16, batch_first=True)
+    head = torch.nn.Linear(16, 1)
+    module = torch.nn.ModuleDict({"rnn": rnn, "head": head})
+    module.load_state_dict({name: torch.from_numpy(a) for name, a in model.to_torch().items()})
+    raw = head(rnn(torch.from_numpy(X[0].astype(np.float32))[None])[1][-1])
+    scaled = raw.double() * torch.from_numpy(model.y_scale_) + torch.from_numpy(model.y_mean_)
+    assert np.allclose(scaled.detach().numpy()[:, 0], model.predict(X[:1]), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["regressor-gru", "regressor-lstm", "steps-regressor"])
+def test_a_file_of_an_earlier_version_goes_on_in_standardised_units(name):
+    """Its output layer holds mean and scale of y, which further training takes out of it."""
+    model = load(GOLDEN / f"format1-{name}.npz")
+    assert (model.y_mean_ == 0).all() and (model.y_scale_ == 1).all()
+    X = [np.full((T, 2), T / 3) for T in (1, 3, 4)]
+    before = model.predict(X)
+    model.set_params(learning_rate="constant", learning_rate_init=1e-30)
+    model.partial_fit(X, before)
+    assert (model.y_scale_ != 1).all()
+    for one, other in zip(model.predict(X), before, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
+
+
+# -- the scale that calls share --------------------------------------------------------------------
+
+
+def in_parts(y, first=None, size=8, rounds=6, **options):
+    """Return a regressor that has learned from small parts of the data."""
+    model = RNNRegressor("gru", (16,), learning_rate_init=0.01, random_state=0, **options)
+    if first is not None:
+        model.partial_fit(*first)
+    for round in range(rounds):
+        order = np.random.default_rng(round).permutation(len(y))
+        for start in range(0, len(y), size):
+            part = order[start : start + size]
+            model.partial_fit([X[i] for i in part], y[part])
+    return model
+
+
+Y = 100 + 5 * SUMS
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        None,
+        (X[:1], Y[:1]),
+        (X[:8], [7.0] * 8),
+        (X[:8], 50 + Y[:8]),
+        (X[:8], 1e-3 * Y[:8]),
+    ],
+    ids=["none", "one sample", "constant", "far", "narrow"],
+)
+@pytest.mark.parametrize("unit", [1.0, 1e-6, 1e6])
+def test_an_unlike_first_part_is_forgotten(first, unit):
+    if first is not None:
+        first = first[0], unit * np.asarray(first[1])
+    model = in_parts(unit * Y, first)
+    assert model.score(X, unit * Y) > 0.9
+    fitted = RNNRegressor(max_iter=1, learning_rate="cosine").fit(X, unit * Y)
+    assert np.allclose(model.y_scale_, fitted.y_scale_, rtol=0.3)
+    assert np.allclose(model.y_mean_, fitted.y_mean_, atol=0.5 * fitted.y_scale_[0])
+
+
+def test_one_sample_a_call():
+    assert in_parts(Y, size=1, rounds=3).score(X, Y) > 0.9
+
+
+def test_a_constant_y_is_predicted_and_leaves_the_scale_open():
+    model = RNNRegressor("gru", (16,), max_iter=2, learning_rate="cosine").fit(X, [7.25] * len(X))
+    assert (model.predict(X) == 7.25).all() and model.score(X, [7.25] * len(X)) == 1
+    model.partial_fit(X, Y)
+    assert model.y_scale_ > 0
+
+
+def test_the_sample_of_y_stays_small_and_fair():
+    model = RNNRegressor("rnn", (2,), random_state=0)
+    numbers = np.random.default_rng(1).normal(3, 2, 6000)
+    x = np.zeros((500, 1, 1))
+    for part in np.split(np.sort(numbers), 12):
+        model.partial_fit(x, part)
+    assert model._model.targets.sample.shape == (1000, 3)
+    assert np.isclose(model.y_mean_, 3, atol=0.25) and np.isclose(model.y_scale_, 2, rtol=0.1)
+
+
+def test_a_fits_standardisation_stays():
+    model = RNNRegressor(**SMALL).fit(X, Y)
+    before = model.y_mean_, model.y_scale_
+    model.partial_fit(X[:2], [1e4, 2e4])
+    assert (model.y_mean_, model.y_scale_) == before
