@@ -6,17 +6,19 @@ file, so that a corpus may be larger than memory.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from ..utils.checks import shown
-from .tokens import Item, Vocabulary, as_items, kind_of, split
+from .tokens import Item, Vocabulary, as_items, is_blank, kind_of, split
 
 END = "<end>"
 BOUNDARY = 1  # code of END, which marks the start of a text as well as its end
@@ -24,6 +26,7 @@ _BLOCK = 1 << 20  # codes of a file that are translated at a time: 4 MB of memor
 # Marks that follow a word, or precede one, without a blank.
 _CLOSING = ".,;:!?)]}%\u2019'"
 _OPENING = "([{"
+_FILES = (".txt", ".text", ".csv", ".tsv", ".md", ".json", ".jsonl", ".html", ".xml", ".gz", ".zip")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +61,9 @@ def read_corpus(
     Parameters
     ----------
     texts : str, list of str or of token lists, or iterable of either
-        One long text, or many. An iterable that is neither a list nor an array is read once, one
-        text at a time, and its codes are kept in a temporary file.
+        One long text, or many; blank ones, such as empty lines of a file, are left out. An iterable
+        that is neither a list nor an array is read once, one text at a time, and its codes are kept
+        in a temporary file.
     tokens : str, default="auto"
         Kind of the tokens; see `lightrnn.RNNLanguageModel`.
     min_count : int, default=1
@@ -78,7 +82,8 @@ def read_corpus(
     Raises
     ------
     TypeError, ValueError
-        If there is no text or no token, or the texts are of different kinds.
+        If there is no text or no token, the texts are of different kinds, or the name of a file or
+        a mapping stands for them.
 
     Examples
     --------
@@ -86,13 +91,14 @@ def read_corpus(
     >>> corpus.vocabulary.tokens.tolist(), corpus.texts[0].tolist()
     (['<unknown>', '<end>', 'a', 'b'], [2, 3, 3, 2])
     """
+    _refuse_what_names_texts(texts, name)
     if isinstance(texts, str):
         texts = [texts]
     in_memory = isinstance(texts, (list, tuple, bytes)) or hasattr(texts, "__array__")
     if not in_memory and hasattr(texts, "__iter__"):
         return _spooled(iter(texts), tokens, min_count, max_vocabulary, vocabulary, name)
     kind = _kind(texts, tokens, vocabulary)
-    items = as_items(texts, kind, name)
+    items = as_items(texts, kind, name, skip_blank=True)
     if vocabulary is None:
         vocabulary = Vocabulary.learn(kind, items, min_count, max_vocabulary, (END,))
         _require_two_tokens(vocabulary, name)
@@ -100,6 +106,30 @@ def read_corpus(
     dtype = np.min_scalar_type(len(vocabulary) - 1)
     codes = [vocabulary.encode(item).astype(dtype) for item in items]
     return Corpus(vocabulary, codes, sum(map(_characters, items)))
+
+
+def _refuse_what_names_texts(texts: Any, name: str) -> None:
+    """Raise an error for the name of a file, or a mapping, which would be learned as texts."""
+    if isinstance(texts, Mapping):
+        raise TypeError(
+            f"{name} must be texts, got a {type(texts).__name__}, whose keys would be read. "
+            f"Give its values: list({name}.values())."
+        )
+    listed = texts if isinstance(texts, (list, tuple)) and texts else [texts]
+    if all(map(_is_path, listed)):
+        raise ValueError(
+            f"{name} must be texts, got the name of a file: {shown(listed[0])}. Give its lines: "
+            f"open({os.fspath(listed[0])!r}, encoding='utf-8'); or the whole text: .read() of that."
+        )
+
+
+def _is_path(text: Any) -> bool:
+    """Whether a text is the name of a file: it exists, or ends as names of files of text do."""
+    if isinstance(text, os.PathLike):
+        return True
+    if not isinstance(text, str) or len(text.split()) != 1:
+        return False
+    return text.lower().endswith(_FILES) or os.path.isfile(text)
 
 
 def _require_two_tokens(vocabulary: Vocabulary, name: str) -> None:
@@ -142,19 +172,24 @@ def _spooled(
             "Was it used up before?"
         )
     kind = _kind([first], tokens, vocabulary)
+    split_item = partial(split, kind=kind) if vocabulary is None else vocabulary.split
     counts: Counter[Any] = Counter()
     numbers: dict[Any, int] = {}
     lengths = []
     n_characters = 0
     with tempfile.TemporaryFile() as file:
         for i, text in enumerate(chain([first], texts)):
+            if is_blank(text, kind):
+                continue
             (item,) = as_items([text], kind, name, first=i)
-            found = split(item, kind)
+            found = split_item(item)
             counts.update(found)
             numbered = (numbers.setdefault(token, len(numbers)) for token in found)
             file.write(np.fromiter(numbered, np.uint32, len(found)).tobytes())
             lengths.append(len(found))
             n_characters += _characters(item)
+        if not lengths:
+            as_items([first], kind, name)  # which names it
         file.flush()
         # The map stays valid when the file is closed; the space on disk is freed with the map.
         codes = np.memmap(file, np.uint32, "r+")

@@ -17,7 +17,7 @@ from .sample_weight import check_absolute, check_sample_weight, of_mean_one
 from .samples import Samples
 from .sequences import Sequences, as_sequences
 from .targets import Targets
-from .tokens import Vocabulary, as_items, encoded, kind_of
+from .tokens import Vocabulary, as_items, encoded, kind_of, kind_of_texts, refuse_numbers
 
 # (y, lengths, weights) -> targets, learned or known, and y encoded by them
 TargetsFrom = Callable[[Any, np.ndarray, Values], tuple[Targets, Values]]
@@ -63,6 +63,9 @@ def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:
     if kind == "number":
         return Inputs(as_sequences(X, arguments["dtype"]), None)
     items = as_items(X, kind)
+    if arguments["tokens"] == "auto":
+        refuse_numbers(items)
+        kind = kind if kind == "category" else kind_of_texts(items)
     vocabulary = Vocabulary.learn(kind, items, arguments["min_count"], arguments["max_vocabulary"])
     return Inputs(encoded(items, vocabulary), vocabulary)
 

@@ -8,38 +8,68 @@ every token that is not in the vocabulary.
 
 import numbers
 import re
+import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from itertools import chain, repeat
 from typing import Any, Self
 
 import numpy as np
 
 from ..utils.checks import shown
+from .arrays import as_array, is_missing
 from .sequences import Sequences
 
 UNKNOWN = "<unknown>"
 KINDS = ("char", "word", "category")
 # A word keeps its apostrophes, straight or curly ("don't"); any other mark is a token of its own.
-_WORD = re.compile(r"\w+(?:['\u2019]\w+)*|[^\w\s]")
+_PLAIN_WORD = re.compile(r"\w+(?:['\u2019]\w+)*|[^\w\s]")
+_BLANK_INSIDE = re.compile(r"\S\s+\S")
+_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
+_NUMBERS = re.compile(rf"\s*{_NUMBER}(?:[\s,;]+{_NUMBER})*\s*")
+_NEARLY_ALL = 0.9  # of the tokens; the rest may be headings and marks of missing values
 Item = str | list[Any]  # one sequence: a text, or a list of categories
 
 
 def words(text: str) -> list[str]:
     """Split a text into words and punctuation marks; white space separates and is dropped.
 
+    Letters and the marks that combine with them are put into the composed form, NFC. Marks that
+    have none, as in Hindi or Thai, and joiners stay within their word or symbol.
+
     Examples
     --------
     >>> words("Don't panic, Alice!")
     ["Don't", 'panic', ',', 'Alice', '!']
     """
-    return _WORD.findall(text)
+    if text.isascii():
+        return _PLAIN_WORD.findall(text)
+    return _marked_word().findall(unicodedata.normalize("NFC", text))
+
+
+@cache
+def _marked_word() -> re.Pattern[str]:
+    """Return the pattern of a word or symbol with its marks: Unicode's category M."""
+    # All marks are in these two ranges.
+    codes = chain(range(0x300, 0x20000), range(0xE0100, 0xE01F0))
+    marks = "".join(c for c in map(chr, codes) if unicodedata.category(c)[0] == "M")
+    joiners = "\u200c\u200d"  # within words of Persian and Hindi, the second one within emoji too
+    word = rf"[\w{joiners}{marks}]+"
+    symbol = rf"[^\s\w{joiners}{marks}][{marks}]*"
+    # An opening bracket takes no mark, so that words that are joined to a text split alike.
+    return re.compile(rf"{word}(?:['\u2019]{word})*|[(\[{{]|{symbol}(?:\u200d{symbol})*")
+
+
+# -- what X is ------------------------------------------------------------------------------------
 
 
 def kind_of(X: Any, tokens: str) -> str:
     """Return `tokens`, or for "auto" the kind that X looks like: "number", "char" or "category".
+
+    All of X is looked at: a single text makes it tokens, so that the check of each item can name
+    those that are none.
 
     Examples
     --------
@@ -48,26 +78,75 @@ def kind_of(X: Any, tokens: str) -> str:
     """
     if tokens != "auto":
         return tokens
-    first = _first(X)
-    if isinstance(X, str) or isinstance(first, str):
+    items = [X] if isinstance(X, str) else list(_unpacked(X))
+    if any(isinstance(item, str) for item in items):
         return "char"
-    return "category" if isinstance(_first(first), str) else "number"
+    is_category = any(any(isinstance(t, str) for t in _unpacked(item)) for item in items)
+    return "category" if is_category else "number"
 
 
-def _first(values: Any) -> Any:
-    """Return the first item of a container, or None."""
+def _unpacked(values: Any) -> Iterable[Any]:
+    """Return the items of a container that may hold text, nothing for others.
+
+    The rows of an array with a single column are its entries: one text each.
+    """
     if hasattr(values, "to_numpy"):
         values = values.to_numpy()
     if isinstance(values, np.ndarray):
-        # Only an array of text or objects may hold tokens that are not numbers.
-        return values[0] if values.ndim and len(values) and values.dtype.kind in "UTO" else None
-    return values[0] if isinstance(values, (list, tuple)) and values else None
+        if values.ndim == 0 or values.dtype.kind not in "UTO":
+            return ()
+        return _single_column(values)
+    return values if isinstance(values, (list, tuple)) else ()
 
 
-def as_items(X: Any, kind: str, name: str = "X", first: int = 0) -> list[Item]:
+def _single_column(array: np.ndarray) -> np.ndarray:
+    """Return an array (n, 1) as (n,), any other as it is."""
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
+
+
+def kind_of_texts(items: list[Item]) -> str:
+    """Return the kind of tokens that plain texts hold for "auto": words, or characters.
+
+    Words, if at least half of the texts have a blank between other characters.
+
+    Examples
+    --------
+    >>> kind_of_texts(["a good film", "boring"]), kind_of_texts(["Smith", "Garcia", "De Vries"])
+    ('word', 'char')
+    """
+    blank = sum(_BLANK_INSIDE.search(str(item)) is not None for item in items)
+    return "word" if 2 * blank >= len(items) else "char"
+
+
+def refuse_numbers(items: list[Item], name: str = "X") -> None:
+    """Raise a TypeError for tokens that nearly all read as numbers.
+
+    Texts of digits alone may be words of a code, character by character, and pass.
+    """
+    texts = [item for item in items if isinstance(item, str)]
+    if texts:
+        if all(map(str.isdigit, texts)):
+            return
+        remedy = f"[np.array(x.split(), float) for x in {name}]"
+    else:
+        texts = [token for token in set(chain.from_iterable(items)) if isinstance(token, str)]
+        remedy = f"[np.array(x, float) for x in {name}]"
+    found = [text for text in texts if _NUMBERS.fullmatch(text)]
+    if found and len(found) >= _NEARLY_ALL * len(texts):
+        raise TypeError(
+            f"{name} must hold numbers, or text that does not read as numbers, "
+            f"got {shown(found[0])}"
+            f" and others as text. Convert it: {name} = {remedy}; or set `tokens` if it is text."
+        )
+
+
+def as_items(
+    X: Any, kind: str, name: str = "X", first: int = 0, *, skip_blank: bool = False
+) -> list[Item]:
     """Return X as a list with one text, or one list of categories, per sequence.
 
-    Messages number the sequences from `first` on.
+    Messages number the sequences from `first` on. With `skip_blank` texts without any token are
+    left out, unless there are no others.
 
     Raises
     ------
@@ -83,25 +162,36 @@ def as_items(X: Any, kind: str, name: str = "X", first: int = 0) -> list[Item]:
                 f"Put a single one into a list: [{name}]."
             )
         # An array or DataFrame: each row is a sequence.
-        X = np.asarray(X, dtype=object).tolist()
+        array = as_array(X, name, "").astype(object)
+        X = (array if kind == "category" else _single_column(array)).tolist()
     if not isinstance(X, (list, tuple)) or not X:
         raise ValueError(f"{name} must hold at least one sequence, got {shown(X)}. Pass some data.")
+    numbered = list(enumerate(X, first))
+    if skip_blank:
+        numbered = [pair for pair in numbered if not is_blank(pair[1], kind)] or numbered
     check = _categories if kind == "category" else _text
-    items = [check(item, kind, f"{name}[{i}]") for i, item in enumerate(X, first)]
+    items = [check(item, kind, f"{name}[{i}]") for i, item in numbered]
     # A vocabulary is sorted, which takes tokens of one type.
     if len({type(item[0]) for item in items}) > 1:
         raise TypeError(f"{name} must hold text or integers alone, got both. Convert one of them.")
     return items
 
 
+def is_blank(item: Any, kind: str) -> bool:
+    """Whether an item is a text without any token."""
+    return isinstance(item, str) and not (item.strip() if kind == "word" else item)
+
+
 def _text(item: Any, kind: str, where: str) -> str:
     """Return one text of X as a plain str."""
     if not isinstance(item, str):
-        raise TypeError(
-            f"{where} must be text with tokens={kind!r}, got {shown(item)}. "
-            "Join its tokens to one str, or use tokens='category'."
-        )
-    if not item or (kind == "word" and _WORD.search(item) is None):
+        remedy = "Join its tokens to one str, or use tokens='category'."
+        if is_missing(item):
+            remedy = "Leave missing texts out, or fill them in."
+        elif isinstance(item, bytes):
+            remedy = "Decode it; a file is read as text by open(path, encoding='utf-8')."
+        raise TypeError(f"{where} must be text with tokens={kind!r}, got {shown(item)}. {remedy}")
+    if is_blank(item, kind):
         raise ValueError(
             f"{where} must have at least one {kind}, got {shown(item)}. Leave empty sequences out."
         )
@@ -154,6 +244,8 @@ class Vocabulary:
         Token of each code; code 0 is "<unknown>".
     n_special : int
         Number of codes, the first ones, that stand for no token of the data.
+    marks_apart : bool, default=False
+        Whether words end where a combining mark begins, as those of files of earlier versions do.
 
     Examples
     --------
@@ -167,6 +259,7 @@ class Vocabulary:
     kind: str
     tokens: np.ndarray
     n_special: int = 1
+    marks_apart: bool = False
 
     @classmethod
     def learn(
@@ -223,13 +316,21 @@ class Vocabulary:
     @cached_property
     def codes(self) -> dict[Any, int]:
         """The code of each token of the data."""
-        return {
-            token: code for code, token in enumerate(self.tokens.tolist()) if code >= self.n_special
-        }
+        tokens = self.tokens.tolist()
+        if self.kind == "word" and not self.marks_apart:
+            # As `words` returns them, also of a vocabulary that was made elsewhere.
+            tokens = [unicodedata.normalize("NFC", token) for token in tokens]
+        return {token: code for code, token in enumerate(tokens) if code >= self.n_special}
+
+    def split(self, item: Item) -> Sequence[Any]:
+        """Return the tokens of one item, as they were learned."""
+        if self.marks_apart and self.kind == "word" and isinstance(item, str):
+            return _PLAIN_WORD.findall(item)
+        return split(item, self.kind)
 
     def encode(self, item: Item) -> np.ndarray:
         """Return the codes of one item, int64 (T,); 0 for tokens that are not in the vocabulary."""
-        tokens = split(item, self.kind)
+        tokens = self.split(item)
         # map and fromiter keep the loop over a long text in C.
         return np.fromiter(map(self.codes.get, tokens, repeat(0)), np.int64, len(tokens))
 

@@ -12,6 +12,8 @@ _SHARED = {
         Number of features of a step; after a fit on a table its number of columns, which are steps.
     feature_names_in_ : ndarray of str
         Column names; only if X had names that are all str.
+    tokens_ : {"number", "char", "word", "category"}
+        Meaning of a step of X, as `tokens` says or "auto" found out.
     vocabulary_ : ndarray of object (V,), or None
         Token of each row of the embedding, the most frequent first. Row 0 stands for all unknown
         tokens. None if X holds numbers.

@@ -66,6 +66,7 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
     validation_scores_: list[float] | None
     n_parameters_: int
     n_outputs_: int
+    tokens_: str
     vocabulary_: np.ndarray | None
     device_: str
     _start: int | None = None  # the code that precedes every sequence

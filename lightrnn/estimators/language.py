@@ -36,6 +36,8 @@ class RNNLanguageModel(BaseLanguageModel):
 
     Attributes
     ----------
+    tokens_ : {"char", "word", "category"}
+        Meaning of a token, as `tokens` says or "auto" found out.
     vocabulary_ : ndarray of object (V,)
         Token of each output: "<unknown>", "<end>" for the end of a text, then the other tokens,
         the most frequent first.
@@ -137,9 +139,10 @@ class RNNLanguageModel(BaseLanguageModel):
         Parameters
         ----------
         texts : str, list of str or of token lists, or iterable of either
-            One long text, or many. A list or an array is kept in memory. Any other iterable is
-            read once, text by text, and its tokens are kept in a temporary file, so it may be
-            larger than memory.
+            One long text, or many; blank ones, such as empty lines, are left out. A list or an
+            array is kept in memory. Any other iterable, such as an open file with a text in each
+            line, is read once, text by text, and its tokens are kept in a temporary file, so it
+            may be larger than memory.
         y : None, default=None
             Ignored.
         texts_val : as texts, default=None

@@ -166,6 +166,7 @@ class Model:
             "best_loss_": min(history.losses, default=math.inf),
             "validation_scores_": list(history.scores) or None,
             "n_parameters_": self.network.n_parameters,
+            "tokens_": "number" if self.vocabulary is None else self.vocabulary.kind,
             "vocabulary_": None if self.vocabulary is None else self.vocabulary.tokens,
             "device_": self.device,
         }

@@ -83,7 +83,10 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
 
 
 def _of_earlier_version(model: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
-    """Return the model of a file in which the form of X stands among the attributes."""
+    """Return the model of a file in which the form of X stands among the attributes.
+
+    Its words end at combining marks.
+    """
     form = None
     if model["targets"] is not None:
         form = {
@@ -91,8 +94,9 @@ def _of_earlier_version(model: dict[str, Any], state: dict[str, Any]) -> dict[st
             "is_table": state["_is_table"],
             "feature_names": state.get("feature_names_in_"),
         }
+    vocabulary = model["vocabulary"] and {"marks_apart": True} | model["vocabulary"]
     # Still earlier, a model had no device.
-    return {"device": "cpu"} | model | {"form": form}
+    return {"device": "cpu"} | model | {"form": form, "vocabulary": vocabulary}
 
 
 def _is_result(name: Any) -> bool:
@@ -192,6 +196,7 @@ def _check_data(kind: str, model: dict[str, Any]) -> None:
         _check_array("vocabulary/tokens", vocabulary.tokens, (tokens,), np.dtype(object))
         _check_names("vocabulary/tokens", vocabulary.tokens)
         checks.integer("vocabulary/n_special", vocabulary.n_special, 1, tokens)
+        checks.flag("vocabulary/marks_apart", vocabulary.marks_apart)
     if kind in _TARGETS:
         checks.choice("targets/kind", model["targets"]["kind"], _TARGETS[kind])
         _check_targets(targets_from_tree(model["targets"]), architecture)

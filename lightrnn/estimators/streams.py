@@ -14,11 +14,11 @@ import numpy as np
 
 from ..data.arrays import as_array, as_numbers
 from ..data.feature_names import column_names, require_same_names
-from ..data.tokens import split
 from ..nn.stepper import Stepper
 from ..utils.checks import integer, shown
 
 if TYPE_CHECKING:
+    from ..data.tokens import Vocabulary
     from .model import Model
 
 _ONE = " Give those of a text one by one."
@@ -162,7 +162,7 @@ class Stream:
                 f"x must be {self._count} tokens, got {shown(x)}. "
                 "Give one for each stream, in a list."
             )
-        plain = [_checked_token(token, vocabulary.kind) for token in tokens]
+        plain = [_checked_token(token, vocabulary) for token in tokens]
         return np.array([vocabulary.codes.get(token, 0) for token in plain])  # 0 is unknown
 
     # -- state ------------------------------------------------------------------------------------
@@ -280,17 +280,23 @@ class Stream:
             state[:] = part
 
 
-def _checked_token(token: Any, kind: str) -> str | int:
-    """Return an object that must be one token of this kind as a key of the vocabulary."""
+def _checked_token(token: Any, vocabulary: Vocabulary) -> str | int:
+    """Return an object that must be one token as a key of the vocabulary."""
+    kind = vocabulary.kind
     text = kind != "category"
     types: Any = str if text else (str, int, np.integer)
     if isinstance(token, bool) or not isinstance(token, types):
         raise TypeError(
             f"x must be a token, {'str' if text else 'str or integer'}, got {shown(token)}.{_ONE}"
         )
-    if text and len(split(str(token), kind)) != 1:
+    if not isinstance(token, str):
+        return int(token)  # NumPy's integers are no keys
+    if not text:
+        return token
+    found = vocabulary.split(str(token))
+    if len(found) != 1:
         raise ValueError(f"x must be one {kind}, got {shown(token)}.{_ONE}")
-    return token if isinstance(token, str) else int(token)  # NumPy's integers are no keys
+    return str(found[0])
 
 
 def _views(stepper: Stepper) -> dict[str, np.ndarray]:

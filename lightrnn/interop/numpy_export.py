@@ -227,6 +227,7 @@ def _constants(summary: Summary, weights: bytes, inline: bool) -> dict[str, Any]
         "TASK": summary.task,
         "STEP": summary.step,
         "TOKENS": vocabulary.kind if vocabulary else "number",
+        "MARKS_APART": vocabulary is not None and vocabulary.marks_apart,
         "FEATURES": summary.n_features,
         "OUTPUTS": summary.n_outputs,
         "SPECIAL": vocabulary.n_special if vocabulary else 0,

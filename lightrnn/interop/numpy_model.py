@@ -6,6 +6,7 @@
 import json
 import re
 import sys
+import unicodedata
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from .numpy_layers import BIDIRECTIONAL, WEIGHTS, head, hidden, sigmoid, softmax
 TASK = "classes"
 STEP = False
 TOKENS = "number"
+MARKS_APART = False  # whether words end at combining marks
 FEATURES = 1  # numbers per step
 OUTPUTS = 2
 SPECIAL = 1  # codes below it are no tokens of a text
@@ -26,11 +28,22 @@ if TOKENS == "char":
         """Return the characters of a text."""
         return list(text)
 
-elif TOKENS == "word":
+elif TOKENS == "word" and MARKS_APART:
 
     def tokens(text):
         """Split a text into words and punctuation marks; white space is left out."""
         return re.findall(r"\w+(?:['\u2019]\w+)*|[^\w\s]", text)
+
+elif TOKENS == "word":
+
+    def tokens(text):
+        """Split a text into words and symbols with their marks; white space is left out."""
+        text = unicodedata.normalize("NFC", text)
+        marks = "".join(c for c in sorted(set(text)) if unicodedata.category(c)[0] == "M")
+        word = rf"[\w\u200c\u200d{marks}]+"
+        symbol = rf"[^\s\w\u200c\u200d{marks}][\ufe0f{marks}]*"
+        pattern = rf"{word}(?:['\u2019]{word})*|[(\[{{]|{symbol}(?:\u200d{symbol})*"
+        return re.findall(pattern, text)
 
 else:
 

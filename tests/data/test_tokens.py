@@ -2,6 +2,8 @@
 
 import copy
 import pickle
+import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,9 +11,11 @@ from helpers.junk import object_array
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightrnn import RNNClassifier, RNNRegressor, load
+from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor, load
+from lightrnn.data.corpus import joiner
 from lightrnn.data.tokens import UNKNOWN, Vocabulary, as_items, encoded, kind_of, split, words
 
+GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 BRIEF = {
     "hidden_layer_sizes": (6,),
     "embedding_size": 5,
@@ -20,6 +24,7 @@ BRIEF = {
     "random_state": 0,
 }
 TEXTS = ["the cat sat", "a dog ran", "the dog sat!", "a cat"] * 3
+WORDS = ["cat", "dog", "sat!", "a"] * 3
 SITS = np.array([1, 0, 1, 0] * 3)
 CELLS = ("ffnn", "rnn", "gru", "lstm")
 
@@ -35,10 +40,62 @@ CELLS = ("ffnn", "rnn", "gru", "lstm")
         ),
         ("it\u2019s --", ["it\u2019s", "-", "-"]),
         ("", []),
+        ("\u0928\u092e\u0938\u094d\u0924\u0947 \u0926\u0941\u0928\u093f\u092f\u093e", 2),  # Hindi
+        ("\u0c24\u0c46\u0c32\u0c41\u0c17\u0c41 \u0c2d\u0c3e\u0c37", 2),  # Telugu
+        ("\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35 \u0e0a\u0e32\u0e27\u0e42\u0e25\u0e01", 2),  # Thai
+        (
+            "\u05e9\u05c1\u05b8\u05dc\u05d5\u05b9\u05dd, \u05e2\u05d5\u05b9\u05dc\u05b8\u05dd",
+            3,
+        ),  # Hebrew
+        ("\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645!", 2),  # Persian, with a joiner
+        ("cafe\u0301", ["caf\u00e9"]),
+        ("I \u2764\ufe0f \U0001f469\u200d\U0001f469\u200d\U0001f467.", 4),
+        ("q\u0308x (\u0301a", ["q\u0308x", "(", "\u0301a"]),
     ],
 )
 def test_words_and_punctuation(text, expected):
-    assert words(text) == expected
+    found = words(text)
+    assert (found if isinstance(expected, list) else len(found)) == expected
+
+
+MARKED = st.text("a\u0928\u094d\u0924 \u0301e\u0338<\u200d\u200c\ufe0f\u2764'(.,") | st.text()
+
+
+@given(MARKED)
+def test_words_joined_to_a_text_are_its_words(text):
+    found = words(text)
+    assert words(joiner("word")(found)) == found
+    assert words(unicodedata.normalize("NFD", text)) == found
+    assert [token for word in found for token in words(word)] == found
+
+
+def test_words_with_marks_are_whole_tokens():
+    greeting = "\u0928\u092e\u0938\u094d\u0924\u0947"
+    texts = [f"{greeting} cafe\u0301", "caf\u00e9"] * 3
+    model = RNNClassifier(**BRIEF, tokens="word").fit(texts, [0, 1] * 3)
+    assert model.vocabulary_.tolist() == [UNKNOWN, "caf\u00e9", greeting]
+    assert (
+        model.predict_proba(["cafe\u0301"]).tolist() == model.predict_proba(["caf\u00e9"]).tolist()
+    )
+    stream = model.stream()
+    assert stream.step("cafe\u0301") == model.predict(["cafe\u0301"])[0]
+    writer = RNNLanguageModel("rnn", (8,), tokens="word", max_iter=80, learning_rate_init=0.05)
+    writer.set_params(random_state=0).fit([texts[0]] * 8)
+    assert writer.generate("", top_k=1) == f"{greeting} caf\u00e9"
+    # A vocabulary that was made elsewhere may hold decomposed letters.
+    assert Vocabulary("word", np.array([UNKNOWN, "cafe\u0301"])).encode("caf\u00e9").tolist() == [1]
+
+
+def test_a_file_of_before_keeps_its_words(tmp_path):
+    text = "\u0928\u092e\u0938\u094d\u0924\u0947"
+    pieces = Vocabulary(
+        "word", np.array([UNKNOWN, "\u0928\u092e\u0938", "\u094d"]), marks_apart=True
+    )
+    assert pieces.encode(text).tolist() == [1, 2, 0, 0]
+    model = load(GOLDEN / "format1-words.npz")
+    assert model._model.vocabulary.marks_apart
+    model.save(tmp_path / "again")
+    assert load(tmp_path / "again")._model.vocabulary.marks_apart
 
 
 @pytest.mark.parametrize(
@@ -58,6 +115,12 @@ def test_words_and_punctuation(text, expected):
         ([np.zeros((2, 3))], "number"),
         ([], "number"),
         (None, "number"),
+        (np.array([["ab"], ["c"]]), "char"),
+        (np.array([["ab"], ["c"]], dtype=object), "char"),
+        ([None, "ab"], "char"),
+        ([[], ["ab"]], "category"),
+        ([[1, 2], ["a", "b"]], "category"),
+        ([np.array([1, "a"], dtype=object)], "category"),
     ],
 )
 def test_auto_recognises_the_kind_of_x(X, kind):
@@ -70,6 +133,9 @@ def test_series_and_frames():
     pandas = pytest.importorskip("pandas", reason="reads Series")
     assert kind_of(pandas.Series(["ab", "c"]), "auto") == "char"
     assert as_items(pandas.Series(["ab", "c"]), "char") == ["ab", "c"]
+    texts = pandas.DataFrame({"text": ["ab", "c"]})
+    assert kind_of(texts, "auto") == "char" and as_items(texts, "word") == ["ab", "c"]
+    assert as_items(texts, "category") == [["ab"], ["c"]]
     frame = pandas.DataFrame({"first": ["a", "b"], "second": ["c", "d"]})
     assert as_items(frame, kind_of(frame, "auto")) == [["a", "c"], ["b", "d"]]
 
@@ -152,6 +218,71 @@ def test_text_is_split_by_its_kind(kind):
 # -- estimators ------------------------------------------------------------------------------------
 
 
+def test_a_column_of_texts_is_text():
+    pandas = pytest.importorskip("pandas", reason="reads DataFrames")
+    frame = pandas.DataFrame({"text": TEXTS})
+    for tokens in ("auto", "char", "word"):
+        want = RNNClassifier(**BRIEF, tokens=tokens).fit(TEXTS, SITS)
+        for X in (frame, frame.to_numpy(), np.array(TEXTS)[:, None], frame["text"]):
+            model = RNNClassifier(**BRIEF, tokens=tokens).fit(X, SITS)
+            assert model.vocabulary_.tolist() == want.vocabulary_.tolist()
+            assert np.array_equal(model.predict_proba(X), want.predict_proba(TEXTS))
+    frame.loc[3, "text"] = None
+    with pytest.raises(TypeError, match=r"X\[3\] must be text .*Leave missing texts out"):
+        RNNClassifier(**BRIEF).fit(frame, SITS)
+
+
+@pytest.mark.parametrize(
+    ("X", "kind"),
+    [
+        (TEXTS, "word"),
+        (["good film"] + ["no"] * 11, "char"),
+        (["Smith", "De Vries", "Garcia"] * 4, "char"),
+        ([" ab", "cd\n"] * 6, "char"),
+        ([list(text) for text in TEXTS], "category"),
+        ([[1.0, 2.0]] * 12, "number"),
+    ],
+)
+def test_auto_says_what_it_read(X, kind, tmp_path):
+    model = RNNClassifier(**BRIEF).fit(X, SITS)
+    assert model.tokens_ == kind
+    model.save(tmp_path / "model")
+    assert load(tmp_path / "model").tokens_ == kind
+    same = RNNClassifier(**BRIEF, tokens=kind).fit(X, SITS)
+    assert np.array_equal(model.predict_proba(X), same.predict_proba(X))
+
+
+@pytest.mark.parametrize(
+    "X",
+    [
+        [["0.5", "1"], ["-2e3"]],
+        [["1", "2"], ["3", "4"]],
+        np.array([["0.5", "1.5"], ["2", "-1"]]),
+        ["0.5 1.5", "2"],
+        ["0.5,1.5", "2,-1"],
+        [["0.5"] * 5 + [str(t) for t in range(20)], ["?", "1"]],
+    ],
+    ids=str,
+)
+def test_numbers_that_are_text_are_not_categories(X):
+    with pytest.raises(TypeError, match=r"X must hold numbers, or text that does not read as"):
+        RNNRegressor(**BRIEF).fit(X, [1.0, 2.0])
+    kind = "char" if isinstance(X[0], str) else "category"
+    assert RNNRegressor(**BRIEF, tokens=kind).fit(X, [1.0, 2.0]).tokens_ == kind
+
+
+def test_the_remedy_for_numbers_as_text():
+    for X in ([["0.5", "1"], ["-2e3"]], ["0.5 1", "-2e3"], np.array([["0.5", "1"], ["2", "3"]])):
+        with pytest.raises(TypeError) as caught:
+            RNNRegressor(**BRIEF).fit(X, [1.0, 2.0])
+        line = str(caught.value).split("X = ")[1].split(";")[0]
+        assert RNNRegressor(**BRIEF).fit(eval(line, {"X": X, "np": np}), [1.0, 2.0])
+    digits = ["0110", "101"] * 6  # words of a code
+    assert RNNClassifier(**BRIEF).fit(digits, SITS).tokens_ == "char"
+    mixed = [["0.5", "on"], ["off", "1"]] * 6  # some of them
+    assert RNNClassifier(**BRIEF).fit(mixed, SITS).tokens_ == "category"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("cell", CELLS)
 @pytest.mark.parametrize("tokens", ["char", "word"])
@@ -169,11 +300,11 @@ def test_text_is_learned(cell, tokens):
 
 
 def test_forms_of_the_same_tokens_mean_the_same():
-    lists = [list(text) for text in TEXTS]
-    forms = TEXTS, np.array(TEXTS), object_array(TEXTS), lists, [np.array(item) for item in lists]
+    lists = [list(text) for text in WORDS]
+    forms = WORDS, np.array(WORDS), object_array(WORDS), lists, [np.array(item) for item in lists]
     models = [RNNRegressor("gru", **BRIEF).fit(X, SITS) for X in forms]
     for X, model in zip(forms, models, strict=True):
-        assert np.array_equal(model.predict(X), models[0].predict(TEXTS))
+        assert np.array_equal(model.predict(X), models[0].predict(WORDS))
 
 
 def test_integer_categories_and_their_names_learn_alike():
@@ -194,13 +325,14 @@ def test_integer_categories_and_their_names_learn_alike():
 @pytest.mark.parametrize("target", ["sequence", "step"])
 def test_unknown_tokens_share_the_first_row(cell, target):
     y = SITS if target == "sequence" else [[int(c == "t") for c in text] for text in TEXTS]
-    model = RNNClassifier(cell, **BRIEF, target=target, window=4).fit(TEXTS, y)
+    arguments = BRIEF | {"target": target, "tokens": "char"}
+    model = RNNClassifier(cell, **arguments, window=4).fit(TEXTS, y)
     first, second = (model.predict_proba([text]) for text in ("the Xat", "the Yat"))
     assert np.array_equal(first, second)
     assert not model.weights_["embedding.W"][0].any(), (
         "nothing unknown was seen, so nothing was learned of it"
     )
-    rare = RNNClassifier(cell, **BRIEF, target=target, min_count=4).fit(TEXTS, y)
+    rare = RNNClassifier(cell, **arguments, min_count=4).fit(TEXTS, y)
     assert rare.weights_["embedding.W"][0].any() and "!" not in rare.vocabulary_
 
 
@@ -249,7 +381,7 @@ def test_validation_texts_may_hold_unknown_tokens():
 @pytest.mark.parametrize("kind", [RNNClassifier, RNNRegressor])
 def test_other_data_than_in_fit(kind):
     text, numbers = kind(**BRIEF).fit(TEXTS, SITS), kind(**BRIEF).fit([np.ones((3, 1))] * 12, SITS)
-    with pytest.raises(TypeError, match=r"X\[0\] must be text with tokens='char'"):
+    with pytest.raises(TypeError, match=r"X\[0\] must be text with tokens='word'"):
         text.predict([np.ones((3, 1))])
     with pytest.raises(TypeError, match=r"X\[0\] must hold numbers, got text"):
         numbers.predict(["abc"])

@@ -3,6 +3,7 @@
 import copy
 import io
 import pickle
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -291,6 +292,26 @@ def test_the_lines_of_a_file_are_texts():
     assert same_weights(lines, RNNLanguageModel(**BRIEF).fit([f"{text}\n" for text in RHYMES]))
 
 
+@pytest.mark.parametrize("tokens", ["char", "word"])
+@pytest.mark.parametrize("form", [list, iter])
+def test_blank_lines_do_not_end_a_file(tokens, form):
+    lines = ["", "to be\n", "\n" if tokens == "word" else "", "or not\n", " " * (tokens == "word")]
+    model = RNNLanguageModel(**BRIEF, tokens=tokens)
+    want = RNNLanguageModel(**BRIEF, tokens=tokens).fit([lines[1], lines[3]])
+    assert same_weights(model.fit(form(lines)), want)
+    assert model.score(form(lines)) == want.score([lines[1], lines[3]])
+    with pytest.raises(TypeError, match=r"texts\[2\] must be text"):
+        model.fit(form(["a", "", 3]))
+
+
+def test_a_file_is_read_to_its_end(tmp_path):
+    path = tmp_path / "corpus.txt"
+    path.write_text("to be\n\n\nor not\n", encoding="utf-8")
+    with path.open(encoding="utf-8") as file:
+        model = RNNLanguageModel(**BRIEF, tokens="word").fit(file)
+    assert set(model.vocabulary_[2:]) == {"to", "be", "or", "not"}
+
+
 def test_one_text_is_a_text_and_codes_take_little_room():
     corpus = read_corpus("abcab")
     assert [text.tolist() for text in corpus.texts] == [
@@ -311,8 +332,13 @@ def test_one_text_is_a_text_and_codes_take_little_room():
         ("", ValueError, r"texts\[0\] must have at least one char"),
         ([], ValueError, "texts must hold at least one sequence"),
         (iter([]), ValueError, "texts must hold at least one text, got an iterator without any"),
-        (["a", ""], ValueError, r"texts\[1\] must have at least one char"),
-        (iter(["a", ""]), ValueError, r"texts\[1\] must have at least one char"),
+        (["", ""], ValueError, r"texts\[0\] must have at least one char"),
+        (iter(["", ""]), ValueError, r"texts\[0\] must have at least one char"),
+        ({"a": "ab"}, TypeError, r"texts must be texts, got a dict.*list\(texts.values\(\)\)"),
+        ("corpus.txt", ValueError, r"name of a file.*open\('corpus.txt', encoding='utf-8'\)"),
+        (Path("corpus"), ValueError, r"open\('corpus', encoding='utf-8'\)"),
+        (__file__, ValueError, "texts must be texts, got the name of a file"),
+        ([__file__, __file__], ValueError, "texts must be texts, got the name of a file"),
         (None, TypeError, "texts must be a list of sequences"),
         (3.5, TypeError, "texts must be a list of sequences"),
         ([1.5, 2.5], TypeError, r"texts\[0\] must be a list of str or integers"),
@@ -322,6 +348,7 @@ def test_one_text_is_a_text_and_codes_take_little_room():
         ([["a"], [1]], TypeError, "text or integers alone"),
         (b"bytes", TypeError, "texts must be a list of sequences of tokens"),
         ([b"bytes"], TypeError, r"texts\[0\] must be"),
+        (io.BytesIO(b"bytes"), TypeError, r"texts\[0\] must be"),
         (["a", None], TypeError, r"texts\[1\] must be text"),
         ([[1, -2]], ValueError, r"texts\[0\] must hold integers of at least 0, got -2 at step 1"),
         ("aaaa", ValueError, "texts must hold at least two different tokens, got 1: 'a'"),

@@ -75,7 +75,11 @@ def test_the_next_token_is_the_language_models(case, inline, folder):
 def test_words_are_split_alike(folder):
     split = exported(RNNClassifier(**SMALL, tokens="word").fit(TEXTS, Y), folder)["tokens"]
 
-    @given(text=st.text("aé_1'\u2019 ,-\n") | st.text())
+    @given(
+        text=st.text("aé_1'\u2019 ,-\n")
+        | st.text("क्षि e\u0301<\u0338\u200d\u200c❤\ufe0f('")
+        | st.text()
+    )
     def check(text):
         assert split(text) == words(text)
 
