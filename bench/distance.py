@@ -97,6 +97,7 @@ def _train(
         max_iter=epochs,
         n_iter_no_change=epochs,
         early_stopping=True,
+        scoring="score",
         callbacks=_solved,
         random_state=0,
     )

@@ -174,6 +174,7 @@ def _best(net: dict[str, Any], distance: int, seed: int, run: Run) -> RNNClassif
             max_iter=epochs,
             n_iter_no_change=epochs,
             early_stopping=True,
+            scoring="score",
             callbacks=_solved,
             random_state=seed,
         ).fit(X, y, X_val=held_out[0], y_val=held_out[1])

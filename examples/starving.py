@@ -63,6 +63,7 @@ def train(net: dict[str, Any], distance: int) -> tuple[RNNClassifier, float]:
             max_iter=EPOCHS,
             n_iter_no_change=EPOCHS,
             early_stopping=True,
+            scoring="score",
             callbacks=solved,
             random_state=0,
         )

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..utils.indexing import take
+from ..utils.indexing import take, take_rows
 from .containers import refuse_long_frame, unwrapped
 from .form import Form
 from .holdout import hold_out
-from .ragged import Values
+from .ragged import Values, pool
 from .sample_weight import check_absolute, check_sample_weight, of_mean_one
 from .samples import Samples
 from .sequences import Sequences, as_sequences
@@ -36,7 +35,24 @@ class Data(NamedTuple):
     inputs: Inputs
     targets: Targets
     samples: Samples  # those with a positive weight; class weights are multiplied in
-    weights: Values  # their weights without the class weights, for scores
+    weights: Values  # their weights without the class weights
+    rows: np.ndarray  # the places of the samples in X
+
+
+class HeldOut(NamedTuple):
+    """Data to validate on."""
+
+    samples: Samples  # weighted as in training
+    weights: Values  # without the class weights
+    X: Any  # as the user gave them
+    y: Any
+    rows: np.ndarray | None  # the places of the samples in X and y; None: they are all of them
+
+    def given(self) -> tuple[Any, Any]:
+        """Return the sequences and targets as `predict` takes and returns them."""
+        if self.rows is None:
+            return self.X, self.y
+        return take_rows(unwrapped(self.X), self.rows), take_rows(self.y, self.rows)
 
 
 def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:
@@ -127,12 +143,12 @@ def read(
             "class_weight must leave a positive weight, got 0 for every label of y. Leave out such "
             "parts of the data, or raise the weight of their labels."
         )
-    return Data(inputs, targets, samples.take(kept), take(weights, kept))
+    return Data(inputs, targets, samples.take(kept), take(weights, kept), kept)
 
 
 def read_validation(
     estimator: str, arguments: dict[str, Any], data: Data, X_val: Any, y_val: Any
-) -> Samples | None:
+) -> HeldOut | None:
     """Check and encode the validation data, if there are any.
 
     Parameters
@@ -148,7 +164,7 @@ def read_validation(
 
     Returns
     -------
-    Samples or None
+    HeldOut or None
 
     Raises
     ------
@@ -173,20 +189,28 @@ def read_validation(
     weights = check_sample_weight(None, lengths, arguments["target"] == "step")
     # By the targets of y: a validation set may lack a class, and its mean is another.
     codes = data.targets.read(y_val, lengths, "y_val")
-    return Samples(sequences.items, lengths, codes, weights)
+    weighted = data.targets.weigh(codes, weights, arguments.get("class_weight"))
+    if not pool(weighted).any():
+        raise ValueError(
+            "y_val must hold a label with a positive class_weight, got none. Add some, or leave "
+            "X_val and y_val out."
+        )
+    return HeldOut(Samples(sequences.items, lengths, codes, weighted), weights, X_val, y_val, None)
 
 
 def split(
     data: Data,
+    X: Any,
+    y: Any,
     fraction: float,
     rng: np.random.Generator,
-) -> tuple[Samples, Samples]:
+) -> tuple[Samples, HeldOut]:
     """Hold out whole sequences for validation, stratified if each has one class."""
     samples = data.samples
     codes = samples.targets
     # Codes of one class per sequence are whole numbers; indicators and real targets are floats.
     by_class = isinstance(codes, np.ndarray) and codes.ndim == 1 and codes.dtype.kind == "i"
     training, validation = hold_out(len(samples.items), fraction, rng, codes if by_class else None)
-    # Scores are weighted by the user's weights alone, training by the class weights as well.
-    plain = replace(samples, weights=data.weights)
-    return samples.take(training), plain.take(validation)
+    weights = take(data.weights, validation)
+    held_out = HeldOut(samples.take(validation), weights, X, y, data.rows[validation])
+    return samples.take(training), held_out

@@ -105,9 +105,7 @@ class LabelTargets(Targets):
         """
         return class_weights(encoded, weights, class_weight, self.classes_)
 
-    def score(
-        self, loss: Loss, outputs: np.ndarray, encoded: np.ndarray, weights: np.ndarray
-    ) -> float:
+    def score(self, outputs: np.ndarray, encoded: np.ndarray, weights: np.ndarray) -> float:
         """Return the accuracy; a multilabel row counts if all its labels are right."""
         return row_accuracy(self._predicted(outputs), encoded, weights)
 

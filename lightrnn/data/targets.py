@@ -105,15 +105,11 @@ class Targets:
         """Return the loss to minimise, given the estimator's arguments."""
         raise NotImplementedError
 
-    def score(
-        self, loss: Loss, outputs: np.ndarray, encoded: np.ndarray, weights: np.ndarray
-    ) -> float:
-        """Return the validation score of raw outputs (N, k); greater is better.
+    def score(self, outputs: np.ndarray, encoded: np.ndarray, weights: np.ndarray) -> float:
+        """Return what the estimator's `score` would for raw outputs (N, k); greater is better.
 
         Parameters
         ----------
-        loss : Loss
-            The training loss.
         outputs : ndarray (N, k)
             Raw outputs of the network.
         encoded : ndarray (N,) or (N, k)
@@ -221,13 +217,9 @@ class RealTargets(Targets):
 
         return make_loss(loss, delta=delta, quantile=quantile)
 
-    def score(
-        self, loss: Loss, outputs: np.ndarray, encoded: np.ndarray, weights: np.ndarray
-    ) -> float:
-        """Return R^2, or the negative mean loss where that is not the squared error."""
-        if loss.name == "squared_error":
-            return r_squared(encoded, outputs, weights)
-        return -loss(outputs, encoded, weights)[0] / float(weights.sum())
+    def score(self, outputs: np.ndarray, encoded: np.ndarray, weights: np.ndarray) -> float:
+        """Return R^2."""
+        return r_squared(encoded, outputs, weights)
 
     def follow(self, y: Any, lengths: np.ndarray, weights: Values) -> tuple[Targets, Values]:
         """Let mean and scale follow the y of a further `partial_fit`, unless they are a fit's.

@@ -17,10 +17,12 @@ from .declarations import (
     FRACTION,
     N_JOBS,
     NOT_NEGATIVE,
+    OWN_SCORES,
     POSITIVE,
     POSITIVE_FRACTION,
     RANDOM_STATE,
     SCHEDULE,
+    SCORING,
     SIZES,
     VERBOSE,
     Domain,
@@ -113,6 +115,15 @@ class SupervisedArguments(NetworkArguments):
         """Share of the sequences that early stopping holds out, stratified by class where
         there is one class per sequence.""",
     )
+    scoring: Any = argument(
+        "loss",
+        SCORING,
+        """Score of the held-out sequences or of `X_val` and `y_val`, greater is better: early
+        stopping goes by it. "loss" is the negative loss, weighted as in training. "score" is what
+        the method `score` returns. A str names a scorer of scikit-learn. A function
+        ``scorer(estimator, X, y)`` returns a number; one that has an argument `sample_weight` is
+        given the weights unless they are equal, as scikit-learn's scorers are.""",
+    )
 
 
 @dataclass(init=False, repr=False, eq=False)
@@ -174,8 +185,8 @@ class TrainingArguments:
     early_stopping: bool = argument(
         False,
         FLAG,
-        """Whether to stop when the score on held-out sequences, or on `X_val` and `y_val`, no
-        longer improves, and to restore the weights of the best score.""",
+        """Whether to stop when the score (see `scoring`) on held-out sequences, or on `X_val` and
+        `y_val`, no longer improves, and to restore the weights of the best score.""",
     )
     warm_start: bool = argument(
         False,
@@ -223,6 +234,8 @@ def check_together(
     truncate: int | None = None,
     solver: str = "",
     dropout: float = 0.0,
+    target: str = "",
+    scoring: Any = "loss",
     **others: Any,
 ) -> None:
     """Refuse checked arguments of a supervised estimator that exclude each other.
@@ -257,4 +270,10 @@ def check_together(
         raise ValueError(
             f"truncate must be None with solver='lbfgs', got {truncate}. "
             "A line search needs the whole gradient."
+        )
+    if target == "step" and isinstance(scoring, str) and scoring not in OWN_SCORES:
+        raise ValueError(
+            f"scoring must be 'loss', 'score' or a function with target='step', got {scoring!r}. "
+            "A scorer of scikit-learn takes one target a sequence; write lambda estimator, X, y: "
+            "metric(np.concatenate(y), np.concatenate(estimator.predict(X)))."
         )

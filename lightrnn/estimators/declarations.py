@@ -226,3 +226,31 @@ def _class_weight(name: str, value: Any) -> Any:
 
 
 CLASS_WEIGHT = Domain('dict, "balanced" or None', _class_weight)
+
+
+OWN_SCORES = ("loss", "score")
+
+
+def _scoring(name: str, value: Any) -> Any:
+    """Return the argument itself; scikit-learn is imported only if one of its scorers is named."""
+    if callable(value):
+        return value
+    wanted = f"{name} must be 'loss', 'score', a function or the name of a scikit-learn scorer"
+    if not isinstance(value, str):
+        raise TypeError(f"{wanted}, got {shown(value)}. Write for example {name}='loss'.")
+    if value in OWN_SCORES:
+        return value
+    try:
+        from sklearn.metrics import get_scorer_names
+    except ImportError as error:
+        raise ValueError(
+            f"{wanted}, which is not installed, got {value!r}. Run: pip install scikit-learn"
+        ) from error
+    if value not in get_scorer_names():
+        raise ValueError(
+            f"{wanted}, got {shown(value)}. sklearn.metrics.get_scorer_names() lists them."
+        )
+    return value
+
+
+SCORING = Domain('{"loss", "score"}, str or callable', _scoring)

@@ -37,7 +37,8 @@ _SHARED = {
     best_loss_ : float
         Smallest value of `loss_curve_`.
     validation_scores_ : list of float or None
-        Score on the held-out data after each epoch; None without such data.
+        Score of the held-out data after each epoch, as `scoring` defines it (of a language model
+        the mean log likelihood of a token); None without such data.
     weights_ : dict of str to ndarray
         Copies of the weights: "embedding.W" (V, E) for tokens, "layer0.W_ih" (F, G*H),
         "layer0.W_hh" (H, G*H), "layer0.b" (G*H,) and so on, with the gates in the order i, f, g, o

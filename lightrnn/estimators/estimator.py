@@ -211,8 +211,9 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file, which `lightrnn.load` reads on any machine.
 
-        Callbacks and attributes of your own are not written. The file holds arrays and JSON, no
-        pickle. An older file of the same name is replaced only when the new one is complete.
+        Callbacks, a function for `scoring` and attributes of your own are not written. The file
+        holds arrays and JSON, no pickle. An older file of the same name is replaced only when the
+        new one is complete.
 
         Parameters
         ----------
@@ -251,7 +252,10 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
             )
         known = self._defaults().keys() | SAVED
         state = {name: value for name, value in self.__getstate__().items() if name in known}
-        state["callbacks"] = None  # functions cannot be written without pickle
+        # Functions cannot be written without pickle.
+        state["callbacks"] = None
+        if callable(state.get("scoring")):
+            del state["scoring"]
         archive.write(path, {"estimator": type(self).__name__, "state": state})
 
     def to_torch(self) -> dict[str, np.ndarray]:

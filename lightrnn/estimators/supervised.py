@@ -7,14 +7,22 @@ leaves the estimator as it was. What depends on y is left to the targets (`data/
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from .. import cpu
 from ..base import TransformerMixin
-from ..data.dataset import Data, Inputs, TargetsFrom, read, read_inputs, read_validation, split
+from ..data.dataset import (
+    Data,
+    HeldOut,
+    Inputs,
+    TargetsFrom,
+    read,
+    read_inputs,
+    read_validation,
+    split,
+)
 from ..data.form import Form
 from ..data.ragged import Values, as_values, contained_like, pool
 from ..data.sample_weight import check_sample_weight, of_mean_one
@@ -28,11 +36,10 @@ from ..training.minibatches import Minibatches
 from .arguments import ARCHITECTURE, SupervisedArguments, check_together
 from .estimator import Arguments, NetworkEstimator
 from .model import Model
+from .scoring import make_score
 
 if TYPE_CHECKING:
     from ..data.targets import Targets
-    from ..losses import Loss
-    from ..training.trainable import TrainableNetwork
 
 
 # The order of the base classes puts the arguments of training behind those of the network.
@@ -56,8 +63,8 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             Weights, at least 0; sequences of weight 0 are left out. Only their ratios count. One
             weight per step is for ``target="step"``. None: equal weights.
         X_val, y_val : as X and y, default=None
-            Validation data, scored after each epoch. Early stopping uses them instead of a
-            held-out part of X.
+            Validation data, scored after each epoch as `scoring` says. Early stopping uses them
+            instead of a held-out part of X.
 
         Returns
         -------
@@ -99,7 +106,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         model = self._model_for(arguments, data, before, warm=True)
         samples = data.samples
         if held_out is None and arguments["early_stopping"]:
-            samples, held_out = split(data, arguments["validation_fraction"], model.rng)
+            samples, held_out = split(data, X, y, arguments["validation_fraction"], model.rng)
         samples = replace(samples, weights=of_mean_one(samples.weights))
         self._fit_model(arguments, model, samples, held_out, arguments["max_iter"])
         self._finish(model)
@@ -234,7 +241,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         arguments: Arguments,
         model: Model,
         samples: Samples,
-        held_out: Samples | None,
+        held_out: HeldOut | None,
         epochs: int,
     ) -> None:
         """Run epochs on the model."""
@@ -248,10 +255,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         )
         score = None
         if held_out is not None:
-            threads = cpu.threads.usable(arguments["n_jobs"])
-            score = partial(
-                _score, targets=model.targets, loss=loss, held_out=held_out, threads=threads
-            )
+            score = make_score(self, arguments, model, loss, held_out)
         n_steps = int(samples.lengths.sum())
         self._train(arguments, model, loss, batches, epochs=epochs, n_steps=n_steps, score=score)
 
@@ -370,14 +374,6 @@ def _warn_of_the_end(arguments: Arguments) -> None:
         f"Maximum iterations ({arguments['max_iter']}) reached and the training hasn't converged "
         f"yet. Raise max_iter, or {other}.",
     )
-
-
-def _score(
-    network: TrainableNetwork, targets: Targets, loss: Loss, held_out: Samples, threads: int
-) -> float:
-    """Return the score of a network on held-out samples."""
-    outputs = pool(network.outputs(held_out.items, threads))
-    return targets.score(loss, outputs, pool(held_out.targets), pool(held_out.weights))
 
 
 def _check_same_classes(old: Targets, new: Targets) -> None:

@@ -39,7 +39,8 @@ class Epoch(NamedTuple):
     loss : float
         Mean training loss over the epoch.
     validation_score : float or None
-        Score on the held-out sequences; None without any.
+        Score of the held-out sequences, greater is better, as `scoring` defines it: by default the
+        negative loss. None without any.
     gradient_norm : float
         Mean norm of the gradient before clipping.
     learning_rate : float or None

@@ -1,4 +1,4 @@
-"""Index arrays and lists in the same way."""
+"""Index arrays, lists and tables in the same way."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -43,3 +43,28 @@ def object_array(items: Sequence[Any]) -> np.ndarray:
     array = np.empty(len(items), dtype=object)
     array[:] = items
     return array
+
+
+def take_rows(values: Any, rows: np.ndarray) -> Any:
+    """Return the items of whatever a user gave for X or y, in the same form.
+
+    Parameters
+    ----------
+    values : list, tuple, array-like or DataFrame
+        The items.
+    rows : ndarray of int, shape (m,)
+        Their positions.
+
+    Returns
+    -------
+    list, array-like or DataFrame
+        m items.
+
+    Examples
+    --------
+    >>> take_rows(("a", "b", "c"), np.array([2, 0]))
+    ['c', 'a']
+    """
+    if isinstance(values, Sequence):
+        return take(values, rows)
+    return values.iloc[rows] if hasattr(values, "iloc") else values[rows]

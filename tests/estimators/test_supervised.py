@@ -229,6 +229,7 @@ def test_early_stopping_restores_the_best_weights():
         **BRIEF | {"max_iter": 30, "learning_rate_init": 0.05},
         early_stopping=True,
         validation_fraction=0.4,
+        scoring="score",
     )
     model.fit(X, LABELS)
     assert len(model.validation_scores_) == model.n_iter_
@@ -244,42 +245,13 @@ def test_validation_data_are_scored_like_any_other():
         ("sequence", SUMS, sums),
         ("step", STEP_SUMS, [np.cumsum(x[:, 0]) for x in held_out]),
     ):
-        model = RNNRegressor(**BRIEF, target=target, dtype="float64").fit(
+        model = RNNRegressor(**BRIEF, target=target, dtype="float64", scoring="score").fit(
             X, y, X_val=held_out, y_val=y_val
         )
         assert np.isclose(model.score(held_out, y_val), model.validation_scores_[-1])
         assert same_weights(
             model, RNNRegressor(**BRIEF, target=target, dtype="float64").fit(X, y)
         ), "a look changes nothing"
-
-
-def test_validation_score_of_other_losses_is_their_negative():
-    held_out, sums = data(10, seed=1)
-    model = RNNRegressor(**BRIEF, loss="absolute_error", dtype="float64").fit(
-        X, SUMS, X_val=held_out, y_val=sums
-    )
-    loss = np.abs(model.predict(held_out) - sums).mean() / SUMS.std()
-    assert np.isclose(model.validation_scores_[-1], -loss)
-
-
-def test_held_out_scores_do_not_heed_class_weight():
-    arguments = BRIEF | {
-        "learning_rate_init": 1e-30,
-        "early_stopping": True,
-        "validation_fraction": 0.5,
-    }
-    plain = RNNClassifier(**arguments).fit(X, LABELS)
-    assert 0 < plain.validation_scores_[0] < 1
-    weighed = RNNClassifier(**arguments, class_weight={"up": 1e-9}).fit(X, LABELS)
-    assert weighed.validation_scores_ == plain.validation_scores_
-
-
-def test_held_out_scores_heed_sample_weight():
-    weights = np.where(np.arange(24) % 2, 1.0, 1e-9)
-    model = RNNClassifier(**BRIEF | {"max_iter": 2}, early_stopping=True, validation_fraction=0.5)
-    assert (
-        model.fit(X, LABELS, weights).validation_scores_ != model.fit(X, LABELS).validation_scores_
-    )
 
 
 # -- attributes ------------------------------------------------------------------------------------

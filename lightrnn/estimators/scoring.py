@@ -1,0 +1,126 @@
+"""The validation score: the negative loss, the estimator's own score, or that of a scorer."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import cpu
+from ..data.ragged import pool
+from ..utils.checks import real
+from .model import build_network
+
+if TYPE_CHECKING:
+    from ..data.dataset import HeldOut
+    from ..data.targets import Targets
+    from ..losses import Loss
+    from ..training.trainable import TrainableNetwork
+    from .estimator import NetworkEstimator
+    from .model import Model
+
+Score = Callable[["TrainableNetwork"], float]
+
+
+def make_score(
+    estimator: NetworkEstimator,
+    arguments: dict[str, Any],
+    model: Model,
+    loss: Loss,
+    held_out: HeldOut,
+) -> Score:
+    """Return the function that gives the validation score of a network; greater is better.
+
+    Parameters
+    ----------
+    estimator : NetworkEstimator
+        The estimator that is fitted; it is not changed.
+    arguments : dict
+        Its checked arguments.
+    model : Model
+        The model that is trained.
+    loss : Loss
+        Its loss.
+    held_out : HeldOut
+        Sequences and targets to score.
+
+    Returns
+    -------
+    callable
+        (network) -> score.
+    """
+    scoring = arguments["scoring"]
+    threads = cpu.threads.usable(arguments["n_jobs"])
+    if scoring == "loss":
+        return partial(_negative_loss, loss=loss, held_out=held_out, threads=threads)
+    if scoring == "score":
+        return partial(_own_score, targets=model.targets, held_out=held_out, threads=threads)
+    if isinstance(scoring, str):
+        from sklearn.metrics import get_scorer
+
+        scoring = get_scorer(scoring)
+    return _Scorer(scoring, estimator, model, held_out)
+
+
+def _outputs(network: TrainableNetwork, held_out: HeldOut, threads: int) -> np.ndarray:
+    """Return the raw outputs (N, k), pooled over steps, and the encoded targets."""
+    return pool(network.outputs(held_out.samples.items, threads))
+
+
+def _negative_loss(network: TrainableNetwork, loss: Loss, held_out: HeldOut, threads: int) -> float:
+    """Return the negative mean loss, weighted as in training."""
+    outputs = _outputs(network, held_out, threads)
+    weights = pool(held_out.samples.weights)
+    return -loss(outputs, pool(held_out.samples.targets), weights)[0] / float(weights.sum())
+
+
+def _own_score(
+    network: TrainableNetwork, targets: Targets, held_out: HeldOut, threads: int
+) -> float:
+    """Return what the estimator's method `score` would."""
+    outputs = _outputs(network, held_out, threads)
+    return targets.score(outputs, pool(held_out.samples.targets), pool(held_out.weights))
+
+
+class _Scorer:
+    """Calls a scorer with an estimator that predicts with the weights of the moment.
+
+    That is a copy: the user's estimator stays as it was until training has ended.
+    """
+
+    def __init__(
+        self,
+        scorer: Callable[..., Any],
+        estimator: NetworkEstimator,
+        model: Model,
+        held_out: HeldOut,
+    ) -> None:
+        self._scorer = scorer
+        self._estimator = object.__new__(type(estimator))
+        vars(self._estimator).update(vars(estimator))
+        self._model = replace(model, network=build_network(model.architecture))
+        self._data = held_out.given()
+        weights = pool(held_out.weights)
+        unequal = (weights != weights[0]).any()
+        self._weights = {}
+        if unequal and _takes_weights(scorer):
+            self._weights = {"sample_weight": held_out.weights}
+
+    def __call__(self, network: TrainableNetwork) -> float:
+        """Return the score."""
+        self._model.network.parameters[:] = network.parameters
+        self._estimator._adopt(self._model)
+        score = self._scorer(self._estimator, *self._data, **self._weights)
+        return real("The result of scoring", score)
+
+
+def _takes_weights(scorer: Callable[..., Any]) -> bool:
+    """Return whether a scorer has an argument for weights, as scikit-learn's have."""
+    try:
+        return "sample_weight" in inspect.signature(scorer).parameters
+    except (TypeError, ValueError):  # of a function that does not show its arguments
+        return False
