@@ -30,18 +30,24 @@ def run(*arguments, **environment):
 
 @pytest.fixture(scope="module")
 def on_this_host():
-    return narrow.results()
+    return narrow.results("gru", "rnn")
 
 
-@pytest.mark.parametrize(("register_bytes", "vectors"), [(16, 4), (32, 2), (64, 4)], ids=str)
+# Nothing that the widths compile is in the cache, so float64 takes its turn at the shortest one.
+@pytest.mark.parametrize(
+    ("register_bytes", "vectors", "cells"),
+    [(16, 4, ("gru", "rnn")), (32, 2, ("gru",)), (64, 4, ("gru",))],
+    ids=str,
+)
 def test_every_register_width_gives_the_same_results(
-    register_bytes, vectors, on_this_host, tmp_path
+    register_bytes, vectors, cells, on_this_host, tmp_path
 ):
-    run(register_bytes, vectors, "results", tmp_path / "arrays.npz")
+    run(register_bytes, vectors, "results", tmp_path / "arrays.npz", *cells)
     with np.load(tmp_path / "arrays.npz") as arrays:
         assert arrays["lanes"] == register_bytes // 4
-        assert set(arrays) == {"lanes", *on_this_host}
-        for name, want in on_this_host.items():
+        expected = {name: a for name, a in on_this_host.items() if name.startswith(cells)}
+        assert set(arrays) == {"lanes", *expected}
+        for name, want in expected.items():
             double = want.ndim and want.dtype == np.float64  # a loss is a float64 of either network
             tolerance = 1e-12 if double else 2e-5
             assert arrays[name].dtype == want.dtype

@@ -44,13 +44,12 @@ def run(weights, cell, X, bump=None):
     return history, X
 
 
-def raw_outputs(weights, cell, target, X, bump=None):
-    history, features = run(weights, cell, X, bump)
+def last_output(weights, target, history, features):
     if target == "step":
-        return naive.head(weights, features[-1])
+        return naive.head(weights, features[-1])[0]
     last = max(name for name in history if "reverse" not in name)
     ends = [history[name][-1][0] for name in (last, f"{last}.reverse") if name in history]
-    return naive.head(weights, np.concatenate(ends))
+    return naive.head(weights, np.concatenate(ends))[0]
 
 
 def directions(states):
@@ -67,7 +66,7 @@ def slopes(function, changes):
     return np.array([(function(c) - function([-d for d in c])) / (2 * STEP) for c in changes])
 
 
-@settings(max_examples=25)
+@settings(max_examples=12)
 @given(
     cell=st.sampled_from(RECURRENT),
     sizes=st.lists(st.integers(1, 4), min_size=1, max_size=2).map(tuple),
@@ -93,25 +92,17 @@ def test_state_gradients_and_jacobians_are_those_of_finite_differences(
             assert np.isnan(layer.state[i, len(x) :]).all()
             for lag in range(len(x)):
                 t = len(x) - 1 - lag
-                states = history[name][t]
-                gradient = slopes(
-                    lambda c, x=x, name=name, t=t: (
-                        raw_outputs(weights, cell, target, x, (name, t, c))[0] * model.y_scale_[0]
-                    ),
-                    directions(states),
-                )
-                jacobian = slopes(
-                    lambda c, x=x, name=name, t=t: run(weights, cell, x, (name, t, c))[0][name][-1][
-                        0
-                    ],
-                    directions(states),
-                )
-                np.testing.assert_allclose(
-                    layer.state[i, lag], np.linalg.norm(gradient), rtol=1e-6, atol=1e-8
-                )
-                np.testing.assert_allclose(
-                    layer.jacobian[i, lag], np.linalg.norm(jacobian), rtol=1e-6, atol=1e-8
-                )
+
+                def results(change, x=x, name=name, t=t):
+                    """Return the last output and the layer's last state."""
+                    changed, features = run(weights, cell, x, (name, t, change))
+                    output = last_output(weights, target, changed, features) * model.y_scale_[0]
+                    return np.append(output, changed[name][-1][0])
+
+                found = slopes(results, directions(history[name][t]))
+                measured = (layer.state[i, lag], layer.jacobian[i, lag])
+                wanted = (np.linalg.norm(found[:, 0]), np.linalg.norm(found[:, 1:]))
+                np.testing.assert_allclose(measured, wanted, rtol=1e-6, atol=1e-8)
 
 
 @settings(max_examples=25)
@@ -183,9 +174,8 @@ def test_gradients_are_pytorchs(cell):
         )
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_the_slope_is_the_spectral_radius(seed):
-    model, X = random_rnn(0.9, T=500, seed=seed)
+def test_the_slope_is_the_spectral_radius():
+    model, X = random_rnn(0.9, T=500, seed=0)
     flow = gradient_flow(model, X, spectral=True)
     for kind in ("state", "jacobian", "spectral", "input"):
         mean = flow.mean(kind)[250:]  # further back than the other eigenvalues reach

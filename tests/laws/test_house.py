@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def imports(module, *, inner=True, types=True):
     With `inner=False` imports inside of functions are left out, with `types=False` those that only
     type checkers see.
     """
-    tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))
+    tree = parse(MODULES[module])
     package = ["lightrnn", *module.split(".")[:-1]]
     waiting = list(tree.body)
     while waiting:
@@ -158,6 +159,7 @@ def test_every_file_opens_with_its_purpose(module):
 # -- figures ---------------------------------------------------------------------------------------
 
 
+@cache
 def parse(path):
     return ast.parse(path.read_text(encoding="utf-8"))
 
