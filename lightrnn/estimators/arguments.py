@@ -41,6 +41,8 @@ ARCHITECTURE = (
     "dropout",
     "dtype",
 )
+# Tokens that the clusters of an adaptive softmax need.
+SMALLEST_ADAPTIVE = 4
 _DEVICE = Domain('{"cpu", "cuda", "cuda:1", ..., "auto"}', check_device)
 
 

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
 
 Arguments = dict[str, Any]
 
-# Attributes that are saved besides the arguments; all others follow from the model.
-SAVED = frozenset({"_model", "_metadata_request", "_sklearn_output_config"})
-
 
 def check_estimator(estimator: Any) -> None:
     """Raise a TypeError unless the object is an estimator of this package, not a Pipeline of one.
@@ -211,9 +208,9 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted estimator to one file, which `lightrnn.load` reads on any machine.
 
-        Callbacks, a function for `scoring` and attributes of your own are not written. The file
-        holds arrays and JSON, no pickle. An older file of the same name is replaced only when the
-        new one is complete.
+        Callbacks, a function for `scoring` and attributes of your own are not written, and of the
+        arguments that describe the network those of its fit. The file holds arrays and JSON, no
+        pickle. An older file of the same name is replaced only when the new one is complete.
 
         Parameters
         ----------
@@ -226,6 +223,9 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
             If the estimator was not fitted.
         TypeError
             If it is of a class of your own, which `load` would not know.
+        ValueError
+            If `load` would refuse the file, for example because a weight is not finite, or if
+            `path` is a device or a pipe.
         OSError
             If the file cannot be written, for example because its folder does not exist.
 
@@ -242,6 +242,7 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         True
         """
         from ..utils import archive
+        from .saved_state import SAVED, check_loadable, fitted_arguments
 
         check_is_fitted(self)
         # `load` makes estimators by name, and knows only our own.
@@ -256,7 +257,9 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         state["callbacks"] = None
         if callable(state.get("scoring")):
             del state["scoring"]
-        archive.write(path, {"estimator": type(self).__name__, "state": state})
+        state |= fitted_arguments(type(self), state)
+        content = {"estimator": type(self).__name__, "state": state}
+        archive.write(path, content, partial(check_loadable, type(self)))
 
     def to_torch(self) -> dict[str, np.ndarray]:
         """Return the weights as a state_dict of PyTorch.

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 from ..data.corpus import Corpus, read_corpus
-from .arguments import ARCHITECTURE
+from .arguments import ARCHITECTURE, SMALLEST_ADAPTIVE
 from .declarations import COUNT, FLAG, argument, one_of
 from .documentation import documented
 from .estimator import Arguments
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 # Number of tokens from which on output="auto" takes an adaptive softmax: below it the one large
 # product is cheap, above it the products for rare tokens that are left out save more.
 _LARGE = 20_000
-# The clusters of an adaptive softmax need this many tokens.
-_SMALLEST_ADAPTIVE = 4
 
 
 @documented
@@ -258,7 +256,7 @@ class RNNLanguageModel(BaseLanguageModel):
         adaptive = wanted == "adaptive" or (wanted == "auto" and n_tokens > _LARGE)
         if arguments["tie_weights"]:
             head = "tied"
-        elif adaptive and n_tokens >= _SMALLEST_ADAPTIVE:
+        elif adaptive and n_tokens >= SMALLEST_ADAPTIVE:
             head = "adaptive"
         else:
             head = "linear"

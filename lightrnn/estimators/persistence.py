@@ -56,7 +56,7 @@ def load(path: str | os.PathLike[str]) -> Any:
         kind, state = checked_state(_ESTIMATORS, content)
         estimator = kind.__new__(kind)
         estimator.__setstate__(state)
-    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+    except archive.DAMAGE as error:
         raise ValueError(
             f"path must be a file written by save, got {os.fspath(path)!r}. Its content is "
             f"incomplete or does not fit together: {str(error).rstrip('.')}."

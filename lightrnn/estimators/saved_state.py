@@ -21,19 +21,30 @@ from ..data.tokens import KINDS, Vocabulary
 from ..devices import check_device
 from ..training.history import STOP_REASONS, History
 from ..utils import checks
+from ..utils.archive import DAMAGE, check_hashes
 from ..utils.checks import shown
-from .arguments import ARCHITECTURE, check_together
-from .declarations import checked
-from .estimator import SAVED
+from .arguments import (
+    ARCHITECTURE,
+    SMALLEST_ADAPTIVE,
+    SupervisedArguments,
+    TrainingArguments,
+    check_together,
+)
+from .declarations import checked, declared
 from .model import Model, build_network, targets_from_tree
-from .supervised import SupervisedEstimator
 
 if TYPE_CHECKING:
     from ..nn.network import Network
 
+# Attributes that are saved besides the arguments; all others follow from the model.
+SAVED = frozenset({"_model", "_metadata_request", "_sklearn_output_config"})
 # The sizes of a network, with the least that each may be.
 _SIZES = {"n_features": 1, "n_outputs": 1, "n_tokens": 0}
 _TARGETS = {"classifier": ("ClassTargets", "MultilabelTargets"), "regressor": ("RealTargets",)}
+
+
+class _AllArguments(TrainingArguments, SupervisedArguments):
+    """Those of every network: the language model fixes `target`, which it does not declare."""
 
 
 def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str, Any]]:
@@ -79,7 +90,25 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
     _check_arrays("network", model["network"], network)
     _check_training(model, network)
     _check_data(kind._kind, model)
-    return kind, arguments | state | {"_model": model}
+    fixed = _fixed_arguments(kind, model)
+    for argument, value in fixed.items():
+        if argument in state and not _agrees(kind, argument, state[argument], value):
+            raise ValueError(
+                f"{argument} must be that of the network, {shown(value)}, "
+                f"got {shown(state[argument])}"
+            )
+    return kind, arguments | fixed | state | {"_model": model}
+
+
+def check_loadable(kind: Any, content: Any) -> None:
+    """Raise a ValueError if `load` would refuse a file with this content, of an estimator."""
+    try:
+        checked_state({kind.__name__: kind}, content)
+    except DAMAGE as error:
+        raise ValueError(
+            "save must be called of an estimator that load would accept, got one that does not fit "
+            f"together: {str(error).rstrip('.')}. Fit it once more."
+        ) from error
 
 
 def _of_earlier_version(model: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
@@ -106,6 +135,53 @@ def _is_result(name: Any) -> bool:
     )
 
 
+def fitted_arguments(kind: Any, state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the constructor's arguments of the network, as far as they were changed since the fit.
+
+    Parameters
+    ----------
+    kind : class
+        Class of the estimator.
+    state : mapping
+        Its attributes, with the model as a tree.
+
+    Returns
+    -------
+    dict
+        Their values in the fit, by name.
+    """
+    fixed = _fixed_arguments(kind, state["_model"])
+    return {
+        name: value for name, value in fixed.items() if not _agrees(kind, name, state[name], value)
+    }
+
+
+def _fixed_arguments(kind: Any, model: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of the constructor's arguments that a model determines."""
+    architecture = model["architecture"]
+    vocabulary = model["vocabulary"]
+    head = architecture.get("head", "linear")
+    values = {
+        **architecture,
+        "tokens": vocabulary["kind"] if vocabulary else "number",
+        "tie_weights": head == "tied",
+    }
+    if vocabulary:
+        values["embedding_size"] = architecture["n_features"]
+    if architecture["n_outputs"] >= SMALLEST_ADAPTIVE:
+        values["output"] = "adaptive" if head == "adaptive" else "softmax"
+    return {name: values[name] for name in declared(kind) if name in values}
+
+
+def _agrees(kind: Any, name: str, given: Any, value: Any) -> bool:
+    """Return whether an argument as it was given means the value that a model has."""
+    try:
+        (plain,) = checked(kind, {name: given}).values()
+    except (TypeError, ValueError):
+        return False
+    return plain in (value, "auto")  # which means what was found
+
+
 def _same(where: str, found: Any, wanted: Any) -> None:
     """Raise a ValueError unless two values have the same type and are equal."""
     if type(found) is not type(wanted) or found != wanted:
@@ -122,8 +198,7 @@ def _network(architecture: dict[str, Any], most: int) -> Network:
         name: checks.integer(name, given[name], low) for name, low in _SIZES.items()
     }
     shared = {name: given[name] for name in ARCHITECTURE if name in given}
-    # The language model fixes `target`, which it does not declare.
-    plain |= checked(SupervisedEstimator, shared)
+    plain |= checked(_AllArguments, shared)
     check_together(**plain)
     # Compared with the given values, types included: a float 3.0 or True is refused.
     plain["head"] = checks.choice("head", given["head"], ("linear", "tied", "adaptive"))
@@ -139,7 +214,7 @@ def _network(architecture: dict[str, Any], most: int) -> Network:
         wanted = sizes[-1] * (1 + bidirectional), given["n_tokens"]
         _same("n_features, n_outputs", found, wanted)
     if given["head"] == "adaptive":
-        checks.integer("n_outputs", given["n_outputs"], 4)
+        checks.integer("n_outputs", given["n_outputs"], SMALLEST_ADAPTIVE)
     return build_network(architecture)  # makes no arrays of the sizes that the file claims
 
 
@@ -149,6 +224,8 @@ def _check_arrays(where: str, arrays: Any, network: Network) -> None:
     _same(where, list(arrays), list(wanted))
     for name, shape in wanted.items():
         _check_array(f"{where}/{name}", arrays[name], shape, network.dtype)
+        if where == "network":
+            _check_finite(f"{where}/{name}", arrays[name])
 
 
 def _check_array(where: str, array: Any, shape: tuple[int, ...], dtype: Any) -> None:
@@ -158,6 +235,12 @@ def _check_array(where: str, array: Any, shape: tuple[int, ...], dtype: Any) -> 
         raise ValueError(
             f"{where} must be an array of shape {shape} and dtype {dtype}, got {shown(array)}"
         )
+
+
+def _check_finite(where: str, array: np.ndarray) -> None:
+    """Raise a ValueError if an array holds infinity or NaN."""
+    if not np.isfinite(array).all():
+        raise ValueError(f"{where} must be finite, got infinity or NaN")
 
 
 def _check_training(model: dict[str, Any], network: Network) -> None:
@@ -215,9 +298,10 @@ def _check_targets(targets: Any, architecture: dict[str, Any]) -> None:
     _same("targets/step", targets.step, architecture["target"] == "step")
     if isinstance(targets, ClassTargets):
         classes = targets.classes_
-        dtype = getattr(classes, "dtype", None)
+        # Of whatever dtype and byte order they were given in.
+        dtype = getattr(classes, "dtype", np.dtype(object)).newbyteorder("=")
         _check_array("targets/classes_", classes, (max(outputs, 2),), dtype)
-        if classes.dtype.kind == "O":
+        if dtype.hasobject:
             _check_names("targets/classes_", classes)
     elif isinstance(targets, RealTargets):
         double = np.dtype(np.float64)
@@ -248,8 +332,10 @@ def _check_numbers(targets: Any) -> None:
 
 def _check_names(where: str, names: np.ndarray) -> None:
     """Check tokens or labels that are objects."""
-    if not all(type(name) in (str, int) for name in names.tolist()):
+    # NumPy's text is a str; a bool may stand beside integers of more than 64 bits.
+    if not all(isinstance(name, str | int) for name in names.tolist()):
         raise TypeError(f"{where} must be text or integers")
+    check_hashes(names.tolist())
 
 
 def _check_form(form: dict[str, Any], architecture: dict[str, Any]) -> None:

@@ -7,8 +7,8 @@ ever pickled, so reading a file runs no code of its writer.
 
 A damaged or hostile file is refused, and never takes more memory than a small multiple of its size:
 nothing is compressed, the size of every array is compared with the number of its bytes before
-memory is allocated, and the checksums of the zip cover the header and every array. This module
-knows no estimator.
+memory is allocated, an array has one place in the tree, and the checksums of the zip cover the
+header and every array. This module knows no estimator.
 """
 
 import json
@@ -17,7 +17,9 @@ import os
 import re
 import struct
 import zipfile
-from collections.abc import Callable
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterable
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -36,27 +38,42 @@ _POSITIONS = {"MT19937": 624, "PCG64": 0, "PCG64DXSM": 0, "Philox": 4, "SFC64": 
 _PLAIN = (bool, int, float, str, type(None))
 _KINDS = "biufcmMSU"  # kinds of dtypes that are stored as arrays
 # The header of the .npy format, versions 1 and 2. NumPy's own reader would evaluate it as Python.
+# The lengths are limited because a product of long numbers takes long.
 _NPY = re.compile(
-    rb"\x93NUMPY(?:\x01\x00..|\x02\x00....)\{'descr': '([<>|][a-zA-Z]\d+(?:\[\w+\])?)', "
-    rb"'fortran_order': (True|False), 'shape': \(([\d, ]*)\), \} *\n",
+    rb"\x93NUMPY(?:\x01\x00..|\x02\x00....)"
+    rb"\{'descr': '([<>|][a-zA-Z]\d{1,10}(?:\[\w{1,30}\])?)', "
+    rb"'fortran_order': (True|False), 'shape': \(([\d, ]{0,999})\), \} *\n",
     re.DOTALL,
 )
+# Number of lists and dicts that a header may have, and bytes of the file for each further one: of
+# nothing but "[]," JSON makes objects of 30 times its size.
+_FREE_BRACKETS = 10_000
+_BYTES_PER_BRACKET = 16
+# Number of keys of a dict that may have one hash. An attacker's integers can all have the same, and
+# the time to make the dict is then the square of their number; the hashes of text are random.
+_MOST_COLLISIONS = 64
 # Errors that zipfile, json, and code that trusts what they return raise on a damaged file.
 DAMAGE = (
     ArithmeticError,
     AttributeError,
     EOFError,
     LookupError,
+    MemoryError,
     OSError,
     RuntimeError,
     TypeError,
     ValueError,
     struct.error,
     zipfile.BadZipFile,
+    zlib.error,
 )
 
 
-def write(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
+def write(
+    path: str | os.PathLike[str],
+    content: dict[str, Any],
+    check: Callable[[dict[str, Any]], object] | None = None,
+) -> None:
     """Write a tree of values to one file, which is replaced only when all has been written.
 
     Parameters
@@ -66,6 +83,8 @@ def write(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
     content : dict
         The tree: keys are str, int, float, bool or None, values those that the module's docstring
         lists.
+    check : callable, optional
+        Called with the tree that `read` will return; if it raises an error, nothing is written.
 
     Raises
     ------
@@ -90,9 +109,13 @@ def write(path: str | os.PathLike[str], content: dict[str, Any]) -> None:
         "library": __version__,
         "content": packer.pack(content, ""),
     }
-    text = np.frombuffer(json.dumps(header).encode(), np.uint8)
+    text = json.dumps(header).encode()
+    _check_brackets(text, sum(values.nbytes for values in packer.arrays.values()))
+    if check is not None:
+        check(_content(json.loads(text), dict(packer.arrays)))
+    members = {"header": np.frombuffer(text, np.uint8), **packer.arrays}
     with replacing(path) as file, zipfile.ZipFile(file, "w") as archive:
-        for name, values in {"header": text, **packer.arrays}.items():
+        for name, values in members.items():
             _write_member(archive, name, values)
 
 
@@ -120,15 +143,18 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     with open_regular(path) as file:
         try:
             archive = _open(file)
-            header = json.loads(_member(archive, "header").tobytes())
+            text = _member(archive, "header").tobytes()
+            _check_brackets(text, os.fstat(file.fileno()).st_size)
+            header = json.loads(text)
             version, library = header["version"], header.get("library")
             if header["format"] != FORMAT or type(version) is not int or version < 1:
                 raise ValueError("another format")
-            content = _content(archive, header) if version <= VERSION else {}
+            content = _content(header, _arrays(archive)) if version <= VERSION else {}
         except DAMAGE as error:
+            damaged = "is damaged or of another format"
+            reason = "takes more memory than is left" if isinstance(error, MemoryError) else damaged
             raise ValueError(
-                f"path must be a file written by save, got {os.fspath(path)!r}. "
-                "It is damaged or of another format."
+                f"path must be a file written by save, got {os.fspath(path)!r}. It {reason}."
             ) from error
     if version > VERSION:
         raise ValueError(
@@ -186,20 +212,42 @@ def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     dtype = np.dtype(kind)
     shape = tuple(map(int, axes.replace(",", " ").split()))
     start = found.end()
-    if dtype.kind not in _KINDS or math.prod(shape) * dtype.itemsize != len(data) - start:
+    size = math.prod(shape)
+    if dtype.kind not in _KINDS or size * dtype.itemsize != len(data) - start:
         raise ValueError(f"{name} does not have the size that its header gives")
+    # Texts of no characters take no bytes in the file, however many there are, but do in memory.
+    if not dtype.itemsize and size > 1:
+        raise ValueError(f"{name} has {size} items without content")
     values = np.ndarray(shape, dtype, data, start, order="F" if order == "True" else "C")
     return values.copy(order="K")  # the bytes themselves are read-only
 
 
-def _content(archive: zipfile.ZipFile, header: dict[str, Any]) -> dict[str, Any]:
-    """Return the tree of the header with the arrays of the archive in their places."""
+def _check_brackets(text: bytes, size: int) -> None:
+    """Check that a header has no more lists and dicts than a file of this size can need."""
+    brackets = text.count(b"[") + text.count(b"{")
+    if brackets > _FREE_BRACKETS + size // _BYTES_PER_BRACKET:
+        raise ValueError(f"content must have less than {brackets} lists and dicts")
+
+
+def _arrays(archive: zipfile.ZipFile) -> Arrays:
+    """Return all arrays of an archive but the header."""
     names = [member.filename.removesuffix(".npy") for member in archive.infolist()]
-    arrays = {name: _member(archive, name) for name in names if name != "header"}
+    return {name: _member(archive, name) for name in names if name != "header"}
+
+
+def _content(header: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
+    """Return the tree of the header with the arrays in their places."""
     content = _unpack(header["content"], arrays)
     if not isinstance(content, dict):
         raise ValueError("no tree")
     return content
+
+
+def check_hashes(keys: Iterable[Any]) -> None:
+    """Raise a ValueError if a dict of these keys would take the square of their number to make."""
+    hashes = Counter(map(hash, keys))
+    if max(hashes.values(), default=0) > _MOST_COLLISIONS:
+        raise ValueError("many keys of one hash")
 
 
 class _Packer:
@@ -219,6 +267,8 @@ class _Packer:
             return self._items(value, where)
         if isinstance(value, tuple):
             return {"!tuple": self._items(value, where)}
+        if type(value) is bytes:
+            return {"!bytes": value.decode("latin-1")}
         if isinstance(value, np.ndarray | np.generic):
             if value.dtype.hasobject or value.dtype.kind in _KINDS:
                 return self._array(np.asarray(value), where)
@@ -254,21 +304,33 @@ class _Packer:
 
 
 def _unpack(value: Any, arrays: Arrays) -> Any:
-    """Undo `_Packer.pack`."""
+    """Undo `_Packer.pack`, in place where that is possible."""
     if isinstance(value, list):
-        return [_unpack(item, arrays) for item in value]
+        for index, item in enumerate(value):
+            value[index] = _unpack(item, arrays)
+        return value
     if not isinstance(value, dict):
         return value
     if len(value) == 1:
         ((key, held),) = value.items()
         if key in _READERS:
             return _READERS[key](held, arrays)
-    return {key: _unpack(item, arrays) for key, item in value.items()}
+    for key, item in value.items():
+        value[key] = _unpack(item, arrays)
+    return value
 
 
 def _read_array(name: str, arrays: Arrays) -> Any:
     """Return an array, or the scalar that a 0-d array stands for."""
-    return arrays[name][()]
+    # Taken out: if two places had one array, a small file could make a large network of it.
+    return arrays.pop(name)[()]
+
+
+def _read_dict(pairs: Any, arrays: Arrays) -> dict[Any, Any]:
+    """Return a dict whose keys are of any kind."""
+    items = [tuple(_unpack(pair, arrays)) for pair in pairs]
+    check_hashes(key for key, _ in items)
+    return dict(items)
 
 
 def _read_object(held: list[Any], arrays: Arrays) -> np.ndarray:
@@ -291,8 +353,9 @@ def _read_generator(held: Any, arrays: Arrays) -> np.random.Generator:
 
 def _read_random_state(held: Any, arrays: Arrays) -> np.random.RandomState:
     """Return a RandomState that continues where the saved one stopped."""
-    generator = np.random.RandomState()
-    generator.set_state(_checked(_unpack(held, arrays)))
+    state = _checked(_unpack(held, arrays))
+    generator = np.random.RandomState(getattr(np.random, state["bit_generator"])())
+    generator.set_state(state)
     return generator
 
 
@@ -314,5 +377,6 @@ _READERS: dict[str, Callable[[Any, Arrays], Any]] = {
     "!generator": _read_generator,
     "!random_state": _read_random_state,
     "!tuple": lambda held, arrays: tuple(_unpack(held, arrays)),
-    "!dict": lambda held, arrays: dict(_unpack(pair, arrays) for pair in held),
+    "!bytes": lambda held, arrays: held.encode("latin-1"),
+    "!dict": _read_dict,
 }
