@@ -89,7 +89,7 @@ def _weights(vector, row):
 
 @register_jitable
 def _finite(X, start, column, B, F):
-    """Return whether all new inputs are finite."""
+    """Return whether a block (B, F) of X is finite."""
     # x - x is 0 for every finite x, and NaN for others; NaN stays in the sum.
     total = X[0, 0] - X[0, 0]
     for b in range(B):
@@ -98,12 +98,19 @@ def _finite(X, start, column, B, F):
     return total == 0
 
 
+# What `advance` returns: it took the step, or it changed nothing because of what is not finite.
+TAKEN = 0
+BAD_INPUT = 1
+BAD_OUTPUT = 2
+
+
 @factory
-def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], bool]:
+def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], int]:
     """Compile ``advance(vector, index)``: one step, and the output if a head is among the layers.
 
-    It returns whether the inputs were finite; if not, nothing has changed. The new state takes the
-    old one's place; a feed-forward network's inputs move up by one step.
+    It returns `TAKEN`, or `BAD_INPUT` or `BAD_OUTPUT` if the inputs, or what the last layer makes
+    of them, are not finite; the state has then not changed. Else the new state takes the old one's
+    place; a feed-forward network's inputs move up by one step.
     """
     hidden = steps(cell)
     head = steps("linear")
@@ -124,8 +131,8 @@ def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], bo
         columns = index[0, NETWORK.X_columns]
         rows = before + B
         inputs = _matrix(vector, index[0, NETWORK.X], rows, columns)
-        finite = _finite(inputs, before, index[0, NETWORK.X_column], B, F)
-        if finite:
+        result = BAD_INPUT
+        if _finite(inputs, before, index[0, NETWORK.X_column], B, F):
             X = inputs
             no_codes = index[0, :0]
             # Without recurrence the rows are a block that no initial state comes before.
@@ -141,8 +148,6 @@ def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], bo
                 tape = Tape(X, slots, state, no_codes, slots)
                 loop = TimeLoop(first, 1, layer[LAYER.features], layer[LAYER.units])
                 hidden(tape, _weights(vector, layer), loop)
-                for b in range(before):
-                    copy_row(state, b, state, before + b, Z * H)
                 X = state
             if with_head:
                 layer = index[len(index) - 1]
@@ -151,11 +156,21 @@ def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], bo
                 tape = Tape(X, slots, outputs, no_codes, slots)
                 loop = TimeLoop(block, 1, layer[LAYER.features], layer[LAYER.units])
                 head(tape, _weights(vector, layer), loop)
+                X = outputs
+            units = index[len(index) - 1, LAYER.units]
+            result = TAKEN if _finite(X, before, 0, B, units) else BAD_OUTPUT
+        if result == TAKEN:
+            for number in range(1, len(index) - with_head):
+                layer = index[number]
+                columns = Z * layer[LAYER.width]
+                state = _matrix(vector, layer[LAYER.state], rows, columns)
+                for b in range(before):
+                    copy_row(state, b, state, before + b, columns)
             if index[0, NETWORK.shifts]:
                 for b in range(B):
-                    for j in range(columns - F):
+                    for j in range(index[0, NETWORK.X_columns] - F):
                         inputs[b, j] = inputs[b, j + F]
         restore_denormals(control)
-        return finite
+        return result
 
     return advance

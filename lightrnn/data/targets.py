@@ -282,7 +282,8 @@ class RealTargets(Targets):
 
     def _decoded(self, outputs: np.ndarray) -> np.ndarray:
         # Always a copy: a stream goes on writing to its outputs.
-        predictions = (outputs * self.scale + self.mean).astype(self.result)
+        with np.errstate(over="ignore"):  # infinity is refused by who predicts
+            predictions = (outputs * self.scale + self.mean).astype(self.result)
         return predictions[:, 0] if self.n_outputs == 1 else predictions
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -19,8 +19,10 @@ from ..utils.checks import choice, shown
 from .arguments import NetworkArguments, TrainingArguments
 from .declarations import checked, declared
 from .model import Model
+from .outputs import check_outputs, overflow
 
 if TYPE_CHECKING:
+    from ..data.ragged import Values
     from ..losses import Loss
     from ..nn.network import Network
     from ..training.minibatches import BatchSource
@@ -98,6 +100,16 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         """
         kind = type(self)
         return checked(kind, {name: getattr(self, name) for name in declared(kind)})
+
+    def _computed(
+        self, model: Model, X: Sequence[np.ndarray], what: str, name: str = "X"
+    ) -> Values:
+        """Return the network's "outputs", "final_outputs" or "states" of sequences, all finite."""
+        with self._placed(model.network, sum(map(len, X))) as network:
+            # `network` may be a copy on a GPU, so its methods are taken in here.
+            values: Values = getattr(network, what)(X, cpu.threads.usable(self.n_jobs))
+        check_outputs(values, lambda index: overflow(X[index], model.network.dtype), name)
+        return values
 
     def _placed(self, network: Network, steps: int) -> AbstractContextManager[Any]:
         """Return the context in which a fitted network predicts from this many steps."""

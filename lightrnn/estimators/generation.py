@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import numpy as np
 from .. import cpu
 from ..cells import CELLS
 from ..data.corpus import BOUNDARY, Corpus, check_context, joiner, read_corpus
+from ..data.ragged import pool
 from ..training.texts import TextBatches
 from ..utils import checks
 from .estimator import NetworkEstimator
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 # Texts and steps of each that are scored at once: neither changes what is summed, and the
 # arguments may have been set anew since the fit.
 _SCORED = (32, 64)
+_LARGEST = math.log(sys.float_info.max)  # whose exponential float64 holds
+_SHARPEST = 1e300  # one over the lowest temperature
 
 
 class BaseLanguageModel(NetworkEstimator):
@@ -95,7 +99,12 @@ class BaseLanguageModel(NetworkEstimator):
         >>> model.perplexity(["abc"]) > 1
         True
         """
-        return math.exp(self._mean_loss(texts)[0])
+        loss = self._mean_loss(texts)[0]
+        if loss > _LARGEST:
+            raise ValueError(
+                f"texts must have a perplexity that float64 holds, got exp({loss:.4g}). Use score."
+            )
+        return math.exp(loss)
 
     def bits_per_character(self, texts: Any) -> float:
         """Return the number of bits per character that it takes to encode texts with this model.
@@ -141,7 +150,13 @@ class BaseLanguageModel(NetworkEstimator):
         corpus = read_corpus(texts, vocabulary=model.vocabulary)
         batches = text_batches(model.architecture, corpus, *_SCORED)
         with self._placed(model.network, batches.count) as network:
-            return mean_loss(network, batches), corpus
+            loss = mean_loss(network, batches)
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"texts must have a finite likelihood, got {-loss}: the network overflows in "
+                f"{model.network.dtype}. Fit again with a lower learning_rate_init."
+            )
+        return loss, corpus
 
     def predict_proba(self, contexts: Iterable[Any]) -> np.ndarray:
         """Return the probability of every token after each context.
@@ -192,9 +207,7 @@ class BaseLanguageModel(NetworkEstimator):
             raise ValueError(
                 "contexts must hold at least one context, got none. An empty text is one: ['']."
             )
-        with self._placed(model.network, sum(map(len, codes))) as network:
-            outputs = network.final_outputs(codes, cpu.threads.usable(self.n_jobs))
-        return softmax(outputs)
+        return softmax(pool(self._computed(model, codes, "final_outputs", "contexts")))
 
     def predict_next(self, context: Any, k: int = 5) -> list[tuple[Any, float]]:
         """Return the k most probable next tokens with their probabilities.
@@ -299,16 +312,18 @@ class BaseLanguageModel(NetworkEstimator):
         vocabulary: Any = model.vocabulary
         n_tokens = checks.integer("n_tokens", n_tokens, 0)
         temperature = checks.real("temperature", temperature, 0, low_open=True)
+        # Of a temperature this low even neighbouring logits differ by more than `exp` can tell, so
+        # that one over it, which would be infinity, need not be greater.
+        sharpness = min(1.0 / temperature, _SHARPEST)
         most = len(vocabulary)
         top_k = most if top_k is None else min(checks.integer("top_k", top_k, 1), most)
         top_p = checks.real("top_p", top_p, 0, 1, low_open=True)
         rng = checks.random_generator(random_state)
         stepper, codes = _after(model, check_context(prompt, vocabulary, "prompt"))
         drawn: list[int] = []
-        # All numbers are drawn at once: a text that ends early draws as many as one that does not.
-        for uniform in rng.random(n_tokens):
+        for _ in range(n_tokens):
             logits = stepper.step(codes)[0]  # (V,)
-            code = cpu.sampling.draw(logits, BOUNDARY, 1.0 / temperature, top_k, top_p, uniform)
+            code = cpu.sampling.draw(logits, BOUNDARY, sharpness, top_k, top_p, rng.random())
             if code == BOUNDARY:
                 break
             drawn.append(code)
@@ -323,8 +338,7 @@ def _after(model: Model, codes: np.ndarray) -> tuple[Stepper, np.ndarray]:
 
     stepper = Stepper(model.network, 1)
     for code in codes[:-1]:
-        stepper.read(code[None])
-        stepper.advance()
+        stepper.take(code[None])
     # A copy, because `generate` overwrites it.
     return stepper, codes[-1:].copy()
 
@@ -345,4 +359,4 @@ def mean_loss(network: TrainableNetwork, batches: TextBatches) -> float:
     """
     network = network.detached()
     losses = (network.score(batch) * batch.n_targets for _, batch in batches.epoch(network))
-    return sum(losses) / batches.n_targets
+    return float(sum(losses) / batches.n_targets)

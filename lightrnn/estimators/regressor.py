@@ -1,17 +1,24 @@
 """`RNNRegressor`: numbers for sequences or for their steps."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
 from ..data.dataset import TargetsFrom
+from ..data.ragged import Values
 from ..data.targets import read_numbers
 from ..metrics import r_squared
 from .declarations import POSITIVE, POSITIVE_FRACTION, argument, one_of
 from .documentation import documented
 from .estimator import Arguments
+from .model import Model
+from .outputs import check_outputs
 from .supervised import SupervisedEstimator
+
+# Why predictions may overflow where the network's outputs do not.
+_UNITS = "they overflow in the units of y. Rescale X and y, or fit to y in float64."
 
 
 @documented
@@ -160,3 +167,25 @@ class RNNRegressor(SupervisedEstimator):
         return lambda y, lengths, weights: read_numbers(
             y, lengths, step=step, weights=weights, dtype=dtype, partial=partial
         )
+
+    def _predicted(self, model: Model, X: Any) -> Values:
+        predicted = super()._predicted(model, X)
+        check_outputs(predicted, lambda index: _UNITS, what="predictions")
+        return predicted
+
+    def _stream_methods(self, model: Model) -> dict[str, tuple[Any, Any]]:
+        methods = super()._stream_methods(model)
+        of_many, of_one = methods["predict"]
+        return methods | {"predict": (_finite(of_many), _finite(of_one))}
+
+
+def _finite(decode: Callable[[np.ndarray], Any]) -> Callable[[np.ndarray], Any]:
+    """Return a function that decodes the outputs of one step, and refuses what overflows."""
+
+    def predict(outputs: np.ndarray) -> Any:
+        predicted = decode(outputs)
+        if not np.isfinite(predicted).all():
+            raise ValueError(f"x must give finite predictions, got {predicted}: {_UNITS}")
+        return predicted
+
+    return predict

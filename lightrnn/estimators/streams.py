@@ -16,6 +16,7 @@ from ..data.arrays import as_array, as_numbers
 from ..data.feature_names import column_names, require_same_names
 from ..nn.stepper import Stepper
 from ..utils.checks import integer, shown
+from .outputs import overflow
 
 if TYPE_CHECKING:
     from ..data.tokens import Vocabulary
@@ -83,8 +84,7 @@ class Stream:
         # A copy, because the next step overwrites the state.
         self._answer: Answer = answer or np.copy
         if start is not None:
-            stepper.read(np.full(self._count, start))
-            stepper.advance()
+            stepper.take(np.full(self._count, start))
         self._rest = self.snapshot()  # for `reset`: the state after the start token
 
     def step(self, x: Any) -> Any:
@@ -103,8 +103,8 @@ class Stream:
         Raises
         ------
         ValueError, TypeError
-            If x has another shape, holds NaN or infinity, or is not a token. The stream is then as
-            it was before the call.
+            If x has another shape, holds NaN or infinity, is not a token, or if the network
+            overflows on it. The stream is then as it was before the call.
 
         Examples
         --------
@@ -120,15 +120,21 @@ class Stream:
             self._inputs[...] = x
         else:
             self._inputs[...] = self._numbers(x)
-        if not self._advance():
-            bad = self._inputs[~np.isfinite(self._inputs)]
-            raise ValueError(
-                f"x must be finite in {self._dtype}, got {shown(float(bad[0]))}. "
-                "Leave the step out, or fill it in."
-            )
+        if self._advance():
+            raise ValueError(self._refusal())
         # Where the outputs are always at the same place, nothing is left to compute.
         fixed = self._fixed
         return self._answer(self._stepper.outputs()[self._rows] if fixed is None else fixed)
+
+    def _refusal(self) -> str:
+        """Return why the step that was just tried is refused."""
+        bad = self._inputs[~np.isfinite(self._inputs)]
+        if bad.size:
+            return (
+                f"x must be finite in {self._dtype}, got {shown(float(bad[0]))}. "
+                "Leave the step out, or fill it in."
+            )
+        return f"x must give finite outputs, but {overflow(self._inputs, self._dtype)}"
 
     def _numbers(self, x: Any) -> np.ndarray:
         """Return numbers of any other form, checked and converted."""
@@ -209,23 +215,13 @@ class Stream:
     @state.setter
     def state(self, values: Mapping[str, Any]) -> None:
         views = self._views
-        if set(values) != set(views):
+        if not isinstance(values, Mapping) or set(values) != set(views):
+            given = sorted(values, key=str) if isinstance(values, Mapping) else values
             raise ValueError(
-                f"state must hold {', '.join(views)}, got {shown(sorted(values))}. "
-                "Change a copy of state."
+                f"state must hold {', '.join(views)}, got {shown(given)}. Change a copy of state."
             )
-        given = {name: np.asarray(value) for name, value in values.items()}
-        # All are checked before the first is set.
-        for name, view in views.items():
-            array = given[name]
-            is_real = array.dtype.kind in "biuf"
-            if not is_real or array.shape != view.shape or not np.isfinite(array).all():
-                raise ValueError(
-                    f"state[{name!r}] must be finite numbers of shape {view.shape}, got "
-                    f"{shown(array)}. Change a copy of state."
-                )
-        for name, view in views.items():
-            view[:] = given[name]
+        names = {f"state[{name!r}]": values[name] for name in views}
+        _set_all(list(views.values()), names, "Change a copy of state.")
 
     def snapshot(self) -> tuple[np.ndarray, ...]:
         """Return a copy of the whole state, for `restore`.
@@ -262,7 +258,8 @@ class Stream:
         Raises
         ------
         ValueError
-            If it is of another network, or of another number of streams.
+            If it is of another network, or of another number of streams, or not finite. The stream
+            is then as it was before the call.
 
         Examples
         --------
@@ -271,13 +268,34 @@ class Stream:
         states = self._stepper.states
         shapes = [state.shape for state in states]
         is_tuple = isinstance(snapshot, tuple)
-        if not is_tuple or [np.shape(part) for part in snapshot] != shapes:
+        if not is_tuple or [getattr(part, "shape", None) for part in snapshot] != shapes:
             raise ValueError(
                 f"snapshot must be one of this network's streams, got {shown(snapshot)}. "
                 "Use `state`."
             )
-        for state, part in zip(states, snapshot, strict=True):
-            state[:] = part
+        parts = {f"snapshot[{i}]": part for i, part in enumerate(snapshot)}
+        _set_all(states, parts, "It must be one of this network's streams; use `state`.")
+
+
+def _set_all(states: list[np.ndarray], given: dict[str, Any], remedy: str) -> None:
+    """Set states to arrays by the names that messages give them, all or none of them."""
+    arrays = []
+    for state, (name, value) in zip(states, given.items(), strict=True):
+        try:
+            array = np.asarray(value)
+        except ValueError:  # ragged
+            array = np.asarray(None)
+        is_real = array.dtype.kind in "biuf" and array.shape == state.shape
+        with np.errstate(over="ignore"):  # infinity is refused
+            array = array.astype(state.dtype) if is_real else array
+        if not is_real or not np.isfinite(array).all():
+            raise ValueError(
+                f"{name} must be finite numbers of shape {state.shape} in {state.dtype}, got "
+                f"{shown(value)}. {remedy}"
+            )
+        arrays.append(array)
+    for state, array in zip(states, arrays, strict=True):
+        state[:] = array
 
 
 def _checked_token(token: Any, vocabulary: Vocabulary) -> str | int:

@@ -109,7 +109,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             samples, held_out = split(data, X, y, arguments["validation_fraction"], model.rng)
         samples = replace(samples, weights=of_mean_one(samples.weights))
         self._fit_model(arguments, model, samples, held_out, arguments["max_iter"])
-        self._finish(model)
+        self._adopt(model)
         by_design = ends_by_schedule(arguments["learning_rate"], arguments["solver"])
         if model.history.stop_reason == "max_iter" and not by_design:
             _warn_of_the_end(arguments)
@@ -151,7 +151,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         data = read(arguments, inputs, y, sample_weight, targets_from, whole=False)
         model = self._model_for(arguments, data, before, warm=False)
         self._fit_model(arguments, model, data.samples, None, 1)
-        self._finish(model)
+        self._adopt(model)
         return self
 
     def _checked(self) -> Arguments:
@@ -259,10 +259,6 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         n_steps = int(samples.lengths.sum())
         self._train(arguments, model, loss, batches, epochs=epochs, n_steps=n_steps, score=score)
 
-    def _finish(self, model: Model) -> None:
-        """Take over a trained model."""
-        self._adopt(model)
-
     # -- using a fitted network -------------------------------------------------------------------
 
     @property
@@ -272,19 +268,20 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
 
     def _outputs(self, model: Model, X: Any, *, hidden: bool = False) -> Values:
         """Return the raw outputs, (n, k) or a list of (T_i, k), or with `hidden` the states."""
-        sequences = self._read_sequences(model, X)
-        with self._placed(model.network, int(sequences.lengths.sum())) as network:
-            # `network` may be a copy on a GPU, so its methods are taken in here.
-            compute = network.states if hidden else network.outputs
-            values: Values = compute(sequences.items, cpu.threads.usable(self.n_jobs))
-        return values
+        items = self._read_sequences(model, X).items
+        return self._computed(model, items, "states" if hidden else "outputs")
+
+    def _predicted(self, model: Model, X: Any) -> Values:
+        """Return predictions in the form of y."""
+        predicted: Values = model.targets.decode(self._outputs(model, X))
+        return predicted
 
     def _compared(
         self, X: Any, y: Any, sample_weight: Any
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return predictions, y in the same shape, and weights, all pooled over steps."""
         model = self._fitted()
-        predicted = model.targets.decode(self._outputs(model, X))
+        predicted = self._predicted(model, X)
         step = model.targets.step
         counts = [len(part) for part in predicted] if step else [1] * len(predicted)
         lengths = np.array(counts, np.int64)
@@ -326,8 +323,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         >>> model.fit(X, ["up", "down"] * 5).predict(X[:2]).tolist()
         ['up', 'down']
         """
-        model = self._fitted()
-        return contained_like(model.targets.decode(self._outputs(model, X)), X)
+        return contained_like(self._predicted(self._fitted(), X), X)
 
     def transform(self, X: Any) -> Any:
         """Return the state of the last hidden layer: a representation of each sequence or step.

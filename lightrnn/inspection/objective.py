@@ -62,8 +62,16 @@ def encode_inputs(estimator: NetworkEstimator, X: Any) -> list[np.ndarray]:
     Raises
     ------
     ValueError, TypeError
-        If X does not match the data that the estimator was fitted on.
+        If X does not match the data that the estimator was fitted on, or if the network overflows.
     """
+    items = _encoded(estimator, X)
+    # A gradient of what is not finite means nothing.
+    estimator._computed(estimator._model, items, "outputs")
+    return items
+
+
+def _encoded(estimator: NetworkEstimator, X: Any) -> list[np.ndarray]:
+    """Check and encode X; see `encode_inputs`."""
     if isinstance(estimator, SupervisedEstimator):
         return list(estimator._read_sequences(estimator._model, X).items)
     if isinstance(X, str) or not hasattr(X, "__iter__"):
@@ -102,7 +110,7 @@ def tokens_of(estimator: NetworkEstimator, x: Any) -> list[str] | None:
     vocabulary = estimator._model.vocabulary
     if vocabulary is None:
         return None
-    codes = encode_inputs(estimator, [x])[0]
+    codes = _encoded(estimator, [x])[0]
     return [str(vocabulary.tokens[code]) for code in codes.tolist()]
 
 

@@ -337,8 +337,6 @@ def _adopt(
     model = Model(
         architecture, network, targets, vocabulary, arguments["solver"], None, History(), rng
     )
-    if isinstance(estimator, RNNLanguageModel):
-        estimator._adopt(model)
-    else:
+    if not isinstance(estimator, RNNLanguageModel):
         model.form = form
-        estimator._finish(model)
+    estimator._adopt(model)

@@ -40,7 +40,8 @@ class Stepper:
     features : ndarray (count, units)
         The last layer's state after a step.
     advance : callable
-        Takes a step with `inputs`; returns whether they were finite. If not, nothing has changed.
+        Takes a step with `inputs` and returns 0, or another number if it was not taken, because
+        these or the result are not finite: see `cpu.single_step`. The state is then as it was.
     fixed_outputs : ndarray (count, k), or None
         The raw outputs after a step, if the output layer is a matrix.
     """
@@ -59,7 +60,7 @@ class Stepper:
             layers.append(network.head.layer)
         self._lay_out(layers)
         kernel = cpu.single_step.advance(network.cell, self._linear)
-        self.advance: Callable[[], bool] = partial(kernel, self._vector, self._index)
+        self.advance: Callable[[], int] = partial(kernel, self._vector, self._index)
 
     # -- where everything is -----------------------------------------------------------------------
 
@@ -177,10 +178,23 @@ class Stepper:
         -------
         ndarray (count, k)
             Raw outputs.
+
+        Raises
+        ------
+        ValueError
+            If they are not finite.
         """
-        self.read(X)
-        self.advance()
+        self.take(X)
         return self.outputs()
+
+    def take(self, X: np.ndarray) -> None:
+        """Take one step; see `step`."""
+        self.read(X)
+        if self.advance():
+            raise ValueError(
+                "The network's outputs must be finite, got an overflow in "
+                f"{self.network.dtype}. Fit again with a lower learning_rate_init."
+            )
 
     def read(self, X: np.ndarray) -> None:
         """Set `inputs` to X, or to the vectors of its codes."""

@@ -240,6 +240,27 @@ def test_generation_ends_with_the_text_and_is_repeated_by_a_seed():
     assert isinstance(free.generate(random_state=np.random.RandomState(0)), str)
 
 
+@pytest.mark.parametrize("temperature", [1e-307, 1e-308, 1e-309, 5e-324])
+def test_the_lowest_temperatures_are_greedy(temperature):
+    model = RNNLanguageModel(**BRIEF | {"max_iter": 30}).fit(RHYMES)
+    greedy = model.generate("to", 12, top_k=1)
+    assert greedy and model.generate("to", 12, temperature, random_state=0) == greedy
+
+
+def test_as_many_tokens_as_one_likes_may_be_wished_for():
+    model = RNNLanguageModel(**BRIEF | {"max_iter": 150, "learning_rate_init": 0.02}).fit(
+        ["abc"] * 30
+    )
+    for n_tokens in (10**6, 10**12, 2**80):  # the numbers alone would take 8 TB
+        assert model.generate("", n_tokens, 0.01, random_state=0) == "abc"
+    plain = model.generate("", 9, random_state=0)
+    for top_k in (5, 2**31, 2**63, 2**70):
+        assert model.generate("", 9, top_k=top_k, random_state=0) == plain
+    few = RNNLanguageModel(**BRIEF).fit(RHYMES)
+    texts = [few.generate("to", n, random_state=3) for n in (5, 9, 10**12)]
+    assert texts[1].startswith(texts[0]) and texts[2].startswith(texts[1])
+
+
 def test_words_are_put_together_as_they_are_written():
     model = RNNLanguageModel(**BRIEF | {"max_iter": 200, "learning_rate_init": 0.02}, tokens="word")
     text = "well (she said), don't go!"
@@ -442,6 +463,52 @@ def test_bad_contexts():
     ):
         with pytest.raises(ValueError, match="not fitted"):
             getattr(RNNLanguageModel(), method)(argument)
+
+
+def test_arguments_that_are_set_after_the_fit_do_not_matter():
+    """A likelihood is that of the model, to the bit, whatever the next fit will do."""
+    for cell in CELLS:
+        model = RNNLanguageModel(cell, **BRIEF).fit(RHYMES)
+        calls = [
+            lambda model=model: model.score(RHYMES),
+            lambda model=model: model.perplexity(RHYMES),
+            lambda model=model: model.bits_per_character(RHYMES),
+            lambda model=model: model.predict_proba(["to", "be"]).tobytes(),
+            lambda model=model: model.predict_next("to"),
+            lambda model=model: model.generate("to", 9, random_state=0),
+            lambda model=model: model.stream().step("t").tobytes(),
+        ]
+        before = [call() for call in calls]
+        for arguments in (
+            {"window": 5, "cell": "rnn", "hidden_layer_sizes": (9, 9), "dtype": "float64"},
+            {"window": 7, "cell": "ffnn", "batch_size": 1, "truncate": 1, "tokens": "word"},
+            {"window": 0, "cell": "x", "batch_size": -1, "truncate": None, "tie_weights": True},
+            {"embedding_size": 1, "max_vocabulary": 2, "output": "adaptive", "solver": 3},
+        ):
+            model.set_params(**arguments)
+            assert [call() for call in calls] == before
+
+
+def test_what_is_not_finite_is_no_likelihood():
+    model = RNNLanguageModel(**BRIEF).fit(RHYMES)
+    network = model._model.network
+    size = network.head.n_outputs
+
+    def prefer_unknown(by):
+        network.assign(network.arrays() | {"head.b": np.array([by, *[-by] * (size - 1)])})
+
+    prefer_unknown(900)
+    assert -2000 < model.score(RHYMES) < -800
+    with pytest.raises(ValueError, match=r"texts must have a perplexity .* Use score"):
+        model.perplexity(RHYMES)
+    prefer_unknown(3e38)
+    with pytest.raises(ValueError, match="texts must have a finite likelihood, got"):
+        model.score(RHYMES)
+    network.assign({name: np.full_like(a, 3e38) for name, a in network.arrays().items()})
+    with pytest.raises(ValueError, match=r"contexts\[0\] must give finite outputs, got"):
+        model.predict_proba(["to"])
+    with pytest.raises(ValueError, match="outputs must be finite, got an overflow in float32"):
+        model.generate("to")
 
 
 # -- continued training and saving -----------------------------------------------------------------

@@ -263,6 +263,52 @@ def test_what_cannot_stream_is_refused():
         ValueError, match=r"state\['layer0.h'\] must be finite numbers of shape \(4,\)"
     ):
         stream.state = {"layer0.h": "abc"}
-    for bad in (model.stream(2).snapshot(), None):
+    with pytest.raises(ValueError, match=r"state must hold layer0\.h, got 3"):
+        stream.state = 3
+    for bad in (model.stream(2).snapshot(), None, ([[0.0] * 4],), (["a", [1]],)):
         with pytest.raises(ValueError, match="snapshot must be one of this network's streams"):
             stream.restore(bad)
+
+
+@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("n_streams", [None, 2])
+def test_a_step_on_which_the_network_overflows_leaves_the_stream_where_it_was(cell, n_streams):
+    X, Y = data()
+    model = RNNRegressor(cell, (5, 20), **QUICK).fit(X, Y)
+    x = 9 * X[0, 0] if n_streams is None else 9 * X[:2, 0]
+    hidden = model.stream(n_streams, method="transform")
+    state = {name: array + 0.5 for name, array in hidden.state.items()}
+    hidden.state = state
+    features = np.atleast_2d(hidden.step(x))[-1]
+    network = model._model.network
+    # Every product is finite, but not their sum.
+    W = np.repeat(3e38 * np.sign(features)[:, None], 2, axis=1)
+    network.assign(network.arrays() | {"head.W": W})
+    stream = model.stream(n_streams)
+    stream.state = state
+    with pytest.raises(ValueError, match="x must give finite outputs, but its values, up to"):
+        stream.step(x)
+    assert all(np.array_equal(stream.state[name], array) for name, array in state.items())
+
+
+@pytest.mark.parametrize("cell", ["ffnn", "lstm"])
+@pytest.mark.parametrize("n_streams", [None, 2])
+def test_a_state_that_is_not_finite_numbers_is_refused_before_any_part_is_set(cell, n_streams):
+    X, Y = data()
+    stream = RNNRegressor(cell, (5,), **QUICK).fit(X, Y).stream(n_streams)
+    state, snapshot = stream.state, stream.snapshot()
+    for bad in (np.nan, np.inf, 1e300, "7", None, 1j, "2020-01-01"):
+        wrong = {name: np.full_like(array, 0.5) for name, array in state.items()}
+        last = list(wrong)[-1]
+        wrong[last] = np.full(state[last].shape, bad)
+        if bad == "2020-01-01":
+            wrong[last] = wrong[last].astype("M8[s]")
+        with pytest.raises(ValueError, match=r"must be finite numbers of shape .* in float32, got"):
+            stream.state = wrong
+        parts = tuple(np.full(part.shape, bad) for part in snapshot)
+        with pytest.raises(ValueError, match=r"snapshot\[0\] must be finite numbers of shape"):
+            stream.restore(parts)
+        assert all(np.array_equal(stream.state[name], array) for name, array in state.items())
+    # What float32 can hold is taken from any type of numbers.
+    stream.state = {name: np.ones(array.shape, int) for name, array in state.items()}
+    assert all((array == 1).all() for array in stream.state.values())
