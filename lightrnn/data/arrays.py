@@ -164,10 +164,14 @@ def complex_found(where: str) -> str:
 
 def text_found(value: object, where: str) -> str:
     """Return the message that refuses text where numbers are needed."""
-    return (
-        f"{where} must hold numbers, got text: {shown(value)}. Encode it as numbers, "
-        "or let an estimator read it as tokens: a list of texts, or of lists of str."
-    )
+    if where.startswith("y"):
+        remedy = "Encode it as numbers, or use RNNClassifier for labels."
+    else:
+        remedy = (
+            "Encode it as numbers, or let an estimator read it as tokens: a list of texts, or of "
+            "lists of str."
+        )
+    return f"{where} must hold numbers, got text: {shown(value)}. {remedy}"
 
 
 def first_not_finite(arrays: Iterable[np.ndarray], dtype: npt.DTypeLike) -> int | None:

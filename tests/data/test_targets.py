@@ -245,7 +245,11 @@ def test_numbers_return_in_their_form():
     ("y", "error", "message"),
     [
         (None, ValueError, "requires y to be passed"),
-        (["a", "b", "c"], TypeError, "y must hold numbers, got text: 'a'"),
+        (
+            ["a", "b", "c"],
+            TypeError,
+            "y must hold numbers, got text: 'a'. Encode it as numbers, or use RNNClassifier",
+        ),
         ([1, 2], ValueError, "X has 3 sequences but y has 2"),
         ([1.0, np.nan, 2.0], ValueError, "Input y contains NaN: .* row 1"),
         ([1.0, None, 2.0], ValueError, "Input y contains NaN"),
