@@ -5,14 +5,16 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import textwrap
 import warnings
 import zipfile
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from ..comparison import compare
 from ..utils.checks import shown
+from ..utils.files import open_regular
 
 # np.savez pickles an array of objects, which is not read; each line writes the same data without.
 _AS_ARRAY = {
@@ -53,9 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the comparison on the data of a file; return the exit status."""
     windows = tuple(arguments.windows) if arguments.windows else None
     try:
-        X, y = _read(arguments.data)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that a fit has not converged, fold after fold
+            X, y = _read(arguments.data)
             found = compare(
                 X,
                 y,
@@ -66,9 +68,10 @@ def run(arguments: argparse.Namespace) -> int:
                 random_state=arguments.seed,
                 progress=_show_progress,
             )
-    except (OSError, ValueError, TypeError) as error:
+    except (MemoryError, OSError, TypeError, ValueError) as error:
         _show_progress("")
-        print(f"python -m lightrnn compare: {error}", file=sys.stderr)
+        reason = error if str(error) else type(error).__name__
+        print(f"python -m lightrnn compare: {reason}", file=sys.stderr)
         return 1
     _show_progress("")
     print(found)
@@ -87,47 +90,53 @@ def _show_progress(line: str) -> None:
 
 def _read(path: str | os.PathLike[str]) -> tuple[Any, np.ndarray]:
     """Return X, cut into sequences if there are lengths, and y of an .npz file."""
-    with open(path, "rb") as file:
-        X, y, lengths = _arrays(file, path)
-    if lengths is None:
-        return X, y
-    are_counts = lengths.ndim == 1 and lengths.dtype.kind in "iu" and lengths.min() >= 1
-    if not are_counts or lengths.sum() != len(X):
+    with open_regular(path) as file:
+        if not zipfile.is_zipfile(file):
+            raise ValueError(
+                f"data must be an .npz file, got {os.fspath(path)!r}. "
+                "Write one with np.savez('data.npz', X=X, y=y)."
+            )
+        file.seek(0)
+        found = _arrays(file)
+    X = found["X"]
+    lengths = found.get("lengths")
+    if lengths is None or not X.ndim:
+        return X, found["y"]
+    are_counts = lengths.ndim == 1 and lengths.dtype.kind in "iu" and len(lengths)
+    # The sum of larger ones could overflow.
+    if not are_counts or not 1 <= lengths.min() <= lengths.max() <= len(X) == lengths.sum():
         raise ValueError(
             f"lengths must be positive integers that sum up to X's {len(X)} rows, "
             f"got {shown(lengths)}. Give the number of rows of each sequence."
         )
-    return np.split(X, np.cumsum(lengths)[:-1]), y
+    return np.split(X, np.cumsum(lengths)[:-1]), found["y"]
 
 
-def _arrays(file: Any, path: str | os.PathLike[str]) -> tuple[Any, Any, Any]:
-    """Return X, y and lengths of an open .npz file; None if it has no lengths."""
-    if not zipfile.is_zipfile(file):
-        raise ValueError(
-            f"data must be an .npz file, got {os.fspath(path)!r}. "
-            "Write one with np.savez('data.npz', X=X, y=y)."
-        )
-    file.seek(0)
+def _arrays(file: BinaryIO) -> dict[str, np.ndarray]:
+    """Return X, y, and lengths if there are any, of an open .npz file."""
+    found: dict[str, np.ndarray] = {}
+    name = "list of arrays"
     try:
-        data = np.load(file, allow_pickle=False)  # a pickle could run any code
-    except (EOFError, ValueError, zipfile.BadZipFile) as error:
+        with np.load(file, allow_pickle=False) as data:  # a pickle could run any code
+            names = data.files
+            for name in filter(names.__contains__, _AS_ARRAY):
+                found[name] = data[name]
+                if not isinstance(found[name], np.ndarray):
+                    raise TypeError("it is no array")
+    # zipfile, its decompressors and NumPy raise errors of a dozen kinds for a damaged file.
+    except Exception as error:
+        if str(error).startswith("Object arrays"):
+            raise ValueError(
+                f"{name} must be an array of numbers or text, got one of objects. {_AS_ARRAY[name]}"
+            ) from error
+        reason = textwrap.shorten(str(error) or type(error).__name__, 80).rstrip(".")
         raise ValueError(
-            f"data must be an .npz file, got {os.fspath(path)!r}: {error}. Write it with np.savez."
+            f"data must be an undamaged .npz file, got one whose {name} cannot be read: {reason}. "
+            "Write it once more with np.savez."
         ) from error
-    if not {"X", "y"} <= set(data):
+    if not {"X", "y"} <= found.keys():
         raise ValueError(
-            f"data must hold X and y, got {sorted(data)}. Write it with np.savez(path, X=X, y=y)."
+            f"data must hold X and y, got {shown(sorted(names))}. "
+            "Write it with np.savez(path, X=X, y=y)."
         )
-    return _member(data, "X"), _member(data, "y"), _member(data, "lengths")
-
-
-def _member(data: Any, name: str) -> np.ndarray | None:
-    """Return an array of an .npz file, None if the file has none of this name."""
-    try:
-        return data.get(name)
-    except ValueError as error:
-        if "allow_pickle" not in str(error):
-            raise
-        raise ValueError(
-            f"{name} must be an array of numbers or text, got one of objects. {_AS_ARRAY[name]}"
-        ) from error
+    return found

@@ -1,10 +1,12 @@
 """The comparison of all cells on one's own data, and its two baselines."""
 
+import io
 import re
 
 import numpy as np
 import pytest
 
+from bench import fuzz_npz
 from lightrnn import __main__ as command
 from lightrnn.comparison import compare
 
@@ -92,6 +94,86 @@ def test_faults_of_the_data_are_reported(tmp_path, monkeypatch, capsys):
     for content in (b"", b"PK\x03\x04 and no more", b"text"):
         path.write_bytes(content)
         assert "data must be an .npz file" in run(monkeypatch, capsys, path)[2]
+    status, out, err = run(monkeypatch, capsys, "/dev/zero")
+    assert status == 1 and "path must be a regular file" in err
+
+
+def written(**arrays):
+    file = io.BytesIO()
+    np.savez_compressed(file, **arrays)
+    return file.getvalue()
+
+
+def with_method(data, place, value):
+    """Return an archive with another byte in each member's entry, in both places."""
+    changed = bytearray(data)
+    for start, offset in ((b"PK\x01\x02", place), (b"PK\x03\x04", place - 2)):
+        at = changed.find(start)
+        while at >= 0:
+            changed[at + offset] = value
+            at = changed.find(start, at + 4)
+    return bytes(changed)
+
+
+WHOLE = written(X=np.zeros((8, 3)), y=np.arange(8) % 2)
+MEMBERS = fuzz_npz.members_of(WHOLE)
+DAMAGED = {
+    "cut": WHOLE[:-30],
+    "overwritten": WHOLE[:60] + bytes(20) + WHOLE[80:],
+    "encrypted": with_method(WHOLE, 8, 1),
+    "bzip2": with_method(WHOLE, 10, 12),
+    "lzma": with_method(WHOLE, 10, 14),
+    "unknown method": with_method(WHOLE, 10, 99),
+    "no array": fuzz_npz.sealed(MEMBERS | {"X.npy": b"text"}),
+    "empty": fuzz_npz.sealed(MEMBERS | {"y.npy": b""}),
+} | {
+    shape: fuzz_npz.sealed(MEMBERS | {"X.npy": fuzz_npz.npy(kind, shape, bytes(8))})
+    for kind, shape in (
+        ("<f8", "(10000000000000,)"),
+        ("<f8", "(99999999999999999999999,)"),
+        ("<f8", "(-1,)"),
+        ("<f8", f"({'1, ' * 99})"),
+        ("<f8", f"({'1, ' * 9999})"),
+        ("<f8", "(" * 300 + ")" * 300),
+        ("<f8", "'text'"),
+        ("unheard of", "()"),
+        (None, "(1,)"),
+    )
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=[name[:20] for name in DAMAGED])
+def test_a_damaged_file_is_reported_in_one_line(content, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "data.npz"
+    path.write_bytes(content)
+    status, out, err = run(monkeypatch, capsys, path)
+    assert status == 1 and not out and err.count("\n") == 1 and len(err) < 300
+    assert err.startswith("python -m lightrnn compare: data must be an")
+
+
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"lengths": np.zeros(0, int)}, "lengths must be positive integers that sum up to X's 8"),
+        ({"lengths": np.array([2**62] * 4 + [8])}, "lengths must be positive integers that"),
+        ({"lengths": np.int64(8)}, "lengths must be positive integers that"),
+        ({"lengths": np.array(["8"])}, "lengths must be positive integers that"),
+        ({"X": np.float64(3)}, "X must be a list of sequences or an array"),
+        ({"X": np.float64(3), "lengths": np.array([1])}, "X must be a list of sequences or an arr"),
+        ({"X": np.zeros((8, 0, 2))}, "X must have steps and features"),
+        ({"X": np.zeros(8, "V8")}, "X must be"),
+        ({"X": np.zeros((8, 2), "M8[s]")}, "X must hold numbers"),
+        ({"y": np.float64(3)}, "y must be an array or list"),
+        ({"y": np.zeros(8, "M8[s]")}, "y must be integers or text"),
+    ],
+    ids=str,
+)
+def test_arrays_of_another_kind_are_reported(arrays, message, tmp_path, monkeypatch, capsys):
+    path = tmp_path / "data.npz"
+    path.write_bytes(written(**{"X": np.zeros((8, 3)), "y": np.arange(8) % 2} | arrays))
+    status, out, err = run(monkeypatch, capsys, path)
+    assert status == 1 and not out and err.count("\n") == 1
+    assert message in err
 
 
 @pytest.mark.parametrize("name", ["script.py", "table.csv", "one.npy"])
