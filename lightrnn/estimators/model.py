@@ -9,7 +9,8 @@ from __future__ import annotations
 import copy
 import math
 import os
-from dataclasses import dataclass, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 _KINDS: dict[str, Any] = {
     kind.__name__: kind for kind in (ClassTargets, MultilabelTargets, RealTargets)
 }
+_LOSS = ("loss", "delta", "quantile")
 _UNKNOWN_MEMORY = 2**62  # bytes: no network is refused where the memory is not known
 
 
@@ -110,6 +112,8 @@ class Model:
         Device on which the network was trained.
     form : Form or None
         Names and number of the features of X; None for a language model.
+    loss : dict
+        The arguments that chose a regressor's loss: see `loss_arguments`.
     """
 
     architecture: dict[str, Any]
@@ -122,6 +126,7 @@ class Model:
     rng: np.random.Generator
     device: str = "cpu"
     form: Form | None = None
+    loss: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def untrained(
@@ -255,6 +260,11 @@ class Model:
                 key: named(value) if isinstance(value, np.ndarray) else value
                 for key, value in solver.state.items()
             }
+
+
+def loss_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of an estimator's arguments that choose its loss; only a regressor has some."""
+    return {name: arguments[name] for name in _LOSS if name in arguments}
 
 
 def _shallow(instance: Any) -> dict[str, Any]:

@@ -31,7 +31,7 @@ from .arguments import (
     check_together,
 )
 from .declarations import checked, declared
-from .model import Model, build_network, targets_from_tree
+from .model import Model, build_network, loss_arguments, targets_from_tree
 
 if TYPE_CHECKING:
     from ..nn.network import Network
@@ -90,6 +90,8 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
     _check_arrays("network", model["network"], network)
     _check_training(model, network)
     _check_data(kind._kind, model)
+    _same("loss", set(model["loss"]), set(loss_arguments(arguments)))
+    checked(kind, model["loss"])
     fixed = _fixed_arguments(kind, model)
     for argument, value in fixed.items():
         if argument in state and not _agrees(kind, argument, state[argument], value):
@@ -125,7 +127,8 @@ def _of_earlier_version(model: dict[str, Any], state: dict[str, Any]) -> dict[st
         }
     vocabulary = model["vocabulary"] and {"marks_apart": True} | model["vocabulary"]
     # Still earlier, a model had no device.
-    return {"device": "cpu"} | model | {"form": form, "vocabulary": vocabulary}
+    added = {"form": form, "vocabulary": vocabulary, "loss": loss_arguments(state)}
+    return {"device": "cpu"} | model | added
 
 
 def _is_result(name: Any) -> bool:
@@ -165,6 +168,7 @@ def _fixed_arguments(kind: Any, model: Mapping[str, Any]) -> dict[str, Any]:
         **architecture,
         "tokens": vocabulary["kind"] if vocabulary else "number",
         "tie_weights": head == "tied",
+        **model["loss"],
     }
     if vocabulary:
         values["embedding_size"] = architecture["n_features"]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from .. import cpu
 from ..base import TransformerMixin
 from ..data.dataset import (
     Data,
@@ -35,7 +34,7 @@ from ..training.lbfgs import LBFGS_BATCH
 from ..training.minibatches import Minibatches
 from .arguments import ARCHITECTURE, SupervisedArguments, check_together
 from .estimator import Arguments, NetworkEstimator
-from .model import Model
+from .model import Model, loss_arguments
 from .scoring import make_score
 
 if TYPE_CHECKING:
@@ -245,7 +244,8 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         epochs: int,
     ) -> None:
         """Run epochs on the model."""
-        loss = model.targets.loss(**arguments)
+        model.loss = loss_arguments(arguments)
+        loss = model.targets.loss(**model.loss)
         batches = Minibatches(
             samples,
             arguments["batch_size"],

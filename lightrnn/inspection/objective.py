@@ -134,7 +134,7 @@ def loss_gradient(
     if isinstance(trace.network.head, AdaptiveHead):
         return _adaptive_gradient(trace, targets)
     encoder: Any = estimator._model.targets  # None for a language model
-    options = estimator.get_params(deep=False)
+    options = estimator._model.loss
     loss = make_loss("softmax") if encoder is None else encoder.loss(**options)
     doutputs = loss(trace.last_outputs(), targets, np.ones(len(targets)))[1]  # (B, k)
     return _gradient_through_head(trace, doutputs)

@@ -15,7 +15,7 @@ from ..data.tokens import Vocabulary
 from ..estimators import RNNClassifier, RNNRegressor
 from ..estimators.declarations import checked
 from ..estimators.language import RNNLanguageModel
-from ..estimators.model import Model, build_network
+from ..estimators.model import Model, build_network, loss_arguments
 from ..training.history import History
 from ..utils.checks import flag, random_generator, shown
 from .adapt import UserLabels, classifier_head, language_head, read_vocabulary, regressor_head
@@ -339,4 +339,5 @@ def _adopt(
     )
     if not isinstance(estimator, RNNLanguageModel):
         model.form = form
+        model.loss = loss_arguments(arguments)
     estimator._adopt(model)

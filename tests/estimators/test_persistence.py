@@ -265,6 +265,7 @@ HOSTILE = {
         "targets/kind": ["MultilabelTargets", "Targets"],
         "targets/step": [True, 0],
         "form": [None, {}, ...],
+        "loss": [None, {"loss": "huber", "delta": 1.0, "quantile": 0.5}, ...],
         "form/n_features_in": [2, 4, "3", ...],
         "form/is_table": [True, None],
         "form/feature_names": [np.array(["a", "b"], object), np.ones(3), ["a", "b", "c"]],

@@ -1,5 +1,6 @@
 """Inspections see the fitted network, whatever happens to the estimator, and check their input."""
 
+import pickle
 import threading
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 from helpers.fitted import QUICK
 from helpers.inspected import fitted, sequences
 
-from lightrnn import RNNLanguageModel, RNNRegressor
+from lightrnn import RNNLanguageModel, RNNRegressor, load
 from lightrnn.inspection import (
     attribution,
     describe,
@@ -27,6 +28,32 @@ def test_the_fitted_network_is_described_whatever_was_set_since():
     with pytest.raises(ValueError, match="got 'ffnn'"):
         gate_activations(model, X)
     assert model.window == 50
+
+
+def test_the_loss_of_the_fit_is_differentiated_whatever_was_set_since(tmp_path):
+    X = np.random.default_rng(0).normal(size=(8, 6, 2))
+    y = 5 * X[:, 0, 0]
+    model = RNNRegressor("gru", (3,), **QUICK, loss="huber", delta=0.3).fit(X, y)
+    norms = gradient_flow(model, X, y).mean()
+    model.save(tmp_path / "model")
+    copies = [model, load(tmp_path / "model"), pickle.loads(pickle.dumps(model))]
+    for arguments in ({"loss": "squared_error"}, {"delta": 9.0}, {"loss": "x", "delta": -1}):
+        for copy in copies:
+            copy.set_params(**arguments)
+            assert np.array_equal(gradient_flow(copy, X, y).mean(), norms)
+    model.set_params(loss="absolute_error", delta=1.0).partial_fit(X, y)
+    assert not np.array_equal(gradient_flow(model, X, y).mean(), norms)
+
+
+def test_inspections_refuse_what_overflows():
+    X = [np.ones((4, 2)), np.ones((3, 2)), np.ones((5, 2))]
+    model = RNNRegressor("ffnn", (9,), **QUICK, window=3).fit(X, [0.0, 1.0, 2.0])
+    X[1][2] = 3e38
+    network = model._model.network
+    network.assign({name: 3 + abs(array) for name, array in network.arrays().items()})
+    for inspect in (attribution, gradient_flow, memory_horizon):
+        with pytest.raises(ValueError, match=r"X\[1\] must give finite outputs, got inf: its val"):
+            inspect(model, X)
 
 
 def test_inspections_go_on_while_the_estimator_is_fitted_on():
