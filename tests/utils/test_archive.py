@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from bench import fuzz_npz
 from lightrnn.utils import archive
 
 ARRAYS = hnp.arrays(
@@ -25,14 +26,18 @@ ARRAYS = hnp.arrays(
     ),
     hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=3),
 )
-PLAIN = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text())
+PLAIN = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(), st.text(), st.binary(max_size=9)
+)
 SCALARS = st.one_of(PLAIN, ARRAYS, st.integers(-9, 9).map(np.int32), st.floats().map(np.float64))
 TREES = st.recursive(
     SCALARS,
     lambda inner: st.one_of(
         st.lists(inner, max_size=3),
         st.lists(inner, max_size=3).map(tuple),
-        st.dictionaries(st.one_of(st.text(), st.integers(), st.none()), inner, max_size=3),
+        st.dictionaries(
+            st.one_of(st.text(), st.integers(), st.none(), st.binary(max_size=3)), inner, max_size=3
+        ),
     ),
     max_leaves=8,
 )
@@ -76,10 +81,11 @@ def test_object_arrays_keep_their_items(path):
 def test_generators_go_on_where_they_were(path, kind):
     generator = np.random.Generator(getattr(np.random, kind)(3))
     generator.random(5)
-    archive.write(path, {"rng": generator, "old": np.random.RandomState(4)})
+    old = np.random.RandomState(getattr(np.random, kind)(4))
+    archive.write(path, {"rng": generator, "old": old})
     back = archive.read(path)
     assert np.array_equal(back["rng"].random(7), generator.random(7))
-    assert np.array_equal(back["old"].random_sample(7), np.random.RandomState(4).random_sample(7))
+    assert np.array_equal(back["old"].random_sample(7), old.random_sample(7))
 
 
 def test_numpy_alone_reads_the_arrays(path):
@@ -117,6 +123,21 @@ def test_a_value_that_cannot_be_saved_is_named_and_the_file_stays(path):
         archive.write(path, {"outer": [0, {"f": print}]})
     assert path.read_bytes() == before
     assert [item.name for item in path.parent.iterdir()] == [path.name]
+
+
+def test_what_will_be_read_is_checked_before_anything_is_written(tmp_path):
+    tree = {"sizes": (3, np.int64(4)), "W": np.eye(2), "rng": np.random.default_rng(0), 3: b"x"}
+    seen = []
+    archive.write(tmp_path / "tree", tree, seen.append)
+    back = archive.read(tmp_path / "tree")
+    for found in (*seen, back):
+        assert found.pop("rng").random() == np.random.default_rng(0).random()
+    assert same(seen[0], back)
+    before = (tmp_path / "tree").read_bytes()
+    with pytest.raises(KeyError):
+        archive.write(tmp_path / "tree", {"W": 1}, lambda content: content["absent"])
+    assert (tmp_path / "tree").read_bytes() == before
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_other_files_are_refused(tmp_path):
@@ -250,6 +271,40 @@ def test_claims_take_no_memory(path):
             file.filelist.append(member)
         file._didModify = True
     assert peak_of_refusal(path) < 1e6
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"a": {"!array": "W"}, "b": {"!array": "W"}},
+        {"a": {"!object": [[2], [{"!array": "W"}] * 2]}},
+        {"a": {"!dict": [[number * (2**61 - 1), 0] for number in range(100)]}},
+        {"a": {"!dict": [[{"!tuple": [k * (2**61 - 1)]}, 0] for k in range(100)]}},
+        {"a": [[]] * 30_000},
+        {"a": [{}] * 30_000},
+    ],
+    ids=["one array", "one array in objects", "one hash", "one hash of tuples", "lists", "dicts"],
+)
+def test_what_grows_when_it_is_read_is_refused(content, path):
+    header = json.dumps({"format": "lightrnn", "version": 1, "content": content}).encode()
+    members = {"W.npy": fuzz_npz.npy("<f8", "(2,)", bytes(16))}
+    path.write_bytes(fuzz_npz.sealed(members, header))
+    with pytest.raises(ValueError, match="written by save"):
+        archive.read(path)
+    content["a"] = {"!array": "W"}
+    header = json.dumps({"format": "lightrnn", "version": 1, "content": content | {"b": 0}})
+    path.write_bytes(fuzz_npz.sealed(members, header.encode()))
+    assert archive.read(path)["a"].tolist() == [0, 0]
+
+
+def test_items_without_content_are_refused(path):
+    archive.write(path, {"a": np.array(["x"])})
+    for shape in ("(2,)", "(9,)"):
+        rewritten(path, replaced(b"'<U1'", b"'<U0'"))
+        rewritten(path, replaced(b"(1,)", shape.encode()))
+        with pytest.raises(ValueError, match="written by save"):
+            archive.read(path)
+        archive.write(path, {"a": np.array(["x"])})
 
 
 def test_the_library_that_wrote_it_is_named(path):
