@@ -13,13 +13,16 @@ import numpy.typing as npt
 
 from ..exceptions import DataConversionWarning, warn
 from ..metrics import r_squared
-from ..utils.scales import usable_scale
+from ..utils.scales import median_and_deviation, usable_scale
 from .arrays import as_numbers
 from .ragged import Values, arranged_like, as_values, check_finite, pool, split
 
 if TYPE_CHECKING:
     from ..losses import Loss
 
+# Where numbers standardised for a robust loss are cut off: so far from any output that no gradient
+# changes, and far enough from the end of float32 that a loss can be summed.
+_FAR = 1e18
 # Rows of y that calls of `partial_fit` keep to take mean and scale from: both are then known to
 # some 3 %, which is more than a network needs.
 _SAMPLE = 1000
@@ -163,6 +166,8 @@ class RealTargets(Targets):
     mean, scale : ndarray of float64, shape (n_outputs,)
         Encoded targets are (y - mean) / scale, predictions are outputs * scale + mean. The scale of
         a column in which no two numbers differ is 0.
+    robust : bool
+        Whether they are not mean and standard deviation but median and median absolute deviation.
     step : bool
         Whether there is a target for every step.
     dtype : dtype
@@ -194,6 +199,7 @@ class RealTargets(Targets):
     step: bool = False
     dtype: npt.DTypeLike = np.float32
     result: npt.DTypeLike = np.float64
+    robust: bool = False
     sample: np.ndarray | None = None
     seen: int = 0
     folded: np.ndarray | None = None
@@ -246,7 +252,9 @@ class RealTargets(Targets):
 
     def standardised(self, columns: np.ndarray) -> np.ndarray:
         """Return checked columns (N, k) in units of their scale, in the network's precision."""
-        return ((columns - self.mean) / self._divisor).astype(self.dtype)
+        with np.errstate(over="ignore"):
+            encoded = (columns - self.mean) / self._divisor
+        return (encoded.clip(-_FAR, _FAR) if self.robust else encoded).astype(self.dtype)
 
     @property
     def _divisor(self) -> np.ndarray:
@@ -263,7 +271,7 @@ class RealTargets(Targets):
         # The rows of the smallest keys are a fair sample of all, however many calls brought them.
         if len(sample) > _SAMPLE:
             sample = sample[np.argpartition(sample[:, 0], _SAMPLE)[:_SAMPLE]]
-        mean, scale = _mean_and_scale(sample[:, 2:], sample[:, 1])
+        mean, scale = _mean_and_scale(sample[:, 2:], sample[:, 1], self.robust)
         seen = self.seen + len(rows)
         return replace(self, mean=mean, scale=scale, sample=sample, seen=seen)
 
@@ -294,18 +302,24 @@ def _columns(values: np.ndarray, dtype: npt.DTypeLike, name: str) -> np.ndarray:
     return numbers.astype(np.float64).reshape(len(numbers), -1)
 
 
-def _mean_and_scale(columns: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _mean_and_scale(
+    columns: np.ndarray, weights: np.ndarray, robust: bool
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the weighted mean of each column, and its deviation, 0 where rounding explains it."""
+    largest = abs(columns).max(axis=0)
     # Squares of large numbers overflow; the result is refused below, with a message of ours.
     with np.errstate(over="ignore", invalid="ignore"):
-        mean = np.average(columns, axis=0, weights=weights)  # (k,)
-        deviation = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=weights))
-    largest = abs(columns).max(axis=0)
-    if not (np.isfinite(mean) & np.isfinite(deviation)).all():
+        if robust:
+            mean, scale = median_and_deviation(columns, weights)
+        else:
+            mean = np.average(columns, axis=0, weights=weights)  # (k,)
+            deviation = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=weights))
+            scale = usable_scale(deviation, largest, constant=0.0)
+    if not (np.isfinite(mean) & np.isfinite(scale)).all():
         raise ValueError(
             f"y must have a finite variance, got values to {largest.max():g}. Rescale it first."
         )
-    return mean, usable_scale(deviation, largest, constant=0.0)
+    return mean, scale
 
 
 def read_numbers(
@@ -315,6 +329,7 @@ def read_numbers(
     step: bool = False,
     weights: Values | None = None,
     dtype: npt.DTypeLike = np.float32,
+    robust: bool = False,
     partial: bool = False,
 ) -> tuple[RealTargets, Values]:
     """Read a regressor's y: learn the weighted mean and scale of each column, and standardise.
@@ -334,6 +349,9 @@ def read_numbers(
         As `sample_weight.check_sample_weight` returns them; by default all are equal.
     dtype : float32 or float64, default=float32
         Precision of the network: y must be finite in it.
+    robust : bool, default=False
+        Whether to take median and median absolute deviation instead, as losses that resist outliers
+        need them.
     partial : bool, default=False
         Whether this y is the first of several, which mean and scale are to follow.
 
@@ -353,10 +371,10 @@ def read_numbers(
     values = flat_with_warning(as_values(y, lengths, step), "y")
     columns = _columns(values, dtype, "y")  # (N, k)
     w = np.ones(len(columns)) if weights is None else pool(weights)
-    mean, scale = _mean_and_scale(columns, w)
+    mean, scale = _mean_and_scale(columns, w, robust)
     # Names, not dtypes: a saved file holds plain values.
     result = "float32" if values.dtype in (np.float16, np.float32) else "float64"
-    targets = RealTargets(mean, scale, step, dtype, result)
+    targets = RealTargets(mean, scale, step, dtype, result, robust)
     # A constant y shows no scale yet: further calls may, also after a fit.
     if partial or not scale.all():
         targets = replace(targets, sample=np.empty((0, 2 + len(mean))))._with(columns, w)

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Self
 
 import numpy as np
@@ -10,7 +11,8 @@ from ..data.dataset import TargetsFrom
 from ..data.ragged import Values
 from ..data.targets import read_numbers
 from ..metrics import r_squared
-from .declarations import POSITIVE, POSITIVE_FRACTION, argument, one_of
+from ..utils import checks
+from .declarations import POSITIVE_FRACTION, Domain, argument, one_of
 from .documentation import documented
 from .estimator import Arguments
 from .model import Model
@@ -19,6 +21,8 @@ from .supervised import SupervisedEstimator
 
 # Why predictions may overflow where the network's outputs do not.
 _UNITS = "they overflow in the units of y. Rescale X and y, or fit to y in float64."
+# Gradients of a smaller delta are lost beside what solvers add to their divisor.
+_DELTA = Domain("float >= 1e-6", partial(checks.real, low=1e-6))
 
 
 @documented
@@ -39,8 +43,10 @@ class RNNRegressor(SupervisedEstimator):
     ----------
     {data_attributes}
     y_mean_, y_scale_ : ndarray of float64 (k,)
-        Weighted mean and standard deviation of each column of y; the deviation of a constant is 0.
-        For the network's own outputs, as `weights_` and `to_torch` have them.
+        Weighted mean and standard deviation of each column of y, which the network's own outputs
+        are in units of, as `weights_` and `to_torch` have them. The scale of a constant is 0. With
+        a loss other than "squared_error" they are the median and 1.4826 times the median absolute
+        deviation, which outliers do not move.
     {attributes}
 
     References
@@ -69,9 +75,9 @@ class RNNRegressor(SupervisedEstimator):
     )
     delta: float = argument(
         1.0,
-        POSITIVE,
-        """Error at which the Huber loss turns from quadratic to linear, in standard deviations
-        of y.""",
+        _DELTA,
+        """Error at which the Huber loss turns from quadratic to linear, in units of
+        `y_scale_`.""",
     )
     dtype: str = argument(
         "float32",
@@ -164,8 +170,9 @@ class RNNRegressor(SupervisedEstimator):
     ) -> TargetsFrom:
         step = arguments["target"] == "step"
         dtype = arguments["dtype"]
+        robust = arguments["loss"] != "squared_error"
         return lambda y, lengths, weights: read_numbers(
-            y, lengths, step=step, weights=weights, dtype=dtype, partial=partial
+            y, lengths, step=step, weights=weights, dtype=dtype, robust=robust, partial=partial
         )
 
     def _predicted(self, model: Model, X: Any) -> Values:

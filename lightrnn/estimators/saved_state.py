@@ -317,6 +317,7 @@ def _check_targets(targets: Any, architecture: dict[str, Any]) -> None:
         if targets.folded is not None:
             _check_array("targets/folded", targets.folded, (2, outputs), double)
         checks.integer("targets/seen", targets.seen, 0)
+        checks.flag("targets/robust", targets.robust)
         _check_numbers(targets)
         for name in ("dtype", "result"):
             checks.choice(f"targets/{name}", getattr(targets, name), ("float32", "float64"))

@@ -107,6 +107,52 @@ def test_a_file_of_an_earlier_version_goes_on_in_standardised_units(name):
         np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-6)
 
 
+# -- losses ----------------------------------------------------------------------------------------
+
+
+def error_on_fresh_data(loss, size, sides=(1, -1)):
+    """Return the mean error beside what can be known of y, learned with 2 % outliers this large."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 10, 2))
+    known = X[:, :, 0].sum(axis=1) / np.sqrt(10)
+    y = known[:400] + 0.2 * rng.normal(size=400)
+    y[:8] += size * np.resize(sides, 8)
+    model = RNNRegressor(**SMALL | {"max_iter": 20}, loss=loss).fit(X[:400], y)
+    return float(np.mean(abs(model.predict(X[400:]) - known[400:])))
+
+
+@pytest.mark.parametrize("loss", ["huber", "absolute_error", "quantile"])
+def test_robust_losses_resist_outliers_of_any_size(loss):
+    clean = error_on_fresh_data(loss, 0)
+    assert clean < 0.15
+    for size in (10, 1e2, 1e4, 1e6, 1e30):
+        assert error_on_fresh_data(loss, size) < clean + 0.05
+    assert error_on_fresh_data(loss, 1e6, sides=(1,)) < clean + 0.05
+
+
+def test_robust_losses_standardise_by_weighted_median_and_deviation():
+    y = SUMS.copy()
+    y[:3] = 1e6
+    weights = np.arange(len(y)) % 3
+    model = RNNRegressor(**SMALL | {"max_iter": 1}, loss="huber").fit(X, y, weights)
+    copies = np.repeat(y, weights)
+    median = np.median(copies)
+    assert np.isclose(model.y_mean_, median)
+    assert np.isclose(model.y_scale_, 1.4826 * np.median(abs(copies - median)))
+    model = RNNRegressor("gru", (16,), random_state=0, loss="huber").partial_fit(X[:1], [1e6])
+    for _ in range(4):
+        model.partial_fit(X, SUMS)
+    assert model.y_scale_ < 2 * SUMS.std()
+
+
+def test_the_smallest_delta_of_huber_learns_and_smaller_ones_are_refused():
+    with pytest.raises(ValueError, match=r"delta must be a number in \[1e-06, inf\), got 1e-300"):
+        RNNRegressor(loss="huber", delta=1e-300).fit(X, SUMS)
+    for delta in (1e-6, 1e300):
+        model = RNNRegressor(**SMALL | {"max_iter": 30}, loss="huber", delta=delta).fit(X, SUMS)
+        assert model.score(X, SUMS) > 0.8
+
+
 # -- the scale that calls share --------------------------------------------------------------------
 
 
