@@ -159,11 +159,7 @@ class ClassTargets(LabelTargets):
 
     def codes(self, labels: np.ndarray, name: str) -> np.ndarray:
         """Return the code of each checked label."""
-        # Comparing text with numbers would find every label unknown, or raise an error of NumPy's.
-        if _family(labels) != _family(self.classes_):
-            raise ValueError(
-                f"{name} must hold labels of {self._listed()}, got {_family(labels)}. Convert them."
-            )
+        self._check_family(labels, name)
         # A label greater than all classes would get a code beyond the last one.
         codes = np.minimum(np.searchsorted(self.classes_, labels), len(self.classes_) - 1)  # (N,)
         unseen = np.flatnonzero(self.classes_[codes] != labels)
@@ -180,12 +176,25 @@ class ClassTargets(LabelTargets):
         """Return the label that one raw output (k,) predicts."""
         return self.classes_[output.argmax()]
 
-    def _encoded(self, values: np.ndarray, name: str) -> np.ndarray:
+    def _check_family(self, labels: np.ndarray, name: str) -> None:
+        """Raise a ValueError for text where the classes are numbers, or the reverse."""
+        # Comparing the two would find every label unknown, or raise an error of NumPy's.
+        if _family(labels) != _family(self.classes_):
+            raise ValueError(
+                f"{name} must hold labels of {self._listed()}, got {_family(labels)}. Convert them."
+            )
+
+    def _checked(self, values: np.ndarray, name: str) -> np.ndarray:
         if values.ndim != 1:
             raise ValueError(
                 f"{name} must be one label a row, got {shown(values)}. Give a 1-D array of labels."
             )
-        return self.codes(_labels(values, name), name)
+        labels = _labels(values, name)
+        self._check_family(labels, name)
+        return labels
+
+    def _encoded(self, values: np.ndarray, name: str) -> np.ndarray:
+        return self.codes(self._checked(values, name), name)
 
     def _decoded(self, outputs: np.ndarray) -> np.ndarray:
         return self.classes_[self._predicted(outputs)]
@@ -242,14 +251,17 @@ class MultilabelTargets(LabelTargets):
 
         return make_loss("sigmoid")
 
-    def _encoded(self, values: np.ndarray, name: str) -> np.ndarray:
+    def _checked(self, values: np.ndarray, name: str) -> np.ndarray:
         numbers = _labels(values, name)
         if numbers.shape[1:] != (self.n_outputs,) or not _is_indicator(numbers):
             raise ValueError(
                 f"{_UNKNOWN_TYPE}: {name} must be 0/1 indicators with {self.n_outputs} columns, "
                 f"got {shown(values)}. Give one column a label."
             )
-        return numbers.astype(np.float32)
+        return numbers
+
+    def _encoded(self, values: np.ndarray, name: str) -> np.ndarray:
+        return self._checked(values, name).astype(np.float32)
 
     def _decoded(self, outputs: np.ndarray) -> np.ndarray:
         return self._predicted(outputs).astype(np.int64)

@@ -90,6 +90,13 @@ class Targets:
         values = _flat(as_values(y, lengths, self.step, name))  # (N,) or (N, k)
         return self.arranged(self._encoded(values, name), lengths)
 
+    def truth(self, y: Any, lengths: np.ndarray) -> np.ndarray:
+        """Check y as `read` does and return it as it is, pooled over steps, to score predictions.
+
+        Labels that were not seen in fit are let through: a prediction can only be wrong about them.
+        """
+        return _flat(self._checked(_flat(as_values(y, lengths, self.step)), "y"))
+
     def arranged(self, values: np.ndarray, lengths: np.ndarray) -> Values:
         """Return values (N, ...) as they are, or with `step` one array per sequence."""
         return split(values, lengths) if self.step else values
@@ -144,6 +151,10 @@ class Targets:
 
     def take_over(self, network: Any, old: Any) -> None:
         """Let a network that was trained on `old` targets go on with these; predictions stay."""
+
+    def _checked(self, values: np.ndarray, name: str) -> np.ndarray:
+        """Return values of the kind and the columns that the targets were learned from."""
+        raise NotImplementedError
 
     def _encoded(self, values: np.ndarray, name: str) -> np.ndarray:
         """Return checked and encoded values."""

@@ -23,7 +23,7 @@ from ..data.dataset import (
     split,
 )
 from ..data.form import Form
-from ..data.ragged import Values, as_values, contained_like, pool
+from ..data.ragged import Values, contained_like, pool
 from ..data.sample_weight import check_sample_weight, of_mean_one
 from ..data.samples import Samples
 from ..data.sequences import Sequences
@@ -279,15 +279,15 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
     def _compared(
         self, X: Any, y: Any, sample_weight: Any
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return predictions, y in the same shape, and weights, all pooled over steps."""
+        """Return predictions, checked y and weights, all pooled over steps."""
         model = self._fitted()
         predicted = self._predicted(model, X)
         step = model.targets.step
         counts = [len(part) for part in predicted] if step else [1] * len(predicted)
         lengths = np.array(counts, np.int64)
         weights = of_mean_one(check_sample_weight(sample_weight, lengths, step))
-        pooled = pool(predicted)  # (N,) or (N, k)
-        return pooled, as_values(y, lengths, step).reshape(pooled.shape), pool(weights)
+        truth = model.targets.truth(y, lengths)
+        return pool(predicted), truth, pool(weights)
 
     def _stream_methods(self, model: Model) -> dict[str, tuple[Any, Any]]:
         return {"predict": (model.targets.decode, model.targets.decode_row)}

@@ -141,6 +141,68 @@ def test_unseen_labels():
         RNNClassifier(**QUICK).partial_fit(X, Y, classes=[0, 2])
 
 
+REGRESSOR_SCORED = [
+    (["a"] * 6, TypeError, "y must hold numbers, got text: 'a'"),
+    ([1.0, np.nan, 0, 0, 0, 0], ValueError, "Input y contains NaN: .* in row 1"),
+    (np.ones((6, 2)), ValueError, "y must have 1 outputs as in fit, got 2"),
+    (np.ones((6, 1, 1)), ValueError, "y must have one or two axes"),
+    ([1.0] * 5, ValueError, "X has 6 sequences but y has 5"),
+    ([[1.0], [1, 2], [1], [1], [1], [1]], ValueError, "y must be rectangular"),
+    (5, TypeError, "y must be an array"),
+    (None, ValueError, "the target y is None"),
+]
+CLASSIFIER_SCORED = [
+    (list("ababab"), ValueError, r"y must hold labels of the classes \[0, 1\], got text"),
+    ([1, None, 0, 0, 0, 0], ValueError, "y must have no missing labels, got None in row 1"),
+    ([1.0, np.nan, 0, 0, 0, 0], ValueError, "Input y contains NaN"),
+    (np.ones((6, 2), int), ValueError, "y must be one label a row"),
+    ([0.5] * 6, ValueError, "Unknown label type: continuous"),
+    ([1] * 5, ValueError, "X has 6 sequences but y has 5"),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "y", "error", "match"),
+    [(RNNRegressor, *case) for case in REGRESSOR_SCORED]
+    + [(RNNClassifier, *case) for case in CLASSIFIER_SCORED],
+    ids=str,
+)
+def test_score_reads_y_as_fit_does(kind, y, error, match):
+    with pytest.raises(error, match=match):
+        kind(**QUICK).fit(X, Y).score(X, y)
+
+
+def test_score_reads_the_y_of_steps_and_columns_as_fit_does():
+    for kind in (RNNClassifier, RNNRegressor):
+        fitted = kind(**QUICK, target="step").fit(X, STEPS)
+        bad = [*STEPS[:4], STEPS[4][:-1], STEPS[5]]
+        with pytest.raises(ValueError, match=rf"y\[4\] must have {len(X[4])} entries"):
+            fitted.score(X, bad)
+        with pytest.raises((ValueError, TypeError), match="y"):
+            fitted.score(X, Y)
+    labels = np.eye(2, dtype=int)[Y]
+    with pytest.raises(ValueError, match="y must be 0/1 indicators with 2 columns"):
+        RNNClassifier(**QUICK).fit(X, labels).score(X, labels + 1)
+    wide = RNNRegressor(**QUICK).fit(X, labels)
+    with pytest.raises(ValueError, match="y must have 2 outputs as in fit, got 1"):
+        wide.score(X, Y)
+
+
+def test_forms_of_y_score_alike_and_a_label_that_was_not_seen_is_wrong():
+    fitted = RNNRegressor(**QUICK).fit(X, Y)
+    column = np.array(Y, dtype=float)[:, None]
+    assert fitted.score(X, Y) == fitted.score(X, column) == fitted.score(X, tuple(Y))
+    labelled = RNNClassifier(**QUICK).fit(X, Y)
+    assert labelled.score(X, [7] * 6) == 0 and labelled.score(X, column) == labelled.score(X, Y)
+
+
+def test_predictions_that_are_not_finite_are_not_scored():
+    fitted = RNNRegressor(**QUICK).fit(X, Y)
+    fitted._model.network.parameters[:] = np.nan
+    with pytest.raises(ValueError, match="finite"):
+        fitted.score(X, Y)
+
+
 @pytest.mark.parametrize(
     ("weights", "match"),
     [
