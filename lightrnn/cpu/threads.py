@@ -9,9 +9,11 @@ import multiprocessing
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from functools import cache
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock, Thread
 from typing import TypeVar
 
 _ROOT = Path("/")
@@ -95,14 +97,62 @@ def _in_worker() -> bool:
     return joblib is not None and joblib.parallel.get_active_backend()[0].nesting_level > 0
 
 
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    """Return this process's pool."""
-    return ThreadPoolExecutor(threads, thread_name_prefix="lightrnn")
+class _Pool:
+    """Threads that serve every caller of this process, as many as the largest call can use.
+
+    They are daemons, unlike those of the standard library's executors: they also work for threads
+    that outlive the main one, and for exit handlers. Where no more threads can be started, there
+    are fewer or none, and callers do their tasks themselves.
+    """
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget all threads, which a forked process does not have."""
+        self._waiting: SimpleQueue[tuple[Future[None], Callable[[], None]]] = SimpleQueue()
+        self._growing = Lock()
+        self._count = 0
+
+    def submit(self, work: Callable[[], None], threads: int) -> list[Future[None]]:
+        """Let up to this many threads do the same work; return the end of each one's."""
+        futures: list[Future[None]] = [Future() for _ in range(min(threads, self._grow(threads)))]
+        for future in futures:
+            self._waiting.put((future, work))
+        return futures
+
+    def _grow(self, threads: int) -> int:
+        """Start threads until there are this many; return how many there are."""
+        with self._growing:
+            while self._count < threads:
+                name = f"lightrnn_{self._count}"
+                try:
+                    Thread(
+                        target=self._serve, args=(self._waiting,), name=name, daemon=True
+                    ).start()
+                except (RuntimeError, MemoryError):  # a limit, or the interpreter is shutting down
+                    break
+                self._count += 1
+            return self._count
+
+    @staticmethod
+    def _serve(waiting: SimpleQueue[tuple[Future[None], Callable[[], None]]]) -> None:
+        """Do what comes, for ever."""
+        while True:
+            future, work = waiting.get()
+            if future.set_running_or_notify_cancel():
+                try:
+                    work()
+                except BaseException as error:
+                    future.set_exception(error)
+                else:
+                    future.set_result(None)
+            del future, work  # arrays hang on these, and the next work may be long in coming
 
 
-if hasattr(os, "register_at_fork"):  # the child has its parent's objects, without their threads
-    os.register_at_fork(after_in_child=_pool.cache_clear)
+_pool = _Pool()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_pool.reset)
 
 
 def run(tasks: Sequence[Callable[[], Result]], threads: int) -> list[Result]:
@@ -117,7 +167,7 @@ def run(tasks: Sequence[Callable[[], Result]], threads: int) -> list[Result]:
         for number in waiting:
             results[number] = tasks[number]()
 
-    futures = [_pool(threads - 1).submit(work) for _ in range(threads - 1)]
+    futures = _pool.submit(work, threads - 1)
     try:
         work()
     finally:  # threads that have not begun, since other callers keep them busy, are not needed now

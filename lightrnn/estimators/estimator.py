@@ -107,9 +107,13 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         """Return the network's "outputs", "final_outputs" or "states" of sequences, all finite."""
         with self._placed(model.network, sum(map(len, X))) as network:
             # `network` may be a copy on a GPU, so its methods are taken in here.
-            values: Values = getattr(network, what)(X, cpu.threads.usable(self.n_jobs))
+            values: Values = getattr(network, what)(X, self._threads())
         check_outputs(values, lambda index: overflow(X[index], model.network.dtype), name)
         return values
+
+    def _threads(self) -> int:
+        """Return the number of threads for a fitted network; `n_jobs` may be of any file."""
+        return cpu.threads.usable(checked(type(self), {"n_jobs": self.n_jobs})["n_jobs"])
 
     def _placed(self, network: Network, steps: int) -> AbstractContextManager[Any]:
         """Return the context in which a fitted network predicts from this many steps."""

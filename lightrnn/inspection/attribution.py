@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import cpu
 from ..estimators.regressor import RNNRegressor
 from ..nn.batches import original_order
 from ..utils.checks import choice, integer
@@ -144,7 +143,7 @@ def _occlusion(
 ) -> np.ndarray:
     """Return the fall of the output of one sequence without each of its steps, (T,)."""
     network = estimator._model.network
-    threads = cpu.threads.usable(estimator.n_jobs)
+    threads = estimator._threads()
     read: Any = network.final_outputs if network.target == "step" else network.outputs
 
     def predict(X: list[np.ndarray]) -> np.ndarray:

@@ -276,7 +276,7 @@ def gradient_flow(
         given = None if targets is None else targets[group]
         return _measure(estimator, inputs, given, rounds[group].tolist())
 
-    threads = cpu.threads.usable(estimator.n_jobs)
+    threads = estimator._threads()
     measured = cpu.threads.run([partial(measure, group) for group in groups], threads)
     layers = {}
     for name in measured[0]:

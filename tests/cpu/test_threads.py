@@ -2,6 +2,8 @@
 
 import multiprocessing
 import os
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -10,6 +12,7 @@ from functools import partial
 import numpy as np
 import pytest
 
+from lightrnn.cpu import cache, threads
 from lightrnn.cpu.threads import _quota, run, usable
 from lightrnn.losses import make_loss
 from lightrnn.nn.batches import Batch
@@ -35,6 +38,78 @@ def test_tasks_run_side_by_side():
 
 def test_one_thread_is_the_callers():
     assert set(run([threading.get_ident] * 5, 1)) == {threading.get_ident()}
+
+
+def test_calls_of_different_numbers_of_threads_share_them(monkeypatch):
+    """There are as many as the largest call can use, not some for each number."""
+    pool = threads._Pool()
+    monkeypatch.setattr(threads, "_pool", pool)
+    before = threading.active_count()
+    for n in (5, 2, 7, 3, 6, 4, 7, 2):
+        assert run([partial(pow, number, 2) for number in range(20)], n) == [
+            n**2 for n in range(20)
+        ]
+    assert threading.active_count() - before <= 6
+
+
+@pytest.mark.parametrize("started", [0, 1, 3])
+def test_where_no_thread_can_be_started_the_caller_does_the_tasks(monkeypatch, started):
+    monkeypatch.setattr(threads, "_pool", threads._Pool())
+    start = threading.Thread.start
+    left = [started]
+
+    def refuse(thread):
+        if not left[0]:
+            raise RuntimeError("can't start new thread")
+        left[0] -= 1
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    for _ in range(20):
+        assert run([partial(pow, number, 2) for number in range(9)], 5) == [n**2 for n in range(9)]
+
+
+LATE = """
+import atexit, sys, threading, time, warnings
+import numpy as np
+
+def work(name):
+    # All modules are imported late, too.
+    from lightrnn import RNNRegressor
+    from lightrnn.cpu import threads
+    warnings.simplefilter("ignore")
+    assert threads.run([lambda: 1, lambda: 2, lambda: 3], 3) == [1, 2, 3]
+    X = [np.full((T, 1), T / 9) for T in range(1, 9)] * 60
+    model = RNNRegressor("rnn", (4,), max_iter=1, n_jobs=2, random_state=0)
+    y = np.arange(len(X))
+    print(name, len(model.fit(X, y).predict(X * 9)), flush=True)
+
+def late():
+    while threading.main_thread().is_alive():
+        time.sleep(0.01)
+    work("thread")
+
+if sys.argv[1] == "thread":
+    threading.Thread(target=late).start()
+else:
+    atexit.register(work, "handler")
+    if sys.argv[1] == "again":
+        work("main")
+"""
+
+
+@pytest.mark.parametrize("when", ["thread", "handler", "again"])
+def test_networks_learn_and_predict_after_the_main_thread_has_ended(when):
+    done = subprocess.run(
+        [sys.executable, "-c", LATE, when],
+        env=os.environ | {"PYTHONPATH": str(cache._PACKAGE.parent)},
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
+    expected = [f"{name} 4320" for name in ("main",) * (when == "again")]
+    expected.append("thread 4320" if when == "thread" else "handler 4320")
+    assert done.stdout.splitlines() == expected and not done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("threads", [1, 2, 4])

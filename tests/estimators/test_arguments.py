@@ -267,3 +267,13 @@ def test_no_argument_crashes(arguments):
             model.fit(X, STEPS if model.target == "step" else Y)
         except (ValueError, TypeError):
             assert state(model) == before
+
+
+@pytest.mark.parametrize("method", ["predict", "transform"])
+@pytest.mark.parametrize(("n_jobs", "error"), [(0, ValueError), (1.5, TypeError), ("2", TypeError)])
+def test_n_jobs_is_checked_where_it_is_used(method, n_jobs, error):
+    """A file may have any, and so may an attribute that was set after the fit."""
+    model = RNNRegressor("rnn", (2,), max_iter=1, learning_rate="cosine").fit(X, Y)
+    model.n_jobs = n_jobs
+    with pytest.raises(error, match="n_jobs must be"):
+        getattr(model, method)(X)
