@@ -6,7 +6,7 @@ import sys
 from .cli import compare, info, warmup
 
 _COMMANDS = {
-    "info": (info, "print versions, processor and cache, and check the gradients"),
+    "info": (info, "print versions, processor and cache, and with --check check the gradients"),
     "warmup": (warmup, "compile the kernels ahead of their first use, and keep them"),
     "compare": (compare, "cross-validate every cell and two baselines on your data"),
 }

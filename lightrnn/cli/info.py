@@ -1,4 +1,4 @@
-"""``python -m lightrnn info``: print versions, processor and cache, and check the gradients."""
+"""``python -m lightrnn info``: print versions, processor and cache; check gradients on demand."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 import platform
 import time
 from collections.abc import Iterator
+from importlib.metadata import version
 
 from .._version import __version__
 from . import selfcheck
@@ -13,18 +14,14 @@ from . import selfcheck
 
 def describe() -> Iterator[tuple[str, str]]:
     """Yield each fact about this installation and machine as a name and a text."""
-    # Imported here, since the help of the command line needs none of them.
-    import llvmlite
-    import numba
-    import numpy
-    import scipy
-
-    from ..cpu import host, threads
-
     yield "lightrnn", __version__
     yield "Python", f"{platform.python_version()}, {platform.system()} {platform.machine()}"
-    libraries = (numba, llvmlite, numpy, scipy)
-    yield "with", ", ".join(f"{library.__name__} {library.__version__}" for library in libraries)
+    libraries = ("numba", "llvmlite", "numpy", "scipy")
+    yield "with", ", ".join(f"{name} {version(name)}" for name in libraries)
+
+    # Imported here, since Numba takes a second to load.
+    from ..cpu import host, threads
+
     lanes = f"{host.lanes('float32')} float32 or {host.lanes('float64')} float64"
     tile = f"{host.TILE_ROWS} x {host.TILE_VECTORS}"
     yield "SIMD", f"registers of {host.REGISTER_BYTES} bytes, {lanes}; tile {tile}"
@@ -49,35 +46,45 @@ def _cache() -> Iterator[tuple[str, str]]:
     """Yield the directories for machine code, each with the number and size of its kernels."""
     from ..cpu import cache
 
-    for place in cache.directories():
+    used = set(cache.directories())
+    for place in cache.places():
         files = [path for path in cache.entries() if path.parent == place]
         size = sum(path.stat().st_size for path in files)
         state = f"{len(files)} kernels, {size / 1e6:.1f} MB" if files else "empty"
-        yield "cache", f"{place}: {state}"
+        yield "cache", f"{place}: {state if place in used else 'not used, others can write there'}"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of ``python -m lightrnn info``."""
     parser.add_argument(
+        "--check",
         "--seconds",
+        metavar="SECONDS",
         type=float,
-        default=10.0,
-        help="longest duration of the check of gradients (default: 10)",
+        nargs="?",
+        const=10.0,
+        help="also check the gradients of every cell, for at most SECONDS (default: 10)",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the facts and check the gradients; return 1 if one is wrong, else 0."""
+    """Print the facts, and if wanted check the gradients; return 1 if one is wrong, else 0."""
+    # Each line is printed as soon as it is known: importing and compiling may take some seconds.
     for name, text in describe():
-        print(f"{name:<9}{text}")
+        print(f"{name:<9}{text}", flush=True)
+    return 0 if arguments.check is None else _check(arguments.check)
+
+
+def _check(most: float) -> int:
+    """Check the gradients for at most some seconds; return 1 if one is wrong, else 0."""
     start = time.perf_counter()
     print(
         "gradients compared with central differences, and float32 with float64 "
-        "(compiles kernels that are not in the cache):"
+        "(compiles kernels that are not in the cache):",
+        flush=True,
     )
     passed = True
-    # Each line is printed as soon as its cell is done: compiling may take some seconds.
-    for result in selfcheck.check(arguments.seconds):
+    for result in selfcheck.check(most):
         passed &= result.passed
         errors = f"off by {result.difference:.0e} and {result.precision:.0e}"
         verdict = "ok" if result.passed else "WRONG"

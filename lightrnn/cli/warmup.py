@@ -1,8 +1,8 @@
 """``python -m lightrnn warmup``: compile the kernels ahead of their first use.
 
-The kernels are compiled by using them: small networks of every cell learn, predict and take single
-steps, in every way that makes a kernel compile for other types. The machine code is kept in the
-cache on disk, see `cpu/cache.py`.
+A kernel declares the types of its arguments, and every fit and prediction keeps to them
+(`cpu/kernels.py`): so no data are needed, and nothing is left to be compiled later. The machine
+code is kept in the cache on disk, see `cpu/cache.py`.
 """
 
 from __future__ import annotations
@@ -10,93 +10,18 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
-from itertools import product
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import numpy as np
-
-from ..cells import CELLS, HIDDEN_CELLS
-from ..estimators import RNNClassifier, RNNRegressor
-from ..estimators.language import RNNLanguageModel
-from ..inspection import gradient_flow
+from ..cells import HIDDEN_CELLS
 from ..utils import checks
 
 _DTYPES = ("float32", "float64")
-_BRIEF: dict[str, Any] = {
-    "max_iter": 1,
-    "learning_rate": "cosine",
-    "random_state": 0,
-    "n_jobs": 1,
-    "dropout": 0.1,
-}
-# Layers of the language models: one model for each kind of output layer, and each solver.
-_SIZES = ((2,), (2, 2), (2, 2, 2))
-_TEXTS = ["to be or not to be", "be", "or to be", "not to be or not to be"]
-
-Call = Callable[[], Any]
-
-
-def uses(cell: str, dtype: str) -> Iterator[tuple[str, Call]]:
-    """Yield names and calls that together use every kernel of a cell and a dtype."""
-    options = _BRIEF | {"dtype": dtype}
-    # A feed-forward net has no other direction.
-    directions = (False, True) if CELLS[cell].recurrent else (False,)
-    for bidirectional, target in product(directions, ("sequence", "step")):
-        shape: dict[str, Any] = {"target": target, "bidirectional": bidirectional}
-        name = f"{target}s{', both ways' if bidirectional else ''}"
-        regressor = RNNRegressor(cell, (2, 2), **shape, **options)
-        yield name, partial(_regressor, regressor)
-        classifier = RNNClassifier(cell, (2, 2), **shape, **options)
-        yield f"{name} of tokens", partial(_classifier, classifier)
-    for sizes, solver in zip(_SIZES, ("adam", "sgd", "rmsprop"), strict=True):
-        # One model each with tied weights, a plain output layer and an adaptive softmax.
-        output: dict[str, Any] = {
-            "tie_weights": len(sizes) == 1,
-            "output": "softmax" if len(sizes) < 3 else "adaptive",
-        }
-        model = RNNLanguageModel(cell, sizes, embedding_size=2, solver=solver, **output, **options)
-        yield f"language model of {len(sizes)} layers", partial(_language_model, model)
-
-
-def _regressor(model: RNNRegressor) -> None:
-    """Fit and use a regressor on sequences of numbers."""
-    rng = np.random.default_rng(0)
-    X = [rng.normal(size=(T, 2)) for T in (3, 1, 5, 2)]
-    y = [x[:, 0] for x in X] if model.target == "step" else [0.5, 1.0, 0.0, 2.0]
-    model.fit(X, y)
-    model.predict(X)
-    model.transform(X)
-    if CELLS[model.cell].recurrent and not model.bidirectional:
-        gradient_flow(model, X)
-
-
-def _classifier(model: RNNClassifier) -> None:
-    """Fit and use a classifier on texts, short and long.
-
-    With many steps per token, the input's products are computed once per token, by other kernels.
-    """
-    for texts in (_TEXTS, [text * 20 for text in _TEXTS]):
-        if model.target == "step":
-            labels: list[Any] = [[t % 2 for t in range(len(text))] for text in texts]
-        else:
-            labels = list("abab")
-        model.fit(texts, labels)
-        model.predict_proba(texts)
-
-
-def _language_model(model: RNNLanguageModel) -> None:
-    """Fit a language model, score texts and continue one."""
-    model.fit(_TEXTS)
-    model.score(_TEXTS)
-    model.predict_next("to")
-    model.generate("to", 3, random_state=0)
 
 
 class Use(NamedTuple):
-    """A call of `uses`, and the kernels that it loaded."""
+    """A kernel for some types, and whether it had to be compiled."""
 
     name: str
     compiled: int  # kernels
@@ -119,22 +44,19 @@ def warm_up(
     Yields
     ------
     Use
-        One for each call, when it has returned.
+        One for each kernel, when it is ready.
     """
     from ..cpu.cache import KernelCache
+    from ..cpu.kernels import signatures
 
     for dtype in dtypes:
-        for cell in cells:
-            for name, use in uses(cell, dtype):
-                before = len(KernelCache.log)
-                start = time.perf_counter()
-                with warnings.catch_warnings():
-                    warnings.simplefilter("ignore")  # that one epoch does not converge
-                    use()
-                seconds = time.perf_counter() - start
-                new = KernelCache.log[before:]
-                compiled = sum(entry.compiled for entry in new)
-                yield Use(f"{cell} {dtype}, {name}", compiled, len(new) - compiled, seconds)
+        for kernel, types in signatures(cells, dtype):
+            before = len(KernelCache.log)
+            start = time.perf_counter()
+            kernel.compile(types)
+            seconds = time.perf_counter() - start
+            for entry in KernelCache.log[before:]:  # none if this process has the kernel already
+                yield Use(f"{entry.kernel} {dtype}", entry.compiled, not entry.compiled, seconds)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -162,8 +84,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     start = time.perf_counter()
     for use in warm_up(arguments.cells, arguments.dtypes):
-        counts = f"{use.compiled} compiled, {use.found} found"
-        print(f"{use.name}: {counts}, {use.seconds:.1f} s", flush=True)
+        state = f"compiled, {use.seconds:.1f} s" if use.compiled else "found"
+        print(f"{use.name}: {state}", flush=True)
     seconds = time.perf_counter() - start
     log = cache.KernelCache.log
     compiled = [entry for entry in log if entry.compiled]
@@ -173,7 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"kept in {directory}")
     if None in directories:
         print(
-            "There is no directory for machine code that can be written to. "
+            "There is no directory for machine code that this user can write to and others cannot. "
             "Set NUMBA_CACHE_DIR to one.",
             file=sys.stderr,
         )

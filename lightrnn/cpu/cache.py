@@ -3,8 +3,12 @@
 Numba's own cache needs a directory that can be written to, even to read; lets two processes that
 save at once give one name to two entries; sees the age of a kernel's file but no edit in another;
 and names closures by their pickled form, which differs from process to process. Here an entry is
-named by its kernel, the types that it was compiled for and the processor, and lies in a directory
-named by a digest of the kernels' sources, Numba and Python, where no other version ever looks.
+named by its kernel, the types that it was compiled for, the processor and Numba's options, and lies
+in a directory named by a digest of the kernels' sources, Numba and Python, where no other version
+ever looks.
+
+Whoever can write an entry can run code in every process that reads it. So nothing is read, let
+alone unpickled, from a directory or a file that anybody but this user and the superuser can change.
 """
 
 import hashlib
@@ -26,68 +30,129 @@ from numba.core.compiler import CompileResult
 from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
-from . import host
+from . import host, sources
 
 _config: Any = numba.config
-_PACKAGE = Path(__file__).resolve().parent.parent
+_PACKAGE = sources.ROOT
 _SUFFIX = ".code"
-# All sources that kernels are compiled from: imports run downward, so no kernel depends on others.
-_COMPILED = ("cells.py", "elementwise.py", "losses.py", "updates.py", "cpu/*.py", "cuda/**/*.py")
+# Options of Numba that change the code; those of the processor are in the name of an entry anyway.
+_OPTIONS = (
+    "OPT",
+    "BOUNDSCHECK",
+    "DEBUGINFO_DEFAULT",
+    "DEBUG_NRT",
+    "DISABLE_INTEL_SVML",
+    "ENABLE_AVX",
+    "ENABLE_PROFILING",
+    "EXTEND_VARIABLE_LIFETIMES",
+    "JIT_COVERAGE",
+    "LLVM_REFPRUNE_FLAGS",
+    "LLVM_REFPRUNE_PASS",
+    "LOOP_VECTORIZE",
+    "SLP_VECTORIZE",
+    "USING_SVML",
+)
+_SHARED = 0o022  # rights of groups and others to write
 
 
 @cache
-def digest() -> str:
-    """Return a name for the kernels' sources, what compiles them, and the host's registers."""
+def digest() -> str | None:
+    """Return a name for the kernels' sources, what compiles them, and the host's registers.
+
+    Without sources, or if they have changed since they were imported, there is none, and nothing is
+    read or kept.
+    """
+    contents = sources.read(_PACKAGE)
+    if not contents or not sources.unchanged():
+        return None
     versions = f"{sys.implementation.cache_tag} {numba.__version__} {llvmlite.__version__}"
     registers = f"{host.REGISTER_BYTES}x{host.TILE_VECTORS} {host.HAS_MXCSR}"
     total = hashlib.sha256(f"{versions} {registers}".encode())
-    for pattern in _COMPILED:
-        for path in sorted(_PACKAGE.glob(pattern)):
-            total.update(path.read_bytes())
+    for content in contents:
+        total.update(b"%d\n" % len(content) + content)
     return total.hexdigest()[:16]
 
 
 # -- directories ----------------------------------------------------------------------------------
 
 
-def directories(make: bool = False) -> Iterator[Path]:
-    """Yield the directories for this version's entries, best first, whether they exist or not.
+def places(make: bool = False) -> Iterator[Path]:
+    """Yield every directory for this version's entries, best first, whether it may be used or not.
 
-    Parameters
-    ----------
-    make : bool, default=False
-        Whether to make the last one, among the temporary files, once all others have failed.
+    They are below NUMBA_CACHE_DIR, the package itself, the user's cache, and among the temporary
+    files, where there is one or, with `make`, shall be one once all others have failed.
     """
+    name = digest()
+    if name is None:
+        return
+    for root in _roots(make):
+        with suppress(OSError, RuntimeError):  # a circle of links
+            # Links are followed before anything is checked, so that nobody can redirect them after.
+            yield root.resolve() / f"lightrnn-{name}"
+
+
+def _roots(make: bool) -> Iterator[Path]:
     if _config.CACHE_DIR:
-        yield _below(Path(_config.CACHE_DIR))
-    yield _below(_PACKAGE / "__pycache__")
+        yield Path(_config.CACHE_DIR)
+    yield _PACKAGE / "__pycache__"
     home = (
         os.environ.get("XDG_CACHE_HOME")
         or os.environ.get("LOCALAPPDATA")
         or os.path.expanduser("~/.cache")
     )
     if os.path.isabs(home):  # expanduser leaves "~" where there is no home
-        yield _below(Path(home) / "lightrnn")
-    if hasattr(os, "getuid"):
+        yield Path(home) / "lightrnn"
+    if hasattr(os, "geteuid"):
         with suppress(OSError):  # there may be no directory for temporary files
-            temporary = Path(tempfile.gettempdir()) / f"lightrnn-{os.getuid()}"
-            if _is_mine(temporary, make):
-                yield _below(temporary)
+            temporary = Path(tempfile.gettempdir()) / f"lightrnn-{os.geteuid()}"
+            if make or temporary.is_dir():
+                yield temporary
 
 
-def _below(root: Path) -> Path:
-    return root / f"lightrnn-{digest()}"
+def directories(make: bool = False) -> Iterator[Path]:
+    """Yield those of `places` whose content nobody but this user and the superuser can change.
+
+    Parameters
+    ----------
+    make : bool, default=False
+        Whether to make each directory before it is yielded, and leave out those that cannot be
+        made; otherwise they need not exist.
+    """
+    for place in places(make):
+        with suppress(OSError):
+            if _is_private(place, make):
+                yield place
 
 
-def _is_mine(directory: Path, make: bool) -> bool:
-    """Return whether no other user can write to a directory: code found there is executed."""
-    try:
-        if make:
-            directory.mkdir(mode=0o700, exist_ok=True)
-        found = directory.lstat()
-    except OSError:
-        return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+def _is_private(place: Path, make: bool) -> bool:
+    """Return whether nobody else can write to a directory, or put another one in its place."""
+    # The package's own directory is for whoever may read its sources, as in the image of a
+    # container that one user builds and another runs. All others are for this user alone.
+    mode = 0o755 if place.is_relative_to(_PACKAGE) else 0o700
+    for path in (*reversed(place.parents), place):
+        try:
+            found = path.lstat()
+        except FileNotFoundError:
+            if not make:
+                return True
+            with suppress(FileExistsError):  # another process may make it now
+                path.mkdir(mode)
+            found = path.lstat()
+        # With the sticky bit, as in /tmp, nobody can rename or remove what is another's.
+        sticky = found.st_mode & stat.S_ISVTX and path != place
+        if not stat.S_ISDIR(found.st_mode) or not _is_ours(found, 0 if sticky else _SHARED):
+            return False
+    return True
+
+
+def _is_ours(found: os.stat_result, shared: int = _SHARED) -> bool:
+    """Return whether a file is this user's or the superuser's, and has none of the rights `shared`.
+
+    Without users and modes, as on Windows, that is left to the directories' own protection.
+    """
+    if not hasattr(os, "geteuid"):
+        return True
+    return found.st_uid in (0, os.geteuid()) and not found.st_mode & shared
 
 
 def entries() -> list[Path]:
@@ -98,22 +163,29 @@ def entries() -> list[Path]:
 def read(name: str) -> bytes | None:
     """Return the first entry of this name whose checksum is right, or None."""
     for directory in directories():
-        try:
-            data = (directory / name).read_bytes()
-        except OSError:
-            continue
-        if hashlib.sha256(data[32:]).digest() == data[:32]:
+        data = b""
+        with suppress(OSError), open(directory / name, "rb", opener=_open) as file:
+            if _is_ours(os.fstat(file.fileno())):
+                data = file.read()
+        if data and hashlib.sha256(data[32:]).digest() == data[:32]:
             return data[32:]
     return None
 
 
+def _open(path: str, flags: int) -> int:
+    """Open what is no link, and is not waited for; a new file is for others to read at most."""
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o644)
+
+
 def write(name: str, data: bytes) -> Path | None:
     """Write an entry to the first directory that takes it; return that directory, or None."""
+    if not sources.unchanged():
+        return None
     for directory in directories(make=True):
         part = directory / f"{name}.{uuid4().hex}.part"
         try:
-            directory.mkdir(parents=True, exist_ok=True)
-            part.write_bytes(hashlib.sha256(data).digest() + data)
+            with open(part, "xb", opener=_open) as file:
+                file.write(hashlib.sha256(data).digest() + data)
             os.replace(part, directory / name)  # in one step: no reader finds half an entry
         except OSError:
             _discard(part)
@@ -186,5 +258,6 @@ class KernelCache:
 
     def _name(self, signature: Any, codegen: Any) -> str:
         """Return the file name of the entry for some types on this processor."""
-        key = hashlib.sha256(f"{signature} {codegen.magic_tuple()}".encode()).hexdigest()
-        return f"{self.kernel}-{key[:20]}{_SUFFIX}"
+        options = [getattr(_config, option, None) for option in _OPTIONS]
+        key = f"{signature} {codegen.magic_tuple()} {options}"
+        return f"{self.kernel}-{hashlib.sha256(key.encode()).hexdigest()[:20]}{_SUFFIX}"

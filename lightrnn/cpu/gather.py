@@ -4,19 +4,19 @@ Rows move between a layer's state and its output, and on the way back between th
 loop binds its rows to names first, as arrays of their own: Numba then vectorises it.
 """
 
-from .jit import kernel
+from .jit import Integers, Matrix, Numbers, kernel
 from .matmul import panel_vectors
 from .registers import lanes, load, load_flat, store, store_flat
 
 
 @kernel
 def gather(
-    target,  # (rows, columns), OUT
-    start,  # first row of target that is written, IN
-    column,  # first column of target that is written, IN
-    source,  # (rows, >= width), IN
-    index,  # (n,) rows of source, IN
-    width,  # columns to copy, IN
+    target: Matrix,  # (rows, columns), OUT
+    start: int,  # first row of target that is written, IN
+    column: int,  # first column of target that is written, IN
+    source: Matrix,  # (rows, >= width), IN
+    index: Integers,  # (n,) rows of source, IN
+    width: int,  # columns to copy, IN
 ):
     """``target[start + i, column : column + width] = source[index[i], :width]``."""
     for i in range(len(index)):
@@ -28,12 +28,12 @@ def gather(
 
 @kernel
 def scatter(
-    target,  # (rows, >= width), OUT
-    index,  # (n,) rows of target, IN
-    source,  # (rows, columns), IN
-    start,  # first row of source that is read, IN
-    column,  # first column of source that is read, IN
-    width,  # columns to copy, IN
+    target: Matrix,  # (rows, >= width), OUT
+    index: Integers,  # (n,) rows of target, IN
+    source: Matrix,  # (rows, columns), IN
+    start: int,  # first row of source that is read, IN
+    column: int,  # first column of source that is read, IN
+    width: int,  # columns to copy, IN
 ):
     """``target[index[i], :width] = source[start + i, column : column + width]``."""
     for i in range(len(index)):
@@ -45,11 +45,11 @@ def scatter(
 
 @kernel
 def add(
-    target,  # (rows, >= width), IN, OUT
-    index,  # (n,) rows of target, IN
-    source,  # (rows, >= width), IN
-    start,  # first row of source that is read, IN
-    width,  # columns to add, IN
+    target: Matrix,  # (rows, >= width), IN, OUT
+    index: Integers,  # (n,) rows of target, IN
+    source: Matrix,  # (rows, >= width), IN
+    start: int,  # first row of source that is read, IN
+    width: int,  # columns to add, IN
 ):
     """``target[index[i], :width] += source[start + i, :width]``."""
     for i in range(len(index)):
@@ -61,10 +61,10 @@ def add(
 
 @kernel
 def scale(
-    target,  # (rows, >= columns of the mask), IN, OUT
-    start,  # first row of target that is scaled, IN
-    mask,  # (sequences, columns), IN
-    member,  # (n,) the sequence of each row, IN
+    target: Matrix,  # (rows, >= columns of the mask), IN, OUT
+    start: int,  # first row of target that is scaled, IN
+    mask: Matrix,  # (sequences, columns), IN
+    member: Integers,  # (n,) the sequence of each row, IN
 ):
     """``target[start + i] *= mask[member[i]]``, over the mask's columns."""
     for i in range(len(member)):
@@ -76,9 +76,9 @@ def scale(
 
 @kernel
 def time_major(
-    lengths,  # (B,) steps of each sequence, not increasing, IN
-    first,  # (T + 2,) OUT
-    last,  # (B,) OUT
+    lengths: Integers,  # (B,) steps of each sequence, not increasing, IN
+    first: Integers,  # (T + 2,) OUT
+    last: Integers,  # (B,) OUT
 ):
     """Compute the first row of each step and the last row of each sequence: see `batches.Steps`."""
     row = running = len(lengths)  # the initial state takes the first B rows
@@ -96,9 +96,9 @@ def time_major(
 
 @kernel
 def time_major_index(
-    first,  # (T + 2,) as `time_major` makes it, IN
-    offsets,  # (B,) where each sequence starts among the concatenated sequences, IN
-    index,  # (rows after the initial state,) OUT
+    first: Integers,  # (T + 2,) as `time_major` makes it, IN
+    offsets: Integers,  # (B,) where each sequence starts among the concatenated sequences, IN
+    index: Integers,  # (rows after the initial state,) OUT
 ):
     """Compute the index of each packed row in the concatenated sequences."""
     for t in range(len(first) - 2):
@@ -108,11 +108,11 @@ def time_major_index(
 
 @kernel
 def look_up(
-    target,  # (rows, columns), OUT
-    start,  # first row of target that is written, IN
-    table,  # panels of a matrix (n_tokens, columns), IN
-    n_tokens,  # rows of the table, IN
-    codes,  # (n,) rows of the table, IN
+    target: Matrix,  # (rows, columns), OUT
+    start: int,  # first row of target that is written, IN
+    table: Numbers,  # panels of a matrix (n_tokens, columns), IN
+    n_tokens: int,  # rows of the table, IN
+    codes: Integers,  # (n,) rows of the table, IN
 ):
     """``target[start + i] = table[codes[i]]``."""
     L = lanes(table)
@@ -129,11 +129,11 @@ def look_up(
 
 @kernel
 def add_by_code(
-    table,  # panels of a matrix (n_tokens, columns), IN, OUT
-    n_tokens,  # rows of the table, IN
-    codes,  # (n,) rows of the table, IN
-    source,  # (rows, columns), IN
-    start,  # first row of source that is read, IN
+    table: Numbers,  # panels of a matrix (n_tokens, columns), IN, OUT
+    n_tokens: int,  # rows of the table, IN
+    codes: Integers,  # (n,) rows of the table, IN
+    source: Matrix,  # (rows, columns), IN
+    start: int,  # first row of source that is read, IN
 ):
     """``table[codes[i]] += source[start + i]``, in the order of i."""
     L = lanes(table)
@@ -151,12 +151,12 @@ def add_by_code(
 
 @kernel
 def scatter_windows(
-    target,  # (inputs, >= width), IN, OUT
-    index,  # (inputs,) row of target of each input, IN
-    source,  # (windows, >= window * width), IN
-    step,  # inputs from one window to the next, IN
-    window,  # inputs that a window holds, IN
-    width,  # columns of an input, IN
+    target: Matrix,  # (inputs, >= width), IN, OUT
+    index: Integers,  # (inputs,) row of target of each input, IN
+    source: Matrix,  # (windows, >= window * width), IN
+    step: int,  # inputs from one window to the next, IN
+    window: int,  # inputs that a window holds, IN
+    width: int,  # columns of an input, IN
 ):
     """Add to each input its gradient by every window that holds it.
 

@@ -57,6 +57,14 @@ def panel_cuts(columns: int, dtype: np.typing.DTypeLike) -> range:
 def aligned(rows: int, columns: int, dtype: np.typing.DTypeLike) -> np.ndarray:
     """Return zeros that begin at a cache line: a register across two lines costs two accesses."""
     size = rows * columns * np.dtype(dtype).itemsize
+    return allocate(size).view(dtype).reshape(rows, columns)
+
+
+def _allocate(size: int) -> np.ndarray:
+    """Return zeros, this many bytes from the start of a cache line on."""
     memory = np.zeros(size + CACHE_LINE, np.uint8)
     start = -memory.ctypes.data % CACHE_LINE
-    return memory[start : start + size].view(dtype).reshape(rows, columns)
+    return memory[start : start + size]
+
+
+allocate = _allocate  # tests put guard pages around what it returns, see `bench/guard.py`

@@ -6,9 +6,9 @@ import numpy as np
 
 from ..cells import CELLS
 from .denormals import flush_denormals, restore_denormals
-from .jit import factory, kernel, named, register_jitable
+from .jit import Integers, Matrix, Numbers, factory, kernel, named, register_jitable
 from .matmul import product
-from .recurrence import counts
+from .recurrence import Tape, counts
 from .registers import at, lanes, loads, stores
 
 
@@ -27,14 +27,14 @@ def jacobian(cell: str) -> Callable[..., None]:
     @kernel
     @named(f"jacobian_{cell}")
     def jacobian(
-        norms,  # (B, T), OUT: [b, k] the Frobenius norm of the derivative by the state k steps back
-        spectral,  # (B, T), OUT: its spectral norm, where there are rounds
-        tape,  # Tape, IN: slots and state as forward leaves them
-        W_hh,  # panels of the transpose, IN
-        first,  # (T + 2,) int64, IN: the first row of each step
-        lengths,  # (B,) int64, IN: steps of each sequence
-        units,  # H before padding, IN
-        rounds,  # (B,) int64, IN: of power iteration, for each sequence
+        norms: Matrix,  # (B, T), OUT: [b, k] the Frobenius norm, by the state k steps back
+        spectral: Matrix,  # (B, T), OUT: its spectral norm, where there are rounds
+        tape: Tape,  # IN: slots and state as forward leaves them
+        W_hh: Numbers,  # panels of the transpose, IN
+        first: Integers,  # (T + 2,) int64, IN: the first row of each step
+        lengths: Integers,  # (B,) int64, IN: steps of each sequence
+        units: int,  # H before padding, IN
+        rounds: Integers,  # (B,) int64, IN: of power iteration, for each sequence
     ):
         control = flush_denormals()
         slots = tape.slots

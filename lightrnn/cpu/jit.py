@@ -1,38 +1,119 @@
-"""The options by which kernels are compiled.
+"""The options by which kernels are compiled, and the types for which they are.
 
 - ``nogil``: shards of a batch run on threads.
 - ``error_model="numpy"``: the check for a zero divisor would prevent vectorisation.
 - no ``fastmath``: it lets bits depend on context, and deletes checks for NaN.
 - a disk cache of our own, see `cache.py`.
+
+A kernel's annotations are the types of its arguments: there is one for each dtype, and calls keep
+to it, whatever the data's size. So they can be compiled ahead: see `kernels.py`.
 """
 
-import os
 from collections.abc import Callable
 from functools import cache, wraps
-from threading import RLock
-from typing import Any, TypeVar, cast
+from typing import Annotated, Any, NamedTuple, TypeVar, cast, get_args, get_origin, get_type_hints
 
-from numba import njit
+import numba
+import numpy as np
+from numba import njit, types
+from numba.core import event
+from numba.core.compiler_lock import global_compiler_lock
 from numba.extending import register_jitable
 
 from .cache import KernelCache
+from .compiling import STOPWATCH
+from .once import LOCKS, MAKING
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-_MAKING = RLock()  # one for all factories, since one may call another
-if hasattr(os, "register_at_fork"):
-    # No child may inherit the lock while another thread of its parent holds it.
-    os.register_at_fork(
-        before=_MAKING.acquire,
-        after_in_parent=_MAKING.release,
-        after_in_child=_MAKING.release,
-    )
+_config: Any = numba.config
+
+# Kernels may be made, and Numba started by that, while `MAKING` is held: this lock comes after it.
+LOCKS.append(global_compiler_lock)
+
+
+class _Listener(event.Listener):
+    """Lets the stopwatch run while Numba compiles."""
+
+    def on_start(self, event: Any) -> None:
+        STOPWATCH.start()
+
+    def on_end(self, event: Any) -> None:
+        STOPWATCH.stop()
+
+
+event.register("numba:compile", _Listener())
+
+
+# -- types -----------------------------------------------------------------------------------------
+
+
+class Kind(NamedTuple):
+    """Content and axes of an array; unless it is strided, it is C-contiguous."""
+
+    dimensions: int
+    dtype: str | None = None  # None: that of the network
+    strided: bool = False  # where its rows overlap, as those of windows do
+
+
+Numbers = Annotated[np.ndarray, Kind(1)]
+Matrix = Annotated[np.ndarray, Kind(2)]
+Rows = Annotated[np.ndarray, Kind(2, strided=True)]
+Doubles = Annotated[np.ndarray, Kind(1, "float64")]
+Integers = Annotated[np.ndarray, Kind(1, "int64")]
+Table = Annotated[np.ndarray, Kind(2, "int64")]
+
+_SCALARS: dict[Any, Any] = {int: types.int64, float: types.float64, bool: types.boolean}
+
+
+def signature(kernel: Any, dtype: str, overlapping: bool = False) -> tuple[Any, ...]:
+    """Return Numba's types of a kernel's arguments.
+
+    Parameters
+    ----------
+    kernel : dispatcher
+        The kernel.
+    dtype : {"float32", "float64"}
+        Of the network.
+    overlapping : bool, default=False
+        Whether the rows of `Rows` overlap.
+    """
+    hints = get_type_hints(kernel.py_func, include_extras=True)
+    hints.pop("return", None)
+    return tuple(_numba_type(kind, dtype, overlapping) for kind in hints.values())
+
+
+def _numba_type(kind: Any, dtype: str, overlapping: bool) -> Any:
+    """Return the type of an argument, or of a part of one."""
+    if kind in _SCALARS:
+        return _SCALARS[kind]
+    if get_origin(kind) is Annotated:
+        array = kind.__metadata__[0]
+        layout = "A" if array.strided and overlapping else "C"
+        return types.Array(getattr(types, array.dtype or dtype), array.dimensions, layout)
+    named = get_origin(kind) is None
+    parts = get_type_hints(kind, include_extras=True).values() if named else get_args(kind)
+    inner = [_numba_type(part, dtype, overlapping) for part in parts]
+    return types.BaseTuple.from_types(inner, kind if named else tuple)
+
+
+# -- kernels ---------------------------------------------------------------------------------------
 
 
 def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
     """Let `function` be compiled for the types of its calls, and cached on disk if it is ours.
 
     Functions of other packages are not cached, since the cache is keyed by the sources of this one.
+
+    Raises
+    ------
+    RuntimeError
+        If Numba compiles nothing: Python has no registers.
     """
+    if _config.DISABLE_JIT:
+        raise RuntimeError(
+            f"NUMBA_DISABLE_JIT must be 0 or unset, got {_config.DISABLE_JIT}. The kernels of "
+            "lightrnn cannot run without being compiled: unset it, and start Python anew."
+        )
     dispatcher: Any = njit(nogil=True, error_model="numpy")(function)
     if function.__module__.startswith("lightrnn."):
         dispatcher._cache = KernelCache(function)
@@ -63,10 +144,22 @@ def factory(make: Function) -> Function:
 
     @wraps(make)
     def once(*arguments):
-        with _MAKING:
+        with MAKING:
             return made(*arguments)
 
     return cast(Function, once)
 
 
-__all__ = ["factory", "kernel", "named", "register_jitable"]
+__all__ = [
+    "Doubles",
+    "Integers",
+    "Matrix",
+    "Numbers",
+    "Rows",
+    "Table",
+    "factory",
+    "kernel",
+    "named",
+    "register_jitable",
+    "signature",
+]

@@ -9,7 +9,7 @@ views ``(array, offset, stride)``, see `registers.py`.
 from numba import literal_unroll
 
 from .host import TILE_VECTORS
-from .jit import kernel, register_jitable
+from .jit import Numbers, kernel, register_jitable
 from .registers import lanes, load, load_flat, store, store_flat, store_transposed
 from .tile import strip, strip_t
 
@@ -120,10 +120,10 @@ def add_row(C, row, A, a_row, N):
 
 @kernel
 def transpose_panels(
-    panels,  # B.T (K, N) in panels, OUT
-    B,  # (rows, K) in panels, IN
-    rows,  # IN
-    N,  # rows, padded to whole registers, IN
+    panels: Numbers,  # B.T (K, N) in panels, OUT
+    B: Numbers,  # (rows, K) in panels, IN
+    rows: int,  # IN
+    N: int,  # rows, padded to whole registers, IN
 ):
     """Transpose from panels to panels, one square of lanes at a time; the padding is zeros."""
     L = lanes(B)

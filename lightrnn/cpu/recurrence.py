@@ -16,7 +16,7 @@ import numpy as np
 
 from ..cells import CELLS
 from .denormals import flush_denormals, restore_denormals
-from .jit import factory, kernel, named, register_jitable
+from .jit import Integers, Matrix, Numbers, Rows, factory, kernel, named, register_jitable
 from .matmul import add_row, copy_row, fill, product, products_t
 from .registers import at, lanes, load, loads, stores
 
@@ -24,7 +24,7 @@ from .registers import at, lanes, load, loads, stores
 class TimeLoop(NamedTuple):
     """Sizes of one run through time."""
 
-    first: np.ndarray  # (T + 2,) int64: the first row of each step
+    first: Integers  # (T + 2,): the first row of each step
     chunk: int  # steps in a product over many rows
     features: int  # F, columns of X
     units: int  # H before padding
@@ -37,51 +37,51 @@ class Tape(NamedTuple):
     token's row by W_ih, which is computed once per token instead of once per step.
     """
 
-    X: np.ndarray  # (rows, >= F), or with codes (tokens, >= F)
+    X: Rows  # (rows, >= F), or with codes (tokens, >= F)
     # (rows, S * H): the sums, then what the rule saves instead, then the gradient of the sums
-    slots: np.ndarray
-    state: np.ndarray  # (rows, Z * H): h first
-    codes: np.ndarray  # int64: the token of each row from first[1] on, or empty
+    slots: Matrix
+    state: Matrix  # (rows, Z * H): h first
+    codes: Integers  # the token of each row from first[1] on, or empty
     # (tokens, G * H): the input's part of each token's sums, then the gradient of that part
-    table: np.ndarray
+    table: Matrix
 
 
 class TapeGradient(NamedTuple):
     """Gradients with respect to a tape's arrays; without columns, `dX` and `record` are not set."""
 
-    dX: np.ndarray  # as X, OUT
+    dX: Matrix  # as X, OUT
     # (rows, >= H), IN: what reaches each step's h from outside the recurrence; no columns for zeros
-    dh: np.ndarray
+    dh: Matrix
     # (B, Z * H), IN, OUT: comes as the gradient with respect to the state in which each sequence
     # ends, and is carried back in place
-    dstate: np.ndarray
-    record: np.ndarray  # (rows, Z * H), OUT: the gradient with respect to the state after each step
+    dstate: Matrix
+    record: Matrix  # (rows, Z * H), OUT: the gradient with respect to the state after each step
 
 
 class LayerWeights(NamedTuple):
     """A layer's parameters, or their gradients: matrices in panels, biases as rows."""
 
-    W_ih: np.ndarray  # of (F, G * H)
-    b_ih: np.ndarray  # (G * H,), added to the first G slots
-    W_hh: np.ndarray  # of (H, G * H); empty in a cell without recurrence
-    b_hh: np.ndarray  # (G * H,), added to the last G slots; empty where these are the first G
+    W_ih: Numbers  # of (F, G * H)
+    b_ih: Numbers  # (G * H,), added to the first G slots
+    W_hh: Numbers  # of (H, G * H); empty in a cell without recurrence
+    b_hh: Numbers  # (G * H,), added to the last G slots; empty where these are the first G
 
 
 class Transposed(NamedTuple):
     """Panels of the transposed matrices, for backward."""
 
-    W_ih: np.ndarray
-    W_hh: np.ndarray
+    W_ih: Numbers
+    W_hh: Numbers
 
 
 class Scratch(NamedTuple):
     """Arrays that backward overwrites; nothing in them outlasts a call."""
 
     # (rows, H): the old h of each row, gathered so that the gradient of W_hh is one product
-    before: np.ndarray
-    panel: np.ndarray  # (rows of a chunk * columns of a panel,)
-    zeros: np.ndarray  # (columns of the widest matrix,)
-    ones: np.ndarray  # (rows of a chunk, 1): a bias is the weight of an input that is always 1
+    before: Matrix
+    panel: Numbers  # (rows of a chunk * columns of a panel,)
+    zeros: Numbers  # (columns of the widest matrix,)
+    ones: Matrix  # (rows of a chunk, 1): a bias is the weight of an input that is always 1
 
 
 def counts(cell: str) -> tuple[int, int, int]:
@@ -149,9 +149,9 @@ def forward(cell: str) -> Callable[[Tape, LayerWeights, TimeLoop], None]:
     @kernel
     @named(f"forward_{cell}")
     def forward(
-        tape,  # Tape: X, codes IN; slots, table OUT; state IN before first[1], OUT from there on
-        weights,  # LayerWeights, IN
-        time,  # TimeLoop, IN
+        tape: Tape,  # X, codes IN; slots, table OUT; state IN before first[1], OUT from there on
+        weights: LayerWeights,  # IN
+        time: TimeLoop,  # IN
     ):
         control = flush_denormals()
         loop(tape, weights, time)
@@ -190,12 +190,12 @@ def backward(cell: str) -> Callable[..., None]:
     @kernel
     @named(f"backward_{cell}")
     def backward(
-        tape_gradient,  # TapeGradient: dh IN; dstate IN, OUT; dX, record OUT
-        tape,  # Tape: X, state, codes IN; slots IN, OUT: the gradient of the sums; table OUT
-        weights,  # Transposed, IN
-        gradients,  # LayerWeights, OUT
-        scratch,  # Scratch, OUT
-        time,  # TimeLoop, IN: as in forward
+        tape_gradient: TapeGradient,  # dh IN; dstate IN, OUT; dX, record OUT
+        tape: Tape,  # X, state, codes IN; slots IN, OUT: the gradient of the sums; table OUT
+        weights: Transposed,  # IN
+        gradients: LayerWeights,  # OUT
+        scratch: Scratch,  # OUT
+        time: TimeLoop,  # IN: as in forward
     ):
         control = flush_denormals()
         dX, dh, dstate, record = tape_gradient

@@ -4,17 +4,17 @@ import math
 
 import numpy as np
 
-from .jit import kernel
+from .jit import Numbers, kernel
 
 
 @kernel
 def draw(
-    raw,  # (V,) raw outputs, IN
-    first,  # codes below are never drawn, IN
-    sharpness,  # one over the temperature, IN
-    top_k,  # at most this many of the likeliest codes are drawn, IN
-    top_p,  # and no more of them than reach this probability together, IN
-    uniform,  # a random number in [0, 1), IN
+    raw: Numbers,  # (V,) raw outputs, IN
+    first: int,  # codes below are never drawn, IN
+    sharpness: float,  # one over the temperature, IN
+    top_k: int,  # at most this many of the likeliest codes are drawn, IN
+    top_p: float,  # and no more of them than reach this probability together, IN
+    uniform: float,  # a random number in [0, 1), IN
 ):
     """Return a code from `first` on, drawn by the softmax of the raw outputs."""
     p = np.empty(len(raw) - first)

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..cells import CELLS
 from .denormals import flush_denormals, restore_denormals
-from .jit import factory, kernel, named, register_jitable
+from .jit import Numbers, Table, factory, kernel, named, register_jitable
 from .matmul import copy_row
 from .recurrence import LayerWeights, Tape, TimeLoop, steps
 
@@ -121,8 +121,8 @@ def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], in
     @kernel
     @named(f"advance_{cell}_{with_head}")
     def advance(
-        vector,  # IN, OUT  everything that the step touches
-        index,  # IN   (1 + layers, columns) int64: the table
+        vector: Numbers,  # IN, OUT  everything that the step touches
+        index: Table,  # IN   (1 + layers, columns)
     ):
         control = flush_denormals()
         B = index[0, NETWORK.batch]

@@ -12,10 +12,18 @@ from numba.extending import register_jitable
 
 from ..elementwise import clip, exp, like
 from .denormals import flush_denormals, restore_denormals
-from .jit import kernel
+from .jit import Doubles, Integers, Matrix, kernel
 from .matmul import product, products_t
-from .recurrence import LayerWeights, Transposed
+from .recurrence import LayerWeights, Scratch, Transposed
 from .registers import at, highest, lanes, load, maximum, splats, store, total
+
+
+class Targets(NamedTuple):
+    """The targets of N rows, and what each row weighs in the loss."""
+
+    codes: Integers  # (N,) classes
+    weights: Doubles  # (N,)
+    total: float  # sum of the whole batch's weights
 
 
 class Linear(NamedTuple):
@@ -86,11 +94,11 @@ def _add_losses(
 
 @kernel
 def loss(
-    h,  # IN   (>= start + N, >= D): features
-    start,  # IN   int: the first row of features
-    wanted,  # IN   (class codes (N,) int64, weights (N,) float64, sum of the batch's weights)
-    linear,  # IN   Linear
-    logits,  # OUT  (chunk, K): scratch
+    h: Matrix,  # IN   (>= start + N, >= D): features
+    start: int,  # IN   the first row of features
+    wanted: Targets,  # IN
+    linear: Linear,  # IN
+    logits: Matrix,  # OUT  (chunk, K): scratch
 ):
     """Return sum(weight * loss) / (sum of the batch's weights) over N rows."""
     control = flush_denormals()
@@ -106,13 +114,13 @@ def loss(
 
 @kernel
 def loss_and_gradient(
-    dh,  # OUT  (>= start + N, D padded): gradient of the features
-    h,  # IN   (>= start + N, >= D): features
-    start,  # IN   int: the first row of features
-    wanted,  # IN   (class codes (N,) int64, weights (N,) float64, sum of the batch's weights)
-    linear,  # IN   Linear
-    backward,  # IN, OUT  LinearBackward: its gradients are set, an embedding's is added to
-    scratch,  # OUT  `recurrence.Scratch`, whose `before` (chunk, K) is for logits
+    dh: Matrix,  # OUT  (>= start + N, D padded): gradient of the features
+    h: Matrix,  # IN   (>= start + N, >= D): features
+    start: int,  # IN   the first row of features
+    wanted: Targets,  # IN
+    linear: Linear,  # IN
+    backward: LinearBackward,  # IN, OUT  its gradients are set, an embedding's is added to
+    scratch: Scratch,  # OUT  `before` (chunk, K) is for logits
 ):
     """Do what `loss` does, and set the gradients of the features and of the layer."""
     control = flush_denormals()

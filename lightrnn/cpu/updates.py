@@ -7,15 +7,17 @@ import numpy as np
 
 from ..elementwise import fma
 from ..updates import UPDATES
-from .jit import factory, kernel, named
+from .jit import Numbers, factory, kernel, named
 from .registers import lanes, load_flat, loads_flat, splats, store_flat, stores_flat
 
+# How many moments and constants each rule takes.
+_SIZES = {"sgd": (1, 3), "rmsprop": (1, 5), "adam": (2, 8)}
 _BLOCK = 1024  # summed in the gradient's precision: larger loses digits, smaller costs time
 
 
 @kernel
 def squared_norm(
-    gradient,  # (size,) IN
+    gradient: Numbers,  # (size,) IN
 ):
     """Return the sum of squares: a block in a register of running sums, all blocks in float64."""
     L = lanes(gradient)
@@ -37,15 +39,18 @@ def squared_norm(
 def update(name: str) -> Callable[..., Any]:
     """Compile a solver's step."""
     rule = UPDATES[name]
+    n_moments, n_constants = _SIZES[name]
 
     @kernel
     @named(f"update_{name}")
     def update(
-        parameters,  # (size,) IN, OUT
-        gradient,  # (size,) IN
-        moments,  # tuple of (size,), IN, OUT
-        scale,  # by which the gradient is multiplied, IN
-        constants,  # tuple of the rule's numbers, IN
+        parameters: Numbers,  # (size,) IN, OUT
+        gradient: Numbers,  # (size,) IN
+        # each (size,), IN, OUT
+        moments: tuple[(Numbers,) * n_moments],  # type: ignore[valid-type]
+        scale: float,  # by which the gradient is multiplied, IN
+        # the rule's numbers, IN
+        constants: tuple[(float,) * n_constants],  # type: ignore[valid-type]
     ):
         (factor,) = splats(parameters, (scale,))
         values = splats(parameters, constants)

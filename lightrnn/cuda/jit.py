@@ -22,6 +22,7 @@ from numba import types
 from numba.extending import register_jitable
 
 from ..cpu import cache as disk
+from ..cpu.compiling import STOPWATCH
 from . import driver
 from .driver import Array, bindings, cuda, most_shared, stand_in
 from .registers import short, tuple_of
@@ -173,10 +174,14 @@ class Kernel:
         file = f"{self.name}-{dtype}-{architecture}-{'-'.join(versions)}.code"
         found = disk.read(file)
         if found is None:
-            ptx = self.ptx(dtype, capability)
-            entry = re.search(r"\.entry\s+(\w+)", ptx)
-            assert entry
-            found = entry[1].encode() + b"\0" + _linked(ptx, architecture)
+            STOPWATCH.start()
+            try:
+                ptx = self.ptx(dtype, capability)
+                entry = re.search(r"\.entry\s+(\w+)", ptx)
+                assert entry
+                found = entry[1].encode() + b"\0" + _linked(ptx, architecture)
+            finally:
+                STOPWATCH.stop()
             disk.write(file, found)
         return found
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from .. import cpu
 from ..data.form import Form
 from ..data.labels import ClassTargets, MultilabelTargets
 from ..data.targets import RealTargets, Targets
@@ -53,7 +54,8 @@ def build_network(architecture: dict[str, Any], largest_batch: tuple[int, int] =
     ValueError
         If training it would take more memory than there is.
     """
-    from ..nn.network import Network
+    with cpu.once.MAKING:  # so that no fork leaves it half imported
+        from ..nn.network import Network
 
     network = Network(**architecture)
     needed = network.bytes_needed(*largest_batch)

@@ -102,18 +102,22 @@ class Batch:
         """Return every `count`-th sequence from `index` on: lengths are spread evenly and fall."""
         if count == 1:
             return self
-        part = slice(index, None, count)
+
+        def part(values: Any) -> Any:
+            some = None if values is None else values[index::count]
+            # Kernels are compiled for contiguous arrays.
+            return np.ascontiguousarray(some) if isinstance(some, np.ndarray) else some
+
         return Batch(
-            X=self.X[part],
-            lengths=self.lengths[part],
-            order=self.order[part],
-            targets=None if self.targets is None else self.targets[part],
-            weights=None if self.weights is None else self.weights[part],
+            X=part(self.X),
+            lengths=part(self.lengths),
+            order=part(self.order),
+            targets=part(self.targets),
+            weights=part(self.weights),
             n_targets=self.n_targets,
-            # Kernels read these row by row: they must be contiguous.
-            masks=tuple(np.ascontiguousarray(mask[part]) for mask in self.masks),
-            states=tuple(np.ascontiguousarray(state[part]) for state in self.states),
-            offsets=None if self.offsets is None else self.offsets[part],
+            masks=tuple(map(part, self.masks)),
+            states=tuple(map(part, self.states)),
+            offsets=part(self.offsets),
         )
 
     def steps(self, start: int, stop: int) -> Batch:
@@ -287,7 +291,7 @@ class Steps:
 
 @lru_cache(maxsize=16)
 def _steps(lengths: bytes) -> Steps:
-    return Steps(np.frombuffer(lengths, np.int64))
+    return Steps(np.frombuffer(lengths, np.int64).copy())  # kernels take no read-only arrays
 
 
 class Windows:

@@ -353,7 +353,8 @@ def _softmax_loss(
 ) -> float:
     """Return the cross-entropy of the softmax of a layer's outputs for rows of h."""
     logits = _scratch(layer, workspace).before
-    loss: float = cpu.softmax.loss(h, start, wanted, _as_linear(layer), logits)
+    targets = cpu.softmax.Targets(*wanted)
+    loss: float = cpu.softmax.loss(h, start, targets, _as_linear(layer), logits)
     return loss
 
 
@@ -369,9 +370,10 @@ def _softmax_loss_and_gradient(
     columns = cpu.host.padded(layer.features, layer.dtype)
     rows = start + len(wanted.values)
     dh = workspace.output_layer(layer).dX.at_least(rows, columns)
+    targets = cpu.softmax.Targets(*wanted)
     backward = cpu.softmax.LinearBackward(layer.transposed, gradients, layer.tied)
     loss = cpu.softmax.loss_and_gradient(
-        dh, h, start, wanted, _as_linear(layer), backward, _scratch(layer, workspace)
+        dh, h, start, targets, _as_linear(layer), backward, _scratch(layer, workspace)
     )
     return loss, dh
 

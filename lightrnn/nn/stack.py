@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -111,7 +110,6 @@ class Stack:
         self.n_parameters = self.layout.count
         self._parameters: np.ndarray | None = None
         self._stale = True  # whether the parameters may have changed since `refresh`
-        self._lock = Lock()
 
     # -- structure ---------------------------------------------------------------------------------
 
@@ -238,9 +236,8 @@ class Stack:
 
     def refresh(self) -> None:
         """Let the output layer follow a change of the parameters."""
-        # Most calls find nothing stale and take no lock: a fork could find it held for ever.
         if self._stale:
-            with self._lock:
+            with cpu.once.MAKING:
                 if self._stale:
                     self.head.refresh()
                     self._stale = False
@@ -252,6 +249,6 @@ class Stack:
         first level's input matrices are left out.
         """
         first = () if inputs or self.embedding else self.levels[0]
-        with self._lock:
+        with cpu.once.MAKING:
             for layer in self.layers:
                 layer.transpose(layer not in first)

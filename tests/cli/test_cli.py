@@ -23,8 +23,12 @@ def test_without_a_command_help_is_printed(monkeypatch, capsys):
     assert all(name in printed for name in command._COMMANDS)
 
 
-def test_info_prints_versions_processor_and_cache_and_checks_gradients(monkeypatch, capsys):
-    assert ran(monkeypatch, "info", "--seconds", "0") == 0
+def test_info_prints_versions_processor_and_cache_and_checks_nothing(monkeypatch, capsys):
+    def check(seconds):
+        raise AssertionError("the check of gradients was not asked for")
+
+    monkeypatch.setattr(selfcheck, "check", check)
+    assert ran(monkeypatch, "info") == 0
     printed = capsys.readouterr().out
     for word in (
         "lightrnn",
@@ -33,10 +37,21 @@ def test_info_prints_versions_processor_and_cache_and_checks_gradients(monkeypat
         "threads",
         "CUDA",
         str(next(cache.directories())),
-        "all is well",
     ):
         assert word in printed
+
+
+def test_info_checks_gradients_if_it_shall(monkeypatch, capsys):
+    assert ran(monkeypatch, "info", "--check", "0") == 0
+    printed = capsys.readouterr().out
+    assert "all is well" in printed
     assert all(f"\n  {cell}" in printed for cell in ("ffnn", "rnn", "gru", "lstm"))
+
+
+def test_info_names_a_directory_that_it_does_not_trust(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache.numba.config, "CACHE_DIR", str(tmp_path))
+    next(cache.directories(make=True)).chmod(0o777)
+    assert next(info._cache())[1].endswith(": not used, others can write there")
 
 
 def test_the_size_of_the_cache_is_printed(tmp_path, monkeypatch):
@@ -57,7 +72,7 @@ def test_a_wrong_gradient_is_found(dtype, monkeypatch, capsys):
         return value
 
     monkeypatch.setattr(Network, "loss_and_gradient", wrong)
-    assert ran(monkeypatch, "info", "--seconds", "0") == 1
+    assert ran(monkeypatch, "info", "--check", "0") == 1
     printed = capsys.readouterr().out
     assert "SOMETHING IS WRONG" in printed and printed.count("WRONG\n") == 1
 
@@ -77,54 +92,88 @@ def test_names_are_checked(monkeypatch, capsys):
     )
 
 
-EVERYTHING = """
-import itertools, sys, warnings
+MATRIX = """
+import itertools, warnings
 import numpy as np
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor
 from lightrnn.cli import warmup
+from lightrnn.cpu import kernels
 from lightrnn.cpu.cache import KernelCache
+from lightrnn.inspection import gradient_flow, memory_horizon
 
 warnings.simplefilter("ignore")
-done = list(warmup.warm_up(("rnn",), ("float32",)))
-assert len(done) == 11
-assert sum(use.compiled + use.found for use in done) == len(KernelCache.log) > 15
-KernelCache.log.clear()
-X = [np.random.default_rng(0).normal(size=(T, 3)) for T in (3, 1, 5, 2, 9)]
+CELLS = ("ffnn", "rnn")
+done = list(warmup.warm_up(CELLS, ("float32",)))
+assert sum(use.compiled + use.found for use in done) == len(KernelCache.log) > 25
+for kernel, types in kernels.signatures(CELLS, "float32"):
+    kernel.disable_compile()  # which loading from the disk counts as, too
+rng = np.random.default_rng(0)
+few = [rng.normal(size=(T, 3)) for T in (3, 1, 5, 2, 9)]
+many = [rng.normal(size=(T, 3)) for T in rng.integers(1, 60, 270)]
 texts = ["to be or not", "be to", "be", "or not to be be be", "to be"]
+solvers = itertools.cycle(("adam", "sgd", "rmsprop", "lbfgs"))
 both = (False, True)
-choices = itertools.product(("sequence", "step"), both, ((3,), (2, 20)), (0, 0.3), (None, 2))
-for target, bidirectional, sizes, dropout, truncate in choices:
-    if bidirectional and truncate:
+choices = itertools.product(CELLS, ("sequence", "step"), both, ((3,), (2, 20)), (0, 0.3), (None, 2))
+for cell, target, bidirectional, sizes, dropout, truncate in choices:
+    if bidirectional and truncate or cell == "ffnn" and (bidirectional or truncate):
         continue
     arguments = {"target": target, "bidirectional": bidirectional}
-    arguments |= {"dropout": dropout, "truncate": truncate}
+    arguments |= {"truncate": truncate, "window": 3}
     arguments |= {"max_iter": 1, "random_state": 0, "n_jobs": 2}
+    solver = next(solvers)
+    if solver != "lbfgs":
+        arguments["dropout"] = dropout
+    elif truncate:
+        solver = "adam"
     step = target == "step"
-    y = [x[:, 0] for x in X] if step else [1, 2, 3, 4, 5]
-    RNNRegressor("rnn", sizes, **arguments).fit(X, y).predict(X)
-    labels = [(x[:, :2] > 0).astype(int) for x in X] if step else list("ababa")
-    RNNClassifier("rnn", sizes, solver="sgd", **arguments).fit(X, labels).predict(X)
+    y = [x[:, 0] for x in few] if step else [1, 2, 3, 4, 5]
+    model = RNNRegressor(cell, sizes, loss="huber", solver=solver, **arguments).fit(few, y)
+    model.predict(few), model.transform(few[:1])
+    if not bidirectional:
+        model.stream().step(few[0][0]), model.stream(2).step(few[0][:2])
+        if cell == "rnn":
+            gradient_flow(model, few), memory_horizon(model, few)
+    labels = [(x[:, :2] > 0).astype(int) for x in few] if step else list("ababa")
+    model = RNNClassifier(cell, sizes, **arguments)
+    model.fit(few, labels, X_val=few, y_val=labels).predict(few)
+    model.partial_fit(few, labels)
     for items in (texts, [text * 30 for text in texts]):
         labels = [[t % 2 for t in range(len(item))] for item in items] if step else list("ababa")
-        model = RNNClassifier("rnn", sizes, solver="rmsprop", **arguments)
-        model.fit(items, labels).transform(items)
-arguments = {"embedding_size": 4, "max_iter": 1, "truncate": 4}
-for sizes, output in (((4,), "auto"), ((3, 4), "adaptive")):
-    model = RNNLanguageModel("rnn", sizes, output=output, **arguments).fit(texts * 20)
-    model.score(texts), model.generate("to", 4, top_k=2), model.predict_proba(texts)
-print([(entry.kernel, entry.types) for entry in KernelCache.log])
+        model = RNNClassifier(cell, sizes, **arguments).fit(items, labels)
+        model.transform(items), model.predict_proba(items)
+# Batches that are cut into shards, and one long sequence in pieces
+for cell, target, bidirectional in itertools.product(CELLS, ("sequence", "step"), both):
+    if cell == "ffnn" and bidirectional:
+        continue
+    arguments = {"target": target, "bidirectional": bidirectional, "batch_size": 256, "window": 9}
+    arguments |= {"max_iter": 1, "n_jobs": 2}
+    y = [(x[:, 0] > 0).astype(int) for x in many]
+    if target == "sequence":
+        y = [steps[-1] for steps in y]
+    model = RNNClassifier(cell, (64,), dropout=0.1, **arguments).fit(many, y)
+    model.predict(many), model.predict([np.concatenate(many)])
+    RNNRegressor(cell, (64,), **arguments).fit(many, y)
+for cell, (sizes, output) in itertools.product(CELLS, (((4,), "auto"), ((3, 4), "adaptive"))):
+    arguments = {"truncate": 4} if cell == "rnn" else {"window": 3}
+    arguments |= {"embedding_size": 4, "max_iter": 1, "dropout": 0.1}
+    for tied in (False, output == "auto"):
+        model = RNNLanguageModel(cell, sizes, output=output, tie_weights=tied, **arguments)
+        model.fit(texts * 20)
+        model.score(texts), model.generate("to", 4, top_k=2), model.predict_proba(texts)
+        model.predict_next("to")
+print("nothing was compiled")
 """
 
 
-def test_after_warmup_nothing_is_compiled():
-    """Nor loaded: all kernels that any estimator of the cell uses are there."""
+def test_after_warmup_no_fit_or_prediction_compiles_anything():
+    """Nor does it load a kernel: all that networks of a cell use keep to what they declare."""
     done = subprocess.run(
-        [sys.executable, "-c", EVERYTHING],
+        [sys.executable, "-c", MATRIX],
         env=os.environ | {"PYTHONPATH": str(cache._PACKAGE.parent)},
         capture_output=True,
         text=True,
     )
-    assert done.stdout == "[]\n", done.stdout + done.stderr
+    assert done.stdout == "nothing was compiled\n", done.stdout + done.stderr
 
 
 def test_warmup_prints_the_directory_and_fails_without_one(monkeypatch, capsys, tmp_path):

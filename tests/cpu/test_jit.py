@@ -1,7 +1,10 @@
 """The disk cache: keyed by the sources, read and written wherever possible, never an error."""
 
+import compileall
 import multiprocessing
 import os
+import pickle
+import re
 import shutil
 import stat
 import subprocess
@@ -19,8 +22,8 @@ import numpy as np
 import pytest
 from numba import config
 
-from lightrnn.cells import CELLS
-from lightrnn.cpu import cache, gather, host, jit, matmul, recurrence
+from lightrnn.cells import CELLS, HIDDEN_CELLS
+from lightrnn.cpu import cache, gather, host, jit, kernels, matmul, once, recurrence
 
 
 def test_threads_that_need_a_kernel_at_once_get_the_same():
@@ -94,6 +97,20 @@ def test_the_directory_is_keyed_by_the_registers_and_by_what_compiles(monkeypatc
             assert fresh_digest() != before
 
 
+def test_entries_are_keyed_by_the_options_of_numba_and_by_the_processor(monkeypatch):
+    entry = gather.scale._cache
+    codegen = gather.scale.targetctx.codegen()
+    names = {entry._name((), codegen)}
+    for option in ("OPT", "BOUNDSCHECK", "DEBUGINFO_DEFAULT", "LOOP_VECTORIZE", "SLP_VECTORIZE"):
+        with monkeypatch.context() as patch:
+            patch.setattr(config, option, 7)
+            names.add(entry._name((), codegen))
+    with monkeypatch.context() as patch:
+        patch.setattr(type(codegen), "magic_tuple", lambda self: ("triple", "another", "+sse"))
+        names.add(entry._name((), codegen))
+    assert len(names) == 7
+
+
 @pytest.fixture
 def directories(tmp_path, monkeypatch):
     """Put every directory for machine code below tmp_path, and return them, best first."""
@@ -149,17 +166,119 @@ def test_a_directory_that_cannot_be_written_to_is_still_read(directories, monkey
     assert [path.name for path in package.iterdir()] == ["old"]
 
 
-def test_a_directory_that_others_can_write_to_is_not_trusted(directories):
-    *others, directory = directories
-    for other in others:
+@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o722, 0o1777])
+def test_a_directory_that_others_can_write_to_is_not_trusted(directories, number, mode):
+    directory = directories[number]
+    for other in directories[:number] + directories[number + 1 :]:
         block(other)
     assert cache.write("name", b"code") == directory
-    assert stat.S_IMODE(directory.parent.stat().st_mode) == 0o700
-    directory.parent.chmod(0o777)
+    directory.chmod(mode)
     assert cache.read("name") is None
     assert cache.write("name", b"code") is None
-    directory.parent.chmod(0o700)
+    assert cache.entries() == []
+    directory.chmod(0o755)
     assert cache.read("name") == b"code"
+
+
+@pytest.mark.parametrize("mode", [0o777, 0o770, 0o722])
+def test_nor_is_one_that_others_could_replace(directories, mode):
+    given, *_ = directories
+    assert cache.write("name", b"code") == given
+    given.parent.chmod(mode)
+    assert cache.read("name") is None
+    assert cache.write("new", b"code") != given
+    given.parent.chmod(mode | stat.S_ISVTX)  # as /tmp: names cannot be taken over
+    assert cache.read("name") == b"code"
+    assert cache.write("newer", b"code") == given
+
+
+def test_directories_are_made_for_this_user_alone(directories):
+    """Only the package's own is for whoever can read its sources, as in a container's image."""
+    given, package, home, temporary = directories
+    before = os.umask(0)
+    try:
+        for directory, mode in (
+            (given, 0o700),
+            (package, 0o755),
+            (home, 0o700),
+            (temporary, 0o700),
+        ):
+            assert cache.write("name", b"code") == directory
+            made = [
+                path for path in (directory, directory.parent) if path != temporary.parent.parent
+            ]
+            assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {mode}, directory
+            assert stat.S_IMODE((directory / "name").stat().st_mode) == 0o644
+            shutil.rmtree(directory)
+            block(directory)
+    finally:
+        os.umask(before)
+
+
+def test_a_file_that_others_can_write_to_is_not_read(directories):
+    path = cache.write("name", b"code") / "name"
+    for mode in (0o666, 0o660, 0o622):
+        path.chmod(mode)
+        assert cache.read("name") is None
+    path.chmod(0o444)
+    assert cache.read("name") == b"code"
+
+
+def test_links_are_not_followed_out_of_a_directory(directories, tmp_path):
+    path = cache.write("name", b"code") / "name"
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    assert cache.read("name") is None
+
+
+def test_a_link_to_a_directory_counts_as_what_it_leads_to(directories, tmp_path):
+    given, *_ = directories
+    (tmp_path / "open").mkdir()
+    (tmp_path / "open").chmod(0o777)
+    given.parent.symlink_to(tmp_path / "open")
+    assert cache.write("name", b"code") == directories[1]
+    (tmp_path / "open").chmod(0o755)
+    assert cache.write("new", b"code") == tmp_path / "open" / "lightrnn-digest"
+
+
+SOMEBODY = 54321  # a user whom this system does not know
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only the superuser gives files away"
+)
+@pytest.mark.parametrize("depth", range(3))
+def test_what_another_user_owns_is_not_read(directories, depth):
+    """Neither the file, nor its directory, nor the directory above, whatever their modes."""
+    given, *_ = directories
+    path = cache.write("name", b"code") / "name"
+    planted = (path, given, given.parent)[depth]
+    os.chown(planted, SOMEBODY, SOMEBODY)
+    assert cache.read("name") is None
+    if depth:
+        assert cache.write("new", b"code") != given
+    os.chown(planted, 0, 0)
+    assert cache.read("name") == b"code"
+
+
+def test_a_planted_pickle_is_not_unpickled(directories, tmp_path):
+    """Whoever makes the directory first could have his code run by everyone who comes later."""
+    entry = gather.scale._cache
+    codegen = gather.scale.targetctx.codegen()
+    proof = tmp_path / "proof"
+
+    class Planted:
+        def __reduce__(self):
+            return Path.touch, (proof,)
+
+    cache.write(entry._name((), codegen), pickle.dumps((Planted(),)))
+    directories[0].chmod(0o777)
+    assert entry.load_overload((), gather.scale.targetctx) is None
+    assert not proof.exists()
+    directories[0].chmod(0o700)  # the same entry, where nobody can have planted it
+    entry.load_overload((), gather.scale.targetctx)
+    assert proof.exists()
 
 
 def test_without_a_home_there_is_no_directory_in_it(directories, monkeypatch):
@@ -193,12 +312,12 @@ print(target[0, 0], entry.compiled, entry.directory)
 """
 
 
-def printed(directory, program=PROGRAM, **environment):
+def printed(directory, program=PROGRAM, cwd=None, **environment):
     """Run a kernel in a new process; return its result, whether it compiled, and the directory."""
     environment = os.environ | {"PYTHONPATH": str(directory), "NUMBA_OPT": "0"} | environment
     command = [sys.executable, "-W", "error", "-c", program]
     return subprocess.check_output(
-        command, env=environment, cwd=directory, text=True, timeout=100
+        command, env=environment, cwd=cwd or directory, text=True, timeout=300
     ).split()
 
 
@@ -215,6 +334,60 @@ def test_an_edit_anywhere_is_compiled_anew_and_versions_stand_side_by_side(tmp_p
     assert printed(tmp_path, **cached)[:2] == ["4.0", "True"]
     rule.write_text(text)
     assert printed(tmp_path, **cached)[:2] == ["3.0", "False"]
+
+
+EDITED = """
+import lightrnn, pathlib, re
+rule = pathlib.Path(lightrnn.__file__).parent / "cpu" / "gather.py"
+def edit():
+    rule.write_text(rule.read_text() + "# an edit\\n")
+MOMENT_1
+from lightrnn.cpu import cache, gather
+MOMENT_2
+cache.digest()
+MOMENT_3
+"""
+
+
+@pytest.mark.parametrize("moment", [1, 2, 3])
+def test_nothing_is_kept_of_sources_that_were_edited_since_they_were_imported(tmp_path, moment):
+    """The code in memory is of one version, the digest may be of the other."""
+    copied(tmp_path)
+    program = re.sub(r"MOMENT_(\d)", lambda m: "edit()" if int(m[1]) == moment else "", EDITED)
+    place = tmp_path / "cache"
+    assert printed(tmp_path, program + PROGRAM, NUMBA_CACHE_DIR=str(place))[1:] == ["True", "None"]
+    assert not place.exists()
+
+
+@pytest.mark.parametrize("archive", [False, True], ids=["compileall", "zipapp"])
+def test_without_sources_the_byte_code_is_the_key(tmp_path, archive):
+    cached = {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
+
+    def build(factor):
+        shutil.rmtree(tmp_path / "lightrnn", ignore_errors=True)
+        package = copied(tmp_path)
+        rule = package / "cpu" / "gather.py"
+        rule.write_text(rule.read_text().replace("to[j] *= factors[j]", f"to[j] *= {factor}"))
+        if not archive:
+            compileall.compile_dir(package, quiet=2, legacy=True)
+            for path in package.rglob("*.py"):
+                path.unlink()
+            return tmp_path
+        shutil.make_archive(str(tmp_path / "app"), "zip", tmp_path, "lightrnn")
+        shutil.rmtree(package)
+        return tmp_path / "app.zip"
+
+    for factor, compiled in ((3.0, "True"), (3.0, "False"), (4.0, "True")):
+        path = build(factor) if compiled == "True" else path  # noqa: F821 - of the round before
+        assert printed(path, cwd=tmp_path, **cached)[:2] == [str(factor), compiled]
+
+
+def test_nothing_is_kept_where_there_are_neither_sources_nor_byte_code(directories, monkeypatch):
+    monkeypatch.undo()
+    monkeypatch.setattr(cache.sources, "read", lambda root=None: ())
+    assert fresh_digest() is None
+    monkeypatch.setattr(cache, "digest", lambda: None)
+    assert list(cache.places()) == [] and cache.write("name", b"code") is None
 
 
 def compile_at_once(barrier, results):
@@ -244,7 +417,62 @@ def together(processes):
     return found
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def forked(function):
+    """Return the exit status of a forked process that calls a function, or None if it hangs."""
+    child = multiprocessing.get_context("fork").Process(target=function)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forks in a process with threads
+        child.start()
+    child.join(60)
+    child.kill()
+    return child.exitcode if child.exitcode != -9 else None
+
+
+needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+
+
+@needs_fork
+@pytest.mark.parametrize("lock", once.LOCKS, ids=["making", "compiling"])
+def test_no_child_inherits_a_lock_that_another_thread_holds(lock):
+    held = threading.Event()
+
+    def hold():
+        with lock:
+            held.set()
+            time.sleep(0.3)
+
+    def take():
+        with lock:
+            pass
+
+    other = threading.Thread(target=hold)
+    other.start()
+    held.wait()
+    assert forked(take) == 0
+    other.join()
+
+
+@needs_fork
+def test_a_fork_while_another_thread_compiles_can_compile(monkeypatch, tmp_path):
+    monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
+    compiling = threading.Event()
+    compile_kernel = jit.STOPWATCH.start
+    monkeypatch.setattr(jit.STOPWATCH, "start", lambda: (compile_kernel(), compiling.set()))
+
+    def call():
+        kernel = jit.kernel(gather.scale.py_func)
+        target = np.ones((1, 2))
+        kernel(target, 0, np.full((1, 2), 3.0), np.zeros(1, int))
+        assert target[0, 0] == 3.0
+
+    other = threading.Thread(target=call)
+    other.start()
+    assert compiling.wait(60)
+    assert forked(call) == 0
+    other.join()
+
+
+@needs_fork
 def test_ten_processes_at_once(tmp_path, monkeypatch):
     """All compile and save the same entry at the same time; later ones find it whole."""
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
@@ -280,6 +508,22 @@ def test_without_a_directory_for_temporary_files(monkeypatch, tmp_path):
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
     first, *_ = cache.directories(make=True)
     assert first.parent == tmp_path
+
+
+def test_a_network_says_what_to_do_where_numba_compiles_nothing(tmp_path):
+    program = """
+from lightrnn import RNNClassifier
+model = RNNClassifier("rnn", max_iter=1)
+for _ in range(2):
+    try:
+        model.fit([[1.0], [2.0, 3.0]], [0, 1])
+    except RuntimeError as error:
+        print(error)
+print(vars(model) == vars(RNNClassifier("rnn", max_iter=1)))
+"""
+    words = printed(cache._PACKAGE.parent, program, NUMBA_DISABLE_JIT="1")
+    line = "NUMBA_DISABLE_JIT must be 0 or unset, got 1."
+    assert " ".join(words).count(line) == 2 and words[-1] == "True"
 
 
 def functions_of(kernels):
@@ -326,6 +570,14 @@ def test_two_kernels_cannot_have_one_name():
     scale.__module__, scale.__qualname__ = "lightrnn.cpu.gather", "scale"
     with pytest.raises(RuntimeError, match=r"cpu.gather.scale must be the name of one kernel"):
         jit.kernel(scale)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_kernel_declares_the_types_of_its_arguments(dtype):
+    declared = list(kernels.signatures(HIDDEN_CELLS, dtype))
+    assert len(declared) == len(set(declared)) > 35
+    for kernel, types in declared:
+        assert len(types) == kernel.py_func.__code__.co_argcount
 
 
 def test_a_zero_divisor_is_not_an_error():

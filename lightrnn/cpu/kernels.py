@@ -1,0 +1,53 @@
+"""Every kernel, with the types that it is compiled for: what can be compiled ahead."""
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from ..cells import CELLS
+from ..updates import UPDATES
+from . import gather, jacobian, matmul, recurrence, sampling, single_step, softmax, updates
+from .jit import signature
+
+
+def signatures(cells: Iterable[str], dtype: str) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """Yield every kernel that networks of some cells use, with the types of its arguments.
+
+    Parameters
+    ----------
+    cells : iterable of {"ffnn", "rnn", "gru", "lstm"}
+        Kinds of cell.
+    dtype : {"float32", "float64"}
+        Of the networks.
+
+    Yields
+    ------
+    kernel, tuple of types
+        ``kernel.compile(types)`` compiles it, or loads it from the disk cache.
+    """
+    for kernel in _of_every_network():
+        yield kernel, signature(kernel, dtype)
+    for cell in cells:
+        for kernel in _of_cell(cell):
+            yield kernel, signature(kernel, dtype)
+        if not CELLS[cell].recurrent:  # the windows of its first layer may overlap
+            for make in (recurrence.forward, recurrence.backward):
+                yield make(cell), signature(make(cell), dtype, overlapping=True)
+
+
+def _of_every_network() -> Iterator[Any]:
+    """Yield the kernels that do not depend on the cell."""
+    for module in (gather, matmul, sampling, softmax, updates):
+        yield from (value for value in vars(module).values() if hasattr(value, "py_func"))
+    yield from map(updates.update, UPDATES)
+    yield recurrence.forward("linear")
+    yield recurrence.backward("linear")
+
+
+def _of_cell(cell: str) -> Iterator[Any]:
+    """Yield the kernels of one cell."""
+    yield recurrence.forward(cell)
+    yield recurrence.backward(cell)
+    for with_head in (True, False):
+        yield single_step.advance(cell, with_head)
+    if CELLS[cell].recurrent:
+        yield jacobian.jacobian(cell)
