@@ -46,7 +46,7 @@ class Epoch(NamedTuple):
     learning_rate : float or None
         Step size at the epoch's start; None for lbfgs, which finds its own.
     seconds : float
-        Wall time of the epoch.
+        Wall time of the epoch, without that of compiling kernels.
 
     Examples
     --------

@@ -74,7 +74,7 @@ def train(
     UserWarning
         If interrupted from the keyboard; the network then has the best weights so far.
     """
-    progress = Progress(options.verbose, epochs, batches.count, batches.unit)
+    progress = Progress(options.verbose, epochs, batches.count, batches.unit, network.cell)
     monitor = Monitor(network, options, history, validate, progress)
     run = (
         Lbfgs(loss, batches, monitor) if solver is None else Descent(loss, solver, batches, monitor)

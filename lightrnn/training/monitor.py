@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import cpu
 from .history import STOP, Epoch, History, StopTraining, TrainingOptions, ends_by_schedule
 from .progress import Progress
 
@@ -48,7 +48,7 @@ class Monitor:
         self._best: np.ndarray | None = None  # a copy of the parameters
         self._best_epoch = self.history.epochs
         self.history.best_epoch = self._best_epoch
-        self._started = perf_counter()  # the current epoch
+        self._started = cpu.compiling.clock()  # the current epoch
 
     def end_epoch(self, loss: float, norm: float, learning_rate: float | None) -> bool:
         """Record an epoch; return whether it was the last."""
@@ -59,7 +59,7 @@ class Monitor:
         if score is not None:
             history.scores.append(score)
         history.best_epoch = history.epochs
-        now = perf_counter()
+        now = cpu.compiling.clock()
         record = Epoch(history.epochs, loss, score, norm, learning_rate, now - self._started)
         self._started = now
         self._compare(-loss if score is None or not self.options.early_stopping else score)

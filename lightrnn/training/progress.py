@@ -1,19 +1,23 @@
-"""The display of ``verbose=1``: a tqdm bar where tqdm is installed, plain lines otherwise.
+"""The display of ``verbose=1``: a tqdm bar on a terminal or in a notebook, otherwise lines.
 
 Both show the epoch, its loss, its mean gradient norm, the validation score if there is one,
-sequences (or tokens) per second and the time left. Within a long epoch the line is updated every
-second on a terminal, every half minute elsewhere.
+sequences (or tokens) per second and the time left. Within a long epoch they are updated every
+second on a terminal, every half minute elsewhere. Lines go to stdout, or where tqdm is installed to
+stderr as its bars do, and are at most a hundred; a log file gets no bar. What takes longer because
+kernels are compiled is said in a line of its own on stderr, and no clock counts it.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from threading import Event, Thread
+from typing import TYPE_CHECKING, Any, TextIO
+
+from .. import cpu
 
 if TYPE_CHECKING:
     from .history import Epoch, History
@@ -21,6 +25,8 @@ if TYPE_CHECKING:
 # Seconds between updates within an epoch: on a terminal, and where each is a new line of a log.
 _TERMINAL = 1.0
 _LOG = 30.0
+_LINES = 100  # of all epochs; of more epochs some are left out
+_PATIENCE = 1.0  # seconds that kernels may be compiled in silence
 
 
 @dataclass(eq=False, repr=False)
@@ -37,56 +43,70 @@ class Progress:
         Sequences or tokens in an epoch.
     unit : str, default="sequences"
         The name of what is counted.
+    cell : str, default="kernels"
+        The name of what may have to be compiled.
     """
 
     verbose: int
     epochs: int
     count: int
     unit: str = "sequences"
+    cell: str = "kernels"
 
     _done = 0  # epochs that have ended
     _shown = 0.0  # epochs that the bar shows
+    _figures = ""  # of the last update
+    _bar: Any = None
+    _stream: TextIO | None = None  # where lines go, once something was shown
+    _live = False  # whether a line may replace the one before
+    _took = timedelta()
 
     def __post_init__(self) -> None:
         """Begin the first epoch."""
-        self._bar = None
-        self._live = False
+        self._start = self._last = self._began = cpu.compiling.clock()
+        self._working = Event()  # whether the first batch has been learned
         if self.verbose:
-            with self._survived():
-                self._bar = _bar(self.epochs)
-                self._live = sys.stdout.isatty()
-        self._start = perf_counter()
-        self._last = self._start  # the last update
-        self._began = self._start  # the current epoch
+            watch = Thread(target=self._announce, args=(cpu.compiling.seconds(),), daemon=True)
+            with suppress(RuntimeError):  # there may be no more threads
+                watch.start()
 
     def advance(self, part: float, loss: float) -> None:
         """Show which part of an epoch is over, if the last update is old enough."""
         if not self.verbose:
             return
-        now = perf_counter()
+        self._open()
+        now = cpu.compiling.clock()
         patience = _TERMINAL if self._live or self._bar is not None else _LOG
         if part >= 1.0 or now - self._last < patience:
             return
         rate = part * self.count / (now - self._began)
-        figures = f"loss {loss:.5g}  {rate:.0f} {self.unit}/s"
-        self._show(part, figures, now, f"{part:>4.0%}  ", "\r")
+        self._figures = f"loss {loss:.5g}  {rate:.0f} {self.unit}/s"
+        self._show(part, f"{part:>4.0%}  ", "\r")
 
     def update(self, record: Epoch) -> None:
         """Show an epoch that has just ended."""
         if not self.verbose:
             return
-        figures = f"loss {record.loss:.5g}  gradient {record.gradient_norm:.3g}"
+        self._open()
+        figures = f"loss {record.loss:.5g}  gradient norm {record.gradient_norm:.3g}"
         if record.validation_score is not None:
-            figures += f"  score {record.validation_score:.4f}"
+            figures += f"  validation score {record.validation_score:.4f}"
         rate = self.count / max(record.seconds, 1e-9)
-        self._show(1.0, f"{figures}  {rate:.0f} {self.unit}/s", perf_counter(), "", "\n")
-        self._done += 1
-        self._began = perf_counter()
+        self._figures = f"{figures}  {rate:.0f} {self.unit}/s"
+        number = self._done + 1
+        step = -(-self.epochs // _LINES)
+        if self._bar is not None or number % step == 0 or number in (1, self.epochs):
+            self._show(1.0, "", "\n")
+        self._done = number
+        self._began = cpu.compiling.clock()
 
     def close(self) -> None:
-        """End the bar and leave its last state on the screen."""
+        """End the display; in a bar the time that training took replaces the time left."""
+        self._working.set()
+        self._took = timedelta(seconds=round(cpu.compiling.clock() - self._start))
         if self._bar is not None:
             with self._survived():
+                self._bar.set_postfix_str(f"{self._figures}  in {self._took}")
                 self._bar.close()
 
     def report(self, history: History) -> None:
@@ -96,12 +116,12 @@ class Progress:
         if history.stop_reason == "max_iter" and history.best_epoch == history.epochs:
             return
         line = (
-            f"{history.epochs} epochs, ended by {history.stop_reason}; the weights are those of "
-            f"epoch {history.best_epoch}"
+            f"{history.epochs} epochs in {self._took}, ended by {history.stop_reason}; the weights "
+            f"are those of epoch {history.best_epoch}"
         )
         with self._survived():
             if self._bar is None:
-                print(line, flush=True)
+                print(line, file=self._stream, flush=True)
             else:
                 self._bar.write(line, file=self._bar.fp)
 
@@ -114,38 +134,67 @@ class Progress:
             self.verbose = 0
             self._bar = None
 
-    def _show(
-        self,
-        part: float,
-        figures: str,
-        now: float,
-        prefix: str,
-        end: str,
-    ) -> None:
+    def _open(self) -> None:
+        """Make the display when the first batch has been learned: what comes before is no work."""
+        if self._working.is_set():
+            return
+        self._working.set()
+        with self._survived():
+            self._bar = _bar(self.epochs)
+            self._stream = _stream()
+            self._live = self._bar is None and self._stream.isatty()
+
+    def _announce(self, before: float) -> None:
+        """Say that kernels are compiled, if the first batch waits for that."""
+        while not self._working.wait(_PATIENCE / 4):
+            if cpu.compiling.seconds() - before >= _PATIENCE:
+                with suppress(AttributeError, OSError, ValueError):
+                    sys.stderr.write(f"compiling {self.cell}, once on this machine\n")
+                    sys.stderr.flush()
+                return
+
+    def _show(self, part: float, prefix: str, end: str) -> None:
         """Update the bar or print a line; on a terminal `end` lets the next line replace it."""
-        self._last = now
+        self._last = now = cpu.compiling.clock()
         done = self._done + part
+        left = timedelta(seconds=round((now - self._start) / done * (self.epochs - done)))
+        figures = f"{self._figures}  {left} left"
         with self._survived():
             if self._bar is not None:
                 self._bar.set_postfix_str(figures, refresh=False)
                 self._bar.update(done - self._shown)
                 self._shown = done
-                return
-            left = timedelta(seconds=round((now - self._start) / done * (self.epochs - done)))
-            line = f"epoch {self._done + 1}/{self.epochs}  {prefix}{figures}  {left} left"
-            if self._live:
-                print(f"{line:<79}", end=end, flush=True)  # blanks erase a longer line before
             else:
-                print(line, flush=True)
+                self._print(f"epoch {self._done + 1}/{self.epochs}  {prefix}{figures}", end)
+
+    def _print(self, line: str, end: str) -> None:
+        """Print a line; on a terminal `end` lets the next one replace it."""
+        if self._live:
+            line = f"{line:<79}"  # blanks erase a longer one
+            print(line, end=end, file=self._stream, flush=True)
+        else:
+            print(line, file=self._stream, flush=True)
+
+
+def _tqdm() -> Any:
+    """Return tqdm's class for terminals or for notebooks, or None where it is not installed."""
+    try:
+        from tqdm import auto
+    except ImportError:
+        return None
+    return auto.tqdm
+
+
+def _stream() -> TextIO:
+    """Return the stream for lines."""
+    return sys.stderr if _tqdm() else sys.stdout
 
 
 def _bar(epochs: int) -> Any:
-    """Return a tqdm bar, or None where tqdm is not installed."""
-    try:
-        from tqdm import tqdm
-    except ImportError:
+    """Return a bar, or None where there is none to be drawn."""
+    make = _tqdm()
+    if make is None:
         return None
-    return tqdm(
-        total=epochs,
-        bar_format="{l_bar}{bar}| {n:.3g}/{total_fmt} epochs [{elapsed}<{remaining}{postfix}]",
-    )
+    form = "{l_bar}{bar}| {n:.4g}/{total_fmt} epochs{postfix}"
+    bar = make(total=epochs, bar_format=form, disable=None)  # None: unless it is for a terminal
+    return None if bar.disable else bar

@@ -17,6 +17,10 @@ class TrainableNetwork(Protocol):
     """A network that learns from batches."""
 
     @property
+    def cell(self) -> str:
+        """Kind of cell."""
+
+    @property
     def target(self) -> str:
         """Whether the output reads the final state, "sequence", or that of every step, "step"."""
 

@@ -2,11 +2,16 @@
 
 import io
 import sys
+import threading
 
 import pytest
 from helpers.training import QUICK, sums
 
 from lightrnn import RNNRegressor
+from lightrnn.cpu import compiling
+from lightrnn.nn.network import Network
+from lightrnn.training import STOP, Epoch
+from lightrnn.training.progress import Progress
 
 
 def test_plain_lines_where_tqdm_is_missing(monkeypatch, capsys):
@@ -22,13 +27,118 @@ def test_plain_lines_where_tqdm_is_missing(monkeypatch, capsys):
         assert all(word in line for word in ("gradient", "score", "sequences/s", "left"))
 
 
-def test_a_bar_where_tqdm_is_there(capsys):
-    pytest.importorskip("tqdm", reason="shows a tqdm bar")
+class Terminal(io.StringIO):
+    """A stream that says it is one."""
+
+    def isatty(self):
+        return True
+
+
+def shown(model, monkeypatch, stream):
+    """Fit with verbose=1; return what is written to stderr."""
     X, y = sums()
-    RNNRegressor(**QUICK, max_iter=3, learning_rate="cosine", verbose=1).fit(X, y)
-    shown = capsys.readouterr()
-    assert shown.out == ""
-    assert "3/3" in shown.err and "loss" in shown.err and "sequences/s" in shown.err
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", stream())
+        model.set_params(verbose=1).fit(X, y)
+        return sys.stderr.getvalue()
+
+
+def test_a_bar_where_tqdm_is_there(monkeypatch, capsys):
+    pytest.importorskip("tqdm", reason="shows a tqdm bar")
+    written = shown(
+        RNNRegressor(**QUICK, max_iter=3, learning_rate="cosine"), monkeypatch, Terminal
+    )
+    assert capsys.readouterr().out == ""
+    last = written.rstrip().rpartition("\r")[2]
+    assert last.startswith("100%|") and "3/3 epochs, loss " in last
+    assert "gradient norm" in last and "sequences/s" in last
+
+
+def test_a_log_gets_lines_instead_of_a_bar(monkeypatch, capsys):
+    pytest.importorskip("tqdm", reason="tqdm's bars would write to the log")
+    model = RNNRegressor(**QUICK, max_iter=3, learning_rate="cosine", early_stopping=True)
+    lines = shown(model, monkeypatch, io.StringIO).splitlines()
+    assert capsys.readouterr().out == ""
+    lines = [line for line in lines if not line.startswith("compiling")]
+    assert len(lines) == 3 and not any("\r" in line for line in lines)
+    for number, line in enumerate(lines, 1):
+        assert line.startswith(f"epoch {number}/3  loss ")
+        assert all(f"  {word} " in line for word in ("gradient norm", "validation score"))
+
+
+@pytest.mark.parametrize("epochs", [1, 99, 250, 1000])
+def test_a_log_has_at_most_a_hundred_lines_and_the_last_epoch(monkeypatch, capsys, epochs):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    progress = Progress(1, epochs, 10)
+    for number in range(1, epochs + 1):
+        progress.update(Epoch(number, 0.5, None, 1.0, 0.1, 1.0))
+    progress.close()
+    lines = capsys.readouterr().out.splitlines()
+    assert min(epochs, 50) <= len(lines) <= 102
+    assert lines[-1].startswith(f"epoch {epochs}/{epochs} ")
+
+
+@pytest.mark.parametrize("stream", [Terminal, io.StringIO])
+@pytest.mark.parametrize("bar", [True, False])
+def test_a_fit_that_ends_early_leaves_no_time_left(monkeypatch, capsys, stream, bar):
+    if bar:
+        pytest.importorskip("tqdm", reason="shows a tqdm bar")
+    else:
+        monkeypatch.setitem(sys.modules, "tqdm", None)
+        monkeypatch.setattr(sys, "stdout", stream())
+    model = RNNRegressor(
+        **QUICK, max_iter=50, callbacks=lambda epoch: STOP if epoch.epoch == 4 else None
+    )
+    written = shown(model, monkeypatch, stream)
+    if not bar:
+        written = sys.stdout.getvalue()
+    *_, before, last = written.rstrip().rpartition("\r")[2].splitlines()
+    assert last == "4 epochs in 0:00:00, ended by callback; the weights are those of epoch 4"
+    if bar and stream is Terminal:
+        assert "4/50 epochs" in before and " left" not in before and before.endswith("in 0:00:00")
+
+
+def test_compiling_is_said_once_and_no_clock_counts_it(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    now = [100.0]
+    monkeypatch.setattr("lightrnn.cpu.compiling.perf_counter", lambda: now[0])
+    monkeypatch.setattr("lightrnn.training.progress._PATIENCE", 0.01)
+    said = threading.Event()
+    monkeypatch.setattr(sys.stderr, "flush", said.set)
+    stopwatch = compiling.STOPWATCH
+    progress = Progress(1, 8, 10, cell="lstm")
+    stopwatch.start()
+    now[0] += 42.0
+    assert said.wait(20)
+    stopwatch.stop()
+    now[0] += 2.0
+    progress.update(Epoch(1, 0.5, None, 1.0, 0.1, 2.0))
+    progress.close()
+    written = capsys.readouterr()
+    assert written.err == "compiling lstm, once on this machine\n"
+    assert written.out.splitlines() == [
+        "epoch 1/8  loss 0.5  gradient norm 1  5 sequences/s  0:00:14 left"
+    ]
+
+
+def test_the_seconds_of_an_epoch_leave_out_compiling(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("lightrnn.cpu.compiling.perf_counter", lambda: now[0])
+    loss_and_gradient = Network.loss_and_gradient
+
+    def compiled_at_first(network, *arguments):
+        compiling.STOPWATCH.start()
+        now[0] += 42.0
+        compiling.STOPWATCH.stop()
+        now[0] += 0.5
+        return loss_and_gradient(network, *arguments)
+
+    monkeypatch.setattr(Network, "loss_and_gradient", compiled_at_first)
+    epochs = []
+    X, y = sums(32)
+    model = RNNRegressor(**QUICK, max_iter=2, learning_rate="cosine", callbacks=epochs.append)
+    model.fit(X, y)
+    assert [epoch.seconds for epoch in epochs] == [0.5, 0.5]
 
 
 def test_silence_by_default(capsys):
