@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..losses import Loss, make_loss
-from ..nn.batches import Batch, group_sequences, original_order
+from ..nn.batches import Batch, group_sequences, largest_batch, original_order
 from ..nn.network import Network
 from ..nn.solvers import Outcome, Solver
 from ..utils.indexing import take
@@ -163,15 +163,14 @@ class CudaNetwork:
         start = 0 if tokens else self.context.addresses.end
         columns = 1 if tokens else items[0].shape[1]
         end = start + rounded(int(lengths.sum()) * columns)
-        B = min(batch_size, len(items))
-        T = int(lengths.max())
-        of_batch = self.host.bytes_needed(B, T)
+        B, steps = largest_batch(lengths, batch_size)
+        of_batch = self.host.bytes_needed(B, steps)
         if end * store.dtype.itemsize + of_batch > driver.memory()[0] * _SHARE:
             return
         store.kept = end
         try:
             floats.reserve(floats.kept + of_batch // floats.dtype.itemsize)
-            ints.reserve(ints.kept + 8 * B * T)  # a batch indexes each row some six times
+            ints.reserve(ints.kept + 8 * steps)  # a batch indexes each row some six times
             store.send_rows(start, items)
         except MemoryError:  # the sequences of each minibatch are then sent with it
             store.kept = start

@@ -279,11 +279,16 @@ class RNNLanguageModel(BaseLanguageModel):
         solver = arguments["solver"]
         vocabulary = corpus.vocabulary
         architecture = self._architecture(arguments, len(vocabulary))
+        # A chunk of every cursor, or all texts where they are short.
+        steps = min(
+            arguments["batch_size"] * arguments["truncate"],
+            sum(len(text) + 1 for text in corpus.texts),
+        )
+        largest = min(arguments["batch_size"], steps), steps
         if before is not None:
-            return before.resumed(architecture, solver, self.random_state, warm=warm)
-        largest_batch = arguments["batch_size"], arguments["truncate"]
+            return before.resumed(architecture, largest, solver, self.random_state, warm=warm)
         return Model.untrained(
-            architecture, largest_batch, solver, self.random_state, vocabulary=vocabulary
+            architecture, largest, solver, self.random_state, vocabulary=vocabulary
         )
 
     def _fit_model(

@@ -41,8 +41,8 @@ def build_network(architecture: dict[str, Any], largest_batch: tuple[int, int] =
     ----------
     architecture : dict
         Arguments of `Network`.
-    largest_batch : tuple of int (B, T), default=(1, 1)
-        Sequences and steps of the largest minibatch.
+    largest_batch : tuple of int, default=(1, 1)
+        Sequences of the largest minibatch, and steps of them all.
 
     Returns
     -------
@@ -61,12 +61,12 @@ def build_network(architecture: dict[str, Any], largest_batch: tuple[int, int] =
     needed = network.bytes_needed(*largest_batch)
     available = memory()
     if needed > available:
-        B, T = largest_batch
+        B, steps = largest_batch
         raise ValueError(
             "hidden_layer_sizes must make a network that fits into memory, got "
             f"{architecture['hidden_layer_sizes']}: {network.n_parameters:,} parameters, "
-            f"{needed / 2**30:,.1f} GiB to train on {B} sequences of {T} steps, where "
-            f"{available / 2**30:,.1f} GiB are. Lower hidden_layer_sizes or batch_size."
+            f"{needed / 2**30:,.1f} GiB to train on {B} sequences of {steps:,} steps in all, "
+            f"where {available / 2**30:,.1f} GiB are. Lower hidden_layer_sizes or batch_size."
         )
     return network
 
@@ -195,9 +195,9 @@ class Model:
         }
 
     @classmethod
-    def from_tree(cls, tree: dict[str, Any]) -> Self:
+    def from_tree(cls, tree: dict[str, Any], largest_batch: tuple[int, int] = (1, 1)) -> Self:
         """Return the model of a tree; what training changes is copied."""
-        network = build_network(tree["architecture"])
+        network = build_network(tree["architecture"], largest_batch)
         network.assign(tree["network"])
         built = {
             "network": network,
@@ -210,14 +210,20 @@ class Model:
         return cls(**tree | built)
 
     def resumed(
-        self, architecture: dict[str, Any], solver: str, random_state: Any, *, warm: bool
+        self,
+        architecture: dict[str, Any],
+        largest_batch: tuple[int, int],
+        solver: str,
+        random_state: Any,
+        *,
+        warm: bool,
     ) -> Self:
         """Return a copy of the model to continue with; with `warm` it keeps only the weights.
 
         Raises
         ------
         ValueError
-            If the architecture is another; only dropout may change.
+            If the architecture is another, as only dropout may change; and as `build_network`.
         """
         # Every other argument decides which parameters there are, or what they mean.
         for name, value in architecture.items():
@@ -227,7 +233,8 @@ class Model:
                     f"{value!r}. Fit a new estimator, or with warm_start=False."
                 )
         # Copied by way of the tree, so that an exception in training leaves the old model alone.
-        model = self.from_tree(self.tree() | {"architecture": architecture, "solver": solver})
+        changed = {"architecture": architecture, "solver": solver}
+        model = self.from_tree(self.tree() | changed, largest_batch)
         model.history = History() if warm else self.history.continued()
         if warm:
             # Set after the copy: a Generator given as random_state is used itself and moves on.

@@ -29,6 +29,7 @@ from ..data.samples import Samples
 from ..data.sequences import Sequences
 from ..data.tokens import as_items, encoded
 from ..exceptions import ConvergenceWarning, warn
+from ..nn.batches import largest_batch
 from ..training.history import ends_by_schedule
 from ..training.lbfgs import LBFGS_BATCH
 from ..training.minibatches import Minibatches
@@ -209,25 +210,24 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         architecture = self._architecture(
             arguments, data.targets.n_outputs, sequences.n_features, len(vocabulary or ())
         )
+        lengths = data.samples.lengths
+        # Of one target per sequence truncation cuts the gradient alone: all steps are run at once.
+        if arguments["truncate"] and arguments["target"] == "step":
+            lengths = np.minimum(lengths, arguments["truncate"])
+        batch_size = LBFGS_BATCH if solver == "lbfgs" else arguments["batch_size"]
+        largest = largest_batch(lengths, batch_size)
         if before is not None:
             _check_same_classes(before.targets, data.targets)
-            model = before.resumed(architecture, solver, self.random_state, warm=warm)
+            model = before.resumed(architecture, largest, solver, self.random_state, warm=warm)
             # A fit brings targets of its own. In `partial_fit` the same ones go on, but those of an
             # earlier version's file.
             if warm or getattr(before.targets, "folded", None) is not None:
                 data.targets.take_over(model.network, before.targets)
             model.targets = data.targets
             return model
-        longest = int(sequences.lengths.max())
-        batch_size = LBFGS_BATCH if solver == "lbfgs" else arguments["batch_size"]
-        # Memory is checked for the largest minibatch: its sequences, and the steps kept for BPTT.
-        largest_batch = (
-            min(batch_size, len(data.samples.items)),
-            min(arguments["truncate"] or longest, longest),
-        )
         return Model.untrained(
             architecture,
-            largest_batch,
+            largest,
             solver,
             self.random_state,
             vocabulary=vocabulary,

@@ -144,6 +144,19 @@ def longest_first(lengths: np.ndarray) -> np.ndarray:
     return np.argsort(-lengths, kind="stable")
 
 
+def largest_batch(lengths: np.ndarray, batch_size: int) -> tuple[int, int]:
+    """Return the number of sequences and of steps of the largest minibatch that there can be.
+
+    Examples
+    --------
+    >>> largest_batch(np.array([3, 1000, 2, 5]), 2)
+    (2, 1005)
+    """
+    size = min(batch_size, len(lengths))
+    longest = np.partition(lengths, len(lengths) - size)[-size:]
+    return size, int(longest.sum())
+
+
 def group_sequences(lengths: np.ndarray, max_steps: int) -> list[np.ndarray]:
     """Return indices of sequences in groups, longest first, of about `max_steps` steps or fewer.
 

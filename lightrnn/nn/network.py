@@ -80,8 +80,8 @@ class Network(Stack):
         # Number of sequences of the last batch, and its shards, which hold the final states.
         self._last_run: tuple[int, list[ForwardBackward]] = (0, [])
 
-    def bytes_needed(self, batch_size: int, T: int) -> int:
-        """Return the memory that training on batches of this size takes."""
+    def bytes_needed(self, batch_size: int, steps: int) -> int:
+        """Return the memory that training takes on batches of this size and sum of lengths."""
         # What each row keeps for the backward pass.
         columns = 0
         for layer in self.layers:
@@ -91,7 +91,7 @@ class Network(Stack):
         shards = min(most, -(-batch_size // 8))
         # The parameters, their transposes, moments and temporary copies; a gradient per shard.
         vectors = 6 + shards
-        elements = vectors * self.layout.size + batch_size * (T + 1) * columns
+        elements = vectors * self.layout.size + (steps + batch_size) * columns
         return self.dtype.itemsize * elements
 
     # -- training ----------------------------------------------------------------------------------

@@ -165,10 +165,33 @@ def test_network_too_large_for_memory(estimator, sizes):
 
 
 def test_batch_too_large_for_memory(estimator):
-    long = np.lib.stride_tricks.as_strided(np.zeros(1), (6, 10**10, 1), (0, 0, 0))
+    long = np.lib.stride_tricks.as_strided(np.zeros(1), (6, 10**10, 2), (0, 0, 0))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lightrnn.estimators.model.memory", lambda: 10**6)
         refuses(estimator, "fit", long[:, : 10**5], Y, match="fits into memory")
+        refuses(estimator, "partial_fit", long[:, : 10**5], Y, match="fits into memory")
+        refuses(
+            estimator.set_params(warm_start=True),
+            "fit",
+            long[:, : 10**5],
+            Y,
+            match=r"train on 6 sequences of 600,000 steps in all",
+        )
+
+
+@pytest.mark.parametrize("method", ["fit", "partial_fit"])
+def test_one_long_sequence_among_short_ones_fits_into_memory(method, monkeypatch):
+    """A batch needs memory for its own steps, not for as many as its longest sequence has each."""
+    monkeypatch.setattr("lightrnn.estimators.model.memory", lambda: 2**30)
+    monkeypatch.setattr("lightrnn.estimators.estimator.train", lambda *_, **__: None)
+    long = np.lib.stride_tricks.as_strided(np.zeros(1), (10**6, 1), (0, 0))
+    short = [np.zeros((50, 1))] * 255
+    labels = np.arange(256) % 2
+    model = RNNClassifier("rnn", (16,))
+    getattr(model, method)([long, *short], labels)
+    with pytest.raises(ValueError, match="fits into memory"):
+        getattr(RNNClassifier("rnn", (16,)), method)([long] * 64, labels[:64])
+    getattr(model, method)([long, *short], labels)
 
 
 # -- continued training ----------------------------------------------------------------------------

@@ -334,8 +334,10 @@ def test_a_step_of_a_solver_is_made_only_from_what_is_finite():
 
 def test_memory_needed_grows_with_what_needs_it():
     network = Network("lstm", 10, (100,), 2)
-    small, longer, wider = (network.bytes_needed(*size) for size in ((8, 50), (8, 500), (64, 50)))
+    small, longer, wider = (
+        network.bytes_needed(*size) for size in ((8, 400), (8, 4000), (64, 3200))
+    )
     rows = 8 * 50 * 100 * 4 * (4 + 2 + 2)  # slots, state and its gradient, float32
     assert rows < small < 3 * rows + 4 * 20 * network.n_parameters
     assert longer > 5 * small and wider > small
-    assert Network("lstm", 10, (100,), 2, dtype="float64").bytes_needed(8, 50) > 1.7 * small
+    assert Network("lstm", 10, (100,), 2, dtype="float64").bytes_needed(8, 400) > 1.7 * small
