@@ -12,8 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from ..exceptions import warn
 from ..utils.checks import shown
 from .arrays import as_array, is_tensor
+
+# An array (n, T, F) looks swapped with at most this many steps, of so many times more features.
+_FEW_STEPS = 3
+_MANY_FEATURES = 20
 
 
 def unwrapped(X: Any, name: str = "X") -> Any:
@@ -38,11 +43,9 @@ def unwrapped(X: Any, name: str = "X") -> Any:
     --------
     >>> unwrapped([[1, 2], [3]])
     [[1, 2], [3]]
-    >>> unwrapped({"a": [1, 2], "b": [3]})
+    >>> unwrapped({"a": [1, 2], "b": [3]})  # doctest: +ELLIPSIS
     Traceback (most recent call last):
-        ...
-    TypeError: X must be an array, a DataFrame or a list, got {'a': [1, 2], 'b': [3]}. \
-Give its values in the order of y: [X[key] for key in X].
+    TypeError: X must be an array, a DataFrame or a list, got {'a': [1, 2], 'b': [3]}. ...
     """
     if isinstance(X, np.ndarray):
         return X
@@ -153,6 +156,22 @@ def refuse_long_frame(names: Any, items: list[np.ndarray], n: int) -> None:
             )
 
 
+def warn_of_swapped_axes(X: Any) -> None:
+    """Warn of an array that looks as other libraries have it, (n, F, T), when a fit begins.
+
+    Few steps of far more features are legal, so that it is a warning, and seldom meant.
+    """
+    if getattr(X, "ndim", 0) != 3:
+        return
+    T, F = X.shape[1:]
+    if T <= _FEW_STEPS and F >= _MANY_FEATURES * T:
+        warn(
+            UserWarning,
+            f"X is read as (n, T, F): {T} steps of {F} features. If its axes are (n, F, T), give "
+            "X.swapaxes(1, 2); list(X) is read without this warning.",
+        )
+
+
 def _grouped(name: str, column: Any) -> str:
     """Return the line of code that cuts a long DataFrame into sequences."""
     column = shown(column)
@@ -172,11 +191,11 @@ def _refuse(X: Any, name: str) -> None:
     if hasattr(X, "shape"):
         return  # an array of another library
     if isinstance(X, Mapping):
-        remedy = f"Give its values in the order of y: [{name}[key] for key in {name}]."
+        remedy = f"Give its values, X and y in one order: [{name}[key] for key in {name}]."
     elif hasattr(X, "get_group"):
         key = getattr(X, "keys", None)
         column = f".drop(columns={key!r})" if isinstance(key, str) and X.ndim == 2 else ""
-        remedy = f"Give its groups in the order of y: [x{column} for _, x in {name}]."
+        remedy = f"Give its groups, X and y in one order: [x{column} for _, x in {name}]."
     elif isinstance(X, (list, tuple)):
         if not X or not all(map(_is_keyed, X)):
             return

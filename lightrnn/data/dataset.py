@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..utils.indexing import take, take_rows
-from .containers import refuse_long_frame, unwrapped
+from .containers import refuse_long_frame, unwrapped, warn_of_swapped_axes
 from .form import Form
 from .holdout import hold_out
 from .ragged import Values, pool
@@ -77,7 +77,9 @@ def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:
     X = unwrapped(X)
     kind = kind_of(X, arguments["tokens"])
     if kind == "number":
-        return Inputs(as_sequences(X, arguments["dtype"]), None)
+        sequences = as_sequences(X, arguments["dtype"])
+        warn_of_swapped_axes(X)
+        return Inputs(sequences, None)
     items = as_items(X, kind)
     if arguments["tokens"] == "auto":
         refuse_numbers(items)
@@ -121,8 +123,10 @@ def read(
     """
     sequences = inputs.sequences
     lengths = sequences.lengths
-    if sequences.is_table and sequences.feature_names is not None and np.ndim(y) == 1:
-        refuse_long_frame(sequences.feature_names, sequences.items, len(y))
+    names = sequences.feature_names
+    n = len(y) if hasattr(y, "__len__") else 0
+    if sequences.is_table and names is not None and n != len(lengths):
+        refuse_long_frame(names, sequences.items, n)
     # Before y: the mean and scale of a regressor's targets are weighted.
     weights = check_sample_weight(sample_weight, lengths, arguments["target"] == "step")
     if whole:

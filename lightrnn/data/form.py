@@ -107,7 +107,9 @@ class Form:
         of_table = sequences.is_table and not self.is_table
         if len(wrong):
             remedy = f"{name} must have {counted(expected, 'feature')}, as in fit."
-            if of_table:
+            if getattr(X, "ndim", 0) == 3 and X.shape[1] == expected:
+                remedy = f"If its axes are (n, F, T), give {name}.swapaxes(1, 2)."
+            elif of_table:
                 remedy = f"If it is one sequence, put it in a list: [{name}]."
             raise ValueError(
                 f"{name} has {wrong[0]} features, but {estimator} is expecting "

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..exceptions import warn
 from ..metrics import accuracy
 from ..utils.checks import shown
 from .arrays import as_numbers, complex_found, is_missing
@@ -320,7 +321,15 @@ def read_labels(
         if not _is_indicator(labels):
             raise ValueError(
                 f"{_UNKNOWN_TYPE}: multiclass-multioutput. {name} must be labels (n,) or 0/1 "
-                f"indicators (n, k), got {shown(labels)}. Fit one classifier a column instead."
+                f"indicators (n, k), got {shown(labels)}. Fit one classifier a column, or "
+                "use target='step' if there is one label per step."
+            )
+        if not step and labels.shape[1] > 1 and (lengths == labels.shape[1]).all():
+            warn(
+                UserWarning,
+                f"{name} has as many columns as X has steps: with target='sequence' they are "
+                f"{labels.shape[1]} labels of the whole sequence. Use target='step' if there is "
+                "one label per step.",
             )
         indicators = MultilabelTargets(labels.shape[1], step)
         return indicators, indicators.arranged(labels.astype(np.float32), lengths)

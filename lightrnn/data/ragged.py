@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ..utils.checks import shown
 from ..utils.indexing import object_array
 from .arrays import as_array, first_bad, first_not_finite
+from .containers import unwrapped
 
 Values = np.ndarray | list[np.ndarray]  # (n,), (n, k), or one (T_i,) or (T_i, k) per sequence
 
@@ -96,6 +97,8 @@ def as_values(y: Any, lengths: np.ndarray, step: bool, name: str = "y") -> np.nd
     else:
         values = read(y, name)
         _check_count(len(lengths), values, name)
+        if isinstance(y, (list, tuple)):
+            _refuse_steps(values, lengths, name)
     if values.ndim > 2 or values.size == 0:
         raise ValueError(
             f"{name} must have one or two axes and no empty one, got {shown(values)}. "
@@ -109,12 +112,24 @@ def _check_count(n: int, values: Any, name: str) -> None:
     if len(values) != n:
         raise ValueError(
             f"X has {n} sequences but {name} has {len(values)}. "
-            f"Give one entry of {name} per sequence."
+            f"Give one entry of {name} per sequence; a single sequence stands in a list, [X]."
+        )
+
+
+def _refuse_steps(values: np.ndarray, lengths: np.ndarray, name: str) -> None:
+    """Refuse a list with an entry for each step, which targets of a sequence may be by chance."""
+    k = values.shape[-1]
+    if values.ndim == 2 and k > 1 and (lengths == k).all():
+        raise ValueError(
+            f"{name} must have one entry per sequence with target='sequence', got a list of {k} "
+            f"for the {k} steps of each. Use target='step' for one per step, "
+            f"or np.array({name}) for {k} outputs per sequence."
         )
 
 
 def _step_values(y: Any, lengths: np.ndarray, name: str) -> np.ndarray:
     """Read a target that has one array per sequence, and concatenate it."""
+    y = unwrapped(y, name)
     items = list(y if isinstance(y, (list, tuple)) else read(y, name))
     _check_count(len(lengths), items, name)
     arrays = [read(item, f"{name}[{i}]", _ONE_PER_STEP) for i, item in enumerate(items)]

@@ -290,7 +290,8 @@ def feature_names(X: Any, name: str = "X") -> np.ndarray | None:
     for i, x in enumerate(X):
         if not np.array_equal(names, np.asarray(x.columns, dtype=object)):
             raise ValueError(
-                f"{name}[{i}] must have the columns of {name}[0], {list(names)}, "
-                f"got {list(x.columns)}. Give every DataFrame the same columns in the same order."
+                f"{name}[{i}] must have the columns of {name}[0], {shown(list(names))}, "
+                f"got {shown(list(x.columns))}. "
+                "Give every DataFrame the same columns in the same order."
             )
     return names

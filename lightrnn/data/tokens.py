@@ -20,6 +20,7 @@ import numpy as np
 
 from ..utils.checks import shown
 from .arrays import as_array, is_missing
+from .containers import unwrapped
 from .sequences import Sequences
 
 UNKNOWN = "<unknown>"
@@ -81,8 +82,9 @@ def kind_of(X: Any, tokens: str) -> str:
     items = [X] if isinstance(X, str) else list(_unpacked(X))
     if any(isinstance(item, str) for item in items):
         return "char"
-    is_category = any(any(isinstance(t, str) for t in _unpacked(item)) for item in items)
-    return "category" if is_category else "number"
+    # The types of an item first: they are few, and its numbers may be many.
+    kinds = (kind for item in items for kind in set(map(type, _unpacked(item))))
+    return "category" if any(issubclass(kind, str) for kind in kinds) else "number"
 
 
 def _unpacked(values: Any) -> Iterable[Any]:
@@ -127,7 +129,9 @@ def refuse_numbers(items: list[Item], name: str = "X") -> None:
     if texts:
         if all(map(str.isdigit, texts)):
             return
-        remedy = f"[np.array(x.split(), float) for x in {name}]"
+        separator = next((mark for mark in ",;" if mark in "".join(texts)), "")
+        split_off = f"x.split({separator!r})" if separator else "x.split()"
+        remedy = f"[np.array({split_off}, float) for x in {name}]"
     else:
         texts = [token for token in set(chain.from_iterable(items)) if isinstance(token, str)]
         remedy = f"[np.array(x, float) for x in {name}]"
@@ -135,8 +139,8 @@ def refuse_numbers(items: list[Item], name: str = "X") -> None:
     if found and len(found) >= _NEARLY_ALL * len(texts):
         raise TypeError(
             f"{name} must hold numbers, or text that does not read as numbers, "
-            f"got {shown(found[0])}"
-            f" and others as text. Convert it: {name} = {remedy}; or set `tokens` if it is text."
+            f"got {shown(found[0])} and others as text. Convert it: {name} = {remedy}; "
+            "or set `tokens` if it is no number."
         )
 
 
@@ -161,7 +165,9 @@ def as_items(
                 f"{name} must be a list of sequences of tokens, got {shown(X)}. "
                 f"Put a single one into a list: [{name}]."
             )
-        # An array or DataFrame: each row is a sequence.
+        # An array or DataFrame: each row is a sequence, unless its index has them.
+        X = unwrapped(X, name)
+    if not isinstance(X, (list, tuple)):
         array = as_array(X, name, "").astype(object)
         X = (array if kind == "category" else _single_column(array)).tolist()
     if not isinstance(X, (list, tuple)) or not X:

@@ -23,10 +23,11 @@ class RNNClassifier(SupervisedEstimator):
 
     X is a list of sequences of any lengths, each an array or DataFrame (T_i, F), or (T_i,) for one
     feature, or frames (T_i, h, w[, c]); or an array (n, T, F); or a table (n, T) of n one-feature
-    sequences. y holds labels of any kind, (n,), or 0/1 indicators (n, k) for several labels at
-    once (multilabel). One-hot rows are indicators, too; where classes exclude each other, give
-    ``y.argmax(axis=1)``. With ``target="step"`` y is a list of labels (T_i,) or of indicators
-    (T_i, k).
+    sequences. A DataFrame with the index (instance, time) has one sequence per instance; tensors
+    and packed sequences of PyTorch are read, too. y holds labels of any kind, (n,), or 0/1
+    indicators (n, k) for several labels at once (multilabel). One-hot rows are indicators, too;
+    where classes exclude each other, give ``y.argmax(axis=1)``. With ``target="step"`` y is a list
+    of labels (T_i,) or of indicators (T_i, k).
 
     Parameters
     ----------

@@ -79,9 +79,14 @@ def test_an_index_of_instance_and_time_means_one_sequence_per_instance(pandas):
     assert model.n_features_in_ == 2 and model.predict(frame.loc[["d", "b"]]).shape == (2,)
     with pytest.raises(ValueError, match="Feature names must be in the same order"):
         model.predict(frame[["v", "u"]])
+    steps = frame["u"] + 1  # a target for each step has the same index
+    tagger = RNNRegressor("rnn", target="step", **QUICK).fit(frame, steps)
+    assert np.isfinite(tagger.score(frame, steps))
+    assert [len(part) for part in tagger.predict(frame)] == list(LENGTHS)
     tokens = pandas.DataFrame({"word": list("abcabcabcabca")}, index=frame.index)
     model = RNNClassifier("rnn", **QUICK).fit(tokens, [0, 1, 0, 1])
     assert model.vocabulary_.tolist() == ["<unknown>", "a", "b", "c"]
+    assert model.predict(tokens).shape == (4,)
 
 
 @pytest.mark.parametrize(
@@ -119,6 +124,41 @@ def test_a_column_that_names_the_sequence_is_seen(pandas, kind):
     X = eval(line, {"X": frame})
     assert sorted(map(len, X)) == sorted(LENGTHS) and list(X[0]) == ["u", "v"]
     RNNRegressor("rnn", **QUICK).fit(X, [1.0, 2, 3, 4])
+
+
+@pytest.mark.parametrize(("T", "F"), [(1, 20), (3, 60)])
+def test_an_array_whose_axes_look_swapped_is_warned_of(T, F):
+    X = np.ones((4, T, F))
+    y = [1.0, 2, 3, 4]
+    with pytest.warns(UserWarning, match=rf"{T} steps of {F} features.*X\.swapaxes\(1, 2\)"):
+        RNNRegressor("rnn", **QUICK).fit(X, y)
+    # Neither of these warns, and pytest makes errors of warnings.
+    for plain in (list(X), X.swapaxes(1, 2), X[..., : F - 1]):
+        RNNRegressor("rnn", **QUICK).fit(plain, y)
+
+
+@pytest.mark.parametrize("estimator", [RNNClassifier, RNNRegressor])
+@pytest.mark.parametrize("form", [list, lambda y: [*map(list, y)]])
+def test_a_list_with_an_entry_per_step_needs_a_target(estimator, form):
+    X = [np.ones((3, 2))] * 4
+    y = form(np.array([[0, 1, 1], [1, 0, 0]] * 2))
+    with pytest.raises(ValueError, match=r"target='step' for one per step, or np\.array\(y\)"):
+        estimator("rnn", **QUICK).fit(X, y)
+    assert estimator("rnn", target="step", **QUICK).fit(X, y).predict(X)[0].shape == (3,)
+    # Other numbers of columns are outputs of the sequence.
+    assert estimator("rnn", **QUICK).fit([x[:2] for x in X], y).predict(X).shape == (4, 3)
+
+
+def test_labels_per_step_in_an_array_name_the_target():
+    X = np.ones((4, 3, 2))
+    y = np.array([[0, 1, 1], [1, 0, 0]] * 2)
+    with pytest.raises(ValueError, match=r"multiclass-multioutput.*target='step'"):
+        RNNClassifier("rnn", **QUICK).fit(X, y + np.arange(3))
+    with pytest.warns(UserWarning, match=r"as many columns as X has steps.*target='step'"):
+        assert RNNClassifier("rnn", **QUICK).fit(X, y).predict(X).shape == (4, 3)
+    assert RNNRegressor("rnn", **QUICK).fit(X, y).predict(X).shape == (4, 3)
+    with pytest.raises(ValueError, match=r"X has 4 sequences but y has 1.*in a list, \[X\]"):
+        RNNRegressor("rnn", **QUICK).fit(X[0].repeat(2, 0)[:4], [1.0])
 
 
 # -- what leaves something open --------------------------------------------------------------------

@@ -37,6 +37,8 @@ def test_after_sequences_the_length_is_free():
         ValueError, match="X_val has 3 features, but Fitted is expecting 2 features as input"
     ):
         form.read("Fitted", [np.ones((4, 3))], name="X_val")
+    with pytest.raises(ValueError, match=r"X has 9 features, .*X\.swapaxes\(1, 2\)"):
+        form.read("Fitted", np.ones((5, 2, 9)))
     with pytest.raises(ValueError, match="X has 1 features"):
         form.read("Fitted", np.ones((4, 2)))
     assert len(form_of([[1, 2], [3]]).read("Fitted", [[1, 2, 3]])) == 1

@@ -272,7 +272,12 @@ def test_numbers_that_are_text_are_not_categories(X):
 
 
 def test_the_remedy_for_numbers_as_text():
-    for X in ([["0.5", "1"], ["-2e3"]], ["0.5 1", "-2e3"], np.array([["0.5", "1"], ["2", "3"]])):
+    for X in (
+        [["0.5", "1"], ["-2e3"]],
+        ["0.5 1", "-2e3"],
+        ["0.5,1", "-2e3,1"],
+        np.array([["0.5", "1"], ["2", "3"]]),
+    ):
         with pytest.raises(TypeError) as caught:
             RNNRegressor(**BRIEF).fit(X, [1.0, 2.0])
         line = str(caught.value).split("X = ")[1].split(";")[0]
