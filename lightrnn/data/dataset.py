@@ -131,6 +131,8 @@ def read(
     weights = check_sample_weight(sample_weight, lengths, arguments["target"] == "step")
     if whole:
         weights = of_mean_one(weights)
+    else:
+        check_absolute(weights)
     targets, codes = targets_from(y, lengths, weights)
     # (n,), or with targets by step a list of (T_i,)
     weighted = targets.weigh(codes, weights, arguments.get("class_weight"))

@@ -116,8 +116,8 @@ def check_absolute(weights: Values) -> None:
     largest = pool(weights).max()
     if largest > _LARGEST:
         raise ValueError(
-            f"sample_weight must be at most {_LARGEST:g} for partial_fit, which takes weights as "
-            f"they are, got {largest:g}. Scale all weights to a mean of about 1."
+            f"sample_weight must be at most {_LARGEST:g} for partial_fit, which takes weights and "
+            f"class weights as they are, got {largest:g}. Scale all to a mean of about 1."
         )
 
 

@@ -230,6 +230,22 @@ class TrainingArguments:
     )
 
 
+def check_decay(solver: str, learning_rate_init: float, alpha: float, **others: Any) -> None:
+    """Refuse a weight decay that overshoots: a step takes learning_rate_init * alpha of a weight.
+
+    Raises
+    ------
+    ValueError
+        If it takes more than all.
+    """
+    if solver != "lbfgs" and learning_rate_init * alpha > 1:
+        raise ValueError(
+            f"alpha must be at most 1 / learning_rate_init = {1 / learning_rate_init:g}, got "
+            f"{alpha:g}. Every step shrinks the weights by learning_rate_init * alpha of their "
+            "size; lower one of the two."
+        )
+
+
 def check_together(
     cell: str = "",
     bidirectional: bool = False,

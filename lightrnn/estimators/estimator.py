@@ -16,7 +16,7 @@ from ..nn.state_dict import torch_arrays
 from ..training.history import TrainingOptions
 from ..training.loop import train
 from ..utils.checks import choice, shown
-from .arguments import NetworkArguments, TrainingArguments
+from .arguments import NetworkArguments, TrainingArguments, check_decay
 from .declarations import checked, declared
 from .model import Model
 from .outputs import check_outputs, overflow
@@ -99,7 +99,9 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
             If one is outside its domain, or if two exclude each other.
         """
         kind = type(self)
-        return checked(kind, {name: getattr(self, name) for name in declared(kind)})
+        arguments = checked(kind, {name: getattr(self, name) for name in declared(kind)})
+        check_decay(**arguments)
+        return arguments
 
     def _computed(
         self, model: Model, X: Sequence[np.ndarray], what: str, name: str = "X"

@@ -59,7 +59,7 @@ class Descent:
         for _ in range(epochs):
             rate = self._rate(0.0)
             loss, norm = self._epoch()
-            if self.monitor.end_epoch(loss, norm, rate):
+            if self.monitor.end_epoch(float(loss), float(norm), rate):
                 return
 
     def _rate(self, done: float) -> float:

@@ -124,9 +124,9 @@ class History:
 
     def continued(self) -> History:
         """Return a copy for the next `partial_fit`, with the last records."""
-        losses = self.losses[-KEPT:]
+        losses = self.losses[1 - KEPT :]  # one more is about to come
         dropped = self.epochs - len(losses)
-        return replace(self, losses=losses, scores=self.scores[-KEPT:], dropped=dropped)
+        return replace(self, losses=losses, scores=self.scores[1 - KEPT :], dropped=dropped)
 
     def learning_rate(self, options: TrainingOptions, done: float) -> float:
         """Return the step size when the fraction `done` of the epoch, in [0, 1), is over.

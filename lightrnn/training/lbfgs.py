@@ -84,7 +84,14 @@ class Lbfgs:
             total += loss * batch.n_targets
             n_targets += batch.n_targets
             gradient += batch.n_targets * network.gradient.astype(np.float64)
-        gradient = gradient / n_targets + options.alpha * point
+        gradient /= n_targets
+        self.monitor.check_finite(float(np.linalg.norm(gradient)), number)
+        gradient += options.alpha * point
         self._norm = float(np.linalg.norm(gradient))
         penalty = 0.5 * options.alpha * float(point @ point)
+        if not math.isfinite(self._norm + penalty):
+            raise ValueError(
+                f"alpha must leave the penalty and its gradient finite, got {options.alpha:g}. "
+                "Lower alpha."
+            )
         return total / n_targets + penalty, gradient

@@ -153,6 +153,11 @@ class Monitor:
 
     def _remedy(self) -> str:
         """Return the sentence that ends the message of an overflow."""
+        if self.options.solver == "lbfgs":
+            return (
+                "Bring X to unit scale with SequenceScaler, or use solver='adam', which clips the "
+                "gradient."
+            )
         return (
             f"Lower learning_rate_init (it is {self.options.learning_rate_init:g}), bring X to "
             f"unit scale with SequenceScaler, or {shorter_gradient(self.options)}."

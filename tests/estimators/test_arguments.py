@@ -147,6 +147,33 @@ def test_arguments_that_exclude_partial_fit(estimator, arguments, match):
     refuses(estimator.set_params(**arguments), "partial_fit", X, Y, match=match)
 
 
+@pytest.mark.parametrize("arguments", [{"alpha": 1e300}, {"alpha": 0.6, "learning_rate_init": 2}])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "rmsprop"])
+def test_a_decay_of_more_than_the_weights(estimator, arguments, solver):
+    match = r"alpha must be at most 1 / learning_rate_init = [\d.]+, got .*lower one of the two"
+    refuses(estimator.set_params(**arguments, solver=solver), "fit", X, Y, match=match)
+    refuses(
+        estimator.set_params(**arguments, solver=solver), "partial_fit", X, Y, match="alpha must"
+    )
+
+
+@pytest.mark.parametrize("alpha", [1e300, 1.7e308])
+def test_a_penalty_that_overflows(estimator, alpha):
+    match = r"alpha must leave the penalty and its gradient finite, got 1.*Lower alpha"
+    refuses(estimator.set_params(alpha=alpha, solver="lbfgs"), "fit", X, Y, match=match)
+
+
+@pytest.mark.parametrize("weight", [5e-324, 1e-310, 1e308])
+def test_weights_of_any_size_are_weights(estimator, weight):
+    weighted = estimator.fit(X, Y, np.full(6, weight)).weights_
+    plain = type(estimator)(**QUICK).fit(X, Y).weights_
+    assert all(np.array_equal(array, plain[name]) for name, array in weighted.items())
+    assert estimator.score(X, Y, np.full(6, weight)) == estimator.score(X, Y)
+    if weight > 1:
+        match = "sample_weight must be at most"
+        refuses(estimator, "partial_fit", X, Y, match=match, sample_weight=np.full(6, weight))
+
+
 def test_balanced_needs_all_data():
     match = r"class_weight must be .* for partial_fit, got 'balanced'.* compute_class_weight\("
     refuses(RNNClassifier(**QUICK, class_weight="balanced"), "partial_fit", X, Y, match=match)
