@@ -57,12 +57,12 @@ def spots(tree: Any) -> Iterator[tuple[Any, Any]]:
             yield from spots(tree[key])
 
 
-def _size(rng: np.random.Generator) -> int:
+def size_of(rng: np.random.Generator) -> int:
     """Draw a number of bytes, most often a small one."""
-    return int(np.exp(rng.uniform(0, np.log(MOST))))
+    return int(MOST ** (rng.random() ** 3))
 
 
-def _one_of(options: Any, rng: np.random.Generator) -> Any:
+def one_of(options: Any, rng: np.random.Generator) -> Any:
     return options[int(rng.integers(len(options)))]
 
 
@@ -75,13 +75,13 @@ AXES = (0, 1, 2, 3, 64, 10**6, 10**9, 2**31, 2**62, 2**64, 10**18, 10**4299)
 def claims(data: bytes, rng: np.random.Generator) -> bytes:
     """Let an array claim another dtype and shape, for the bytes that it has or for others."""
     members = members_of(data)
-    name = _one_of([*members], rng)
-    axes = [_one_of(AXES, rng) for _ in range(_one_of((0, 1, 1, 2, 2, 3, 65, 999), rng))]
-    kind: Any = _one_of(KINDS.split(), rng)
+    name = one_of([*members], rng)
+    axes = [one_of(AXES, rng) for _ in range(one_of((0, 1, 1, 2, 2, 3, 65, 999), rng))]
+    kind: Any = one_of(KINDS.split(), rng)
     if rng.random() < 0.1:
         kind = [("a", kind)]
     shape = f"({', '.join(map(str, axes))},)" if axes else "()"
-    content = _one_of((b"", bytes(8), bytes(_size(rng)), members[name][128:]), rng)
+    content = one_of((b"", bytes(8), bytes(size_of(rng)), members[name][128:]), rng)
     return sealed(members | {name: npy(kind, shape, content, bool(rng.random() < 0.3))})
 
 
@@ -90,7 +90,7 @@ def shared_arrays(data: bytes, rng: np.random.Generator) -> bytes:
     members = members_of(data)
     header = header_of(members)
     places = [spot for spot in spots(header) if "!array" in str(spot[1])]
-    name = _one_of([holder[key] for holder, key in places], rng)
+    name = one_of([holder[key] for holder, key in places], rng)
     for holder, key in places:
         if rng.random() < 0.5:
             holder[key] = name
@@ -113,7 +113,7 @@ def many_layers(data: bytes, rng: np.random.Generator) -> bytes:
     members = members_of(data)
     header = header_of(members)
     model = header["content"]["state"]["_model"]
-    layers = 1 + _size(rng) // 1000
+    layers = 1 + size_of(rng) // 1000
     model["architecture"]["hidden_layer_sizes"] = {"!tuple": [1] * layers}
     network = model["network"]
     for layer in range(layers):
@@ -164,9 +164,9 @@ def grown_trees(data: bytes, rng: np.random.Generator) -> bytes:
     members = members_of(data)
     header = header_of(members)
     # Below the estimator's state, where most is read.
-    holder, key = _one_of([*spots(header["content"]["state"]), (header, "content")], rng)
+    holder, key = one_of([*spots(header["content"]["state"]), (header, "content")], rng)
     holder[key] = "@"
-    text = _one_of(GROWN, rng)(_size(rng))
+    text = one_of(GROWN, rng)(size_of(rng))
     return sealed(members, json.dumps(header).replace('"@"', text).encode())
 
 
@@ -176,7 +176,7 @@ def exchanged_values(data: bytes, rng: np.random.Generator) -> bytes:
     header = header_of(members)
     for _ in range(int(rng.integers(1, 4))):
         places = [*spots(header["content"])]
-        (holder, key), (other, name) = _one_of(places, rng), _one_of(places, rng)
+        (holder, key), (other, name) = one_of(places, rng), one_of(places, rng)
         value = json.loads(json.dumps(other[name]))
         holder[key] = value
     return sealed(members, json.dumps(header).encode())
@@ -187,8 +187,8 @@ def exchanged_values(data: bytes, rng: np.random.Generator) -> bytes:
 
 def many_members(data: bytes, rng: np.random.Generator) -> bytes:
     """Add very many members, empty or with the smallest of arrays."""
-    content = _one_of((b"", npy("<f4", "()", bytes(4))), rng)
-    count = _size(rng) // (120 + len(content))
+    content = one_of((b"", npy("<f4", "()", bytes(4))), rng)
+    count = size_of(rng) // (120 + len(content))
     return sealed(members_of(data) | {f"{number}.npy": content for number in range(count)})
 
 
@@ -198,15 +198,15 @@ def directory_entries(data: bytes, rng: np.random.Generator) -> bytes:
     end = data.rindex(b"PK\x05\x06")
     entries = bytearray(data[start:end])
     places = [p for p in range(len(entries)) if entries[p : p + 4] == b"PK\x01\x02"]
-    first = int(_one_of(places, rng))
+    first = int(one_of(places, rng))
     if rng.random() < 0.3:  # the same member again and again
         size = min([place for place in places if place > first], default=len(entries)) - first
-        entries += entries[first : first + size] * (1 + _size(rng) // size)
+        entries += entries[first : first + size] * (1 + size_of(rng) // size)
     else:  # version, flags (1 means encrypted), method, checksum, both sizes, place
-        at, layout = _one_of(
+        at, layout = one_of(
             ((6, "<H"), (8, "<H"), (10, "<H"), (16, "<I"), (20, "<I"), (24, "<I"), (42, "<I")), rng
         )
-        value = _one_of((0, 1, 8, 12, 14, 99, 2**16 - 1, 2**31, 2**32 - 1), rng)
+        value = one_of((0, 1, 8, 12, 14, 99, 2**16 - 1, 2**31, 2**32 - 1), rng)
         most = 2 ** (8 * struct.calcsize(layout)) - 1
         struct.pack_into(layout, entries, first + at, min(value, most))
     tail = bytearray(data[end:])

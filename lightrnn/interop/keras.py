@@ -259,14 +259,16 @@ def _biases(
 
 def _paths(weights: SourceWeights) -> list[str]:
     """Return the paths of layers that are not recurrent and have arrays of their own."""
-    found = dict.fromkeys(match[1] for match in weights.names(r"(.*)/vars/\d+"))
-    # A recurrent layer's arrays are those of its cell, in a folder of this name. A normalisation's
-    # have one axis.
-    return [
-        path
-        for path in found
-        if path.rpartition("/")[2] != "cell" and np.ndim(weights.arrays.get(f"{path}/vars/0")) != 1
-    ]
+    matches = weights.names(r"(.*)/vars/\d+")
+    vectors = {match[1] for match in matches if _is_vector(weights, f"{match[1]}/vars/0")}
+    # A recurrent layer's arrays are those of its cell, in a folder of this name.
+    found = dict.fromkeys(match[1] for match in matches)
+    return [path for path in found if path.rpartition("/")[2] != "cell" and path not in vectors]
+
+
+def _is_vector(weights: SourceWeights, name: str) -> bool:
+    """Whether there is an array of one axis, as a normalisation has first."""
+    return name in weights and np.ndim(weights.arrays[name]) == 1
 
 
 def _is_dense(weights: SourceWeights, path: str) -> bool:

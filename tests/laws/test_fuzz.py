@@ -1,13 +1,18 @@
-"""Corrupted model files: 2,000 of the 100,000 that ``python -m bench --fuzz`` loads."""
+"""Corrupted files of every kind: 1,080 of the 100,000 that ``python -m bench --fuzz`` loads."""
+
+import signal
+import subprocess
+import sys
 
 import pytest
 
-from bench import fuzz
+from bench import fuzz, fuzz_npz
 
 
-def test_a_corrupted_file_is_refused_or_equal():
-    counts = fuzz.run(seed=1, files=2000)
-    assert sum(counts.values()) == 2000
+def test_a_corrupted_file_is_refused_or_equal(monkeypatch):
+    monkeypatch.setattr(fuzz_npz, "MOST", 100_000)  # the bench goes on to 10 MB
+    counts = fuzz.run(seed=1, files=1080)
+    assert sum(counts.values()) == 1080
     assert not {key: count for key, count in counts.items() if key[1] in fuzz.BAD}
     plain = {damage.__name__.replace("_", " ") for damage in fuzz.PLAIN}
     assert {outcome for name, outcome in counts if name in plain} == {"refused", "equal"}
@@ -33,3 +38,24 @@ def test_faults_of_a_loader_are_found(tmp_path, monkeypatch):
     assert judge.outcome(fuzz.sealed_text, rng) == "SLOW"
     monkeypatch.setattr(fuzz.lightrnn, "load", lambda path: {}["key"])
     assert judge.outcome(fuzz.one_bit, rng) == "ESCAPED"
+
+    def full(path):
+        try:
+            raise MemoryError
+        except MemoryError as error:
+            raise ValueError("path must fit in memory.") from error
+
+    monkeypatch.setattr(fuzz.lightrnn, "load", full)
+    assert judge.outcome(fuzz.one_bit, rng) == "LARGE"
+
+
+@pytest.mark.parametrize(
+    ("work", "code"),
+    [("[].sort()", 0), ("bytearray(2 * fuzz.MEMORY)", 1), ("while True: pass", -signal.SIGPROF)],
+)
+def test_limits_are_enforced_in_a_child_process(work, code):
+    script = "from bench import fuzz; fuzz.in_child = True; fuzz.SLOW = 0.5\n"
+    script += f"with fuzz._limits():\n    {work}"
+    done = subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE)
+    assert done.returncode == code
+    assert (b"MemoryError" in done.stderr) == (code == 1)
