@@ -234,8 +234,16 @@ def _categories(item: Any, kind: str, where: str) -> list[Any]:
 
 
 def split(item: Item, kind: str) -> Sequence[Any]:
-    """Return the tokens of one item: the characters or words of a text, or its categories."""
-    return words(item) if kind == "word" and isinstance(item, str) else item
+    """Return the tokens of one item as keys of a dict: its characters, words or categories.
+
+    Integers are keys by their digits. Whoever chooses them can choose equal hashes, with which a
+    dict takes a time that grows with the square of their number; he cannot for text and bytes.
+    """
+    if kind == "word" and isinstance(item, str):
+        return words(item)
+    if isinstance(item, list) and not isinstance(item[0], str):
+        return [b"%x" % token for token in item]
+    return item
 
 
 @dataclass(frozen=True, eq=False)
@@ -304,15 +312,19 @@ class Vocabulary:
         special: Sequence[str] = (),
     ) -> Self:
         """Learn from the number of times that each token occurs; see `learn`."""
-        frequent = [token for token, count in counts.items() if count >= min_count]
+        frequent = [
+            (-count, int(token, 16) if isinstance(token, bytes) else token)
+            for token, count in counts.items()
+            if count >= min_count
+        ]
         if not frequent:
             raise ValueError(
                 f"min_count must leave at least one token, got {min_count} where the most frequent "
                 f"occurs {max(counts.values(), default=0)} times. Lower it."
             )
         # The token itself breaks ties, so that the codes do not depend on the order of the data.
-        frequent.sort(key=lambda token: (-counts[token], token))
-        tokens = [UNKNOWN, *special, *frequent[:max_vocabulary]]
+        frequent.sort()
+        tokens = [UNKNOWN, *special, *(token for _, token in frequent[:max_vocabulary])]
         return cls(kind, np.array(tokens, dtype=object), 1 + len(special))
 
     def __len__(self) -> int:
@@ -326,10 +338,12 @@ class Vocabulary:
         if self.kind == "word" and not self.marks_apart:
             # As `words` returns them, also of a vocabulary that was made elsewhere.
             tokens = [unicodedata.normalize("NFC", token) for token in tokens]
+        if self.kind == "category":
+            tokens = [split([token], self.kind)[0] for token in tokens]
         return {token: code for code, token in enumerate(tokens) if code >= self.n_special}
 
     def split(self, item: Item) -> Sequence[Any]:
-        """Return the tokens of one item, as they were learned."""
+        """Return the tokens of one item, as they were learned: the keys of `codes`."""
         if self.marks_apart and self.kind == "word" and isinstance(item, str):
             return _PLAIN_WORD.findall(item)
         return split(item, self.kind)

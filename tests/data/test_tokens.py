@@ -408,3 +408,14 @@ def test_pipelines_and_searches_take_text():
         search.predict(TEXTS).shape == (12,)
         and np.isfinite(search.cv_results_["mean_test_score"]).all()
     )
+
+
+def test_integers_of_one_hash_are_categories_like_others():
+    """A dict of them would take a time that grows with the square of their number."""
+    integers = [number * (2**61 - 1) for number in range(20_000)]
+    vocabulary = Vocabulary.learn("category", [integers])
+    assert vocabulary.tokens.tolist() == ["<unknown>", *integers]
+    assert vocabulary.encode(integers[::-1]).tolist() == list(range(20_000, 0, -1))
+    assert len(set(map(hash, vocabulary.codes))) > 19_000
+    assert vocabulary.encode(["0", "1"]).tolist() == [0, 0]  # text is no integer
+    assert vocabulary.encode([0, 10**5000]).tolist() == [1, 0]
