@@ -7,7 +7,7 @@ with the arrays that are there.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sized
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
@@ -21,8 +21,9 @@ from ..data.tokens import KINDS, Vocabulary
 from ..devices import check_device
 from ..training.history import STOP_REASONS, History
 from ..utils import checks
-from ..utils.archive import DAMAGE, check_hashes
+from ..utils.archive import DAMAGE
 from ..utils.checks import shown
+from ..utils.limits import check_hashes
 from .arguments import (
     ARCHITECTURE,
     SMALLEST_ADAPTIVE,
@@ -180,6 +181,9 @@ def _fixed_arguments(kind: Any, model: Mapping[str, Any]) -> dict[str, Any]:
 def _agrees(kind: Any, name: str, given: Any, value: Any) -> bool:
     """Return whether an argument as it was given means the value that a model has."""
     try:
+        # Before each item is checked, of which a file may have millions.
+        if isinstance(value, tuple) and isinstance(given, Sized) and len(given) != len(value):
+            return False
         (plain,) = checked(kind, {name: given}).values()
     except (TypeError, ValueError):
         return False
@@ -198,6 +202,12 @@ def _network(architecture: dict[str, Any], most: int) -> Network:
     bidirectional = given.get("bidirectional", False)
     known = {*_SIZES, *ARCHITECTURE, "head"}
     _same("architecture", given.keys() | {"bidirectional"}, known)
+    sizes = given["hidden_layer_sizes"]
+    # Each layer has arrays of its own: more layers than arrays would only take time.
+    if type(sizes) is not tuple or len(sizes) > most:
+        raise ValueError(
+            f"hidden_layer_sizes must be those of the saved layers, got {shown(sizes)}"
+        )
     plain: dict[str, Any] = {
         name: checks.integer(name, given[name], low) for name, low in _SIZES.items()
     }
@@ -207,12 +217,6 @@ def _network(architecture: dict[str, Any], most: int) -> Network:
     # Compared with the given values, types included: a float 3.0 or True is refused.
     plain["head"] = checks.choice("head", given["head"], ("linear", "tied", "adaptive"))
     _same("architecture", given, plain)
-    sizes = given["hidden_layer_sizes"]
-    # Each layer has arrays of its own: more layers than arrays would only take time.
-    if len(sizes) > most:
-        raise ValueError(
-            f"hidden_layer_sizes must be those of the saved layers, got {len(sizes)} layers"
-        )
     if given["head"] == "tied":
         found = given["n_features"], given["n_outputs"]
         wanted = sizes[-1] * (1 + bidirectional), given["n_tokens"]
@@ -225,7 +229,7 @@ def _network(architecture: dict[str, Any], most: int) -> Network:
 def _check_arrays(where: str, arrays: Any, network: Network) -> None:
     """Compare named arrays, parameters or moments, with what the network has."""
     wanted = {parameter.name: parameter.shape for parameter in network.layout.parameters}
-    _same(where, list(arrays), list(wanted))
+    _same(where, list(dict.keys(arrays)), list(wanted))
     for name, shape in wanted.items():
         _check_array(f"{where}/{name}", arrays[name], shape, network.dtype)
         if where == "network":
@@ -264,6 +268,7 @@ def _check_training(model: dict[str, Any], network: Network) -> None:
     checks.choice("history/stop_reason", history.stop_reason, (*STOP_REASONS, None))
     if history.best_epoch is not None:
         checks.integer("history/best_epoch", history.best_epoch, 0, history.epochs)
+    _same("history", (type(history.losses), type(history.scores)), (list, list))
     numbers = [*history.losses, *history.scores, history.best]
     if not all(isinstance(value, float) for value in numbers):
         raise TypeError("history must hold numbers")

@@ -18,8 +18,7 @@ import re
 import struct
 import zipfile
 import zlib
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -27,6 +26,7 @@ import numpy as np
 from .._version import __version__
 from .checks import shown
 from .files import open_regular, replacing
+from .limits import check_brackets, check_content, check_hashes
 
 Arrays = dict[str, np.ndarray]  # by name, without .npy
 
@@ -45,13 +45,6 @@ _NPY = re.compile(
     rb"'fortran_order': (True|False), 'shape': \(([\d, ]{0,999})\), \} *\n",
     re.DOTALL,
 )
-# Number of lists and dicts that a header may have, and bytes of the file for each further one: of
-# nothing but "[]," JSON makes objects of 30 times its size.
-_FREE_BRACKETS = 10_000
-_BYTES_PER_BRACKET = 16
-# Number of keys of a dict that may have one hash. An attacker's integers can all have the same, and
-# the time to make the dict is then the square of their number; the hashes of text are random.
-_MOST_COLLISIONS = 64
 # Errors that zipfile, json, and code that trusts what they return raise on a damaged file.
 DAMAGE = (
     ArithmeticError,
@@ -110,7 +103,7 @@ def write(
         "content": packer.pack(content, ""),
     }
     text = json.dumps(header).encode()
-    _check_brackets(text, sum(values.nbytes for values in packer.arrays.values()))
+    check_brackets(text, sum(values.nbytes for values in packer.arrays.values()))
     if check is not None:
         check(_content(json.loads(text), dict(packer.arrays)))
     members = {"header": np.frombuffer(text, np.uint8), **packer.arrays}
@@ -144,7 +137,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         try:
             archive = _open(file)
             text = _member(archive, "header").tobytes()
-            _check_brackets(text, os.fstat(file.fileno()).st_size)
+            check_brackets(text, os.fstat(file.fileno()).st_size)
             header = json.loads(text)
             version, library = header["version"], header.get("library")
             if header["format"] != FORMAT or type(version) is not int or version < 1:
@@ -215,18 +208,9 @@ def _member(archive: zipfile.ZipFile, name: str) -> np.ndarray:
     size = math.prod(shape)
     if dtype.kind not in _KINDS or size * dtype.itemsize != len(data) - start:
         raise ValueError(f"{name} does not have the size that its header gives")
-    # Texts of no characters take no bytes in the file, however many there are, but do in memory.
-    if not dtype.itemsize and size > 1:
-        raise ValueError(f"{name} has {size} items without content")
+    check_content(shape, len(data) - start)
     values = np.ndarray(shape, dtype, data, start, order="F" if order == "True" else "C")
     return values.copy(order="K")  # the bytes themselves are read-only
-
-
-def _check_brackets(text: bytes, size: int) -> None:
-    """Check that a header has no more lists and dicts than a file of this size can need."""
-    brackets = text.count(b"[") + text.count(b"{")
-    if brackets > _FREE_BRACKETS + size // _BYTES_PER_BRACKET:
-        raise ValueError(f"content must have less than {brackets} lists and dicts")
 
 
 def _arrays(archive: zipfile.ZipFile) -> Arrays:
@@ -241,13 +225,6 @@ def _content(header: dict[str, Any], arrays: Arrays) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ValueError("no tree")
     return content
-
-
-def check_hashes(keys: Iterable[Any]) -> None:
-    """Raise a ValueError if a dict of these keys would take the square of their number to make."""
-    hashes = Counter(map(hash, keys))
-    if max(hashes.values(), default=0) > _MOST_COLLISIONS:
-        raise ValueError("many keys of one hash")
 
 
 class _Packer:
@@ -293,6 +270,7 @@ class _Packer:
 
     def _array(self, values: np.ndarray, where: str) -> Any:
         """Put an array aside and return a reference to it; objects stay in the tree."""
+        check_content(values.shape, values.nbytes)
         if values.dtype.hasobject:
             return {"!object": [list(values.shape), self._items(values.ravel().tolist(), where)]}
         # Only what any zip tool takes for a name; two paths may then coincide.
@@ -326,9 +304,16 @@ def _read_array(name: str, arrays: Arrays) -> Any:
     return arrays.pop(name)[()]
 
 
+def _read_tuple(held: Any, arrays: Arrays) -> tuple[Any, ...]:
+    """Return a tuple of items that stand in the header; those of an array would take much more."""
+    if type(held) is not list:
+        raise ValueError("no list")
+    return tuple(_unpack(held, arrays))
+
+
 def _read_dict(pairs: Any, arrays: Arrays) -> dict[Any, Any]:
     """Return a dict whose keys are of any kind."""
-    items = [tuple(_unpack(pair, arrays)) for pair in pairs]
+    items = [_read_tuple(pair, arrays) for pair in pairs]
     check_hashes(key for key, _ in items)
     return dict(items)
 
@@ -336,6 +321,7 @@ def _read_dict(pairs: Any, arrays: Arrays) -> dict[Any, Any]:
 def _read_object(held: list[Any], arrays: Arrays) -> np.ndarray:
     """Return an array of Python objects."""
     shape, items = held
+    check_content(shape, len(items))
     # Made empty first: NumPy would turn lists of equal length into further axes.
     values = np.empty(len(items), dtype=object)
     for index, item in enumerate(items):
@@ -376,7 +362,7 @@ _READERS: dict[str, Callable[[Any, Arrays], Any]] = {
     "!object": _read_object,
     "!generator": _read_generator,
     "!random_state": _read_random_state,
-    "!tuple": lambda held, arrays: tuple(_unpack(held, arrays)),
+    "!tuple": _read_tuple,
     "!bytes": lambda held, arrays: held.encode("latin-1"),
     "!dict": _read_dict,
 }

@@ -198,7 +198,8 @@ def _set_rights(file: BinaryIO, mode: int, old: os.stat_result | None) -> None:
         try:
             os.fchown(file.fileno(), -1, old.st_gid)
         except OSError:
-            mode &= 0o707  # the rights of the old file's group are not for another one
+            # The rights of the old file's group are not for another one, which has those of all.
+            mode = mode & 0o707 | (mode & 0o007) << 3
         with suppress(OSError):
             os.fchown(file.fileno(), old.st_uid, -1)
     os.fchmod(file.fileno(), mode)

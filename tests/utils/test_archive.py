@@ -297,14 +297,32 @@ def test_what_grows_when_it_is_read_is_refused(content, path):
     assert archive.read(path)["a"].tolist() == [0, 0]
 
 
-def test_items_without_content_are_refused(path):
-    archive.write(path, {"a": np.array(["x"])})
-    for shape in ("(2,)", "(9,)"):
-        rewritten(path, replaced(b"'<U1'", b"'<U0'"))
-        rewritten(path, replaced(b"(1,)", shape.encode()))
+@pytest.mark.parametrize(
+    ("kind", "shape"),
+    [
+        ("<U0", "(1001,)"),
+        ("|S0", "(999999999, 9)"),
+        ("<f4", "(1001, 0)"),
+        ("<f8", "(0, 99, 99, 9)"),
+    ],
+)
+def test_many_items_without_content_are_refused(kind, shape, path):
+    """They would take memory once they are listed."""
+    header = {"format": "lightrnn", "version": 1, "content": {"a": {"!array": "a"}}}
+    for claim, good in (("(0, 99)", True), (shape, False)):
+        members = {"a.npy": fuzz_npz.npy(kind if not good else "<f4", claim)}
+        path.write_bytes(fuzz_npz.sealed(members, json.dumps(header).encode()))
+        if good:
+            assert archive.read(path)["a"].shape == (0, 99)
+            continue
         with pytest.raises(ValueError, match="written by save"):
             archive.read(path)
-        archive.write(path, {"a": np.array(["x"])})
+    header["content"] = {"a": {"!object": [[10**9, 0], []]}}
+    path.write_bytes(fuzz_npz.sealed({}, json.dumps(header).encode()))
+    with pytest.raises(ValueError, match="written by save"):
+        archive.read(path)
+    with pytest.raises(ValueError, match="an array without content must have 1000 items or fewer"):
+        archive.write(path, {"a": np.empty((0, 1001))})
 
 
 def test_the_library_that_wrote_it_is_named(path):
