@@ -18,6 +18,7 @@ from ..utils.checks import shown
 # Up to this many numbers, one dot product shows fastest that all are finite; for more of them, BLAS
 # would start threads.
 _SHORT = 8192
+_COMMON = {int, float, str}  # types of most items of lists
 _BLOCK = 4096  # rows converted at a time while the bad value is searched for: bounds the memory
 
 
@@ -49,10 +50,11 @@ def as_array(value: Any, where: str, remedy: str) -> np.ndarray:
         return value
     # Nobody can pass a sparse matrix without having imported scipy.sparse, which takes its time.
     scipy_sparse = sys.modules.get("scipy.sparse")
-    if scipy_sparse and scipy_sparse.issparse(value):
+    is_sparse = bool(scipy_sparse and scipy_sparse.issparse(value))
+    if is_sparse or (is_tensor(value) and value.is_sparse):
         raise TypeError(
             f"Sparse data was passed for {where}, but dense data is required. "
-            "Use '.toarray()' to convert to a dense numpy array."
+            f"Use '{'.toarray()' if is_sparse else '.to_dense()'}' to convert to a dense array."
         )
     if isinstance(value, Mapping):
         remedy = f"Give its values: list({where}.values())."
@@ -71,7 +73,8 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         # The types first: they are few, and lists of numbers, which are long, stay as they are.
         kinds = set(map(type, value))
-        return value if all(map(_is_scalar, kinds)) else [_plain(item) for item in value]
+        is_flat = kinds <= _COMMON or all(map(_is_scalar, kinds))
+        return value if is_flat else [_plain(item) for item in value]
     if isinstance(value, np.ma.MaskedArray):
         if not np.ma.is_masked(value):
             return value.data

@@ -148,8 +148,7 @@ def refuse_long_frame(names: Any, items: list[np.ndarray], n: int) -> None:
     """
     table = np.array(items)[..., 0]
     for name, column in zip(names, table.T, strict=True):
-        changes = np.flatnonzero(np.diff(column)) + 1
-        if n == len(changes) + 1 == len(np.unique(column)) and n < len(items):
+        if n == len(np.unique(column)) < len(items):
             raise ValueError(
                 f"X has {len(items)} sequences but y has {n}: each row of a DataFrame is one. If "
                 f"{shown(name)} names the sequence of each row: {_grouped('X', name)}."

@@ -82,7 +82,7 @@ def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:
         return Inputs(sequences, None)
     items = as_items(X, kind)
     if arguments["tokens"] == "auto":
-        refuse_numbers(items)
+        refuse_numbers(items, X)
         kind = kind if kind == "category" else kind_of_texts(items)
     vocabulary = Vocabulary.learn(kind, items, arguments["min_count"], arguments["max_vocabulary"])
     return Inputs(encoded(items, vocabulary), vocabulary)

@@ -120,28 +120,44 @@ def kind_of_texts(items: list[Item]) -> str:
     return "word" if 2 * blank >= len(items) else "char"
 
 
-def refuse_numbers(items: list[Item], name: str = "X") -> None:
+def refuse_numbers(items: list[Item], X: Any, name: str = "X") -> None:
     """Raise a TypeError for tokens that nearly all read as numbers.
 
     Texts of digits alone may be words of a code, character by character, and pass.
+
+    Parameters
+    ----------
+    items : list of str or of list
+        Tokens, as `as_items` returns them.
+    X : object
+        What they were read from.
+    name : str, default="X"
+        Name of X in messages.
     """
     texts = [item for item in items if isinstance(item, str)]
-    if texts:
-        if all(map(str.isdigit, texts)):
-            return
-        separator = next((mark for mark in ",;" if mark in "".join(texts)), "")
-        split_off = f"x.split({separator!r})" if separator else "x.split()"
-        remedy = f"[np.array({split_off}, float) for x in {name}]"
-    else:
-        texts = [token for token in set(chain.from_iterable(items)) if isinstance(token, str)]
-        remedy = f"[np.array(x, float) for x in {name}]"
-    found = [text for text in texts if _NUMBERS.fullmatch(text)]
-    if found and len(found) >= _NEARLY_ALL * len(texts):
+    if texts and all(map(str.isdigit, texts)):
+        return
+    tokens = texts or [t for t in set(chain.from_iterable(items)) if isinstance(t, str)]
+    found = [token for token in tokens if _NUMBERS.fullmatch(token)]
+    if found and len(found) >= _NEARLY_ALL * len(tokens):
         raise TypeError(
             f"{name} must hold numbers, or text that does not read as numbers, "
-            f"got {shown(found[0])} and others as text. Convert it: {name} = {remedy}; "
+            f"got {shown(found[0])} and others as text. "
+            f"Convert it: {name} = {_converted(texts, X, name)}; "
             "or set `tokens` if it is no number."
         )
+
+
+def _converted(texts: list[str], X: Any, name: str) -> str:
+    """Return the line of code that makes numbers of texts, or of lists of str if there are none."""
+    is_column = getattr(X, "ndim", 1) == 2
+    if not texts:
+        return f"{name}.astype(float)" if is_column else f"[np.array(x, float) for x in {name}]"
+    separator = next((mark for mark in ",;" if mark in "".join(texts)), "")
+    split_off = f"x.split({separator!r})" if separator else "x.split()"
+    if is_column:
+        name += ".iloc[:, 0]" if hasattr(X, "iloc") else "[:, 0]"
+    return f"[np.array({split_off}, float) for x in {name}]"
 
 
 def as_items(

@@ -39,6 +39,8 @@ def test_tensors_are_read_wherever_they_stand(torch):
         step = torch.ones(2, requires_grad=grad)
         assert model.stream().step(step) == model.stream().step([1, 1])
     assert same(torch.tensor(cube).bfloat16(), cube)
+    with pytest.raises(TypeError, match=r"Sparse data was passed for X.*\.to_dense\(\)"):
+        as_sequences(torch.tensor(cube[0]).to_sparse())
     assert same([torch.tensor([[1, 2]])], [[[1, 2]]])
 
 
@@ -124,6 +126,8 @@ def test_a_column_that_names_the_sequence_is_seen(pandas, kind):
     X = eval(line, {"X": frame})
     assert sorted(map(len, X)) == sorted(LENGTHS) and list(X[0]) == ["u", "v"]
     RNNRegressor("rnn", **QUICK).fit(X, [1.0, 2, 3, 4])
+    with pytest.raises((TypeError, ValueError), match=r"X\.groupby"):
+        RNNRegressor(**QUICK).fit(frame.sample(frac=1, random_state=0), [1.0, 2, 3, 4])
 
 
 @pytest.mark.parametrize(("T", "F"), [(1, 20), (3, 60)])

@@ -159,3 +159,14 @@ class Unprintable:
 )
 def test_values_are_shown_in_few_characters(value):
     assert len(checks.shown(value)) < 100
+
+
+def test_arrays_within_a_value_are_shown_by_their_shape():
+    pandas = pytest.importorskip("pandas", reason="shows a DataFrame")
+    array = np.zeros((100, 7))
+    frame = pandas.DataFrame(array)
+    for value in (frame, frame[0], [array] * 50, {"a": frame, "b": [array, [array]]}, (1, frame)):
+        text = checks.shown(value)
+        assert "shape (100" in text and "\n" not in text and len(text) <= 210
+    assert checks.shown([np.float64(0.5), "a"]) == "[0.5, 'a']"
+    assert len(checks.shown([[[0.123456789] * 20] * 20] * 20)) <= 210
