@@ -86,6 +86,7 @@ def run(arguments: argparse.Namespace) -> int:
     for use in warm_up(arguments.cells, arguments.dtypes):
         state = f"compiled, {use.seconds:.1f} s" if use.compiled else "found"
         print(f"{use.name}: {state}", flush=True)
+    cache.share()
     seconds = time.perf_counter() - start
     log = cache.KernelCache.log
     compiled = [entry for entry in log if entry.compiled]

@@ -126,9 +126,6 @@ def directories(make: bool = False) -> Iterator[Path]:
 
 def _is_private(place: Path, make: bool) -> bool:
     """Return whether nobody else can write to a directory, or put another one in its place."""
-    # The package's own directory is for whoever may read its sources, as in the image of a
-    # container that one user builds and another runs. All others are for this user alone.
-    mode = 0o755 if place.is_relative_to(_PACKAGE) else 0o700
     for path in (*reversed(place.parents), place):
         try:
             found = path.lstat()
@@ -136,7 +133,8 @@ def _is_private(place: Path, make: bool) -> bool:
             if not make:
                 return True
             with suppress(FileExistsError):  # another process may make it now
-                path.mkdir(mode)
+                # Python's own directory of the package is for all who may read the sources.
+                path.mkdir(0o755 if path.name == "__pycache__" else 0o700)
             found = path.lstat()
         # With the sticky bit, as in /tmp, nobody can rename or remove what is another's.
         sticky = found.st_mode & stat.S_ISVTX and path != place
@@ -153,6 +151,14 @@ def _is_ours(found: os.stat_result, shared: int = _SHARED) -> bool:
     if not hasattr(os, "geteuid"):
         return True
     return found.st_uid in (0, os.geteuid()) and not found.st_mode & shared
+
+
+def share() -> None:
+    """Let all users read the entries, if this one is the superuser: who builds an image, say."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        for directory in directories():
+            with suppress(OSError):  # there may be none
+                directory.chmod(0o755)
 
 
 def entries() -> list[Path]:

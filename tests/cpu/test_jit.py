@@ -193,27 +193,35 @@ def test_nor_is_one_that_others_could_replace(directories, mode):
     assert cache.write("newer", b"code") == given
 
 
+def modes(*paths):
+    return [stat.S_IMODE(path.stat().st_mode) for path in paths]
+
+
 def test_directories_are_made_for_this_user_alone(directories):
-    """Only the package's own is for whoever can read its sources, as in a container's image."""
-    given, package, home, temporary = directories
+    """Only `__pycache__` is for all who can read the package."""
     before = os.umask(0)
     try:
-        for directory, mode in (
-            (given, 0o700),
-            (package, 0o755),
-            (home, 0o700),
-            (temporary, 0o700),
-        ):
+        for number, directory in enumerate(directories):
             assert cache.write("name", b"code") == directory
-            made = [
-                path for path in (directory, directory.parent) if path != temporary.parent.parent
-            ]
-            assert {stat.S_IMODE(path.stat().st_mode) for path in made} == {mode}, directory
-            assert stat.S_IMODE((directory / "name").stat().st_mode) == 0o644
+            parent = 0o755 if number == 1 else 0o700
+            expected = [0o700, parent, 0o644]
+            assert modes(directory, directory.parent, directory / "name") == expected
             shutil.rmtree(directory)
             block(directory)
     finally:
         os.umask(before)
+
+
+@pytest.mark.parametrize("user", [0, 1000])
+def test_the_superuser_may_share_what_he_has_compiled(directories, monkeypatch, user):
+    """An image is built by the superuser, and often run by another user."""
+    _, package, *_ = directories
+    block(directories[0])
+    cache.write("name", b"code")
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    monkeypatch.setattr(cache, "_is_ours", lambda *arguments: True)
+    cache.share()
+    assert modes(package) == [0o700 if user else 0o755]
 
 
 def test_a_file_that_others_can_write_to_is_not_read(directories):
