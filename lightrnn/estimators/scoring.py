@@ -67,7 +67,7 @@ def make_score(
 
 
 def _outputs(network: TrainableNetwork, held_out: HeldOut, threads: int) -> np.ndarray:
-    """Return the raw outputs (N, k), pooled over steps, and the encoded targets."""
+    """Return the raw outputs (N, k), pooled over steps."""
     return pool(network.outputs(held_out.samples.items, threads))
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightrnn import RNNClassifier, RNNRegressor
+from lightrnn.training import STOP
 
 CELLS = ("ffnn", "rnn", "gru", "lstm")
 BRIEF = {"hidden_layer_sizes": (4,), "max_iter": 3, "learning_rate": "cosine", "random_state": 0}
@@ -113,7 +114,7 @@ def test_a_weight_counts_like_copies(seed, target, solver):
         y[:2] = [False, True]  # both classes are left, whatever the other weights are
     many = np.repeat(np.arange(24), copies)
     arguments = BRIEF | {"dtype": "float64", "batch_size": 999, "target": target, "solver": solver}
-    arguments["callbacks"] = lambda record: record.epoch == 3
+    arguments["callbacks"] = lambda record: STOP if record.epoch == 3 else None
     weighted = RNNClassifier("rnn", **arguments).fit(X, y, copies)
     copied = RNNClassifier("rnn", **arguments).fit([X[i] for i in many], [y[i] for i in many])
     assert np.allclose(weighted.loss_curve_, copied.loss_curve_, rtol=1e-6)

@@ -170,8 +170,9 @@ def test_interruption_keeps_the_best_weights():
     with pytest.warns(UserWarning, match="interrupted"):
         model.fit(X, y)
     assert model.loss_curve_ == losses
-    assert model.n_iter_ == 6
+    assert (model.n_iter_, model.stop_reason_) == (6, "interrupted")
     best = 1 + losses.index(min(losses))
+    assert model.best_epoch_ == best
     assert best < 6, "the case is meant to have its best epoch before the last"
     again = RNNRegressor(
         **unstable, callbacks=lambda record: STOP if record.epoch == best else None
