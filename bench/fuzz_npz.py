@@ -59,7 +59,7 @@ def spots(tree: Any) -> Iterator[tuple[Any, Any]]:
 
 def size_of(rng: np.random.Generator) -> int:
     """Draw a number of bytes, most often a small one."""
-    return int(MOST ** (rng.random() ** 3))
+    return int(MOST ** (rng.random() ** 4))
 
 
 def one_of(options: Any, rng: np.random.Generator) -> Any:
