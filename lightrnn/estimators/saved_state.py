@@ -23,7 +23,6 @@ from ..training.history import STOP_REASONS, History
 from ..utils import checks
 from ..utils.archive import DAMAGE
 from ..utils.checks import shown
-from ..utils.limits import check_hashes
 from .arguments import (
     ARCHITECTURE,
     SMALLEST_ADAPTIVE,
@@ -345,7 +344,6 @@ def _check_names(where: str, names: np.ndarray) -> None:
     # NumPy's text is a str; a bool may stand beside integers of more than 64 bits.
     if not all(isinstance(name, str | int) for name in names.tolist()):
         raise TypeError(f"{where} must be text or integers")
-    check_hashes(names.tolist())
 
 
 def _check_form(form: dict[str, Any], architecture: dict[str, Any]) -> None:

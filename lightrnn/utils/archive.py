@@ -1,9 +1,9 @@
 """Save a tree of plain values and arrays in one file: an .npz whose member ``header`` is JSON.
 
-`write` takes a dict of dicts, lists, tuples, numbers, strings, None, NumPy arrays, scalars and
-random generators, to any depth; `read` returns the same tree, bit for bit and type for type. Arrays
-are stored under their path in the tree, so that ``numpy.load`` alone can look at them. Nothing is
-ever pickled, so reading a file runs no code of its writer.
+`write` takes a dict of dicts, lists, tuples, numbers, strings, bytes, None, NumPy arrays, scalars
+and random generators, to any depth; `read` returns the same tree, bit for bit and type for type.
+Arrays are stored under their path in the tree, so that ``numpy.load`` alone can look at them.
+Nothing is ever pickled, so reading a file runs no code of its writer.
 
 A damaged or hostile file is refused, and never takes more memory than a small multiple of its size:
 nothing is compressed, the size of every array is compared with the number of its bytes before
@@ -74,8 +74,8 @@ def write(
     path : str or path-like
         The file, used as it is: no suffix is added.
     content : dict
-        The tree: keys are str, int, float, bool or None, values those that the module's docstring
-        lists.
+        The tree: keys are str, int, float, bytes, bool, None or tuples of those, values those that
+        the module's docstring lists.
     check : callable, optional
         Called with the tree that `read` will return; if it raises an error, nothing is written.
 
@@ -103,7 +103,7 @@ def write(
         "content": packer.pack(content, ""),
     }
     text = json.dumps(header).encode()
-    check_brackets(text, sum(values.nbytes for values in packer.arrays.values()))
+    check_brackets(text, len(text) + sum(values.nbytes for values in packer.arrays.values()))
     if check is not None:
         check(_content(json.loads(text), dict(packer.arrays)))
     members = {"header": np.frombuffer(text, np.uint8), **packer.arrays}
