@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import numbers
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -12,7 +13,7 @@ import numpy as np
 
 from .. import cpu
 from ..data.ragged import pool
-from ..utils.checks import real
+from ..utils.checks import shown
 from .model import build_network
 
 if TYPE_CHECKING:
@@ -115,7 +116,12 @@ class _Scorer:
         self._model.network.parameters[:] = network.parameters
         self._estimator._adopt(self._model)
         score = self._scorer(self._estimator, *self._data, **self._weights)
-        return real("The result of scoring", score)
+        if not isinstance(score, numbers.Real):
+            raise TypeError(
+                f"scoring must return a number, got {shown(score)}. Greater is better; use the "
+                "negative of an error."
+            )
+        return float(score)
 
 
 def _takes_weights(scorer: Callable[..., Any]) -> bool:

@@ -167,9 +167,10 @@ def test_tables_keep_their_form():
         (3, TypeError, "scoring must be"),
         (np.ones(2), TypeError, "scoring must be"),
         ("acuracy", ValueError, r"got 'acuracy'. sklearn.metrics.get_scorer_names\(\) lists them"),
-        (lambda model, X, y: "good", TypeError, "The result of scoring must be a number"),
-        (lambda model, X, y: np.nan, ValueError, "The result of scoring must be a number"),
-        (lambda model, X, y: -np.inf, ValueError, "The result of scoring must be a number"),
+        (lambda model, X, y: "good", TypeError, "scoring must return a number, got 'good'"),
+        (lambda model, X, y: None, TypeError, "scoring must return a number, got None"),
+        (lambda model, X, y: np.nan, ValueError, "score must be finite, got nan in epoch 1.*let"),
+        (lambda model, X, y: -np.inf, ValueError, "score must be finite, got -inf in epoch 1"),
     ],
     ids=str,
 )
