@@ -257,7 +257,7 @@ def split(item: Item, kind: str) -> Sequence[Any]:
     """
     if kind == "word" and isinstance(item, str):
         return words(item)
-    if isinstance(item, list) and not isinstance(item[0], str):
+    if isinstance(item, list) and item and not isinstance(item[0], str):
         return [b"%x" % token for token in item]
     return item
 

@@ -141,8 +141,8 @@ def _datasets(h5py: Any, file: Any) -> Iterator[tuple[str, Any]]:
 
 def _check_dataset(name: str, item: Any, left: int) -> None:
     """Refuse an array that is not stored plainly, or is larger than the bytes left of the file."""
-    if name.startswith("model_weights/"):
-        raise ValueError("a whole model in the format of Keras 2, which can be saved as .keras")
+    if name.startswith("model_weights/") or name.endswith(":0"):
+        raise ValueError("weights in the format of Keras 2, whose models can be saved as .keras")
     # HDF5 can refer to other files, and declare huge arrays of which it stores little or nothing;
     # a chunk may be larger than its array, and a few compressed bytes may fill it.
     plain = not (item.external or item.is_virtual or item.chunks)

@@ -421,3 +421,4 @@ def test_integers_of_one_hash_are_categories_like_others():
     assert len(set(map(hash, vocabulary.codes))) > 19_000
     assert vocabulary.encode(["0", "1"]).tolist() == [0, 0]  # text is no integer
     assert vocabulary.encode([0, 10**5000]).tolist() == [1, 0]
+    assert vocabulary.encode([]).tolist() == []

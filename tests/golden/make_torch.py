@@ -6,6 +6,8 @@ The outputs, at the end of each sequence or at every step, go into ``torch.npz``
 safetensors must be installed.
 """
 
+import argparse
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +82,14 @@ def main():
         "optimizer": optimizer.state_dict(),
     }
     torch.save(checkpoint, HERE / "rnn.pt")
+    beside = {
+        "loss": np.float64(0.5),
+        "args": argparse.Namespace(lr=1e-3, device=torch.device("cpu")),
+        "path": Path("data") / "train.csv",
+        "history": defaultdict(list, loss=[0.5, 0.25]),
+    }
+    checkpoint = beside | {"state_dict": nets["lstm"][0].state_dict()}
+    torch.save(checkpoint, HERE / "checkpoint.pt")
     torch.save(nets["language"][0].state_dict(), HERE / "language.pt")
     torch.save(nets["lstm"][0], HERE / "module.pt")
     expected = {name: outputs(*net) for name, net in nets.items()}

@@ -40,6 +40,12 @@ def test_golden_lstm():
     )
 
 
+def test_golden_of_layers_that_change_no_prediction():
+    files = golden()
+    model = from_keras(GOLDEN / "noisy.keras", RNNClassifier())
+    assert np.allclose(model.predict_proba(files["numbers"]), files["lstm"], rtol=0, atol=1e-6)
+
+
 def test_golden_gru():
     files = golden()
     model = from_keras(str(GOLDEN / "gru.weights.h5"), RNNRegressor(target="step"))
@@ -468,6 +474,8 @@ def test_hostile_files_are_refused(tmp_path):
             from_keras(path, RNNRegressor())
     with pytest.raises(ValueError, match="the format of Keras 2"):
         from_keras(h5(path, **{"model_weights/lstm/kernel": np.ones((3, 4))}), RNNRegressor())
+    with pytest.raises(ValueError, match="the format of Keras 2"):
+        from_keras(h5(path, **{"lstm/lstm/lstm_cell/kernel:0": np.ones((3, 4))}), RNNRegressor())
     with pytest.raises(TypeError, match=r"source must be a path, got \{\}"):
         from_keras({}, RNNRegressor())
     with pytest.raises(FileNotFoundError):

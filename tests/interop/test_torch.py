@@ -38,6 +38,12 @@ def test_golden_lstm():
     assert repr(model) == "RNNClassifier(hidden_layer_sizes=(5,))"
 
 
+def test_golden_checkpoint_with_objects_beside_the_weights():
+    expected = from_torch(GOLDEN / "lstm.pt", RNNClassifier()).weights_
+    found = from_torch(GOLDEN / "checkpoint.pt", RNNClassifier()).weights_
+    assert all(np.array_equal(found[name], expected[name]) for name in expected)
+
+
 def test_golden_gru():
     files = golden()
     model = from_torch(str(GOLDEN / "gru.safetensors"), RNNRegressor(target="step"))
