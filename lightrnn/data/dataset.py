@@ -83,7 +83,9 @@ def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:
     items = as_items(X, kind)
     if arguments["tokens"] == "auto":
         refuse_numbers(items, X)
-        kind = kind if kind == "category" else kind_of_texts(items)
+        # Whoever has a target for each word has the words.
+        if kind == "char" and arguments["target"] == "sequence":
+            kind = kind_of_texts(items)
     vocabulary = Vocabulary.learn(kind, items, arguments["min_count"], arguments["max_vocabulary"])
     return Inputs(encoded(items, vocabulary), vocabulary)
 

@@ -107,9 +107,9 @@ def _single_column(array: np.ndarray) -> np.ndarray:
 
 
 def kind_of_texts(items: list[Item]) -> str:
-    """Return the kind of tokens that plain texts hold for "auto": words, or characters.
+    """Return the kind of tokens that texts with one target each hold for "auto".
 
-    Words, if at least half of the texts have a blank between other characters.
+    It is "word" if at least half of the texts have a blank between other characters, else "char".
 
     Examples
     --------

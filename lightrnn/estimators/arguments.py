@@ -73,8 +73,8 @@ class NetworkArguments:
         """Meaning of a step of X. "number": features. "char": the characters of a str. "word":
         the words and punctuation marks of a str. "category": the items of a list of str or
         integers. "auto": "category" for lists of str, "number" where there is no text; for str
-        "word" if at least half of the texts have a blank inside, else "char". The attribute
-        `tokens_` says which it was.""",
+        "word" if at least half of the texts have a blank inside and ``target="sequence"``, else
+        "char". The attribute `tokens_` says which it was.""",
     )
     embedding_size: int = argument(32, COUNT, "Dimension of the token embedding.")
     min_count: int = argument(

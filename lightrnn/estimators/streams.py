@@ -298,7 +298,7 @@ def _set_all(states: list[np.ndarray], given: dict[str, Any], remedy: str) -> No
         state[:] = array
 
 
-def _checked_token(token: Any, vocabulary: Vocabulary) -> str | int:
+def _checked_token(token: Any, vocabulary: Vocabulary) -> Any:
     """Return an object that must be one token as a key of the vocabulary."""
     kind = vocabulary.kind
     text = kind != "category"
@@ -307,14 +307,10 @@ def _checked_token(token: Any, vocabulary: Vocabulary) -> str | int:
         raise TypeError(
             f"x must be a token, {'str' if text else 'str or integer'}, got {shown(token)}.{_ONE}"
         )
-    if not isinstance(token, str):
-        return int(token)  # NumPy's integers are no keys
-    if not text:
-        return token
-    found = vocabulary.split(str(token))
+    found = vocabulary.split(str(token) if text else [token])
     if len(found) != 1:
         raise ValueError(f"x must be one {kind}, got {shown(token)}.{_ONE}")
-    return str(found[0])
+    return found[0]
 
 
 def _views(stepper: Stepper) -> dict[str, np.ndarray]:

@@ -82,6 +82,11 @@ def test_tokens_and_categories():
         assert same(
             many.step([X[0][t], "unseen"]), model.predict([X[0][: t + 1], ["unseen"] * (t + 1)])
         )
+    numbers = [[3, 1, 2], [2, 1]] * 3
+    model = RNNClassifier("gru", (4,), tokens="category", **QUICK).fit(numbers, [0, 1] * 3)
+    by_number = model.stream(method="predict_proba")
+    for t, token in enumerate([3, np.int64(1), 2]):
+        assert same(by_number.step(token), model.predict_proba([numbers[0][: t + 1]])[0])
     with pytest.raises(TypeError, match="x must be a token, str or integer, got"):
         one.step(1.5)
     for bad in (["a"], 3, "ab"):
