@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 from . import cuda
@@ -56,15 +56,14 @@ def prediction_work(network: Network, steps: int) -> float:
     return float(_PREDICTION * network.n_parameters * steps)
 
 
-@contextmanager
 def placed(
     network: Network,
     device: str,
     work: float,
-) -> Iterator[Network | CudaNetwork]:
-    """Yield the network, or a copy of it on a GPU whose parameters are copied back at the end.
+) -> AbstractContextManager[Network | CudaNetwork]:
+    """Return the context of the network, or of a copy on a GPU that is copied back at the end.
 
-    They are not copied back if the block raises an error.
+    Its parameters are not copied back if the block raises an error.
 
     Parameters
     ----------
@@ -76,9 +75,9 @@ def placed(
     work : float
         Expected floating-point operations.
 
-    Yields
-    ------
-    Network or CudaNetwork
+    Returns
+    -------
+    context manager of Network or CudaNetwork
         The network that computes.
 
     Raises
@@ -87,9 +86,14 @@ def placed(
         If `device` names a GPU that cannot be used.
     """
     if device == "cpu" or (device == "auto" and (work < _WORTH or not cuda.driver.present())):
-        yield network
-        return
-    on_gpu = cuda.network.CudaNetwork(network, int(device.partition(":")[2] or 0))
+        return nullcontext(network)
+    return _on_gpu(network, int(device.partition(":")[2] or 0))
+
+
+@contextmanager
+def _on_gpu(network: Network, number: int) -> Iterator[CudaNetwork]:
+    """Yield a copy of the network on a GPU, and copy its parameters back at the end."""
+    on_gpu = cuda.network.CudaNetwork(network, number)
     try:
         yield on_gpu
         on_gpu.finish()

@@ -219,8 +219,8 @@ class RNNClassifier(SupervisedEstimator):
     def _probabilities(self, X: Any) -> Values:
         """Return the probability of each class, (n, k) or a list of (T_i, k)."""
         model = self._fitted()
-        outputs = self._outputs(model, X)
-        return arranged_like(model.targets.loss().link(pool(outputs)), outputs)
+        rows, form = self._outputs(model, X)
+        return arranged_like(model.targets.loss().link(rows), form)
 
     def _targets_from(
         self, arguments: Arguments, classes: Any = None, *, partial: bool = False

@@ -12,17 +12,17 @@ import numpy as np
 
 from .. import cpu, devices
 from ..base import BaseEstimator, check_is_fitted
+from ..data.ragged import Values, pool
 from ..nn.state_dict import torch_arrays
 from ..training.history import TrainingOptions
 from ..training.loop import train
 from ..utils.checks import choice, shown
 from .arguments import NetworkArguments, TrainingArguments, check_decay
-from .declarations import checked, declared
+from .declarations import N_JOBS, checked, declared
 from .model import Model
 from .outputs import check_outputs, overflow
 
 if TYPE_CHECKING:
-    from ..data.ragged import Values
     from ..losses import Loss
     from ..nn.network import Network
     from ..training.minibatches import BatchSource
@@ -105,17 +105,21 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
 
     def _computed(
         self, model: Model, X: Sequence[np.ndarray], what: str, name: str = "X"
-    ) -> Values:
-        """Return the network's "outputs", "final_outputs" or "states" of sequences, all finite."""
+    ) -> tuple[np.ndarray, Values]:
+        """Return the network's "outputs", "final_outputs" or "states" of sequences, all finite.
+
+        They come twice: (N, k) over all steps of all sequences, and as the network returns them.
+        """
         with self._placed(model.network, sum(map(len, X))) as network:
             # `network` may be a copy on a GPU, so its methods are taken in here.
             values: Values = getattr(network, what)(X, self._threads())
-        check_outputs(values, lambda index: overflow(X[index], model.network.dtype), name)
-        return values
+        rows = pool(values)
+        check_outputs(rows, values, lambda index: overflow(X[index], model.network.dtype), name)
+        return rows, values
 
     def _threads(self) -> int:
         """Return the number of threads for a fitted network; `n_jobs` may be of any file."""
-        return cpu.threads.usable(checked(type(self), {"n_jobs": self.n_jobs})["n_jobs"])
+        return cpu.threads.usable(N_JOBS.check("n_jobs", self.n_jobs))
 
     def _placed(self, network: Network, steps: int) -> AbstractContextManager[Any]:
         """Return the context in which a fitted network predicts from this many steps."""

@@ -12,7 +12,6 @@ import numpy as np
 from .. import cpu
 from ..cells import CELLS
 from ..data.corpus import BOUNDARY, Corpus, check_context, joiner, read_corpus
-from ..data.ragged import pool
 from ..training.texts import TextBatches
 from ..utils import checks
 from .estimator import NetworkEstimator
@@ -207,7 +206,8 @@ class BaseLanguageModel(NetworkEstimator):
             raise ValueError(
                 "contexts must hold at least one context, got none. An empty text is one: ['']."
             )
-        return softmax(pool(self._computed(model, codes, "final_outputs", "contexts")))
+        outputs, _ = self._computed(model, codes, "final_outputs", "contexts")
+        return softmax(outputs)
 
     def predict_next(self, context: Any, k: int = 5) -> list[tuple[Any, float]]:
         """Return the k most probable next tokens with their probabilities.

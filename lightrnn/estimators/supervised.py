@@ -23,7 +23,7 @@ from ..data.dataset import (
     split,
 )
 from ..data.form import Form
-from ..data.ragged import Values, contained_like, pool
+from ..data.ragged import Values, arranged_like, contained_like, pool
 from ..data.sample_weight import check_sample_weight, of_mean_one
 from ..data.samples import Samples
 from ..data.sequences import Sequences
@@ -266,14 +266,18 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         """The number of columns of `transform`."""
         return self._fitted().network.widths[-1]
 
-    def _outputs(self, model: Model, X: Any, *, hidden: bool = False) -> Values:
-        """Return the raw outputs, (n, k) or a list of (T_i, k), or with `hidden` the states."""
-        items = self._read_sequences(model, X).items
-        return self._computed(model, items, "states" if hidden else "outputs")
+    def _outputs(self, model: Model, X: Any, what: str = "outputs") -> tuple[np.ndarray, Values]:
+        """Return the raw outputs, or "states", of X twice: see `_computed`."""
+        return self._computed(model, self._read_sequences(model, X).items, what)
 
     def _predicted(self, model: Model, X: Any) -> Values:
         """Return predictions in the form of y."""
-        predicted: Values = model.targets.decode(self._outputs(model, X))
+        rows, form = self._outputs(model, X)
+        return arranged_like(self._decoded(model, rows, form), form)
+
+    def _decoded(self, model: Model, rows: np.ndarray, form: Values) -> np.ndarray:
+        """Return predictions for raw outputs (N, k), which are also given by sequence."""
+        predicted: np.ndarray = model.targets.decode(rows)
         return predicted
 
     def _compared(
@@ -281,13 +285,13 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return predictions, checked y and weights, all pooled over steps."""
         model = self._fitted()
-        predicted = self._predicted(model, X)
+        rows, form = self._outputs(model, X)
         step = model.targets.step
-        counts = [len(part) for part in predicted] if step else [1] * len(predicted)
+        counts = [len(part) for part in form] if step else [1] * len(form)
         lengths = np.array(counts, np.int64)
         weights = of_mean_one(check_sample_weight(sample_weight, lengths, step))
         truth = model.targets.truth(y, lengths)
-        return pool(predicted), truth, pool(weights)
+        return self._decoded(model, rows, form), truth, pool(weights)
 
     def _stream_methods(self, model: Model) -> dict[str, tuple[Any, Any]]:
         return {"predict": (model.targets.decode, model.targets.decode_row)}
@@ -356,7 +360,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         >>> model.fit(X, [1.0, 2.0, 1.5]).transform(X).shape
         (3, 4)
         """
-        states = self._outputs(self._fitted(), X, hidden=True)
+        _, states = self._outputs(self._fitted(), X, "states")
         return self._contained(contained_like(states, X), X)
 
 

@@ -164,9 +164,7 @@ def group_sequences(lengths: np.ndarray, max_steps: int) -> list[np.ndarray]:
     """
     order = longest_first(lengths)
     if lengths[order[-1]] < 1:
-        raise ValueError(
-            "X must hold sequences of at least one step, got an empty one. Leave it out."
-        )
+        raise ValueError("X must hold sequences of at least one step, got one of 0. Leave it out.")
     total = int(lengths.sum())
     count = -(-total // max_steps)
     share = -(-total // count)
@@ -366,10 +364,7 @@ class Windows:
         self.last_rows = np.cumsum(self.counts) - 1
 
     def inputs(self, steps: np.ndarray) -> np.ndarray:
-        """Return the windows (n_rows, window * F) of concatenated sequences (1 + n, F).
-
-        The first row of `steps` is zeros.
-        """
+        """Return the windows (n_rows, window * F) of a row of zeros and X (1 + n, F)."""
         F = steps.shape[1]
         stored = steps[self.source]  # (len(source), F)
         shape = (self.n_rows, self.window * F)

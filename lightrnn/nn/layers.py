@@ -277,7 +277,9 @@ class Embedding:
         ValueError
             If one is out of range: kernels do not compare it.
         """
-        codes = np.concatenate(X, dtype=np.int64, casting="same_kind")
+        codes = np.concatenate(X)
+        if codes.dtype != np.int64:
+            codes = codes.astype(np.int64, casting="same_kind")
         # Negative codes are the largest ones without their sign.
         if codes.view(np.uint64).max() >= self.n_tokens:
             raise ValueError(

@@ -55,7 +55,7 @@ def test_any_caller_of_a_network_is_refused_other_columns(cell, columns):
 def test_empty_sequences_are_refused(cell):
     network = network_of(cell)
     for empty in ([X[0][:0]], [X[0][:0]] * 2, [X[0], X[1][:0]]):
-        with pytest.raises(ValueError, match="at least one step, got an empty one"):
+        with pytest.raises(ValueError, match="at least one step, got one of 0"):
             network.outputs(empty)
     with pytest.raises(ValueError, match="X must hold sequences of the shape"):
         RNNClassifier(cell, **QUICK).fit(Sequences([x[:0] for x in X], np.zeros(8, int), 2), Y)
