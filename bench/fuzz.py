@@ -5,7 +5,7 @@
 Some files are damaged as disks, networks and editors damage them. In others the content is changed
 and the checksums are corrected, as an attacker would do: such a file must be refused, or be a model
 that predicts. Files have up to 10 MB; each is judged in a child process that has `SLOW` seconds of
-processor time and `MEMORY` bytes for it.
+processor time and `MEMORY` bytes for it, and guard pages around every array (`guard.py`).
 """
 
 import importlib.util
@@ -28,7 +28,7 @@ import lightrnn
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor
 from lightrnn.utils import archive
 
-from . import fuzz_foreign
+from . import fuzz_foreign, guard
 from .fuzz_bytes import (
     Damage,
     a_gap,
@@ -308,5 +308,6 @@ def _in_child(seed: int, first: int, last: int) -> list[tuple[str, str]]:
 if __name__ == "__main__":
     in_child = True
     seed, first, last = map(int, sys.argv[1:])
+    guard.enable()
     for found in outcomes(seed, range(first, last)):
         print(json.dumps(found), flush=True)
