@@ -254,9 +254,10 @@ def one_module(role: str, found: Sequence[str], chosen: str | None) -> str:
     if chosen is not None:
         return chosen
     if len(found) != 1:
+        remedy = f" {ONE_LINEAR}" if role == "head" and found else ""
         raise ValueError(
             f"source must hold one module that can be the {role}, got {_listed(found)}. "
-            f"Name it: {role}='...'."
+            f"Name it: {role}='...'.{remedy}"
         )
     return found[0]
 

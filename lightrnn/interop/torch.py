@@ -305,7 +305,11 @@ def _embedding(
     features: int,
 ) -> np.ndarray | None:
     """Take the embedding (V, E), if there is one: a weight without a bias."""
-    found = [name for name, module in linear.items() if not module.biased and name != head]
+    plain = [name for name, module in linear.items() if not module.biased and name != head]
+    # Others are linear layers, which are left over.
+    found = [
+        name for name in plain if linear[name].shape[1] == features or _OF_EMBEDDING.search(name)
+    ]
     if chosen is None and not found:
         return None
     return weights.take(f"{one_module('embedding', found, chosen)}.weight", (None, features))
@@ -335,9 +339,11 @@ def _head(
 def _drop_loss(weights: SourceWeights, levels: Sequence[Level], outputs: int) -> None:
     """Pass over the weights of classes that a loss has: no prediction needs them."""
     widths = {levels[0].n_features, *(level.width for level in levels)}
-    sizes = {(outputs,)} - {(width,) for width in widths}  # those that no normalisation can have
     for name in list(weights.left):
-        module = name.rpartition(".")[0]
-        of_loss = _OF_LOSS.search(name) or np.shape(weights.arrays[name]) in sizes
-        if np.ndim(weights.arrays[name]) == 1 and of_loss and f"{module}.bias" not in weights:
+        module, _, end = name.rpartition(".")
+        shape = np.shape(weights.arrays[name])
+        # One weight per output, as no normalisation in the network has.
+        per_class = end == "weight" and shape == (outputs,) and outputs not in widths
+        of_loss = per_class or _OF_LOSS.search(name)
+        if len(shape) == 1 and of_loss and f"{module}.bias" not in weights:
             del weights.left[name]

@@ -348,6 +348,8 @@ def test_two_linear_layers_do_not_lead_in_circles():
     wide = state_dict(outputs=5) | {"fc2.weight": np.ones((2, 5)), "fc2.bias": np.ones(2)}
     with pytest.raises(ValueError, match=r"got 'fc' before 'fc2'\. One linear layer is computed"):
         from_torch(wide, RNNClassifier(), head="fc2")
+    with pytest.raises(ValueError, match=r"got also 'fc2\.weight'. One linear layer is computed"):
+        from_torch(without("fc2.bias", wide), RNNClassifier())
     first = {name: wide.pop(name) for name in ("fc.weight", "fc.bias")}
     W2 = wide["fc2.weight"]
     wide["fc2.bias"] = W2 @ first["fc.bias"] + wide["fc2.bias"]
@@ -382,6 +384,8 @@ def test_weights_of_a_loss_are_passed_over(name):
     found = from_torch(source | {name: np.ones(H)}, RNNClassifier()).weights_
     assert all(np.array_equal(found[key], expected[key]) for key in expected)
     from_torch(state_dict() | {"ce.weight": np.ones(2)}, RNNClassifier())  # one per output
+    with pytest.raises(ValueError, match="got also 'scale'"):
+        from_torch(state_dict() | {"scale": np.ones(2)}, RNNClassifier())
     with pytest.raises(ValueError, match="If they belong to a loss, leave them out"):
         from_torch(source | {"ce.weight": np.ones(H)}, RNNClassifier())
 
