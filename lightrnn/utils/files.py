@@ -172,10 +172,10 @@ def _remove_abandoned(folder: str) -> None:
         with suppress(OSError):
             if sys.platform == "win32":
                 os.unlink(part)
-                continue
-            with open(part, "rb", opener=_open_at_once) as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                os.unlink(part)
+            else:
+                with open(part, "rb", opener=_open_at_once) as file:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    os.unlink(part)
 
 
 def _usual_mode(folder: str) -> int:
