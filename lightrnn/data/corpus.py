@@ -112,13 +112,13 @@ def _refuse_what_names_texts(texts: Any, name: str) -> None:
     """Raise an error for the name of a file, or a mapping, which would be learned as texts."""
     if isinstance(texts, Mapping):
         raise TypeError(
-            f"{name} must be texts, got a {type(texts).__name__}, whose keys would be read. "
+            f"{name} must hold text, got a {type(texts).__name__}, whose keys would be read. "
             f"Give its values: list({name}.values())."
         )
     listed = texts if isinstance(texts, (list, tuple)) and texts else [texts]
     if all(map(_is_path, listed)):
         raise ValueError(
-            f"{name} must be texts, got the name of a file: {shown(listed[0])}. Give its lines: "
+            f"{name} must hold text, got the name of a file: {shown(listed[0])}. Give its lines: "
             f"open({os.fspath(listed[0])!r}, encoding='utf-8'); or the whole text: .read() of that."
         )
 
