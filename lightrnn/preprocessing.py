@@ -4,6 +4,7 @@ Both take and return the forms that the estimators read, so a `SequenceScaler` c
 Pipeline.
 """
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, Self
 
@@ -154,8 +155,9 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         """
         check_is_fitted(self)
         X = unwrapped(X)
-        sequences = self._read(X)
-        scaled = _mapped(lambda steps: (steps - self.mean_) / self.scale_, sequences, X)
+        fitted = copy.copy(self)  # one fit, whatever another thread does meanwhile
+        sequences = fitted._read(X)
+        scaled = _mapped(lambda steps: (steps - fitted.mean_) / fitted.scale_, sequences, X)
         return self._contained(scaled, X)
 
     def inverse_transform(self, X: Any) -> Any:
@@ -181,8 +183,9 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         X = unwrapped(X)
         # `transform` returns arrays without names: no warning that they are missing.
-        sequences = self._read(X, named=False)
-        return _mapped(lambda steps: steps * self.scale_ + self.mean_, sequences, X)
+        fitted = copy.copy(self)
+        sequences = fitted._read(X, named=False)
+        return _mapped(lambda steps: steps * fitted.scale_ + fitted.mean_, sequences, X)
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[np.object_]:
         """Return the names of the features, which `transform` does not change.

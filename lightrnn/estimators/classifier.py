@@ -132,7 +132,7 @@ class RNNClassifier(SupervisedEstimator):
         NotFittedError
             If the estimator was not fitted.
         ValueError, TypeError
-            If X does not have the form that it had in `fit`.
+            If X does not have the form that it had in `fit`, or if the network overflows on it.
 
         Examples
         --------
@@ -163,7 +163,7 @@ class RNNClassifier(SupervisedEstimator):
         NotFittedError
             If the estimator was not fitted.
         ValueError, TypeError
-            If X does not have the form that it had in `fit`.
+            If X does not have the form that it had in `fit`, or if the network overflows on it.
 
         Examples
         --------

@@ -275,9 +275,11 @@ class BaseLanguageModel(NetworkEstimator):
         n_tokens : int >= 0, default=100
             Largest number of tokens to draw; there are fewer if the text ends before.
         temperature : float > 0, default=1.0
-            Below 1 probable tokens become still more probable, above 1 less.
+            Below 1 probable tokens become still more probable, above 1 less; in the limit of 0
+            the most probable one is drawn.
         top_k : int >= 1 or None, default=None
-            Draw from this many of the most probable tokens; with 1 the text is deterministic.
+            Draw from this many of the most probable tokens; with 1 the text is deterministic. More
+            than there are means all.
         top_p : float in (0, 1], default=1.0
             Draw from the most probable tokens that together have this probability [1]_.
         random_state : int, RandomState, Generator or None, default=None

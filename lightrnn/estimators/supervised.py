@@ -316,7 +316,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         NotFittedError
             If the estimator was not fitted.
         ValueError, TypeError
-            If X does not have the form that it had in `fit`.
+            If X does not have the form that it had in `fit`, or if the network overflows on it.
 
         Examples
         --------
@@ -349,7 +349,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         NotFittedError
             If the estimator was not fitted.
         ValueError, TypeError
-            If X does not have the form that it had in `fit`.
+            If X does not have the form that it had in `fit`, or if the network overflows on it.
 
         Examples
         --------

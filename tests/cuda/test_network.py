@@ -49,6 +49,25 @@ def check(problem, gpu_network, network):
         )
 
 
+@pytest.mark.parametrize("cell", ["ffnn", "gru"])
+def test_what_kernels_would_read_beyond_their_arrays_is_refused(gpu, cell):
+    problem = problem_of(cell)
+    network = problem.network()
+    gpu_network = gpu.CudaNetwork(network, 0)
+    for wrong in ([np.ones((4, 3))], [np.ones((4, 2)), np.ones((4, 1))]):
+        with pytest.raises(ValueError, match="steps of 2 features, got sequences of the shapes"):
+            gpu_network.outputs(wrong)
+    for items, lengths in (([np.ones((4, 3))], [4]), ([np.ones((4, 2))], [5])):
+        with pytest.raises(ValueError, match="X must hold sequences of the shape"):
+            gpu_network.cache_sequences(items, np.array(lengths), 1)
+    gpu_network.close()
+    tokens = gpu.CudaNetwork(problem_of(cell, n_tokens=5).network(), 0)
+    for read in (tokens.outputs, lambda X: tokens.cache_sequences(X, np.array([3]), 1)):
+        with pytest.raises(ValueError, match="X must hold codes from 0 to 4, got 0 to 5"):
+            read([np.array([0, 5, 1])])
+    tokens.close()
+
+
 def problem_of(cell, **changes):
     plain = {
         "sizes": (3,),

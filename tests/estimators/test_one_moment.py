@@ -103,6 +103,37 @@ def test_a_fit_of_another_width_in_another_thread_gives_no_wrong_answer(task):
     assert not wrong and all(answered)
 
 
+def test_a_scaler_fitted_to_another_width_in_another_thread_gives_no_wrong_answer():
+    wanted = [scaler.transform(X)[0].tobytes() for scaler, X in scalers()]
+    (model, _), _ = scalers()
+    wrong = []
+    stop = threading.Event()
+
+    def ask(which):
+        while not stop.is_set():
+            try:
+                answer = model.transform((NARROW, WIDE)[which])[0].tobytes()
+            except ValueError as error:
+                if "features as input" not in str(error):
+                    wrong.append(error)
+            else:
+                wrong.extend([answer] * (answer != wanted[which]))
+
+    threads = [threading.Thread(target=ask, args=(i,)) for i in range(2)]
+    for thread in threads:
+        thread.start()
+    for turn in range(300):
+        model.fit((WIDE, NARROW)[turn % 2])
+    stop.set()
+    for thread in threads:
+        thread.join(60)
+    assert not wrong
+
+
+def scalers():
+    return [(SequenceScaler().fit(X), X) for X in (NARROW, WIDE)]
+
+
 # -- an estimator changes at one moment ------------------------------------------------------------
 
 
