@@ -36,7 +36,7 @@ def test_level_and_unit_of_y_change_nothing_but_the_units(level, unit, target):
     plain = STEPS if target == "step" else SUMS
     y = [level + unit * part for part in plain]
     pooled = np.concatenate if target == "step" else np.asarray
-    model = RNNRegressor(**SMALL, target=target).fit(X, y, X_val=X, y_val=y)
+    model = RNNRegressor(**SMALL, target=target, scoring="score").fit(X, y, X_val=X, y_val=y)
     assert model.score(X, y) > 0.9
     assert np.isclose(model.score(X, y), model.validation_scores_[-1], atol=1e-4)
     wanted = RNNRegressor(**SMALL, target=target).fit(X, plain).predict(X)
