@@ -32,14 +32,15 @@ class Loss(NamedTuple):
         (raw (N, k), target, weight (N,)) -> (sum of w * l, gradient (N, k)).
     link : callable
         raw -> probabilities or values.
-    constant : float
-        Delta of "huber" or quantile of "quantile"; 0 for the others.
+    constant : float or tuple of k floats
+        Delta of "huber" or quantile of "quantile", one for each output if there are several; 0 for
+        the others.
     """
 
     name: str
     call: Callable[[np.ndarray, np.ndarray, np.ndarray], Costs]
     link: Callable[[np.ndarray], np.ndarray]
-    constant: float = 0.0
+    constant: float | tuple[float, ...] = 0.0
 
     def __call__(
         self,
@@ -87,13 +88,17 @@ def cross_entropy(raw: np.ndarray, target: np.ndarray, weight: np.ndarray) -> Co
 
 
 def _elementwise(
-    costs: Rule, constant: float, raw: np.ndarray, target: np.ndarray, weight: np.ndarray
+    costs: Rule,
+    constant: float | tuple[float, ...],
+    raw: np.ndarray,
+    target: np.ndarray,
+    weight: np.ndarray,
 ) -> Costs:
     """Mean over the outputs of a loss that treats each output on its own."""
     share = (weight / raw.shape[1])[:, None]
     # Training itself reports a loss that is not finite, with the epoch and a remedy.
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        loss, slope = costs(raw, target.reshape(raw.shape), raw.dtype.type(constant))
+        loss, slope = costs(raw, target.reshape(raw.shape), np.asarray(constant, raw.dtype))
         return float((loss * share).sum()), slope * share
 
 
@@ -160,7 +165,7 @@ def identity(raw: np.ndarray) -> np.ndarray:
     return raw
 
 
-def make_loss(name: str, *, delta: float = 1.0, quantile: float = 0.5) -> Loss:
+def make_loss(name: str, *, delta: float = 1.0, quantile: float | tuple[float, ...] = 0.5) -> Loss:
     """Return the loss with this name.
 
     Parameters
@@ -169,12 +174,13 @@ def make_loss(name: str, *, delta: float = 1.0, quantile: float = 0.5) -> Loss:
         Key of `LOSSES`.
     delta : float, default=1.0
         Error at which "huber" becomes linear, in units of the target's scale.
-    quantile : float, default=0.5
-        Quantile that "quantile" estimates, in (0, 1).
+    quantile : float or tuple of float, default=0.5
+        Quantile that "quantile" estimates, in (0, 1), or one for each output.
     """
     if name == "softmax":
         return Loss(name, cross_entropy, softmax)
-    constant = {"huber": delta, "quantile": quantile}.get(name, 0.0)
+    constants: dict[str, float | tuple[float, ...]] = {"huber": delta, "quantile": quantile}
+    constant = constants.get(name, 0.0)
     link = sigmoid if name == "sigmoid" else identity
     return Loss(name, partial(_elementwise, COSTS[name], constant), link, constant)
 

@@ -134,3 +134,14 @@ def test_links_underflow_whatever_numpy_is_set_to():
         assert softmax(raw).tolist() == [[0, 1], [0, 1]]
         assert log_softmax(raw).tolist() == [[-800, 0], [-800, 0]]
         assert sigmoid(raw).tolist() == [[0, 0.5], [0.5, 1]]
+
+
+def test_each_output_may_have_its_own_quantile():
+    raw, target, weight = rows("quantile", 6, 3)
+    whole = make_loss("quantile", quantile=(0.1, 0.5, 0.9))(raw, target, weight)
+    alone = [
+        make_loss("quantile", quantile=q)(raw[:, [j]], target[:, [j]], weight)
+        for j, q in enumerate((0.1, 0.5, 0.9))
+    ]
+    assert np.isclose(whole[0], np.mean([loss for loss, _ in alone]))
+    assert np.allclose(whole[1], np.hstack([slope for _, slope in alone]) / 3)

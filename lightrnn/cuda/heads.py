@@ -35,7 +35,7 @@ class Rows(NamedTuple):
     weights: int  # (n,)
     losses: int  # (n,)
     dfeatures: int  # (n, D), -1 if no gradient is wanted
-    constant: int = -1  # (1,) of the loss
+    constant: int = -1  # (k,) of the loss, one for each output
 
 
 class Head:
@@ -60,7 +60,7 @@ class Head:
         """Return the arrays that `learn` needs on the GPU: targets and weights, row by row."""
         if loss.name == "softmax":
             return {"targets": targets.astype(np.int64), "weights": weights}
-        constant = np.array([loss.constant])
+        constant = np.broadcast_to(np.asarray(loss.constant, np.float64), self.host.n_outputs)
         return {"targets": targets.astype(np.float64), "weights": weights, "constant": constant}
 
     def outputs(self, program: Program, features: Matrix, count: int) -> Read:

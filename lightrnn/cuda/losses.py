@@ -25,7 +25,7 @@ class LossArguments(NamedTuple):
     targets: int  # (rows, k); for `softmax` (rows,), codes among the indices  # IN
     weights: int  # (rows,)  # IN
     losses: int  # (rows,)  # OUT
-    constant: int = -1  # (1,) of the loss; `softmax` has none  # IN
+    constant: int = -1  # (k,) of the loss; `softmax` has none  # IN
 
 
 read_loss = reader(LossArguments)
@@ -77,14 +77,16 @@ def by_output(name: str, dtype: str) -> Kernel:
     @kernel(name, dtype)
     def by_output(floats, ints, at):
         a = read_loss(ints, at)
-        constant = floats[a.constant]
         for i in range(cuda.grid(1), a.rows, cuda.gridsize(1)):
-            share = floats[a.weights + i] / like(constant, a.k)
+            share = floats[a.weights + i]
+            share /= like(share, a.k)
             of_row = zero
-            for j in range(i * a.k, (i + 1) * a.k):
-                loss, slope = costs(floats[a.outputs + j], floats[a.targets + j], constant)
+            for j in range(a.k):
+                output = a.outputs + i * a.k + j
+                target = floats[a.targets + i * a.k + j]
+                loss, slope = costs(floats[output], target, floats[a.constant + j])
                 of_row += loss * share
-                floats[a.outputs + j] = slope * share
+                floats[output] = slope * share
             floats[a.losses + i] = of_row
 
     return by_output

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..utils.indexing import take, take_rows
+from .base_targets import Targets
 from .containers import refuse_long_frame, unwrapped, warn_of_swapped_axes
 from .form import Form
 from .holdout import hold_out
@@ -15,7 +16,6 @@ from .ragged import Values, pool
 from .sample_weight import check_absolute, check_sample_weight, of_mean_one
 from .samples import Samples
 from .sequences import Sequences, as_sequences
-from .targets import Targets
 from .tokens import Vocabulary, as_items, encoded, kind_of, kind_of_texts, refuse_numbers
 
 # (y, lengths, weights) -> targets, learned or known, and y encoded by them

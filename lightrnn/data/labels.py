@@ -15,9 +15,9 @@ from ..exceptions import warn
 from ..metrics import accuracy
 from ..utils.checks import shown
 from .arrays import as_numbers, complex_found, is_missing
+from .base_targets import Targets, flat_with_warning
 from .ragged import Values, as_values, check_finite, pool, read
 from .sample_weight import class_weights
-from .targets import Targets, flat_with_warning
 
 if TYPE_CHECKING:
     from ..losses import Loss

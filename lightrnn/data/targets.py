@@ -1,21 +1,19 @@
-"""Targets: how y is encoded for the network, scored, weighted, and decoded for the user.
-
-`Targets` is the interface; `RealTargets` standardises numbers. Labels are in `labels.py`.
-"""
+"""Numbers to predict: standardised for the network, scored, and brought back to the units of y."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from ..exceptions import DataConversionWarning, warn
 from ..metrics import r_squared
-from ..utils.scales import median_and_deviation, usable_scale
+from ..utils.scales import median_and_deviation, usable_scale, weighted_quantile
 from .arrays import as_numbers
-from .ragged import Values, arranged_like, as_values, check_finite, pool, split
+from .base_targets import Targets, flat, flat_with_warning
+from .ragged import Values, as_values, check_finite, pool
 
 if TYPE_CHECKING:
     from ..losses import Loss
@@ -28,143 +26,6 @@ _FAR = 1e18
 _SAMPLE = 1000
 
 
-def _flat(values: np.ndarray) -> np.ndarray:
-    """Return a single column as a flat array."""
-    return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
-
-
-def flat_with_warning(values: np.ndarray, name: str) -> np.ndarray:
-    """Return a single column as a flat array, with scikit-learn's warning."""
-    flat = _flat(values)
-    if flat is not values:
-        warn(
-            DataConversionWarning,
-            "A column-vector y was passed when a 1d array was expected. Please change the shape "
-            f"of {name} to (n_samples,), for example using ravel().",
-        )
-    return flat
-
-
-class Targets:
-    """Interface of all kinds of targets, and the conversion between sequences and values.
-
-    Encoded targets are an array with one entry per sequence, (n,) or (n, k), or with `step` a list
-    with one array per sequence, (T_i,) or (T_i, k).
-
-    Attributes
-    ----------
-    step : bool
-        Whether there is a target for every step.
-    n_outputs : int
-        Number of outputs of the network.
-    """
-
-    step: bool
-    n_outputs: int
-    is_multilabel = False
-
-    # -- from y to the network and back -----------------------------------------------------------
-
-    def read(self, y: Any, lengths: np.ndarray, name: str = "y") -> Values:
-        """Check y and return it encoded.
-
-        Parameters
-        ----------
-        y : array-like
-            As in `ragged.as_values`.
-        lengths : ndarray of int64, shape (n,)
-            Lengths of the sequences.
-        name : str, default="y"
-            Name of y in messages.
-
-        Returns
-        -------
-        ndarray or list of ndarray
-            Encoded targets.
-
-        Raises
-        ------
-        ValueError, TypeError
-            If y is not of the kind that the targets were learned from.
-        """
-        values = _flat(as_values(y, lengths, self.step, name))  # (N,) or (N, k)
-        return self.arranged(self._encoded(values, name), lengths)
-
-    def truth(self, y: Any, lengths: np.ndarray) -> np.ndarray:
-        """Check y as `read` does and return it as it is, pooled over steps, to score predictions.
-
-        Labels that were not seen in fit are let through: a prediction can only be wrong about them.
-        """
-        return _flat(self._checked(_flat(as_values(y, lengths, self.step)), "y"))
-
-    def arranged(self, values: np.ndarray, lengths: np.ndarray) -> Values:
-        """Return values (N, ...) as they are, or with `step` one array per sequence."""
-        return split(values, lengths) if self.step else values
-
-    def decode(self, outputs: Values) -> Values:
-        """Return predictions in the form of y for raw outputs, (n, k) or a list of (T_i, k)."""
-        return arranged_like(self._decoded(pool(outputs)), outputs)
-
-    def decode_row(self, output: np.ndarray) -> Any:
-        """Return the prediction for one raw output (k,), as `decode` gives it."""
-        return self._decoded(output[None])[0]
-
-    # -- what training needs ----------------------------------------------------------------------
-
-    def loss(self, **arguments: Any) -> Loss:
-        """Return the loss to minimise, given the estimator's arguments."""
-        raise NotImplementedError
-
-    def score(self, outputs: np.ndarray, encoded: np.ndarray, weights: np.ndarray) -> float:
-        """Return what the estimator's `score` would for raw outputs (N, k); greater is better.
-
-        Parameters
-        ----------
-        outputs : ndarray (N, k)
-            Raw outputs of the network.
-        encoded : ndarray (N,) or (N, k)
-            Encoded targets, pooled over steps.
-        weights : ndarray (N,)
-            Sample weights.
-
-        Returns
-        -------
-        float
-        """
-        raise NotImplementedError
-
-    def weigh(
-        self,
-        encoded: Values,
-        weights: Values,
-        class_weight: Any = None,
-    ) -> Values:
-        """Return sample weights multiplied by the weight of each target's class."""
-        return weights
-
-    def require_enough(self, encoded: Values, weights: Values) -> None:
-        """Raise a ValueError if a whole fit cannot learn from these targets."""
-
-    def follow(self, y: Any, lengths: np.ndarray, weights: Values) -> tuple[Targets, Values]:
-        """Return targets that also know the y of a further `partial_fit`, and this y encoded."""
-        return self, self.read(y, lengths)
-
-    def take_over(self, network: Any, old: Any) -> None:
-        """Let a network that was trained on `old` targets go on with these; predictions stay."""
-
-    def _checked(self, values: np.ndarray, name: str) -> np.ndarray:
-        """Return values of the kind and the columns that the targets were learned from."""
-        raise NotImplementedError
-
-    def _encoded(self, values: np.ndarray, name: str) -> np.ndarray:
-        """Return checked and encoded values."""
-        raise NotImplementedError
-
-    def _decoded(self, outputs: np.ndarray) -> np.ndarray:
-        """Return predictions for raw outputs (N, k)."""
-        raise NotImplementedError
-
-
 @dataclass(eq=False, repr=False)
 class RealTargets(Targets):
     """Real numbers, standardised column by column.
@@ -174,9 +35,12 @@ class RealTargets(Targets):
 
     Attributes
     ----------
-    mean, scale : ndarray of float64, shape (n_outputs,)
-        Encoded targets are (y - mean) / scale, predictions are outputs * scale + mean. The scale of
-        a column in which no two numbers differ is 0.
+    mean, scale : ndarray of float64, shape (k,)
+        Of each column of y. Encoded targets are (y - mean) / scale, predictions are
+        outputs * scale + mean. The scale of a column in which no two numbers differ is 0.
+    quantiles : tuple of float or None
+        What each output predicts of the single column of y; None for one output a column. Sorted
+        outputs are the predictions, which therefore never cross and whose loss is only less [1]_.
     robust : bool
         Whether they are not mean and standard deviation but median and median absolute deviation.
     step : bool
@@ -185,14 +49,19 @@ class RealTargets(Targets):
         Precision of encoded targets.
     result : dtype
         Precision of predictions.
-    sample : ndarray (m, 2 + n_outputs) or None
+    sample : ndarray (m, 2 + k) or None
         Rows of y from all calls of `partial_fit`, of which mean and scale are taken, each behind a
         random key and its weight; None after a fit, whose mean and scale stay.
     seen : int
         Number of rows that the sample was drawn from.
-    folded : ndarray (2, n_outputs) or None
+    folded : ndarray (2, k) or None
         Mean and scale that the network's output layer applies itself, which a file of an earlier
         version has; `mean` is then 0 and `scale` 1. Training that goes on takes them out of it.
+
+    References
+    ----------
+    .. [1] Chernozhukov, V., Fernandez-Val, I. and Galichon, A. (2010). Quantile and probability
+       curves without crossing. Econometrica 78, proposition 4.
 
     Examples
     --------
@@ -214,29 +83,75 @@ class RealTargets(Targets):
     sample: np.ndarray | None = None
     seen: int = 0
     folded: np.ndarray | None = None
+    quantiles: tuple[float, ...] | None = None
 
     @property
     def n_outputs(self) -> int:  # type: ignore[override]
-        """The number of columns."""
-        return len(self.mean)
+        """The number of columns, or of quantiles."""
+        return len(self.quantiles or self.mean)
 
     def loss(
         self,
         *,
         loss: str = "squared_error",
         delta: float = 1.0,
-        quantile: float = 0.5,
+        quantile: float | tuple[float, ...] = 0.5,
         **others: Any,
     ) -> Loss:
         """Return the loss of the standardised targets that the arguments name."""
+        wanted = several_quantiles(loss, quantile)
+        if wanted != self.quantiles:
+            raise ValueError(
+                f"quantile must stay {self.quantiles} while training goes on, got {wanted}. "
+                "Fit a new estimator."
+            )
         # Imported here to keep `import lightrnn` fast.
         from ..losses import make_loss
 
         return make_loss(loss, delta=delta, quantile=quantile)
 
     def score(self, outputs: np.ndarray, encoded: np.ndarray, weights: np.ndarray) -> float:
-        """Return R^2."""
-        return r_squared(encoded, outputs, weights)
+        """Return R^2, or of several quantiles the negative mean pinball loss in units of y."""
+        if self.quantiles is None:
+            return r_squared(encoded, outputs, weights)
+        truth = self._in_units_of_y(encoded[:, 0])
+        return self.compare(truth, self._decoded(outputs).astype(np.float64), weights)
+
+    def compare(self, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> float:
+        """Return the same for numbers in units of y and their predictions."""
+        if self.quantiles is None:
+            return r_squared(truth, predicted, weights)
+        from ..losses import make_loss
+
+        loss = make_loss("quantile", quantile=self.quantiles)
+        repeated = np.repeat(truth[:, None], self.n_outputs, axis=1)
+        return -loss(predicted, repeated, weights)[0] / float(weights.sum())
+
+    def require_calibration(self, quantile: Any, weights: Values) -> None:
+        """Raise a ValueError if these held-out targets are too few for a quantile or several."""
+        rows = int(np.count_nonzero(pool(weights)))
+        rarest = float(np.minimum(quantile, 1 - np.array(quantile)).min())
+        least = math.ceil(1 / rarest - 1e-9) - 1
+        if rows < least:
+            raise ValueError(
+                f"calibrate must have at least {least} held-out targets for quantiles of "
+                f"{rarest:g} or {1 - rarest:g}, got {rows}. Raise validation_fraction, or pass "
+                "X_val and y_val."
+            )
+
+    def calibration(
+        self, quantile: Any, outputs: np.ndarray, encoded: np.ndarray, weights: np.ndarray
+    ) -> np.ndarray:
+        """Return what to add to each output, so that held-out y is below it as often as it should.
+
+        References
+        ----------
+        .. [1] Romano, Y., Patterson, E. and Candes, E. (2019). Conformalized quantile regression.
+           NeurIPS, theorem 2.
+        """
+        quantiles = np.broadcast_to(quantile, self.n_outputs).tolist()
+        columns = zip((encoded - outputs.astype(np.float64)).T, quantiles, strict=True)
+        return np.array([weighted_quantile(error, weights, q) for error, q in columns])
 
     def follow(self, y: Any, lengths: np.ndarray, weights: Values) -> tuple[Targets, Values]:
         """Let mean and scale follow the y of a further `partial_fit`, unless they are a fit's.
@@ -244,7 +159,7 @@ class RealTargets(Targets):
         The network's outputs stay what they are, so predictions follow mean and scale too: a first
         call that was not like the others is then forgotten soonest.
         """
-        columns = self._checked(_flat(as_values(y, lengths, self.step)), "y")
+        columns = self._checked(flat(as_values(y, lengths, self.step)), "y")
         targets = self
         if self.folded is not None:
             mean, scale = self.folded
@@ -265,12 +180,18 @@ class RealTargets(Targets):
         """Return checked columns (N, k) in units of their scale, in the network's precision."""
         with np.errstate(over="ignore"):
             encoded = (columns - self.mean) / self._divisor
-        return (encoded.clip(-_FAR, _FAR) if self.robust else encoded).astype(self.dtype)
+        encoded = (encoded.clip(-_FAR, _FAR) if self.robust else encoded).astype(self.dtype)
+        return encoded if self.quantiles is None else np.repeat(encoded, self.n_outputs, axis=1)
 
     @property
     def _divisor(self) -> np.ndarray:
         """The scale, or 1 where there is none."""
         return np.where(self.scale > 0, self.scale, 1.0)
+
+    def _in_units_of_y(self, outputs: np.ndarray) -> np.ndarray:
+        """Undo the standardisation, in float64."""
+        numbers: np.ndarray = outputs * self.scale + self.mean
+        return numbers
 
     def _with(self, columns: np.ndarray, weights: np.ndarray) -> RealTargets:
         """Return targets that know further rows of y."""
@@ -289,9 +210,9 @@ class RealTargets(Targets):
     def _checked(self, values: np.ndarray, name: str) -> np.ndarray:
         """Return values as numbers (N, k), of as many columns as in fit."""
         columns = _columns(values, self.dtype, name)
-        if columns.shape[1] != self.n_outputs:
+        if columns.shape[1] != len(self.mean):
             raise ValueError(
-                f"{name} must have {self.n_outputs} outputs as in fit, got {columns.shape[1]}. "
+                f"{name} must have {len(self.mean)} outputs as in fit, got {columns.shape[1]}. "
                 "Give the same columns."
             )
         return columns
@@ -300,10 +221,17 @@ class RealTargets(Targets):
         return self.standardised(self._checked(values, name))
 
     def _decoded(self, outputs: np.ndarray) -> np.ndarray:
+        if self.quantiles is not None:
+            outputs = np.sort(outputs, axis=1)
         # Always a copy: a stream goes on writing to its outputs.
         with np.errstate(over="ignore"):  # infinity is refused by who predicts
-            predictions = (outputs * self.scale + self.mean).astype(self.result)
-        return predictions[:, 0] if self.n_outputs == 1 else predictions
+            predictions = self._in_units_of_y(outputs).astype(self.result)
+        return predictions if self.quantiles else flat(predictions)
+
+
+def several_quantiles(loss: str, quantile: float | tuple[float, ...]) -> tuple[float, ...] | None:
+    """Return the quantiles that the arguments of a regressor name, None unless it is a tuple."""
+    return quantile if loss == "quantile" and isinstance(quantile, tuple) else None
 
 
 def _columns(values: np.ndarray, dtype: npt.DTypeLike, name: str) -> np.ndarray:
@@ -341,6 +269,7 @@ def read_numbers(
     weights: Values | None = None,
     dtype: npt.DTypeLike = np.float32,
     robust: bool = False,
+    quantiles: tuple[float, ...] | None = None,
     partial: bool = False,
 ) -> tuple[RealTargets, Values]:
     """Read a regressor's y: learn the weighted mean and scale of each column, and standardise.
@@ -363,6 +292,8 @@ def read_numbers(
     robust : bool, default=False
         Whether to take median and median absolute deviation instead, as losses that resist outliers
         need them.
+    quantiles : tuple of float, optional
+        Several quantiles that are to be predicted of one column.
     partial : bool, default=False
         Whether this y is the first of several, which mean and scale are to follow.
 
@@ -381,11 +312,16 @@ def read_numbers(
     """
     values = flat_with_warning(as_values(y, lengths, step), "y")
     columns = _columns(values, dtype, "y")  # (N, k)
+    if quantiles and columns.shape[1] > 1:
+        raise ValueError(
+            f"y must have one column for several quantiles, got {columns.shape[1]}. "
+            "Fit one regressor a column."
+        )
     w = np.ones(len(columns)) if weights is None else pool(weights)
     mean, scale = _mean_and_scale(columns, w, robust)
     # Names, not dtypes: a saved file holds plain values.
     result = "float32" if values.dtype in (np.float16, np.float32) else "float64"
-    targets = RealTargets(mean, scale, step, dtype, result, robust)
+    targets = RealTargets(mean, scale, step, dtype, result, robust, quantiles=quantiles)
     # A constant y shows no scale yet: further calls may, also after a fit.
     if partial or not scale.all():
         targets = replace(targets, sample=np.empty((0, 2 + len(mean))))._with(columns, w)

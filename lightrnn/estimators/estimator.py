@@ -295,7 +295,7 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         zeros. Row r of the embedding is token r of `vocabulary_`, row k of the head is class k of
         `classes_`. A regressor's head gives standardised numbers, of which predictions are made in
         float64: ``module(x).double() * torch.from_numpy(estimator.y_scale_) +
-        torch.from_numpy(estimator.y_mean_)``.
+        torch.from_numpy(estimator.y_mean_)``, several quantiles sorted.
 
         Returns
         -------

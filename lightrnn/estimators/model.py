@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from .. import cpu
+from ..data.base_targets import Targets
 from ..data.form import Form
 from ..data.labels import ClassTargets, MultilabelTargets
-from ..data.targets import RealTargets, Targets
+from ..data.targets import RealTargets
 from ..data.tokens import Vocabulary
 from ..training.history import History
 from ..utils.checks import random_generator

@@ -2,17 +2,18 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
 
-from ..data.dataset import TargetsFrom
-from ..data.ragged import Values
-from ..data.targets import RealTargets, read_numbers
-from ..metrics import r_squared
+from .. import cpu
+from ..data.dataset import HeldOut, TargetsFrom
+from ..data.ragged import Values, pool
+from ..data.samples import Samples
+from ..data.targets import RealTargets, read_numbers, several_quantiles
 from ..utils import checks
-from .declarations import POSITIVE_FRACTION, Domain, argument, one_of
+from .declarations import FLAG, POSITIVE, POSITIVE_FRACTION, Domain, argument, one_of
 from .documentation import documented
 from .estimator import Arguments
 from .model import Model
@@ -21,8 +22,38 @@ from .supervised import SupervisedEstimator
 
 # Why predictions may overflow where the network's outputs do not.
 _UNITS = "they overflow in the units of y. Rescale X and y, or fit to y in float64."
-# Gradients of a smaller delta are lost beside what solvers add to their divisor.
-_DELTA = Domain("float >= 1e-6", partial(checks.real, low=1e-6))
+
+
+def _quantile(name: str, value: Any) -> float | tuple[float, ...]:
+    """Return one quantile, or several as a tuple."""
+    if isinstance(value, str) or not hasattr(value, "__iter__"):
+        quantile: float = POSITIVE_FRACTION.check(name, value)
+        return quantile
+    quantiles = tuple(POSITIVE_FRACTION.check(f"{name}[{i}]", item) for i, item in enumerate(value))
+    if not quantiles or any(low >= high for low, high in pairwise(quantiles)):
+        raise ValueError(
+            f"{name} must be one number or several in ascending order, got {checks.shown(value)}. "
+            "Write (0.1, 0.5, 0.9)."
+        )
+    return quantiles
+
+
+_QUANTILE = Domain("float in (0, 1), or tuple of float", _quantile)
+
+
+def _delta(name: str, value: Any) -> float:
+    """Return the number unless it is so small that its gradients vanish beside a solver's eps."""
+    delta: float = POSITIVE.check(name, value)
+    if delta < _SMALLEST_DELTA:
+        raise ValueError(
+            f"{name} must be at least {_SMALLEST_DELTA:g}, got {delta:g}. So small a delta is the "
+            "absolute error: use loss='absolute_error'."
+        )
+    return delta
+
+
+_SMALLEST_DELTA = 1e-6
+_DELTA = Domain("float >= 1e-6", _delta)
 
 
 @documented
@@ -52,6 +83,8 @@ class RNNRegressor(SupervisedEstimator):
     References
     ----------
     {references}
+    .. [7] Romano, Y., Patterson, E. and Candes, E. (2019). Conformalized quantile regression.
+       NeurIPS.
 
     Examples
     --------
@@ -70,8 +103,18 @@ class RNNRegressor(SupervisedEstimator):
         one_of("squared_error", "absolute_error", "huber", "quantile"),
         "Loss of the standardised targets.",
     )
-    quantile: float = argument(
-        0.5, POSITIVE_FRACTION, """Quantile to predict with ``loss="quantile"``."""
+    quantile: float | tuple[float, ...] = argument(
+        0.5,
+        _QUANTILE,
+        """Quantile to predict with ``loss="quantile"``, or several, as in ``(0.1, 0.5, 0.9)``, of
+        a single column of y: predictions are then (n, q), in ascending order.""",
+    )
+    calibrate: bool = argument(
+        False,
+        FLAG,
+        """Whether to shift predicted quantiles so that held-out y is below them as often as it
+        should be: sequences of `X_val`, or `validation_fraction` of X, which are not trained on.
+        Fresh data of the same kind then are below them as often, on average [7]_.""",
     )
     delta: float = argument(
         1.0,
@@ -117,7 +160,7 @@ class RNNRegressor(SupervisedEstimator):
         Raises
         ------
         ValueError
-            As `fit`, and with ``early_stopping=True`` or ``solver="lbfgs"``.
+            As `fit`, and with ``early_stopping=True``, ``calibrate=True`` or ``solver="lbfgs"``.
 
         Examples
         --------
@@ -128,10 +171,16 @@ class RNNRegressor(SupervisedEstimator):
         >>> model.partial_fit(X, [1.0, 2.0]).partial_fit(X, [1.0, 2.0]).n_iter_
         2
         """
+        if self._checked()["calibrate"]:
+            raise ValueError(
+                "calibrate must be False for partial_fit, got True. It holds data out; use fit."
+            )
         return self._partial_fit(X, y, sample_weight)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         """Return R^2, averaged over outputs, over all steps with ``target="step"``.
+
+        Of several quantiles it is the negative of their mean pinball loss, in units of y.
 
         Parameters
         ----------
@@ -143,7 +192,7 @@ class RNNRegressor(SupervisedEstimator):
         Returns
         -------
         score : float
-            Coefficient of determination, at most 1.
+            Coefficient of determination, at most 1; of several quantiles a number of at most 0.
 
         Raises
         ------
@@ -163,17 +212,53 @@ class RNNRegressor(SupervisedEstimator):
         True
         """
         predicted, truth, weights = self._compared(X, y, sample_weight)
-        return r_squared(truth, predicted, weights)
+        return self._fitted().targets.compare(truth, predicted.astype(np.float64), weights)
+
+    def _checked(self) -> Arguments:
+        arguments = super()._checked()
+        if arguments["calibrate"] and arguments["loss"] != "quantile":
+            raise ValueError(
+                f"calibrate must be False with loss={arguments['loss']!r}, got True. "
+                "Only quantiles are calibrated: use loss='quantile'."
+            )
+        return arguments
 
     def _targets_from(
         self, arguments: Arguments, classes: Any = None, *, partial: bool = False
     ) -> TargetsFrom:
         step = arguments["target"] == "step"
         dtype = arguments["dtype"]
-        robust = arguments["loss"] != "squared_error"
+        loss = arguments["loss"]
         return lambda y, lengths, weights: read_numbers(
-            y, lengths, step=step, weights=weights, dtype=dtype, robust=robust, partial=partial
+            y,
+            lengths,
+            step=step,
+            weights=weights,
+            dtype=dtype,
+            robust=loss != "squared_error",
+            quantiles=several_quantiles(loss, arguments["quantile"]),
+            partial=partial,
         )
+
+    def _fit_model(
+        self,
+        arguments: Arguments,
+        model: Model,
+        samples: Samples,
+        held_out: HeldOut | None,
+        epochs: int,
+    ) -> None:
+        calibrated = held_out if arguments["calibrate"] else None
+        if calibrated is not None:
+            model.targets.require_calibration(arguments["quantile"], calibrated.weights)
+        super()._fit_model(arguments, model, samples, held_out, epochs)
+        if calibrated is not None:
+            data = calibrated.samples
+            outputs = model.network.outputs(data.items, cpu.threads.usable(arguments["n_jobs"]))
+            shift = model.targets.calibration(
+                arguments["quantile"], pool(outputs), pool(data.targets), pool(calibrated.weights)
+            )
+            model.network.rescale_outputs(np.ones_like(shift), shift)
 
     def _decoded(self, model: Model, rows: np.ndarray, form: Values) -> np.ndarray:
         predicted = super()._decoded(model, rows, form)
@@ -184,7 +269,8 @@ class RNNRegressor(SupervisedEstimator):
         methods = super()._stream_methods(model)
         of_many, of_one = methods["predict"]
         targets = model.targets
-        of_one = _decode_number(targets) if targets.n_outputs == 1 else _refusing(of_one)
+        single = targets.n_outputs == 1 and targets.quantiles is None
+        of_one = _decode_number(targets) if single else _refusing(of_one)
         return methods | {"predict": (_refusing(of_many), of_one)}
 
 

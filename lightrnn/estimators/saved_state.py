@@ -290,7 +290,9 @@ def _check_data(kind: str, model: dict[str, Any]) -> None:
         checks.flag("vocabulary/marks_apart", vocabulary.marks_apart)
     if kind in _TARGETS:
         checks.choice("targets/kind", model["targets"]["kind"], _TARGETS[kind])
-        _check_targets(targets_from_tree(model["targets"]), architecture)
+        targets = targets_from_tree(model["targets"])
+        _check_targets(targets, architecture)
+        targets.loss(**model["loss"])  # refuses other quantiles than those of the targets
         _check_form(model["form"], architecture)
     else:
         _same("targets", model["targets"], None)
@@ -313,13 +315,15 @@ def _check_targets(targets: Any, architecture: dict[str, Any]) -> None:
             _check_names("targets/classes_", classes)
     elif isinstance(targets, RealTargets):
         double = np.dtype(np.float64)
+        _same("targets/n_outputs", targets.n_outputs, outputs)
+        columns = outputs if targets.quantiles is None else 1
         for name in ("mean", "scale"):
-            _check_array(f"targets/{name}", getattr(targets, name), (outputs,), double)
+            _check_array(f"targets/{name}", getattr(targets, name), (columns,), double)
         if targets.sample is not None:
             rows = len(targets.sample)
-            _check_array("targets/sample", targets.sample, (rows, 2 + outputs), double)
+            _check_array("targets/sample", targets.sample, (rows, 2 + columns), double)
         if targets.folded is not None:
-            _check_array("targets/folded", targets.folded, (2, outputs), double)
+            _check_array("targets/folded", targets.folded, (2, columns), double)
         checks.integer("targets/seen", targets.seen, 0)
         checks.flag("targets/robust", targets.robust)
         _check_numbers(targets)

@@ -17,8 +17,8 @@ from ..utils.checks import shown
 from .model import build_network
 
 if TYPE_CHECKING:
+    from ..data.base_targets import Targets
     from ..data.dataset import HeldOut
-    from ..data.targets import Targets
     from ..losses import Loss
     from ..training.trainable import TrainableNetwork
     from .estimator import NetworkEstimator

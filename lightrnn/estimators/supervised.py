@@ -39,7 +39,7 @@ from .model import Model, loss_arguments
 from .scoring import make_score
 
 if TYPE_CHECKING:
-    from ..data.targets import Targets
+    from ..data.base_targets import Targets
 
 
 # The order of the base classes puts the arguments of training behind those of the network.
@@ -105,7 +105,8 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         held_out = read_validation(type(self).__name__, arguments, data, X_val, y_val)
         model = self._model_for(arguments, data, before, warm=True)
         samples = data.samples
-        if held_out is None and arguments["early_stopping"]:
+        holds_out = arguments["early_stopping"] or arguments.get("calibrate", False)
+        if held_out is None and holds_out:
             samples, held_out = split(data, X, y, arguments["validation_fraction"], model.rng)
         samples = replace(samples, weights=of_mean_one(samples.weights))
         self._fit_model(arguments, model, samples, held_out, arguments["max_iter"])

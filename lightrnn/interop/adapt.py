@@ -6,9 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..data.base_targets import Targets
 from ..data.corpus import END
 from ..data.labels import ClassTargets, MultilabelTargets, read_labels
-from ..data.targets import RealTargets, Targets
+from ..data.targets import RealTargets
 from ..data.tokens import UNKNOWN, Vocabulary
 from ..utils.checks import shown
 from .foreign import ForeignNetwork
@@ -179,13 +180,15 @@ def regressor_head(
     labels: UserLabels,
     step: bool,
     dtype: str,
+    quantiles: tuple[float, ...] | None = None,
 ) -> ConvertedHead:
     """Return the output layer of a regressor, whose targets are not standardised.
 
     Raises
     ------
     ValueError
-        If there are classes, or a Keras model has an activation at its end.
+        If there are classes, if there is not one output for each of several quantiles, or a Keras
+        model has an activation at its end.
     """
     _refuse_labels(labels, "RNNRegressor")
     if foreign.activation not in (None, "linear"):
@@ -194,7 +197,15 @@ def regressor_head(
             f"got {foreign.activation}. A regressor's outputs are linear."
         )
     b = foreign.b
-    targets = RealTargets(np.zeros_like(b), np.ones_like(b), step, dtype, dtype)
+    if quantiles is not None and len(quantiles) != len(b):
+        raise ValueError(
+            f"quantile must name each of the source's {len(b)} outputs, got {quantiles}. "
+            "Give as many quantiles."
+        )
+    columns = len(b) if quantiles is None else 1
+    targets = RealTargets(
+        np.zeros(columns), np.ones(columns), step, dtype, dtype, quantiles=quantiles
+    )
     return ConvertedHead(targets, foreign.W, b)
 
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from ..data.form import Form
+from ..data.targets import several_quantiles
 from ..data.tokens import Vocabulary
 from ..estimators import RNNClassifier, RNNRegressor
 from ..estimators.declarations import checked
@@ -262,8 +263,11 @@ def _fitted(estimator: E, foreign: ForeignNetwork, labels: UserLabels) -> E:
     elif isinstance(result, RNNClassifier):
         head = classifier_head(foreign, labels, result.target == "step")
     else:
-        dtype = checked(RNNRegressor, {"dtype": result.dtype})["dtype"]
-        head = regressor_head(foreign, labels, result.target == "step", dtype)
+        given = {name: getattr(result, name) for name in ("dtype", "loss", "quantile")}
+        known = checked(RNNRegressor, given)
+        quantiles = several_quantiles(known["loss"], known["quantile"])
+        step = result.target == "step"
+        head = regressor_head(foreign, labels, step, known["dtype"], quantiles)
     arrays = foreign.layers()
     if foreign.embedding is not None:
         zeros = np.zeros(foreign.embedding.shape[1])

@@ -230,6 +230,7 @@ def _constants(summary: Summary, weights: bytes, inline: bool) -> dict[str, Any]
         "MARKS_APART": vocabulary is not None and vocabulary.marks_apart,
         "FEATURES": summary.n_features,
         "OUTPUTS": summary.n_outputs,
+        "QUANTILES": summary.quantiles,
         "SPECIAL": vocabulary.n_special if vocabulary else 0,
         "RESULT": summary.result.name,
     }

@@ -18,6 +18,7 @@ TOKENS = "number"
 MARKS_APART = False  # whether words end at combining marks
 FEATURES = 1  # numbers per step
 OUTPUTS = 2
+QUANTILES = False
 SPECIAL = 1  # codes below it are no tokens of a text
 RESULT = "float64"
 
@@ -129,6 +130,12 @@ elif TASK == "labels":
     def probabilities(raw):
         """Return the probability of each label."""
         return sigmoid(raw)
+
+elif QUANTILES:
+
+    def decode(raw):
+        """Return the quantiles, ascending, in the units of y, computed in float64."""
+        return (np.sort(raw, axis=-1) * WEIGHTS["y_scale"] + WEIGHTS["y_mean"]).astype(RESULT)
 
 elif OUTPUTS == 1:
 

@@ -295,7 +295,7 @@ class ModelBuilder:
         k = self.summary.n_outputs
         shape: tuple[Any, ...] = ("batch", "time") if self.summary.step else ("batch",)
         if task == "numbers":
-            shape = shape if k == 1 else (*shape, k)
+            shape = (*shape, k) if k > 1 or self.summary.quantiles else shape
             kind = {"float32": "FLOAT", "float64": "DOUBLE"}[self.summary.result.name]
             self._numbers(raw, getattr(self.onnx.TensorProto, kind))
             self.outputs.insert(0, self._declare("predictions", shape, kind))
@@ -307,7 +307,10 @@ class ModelBuilder:
     def _numbers(self, raw: str, result: int) -> None:
         """Bring standardised outputs to the units of y, in float64 as `predict` does."""
         outputs = self._add("Cast", raw, to=self.onnx.TensorProto.DOUBLE)
-        if self.summary.n_outputs == 1:
+        if self.summary.quantiles:
+            count = self._constant("n_quantiles", [self.summary.n_outputs])
+            outputs = self._add("TopK", outputs, count, out=("quantiles", "order"), largest=0)
+        elif self.summary.n_outputs == 1:
             outputs = self._add("Squeeze", outputs, self._constant("last_axis", [-1]))
         scale = self._constant("y_scale", self.summary.scale, np.float64)
         mean = self._constant("y_mean", self.summary.mean, np.float64)

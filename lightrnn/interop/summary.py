@@ -48,6 +48,8 @@ class Summary(NamedTuple):
         The label of each output, if `task` is "classes".
     mean, scale : ndarray of float64 (k,) or None
         Predicted numbers are ``outputs * scale + mean``, computed in float64; None for other tasks.
+    quantiles : bool
+        Whether predictions are sorted outputs.
     result : dtype
         The type of predicted numbers.
     """
@@ -67,6 +69,7 @@ class Summary(NamedTuple):
     classes: np.ndarray | None
     mean: np.ndarray | None
     scale: np.ndarray | None
+    quantiles: bool
     result: np.dtype
 
     @property
@@ -113,6 +116,7 @@ def summarize(estimator: Any) -> Summary:
         classes=targets.classes_ if task == "classes" else None,
         mean=targets.mean if task == "numbers" else None,
         scale=targets.scale if task == "numbers" else None,
+        quantiles=getattr(targets, "quantiles", None) is not None,
         result=np.dtype(getattr(targets, "result", network.dtype)),
     )
 

@@ -109,3 +109,33 @@ def _spread(deviation: np.ndarray, weights: np.ndarray, noise: float) -> float:
     if not apart.any():
         return 0.0
     return float(_OF_NORMAL * weighted_median(deviation[apart, None], weights[apart])[0])
+
+
+def weighted_quantile(values: np.ndarray, weights: np.ndarray, quantile: float) -> float:
+    """Return the number below which one more of the kind falls with this probability.
+
+    Of n equal weights it is the number at the rank ``quantile * (n + 1)``, or between two.
+
+    Parameters
+    ----------
+    values, weights : ndarray, shape (n,)
+        Numbers and their weights, at least 0, with a positive sum.
+    quantile : float
+        The probability, in (0, 1).
+
+    Returns
+    -------
+    float
+        A number between the least and the greatest.
+
+    Examples
+    --------
+    >>> weighted_quantile(np.array([40.0, 10.0, 20.0, 30.0]), np.ones(4), 0.5)
+    25.0
+    """
+    kept = np.flatnonzero(weights > 0)
+    order = kept[np.argsort(values[kept])]
+    weights = weights[order]
+    one = weights.mean()  # what one more would weigh
+    position = (np.cumsum(weights) - weights / 2 + one / 2) / (weights.sum() + one)
+    return float(np.interp(quantile, position, values[order]))

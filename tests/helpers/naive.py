@@ -135,7 +135,8 @@ def row_loss(name, raw, y, delta=1.0, quantile=0.5):
     if name == "softmax":
         return np.log(np.sum(np.exp(raw))) - raw[y]
     costs = []
-    for r, t in zip(np.ravel(raw), np.ravel(y), strict=True):
+    quantiles = np.broadcast_to(quantile, np.size(raw))  # one for all outputs, or one for each
+    for r, t, q in zip(np.ravel(raw), np.ravel(y), quantiles, strict=True):
         e = abs(r - t)
         costs.append(
             {
@@ -143,7 +144,7 @@ def row_loss(name, raw, y, delta=1.0, quantile=0.5):
                 "squared_error": e**2,
                 "absolute_error": e,
                 "huber": e**2 / 2 if e <= delta else delta * (e - delta / 2),
-                "quantile": quantile * e if t >= r else (1 - quantile) * e,
+                "quantile": q * e if t >= r else (1 - q) * e,
             }[name]
         )
     return np.mean(costs)

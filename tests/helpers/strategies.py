@@ -61,8 +61,11 @@ class Problem:
         return make_loss(self.loss, **self.loss_options)
 
     @property
-    def loss_options(self) -> dict[str, float]:
-        return {"huber": {"delta": self.constant}, "quantile": {"quantile": self.constant}}.get(
+    def loss_options(self) -> dict[str, Any]:
+        quantile = self.constant  # of all outputs, or one for each
+        if self.k % 2 == 0:
+            quantile = tuple(np.linspace(self.constant, 0.9, self.k).tolist())
+        return {"huber": {"delta": self.constant}, "quantile": {"quantile": quantile}}.get(
             self.loss, {}
         )
 

@@ -28,8 +28,8 @@ def test_a_new_cell_is_not_written_as_another_one(write, module, output, tmp_pat
 
 
 def test_formats_name_cells_that_exist():
-    named = {*numpy_export._CELLS, *onnx._OPERATORS, *KERAS_GATES, *TORCH_CELLS}
+    named = {*numpy_export._CELLS, *onnx.OPERATORS, *KERAS_GATES, *TORCH_CELLS}
     assert named <= set(HIDDEN_CELLS)
     for cell, gates in KERAS_GATES.items():
         assert sorted(gates) == sorted(CELLS[cell].gates)
-        assert sorted(onnx._OPERATORS[cell].gates) == sorted(CELLS[cell].gates)
+        assert sorted(onnx.OPERATORS[cell].gates) == sorted(CELLS[cell].gates)
