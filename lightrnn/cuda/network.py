@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ..losses import Loss, make_loss
-from ..nn.batches import Batch, group_sequences, largest_batch, original_order
+from ..nn.batches import Batch
+from ..nn.groups import group_sequences, largest_batch, original_order
 from ..nn.network import Network
 from ..nn.solvers import Outcome, Solver
 from ..utils.indexing import take

@@ -60,7 +60,8 @@ class RNNClassifier(SupervisedEstimator):
         None,
         CLASS_WEIGHT,
         """Weights by class. "balanced" gives every class the same total weight, counted over all
-        steps. Classes that a dict does not name have the weight 1.""",
+        steps. Classes that a dict does not name have the weight 1. `partial_fit`, which does not
+        see all data, takes a dict only.""",
     )
 
     _kind = "classifier"

@@ -29,7 +29,7 @@ from ..data.samples import Samples
 from ..data.sequences import Sequences
 from ..data.tokens import as_items, encoded
 from ..exceptions import ConvergenceWarning, warn
-from ..nn.batches import largest_batch
+from ..nn.groups import largest_batch
 from ..training.history import ends_by_schedule
 from ..training.lbfgs import LBFGS_BATCH
 from ..training.minibatches import Minibatches

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..estimators.regressor import RNNRegressor
-from ..nn.batches import original_order
+from ..nn.groups import original_order
 from ..utils.checks import choice, integer
 from .objective import (
     comparable_outputs,

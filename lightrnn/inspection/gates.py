@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..cells import CELLS
-from ..nn.batches import original_order
+from ..nn.groups import original_order
 from .objective import encode_inputs, fitted_copy, trace_groups
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from ..data.targets import RealTargets
 from ..estimators.estimator import NetworkEstimator, check_estimator
 from ..estimators.regressor import RNNRegressor
 from ..estimators.supervised import SupervisedEstimator
-from ..nn.batches import group_sequences
+from ..nn.groups import group_sequences
 from ..nn.heads import AdaptiveHead, LossTargets
 from ..utils.checks import shown
 

@@ -21,8 +21,9 @@ import numpy as np
 from .. import cpu
 from ..losses import Loss
 from ..utils.indexing import take
-from .batches import Batch, group_sequences, original_order
+from .batches import Batch
 from .forward_backward import ForwardBackward
+from .groups import group_sequences, original_order
 from .stack import Stack
 from .workspace import Workspace
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from ..data.ragged import pool
-from ..nn.batches import Batch, longest_first
+from ..nn.batches import Batch
+from ..nn.groups import longest_first
 from .truncation import chunks
 
 if TYPE_CHECKING:

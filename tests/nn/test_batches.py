@@ -7,14 +7,8 @@ from hypothesis import strategies as st
 
 from lightrnn.data.samples import Samples
 from lightrnn.losses import make_loss
-from lightrnn.nn.batches import (
-    Batch,
-    Steps,
-    Windows,
-    blocks,
-    group_sequences,
-    original_order,
-)
+from lightrnn.nn.batches import Batch, Steps, Windows, blocks
+from lightrnn.nn.groups import group_sequences, original_order
 from lightrnn.nn.network import Network
 from lightrnn.training.minibatches import BUCKET, Minibatches, minibatches
 from lightrnn.training.truncation import chunks
