@@ -66,14 +66,15 @@ def find_state_dict(source: Any) -> Mapping[str, Any]:
         return source
     # By identity, since a file can name one dict under many keys.
     values = {id(value): value for value in source.values()}.values()
-    inside = [value for value in values if _is_state_dict(value)]
+    found = [value for value in values if _is_state_dict(value)]
     # A few plain values may stand among the weights themselves.
     arrays = {name: value for name, value in source.items() if _is_weight(name, value)}
-    if not inside and arrays:
-        return arrays
-    if len(inside) != 1:
-        raise ValueError(_not_one(source, len(inside)))
-    return inside[0]
+    found += [arrays] if arrays else []
+    if len(found) > 1:  # statistics of the data, for example
+        found = [value for value in found if any("weight_hh" in name for name in value)] or found
+    if len(found) != 1:
+        raise ValueError(_not_one(source, len(found)))
+    return found[0]
 
 
 def _not_one(source: Mapping[Any, Any], count: int) -> str:

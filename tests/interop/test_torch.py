@@ -377,6 +377,18 @@ def test_the_hint_for_cells_helps(kind):
     assert np.allclose(model.predict(X[:1]), net["fc"](x).detach().numpy(), rtol=0, atol=1e-6)
 
 
+def test_arrays_beside_the_weights_are_passed_over():
+    expected = from_torch(state_dict(), RNNClassifier()).weights_
+    stats = {"mean": np.ones(F), "std": np.ones(F)}
+    for source in (
+        {"model": state_dict(), "stats": stats},
+        {"model": state_dict(), **stats},
+        {**state_dict(), "stats": stats},
+    ):
+        found = from_torch(source, RNNClassifier()).weights_
+        assert all(np.array_equal(found[key], expected[key]) for key in expected)
+
+
 @pytest.mark.parametrize("name", ["criterion.weight", "loss_fn.pos_weight", "class_weights"])
 def test_weights_of_a_loss_are_passed_over(name):
     source = state_dict(tokens=5, outputs=H)
