@@ -98,7 +98,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     >>> path = os.path.join(tempfile.mkdtemp(), "notes")
     >>> with replacing(path) as file:
     ...     count = file.write(b"all of it")
-    >>> open(path).read()
+    >>> with open(path) as file:
+    ...     file.read()
     'all of it'
     """
     target = os.path.realpath(os.fsdecode(path))
