@@ -23,7 +23,7 @@ class Targets(NamedTuple):
 
     codes: Integers  # (N,) classes
     weights: Doubles  # (N,)
-    total: float  # sum of the whole batch's weights
+    total: float  # number of the whole batch's targets
 
 
 class Linear(NamedTuple):
@@ -100,7 +100,7 @@ def loss(
     linear: Linear,  # IN
     logits: Matrix,  # OUT  (chunk, K): scratch
 ):
-    """Return sum(weight * loss) / (sum of the batch's weights) over N rows."""
+    """Return the sum of weight * loss over N rows, divided by the total of the batch."""
     control = flush_denormals()
     N = len(wanted[0])
     losses = 0.0
