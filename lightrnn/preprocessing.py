@@ -5,8 +5,8 @@ Pipeline.
 """
 
 import copy
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Self
+from collections.abc import Callable
+from typing import Any, Self
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -16,18 +16,17 @@ from .base import BaseEstimator, TransformerMixin, check_input_features, check_i
 from .data.arrays import as_array
 from .data.containers import unwrapped
 from .data.form import Form
+from .data.moments import standardization_of
 from .data.sequences import Sequences, as_sequences, as_series
 from .utils import checks
 from .utils.indexing import object_array
-from .utils.scales import usable_scale
+from .utils.standardization import Standardization
 
 __all__ = ["SequenceScaler", "make_windows"]
 
-_Floats = NDArray[np.float64]
 _Function = Callable[[NDArray[Any]], NDArray[Any]]  # maps steps (..., F) to as many steps
 
-# Numbers converted to float64 at a time: half a megabyte, which stays in cache. It also bounds the
-# memory that data of any size takes.
+# Numbers that are transformed at a time: half a megabyte, which stays in cache.
 _BLOCK = 1 << 16
 
 
@@ -38,8 +37,8 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
     take and returns the same form and shape: a list of sequences of different lengths, an array
     ``(n, T, F)``, frames (each pixel is a feature), a table (a single feature, so that all columns
     have one mean and one deviation). float32 stays float32, other numbers become float64. A feature
-    that never changes is only centred. Mean and variance are computed block by block with updates
-    that stay accurate when the mean is large compared with the deviation [1]_.
+    that never changes is only centred. Mean and variance stay accurate when the mean is large
+    compared with the deviation.
 
     Attributes
     ----------
@@ -55,12 +54,6 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         F; for a table its width T.
     feature_names_in_ : array of str
         Column names; set only if X had them.
-
-    References
-    ----------
-    .. [1] T. F. Chan, G. H. Golub and R. J. LeVeque (1983). "Algorithms for Computing the Sample
-       Variance: Analysis and Recommendations". The American Statistician 37(3), 242-247. Equations
-       1.7 (two passes over a block) and 2.1 (merging of blocks).
 
     Examples
     --------
@@ -102,7 +95,7 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
             If X is no such data, or so large that its variance overflows float64.
         """
         sequences = as_sequences(X, np.float64)
-        self._keep(_moments_of(sequences), Form.of(sequences))
+        self._keep(standardization_of(sequences), Form.of(sequences))
         return self
 
     def partial_fit(self, X: Any, y: Any = None) -> Self:
@@ -127,9 +120,8 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         """
         if not self.__sklearn_is_fitted__():
             return self.fit(X)
-        moments = _moments_of(self._read(X))
-        seen = _Moments(self.n_steps_seen_, self.mean_, self.var_ * self.n_steps_seen_)
-        self._keep(_merged(seen, moments), self._form)
+        seen = Standardization(self.mean_, self.var_, self.n_steps_seen_)
+        self._keep(seen.merged(standardization_of(self._read(X))), self._form)
         return self
 
     def transform(self, X: Any) -> Any:
@@ -224,78 +216,16 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         """Read X, which must have the form that `fit` saw."""
         return self._form.read(type(self).__name__, X, np.float64, named=named)
 
-    def _keep(self, moments: "_Moments", form: Form) -> None:
-        """Set the fitted attributes from the moments of all steps seen, and the form of X."""
-        overflowed = np.flatnonzero(~np.isfinite(moments.squares))
-        if len(overflowed):
-            raise ValueError(
-                "X must have a variance that float64 can hold, "
-                f"got an overflow in feature {overflowed[0]}. "
-                "Divide the feature by its largest value first."
-            )
-        variance = moments.squares / moments.n_steps
+    def _keep(self, standardization: Standardization, form: Form) -> None:
+        """Set the fitted attributes from the form of X and the moments of all steps seen."""
         self._replace_results(
             _form=form,
             **form.attributes(),
-            n_steps_seen_=moments.n_steps,
-            mean_=moments.mean,
-            var_=variance,
-            # Of a constant feature the mean is as large as its largest value, up to rounding.
-            scale_=usable_scale(np.sqrt(variance), abs(moments.mean)),
+            n_steps_seen_=int(standardization.weight),
+            mean_=standardization.mean,
+            var_=standardization.variance,
+            scale_=standardization.scale,
         )
-
-
-class _Moments(NamedTuple):
-    """The number of steps, and each feature's mean and sum of squared deviations from it."""
-
-    n_steps: int
-    mean: _Floats  # (F,)
-    squares: _Floats  # (F,)
-
-
-def _moments_of(sequences: Sequences) -> _Moments:
-    """Return the moments of all steps."""
-    F = sequences.n_features
-    total = _Moments(0, np.zeros(F), np.zeros(F))
-    with np.errstate(over="ignore", invalid="ignore"):
-        for steps in _blocks(sequences):  # (N, F)
-            mean = steps.mean(axis=0)
-            steps -= mean
-            # Rounding leaves a small rest in the mean. With its square subtracted as well, the sum
-            # of squares of a constant feature is exactly 0.
-            rest = steps.mean(axis=0)
-            squares = np.einsum("nf,nf->f", steps, steps) - len(steps) * rest**2
-            total = _merged(total, _Moments(len(steps), mean + rest, squares))
-    return total
-
-
-def _merged(a: _Moments, b: _Moments) -> _Moments:
-    """Return the moments of two sets of steps together."""
-    n = a.n_steps + b.n_steps
-    with np.errstate(over="ignore", invalid="ignore"):
-        difference = b.mean - a.mean
-        return _Moments(
-            n_steps=n,
-            mean=a.mean + difference * (b.n_steps / n),
-            squares=a.squares + b.squares + difference**2 * (a.n_steps / n * b.n_steps),
-        )
-
-
-def _blocks(sequences: Sequences) -> Iterator[_Floats]:
-    """Yield all steps as float64 copies (N, F) of bounded size, also those of a memory map."""
-    most = max(1, _BLOCK // sequences.n_features)
-    parts: list[NDArray[Any]] = []
-    held = 0  # steps in `parts`
-    for item in sequences.items:
-        for start in range(0, len(item), most):
-            parts.append(item[start : start + most])
-            held += len(parts[-1])
-            if held >= most:
-                yield np.concatenate(parts, dtype=np.float64)
-                parts = []
-                held = 0
-    if parts:
-        yield np.concatenate(parts, dtype=np.float64)
 
 
 def _mapped(function: _Function, sequences: Sequences, X: Any) -> Any:

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..utils.indexing import take, take_rows
+from ..utils.standardization import Standardization
 from .base_targets import Targets
 from .containers import refuse_long_frame, unwrapped, warn_of_swapped_axes
 from .form import Form
 from .holdout import hold_out
+from .moments import standardization_of
 from .ragged import Values, pool
 from .sample_weight import check_absolute, check_sample_weight, of_mean_one
 from .samples import Samples
@@ -34,6 +38,7 @@ class Data(NamedTuple):
 
     inputs: Inputs
     targets: Targets
+    standardization: Standardization | None  # of numbers, as far as it is to be
     samples: Samples  # those with a positive weight; class weights are multiplied in
     weights: Values  # their weights without the class weights
     rows: np.ndarray  # the places of the samples in X
@@ -151,7 +156,19 @@ def read(
             "class_weight must leave a positive weight, got 0 for every label of y. Leave out such "
             "parts of the data, or raise the weight of their labels."
         )
-    return Data(inputs, targets, samples.take(kept), take(weights, kept), kept)
+    standardization = None
+    if inputs.vocabulary is None and arguments["standardize"]:
+        standardization = standardization_of(sequences, _per_sequence(weights))
+        if whole:  # later parts of the data then change nothing
+            standardization = replace(standardization, weight=math.inf)
+    return Data(inputs, targets, standardization, samples.take(kept), take(weights, kept), kept)
+
+
+def _per_sequence(weights: Values) -> np.ndarray:
+    """Return one weight per sequence: the mean of those of its steps."""
+    if isinstance(weights, np.ndarray):
+        return weights
+    return np.array([part.mean() for part in weights])
 
 
 def read_validation(

@@ -111,6 +111,13 @@ class SupervisedArguments(NetworkArguments):
     bidirectional: bool = argument(
         False, FLAG, """Whether to read each sequence from both ends. Not for "ffnn"."""
     )
+    standardize: bool = argument(
+        True,
+        FLAG,
+        """Whether each feature of X is standardised inside, by its mean and deviation over all
+        steps of the training sequences. The fitted model keeps both, in float64, for predictions,
+        streams, files and exports. Tokens are not affected.""",
+    )
     validation_fraction: float = argument(
         0.1,
         POSITIVE_FRACTION,

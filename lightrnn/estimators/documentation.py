@@ -12,6 +12,9 @@ _SHARED = {
         Number of features of a step; after a fit on a table its number of columns, which are steps.
     feature_names_in_ : ndarray of str
         Column names; only if X had names that are all str.
+    X_mean_, X_scale_ : ndarray of float64 (F,), or None
+        With `standardize`, the mean of each feature and what it is divided by. They follow the X of
+        all calls of `partial_fit`; after a `fit` they stay those of the fit.
     tokens_ : {"number", "char", "word", "category"}
         Meaning of a step of X, as `tokens` says or "auto" found out.
     vocabulary_ : ndarray of object (V,), or None

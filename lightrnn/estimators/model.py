@@ -23,6 +23,7 @@ from ..data.targets import RealTargets
 from ..data.tokens import Vocabulary
 from ..training.history import History
 from ..utils.checks import random_generator
+from ..utils.standardization import Standardization
 
 if TYPE_CHECKING:
     from ..nn.network import Network
@@ -117,6 +118,8 @@ class Model:
         Names and number of the features of X; None for a language model.
     loss : dict
         The arguments that chose a regressor's loss: see `loss_arguments`.
+    standardization : Standardization or None
+        What is done to numbers before the network reads them; None: nothing.
     """
 
     architecture: dict[str, Any]
@@ -130,6 +133,11 @@ class Model:
     device: str = "cpu"
     form: Form | None = None
     loss: dict[str, Any] = field(default_factory=dict)
+    standardization: Standardization | None = None
+
+    def __post_init__(self) -> None:
+        """Let the network standardise what it reads."""
+        self.network.standardization = self.standardization
 
     @classmethod
     def untrained(
@@ -180,6 +188,9 @@ class Model:
         }
         if targets is not None:
             results["n_outputs_"] = targets.n_outputs
+            standardization = self.standardization
+            results["X_mean_"] = None if standardization is None else standardization.mean
+            results["X_scale_"] = None if standardization is None else standardization.scale
         if hasattr(targets, "classes_"):
             results["classes_"] = targets.classes_
         return results if self.form is None else results | self.form.attributes()
@@ -193,6 +204,7 @@ class Model:
             "vocabulary": self.vocabulary and _shallow(self.vocabulary),
             "history": _shallow(self.history),
             "form": self.form and _shallow(self.form),
+            "standardization": self.standardization and _shallow(self.standardization),
         }
 
     @classmethod
@@ -200,6 +212,7 @@ class Model:
         """Return the model of a tree; what training changes is copied."""
         network = build_network(tree["architecture"], largest_batch)
         network.assign(tree["network"])
+        standardization = tree["standardization"]
         built = {
             "network": network,
             "targets": tree["targets"] and targets_from_tree(tree["targets"]),
@@ -207,6 +220,7 @@ class Model:
             "history": History(**tree["history"]),
             "rng": copy.deepcopy(tree["rng"]),
             "form": tree["form"] and Form(**tree["form"]),
+            "standardization": standardization and Standardization(**standardization),
         }
         return cls(**tree | built)
 
@@ -244,6 +258,19 @@ class Model:
         if warm or solver != self.solver:
             model.moments = None
         return model
+
+    def standardize(self, standardization: Standardization | None, *, merge: bool) -> None:
+        """Set the standardisation of X, or with `merge` let more data add to it.
+
+        A model that was trained on numbers as they are goes on with numbers as they are, and that
+        of a whole fit keeps its own: its weight is infinite.
+        """
+        if self.standardization is None or standardization is None:
+            return
+        if merge:
+            standardization = self.standardization.merged(standardization)
+        self.standardization = standardization
+        self.network.standardization = standardization
 
     def make_solver(self, momentum: float, alpha: float) -> Solver | None:
         """Return the solver, with its moments if there are any; None for lbfgs."""

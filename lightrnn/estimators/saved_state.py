@@ -23,6 +23,7 @@ from ..training.history import STOP_REASONS, History
 from ..utils import checks
 from ..utils.archive import DAMAGE
 from ..utils.checks import shown
+from ..utils.standardization import Standardization
 from .arguments import (
     ARCHITECTURE,
     SMALLEST_ADAPTIVE,
@@ -128,7 +129,7 @@ def _of_earlier_version(model: dict[str, Any], state: dict[str, Any]) -> dict[st
     vocabulary = model["vocabulary"] and {"marks_apart": True} | model["vocabulary"]
     # Still earlier, a model had no device.
     added = {"form": form, "vocabulary": vocabulary, "loss": loss_arguments(state)}
-    return {"device": "cpu"} | model | added
+    return {"device": "cpu", "standardization": None} | model | added
 
 
 def _is_result(name: Any) -> bool:
@@ -294,9 +295,11 @@ def _check_data(kind: str, model: dict[str, Any]) -> None:
         _check_targets(targets, architecture)
         targets.loss(**model["loss"])  # refuses other quantiles than those of the targets
         _check_form(model["form"], architecture)
+        _check_standardization(model["standardization"], architecture)
     else:
         _same("targets", model["targets"], None)
         _same("form", model["form"], None)
+        _same("standardization", model["standardization"], None)
         # A vocabulary has at least two tokens besides the unknown one and the boundary.
         found = architecture["n_outputs"], architecture["target"]
         _same("n_outputs, target", found, (max(tokens, BOUNDARY + 3), "step"))
@@ -361,3 +364,21 @@ def _check_form(form: dict[str, Any], architecture: dict[str, Any]) -> None:
     if names is not None:
         _check_array("form/feature_names", names, (n_features_in,), np.dtype(object))
         _check_names("form/feature_names", names)
+
+
+def _check_standardization(standardization: dict[str, Any] | None, architecture: Any) -> None:
+    """Check the mean and the variance of each feature of X."""
+    if standardization is None:
+        return
+    _same("n_tokens", architecture["n_tokens"], 0)
+    _same(
+        "standardization", set(standardization), {field.name for field in fields(Standardization)}
+    )
+    for name in ("mean", "variance"):
+        where = f"standardization/{name}"
+        _check_array(where, standardization[name], (architecture["n_features"],), np.dtype(float))
+        if not np.isfinite(standardization[name]).all():
+            raise ValueError(f"{where} must be finite")
+    weight = standardization["weight"]  # infinite after a whole fit
+    if not isinstance(weight, float) or not weight > 0:
+        raise ValueError(f"standardization/weight must be a positive float, got {shown(weight)}")

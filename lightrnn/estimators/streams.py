@@ -7,6 +7,7 @@ the last bit, the one that the estimator gives for the whole sequence so far.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from numbers import Number
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +79,13 @@ class Stream:
         self._inputs = stepper.inputs[self._rows]  # (F,) or (n_streams, F)
         self._shape = self._inputs.shape
         self._dtype = self._inputs.dtype
+        self._write: Callable[[np.ndarray], None] = partial(np.copyto, self._inputs)
+        self._dtypes = {self._dtype}  # of numbers that need no conversion
+        standardization = model.network.standardization
+        if standardization is not None:
+            self._write = partial(standardization.write, out=self._inputs)
+            # All digits are kept until the mean has been subtracted.
+            self._dtypes = {np.dtype(np.float64), np.dtype(np.float32)}
         # The array that holds every step's output; None if it must be computed from the state.
         fixed = stepper.features if answer is None else stepper.fixed_outputs
         self._fixed = None if fixed is None else fixed[self._rows]
@@ -116,10 +124,10 @@ class Stream:
         if self._vocabulary is not None:
             self._stepper.read(self._codes(x))
         # What needs no conversion is by far the most frequent, and must cost nothing.
-        elif type(x) is np.ndarray and x.shape == self._shape and x.dtype == self._dtype:
-            self._inputs[...] = x
+        elif type(x) is np.ndarray and x.shape == self._shape and x.dtype in self._dtypes:
+            self._write(x)
         else:
-            self._inputs[...] = self._numbers(x)
+            self._write(self._numbers(x))
         if self._advance():
             raise ValueError(self._refusal())
         # Where the outputs are always at the same place, nothing is left to compute.
@@ -150,7 +158,7 @@ class Stream:
                 f"x must be numbers, got {shown(x)}. Give one step's features."
             ) from error
         with np.errstate(over="ignore"):  # `step` refuses infinity
-            values = array.astype(self._dtype)
+            values = array.astype(np.float64 if len(self._dtypes) > 1 else self._dtype)
         if values.shape != shape and not (values.ndim == 0 and shape == (1,)):
             raise ValueError(
                 f"x must have the shape {shape}, got {shown(values)}. Give one step"

@@ -225,6 +225,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             if warm or getattr(before.targets, "folded", None) is not None:
                 data.targets.take_over(model.network, before.targets)
             model.targets = data.targets
+            model.standardize(data.standardization, merge=not warm)
             return model
         return Model.untrained(
             architecture,
@@ -234,6 +235,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             vocabulary=vocabulary,
             targets=data.targets,
             form=Form.of(sequences),
+            standardization=data.standardization,
         )
 
     def _fit_model(

@@ -49,8 +49,9 @@ def attribution(
         The class, the token, or an int for a regressor's column, whose output is attributed; it is
         the same for all sequences. None takes what is predicted for each, or column 0.
     method : {"occlusion", "gradient"}, default="occlusion"
-        "occlusion" is how much the output falls when the step is replaced by zeros or by the
-        unknown token [1]_; it takes T + 1 predictions per sequence. "gradient" is gradient times
+        "occlusion" is how much the output falls when the step is replaced by the mean of each
+        feature (by zeros if X was not standardised) or by the unknown token [1]_; it takes T + 1
+        predictions per sequence. "gradient" is gradient times
         input, the part of the output that is linear in the step [2]_; it takes one pass forward and
         back, but a saturated unit has no gradient, however much depends on it.
 
@@ -131,8 +132,10 @@ def _gradients(
     trace.back(output_gradient(estimator, trace, columns))
     if network.embedding is not None:  # the input of a token is its row of the embedding
         table = network.arrays()["embedding.W"]
-        X = [table[codes] for codes in X]
-    pairs = zip(X, trace.input_gradients(), strict=True)  # (T_i, F) each
+        inputs: Any = [table[codes] for codes in X]
+    else:
+        inputs = network.as_inputs(X)
+    pairs = zip(inputs, trace.input_gradients(), strict=True)  # (T_i, F) each
     return [np.einsum("tf,tf->t", x, dx, dtype=np.float64) for x, dx in pairs]
 
 
@@ -150,6 +153,8 @@ def _occlusion(
         return comparable_outputs(estimator, read(X, threads))  # (N, k)
 
     T = len(x)
+    # What the first layer sees as zero; of tokens, code 0 is the unknown one.
+    rest = 0 if network.standardization is None else network.standardization.mean
     whole = predict([x])  # (1, k)
     if column is None:
         column = int(predicted_columns(estimator, whole)[0])
@@ -157,12 +162,14 @@ def _occlusion(
     together = max(1, _OCCLUDED_STEPS // T)
     for start in range(0, T, together):
         steps = range(start, min(start + together, T))
-        without[start : steps.stop] = predict([_occluded(x, step) for step in steps])[:, column]
+        without[start : steps.stop] = predict([_occluded(x, step, rest) for step in steps])[
+            :, column
+        ]
     return whole[0, column] - without
 
 
-def _occluded(x: np.ndarray, step: int) -> np.ndarray:
-    """Return a copy of a sequence with zeros at one step; code 0 is the unknown token."""
-    x = np.array(x)
-    x[step] = 0
+def _occluded(x: np.ndarray, step: int, rest: Any) -> np.ndarray:
+    """Return a copy of a sequence with `rest` in the place of one step."""
+    x = np.array(x, np.result_type(x, rest))
+    x[step] = rest
     return x

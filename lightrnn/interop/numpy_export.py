@@ -124,6 +124,9 @@ def _arrays(summary: Summary) -> dict[str, Any]:
         arrays["classes"] = _without_objects(classes) if classes.dtype.hasobject else classes
     if summary.mean is not None:
         arrays |= {"y_mean": summary.mean, "y_scale": summary.scale}
+    if summary.standardization is not None:
+        arrays["X_mean"] = summary.standardization.mean
+        arrays["X_scale"] = summary.standardization.scale
     if summary.vocabulary is not None:
         # As JSON, since NumPy's arrays of text drop zero characters at the end of a token.
         listed = json.dumps(summary.vocabulary.tokens.tolist())
@@ -229,6 +232,7 @@ def _constants(summary: Summary, weights: bytes, inline: bool) -> dict[str, Any]
         "TOKENS": vocabulary.kind if vocabulary else "number",
         "MARKS_APART": vocabulary is not None and vocabulary.marks_apart,
         "FEATURES": summary.n_features,
+        "STANDARDIZED": summary.standardization is not None,
         "OUTPUTS": summary.n_outputs,
         "QUANTILES": summary.quantiles,
         "SPECIAL": vocabulary.n_special if vocabulary else 0,

@@ -17,6 +17,7 @@ STEP = False
 TOKENS = "number"
 MARKS_APART = False  # whether words end at combining marks
 FEATURES = 1  # numbers per step
+STANDARDIZED = False
 OUTPUTS = 2
 QUANTILES = False
 SPECIAL = 1  # codes below it are no tokens of a text
@@ -55,14 +56,31 @@ else:
         return categories
 
 
+if STANDARDIZED:
+
+    def as_floats(sequence):
+        """Standardise each feature in float64, then round it to the network's precision."""
+        x = np.asarray(sequence, np.float64)
+        x = x.reshape(len(x), -1)  # (T,) becomes (T, 1), and a frame one row
+        standardized = (x - WEIGHTS["X_mean"]) / WEIGHTS["X_scale"]
+        return standardized.astype(WEIGHTS["head.b"].dtype)
+
+else:
+
+    def as_floats(sequence):
+        """Return numbers in the network's precision."""
+        x = np.asarray(sequence, WEIGHTS["head.b"].dtype)
+        return x.reshape(len(x), -1)  # (T,) becomes (T, 1), and a frame one row
+
+
 if TOKENS == "number":
 
     def inputs(sequence):
         """Check one sequence and return it in the form (T, F)."""
-        x = np.asarray(sequence, WEIGHTS["head.b"].dtype)
-        x = x.reshape(len(x), -1)  # (T,) becomes (T, 1), and a frame one row
-        if x.shape[1] != FEATURES:
-            raise ValueError(f"A step must have {FEATURES} features, got {x.shape[1]}.")
+        found = np.size(sequence) // len(sequence)
+        if found != FEATURES:
+            raise ValueError(f"A step must have {FEATURES} features, got {found}.")
+        x = as_floats(sequence)
         if not np.isfinite(x).all():
             raise ValueError("A sequence must be finite, got NaN or infinity.")
         return x

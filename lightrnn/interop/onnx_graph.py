@@ -138,7 +138,18 @@ class ModelBuilder:
         shape = ("batch", "time") if tokens else ("batch", "time", self.summary.n_features)
         self.inputs.append(self._declare("X", shape, "INT64" if tokens else "FLOAT"))
         self.inputs.append(self._declare("seq_lens", ("batch",), "INT64"))
-        return self._add("Gather", self._weight("embedding.W"), "X") if tokens else "X"
+        if tokens:
+            return self._add("Gather", self._weight("embedding.W"), "X")
+        return "X" if self.summary.standardization is None else self._standardized("X")
+
+    def _standardized(self, X: str) -> str:
+        """Return the standardised sequences, computed in float64 as `predict` does."""
+        standardization: Any = self.summary.standardization
+        mean = self._constant("X_mean", standardization.mean, np.float64)
+        scale = self._constant("X_scale", standardization.scale, np.float64)
+        numbers = self._add("Cast", X, to=self.onnx.TensorProto.DOUBLE)
+        standardized = self._add("Div", self._add("Sub", numbers, mean), scale)
+        return self._add("Cast", standardized, to=self.onnx.TensorProto.FLOAT)
 
     # -- layers -----------------------------------------------------------------------------------
 

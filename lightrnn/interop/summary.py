@@ -9,6 +9,7 @@ import numpy as np
 
 from ..base import check_is_fitted
 from ..estimators.estimator import check_estimator
+from ..utils.standardization import Standardization
 
 if TYPE_CHECKING:
     from ..data.tokens import Vocabulary
@@ -52,6 +53,8 @@ class Summary(NamedTuple):
         Whether predictions are sorted outputs.
     result : dtype
         The type of predicted numbers.
+    standardization : Standardization or None
+        What is done to numbers before the first layer reads them.
     """
 
     estimator: str
@@ -71,6 +74,7 @@ class Summary(NamedTuple):
     scale: np.ndarray | None
     quantiles: bool
     result: np.dtype
+    standardization: Standardization | None
 
     @property
     def bidirectional(self) -> bool:
@@ -118,6 +122,7 @@ def summarize(estimator: Any) -> Summary:
         scale=targets.scale if task == "numbers" else None,
         quantiles=getattr(targets, "quantiles", None) is not None,
         result=np.dtype(getattr(targets, "result", network.dtype)),
+        standardization=model.standardization,
     )
 
 

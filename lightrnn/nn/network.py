@@ -113,7 +113,8 @@ class Network(Stack):
         on_disk = any(isinstance(x, np.memmap) for x in items)
         if few and not on_disk and self.recurrent and self.embedding is None:
             joined = np.empty(shape, self.dtype)
-            self.cached = items, np.concatenate(items, out=joined, casting="unsafe")
+            self.join(items, joined)
+            self.cached = items, joined
 
     @property
     def gradient(self) -> np.ndarray:

@@ -20,6 +20,8 @@ from .parameters import Layout
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
+    from ..utils.standardization import Standardization
+
 
 class Stack:
     """Layers of one kind of cell and an output layer, for sequences of any lengths.
@@ -64,6 +66,8 @@ class Stack:
         Where each parameter is in the flat vector.
     n_parameters : int
         Number of parameters, padding not counted.
+    standardization : Standardization or None
+        What is done to numbers before the first layer reads them; None: nothing.
 
     References
     ----------
@@ -108,6 +112,7 @@ class Stack:
         parameters = [parameter for part in self._parts for parameter in part.parameters]
         self.layout = Layout(parameters, self.dtype)
         self.n_parameters = self.layout.count
+        self.standardization: Standardization | None = None
         self._parameters: np.ndarray | None = None
         self._stale = True  # whether the parameters may have changed since `refresh`
 
@@ -128,21 +133,26 @@ class Stack:
     # Kernels compare nothing, so whatever reaches them is compared here, or by `Embedding.joined`.
 
     def join(self, X: Sequence[np.ndarray], out: np.ndarray) -> None:
-        """Copy sequences of numbers into `out` (n, F), one after another.
+        """Copy sequences of numbers into `out` (n, F), one after another, standardised.
 
         Raises
         ------
         ValueError
             If they have other columns than the network's inputs, or not n steps in all.
         """
+        standardization = self.standardization
+        # What is to be standardised keeps all its digits until its mean has been subtracted.
+        steps = out if standardization is None else np.empty(out.shape, np.float64)
         try:
-            np.concatenate(X, out=out, casting="unsafe")
+            np.concatenate(X, out=steps, casting="unsafe")
         except ValueError as error:
             shapes = sorted({x.shape for x in X})
             raise ValueError(
                 f"X must hold {len(out)} steps of {self.n_features} features, got sequences of the "
                 f"shapes {shown(shapes)}. Pass X itself to the estimator, which reads it."
             ) from error
+        if standardization is not None:
+            standardization.write(steps, out, scratch=steps)
 
     def check_sequences(self, X: Sequence[np.ndarray], lengths: np.ndarray) -> None:
         """Compare sequences that are to be learned from with the network and with their lengths.
@@ -183,6 +193,13 @@ class Stack:
             kept = rng.random((batch_size, D)) < keep
             masks.append((kept / keep).astype(self.dtype))
         return tuple(masks)
+
+    def as_inputs(self, X: Sequence[np.ndarray]) -> Sequence[np.ndarray]:
+        """Return sequences as the first layer sees them: standardised, if they are to be."""
+        standardization = self.standardization
+        if standardization is None:
+            return X
+        return [standardization.applied(x, self.dtype) for x in X]
 
     # -- parameters --------------------------------------------------------------------------------
 

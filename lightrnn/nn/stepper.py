@@ -204,4 +204,6 @@ class Stepper:
             rows = cpu.host.aligned(self.count, embedding.width, self.network.dtype)
             embedding.look_up(X, rows, 0)
             X = rows[:, : embedding.size]
+        else:
+            X = self.network.as_inputs([X])[0]
         self.inputs[:] = X

@@ -78,9 +78,12 @@ def fitted(draw, cells=("ffnn", "rnn", "gru", "lstm"), dtypes=("float32", "float
         "dropout": draw(st.sampled_from([0.0, 0.4])),
         "dtype": draw(st.sampled_from(dtypes)),
         "embedding_size": draw(st.integers(1, 9)),
+        "standardize": draw(st.booleans()),
         "tokens": {"number": "auto", "integers": "category"}.get(kind, kind),
     }
     X = sequences(kind, lengths, draw(st.integers(1, 5)), rng)
+    if kind == "number":
+        X = [3 * x + 10 for x in X]
     y = targets(task, step, lengths, draw(st.integers(1, 3)), rng)
     est = (RNNRegressor if task == "numbers" else RNNClassifier)(cell, **arguments)
     return _finished(est.fit(X[:-1], y[:-1]), X, rng)

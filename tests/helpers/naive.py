@@ -70,6 +70,13 @@ def zeros(weights, cell, layer):
     return (np.zeros(H),) * (2 if cell == "lstm" else 1)
 
 
+def standardised(est, X):
+    """Return sequences as the first layer of a fitted estimator sees them."""
+    if est.X_mean_ is None:
+        return X
+    return [(x - est.X_mean_) / est.X_scale_ for x in X]
+
+
 def hidden(weights, cell, X, window=1, masks=None, states=None):
     """Return the last layer's output at every step, its summary, and each layer's final state."""
     if "embedding.W" in weights:

@@ -38,7 +38,8 @@ def test_attributions_are_the_oracles(cell, sizes, target, seed):
 
     gradients = attribution(model, X, method="gradient")
     occlusions = attribution(model, X)
-    for x, by_gradient, by_occlusion in zip(X, gradients, occlusions, strict=True):
+    inputs = naive.standardised(model, X)
+    for x, by_gradient, by_occlusion in zip(inputs, gradients, occlusions, strict=True):
         whole, label = logit(x)
         for t in range(len(x)):
             blank = x.copy()

@@ -39,9 +39,10 @@ def test_gates_are_the_oracles(cell, target):
     ).fit(X, y)
     found = gate_activations(model, X)
     assert list(found) == ["layer0", "layer0.reverse", "layer1", "layer1.reverse"]
+    inputs = naive.standardised(model, X)
     for i in (0, 1, 35):
         for name, order in (("layer0", 1), ("layer0.reverse", -1)):
-            for gate, rows in gates_of(model.weights_, cell, name, X[i][::order]).items():
+            for gate, rows in gates_of(model.weights_, cell, name, inputs[i][::order]).items():
                 np.testing.assert_allclose(found[name][gate][i], rows[::order], rtol=1e-12)
 
 

@@ -86,7 +86,7 @@ def test_state_gradients_and_jacobians_are_those_of_finite_differences(
     assert (
         list(flow.layers) == list(dict.fromkeys(name.rpartition(".")[0] for name in weights))[:-1]
     )
-    for i, x in enumerate(X):
+    for i, x in enumerate(naive.standardised(model, X)):
         history = run(weights, cell, x)[0]
         for name, layer in flow.layers.items():
             assert np.isnan(layer.state[i, len(x) :]).all()
@@ -124,7 +124,7 @@ def test_input_gradients_are_those_of_finite_differences(cell, sizes, bidirectio
     model = fitted(cell, sizes, X=X, y=y, **options)
     weights = model.weights_
     flow = gradient_flow(model, X, y)
-    for i, x in enumerate(X):
+    for i, x in enumerate(naive.standardised(model, X)):
         label = y[i][-1] if target == "step" else y[i]
 
         def loss(change, x=x, label=label):

@@ -1,0 +1,93 @@
+"""Mean and variance of each feature over all steps, in one pass and bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from ..utils.standardization import Standardization
+from .sequences import Sequences
+
+# Numbers converted to float64 at a time: half a megabyte, which stays in cache. It also bounds the
+# memory that data of any size takes.
+_BLOCK = 1 << 16
+
+
+def standardization_of(X: Sequences, weights: np.ndarray | None = None) -> Standardization:
+    """Return the standardisation of all steps, computed block by block [1]_.
+
+    Parameters
+    ----------
+    X : Sequences
+        Numbers.
+    weights : ndarray (n,), optional
+        Weight of the steps of each sequence; by default 1.
+
+    Returns
+    -------
+    Standardization
+
+    Raises
+    ------
+    ValueError
+        If float64 cannot hold the variance.
+
+    References
+    ----------
+    .. [1] T. F. Chan, G. H. Golub and R. J. LeVeque (1983). "Algorithms for Computing the Sample
+       Variance: Analysis and Recommendations". The American Statistician 37(3), 242-247. Equation
+       1.7: two passes over a block.
+
+    Examples
+    --------
+    >>> from lightrnn.data.sequences import as_sequences
+    >>> found = standardization_of(as_sequences([np.array([[1.0], [3.0]]), np.array([[2.0]])]))
+    >>> found.mean, found.weight
+    (array([2.]), 3.0)
+    """
+    zeros = np.zeros(X.n_features)
+    total = Standardization(zeros, zeros, 0.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for steps, w in _blocks(X, weights):  # (N, F), (N,)
+            weight = float(w.sum())
+            if not weight:
+                continue
+            mean = w @ steps / weight
+            steps -= mean
+            # Rounding leaves a small rest in the mean. With its square subtracted as well, the
+            # variance of a constant feature is exactly 0.
+            rest = w @ steps / weight
+            variance = np.einsum("n,nf,nf->f", w, steps, steps) / weight - rest**2
+            block = Standardization(mean + rest, np.maximum(variance, 0), weight)
+            total = total.merged(block) if total.weight else block
+    overflowed = np.flatnonzero(~np.isfinite(total.variance))
+    if len(overflowed):
+        raise ValueError(
+            "X must have a variance that float64 can hold, "
+            f"got an overflow in feature {overflowed[0]}. "
+            "Divide the feature by its largest value first."
+        )
+    return total
+
+
+def _blocks(X: Sequences, weights: np.ndarray | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield all steps as float64 copies (N, F) of bounded size, and their weights (N,)."""
+    most = max(1, _BLOCK // X.n_features)
+    parts: list[np.ndarray] = []
+    of_parts: list[np.ndarray] = []  # their weights
+    held = 0  # steps in `parts`
+    for i, item in enumerate(X.items):
+        weight = 1.0 if weights is None else weights[i]
+        # Cut before it is converted, for an item may be a memory map of any length.
+        for start in range(0, len(item), most):
+            parts.append(item[start : start + most])
+            of_parts.append(np.full(len(parts[-1]), weight, np.float64))
+            held += len(parts[-1])
+            if held >= most:
+                yield np.concatenate(parts, dtype=np.float64), np.concatenate(of_parts)
+                parts = []
+                of_parts = []
+                held = 0
+    if parts:
+        yield np.concatenate(parts, dtype=np.float64), np.concatenate(of_parts)
