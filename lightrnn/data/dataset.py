@@ -158,7 +158,7 @@ def read(
         )
     standardization = None
     if inputs.vocabulary is None and arguments["standardize"]:
-        standardization = standardization_of(sequences, _per_sequence(weights))
+        standardization = standardization_of(sequences, _per_sequence(weighted))
         if whole:  # later parts of the data then change nothing
             standardization = replace(standardization, weight=math.inf)
     return Data(inputs, targets, standardization, samples.take(kept), take(weights, kept), kept)

@@ -293,10 +293,10 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         and so on, then "head.weight" and "head.bias". Layers of different sizes are modules of
         their own: "rnn0", "rnn1". Where this package has one bias and PyTorch two, the second is
         zeros. Row r of the embedding is token r of `vocabulary_`, row k of the head is class k of
-        `classes_`. Where X was standardised, the module takes ``(X - X_mean_) / X_scale_``,
-        computed in float64, in its place. A regressor's head gives standardised numbers, of which
-        predictions are made in float64: ``module(x).double() *
-        torch.from_numpy(estimator.y_scale_) +
+        `classes_`. The standardisation of X is part of the first layer's weights, so the module
+        takes X as it is; where `X_mean_` is large compared with `X_scale_`, float32 loses digits by
+        that. A regressor's head gives standardised numbers, of which predictions are made in
+        float64: ``module(x).double() * torch.from_numpy(estimator.y_scale_) +
         torch.from_numpy(estimator.y_mean_)``, several quantiles sorted.
 
         Returns

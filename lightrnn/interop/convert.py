@@ -125,7 +125,7 @@ def from_torch(
     >>> model = from_torch(state_dict, RNNClassifier(), classes=["no", "yes"])
     >>> model
     RNNClassifier(cell='gru', hidden_layer_sizes=(4,))
-    >>> bool((model.predict_proba(X) == trained.predict_proba(X)).all())
+    >>> bool(np.allclose(model.predict_proba(X), trained.predict_proba(X), atol=1e-5))
     True
     """
     _check_estimator(estimator)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import numpy as np
 
 if TYPE_CHECKING:
+    from ..utils.standardization import Standardization
     from .stack import Stack
 
 # torch's recurrent layers, by our names; torch keeps their gates in our order (`CELLS`).
@@ -39,6 +40,16 @@ class Direction(NamedTuple):
             b_hh = arrays[f"{layer}.b_hh"]
         return cls(arrays[f"{layer}.W_ih"], arrays[f"{layer}.W_hh"], b_ih, b_hh)
 
+    def of_raw_inputs(self, standardization: Standardization) -> Self:
+        """Return weights that take inputs as they are and give what these give standardised ones.
+
+        ``(x - mean) / scale @ W + b`` is ``x @ (W / scale) + (b - mean / scale @ W)``.
+        """
+        W = self.W_ih / standardization.scale[:, None]
+        b = self.b_ih - standardization.mean @ W
+        dtype = self.W_ih.dtype
+        return self._replace(W_ih=W.astype(dtype), b_ih=b.astype(dtype))
+
 
 def torch_arrays(network: Stack) -> dict[str, np.ndarray]:
     """Return a network's parameters by torch's names, in torch's layout.
@@ -67,6 +78,8 @@ def torch_arrays(network: Stack) -> dict[str, np.ndarray]:
         module, index = ("rnn", number) if stacked else (f"rnn{number}", 0)
         for layer, suffix in zip(level, TORCH_SUFFIXES, strict=False):
             direction = Direction.of(ours, layer.name)
+            if number == 0 and network.standardization is not None:
+                direction = direction.of_raw_inputs(network.standardization)
             for name, array in zip(TORCH_NAMES, direction, strict=True):
                 # torch keeps matrices (outputs, inputs); a bias is its own transpose.
                 state[f"{module}.{name}_l{index}{suffix}"] = array.T

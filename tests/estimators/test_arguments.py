@@ -111,7 +111,7 @@ def test_arguments_out_of_range(estimator, name, value, match):
         ),
         ("quantile", 0.0, "quantile must be a number in (0, 1)"),
         ("quantile", 1.0, "quantile must be a number in (0, 1)"),
-        ("delta", 0.0, "delta must be a number in [1e-06, inf)"),
+        ("delta", 0.0, "delta must be a number in (0, inf)"),
     ],
     ids=str,
 )

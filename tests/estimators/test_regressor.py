@@ -59,7 +59,7 @@ def test_every_way_to_predict_has_the_units_of_y(tmp_path):
     assert np.array_equal(load(tmp_path / "model.npz").predict(X), predicted)
     # The last step of a sequence without it: the attribution is a difference of predictions.
     without = X[0].copy()
-    without[-1] = 0
+    without[-1] = model.X_mean_
     fall = predicted[0] - model.predict([without])[0]
     assert np.isclose(attribution(model, X[:1])[0][-1], fall, atol=1e-4)
 

@@ -19,6 +19,7 @@ def test_the_error_of_an_overflow_names_epoch_batch_and_parameter():
     X, y = sums()
     X[3][:] = 3e38
     model = RNNRegressor("ffnn", (4,), random_state=0, batch_size=40, clip_norm=None, window=1)
+    model.set_params(standardize=False)
     where = r"got (inf|nan) in epoch 1, batch 1; the first parameter "
     with pytest.raises(ValueError, match=where + r".*learning_rate_init \(it is 0.003\)"):
         model.fit(X, y)
