@@ -3,7 +3,8 @@
 from importlib import import_module
 from types import ModuleType
 
-from . import sources  # noqa: F401 - reads the sources as they are when the package is imported
+# Read the sources as they are when the package is imported, and let forks wait from then on.
+from . import once, sources  # noqa: F401
 
 _MODULES = (
     "compiling",
@@ -11,7 +12,6 @@ _MODULES = (
     "host",
     "jacobian",
     "matmul",
-    "once",
     "recurrence",
     "sampling",
     "single_step",
@@ -24,8 +24,6 @@ _MODULES = (
 def __getattr__(name: str) -> ModuleType:
     """Import a submodule at its first use."""
     if name in _MODULES:
-        from .once import MAKING
-
-        with MAKING:  # the first time Numba is imported, which takes a while
+        with once.MAKING:  # the first time Numba is imported, which takes a while
             return import_module(f"{__name__}.{name}")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

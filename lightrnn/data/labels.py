@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import cpu
 from ..exceptions import warn
 from ..metrics import accuracy
 from ..utils.checks import shown
@@ -343,7 +344,8 @@ def read_labels(
 
 def _classes(labels: np.ndarray, name: str) -> np.ndarray:
     """Return the sorted labels, at least two."""
-    classes = np.unique(labels)
+    with cpu.once.MAKING:  # its first call imports numpy.ma
+        classes = np.unique(labels)
     if len(classes) < 2:
         raise ValueError(
             f"{name} must hold at least two classes, got {len(classes)} class: "

@@ -10,6 +10,7 @@ from dataclasses import field
 from functools import partial
 from typing import Any, NamedTuple
 
+from .. import cpu
 from ..utils import checks
 from ..utils.checks import shown
 
@@ -241,7 +242,8 @@ def _scoring(name: str, value: Any) -> Any:
     if value in OWN_SCORES:
         return value
     try:
-        from sklearn.metrics import get_scorer_names
+        with cpu.once.MAKING:
+            from sklearn.metrics import get_scorer_names
     except ImportError as error:
         raise ValueError(
             f"{wanted}, which is not installed, got {value!r}. Run: pip install scikit-learn"

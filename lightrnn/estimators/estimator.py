@@ -207,7 +207,8 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         >>> bool(answers[-1] == model.predict(X)[0])
         True
         """
-        from .streams import Stream
+        with cpu.once.MAKING:
+            from .streams import Stream
 
         model = self._fitted()
         if model.architecture.get("bidirectional"):

@@ -336,7 +336,8 @@ class BaseLanguageModel(NetworkEstimator):
 
 def _after(model: Model, codes: np.ndarray) -> tuple[Stepper, np.ndarray]:
     """Return a stepper that has read all codes but the last, and the last one, (1,)."""
-    from ..nn.stepper import Stepper
+    with cpu.once.MAKING:
+        from ..nn.stepper import Stepper
 
     stepper = Stepper(model.network, 1)
     for code in codes[:-1]:

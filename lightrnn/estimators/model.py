@@ -58,7 +58,6 @@ def build_network(architecture: dict[str, Any], largest_batch: tuple[int, int] =
     """
     with cpu.once.MAKING:  # so that no fork leaves it half imported
         from ..nn.network import Network
-
     network = Network(**architecture)
     needed = network.bytes_needed(*largest_batch)
     available = memory()
@@ -274,7 +273,8 @@ class Model:
 
     def make_solver(self, momentum: float, alpha: float) -> Solver | None:
         """Return the solver, with its moments if there are any; None for lbfgs."""
-        from ..nn.solvers import make_solver
+        with cpu.once.MAKING:
+            from ..nn.solvers import make_solver
 
         # L-BFGS begins every call anew: it keeps no state to continue from.
         if self.solver == "lbfgs":

@@ -61,7 +61,8 @@ def make_score(
     if scoring == "score":
         return partial(_own_score, targets=model.targets, held_out=held_out, threads=threads)
     if isinstance(scoring, str):
-        from sklearn.metrics import get_scorer
+        with cpu.once.MAKING:
+            from sklearn.metrics import get_scorer
 
         scoring = get_scorer(scoring)
     return _Scorer(scoring, estimator, model, held_out)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import cpu
+
 if TYPE_CHECKING:
     from ..losses import Loss
     from .minibatches import BatchSource
@@ -40,7 +42,8 @@ class Lbfgs:
 
     def __call__(self, epochs: int) -> None:
         """Run iterations until training ends."""
-        from scipy.optimize import minimize
+        with cpu.once.MAKING:
+            from scipy.optimize import minimize
 
         parameters = self.monitor.network.parameters
         result = minimize(

@@ -179,7 +179,8 @@ class Progress:
 def _tqdm() -> Any:
     """Return tqdm's class for terminals or for notebooks, or None where it is not installed."""
     try:
-        from tqdm import auto
+        with cpu.once.MAKING:  # so that no fork leaves it half imported
+            from tqdm import auto
     except ImportError:
         return None
     return auto.tqdm
@@ -196,5 +197,6 @@ def _bar(epochs: int) -> Any:
     if make is None:
         return None
     form = "{l_bar}{bar}| {n:.4g}/{total_fmt} epochs{postfix}"
-    bar = make(total=epochs, bar_format=form, disable=None)  # None: unless it is for a terminal
+    with cpu.once.MAKING:  # a first bar imports locks for processes
+        bar = make(total=epochs, bar_format=form, disable=None)  # None: unless for a terminal
     return None if bar.disable else bar
