@@ -88,10 +88,9 @@ def test_regressors_give_outputs_in_their_dtype():
 @pytest.mark.parametrize("sizes", [(5,), (4, 4), (3, 6, 2)], ids=str)
 def test_weights_come_back_as_they_were(cell, sizes):
     arguments = {"bidirectional": True, "max_iter": 1, "learning_rate": "cosine", "random_state": 0}
-    model = RNNClassifier(cell, sizes, **arguments).fit(X, Y)
-    assert_same(
-        from_torch(model.to_torch(), RNNClassifier(**arguments), classes=model.classes_), model
-    )
+    plain = RNNClassifier(cell, sizes, standardize=False, **arguments)
+    model = copy.copy(plain).fit(X, Y)
+    assert_same(from_torch(model.to_torch(), plain, classes=model.classes_), model)
     texts = ["abc", "ba", "cab"]
     reader = RNNRegressor(cell, sizes, embedding_size=3, tokens="char", **arguments).fit(
         texts, [1, 2, 3]
@@ -99,6 +98,17 @@ def test_weights_come_back_as_they_were(cell, sizes):
     back = from_torch(reader.to_torch(), RNNRegressor(**arguments), vocabulary=reader.vocabulary_)
     assert_same(back, reader)
     assert back.predict(texts).shape == (3,)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_the_standardisation_of_x_is_in_the_state_dict(cell):
+    shifted = [100 * x + 300 for x in X]
+    model = RNNClassifier(cell, (5,), bidirectional=True, max_iter=1, random_state=0)
+    model.set_params(dtype="float64", learning_rate="cosine").fit(shifted, Y)
+    back = from_torch(
+        model.to_torch(), RNNClassifier(dtype="float64"), classes=model.classes_
+    ).predict_proba(shifted)
+    np.testing.assert_allclose(back, model.predict_proba(shifted), rtol=1e-12)
 
 
 @pytest.mark.parametrize("tied", [False, True])
