@@ -12,6 +12,7 @@ from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor, load
 from lightrnn.nn.solvers import make_solver
 from lightrnn.training import STOP
 from lightrnn.training.truncation import chunks
+from lightrnn.utils.standardization import Standardization
 
 TOLERANCE = {"float64": 1e-12, "float32": 3e-5}
 
@@ -47,6 +48,18 @@ def check(problem, gpu_network, network):
         assert close(
             gpu_network.final_outputs(problem.X), network.final_outputs(problem.X), problem.dtype
         )
+
+
+@pytest.mark.parametrize("cell", ["ffnn", "gru"])
+def test_the_first_layer_reads_standardised_numbers(gpu, cell):
+    problem = problem_of(cell)
+    network = problem.network()
+    F = problem.F
+    network.standardization = Standardization(np.linspace(-2, 3, F), np.full(F, 4.0), 1.0)
+    check(problem, gpu.CudaNetwork(network, 0), network)
+    stay = gpu.CudaNetwork(network, 0)
+    stay.cache_sequences(problem.X, np.array(problem.lengths), len(problem.lengths))
+    check(problem, stay, network)
 
 
 @pytest.mark.parametrize("cell", ["ffnn", "gru"])

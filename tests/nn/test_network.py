@@ -16,6 +16,7 @@ from lightrnn.nn.batches import Batch
 from lightrnn.nn.network import Network
 from lightrnn.nn.solvers import make_solver
 from lightrnn.training.truncation import chunks
+from lightrnn.utils.standardization import Standardization
 
 # The oracle sums in another order: some hundred roundings of each dtype.
 TOLERANCE = {"float64": 1e-12, "float32": 3e-5}
@@ -57,6 +58,27 @@ def test_outputs_and_states_are_the_oracles(problem):
         assert got.dtype == problem.dtype and close(problem, got, want)
     for got, want in zip(network.states(problem.X), states, strict=True):
         assert got.dtype == problem.dtype and close(problem, got, want)
+
+
+def standardization(F):
+    """Return a standardisation of F features."""
+    return Standardization(np.linspace(-2, 3, F), np.linspace(0.5, 4, F), 1.0)
+
+
+@settings(max_examples=30)
+@given(problem=problems(n_tokens=0, head="linear"))
+def test_the_first_layer_reads_standardised_numbers(problem):
+    network = problem.network()
+    network.standardization = standardization(problem.F)
+    plain = problem.network()
+    inputs = network.as_inputs(problem.X)
+    for one, other in zip(network.outputs(problem.X), plain.outputs(inputs), strict=True):
+        assert np.array_equal(one, other)
+    batch = problem.batch(network)
+    standardised = replace(batch, X=network.as_inputs(batch.X))
+    loss = problem.make_loss()
+    assert network.loss_and_gradient(batch, loss) == plain.loss_and_gradient(standardised, loss)
+    assert np.array_equal(network.gradient, plain.gradient)
 
 
 @settings(max_examples=60)
