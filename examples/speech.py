@@ -15,7 +15,6 @@ import numpy as np
 
 from lightrnn import RNNClassifier
 from lightrnn.datasets import load_japanese_vowels
-from lightrnn.preprocessing import SequenceScaler
 
 
 def timed_fit(model: RNNClassifier, X: list[np.ndarray], y: np.ndarray) -> float:
@@ -29,9 +28,6 @@ def main() -> None:
     """Fit each cell on the training utterances and print its accuracy on the test utterances."""
     X_train, y_train = load_japanese_vowels("train")
     X_test, y_test = load_japanese_vowels("test")
-    scaler = SequenceScaler().fit(X_train)
-    X_train = scaler.transform(X_train)
-    X_test = scaler.transform(X_test)
 
     print(f"{len(X_train)} training utterances, {len(X_test)} test utterances; 1 in 9 is chance.\n")
     print(f"{'cell':<6}{'accuracy':>10}{'parameters':>12}{'fit s':>8}{'compile s':>11}")
