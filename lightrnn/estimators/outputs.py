@@ -68,5 +68,5 @@ def overflow(x: np.ndarray, dtype: npt.DTypeLike) -> str:
     precise = "" if np.dtype(dtype) == np.float64 else ", or fit with dtype='float64'"
     return (
         f"its values, up to {largest:.3g}, overflow in {dtype}. Mark or replace values that stand "
-        f"for missing ones, and rescale X, for example by SequenceScaler{precise}."
+        f"for missing ones, or bring X to the scale that it has in fit{precise}."
     )

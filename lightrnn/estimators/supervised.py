@@ -371,7 +371,7 @@ def _warn_of_the_end(arguments: Arguments) -> None:
     """Warn that training ran out of epochs."""
     other = "set learning_rate='cosine', which comes to rest within max_iter epochs"
     if arguments["solver"] == "lbfgs":
-        other = "bring X to unit scale with SequenceScaler"
+        other = f"tol (it is {arguments['tol']:g})"
     warn(
         ConvergenceWarning,
         f"Maximum iterations ({arguments['max_iter']}) reached and the training hasn't converged "

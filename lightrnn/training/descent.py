@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..exceptions import ConvergenceWarning, warn
-from .monitor import Monitor, shorter_gradient
+from .monitor import Monitor, slower
 
 if TYPE_CHECKING:
     from ..losses import Loss
@@ -107,11 +107,8 @@ class Descent:
         if norm < _EXPLODES or history.exploded:
             return
         history.exploded = True
-        options = self.monitor.options
         warn(
             ConvergenceWarning,
             f"The gradient explodes: its norm reached {norm:.3g} in epoch "
-            f"{history.epochs + 1}. Bring X to unit scale with SequenceScaler, lower "
-            f"learning_rate_init (it is {options.learning_rate_init:g}), or "
-            f"{shorter_gradient(options)}.",
+            f"{history.epochs + 1}. {slower(self.monitor.options)}",
         )

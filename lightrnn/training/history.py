@@ -24,8 +24,9 @@ class StopTraining(Exception):
     """
 
 
-# Returned by a callback, it ends training. An object of its own, so that no result that a function
-# happens to have, such as the number of characters written, ends it.
+# Returned by a callback, it ends training. Its class is its own, so that no result that a function
+# happens to have, such as the number of characters written, ends it. A copy of it does: workers of
+# joblib get their callbacks by pickle.
 STOP = StopTraining("A callback ended training.")
 
 

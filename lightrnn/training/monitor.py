@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import cpu
-from .history import STOP, Epoch, History, StopTraining, TrainingOptions, ends_by_schedule
+from .history import Epoch, History, StopTraining, TrainingOptions, ends_by_schedule
 from .progress import Progress
 
 if TYPE_CHECKING:
@@ -155,28 +155,31 @@ class Monitor:
         """Return the sentence that ends the message of an overflow."""
         if self.options.solver == "lbfgs":
             return (
-                "Bring X to unit scale with SequenceScaler, or use solver='adam', which clips the "
-                "gradient."
+                "Use solver='adam', which clips the gradient; with standardize=False bring X to "
+                "unit scale."
             )
-        return (
-            f"Lower learning_rate_init (it is {self.options.learning_rate_init:g}), bring X to "
-            f"unit scale with SequenceScaler, or {shorter_gradient(self.options)}."
-        )
+        return slower(self.options)
 
 
 def _stops(callback: Callable[[Epoch], Any], record: Epoch) -> bool:
     """Call a callback; return whether it ends training."""
     try:
-        return callback(record) is STOP
+        return isinstance(callback(record), StopTraining)
     except StopTraining:
         return True
 
 
-def shorter_gradient(options: TrainingOptions) -> str:
-    """Return the remedy for a gradient that explodes on its way back through time."""
-    if options.clip_norm is None:
-        return "set clip_norm=1.0"
-    return "set truncate, so that the gradient goes back through fewer steps"
+def slower(options: TrainingOptions) -> str:
+    """Return the sentence with the remedies for a gradient that explodes."""
+    shorter = (
+        "set clip_norm=1.0"
+        if options.clip_norm is None
+        else "set truncate, so that the gradient goes back through fewer steps"
+    )
+    return (
+        f"Lower learning_rate_init (it is {options.learning_rate_init:g}), or {shorter}; with "
+        "standardize=False bring X to unit scale."
+    )
 
 
 def _first_non_finite(arrays: dict[str, np.ndarray]) -> str | None:

@@ -130,7 +130,7 @@ class Progress:
         """Go on without a display where its stream is missing, closed or broken."""
         try:
             yield
-        except (AttributeError, OSError, ValueError):
+        except Exception:  # a stream may be any object with a method write
             self.verbose = 0
             self._bar = None
 
@@ -140,15 +140,16 @@ class Progress:
             return
         self._working.set()
         with self._survived():
-            self._bar = _bar(self.epochs)
             self._stream = _stream()
-            self._live = self._bar is None and self._stream.isatty()
+            terminal = _is_terminal(self._stream)
+            self._bar = _bar(self.epochs, terminal)
+            self._live = terminal and self._bar is None
 
     def _announce(self, before: float) -> None:
         """Say that kernels are compiled, if the first batch waits for that."""
         while not self._working.wait(_PATIENCE / 4):
             if cpu.compiling.seconds() - before >= _PATIENCE:
-                with suppress(AttributeError, OSError, ValueError):
+                with suppress(Exception):
                     sys.stderr.write(f"compiling {self.cell}, once on this machine\n")
                     sys.stderr.flush()
                 return
@@ -177,13 +178,13 @@ class Progress:
 
 
 def _tqdm() -> Any:
-    """Return tqdm's class for terminals or for notebooks, or None where it is not installed."""
+    """Return tqdm's module for terminals and notebooks, or None where it is not installed."""
     try:
         with cpu.once.MAKING:  # so that no fork leaves it half imported
             from tqdm import auto
     except ImportError:
         return None
-    return auto.tqdm
+    return auto
 
 
 def _stream() -> TextIO:
@@ -191,12 +192,22 @@ def _stream() -> TextIO:
     return sys.stderr if _tqdm() else sys.stdout
 
 
-def _bar(epochs: int) -> Any:
+def _is_terminal(stream: Any) -> bool:
+    """Return whether a stream is a terminal; many that stand in for stdout cannot say."""
+    try:
+        return bool(stream.isatty())
+    except Exception:
+        return False
+
+
+def _bar(epochs: int, terminal: bool) -> Any:
     """Return a bar, or None where there is none to be drawn."""
-    make = _tqdm()
-    if make is None:
+    auto = _tqdm()
+    if auto is None:
+        return None
+    notebook = auto.notebook_tqdm is not auto.std_tqdm  # whose streams are no terminals
+    if not (terminal or notebook):
         return None
     form = "{l_bar}{bar}| {n:.4g}/{total_fmt} epochs{postfix}"
     with cpu.once.MAKING:  # a first bar imports locks for processes
-        bar = make(total=epochs, bar_format=form, disable=None)  # None: unless for a terminal
-    return None if bar.disable else bar
+        return auto.tqdm(total=epochs, bar_format=form)

@@ -1,6 +1,7 @@
 """When training stops, which weights it keeps, its step sizes, callbacks and warnings."""
 
 import math
+import pickle
 import tracemalloc
 from types import SimpleNamespace
 
@@ -114,16 +115,17 @@ def test_the_training_loss_does_not_end_a_schedule_that_ends_by_itself():
 # -- whole fits ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("raises", [False, True])
-def test_callbacks_see_every_epoch_and_may_stop(raises):
+@pytest.mark.parametrize("ending", ["returned", "raised", "a copy"])
+def test_callbacks_see_every_epoch_and_may_stop(ending):
     X, y = sums()
     seen = []
 
     def stop(record):
         if record.epoch == 4:
-            if raises:
+            if ending == "raised":
                 raise StopTraining
-            return STOP
+            # Workers of joblib get their callbacks by pickle.
+            return STOP if ending == "returned" else pickle.loads(pickle.dumps(STOP))
         return None
 
     callbacks = [stop, seen.append]
@@ -213,7 +215,7 @@ def test_running_out_of_epochs_warns():
         RNNRegressor(**QUICK, max_iter=2).fit(X, y)
     RNNRegressor(**QUICK, max_iter=2, learning_rate="cosine").fit(X, y)
     RNNRegressor(**QUICK, max_iter=50, tol=10.0, n_iter_no_change=2).fit(X, y)
-    with pytest.warns(ConvergenceWarning, match="Raise max_iter, or bring X to unit scale"):
+    with pytest.warns(ConvergenceWarning, match="Raise max_iter, or tol"):
         RNNRegressor(**QUICK, max_iter=2, solver="lbfgs").fit(X, y)
 
 

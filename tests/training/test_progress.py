@@ -161,6 +161,13 @@ class Tee:
         pass
 
 
+class Binary(Tee):
+    """A log file that was opened for bytes."""
+
+    def write(self, text):
+        raise TypeError("a bytes-like object is required, not 'str'")
+
+
 def closed():
     stream = io.StringIO()
     stream.close()
@@ -168,7 +175,7 @@ def closed():
 
 
 @pytest.mark.parametrize("verbose", [0, 1])
-@pytest.mark.parametrize("stream", [lambda: None, closed, Tee], ids=["none", "closed", "tee"])
+@pytest.mark.parametrize("stream", [lambda: None, closed, Tee, Binary])
 @pytest.mark.parametrize("bar", [True, False])
 def test_training_survives_any_stream(monkeypatch, verbose, stream, bar):
     if not bar:
@@ -179,4 +186,23 @@ def test_training_survives_any_stream(monkeypatch, verbose, stream, bar):
         patch.setattr(sys, "stdout", stream())
         patch.setattr(sys, "stderr", stream())
         model.fit(X, y)
+        shown = getattr(sys.stderr if bar else sys.stdout, "text", "")
     assert model.n_iter_ == 3
+    assert shown.count("\n") == (3 if verbose and stream is Tee else 0)
+    assert "\r" not in shown
+
+
+def test_a_notebook_gets_a_bar_although_its_streams_are_no_terminals(monkeypatch):
+    auto = pytest.importorskip("tqdm.auto")
+    bars = []
+
+    class Notebook(auto.std_tqdm):
+        def __init__(self, **arguments):
+            super().__init__(**arguments, file=io.StringIO())
+            bars.append(self)
+
+    monkeypatch.setattr(auto, "notebook_tqdm", Notebook)
+    monkeypatch.setattr(auto, "tqdm", Notebook)
+    X, y = sums()
+    RNNRegressor(**QUICK, max_iter=3, learning_rate="cosine", verbose=1).fit(X, y)
+    assert bars[0].n == 3
