@@ -87,8 +87,11 @@ def r_squared(
         predicted = predicted.reshape(-1, 1)
     share = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
     mean = np.average(y, axis=0, weights=share)
-    residual = share @ (y - predicted) ** 2  # (k,)
-    total = share @ (y - mean) ** 2  # (k,)
+    with np.errstate(all="ignore"):
+        # Division by a power of two rounds nothing, and keeps the squares from over- and underflow.
+        exponent = np.frexp(abs(y - mean).max(axis=0))[1]
+        residual = share @ np.ldexp(y - predicted, -exponent) ** 2  # (k,)
+        total = share @ np.ldexp(y - mean, -exponent) ** 2  # (k,)
     varies = total > 0
     # The inner where keeps constant outputs from a division by 0 that the outer one would discard.
     explained = 1.0 - residual / np.where(varies, total, 1.0)

@@ -54,3 +54,12 @@ def test_scores_are_scikit_learns():
         accuracy(labels == guesses, weights),
         metrics.accuracy_score(labels, guesses, sample_weight=weights),
     )
+
+
+@pytest.mark.parametrize("unit", [2.0**-1000, 2.0**1000])
+def test_r_squared_has_no_unit(unit):
+    rng = np.random.default_rng(0)
+    y = rng.normal(size=9)
+    predicted = y + rng.normal(size=9)
+    with np.errstate(all="raise"):
+        assert r_squared(unit * y, unit * predicted) == r_squared(y, predicted)

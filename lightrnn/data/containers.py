@@ -193,7 +193,9 @@ def _refuse(X: Any, name: str) -> None:
         remedy = f"Give its values, X and y in one order: [{name}[key] for key in {name}]."
     elif hasattr(X, "get_group"):
         key = getattr(X, "keys", None)
-        column = f".drop(columns={key!r})" if isinstance(key, str) and X.ndim == 2 else ""
+        _, group = next(iter(X), ("", ()))
+        held = isinstance(key, str) and X.ndim == 2 and key in group  # not if columns were chosen
+        column = f".drop(columns={key!r})" if held else ""
         remedy = f"Give its groups, X and y in one order: [x{column} for _, x in {name}]."
     elif isinstance(X, (list, tuple)):
         if not X or not all(map(_is_keyed, X)):

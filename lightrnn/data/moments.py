@@ -48,7 +48,7 @@ def standardization_of(X: Sequences, weights: np.ndarray | None = None) -> Stand
     """
     zeros = np.zeros(X.n_features)
     total = Standardization(zeros, zeros, 0.0)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         for steps, w in _blocks(X, weights):  # (N, F), (N,)
             weight = float(w.sum())
             if not weight:

@@ -174,7 +174,7 @@ def class_weights(
         factors = pooled.sum() / (present * np.where(totals > 0, totals, 1.0))
     else:
         factors = _factors(class_weight, classes)
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         weighted = pooled * factors[flat]
     if not np.isfinite(weighted).all():
         raise ValueError(

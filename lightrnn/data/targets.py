@@ -178,9 +178,9 @@ class RealTargets(Targets):
 
     def standardised(self, columns: np.ndarray) -> np.ndarray:
         """Return checked columns (N, k) in units of their scale, in the network's precision."""
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             encoded = (columns - self.mean) / self._divisor
-        encoded = (encoded.clip(-_FAR, _FAR) if self.robust else encoded).astype(self.dtype)
+            encoded = (encoded.clip(-_FAR, _FAR) if self.robust else encoded).astype(self.dtype)
         return encoded if self.quantiles is None else np.repeat(encoded, self.n_outputs, axis=1)
 
     @property
@@ -224,7 +224,7 @@ class RealTargets(Targets):
         if self.quantiles is not None:
             outputs = np.sort(outputs, axis=1)
         # Always a copy: a stream goes on writing to its outputs.
-        with np.errstate(over="ignore"):  # infinity is refused by who predicts
+        with np.errstate(all="ignore"):  # infinity is refused by who predicts
             predictions = self._in_units_of_y(outputs).astype(self.result)
         return predictions if self.quantiles else flat(predictions)
 
@@ -247,7 +247,7 @@ def _mean_and_scale(
     """Return the weighted mean of each column, and its deviation, 0 where rounding explains it."""
     largest = abs(columns).max(axis=0)
     # Squares of large numbers overflow; the result is refused below, with a message of ours.
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         if robust:
             mean, scale = median_and_deviation(columns, weights)
         else:

@@ -177,9 +177,11 @@ def as_items(
     """
     if not isinstance(X, (list, tuple)):
         if isinstance(X, (str, bytes)) or not hasattr(X, "__array__"):
+            remedy = f"Put a single one into a list: [{name}]."
+            if isinstance(X, bytes):
+                remedy = f"Decode it: [{name}.decode('utf-8')]."
             raise TypeError(
-                f"{name} must be a list of sequences of tokens, got {shown(X)}. "
-                f"Put a single one into a list: [{name}]."
+                f"{name} must be a list of sequences of tokens, got {shown(X)}. {remedy}"
             )
         # An array or DataFrame: each row is a sequence, unless its index has them.
         X = unwrapped(X, name)

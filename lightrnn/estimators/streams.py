@@ -157,7 +157,7 @@ class Stream:
             raise TypeError(
                 f"x must be numbers, got {shown(x)}. Give one step's features."
             ) from error
-        with np.errstate(over="ignore"):  # `step` refuses infinity
+        with np.errstate(all="ignore"):  # `step` refuses infinity
             values = array.astype(np.float64 if len(self._dtypes) > 1 else self._dtype)
         if values.shape != shape and not (values.ndim == 0 and shape == (1,)):
             raise ValueError(
@@ -294,7 +294,7 @@ def _set_all(states: list[np.ndarray], given: dict[str, Any], remedy: str) -> No
         except ValueError:  # ragged
             array = np.asarray(None)
         is_real = array.dtype.kind in "biuf" and array.shape == state.shape
-        with np.errstate(over="ignore"):  # infinity is refused
+        with np.errstate(all="ignore"):  # infinity is refused
             array = array.astype(state.dtype) if is_real else array
         if not is_real or not np.isfinite(array).all():
             raise ValueError(

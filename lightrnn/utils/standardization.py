@@ -63,7 +63,7 @@ class Standardization:
         # The subtraction comes first and in float64: in float32 a large mean would leave nothing.
         centred = np.subtract(steps, self.mean, out=scratch)
         # A number far outside of what was learned from may become infinite in float32.
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             np.divide(centred, self.scale, out=out, casting="unsafe")
 
     def applied(self, steps: np.ndarray, dtype: np.dtype) -> np.ndarray:

@@ -184,7 +184,7 @@ def test_the_remedy_for_a_collection_makes_a_list_of_it():
 
 def test_the_remedy_for_groups_makes_a_list_of_them(pandas):
     groups = long_table(pandas, "text").groupby("name", sort=False)
-    for X in (groups, groups["u"], list(groups)):
+    for X in (groups, groups["u"], groups[["u", "v"]], list(groups)):
         with pytest.raises(TypeError, match=r"x.* for _, x in X\]") as caught:
             RNNRegressor(**QUICK).fit(X, [1.0, 2, 3, 4])
         assert tuple(map(len, remedied(X, str(caught.value)))) == LENGTHS

@@ -367,7 +367,7 @@ def test_one_text_is_a_text_and_codes_take_little_room():
         (["a", 3], TypeError, r"texts\[1\] must be text"),
         (iter(["a", 3]), TypeError, r"texts\[1\] must be text"),
         ([["a"], [1]], TypeError, "text or integers alone"),
-        (b"bytes", TypeError, "texts must be a list of sequences of tokens"),
+        (b"bytes", TypeError, r"texts must be .* Decode it: \[texts\.decode\('utf-8'\)\]"),
         ([b"bytes"], TypeError, r"texts\[0\] must be"),
         (io.BytesIO(b"bytes"), TypeError, r"texts\[0\] must be"),
         (["a", None], TypeError, r"texts\[1\] must be text"),

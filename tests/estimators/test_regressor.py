@@ -45,6 +45,19 @@ def test_level_and_unit_of_y_change_nothing_but_the_units(level, unit, target):
     assert np.allclose(found, pooled(wanted), atol=0.05)
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "huber"])
+@pytest.mark.parametrize("unit", [1e-153, 1e30])
+def test_numpy_may_raise_what_it_else_ignores(loss, unit):
+    """A user may run with `np.seterr(all="raise")` to find faults of their own."""
+    options = SMALL | {"loss": loss, "max_iter": 1, "scoring": "score"}
+    y = unit * SUMS
+    with np.errstate(all="raise"):
+        model = RNNRegressor(**options).fit(X, y, X_val=X, y_val=y)
+        found = model.score(X, y)
+        model.stream().step(X[0][0])
+    assert np.isclose(found, RNNRegressor(**options).fit(X, SUMS).score(X, SUMS), atol=1e-3)
+
+
 def test_every_way_to_predict_has_the_units_of_y(tmp_path):
     level = 1e7
     model = RNNRegressor(**SMALL).fit(X, level + SUMS)
