@@ -116,11 +116,14 @@ class RNNRegressor(SupervisedEstimator):
         should be: sequences of `X_val`, or `validation_fraction` of X, which are not trained on.
         Fresh data of the same kind then are below them as often, on average [7]_.""",
     )
+    # An outlier's gradient is delta, that of any other row its error. With a delta of 1 a network
+    # whose errors are a tenth of y's scale follows outliers and learns them by heart.
     delta: float = argument(
-        1.0,
+        0.05,
         _DELTA,
-        """Error at which the Huber loss turns from quadratic to linear, in units of
-        `y_scale_`.""",
+        """Error at which the Huber loss turns from quadratic to linear, in units of `y_scale_`. It
+        must not be much larger than the errors that remain, or outliers count most. No gradient is
+        larger: with "sgd" raise `learning_rate_init` as delta is lowered.""",
     )
     dtype: str = argument(
         "float32",

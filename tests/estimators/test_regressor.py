@@ -143,6 +143,21 @@ def test_robust_losses_resist_outliers_of_any_size(loss):
     assert error_on_fresh_data(loss, 1e6, sides=(1,)) < clean + 0.05
 
 
+@pytest.mark.parametrize("size", [10, 1e6])
+def test_huber_learns_no_outlier_by_heart(size):
+    """With the default arguments of training, which go on long after the rest has been learned."""
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(600, 8, 2))
+    known = X[:, :, 0].sum(axis=1) / np.sqrt(8)
+    errors = []
+    for outlier in (0, size):
+        y = known[:300] + 0.1 * rng.normal(size=300)
+        y[:6] += outlier
+        model = RNNRegressor("gru", random_state=0, loss="huber").fit(X[:300], y)
+        errors.append(np.mean(abs(model.predict(X[300:]) - known[300:])))
+    assert errors[1] < errors[0] + 0.05
+
+
 def test_robust_losses_standardise_by_weighted_median_and_deviation():
     y = SUMS.copy()
     y[:3] = 1e6

@@ -14,6 +14,8 @@ EXPECTED = {
     for path in GOLDEN.glob("format*.json")
     for name, value in json.loads(path.read_text()).items()
 }
+# Defaults of earlier versions, which a file keeps and `repr` shows since they are none any more.
+FORMER_DEFAULTS = {"delta=1.0"}
 TOLERANCE = {"float32": {"rtol": 1e-4, "atol": 1e-5}, "float64": {"rtol": 1e-9, "atol": 1e-10}}
 
 
@@ -48,7 +50,8 @@ def arguments(text):
 def test_golden_files_predict_what_they_predicted(name):
     model = load(GOLDEN / name)
     expected = EXPECTED[name]
-    assert arguments(repr(model)) == arguments(expected["model"])
+    shown = [text for text in arguments(repr(model)) if text not in FORMER_DEFAULTS]
+    assert shown == arguments(expected["model"])
     for method, wanted in expected["predictions"].items():
         close(getattr(model, method)(expected["data"]), wanted, **TOLERANCE[model.dtype])
 
