@@ -6,13 +6,13 @@ On the command line: ``python -m lightrnn compare data.npz``.
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .. import cpu
 from ..cells import CELLS
 from ..data.labels import read_labels
 from ..data.ragged import read
@@ -20,7 +20,6 @@ from ..data.sequences import as_sequences
 from ..estimators import RNNClassifier, RNNRegressor
 from ..inspection import memory_horizon
 from ..metrics import accuracy, r_squared
-from ..preprocessing import SequenceScaler
 from ..utils import checks
 from ..utils.checks import random_generator, shown
 from ..utils.indexing import take
@@ -46,7 +45,7 @@ class Result(NamedTuple):
     n_parameters : int
         Number of parameters.
     seconds : float
-        Seconds of a fit, the median over folds, since the first one may compile the cell.
+        Seconds of a fit, the median over folds, without those in which kernels were compiled.
     horizon : float
         Memory horizon in steps, the median over folds; inf if it lies beyond the longest sequence,
         NaN for a baseline.
@@ -279,18 +278,12 @@ def _round(
     """Fit to one fold and return score, seconds and memory horizon."""
     seen = take(X, np.flatnonzero(~held_out))
     unseen = take(X, np.flatnonzero(held_out))
-    # Baselines take X as it is: the last value must be in the units of y.
-    is_baseline = isinstance(model, Naive | SummaryLinear)
-    if not is_baseline:
-        scaler = SequenceScaler().fit(seen)
-        seen = scaler.transform(seen)
-        unseen = scaler.transform(unseen)
-    start = time.perf_counter()
+    start = cpu.compiling.clock()
     model.fit(seen, y[~held_out])
-    seconds = time.perf_counter() - start
+    seconds = cpu.compiling.clock() - start
     score = _score(model.predict(unseen), y[held_out])
     # A horizon needs a step to look back on.
-    if is_baseline or max(map(len, unseen)) < 2:
+    if isinstance(model, Naive | SummaryLinear) or max(map(len, unseen)) < 2:
         return score, seconds, math.nan
     return score, seconds, memory_horizon(model, unseen).horizon
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 
 from bench import fuzz_npz
+from lightrnn import RNNClassifier
 from lightrnn import __main__ as command
 from lightrnn.comparison import compare
+from lightrnn.cpu import compiling
 
 SMALL = {"hidden_layer_sizes": (3,), "max_iter": 1, "folds": 2}
 
@@ -47,6 +49,23 @@ def test_baselines_predict_what_they_should():
         X, np.where(X.mean(axis=(1, 2)) > -0.3, "up", "down"), **SMALL
     ).results[:2]
     assert 0.6 < majority.scores.mean() < 0.95 and linear.scores.mean() > majority.scores.mean()
+
+
+def test_seconds_leave_out_compiling(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("lightrnn.cpu.compiling.perf_counter", lambda: now[0])
+    fit = RNNClassifier.fit
+
+    def compiled_first(model, *arguments):
+        compiling.STOPWATCH.start()
+        now[0] += 42.0
+        compiling.STOPWATCH.stop()
+        now[0] += 0.5
+        return fit(model, *arguments)
+
+    monkeypatch.setattr(RNNClassifier, "fit", compiled_first)
+    found = compare(sequences(), np.arange(12) % 3, **SMALL, windows=(2,))
+    assert [r.seconds for r in found.results] == [0, 0, 0.5, 0.5, 0.5, 0.5]
 
 
 def test_folds_are_stratified_and_drawn_by_the_seed():
