@@ -1,6 +1,5 @@
 """The engine for CPUs, compiled by Numba, which is imported when a network is first built."""
 
-from importlib import import_module
 from types import ModuleType
 
 # Read the sources as they are when the package is imported, and let forks wait from then on.
@@ -24,6 +23,6 @@ _MODULES = (
 def __getattr__(name: str) -> ModuleType:
     """Import a submodule at its first use."""
     if name in _MODULES:
-        with once.MAKING:  # the first time Numba is imported, which takes a while
-            return import_module(f"{__name__}.{name}")
+        module: ModuleType = once.imported(f"{__name__}.{name}")  # the first time Numba's, too
+        return module
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -242,13 +242,12 @@ def _scoring(name: str, value: Any) -> Any:
     if value in OWN_SCORES:
         return value
     try:
-        with cpu.once.MAKING:
-            from sklearn.metrics import get_scorer_names
+        scorers = cpu.once.imported("sklearn.metrics").get_scorer_names()
     except ImportError as error:
         raise ValueError(
             f"{wanted}, which is not installed, got {value!r}. Run: pip install scikit-learn"
         ) from error
-    if value not in get_scorer_names():
+    if value not in scorers:
         raise ValueError(
             f"{wanted}, got {shown(value)}. sklearn.metrics.get_scorer_names() lists them."
         )

@@ -56,8 +56,9 @@ def build_network(architecture: dict[str, Any], largest_batch: tuple[int, int] =
     ValueError
         If training it would take more memory than there is.
     """
-    with cpu.once.MAKING:  # so that no fork leaves it half imported
-        from ..nn.network import Network
+    cpu.once.imported("lightrnn.nn.network")  # by which Numba is imported
+    from ..nn.network import Network
+
     network = Network(**architecture)
     needed = network.bytes_needed(*largest_batch)
     available = memory()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import numbers
 from collections.abc import Callable
 from dataclasses import replace
@@ -61,10 +62,7 @@ def make_score(
     if scoring == "score":
         return partial(_own_score, targets=model.targets, held_out=held_out, threads=threads)
     if isinstance(scoring, str):
-        with cpu.once.MAKING:
-            from sklearn.metrics import get_scorer
-
-        scoring = get_scorer(scoring)
+        scoring = cpu.once.imported("sklearn.metrics").get_scorer(scoring)
     return _Scorer(scoring, estimator, model, held_out)
 
 
@@ -122,7 +120,10 @@ class _Scorer:
                 f"scoring must return a number, got {shown(score)}. Greater is better; use the "
                 "negative of an error."
             )
-        return float(score)
+        try:
+            return float(score)
+        except OverflowError:
+            return math.inf
 
 
 def _takes_weights(scorer: Callable[..., Any]) -> bool:

@@ -42,8 +42,7 @@ class Lbfgs:
 
     def __call__(self, epochs: int) -> None:
         """Run iterations until training ends."""
-        with cpu.once.MAKING:
-            from scipy.optimize import minimize
+        minimize = cpu.once.imported("scipy.optimize").minimize
 
         parameters = self.monitor.network.parameters
         result = minimize(

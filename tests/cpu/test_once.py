@@ -1,5 +1,6 @@
-"""A fork waits for imports under way: in the child nobody would finish them."""
+"""Imports are finished, whatever interrupts or forks: nobody else would finish them."""
 
+import os
 import subprocess
 import sys
 
@@ -46,3 +47,33 @@ CALLS = {
 @pytest.mark.parametrize("call", CALLS.values(), ids=CALLS)
 def test_a_first_call_imports_nothing_while_a_fork_could_take_place(call):
     subprocess.run([sys.executable, "-c", WATCHED % call], check=True)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows sends no such signal")
+def test_an_interruption_of_a_first_call_leaves_numba_whole():
+    code = """
+import os
+import signal
+import sys
+
+import lightrnn
+
+X = [[[1.0]], [[2.0]]]
+model = lightrnn.RNNRegressor("gru", (4,), max_iter=1, learning_rate="cosine", random_state=0)
+
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "numba.core.typeinfer":
+            os.kill(os.getpid(), signal.SIGINT)  # raise_signal would wake no other thread
+
+
+sys.meta_path.insert(0, Interrupt())
+try:
+    model.fit(X, [1.0, 2.0])
+except KeyboardInterrupt:
+    model.fit(X, [1.0, 2.0]).predict(X)
+    sys.exit()
+sys.exit("no interruption")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

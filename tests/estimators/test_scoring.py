@@ -171,6 +171,7 @@ def test_tables_keep_their_form():
         (lambda model, X, y: None, TypeError, "scoring must return a number, got None"),
         (lambda model, X, y: np.nan, ValueError, "score must be finite, got nan in epoch 1.*let"),
         (lambda model, X, y: -np.inf, ValueError, "score must be finite, got -inf in epoch 1"),
+        (lambda model, X, y: 10**400, ValueError, "score must be finite, got inf in epoch 1"),
     ],
     ids=str,
 )
