@@ -4,7 +4,7 @@ Rows move between a layer's state and its output, and on the way back between th
 loop binds its rows to names first, as arrays of their own: Numba then vectorises it.
 """
 
-from .jit import Integers, Matrix, Numbers, kernel
+from .jit import DoubleRows, Doubles, Integers, Matrix, Numbers, kernel
 from .matmul import panel_vectors
 from .registers import lanes, load, load_flat, store, store_flat
 
@@ -72,6 +72,21 @@ def scale(
         factors = mask[member[i]]
         for j in range(len(factors)):
             to[j] *= factors[j]
+
+
+@kernel
+def standardize(
+    target: Matrix,  # (n, F) OUT
+    source: DoubleRows,  # (n, F) IN
+    mean: Doubles,  # (F,) IN
+    scale: Doubles,  # (F,) IN
+):
+    """``target = (source - mean) / scale``, computed in float64."""
+    for i in range(len(source)):
+        to = target[i]
+        row = source[i]
+        for j in range(len(mean)):
+            to[j] = (row[j] - mean[j]) / scale[j]
 
 
 @kernel

@@ -59,6 +59,7 @@ Numbers = Annotated[np.ndarray, Kind(1)]
 Matrix = Annotated[np.ndarray, Kind(2)]
 Rows = Annotated[np.ndarray, Kind(2, strided=True)]
 Doubles = Annotated[np.ndarray, Kind(1, "float64")]
+DoubleRows = Annotated[np.ndarray, Kind(2, "float64")]
 Integers = Annotated[np.ndarray, Kind(1, "int64")]
 Table = Annotated[np.ndarray, Kind(2, "int64")]
 

@@ -220,7 +220,7 @@ class Model:
             "history": History(**tree["history"]),
             "rng": copy.deepcopy(tree["rng"]),
             "form": tree["form"] and Form(**tree["form"]),
-            "standardization": standardization and Standardization(**standardization),
+            "standardization": standardization and Standardization.of(**standardization),
         }
         return cls(**tree | built)
 

@@ -83,7 +83,7 @@ class Stream:
         self._dtypes = {self._dtype}  # of numbers that need no conversion
         standardization = model.network.standardization
         if standardization is not None:
-            self._write = partial(standardization.write, out=self._inputs)
+            self._write = stepper.write
             # All digits are kept until the mean has been subtracted.
             self._dtypes = {np.dtype(np.float64), np.dtype(np.float32)}
         # The array that holds every step's output; None if it must be computed from the state.

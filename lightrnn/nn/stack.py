@@ -152,7 +152,8 @@ class Stack:
                 f"shapes {shown(shapes)}. Pass X itself to the estimator, which reads it."
             ) from error
         if standardization is not None:
-            standardization.write(steps, out, scratch=steps)
+            # One pass; NumPy would take two, in short loops over the features.
+            cpu.gather.standardize(out, steps, standardization.mean, standardization.scale)
 
     def check_sequences(self, X: Sequence[np.ndarray], lengths: np.ndarray) -> None:
         """Compare sequences that are to be learned from with the network and with their lengths.

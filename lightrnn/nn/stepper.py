@@ -90,6 +90,9 @@ class Stepper:
         # (rows, F), or (count, window * F), of which the last F columns are the new inputs
         inputs = self._matrix(head.X, columns)
         self.inputs = inputs[self._before :, -F:]
+        # Numbers with all their digits, and the same standardised.
+        self._numbers = np.empty((self.count, F))
+        self._standardized = np.empty((self.count, F), network.dtype)
         self._view_states(layers, rows, inputs)
 
     def _reserve(self, size: int) -> int:
@@ -203,7 +206,18 @@ class Stepper:
             # (count, width), for the look-up writes whole registers
             rows = cpu.host.aligned(self.count, embedding.width, self.network.dtype)
             embedding.look_up(X, rows, 0)
-            X = rows[:, : embedding.size]
+            self.inputs[:] = rows[:, : embedding.size]
         else:
-            X = self.network.as_inputs([X])[0]
-        self.inputs[:] = X
+            self.write(X)
+
+    def write(self, X: np.ndarray) -> None:
+        """Set `inputs` to numbers, (count, F) or (F,) for one sequence, standardised."""
+        standardization = self.network.standardization
+        if standardization is None:
+            self.inputs[:] = X
+            return
+        self._numbers[:] = X
+        cpu.gather.standardize(
+            self._standardized, self._numbers, standardization.mean, standardization.scale
+        )
+        self.inputs[:] = self._standardized

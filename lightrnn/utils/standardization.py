@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
@@ -32,6 +33,11 @@ class Standardization:
     variance: np.ndarray
     weight: float
 
+    @classmethod
+    def of(cls, mean: np.ndarray, variance: np.ndarray, weight: float) -> Self:
+        """Return a standardisation with copies of the arrays in this machine's byte order."""
+        return cls(np.array(mean, np.float64), np.array(variance, np.float64), weight)
+
     @cached_property
     def scale(self) -> np.ndarray:
         """The divisor of each feature, 1 for a constant one."""
@@ -58,10 +64,10 @@ class Standardization:
             weight=weight,
         )
 
-    def write(self, steps: np.ndarray, out: np.ndarray, scratch: np.ndarray | None = None) -> None:
-        """Set `out` to the standardised steps (..., F); `scratch` is float64 and is overwritten."""
+    def write(self, steps: np.ndarray, out: np.ndarray) -> None:
+        """Set `out` to the standardised steps (..., F)."""
         # The subtraction comes first and in float64: in float32 a large mean would leave nothing.
-        centred = np.subtract(steps, self.mean, out=scratch)
+        centred = np.subtract(steps, self.mean)
         # A number far outside of what was learned from may become infinite in float32.
         with np.errstate(all="ignore"):
             np.divide(centred, self.scale, out=out, casting="unsafe")
