@@ -4,7 +4,8 @@
 recognises nine speakers by their vowels (`data/train_with_torch.py` trained it). `from_torch` turns
 the file into a fitted `RNNClassifier`. No layer is declared again, since the weights show which
 there are. PyTorch's predictions for the test utterances are stored with the weights, and the table
-shows the largest difference from them.
+shows the largest difference from them. The network was trained on standardised frames, so a
+`SequenceScaler` prepares X here as it did there; a converted network takes X as it is.
 
 The estimator is like any other: it can be saved in this package's format and trained further, which
 here means three more epochs on the training utterances.
