@@ -58,6 +58,8 @@ import sys
 
 import lightrnn
 
+# A shell that runs the tests in the background lets them ignore it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 X = [[[1.0]], [[2.0]]]
 model = lightrnn.RNNRegressor("gru", (4,), max_iter=1, learning_rate="cosine", random_state=0)
 
