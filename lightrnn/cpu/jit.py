@@ -15,7 +15,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar, cast, get_args, get_orig
 
 import numba
 import numpy as np
-import numpy.ma  # noqa: F401 - Numba imports it at a kernel's first call, which no lock guards
+import numpy.ma  # which Numba imports at a kernel's first call, where no lock guards it
 from numba import njit, types
 from numba.core import event
 from numba.core.compiler_lock import global_compiler_lock
