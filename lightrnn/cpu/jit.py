@@ -16,6 +16,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar, cast, get_args, get_orig
 import numba
 import numpy as np
 import numpy.ma  # which Numba imports at a kernel's first call, where no lock guards it
+from llvmlite.binding import ffi
 from numba import njit, types
 from numba.core import event
 from numba.core.compiler_lock import global_compiler_lock
@@ -30,6 +31,10 @@ _config: Any = numba.config
 
 # Kernels may be made, and Numba started by that, while `MAKING` is held: this lock comes after it.
 LOCKS.append(global_compiler_lock)
+# llvmlite's own lock comes last. It is also taken without Numba's: where a kernel is destroyed. No
+# public name leads to it, so a version of llvmlite may lack it.
+if hasattr(getattr(ffi.lib, "_lock", None), "_lock"):
+    LOCKS.append(ffi.lib._lock._lock)
 
 
 class _Listener(event.Listener):
