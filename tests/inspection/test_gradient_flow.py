@@ -144,7 +144,7 @@ def test_gradients_are_pytorchs(cell):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(4, 6, 3))
     y = rng.normal(size=4)
-    model = fitted(cell, (5,), X=X, y=y, loss="huber")
+    model = fitted(cell, (5,), X=X, y=y, loss="huber", delta=1.0)
     weights = model.weights_
     flow = gradient_flow(model, X, y)
     peer = {"rnn": torch.nn.RNN, "gru": torch.nn.GRU, "lstm": torch.nn.LSTM}[cell](
