@@ -189,8 +189,9 @@ class Model:
         if targets is not None:
             results["n_outputs_"] = targets.n_outputs
             standardization = self.standardization
-            results["X_mean_"] = None if standardization is None else standardization.mean
-            results["X_scale_"] = None if standardization is None else standardization.scale
+            # Copies: what the user does to them must not reach the network.
+            results["X_mean_"] = None if standardization is None else standardization.mean.copy()
+            results["X_scale_"] = None if standardization is None else standardization.scale.copy()
         if hasattr(targets, "classes_"):
             results["classes_"] = targets.classes_
         return results if self.form is None else results | self.form.attributes()

@@ -39,6 +39,7 @@ def test_changed_attributes_reach_no_kernel(cell):
     model.n_features_in_, model.classes_, model.n_outputs_ = 7, np.arange(9), 9
     model.feature_names_in_ = np.array(list("abcdefg"), object)
     model.vocabulary_ = np.array(["a"], object)
+    model.X_mean_ += 5  # in place
     assert np.array_equal(model.predict_proba(NARROW), proba)
     assert set(model.predict(NARROW)) <= {0, 1}
     with pytest.raises(ValueError, match="X has 7 features, but RNNClassifier is expecting 2"):
