@@ -6,7 +6,7 @@ program's own.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import NamedTuple
 
@@ -150,10 +150,15 @@ class Store:
             self._move(address, stage.there, begin, size)
         stage.left.record(self.streams.runs)
 
-    def send_rows(self, address: int, arrays: Sequence[np.ndarray]) -> None:
-        """Copy arrays from the host, without gaps, a piece at a time to save its memory."""
+    def send_rows(
+        self,
+        address: int,
+        arrays: Sequence[np.ndarray],
+        convert: Callable[[Sequence[np.ndarray]], Sequence[np.ndarray]] = list,
+    ) -> None:
+        """Convert and copy arrays of the host, without gaps, a piece at a time to save memory."""
         for group in _groups(arrays):
-            flat = [array.ravel() for array in group]
+            flat = [array.ravel() for array in convert(group)]
             joined = flat[0] if len(flat) == 1 else np.concatenate(flat)
             for begin in range(0, len(joined), PIECE):
                 self.send((address + begin, [joined[begin : begin + PIECE]]))

@@ -172,7 +172,7 @@ class CudaNetwork:
         try:
             floats.reserve(floats.kept + of_batch // floats.dtype.itemsize)
             ints.reserve(ints.kept + 8 * steps)  # a batch indexes each row some six times
-            store.send_rows(start, self.host.as_inputs(items))
+            store.send_rows(start, items, self.host.as_inputs)
         except MemoryError:  # the sequences of each minibatch are then sent with it
             store.kept = start
             return

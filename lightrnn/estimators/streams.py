@@ -80,12 +80,12 @@ class Stream:
         self._shape = self._inputs.shape
         self._dtype = self._inputs.dtype
         self._write: Callable[[np.ndarray], None] = partial(np.copyto, self._inputs)
-        self._dtypes = {self._dtype}  # of numbers that need no conversion
-        standardization = model.network.standardization
-        if standardization is not None:
+        self._read_dtype = self._dtype
+        if model.network.standardization is not None:
             self._write = stepper.write
             # All digits are kept until the mean has been subtracted.
-            self._dtypes = {np.dtype(np.float64), np.dtype(np.float32)}
+            self._read_dtype = np.dtype(np.float64)
+        self._dtypes = {self._dtype, self._read_dtype}  # of numbers that need no conversion
         # The array that holds every step's output; None if it must be computed from the state.
         fixed = stepper.features if answer is None else stepper.fixed_outputs
         self._fixed = None if fixed is None else fixed[self._rows]
@@ -158,7 +158,7 @@ class Stream:
                 f"x must be numbers, got {shown(x)}. Give one step's features."
             ) from error
         with np.errstate(all="ignore"):  # `step` refuses infinity
-            values = array.astype(np.float64 if len(self._dtypes) > 1 else self._dtype)
+            values = array.astype(self._read_dtype)
         if values.shape != shape and not (values.ndim == 0 and shape == (1,)):
             raise ValueError(
                 f"x must have the shape {shape}, got {shown(values)}. Give one step"

@@ -64,16 +64,10 @@ class Standardization:
             weight=weight,
         )
 
-    def write(self, steps: np.ndarray, out: np.ndarray) -> None:
-        """Set `out` to the standardised steps (..., F)."""
-        # The subtraction comes first and in float64: in float32 a large mean would leave nothing.
-        centred = np.subtract(steps, self.mean)
-        # A number far outside of what was learned from may become infinite in float32.
-        with np.errstate(all="ignore"):
-            np.divide(centred, self.scale, out=out, casting="unsafe")
-
     def applied(self, steps: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """Return the standardised steps (..., F) in a dtype."""
-        out = np.empty(steps.shape, dtype)
-        self.write(steps, out)
-        return out
+        # A number far outside of what was learned from may become infinite in float32.
+        with np.errstate(all="ignore"):
+            # The subtraction comes first and in float64: in float32 a large mean would leave
+            # nothing.
+            return ((steps - self.mean) / self.scale).astype(dtype)

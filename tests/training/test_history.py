@@ -1,9 +1,8 @@
 """The history of `partial_fit`: neither a call nor a file grows with the number of calls."""
 
-import sys
-
 import numpy as np
 import pytest
+from helpers.counting import calls
 from helpers.training import QUICK, options, sums
 
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor, load
@@ -11,22 +10,6 @@ from lightrnn.training import history
 from lightrnn.training.history import History
 
 X, y = sums(n=6)
-
-
-def calls(function):
-    """Return the number of functions, of Python and of C, that a call of this one makes."""
-    made = 0
-
-    def count(frame, event, arg):
-        nonlocal made
-        made += event in ("call", "c_call")
-
-    sys.setprofile(count)
-    try:
-        function()
-    finally:
-        sys.setprofile(None)
-    return made
 
 
 def test_a_call_does_as_much_after_thousands_of_calls():
