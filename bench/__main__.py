@@ -11,6 +11,7 @@ from lightrnn import cuda
 
 from . import fuzz, peers
 from .adding import ADDING
+from .archive import ARCHIVE
 from .distance import DISTANCE
 from .gpu import GPU_FIT, GPU_RAGGED, GPU_STEPS
 from .inspecting import INSPECTION
@@ -41,6 +42,7 @@ TABLES = (
     MLP,
     DISTANCE,
     ADDING,
+    ARCHIVE,
     TEXT,
     SENTENCES,
 )
