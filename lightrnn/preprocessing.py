@@ -36,7 +36,8 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
     It is scikit-learn's StandardScaler for sequences. It takes every form of X that the estimators
     take and returns the same form and shape: a list of sequences of different lengths, an array
     ``(n, T, F)``, frames (each pixel is a feature), a table (a single feature, so that all columns
-    have one mean and one deviation). float32 stays float32, other numbers become float64. A feature
+    have one mean and one deviation). NaN that end the rows of an array or a table are no steps, and
+    stay. float32 stays float32, other numbers become float64. A feature
     that never changes is only centred. Mean and variance stay accurate when the mean is large
     compared with the deviation.
 
@@ -243,14 +244,16 @@ def _mapped(function: _Function, sequences: Sequences, X: Any) -> Any:
 
 
 def _mapped_array(function: _Function, sequences: Sequences) -> NDArray[Any]:
-    """Return the results for sequences of one length, many at a time, as an array (n, T, F)."""
+    """Return the results for an array's sequences, as an array (n, T, F) filled up with NaN."""
     items = sequences.items
-    T = int(sequences.lengths[0])
+    T = sequences.width
     F = sequences.n_features
-    results = np.empty((len(items), T, F), dtype=_float_like(items[0]))
+    results = np.full((len(items), T, F), np.nan, dtype=_float_like(items[0]))
     size = max(1, _BLOCK // (T * F))  # sequences at a time
     for start in range(0, len(items), size):
-        results[start : start + size] = function(np.stack(items[start : start + size]))
+        part = items[start : start + size]
+        inside = np.arange(T) < sequences.lengths[start : start + size, None]
+        results[start : start + size][inside] = function(np.concatenate(part))
     return results
 
 

@@ -132,7 +132,8 @@ def read(
     lengths = sequences.lengths
     names = sequences.feature_names
     n = len(y) if hasattr(y, "__len__") else 0
-    if sequences.is_table and names is not None and n != len(lengths):
+    of_one_length = bool((lengths == lengths[0]).all())
+    if sequences.is_table and of_one_length and names is not None and n != len(lengths):
         refuse_long_frame(names, sequences.items, n)
     # Before y: the mean and scale of a regressor's targets are weighted.
     weights = check_sample_weight(sample_weight, lengths, arguments["target"] == "step")

@@ -20,8 +20,9 @@ class Form:
     Attributes
     ----------
     n_features_in : int
-        As scikit-learn counts: the columns of a table; of sequences, whose length is free, the
-        features of a step.
+        As scikit-learn counts: the columns of a table, also where NaN at the ends of its rows make
+        them sequences of different lengths; of sequences, whose length is free, the features of a
+        step.
     is_table : bool
         Whether X was a table.
     feature_names : ndarray of str (dtype object) or None
@@ -43,7 +44,7 @@ class Form:
     @classmethod
     def of(cls, X: Sequences) -> Self:
         """Return the form of the sequences that an estimator is fitted to."""
-        n_features_in = int(X.lengths[0]) if X.is_table else X.n_features
+        n_features_in = X.width if X.is_table else X.n_features
         return cls(n_features_in, X.is_table, X.feature_names)
 
     def attributes(self) -> dict[str, Any]:
@@ -102,13 +103,17 @@ class Form:
                 f"got sequences of {F} features. Pass a 2-D array."
             )
         # The features of a table are its steps, as in scikit-learn.
-        found = sequences.lengths if self.is_table else np.array([F])
+        found = np.array([F])
+        if self.is_table:
+            found = np.array([sequences.width]) if sequences.width else sequences.lengths
         wrong = found[found != expected]
         of_table = sequences.is_table and not self.is_table
         if len(wrong):
             remedy = f"{name} must have {counted(expected, 'feature')}, as in fit."
             if getattr(X, "ndim", 0) == 3 and X.shape[1] == expected:
                 remedy = f"If its axes are (n, F, T), give {name}.swapaxes(1, 2)."
+            elif self.is_table and not sequences.width:
+                remedy = "Give a table, its rows filled up with NaN behind their ends."
             elif of_table:
                 remedy = f"If it is one sequence, put it in a list: [{name}]."
             raise ValueError(

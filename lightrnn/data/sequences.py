@@ -6,6 +6,10 @@ with 3 to 5 axes holds sequences of one length. A 2-D array, a DataFrame or a re
 lists of numbers is a table: each of its rows is a sequence of one feature. `containers.py` reads
 those of other libraries. Anything else is an error with its remedy.
 
+Arrays and tables of sequences of different lengths are filled up with NaN, as those of the UCR
+archive are: the steps at a sequence's end in which every feature is NaN are not part of it. The
+items of a list have lengths of their own, so a NaN in them is a missing value wherever it is.
+
 Items stay views of the user's data, in their own dtype, so that a list of memory maps is never
 copied whole. That every value is finite in the network's dtype is checked here; the cast itself
 happens batch by batch.
@@ -13,7 +17,7 @@ happens batch by batch.
 
 import math
 import numbers
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +44,9 @@ class Sequences:
     n_features : int
         F, at least 1.
     is_table : bool
-        Whether X was a table: one-feature sequences of one length.
+        Whether X was a table, whose rows are sequences of one feature.
+    width : int
+        Steps of each sequence of an array or a table, with the NaN that fill it up; 0 for a list.
     feature_names : ndarray of str (dtype object) or None
         Names of the columns, if X was a DataFrame (T names) or a list of DataFrames (F names).
     """
@@ -49,6 +55,7 @@ class Sequences:
     lengths: np.ndarray
     n_features: int
     is_table: bool = False
+    width: int = 0
     feature_names: np.ndarray | None = None
 
     def __len__(self) -> int:
@@ -84,8 +91,8 @@ def as_sequences(
         If X is sparse, text, None, a mapping, or holds anything but real numbers.
     ValueError
         If X is empty or complex, a sequence has no step or no feature, feature counts differ, a
-        nested list is ragged inside a sequence, or a value is NaN, infinite or too large for
-        `dtype`.
+        nested list is ragged inside a sequence, or a value is infinite, too large for `dtype`, or
+        NaN where that does not end a row of an array.
 
     Examples
     --------
@@ -93,8 +100,9 @@ def as_sequences(
     >>> X = as_sequences([np.zeros((3, 2)), np.ones((5, 2))])
     >>> X.lengths, X.n_features, X.is_table
     (array([3, 5]), 2, False)
-    >>> as_sequences([[1, 2, 3], [4, 5, 6]]).is_table
-    True
+    >>> X = as_sequences(np.array([[1.0, 2.0, 3.0], [4.0, np.nan, np.nan]]))
+    >>> X.lengths, X.width, X.is_table
+    (array([3, 1]), 3, True)
     """
     if isinstance(X, Sequences):
         return X
@@ -140,7 +148,7 @@ def _from_array(
             "Pass data."
         )
     array = as_numbers(array, name)
-    n, T = array.shape[:2]
+    T = array.shape[1]
     F = math.prod(array.shape[2:])  # 1 for a table, which has no axis of features
     if T * F == 0:
         raise ValueError(
@@ -149,16 +157,38 @@ def _from_array(
         )
     # One by one: reshaping all at once would copy a whole array of another memory order.
     items = [sequence.reshape(T, F) for sequence in array]
-    # One pass over the whole array is faster; only after a hit is the sequence searched for.
+    # One pass over the whole array is faster; only after a hit are the sequences looked at.
     if first_not_finite([array], dtype) is not None:
-        _check_finite(items, dtype, name)
+        items = _cut(items, name)
+        _check_finite(items, dtype, name, _hint_for_swapped_axes)
     return Sequences(
         items,
-        np.full(n, T, dtype=np.int64),
+        _lengths(items),
         n_features=F,
         is_table=array.ndim == 2,
+        width=T,
         feature_names=column_names(X),
     )
+
+
+def _lengths(items: list[np.ndarray]) -> np.ndarray:
+    return np.array([len(item) for item in items], dtype=np.int64)
+
+
+def _cut(items: list[np.ndarray], name: str) -> list[np.ndarray]:
+    """Return sequences of an array without the steps at their ends that are nothing but NaN."""
+    cut = []
+    for i, item in enumerate(items):
+        if item.dtype.kind == "f" and np.isnan(item[-1]).all():
+            present = np.flatnonzero(~np.isnan(item).all(axis=1))
+            if not len(present):
+                raise ValueError(
+                    f"{name}[{i}] must be finite, got NaN at every step. In an array, NaN "
+                    "at a sequence's end are no steps: leave empty sequences out, in y too."
+                )
+            item = item[: present[-1] + 1]
+        cut.append(item)
+    return cut
 
 
 def _wrong_axes(array: np.ndarray, name: str) -> str:
@@ -188,17 +218,14 @@ def _from_items(X: Sequence[Any], dtype: npt.DTypeLike, name: str) -> Sequences:
         if item.shape[1] != F:
             raise ValueError(
                 f"{name}[{i}] must have {counted(F, 'feature')} like {name}[0], "
-                f"got {item.shape[1]}. Give every sequence the same features, one column each."
+                f"got {item.shape[1]}. Give every sequence the same features, one column each"
+                f"{_hint_for_swapped_items(items, name)}."
             )
-    _check_finite(items, dtype, name)
-    lengths = np.array([len(item) for item in items], dtype=np.int64)
-    return Sequences(
-        items,
-        lengths,
-        F,
-        _is_table(X, lengths),
-        feature_names(X, name),
-    )
+    is_table = _is_table(X, _lengths(items))
+    width = len(items[0]) if is_table else 0
+    items = _cut(items, name) if is_table else items
+    _check_finite(items, dtype, name, _hint_for_padding)
+    return Sequences(items, _lengths(items), F, is_table, width, feature_names(X, name))
 
 
 def _is_table(X: Sequence[Any], lengths: np.ndarray) -> bool:
@@ -238,11 +265,19 @@ def _array(value: Any, where: str) -> np.ndarray:
     )
 
 
-def _check_finite(items: list[np.ndarray], dtype: npt.DTypeLike, name: str) -> None:
-    """Raise for the first sequence with a value that is not finite in `dtype`."""
+def _check_finite(
+    items: list[np.ndarray],
+    dtype: npt.DTypeLike,
+    name: str,
+    hint: Callable[[np.ndarray, str], str],
+) -> None:
+    """Raise for the first sequence with a value that is not finite in `dtype`.
+
+    `hint` is called with the sequence and `name`; it returns a remedy for NaN, or nothing.
+    """
     i = first_not_finite(items, dtype)
     if i is not None:
-        _check_steps(items[i], dtype, f"{name}[{i}]", _padding_cut_off(items[i], name))
+        _check_steps(items[i], dtype, f"{name}[{i}]", hint(items[i], name))
 
 
 def _check_steps(item: np.ndarray, dtype: npt.DTypeLike, where: str, hint: str = "") -> None:
@@ -257,15 +292,33 @@ def _check_steps(item: np.ndarray, dtype: npt.DTypeLike, where: str, hint: str =
     )
 
 
-def _padding_cut_off(item: np.ndarray, name: str) -> str:
-    """Return the remedy for a sequence whose only NaN are whole steps at its end, else ""."""
+def _is_filled_up(item: np.ndarray) -> bool:
+    """Whether the only NaN of an array (N, k) are whole rows at its end."""
     missing = np.isnan(item)
-    padded = missing.all(axis=1)
-    T = len(item) - int(padded.sum())
-    if not T or missing[:T].any():
+    rows = missing.all(axis=1)
+    first = len(item) - int(rows.sum())
+    return 0 < first < len(item) and not missing[:first].any()
+
+
+def _hint_for_padding(item: np.ndarray, name: str) -> str:
+    """Return the remedy for an item of a list whose only NaN are whole steps at its end."""
+    if not _is_filled_up(item):
         return ""
     cut = "x[~np.isnan(x)]" if item.shape[1] == 1 else "x[~np.isnan(x).all(axis=1)]"
     return f" If it is padding, cut it off: {name} = [{cut} for x in {name}]."
+
+
+def _hint_for_swapped_axes(item: np.ndarray, name: str) -> str:
+    """Return the remedy for a sequence of an array whose only NaN are its last features."""
+    return (
+        f" If its axes are (n, F, T), give {name}.swapaxes(1, 2)." if _is_filled_up(item.T) else ""
+    )
+
+
+def _hint_for_swapped_items(items: list[np.ndarray], name: str) -> str:
+    """Return the remedy for sequences of one number of steps and different numbers of features."""
+    same = len(set(map(len, items))) == 1 < len(items[0])
+    return f"; if its items are (F, T), give [x.T for x in {name}]" if same else ""
 
 
 def feature_names(X: Any, name: str = "X") -> np.ndarray | None:

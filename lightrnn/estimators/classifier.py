@@ -23,11 +23,13 @@ class RNNClassifier(SupervisedEstimator):
 
     X is a list of sequences of any lengths, each an array or DataFrame (T_i, F), or (T_i,) for one
     feature, or frames (T_i, h, w[, c]); or an array (n, T, F); or a table (n, T) of n one-feature
-    sequences. A DataFrame with the index (instance, time) has one sequence per instance; tensors
-    and packed sequences of PyTorch are read, too. y holds labels of any kind, (n,), or 0/1
-    indicators (n, k) for several labels at once (multilabel). One-hot rows are indicators, too;
-    where classes exclude each other, give ``y.argmax(axis=1)``. With ``target="step"`` y is a list
-    of labels (T_i,) or of indicators (T_i, k).
+    sequences. NaN at the end of a sequence in an array or a table are no steps of it: so files
+    like those of the UCR archive hold sequences of different lengths. A DataFrame with the index
+    (instance, time) has one sequence per instance; tensors and packed sequences of PyTorch are
+    read, too. y holds labels of any kind, (n,), or 0/1 indicators (n, k) for several labels at once
+    (multilabel). One-hot rows are indicators, too; where classes exclude each other, give
+    ``y.argmax(axis=1)``. With ``target="step"`` y is a list of labels (T_i,) or of indicators
+    (T_i, k).
 
     Parameters
     ----------

@@ -56,7 +56,8 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         Parameters
         ----------
         X : list of array-like (T_i, F), array-like (n, T, F), or table (n, T)
-            Sequences of any lengths; the docstring of the class lists every form.
+            Sequences of any lengths; the docstring of the class lists every form. NaN end the rows
+            of an array or a table.
         y : array-like (n,) or (n, k); with ``target="step"`` list of (T_i,) or (T_i, k)
             Targets.
         sample_weight : array-like (n,), or list of array-like (T_i,), default=None

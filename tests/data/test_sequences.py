@@ -1,5 +1,6 @@
 """Every accepted form of X becomes the same sequences without copies; others are errors."""
 
+import math
 import pickle
 import warnings
 
@@ -138,9 +139,9 @@ def test_a_value_must_be_finite_in_the_networks_dtype():
 @pytest.mark.parametrize("missing", [None, np.nan, np.ma.masked])
 def test_missing_values_count_as_nan(missing):
     X = (
-        np.ma.masked_array([[1.0, 2.0]], mask=[[False, True]])
+        np.ma.masked_array([[1.0, 2.0, 3.0]], mask=[[False, True, False]])
         if missing is np.ma.masked
-        else [[1.0, missing]]
+        else [[1.0, missing, 3.0]]
     )
     with pytest.raises(ValueError, match=r"X\[0\] must be finite, got NaN at step 1"):
         as_sequences(X)
@@ -264,7 +265,7 @@ def test_missing_values_of_pandas():
     "form", [lambda a: a, lambda a: [a], lambda a: [[*a]], lambda a: object_array([a]), np.ma.stack]
 )
 def test_masked_values_are_never_data(dtype, form):
-    masked = np.ma.array([[1, -9999], [2, 3]], mask=[[0, 1], [0, 0]], dtype=dtype)
+    masked = np.ma.array([[-9999, 1], [2, 3]], mask=[[1, 0], [0, 0]], dtype=dtype)
     X = form([masked] if form is np.ma.stack else masked)
     with pytest.raises(ValueError, match=r"got NaN at step .*masked arrays have \.filled\(value\)"):
         as_sequences(X)
@@ -272,17 +273,86 @@ def test_masked_values_are_never_data(dtype, form):
     assert as_sequences([whole]).items[0].dtype == np.float32
 
 
-@pytest.mark.parametrize("array", [np.ones((2, 5)), np.ones((2, 5, 2))])
-def test_the_remedy_for_padding_cuts_it_off(array):
-    array[1, 3:] = np.nan
-    with pytest.raises(ValueError, match=r"X\[1\] must be finite, got NaN at step 3") as caught:
-        as_sequences(array)
-    remedy = str(caught.value).rsplit("X = ", 1)[1].removesuffix(".")
-    X = eval(remedy, {"X": array, "np": np})
-    assert as_sequences(X).lengths.tolist() == [5, 3]
-    array[1, 0] = np.nan  # not only padding is missing
-    with pytest.raises(ValueError, match="Fill in or drop missing values"):
-        as_sequences(array)
+UNEQUAL = [np.arange(5.0), np.arange(3.0), np.arange(1.0)]
+
+
+def filled_up(items, *features):
+    """Return sequences as an array (n, T, ...) that NaN fill up."""
+    array = np.full((len(items), max(map(len, items)), *features), np.nan)
+    for row, item in zip(array, items, strict=True):
+        row[: len(item)] = item.reshape(-1, *(1 for _ in features))
+    return array
+
+
+@pytest.mark.parametrize("dtype", ["f2", "f4", ">f8", "g", "O"])
+def test_nan_at_the_end_of_a_row_is_the_end_of_its_sequence(dtype):
+    table = filled_up(UNEQUAL).astype(dtype)
+    columns = [item[:, None] for item in UNEQUAL]
+    for form in (
+        table,
+        table.tolist(),
+        np.ma.masked_invalid(table.astype(float)),
+        np.asfortranarray(table),
+    ):
+        X = as_sequences(form)
+        assert_same(X, columns)
+        assert X.is_table and X.width == 5
+    for features in ((1,), (3,), (2, 2)):
+        X = as_sequences(filled_up(UNEQUAL, *features).astype(dtype))
+        assert_same(X, [np.repeat(item, math.prod(features), axis=1) for item in columns])
+        assert not X.is_table and X.width == 5
+    # In a list, each item ends where it ends.
+    with pytest.raises(ValueError, match=r"X\[1\] must be finite, got NaN at step 3"):
+        as_sequences(list(table))
+
+
+def test_views_are_cut_and_a_memory_map_stays_one(tmp_path):
+    path = tmp_path / "x.npy"
+    np.save(path, filled_up(UNEQUAL, 2))
+    mapped = np.load(path, mmap_mode="r")
+    for item in as_sequences(mapped).items:
+        assert np.shares_memory(item, mapped)
+
+
+def test_missing_values_of_pandas_end_a_row():
+    pandas = pytest.importorskip("pandas", reason="pandas is optional")
+    table = pandas.DataFrame(filled_up(UNEQUAL))
+    for frame in (table, table.astype("Float64"), table.astype(object)):
+        assert_same(as_sequences(frame), [item[:, None] for item in UNEQUAL])
+
+
+@pytest.mark.parametrize("features", [(), (2,)])
+def test_other_nan_of_an_array_are_missing_values(features):
+    first = filled_up(UNEQUAL, *features)
+    first[1, 0] = np.nan
+    with pytest.raises(ValueError, match=r"X\[1\] must be finite, got NaN at step 0.* missing"):
+        as_sequences(first)
+    empty = filled_up(UNEQUAL, *features)
+    empty[1] = np.nan
+    with pytest.raises(ValueError, match=r"^X\[1\] must be finite, got NaN at every step"):
+        as_sequences(empty)
+    one = filled_up(UNEQUAL, 2)
+    one[1, 2, 1] = np.nan
+    with pytest.raises(ValueError, match=r"X\[1\] must be finite, got NaN at step 2, feature 1"):
+        as_sequences(one)
+
+
+def test_arrays_of_other_libraries_have_a_remedy():
+    """sktime and aeon have (n, F, T), and lists of (F, T)."""
+    swapped = filled_up(UNEQUAL, 2).swapaxes(1, 2)
+    with pytest.raises(ValueError, match=r"NaN at step 0, feature 3.*X\.swapaxes\(1, 2\)"):
+        as_sequences(swapped)
+    with pytest.raises(ValueError, match=r"X\[1\] must have 5 features .*\[x\.T for x in X\]"):
+        as_sequences([np.ones((2, len(item))) for item in UNEQUAL])
+
+
+def test_the_remedy_for_padding_in_a_list_cuts_it_off():
+    for features in ((), (2,)):
+        X = list(filled_up(UNEQUAL, *features))
+        with pytest.raises(ValueError, match=r"X\[1\] must be finite, got NaN at step 3") as caught:
+            as_sequences(X)
+        remedy = str(caught.value).rsplit("X = ", 1)[1].removesuffix(".")
+        assert as_sequences(eval(remedy, {"X": X, "np": np})).lengths.tolist() == [5, 3, 1]
 
 
 finite = st.floats(allow_nan=False, allow_infinity=False, width=32)
