@@ -14,6 +14,7 @@ from .declarations import (
     CALLBACKS,
     COUNT,
     FLAG,
+    FORGET_BIAS,
     FRACTION,
     N_JOBS,
     NOT_NEGATIVE,
@@ -66,6 +67,15 @@ class NetworkArguments:
         COUNT,
         """Number of steps that the first layer of an "ffnn" sees, the current one included.
         Before the start of a sequence they are zeros.""",
+    )
+    forget_bias: str | float = argument(
+        1.0,
+        FORGET_BIAS,
+        """Initial bias of the gate that keeps the old state, an LSTM's forget gate or a GRU's
+        update gate: with the bias b a memory fades within some exp(b) steps. "chrono" draws b for
+        each unit as log U(1, T - 1) and gives an LSTM's input gate -b, T being the number of
+        steps of the longest training sequence [7]_. The cells "rnn" and "ffnn" have no such
+        gate and ignore it.""",
     )
     tokens: str = argument(
         "auto",

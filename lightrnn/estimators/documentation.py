@@ -58,7 +58,8 @@ _SHARED = {
        recurrent neural networks. NIPS.
     .. [5] Loshchilov, I. and Hutter, F. (2019). Decoupled weight decay regularization. ICLR.
     .. [6] Pascanu, R., Mikolov, T. and Bengio, Y. (2013). On the difficulty of training recurrent
-       neural networks. ICML.""",
+       neural networks. ICML.
+    .. [7] Tallec, C. and Ollivier, Y. (2018). Can recurrent neural networks warp time? ICLR.""",
 }
 
 

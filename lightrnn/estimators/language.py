@@ -26,7 +26,7 @@ _LARGE = 20_000
 @documented
 @dataclass(repr=False, eq=False)
 class RNNLanguageModel(BaseLanguageModel):
-    """Learn which token comes next, from all tokens before it [7]_.
+    """Learn which token comes next, from all tokens before it [8]_.
 
     Parameters
     ----------
@@ -44,13 +44,13 @@ class RNNLanguageModel(BaseLanguageModel):
     References
     ----------
     {references}
-    .. [7] Mikolov, T., Karafiat, M., Burget, L., Cernocky, J. and Khudanpur, S. (2010). Recurrent
+    .. [8] Mikolov, T., Karafiat, M., Burget, L., Cernocky, J. and Khudanpur, S. (2010). Recurrent
        neural network based language model. Interspeech.
-    .. [8] Bengio, Y., Ducharme, R., Vincent, P. and Jauvin, C. (2003). A neural probabilistic
+    .. [9] Bengio, Y., Ducharme, R., Vincent, P. and Jauvin, C. (2003). A neural probabilistic
        language model. JMLR 3.
-    .. [9] Press, O. and Wolf, L. (2017). Using the output embedding to improve language models.
+    .. [10] Press, O. and Wolf, L. (2017). Using the output embedding to improve language models.
        EACL.
-    .. [10] Grave, E., Joulin, A., Cisse, M., Grangier, D. and Jegou, H. (2017). Efficient softmax
+    .. [11] Grave, E., Joulin, A., Cisse, M., Grangier, D. and Jegou, H. (2017). Efficient softmax
        approximation for GPUs. ICML.
 
     Examples
@@ -66,7 +66,7 @@ class RNNLanguageModel(BaseLanguageModel):
     hidden_layer_sizes: tuple[int, ...] = argument((256,))
     _: KW_ONLY
     window: int = argument(
-        20, description="""Number of tokens that an "ffnn" sees, the current one included [8]_."""
+        20, description="""Number of tokens that an "ffnn" sees, the current one included [9]_."""
     )
     tokens: str = argument(
         "auto",
@@ -119,14 +119,14 @@ class RNNLanguageModel(BaseLanguageModel):
     tie_weights: bool = argument(
         False,
         FLAG,
-        """Whether the embedding is the matrix of the output layer too [9]_. Then `embedding_size`
+        """Whether the embedding is the matrix of the output layer too [10]_. Then `embedding_size`
         must be the size of the last layer.""",
     )
     output: str = argument(
         "auto",
         one_of("auto", "softmax", "adaptive"),
         """How the probability of the next token is computed: by a softmax over the whole
-        vocabulary, or by an adaptive softmax [10]_, which "auto" takes from 20,000 tokens on.""",
+        vocabulary, or by an adaptive softmax [11]_, which "auto" takes from 20,000 tokens on.""",
     )
 
     # -- fitting ----------------------------------------------------------------------------------
@@ -287,8 +287,16 @@ class RNNLanguageModel(BaseLanguageModel):
         largest = min(arguments["batch_size"], steps), steps
         if before is not None:
             return before.resumed(architecture, largest, solver, self.random_state, warm=warm)
+        # Gradients end where a chunk does, or a text with the token that marks its end.
+        longest = min(arguments["truncate"], 1 + max(map(len, corpus.texts)))
         return Model.untrained(
-            architecture, largest, solver, self.random_state, vocabulary=vocabulary
+            architecture,
+            largest,
+            solver,
+            self.random_state,
+            arguments["forget_bias"],
+            longest,
+            vocabulary=vocabulary,
         )
 
     def _fit_model(

@@ -146,9 +146,13 @@ class Model:
         largest_batch: tuple[int, int],
         solver: str,
         random_state: Any,
+        forget_bias: str | float,
+        longest: int,
         **data: Any,
     ) -> Self:
         """Return a model with initial weights; `data` are its targets, vocabulary and form.
+
+        The longest sequence to learn from has `longest` steps, as the network reads it.
 
         Raises
         ------
@@ -157,7 +161,7 @@ class Model:
         """
         network = build_network(architecture, largest_batch)
         rng = random_generator(random_state)
-        network.initialize(rng)
+        network.initialize(rng, forget_bias, longest)
         converters = {"targets": None, "vocabulary": None} | data
         return cls(
             architecture=architecture,

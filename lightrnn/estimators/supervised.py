@@ -233,6 +233,8 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             largest,
             solver,
             self.random_state,
+            arguments["forget_bias"],
+            int(data.samples.lengths.max()),
             vocabulary=vocabulary,
             targets=data.targets,
             form=Form.of(sequences),

@@ -108,10 +108,29 @@ class Layer:
             cuts=cpu.host.panel_cuts(len(gates) * self.width, self.dtype),
         )
 
-    def initialize(self, rng: np.random.Generator) -> dict[str, np.ndarray]:
+    def initialize(
+        self,
+        rng: np.random.Generator,
+        forget_bias: str | float = 1.0,
+        longest: int = 1,
+    ) -> dict[str, np.ndarray]:
         """Draw Glorot-uniform input weights and orthogonal recurrent ones [1]_ [2]_.
 
-        Biases are 0, but those of forget gates are 1, so that a new network remembers [3]_.
+        Biases are 0, but for those of the gate that keeps the old state, see `_gate_biases`.
+
+        Parameters
+        ----------
+        rng : Generator
+            Source of the draws; a number as `forget_bias` needs none.
+        forget_bias : "chrono" or float, default=1.0
+            Bias of the gate that keeps the old state, if the cell has one.
+        longest : int, default=1
+            Steps of the longest sequence to learn from, for "chrono".
+
+        Returns
+        -------
+        dict of str to ndarray
+            The parameters by name, in the public form.
 
         References
         ----------
@@ -119,13 +138,12 @@ class Layer:
            feedforward neural networks. AISTATS, equation 16.
         .. [2] Saxe, A., McClelland, J. and Ganguli, S. (2014). Exact solutions to the nonlinear
            dynamics of learning in deep linear neural networks. ICLR.
-        .. [3] Jozefowicz, R., Zaremba, W. and Sutskever, I. (2015). An empirical exploration of
-           recurrent network architectures. ICML, section 3.
         """
         limit = np.sqrt(6 / (self.features + self.units))
         G = len(self.cell.gates)
         H = self.units
         arrays: dict[str, np.ndarray] = {}
+        # The matrices first, so that their draws are the same with any bias.
         for parameter in self.parameters:
             kind = parameter.name.rsplit(".", 1)[1]
             # In the public order of the gates: what the draws mean does not depend on the storage.
@@ -134,11 +152,44 @@ class Layer:
             elif kind == "W_hh":
                 array = np.hstack([_orthogonal(H, rng) for _ in range(G)])
             else:
-                # Only the lstm has a forget gate "f", and its one bias is "b".
-                gates = [float(gate == "f" and kind == "b") for gate in self.cell.gates]
-                array = np.repeat(gates, H)
+                array = np.zeros(G * H)
             arrays[parameter.name] = array
+        if self.cell.keeps:
+            # Of a gru's two biases the input's: the gate reads their sum.
+            name = next(p.name for p in self.parameters if p.rows is None)
+            arrays[name] = self._gate_biases(rng, forget_bias, longest)
         return arrays
+
+    def _gate_biases(
+        self,
+        rng: np.random.Generator,
+        forget_bias: str | float,
+        longest: int,
+    ) -> np.ndarray:
+        """Return initial biases (G*H,) with which a new network remembers.
+
+        The gate that keeps the old state has `forget_bias` [1]_. "chrono" draws that of each unit
+        as log U(1, longest - 1), so that the units' memories fade within one to all steps of the
+        longest sequence, and gives an input gate the negative of it [2]_.
+
+        References
+        ----------
+        .. [1] Jozefowicz, R., Zaremba, W. and Sutskever, I. (2015). An empirical exploration of
+           recurrent network architectures. ICML, section 3.
+        .. [2] Tallec, C. and Ollivier, Y. (2018). Can recurrent neural networks warp time? ICLR.
+        """
+        H = self.units
+        biases = {gate: np.zeros(H) for gate in self.cell.gates}
+        role_gates = dict(self.cell.roles)
+        kept = role_gates[self.cell.keeps]
+        if isinstance(forget_bias, str):  # "chrono"
+            # Over one or two steps there is nothing to keep: both gates begin half open.
+            biases[kept] = np.log(rng.uniform(1, max(longest - 1, 1), H))
+            if "input" in role_gates:
+                biases[role_gates["input"]] = -biases[kept]
+        else:
+            biases[kept] += forget_bias
+        return np.concatenate(list(biases.values()))
 
     # -- as kernels see them -----------------------------------------------------------------------
 

@@ -220,11 +220,13 @@ class Stack:
                 part.bind(blocks)
         return self._parameters
 
-    def initialize(self, rng: np.random.Generator) -> None:
-        """Draw new parameters; biases are 0, but for forget gates."""
-        arrays: dict[str, np.ndarray] = {}
-        for part in self._parts:
-            arrays |= part.initialize(rng)
+    def initialize(
+        self, rng: np.random.Generator, forget_bias: str | float = 1.0, longest: int = 1
+    ) -> None:
+        """Draw new parameters; the arguments are those of `Layer.initialize`."""
+        arrays = self.embedding.initialize(rng) if self.embedding else {}
+        for layer in self.layers:
+            arrays |= layer.initialize(rng, forget_bias, longest)
         self.assign(arrays)
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lightrnn import RNNClassifier, RNNRegressor
+from lightrnn import RNNClassifier, RNNRegressor, load
 from lightrnn.utils.indexing import object_array
 
 CELLS = ("ffnn", "rnn", "gru", "lstm")
@@ -402,3 +402,24 @@ def test_batches_larger_than_the_data():
         RNNRegressor(**BRIEF, batch_size=24).fit(X, SUMS),
         RNNRegressor(**BRIEF, batch_size=10**6).fit(X, SUMS),
     )
+
+
+def test_chrono_gates_start_at_the_longest_sequence_of_the_first_call(tmp_path):
+    """Later calls, of longer sequences, go on from the weights; a step moves them by the rate."""
+    options = BRIEF | {"forget_bias": "chrono", "learning_rate_init": 1e-9}
+    model = RNNRegressor("lstm", **options | {"hidden_layer_sizes": (200,)})
+    model.partial_fit([np.ones((12, 1)), np.ones((3, 1))], [0.0, 1.0])
+    first = model.weights_["layer0.b"]
+    inputs, forget, *_ = np.split(first, 4)
+    assert np.allclose(inputs, -forget, atol=1e-6)
+    assert 10 < np.exp(forget).max() < 11.01 and np.exp(forget).min() > 0.99
+    model.partial_fit([np.ones((50, 1)), np.ones((3, 1))], [0.0, 1.0])
+    assert np.allclose(model.weights_["layer0.b"], first, atol=1e-6)
+    model.save(tmp_path / "model")
+    assert load(tmp_path / "model").forget_bias == "chrono"
+
+
+def test_a_cell_without_gates_ignores_their_bias():
+    plain = RNNRegressor("rnn", **BRIEF).fit(X, SUMS)
+    for bias in (-3.0, "chrono"):
+        assert same_weights(plain, RNNRegressor("rnn", **BRIEF, forget_bias=bias).fit(X, SUMS))

@@ -3,12 +3,14 @@
 import numpy as np
 import pytest
 
+from lightrnn.cells import CELLS
 from lightrnn.nn.layers import Layer
 from lightrnn.nn.network import Network
 
 
-def initial(cell, features, units, seed=0):
-    return Layer("layer0", cell, features, units, "float32").initialize(np.random.default_rng(seed))
+def initial(cell, features, units, seed=0, **gates):
+    layer = Layer("layer0", cell, features, units, "float32")
+    return layer.initialize(np.random.default_rng(seed), **gates)
 
 
 @pytest.mark.parametrize(("cell", "gates"), [("rnn", 1), ("gru", 3), ("lstm", 4)])
@@ -45,17 +47,35 @@ def test_input_weights_are_glorots(cell, name):
     assert abs(W.mean()) < 0.02 * limit * 3 and np.isclose(W.std(), limit / np.sqrt(3), rtol=0.05)
 
 
-@pytest.mark.parametrize("cell", ["rnn", "gru", "ffnn", "linear"])
-def test_biases_are_zero(cell):
-    biases = [
-        array for name, array in initial(cell, 3, 5).items() if name.split(".")[1].startswith("b")
-    ]
-    assert biases and not np.any(np.concatenate(biases))
+@pytest.mark.parametrize("cell", ["rnn", "ffnn", "linear"])
+def test_without_gates_biases_are_zero(cell):
+    bias = initial(cell, 3, 5, forget_bias="chrono", longest=50)["layer0.b"]
+    assert bias.shape == (5,) and not bias.any()
 
 
-def test_the_forget_gate_starts_open():
-    # Gates i, f, g, o of two units each.
+def test_the_gate_that_keeps_starts_open():
+    # Gates i, f, g, o and r, z, n of two units each.
     assert initial("lstm", 3, 2)["layer0.b"].tolist() == [0, 0, 1, 1, 0, 0, 0, 0]
+    gru = initial("gru", 3, 2, forget_bias=-2)
+    assert gru["layer0.b_ih"].tolist() == [0, 0, -2, -2, 0, 0]
+    assert not gru["layer0.b_hh"].any()
+
+
+@pytest.mark.parametrize(("cell", "bias"), [("lstm", "layer0.b"), ("gru", "layer0.b_ih")])
+def test_chrono_gates_span_the_longest_sequence(cell, bias):
+    drawn = initial(cell, 3, 500, forget_bias="chrono", longest=100)
+    gates = dict(zip(CELLS[cell].gates, np.split(drawn[bias], len(CELLS[cell].gates)), strict=True))
+    keeps = gates.pop("f" if cell == "lstm" else "z")
+    assert 1 <= np.exp(keeps).min() < 3 and 97 < np.exp(keeps).max() <= 99
+    assert abs(np.exp(keeps).mean() - 50) < 5  # uniform from 1 to 99
+    if cell == "lstm":
+        assert np.array_equal(gates.pop("i"), -keeps)
+    assert not np.any(list(gates.values()))
+    # Every other parameter is drawn as with a number.
+    plain = initial(cell, 3, 500, forget_bias=0.0)
+    assert all(np.array_equal(drawn[name], plain[name]) for name in plain if name != bias)
+    for steps in (1, 2):
+        assert not initial(cell, 3, 4, forget_bias="chrono", longest=steps)[bias].any()
 
 
 @pytest.mark.parametrize("cell", ["ffnn", "rnn", "gru", "lstm"])
