@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..cells import CELLS
 from ..utils.indexing import take, take_rows
 from ..utils.standardization import Standardization
 from .base_targets import Targets
@@ -16,6 +17,7 @@ from .containers import refuse_long_frame, unwrapped, warn_of_swapped_axes
 from .form import Form
 from .holdout import hold_out
 from .moments import standardization_of
+from .patches import patch_length
 from .ragged import Values, pool
 from .sample_weight import check_absolute, check_sample_weight, of_mean_one
 from .samples import Samples
@@ -27,9 +29,10 @@ TargetsFrom = Callable[[Any, np.ndarray, Values], tuple[Targets, Values]]
 
 
 class Inputs(NamedTuple):
-    """X, checked and encoded."""
+    """X, checked."""
 
-    sequences: Sequences
+    steps: Sequences  # numbers, or codes of tokens
+    form: Form
     vocabulary: Vocabulary | None  # of tokens; None for numbers
 
 
@@ -61,7 +64,7 @@ class HeldOut(NamedTuple):
 
 
 def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:
-    """Read X for an estimator that is not fitted yet, and learn the vocabulary of tokens.
+    """Read X for an estimator that is not fitted yet; learn its form and the vocabulary of tokens.
 
     Parameters
     ----------
@@ -77,14 +80,20 @@ def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:
     Raises
     ------
     ValueError, TypeError
-        If X is not made of sequences of finite numbers or of tokens.
+        If X is not made of sequences of finite numbers or of tokens, or if it has tokens and
+        `patch` is more than 1.
     """
     X = unwrapped(X)
     kind = kind_of(X, arguments["tokens"])
     if kind == "number":
         sequences = as_sequences(X, arguments["dtype"])
         warn_of_swapped_axes(X)
-        return Inputs(sequences, None)
+        return Inputs(sequences, Form.of(sequences, _patch(arguments, sequences.lengths)), None)
+    if arguments["patch"] not in ("auto", 1):
+        raise ValueError(
+            f"patch must be 'auto' or 1 for tokens, got {arguments['patch']}. "
+            "Each token is read by its row of the embedding."
+        )
     items = as_items(X, kind)
     if arguments["tokens"] == "auto":
         refuse_numbers(items, X)
@@ -92,7 +101,19 @@ def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:
         if kind == "char" and arguments["target"] == "sequence":
             kind = kind_of_texts(items)
     vocabulary = Vocabulary.learn(kind, items, arguments["min_count"], arguments["max_vocabulary"])
-    return Inputs(encoded(items, vocabulary), vocabulary)
+    codes = encoded(items, vocabulary)
+    return Inputs(codes, Form.of(codes), vocabulary)
+
+
+def _patch(arguments: dict[str, Any], lengths: np.ndarray) -> int:
+    """Return the number of steps of a patch; "auto" finds one for training sequences of numbers."""
+    patch = arguments["patch"]
+    if patch != "auto":
+        return int(patch)
+    # There is an output for every step, or a window counts the inputs that it sees.
+    if arguments["target"] == "step" or not CELLS[arguments["cell"]].recurrent:
+        return 1
+    return patch_length(lengths)
 
 
 def read(
@@ -128,13 +149,13 @@ def read(
     ValueError, TypeError
         If y or sample_weight does not fit X.
     """
-    sequences = inputs.sequences
-    lengths = sequences.lengths
-    names = sequences.feature_names
+    steps = inputs.steps
+    lengths = steps.lengths
+    names = steps.feature_names
     n = len(y) if hasattr(y, "__len__") else 0
     of_one_length = bool((lengths == lengths[0]).all())
-    if sequences.is_table and of_one_length and names is not None and n != len(lengths):
-        refuse_long_frame(names, sequences.items, n)
+    if steps.is_table and of_one_length and names is not None and n != len(lengths):
+        refuse_long_frame(names, steps.items, n)
     # Before y: the mean and scale of a regressor's targets are weighted.
     weights = check_sample_weight(sample_weight, lengths, arguments["target"] == "step")
     if whole:
@@ -146,7 +167,8 @@ def read(
     weighted = targets.weigh(codes, weights, arguments.get("class_weight"))
     if not whole:
         check_absolute(weighted)
-    samples = Samples(sequences.items, lengths, codes, weighted)
+    sequences = inputs.form.encoded(steps)
+    samples = Samples(sequences.items, sequences.lengths, codes, weighted)
     # A sequence stays if one of its steps has a weight.
     if isinstance(weighted, np.ndarray):
         kept = np.flatnonzero(weighted)
@@ -159,7 +181,7 @@ def read(
         )
     standardization = None
     if inputs.vocabulary is None and arguments["standardize"]:
-        standardization = standardization_of(sequences, _per_sequence(weighted))
+        standardization = standardization_of(steps, _per_sequence(weighted))
         if whole:  # later parts of the data then change nothing
             standardization = replace(standardization, weight=math.inf)
     return Data(inputs, targets, standardization, samples.take(kept), take(weights, kept), kept)
@@ -207,8 +229,8 @@ def read_validation(
     vocabulary = data.inputs.vocabulary
     if vocabulary is None:
         # X_val is held to the form of X as the X of `predict` will be.
-        form = Form.of(data.inputs.sequences)
-        sequences = form.read(estimator, X_val, arguments["dtype"], name="X_val")
+        form = data.inputs.form
+        sequences = form.encoded(form.read(estimator, X_val, arguments["dtype"], name="X_val"))
     else:
         sequences = encoded(as_items(X_val, vocabulary.kind, "X_val"), vocabulary)
     lengths = sequences.lengths

@@ -1,4 +1,7 @@
-"""The form of X that a fit saw: later X must have the same names and number of features."""
+"""The form of X that a fit saw, and what the network reads of it.
+
+Later X must have the same names and number of features.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -7,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ..utils.checks import shown
+from ..utils.standardization import Standardization
 from ..utils.tables import counted
 from .containers import unwrapped
 from .feature_names import check_feature_names
+from .patches import in_patches
 from .sequences import Sequences, as_sequences, feature_names
 
 
@@ -27,6 +32,8 @@ class Form:
         Whether X was a table.
     feature_names : ndarray of str (dtype object) or None
         Names of the columns, if X had some.
+    patch : int, default=1
+        Number of steps that are one input of the network.
 
     Examples
     --------
@@ -40,17 +47,36 @@ class Form:
     n_features_in: int
     is_table: bool
     feature_names: np.ndarray | None = None
+    patch: int = 1
 
     @classmethod
-    def of(cls, X: Sequences) -> Self:
+    def of(cls, X: Sequences, patch: int = 1) -> Self:
         """Return the form of the sequences that an estimator is fitted to."""
         n_features_in = X.width if X.is_table else X.n_features
-        return cls(n_features_in, X.is_table, X.feature_names)
+        return cls(n_features_in, X.is_table, X.feature_names, patch)
+
+    @property
+    def step_features(self) -> int:
+        """The number of features of a step."""
+        return 1 if self.is_table else self.n_features_in
+
+    @property
+    def input_features(self) -> int:
+        """The number of features of an input of the network."""
+        return self.patch * self.step_features
 
     def attributes(self) -> dict[str, Any]:
         """Return the estimator's public attributes; the names are there only if X had some."""
         names = {} if self.feature_names is None else {"feature_names_in_": self.feature_names}
         return {"n_features_in_": self.n_features_in} | names
+
+    def encoded(self, X: Sequences) -> Sequences:
+        """Return what `read` returned as the network reads it."""
+        return in_patches(X, self.patch)
+
+    def of_inputs(self, standardization: Standardization | None) -> Standardization | None:
+        """Return the standardisation of steps as that of the network's inputs."""
+        return standardization and standardization.tiled(self.patch)
 
     def read(
         self,

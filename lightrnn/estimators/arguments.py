@@ -13,6 +13,7 @@ from ..devices import check_device
 from .declarations import (
     CALLBACKS,
     COUNT,
+    COUNT_OR_AUTO,
     FLAG,
     FORGET_BIAS,
     FRACTION,
@@ -65,8 +66,8 @@ class NetworkArguments:
     window: int = argument(
         20,
         COUNT,
-        """Number of steps that the first layer of an "ffnn" sees, the current one included.
-        Before the start of a sequence they are zeros.""",
+        """Number of steps that the first layer of an "ffnn" sees, the current one included; with
+        `patch` the number of patches. Before the start of a sequence they are zeros.""",
     )
     forget_bias: str | float = argument(
         1.0,
@@ -117,6 +118,14 @@ class SupervisedArguments(NetworkArguments):
         layer reads the final state: the forward direction's after the last step, joined with
         the backward direction's after the first. For "step" a scikit-learn metric is given
         ``np.concatenate(y)`` and ``np.concatenate(predictions)``.""",
+    )
+    patch: int | str = argument(
+        1,
+        COUNT_OR_AUTO,
+        """Number of steps of X that the network reads as one input, a patch [8]_ [9]_. What is
+        missing of a sequence's last patch is its last step again. "auto" takes a twentieth of the
+        median length of the training sequences, and 1 for an "ffnn", for tokens and for
+        ``target="step"``, which allow no other. The attribute `patch_` says which it was.""",
     )
     bidirectional: bool = argument(
         False, FLAG, """Whether to read each sequence from both ends. Not for "ffnn"."""
@@ -183,7 +192,7 @@ class TrainingArguments:
         optional(COUNT),
         """Length of the chunks for truncated backpropagation: the state passes from one chunk
         to the next, the gradient does not. With ``target="sequence"`` the gradient reaches this
-        many of the last steps. None: it reaches the first step.""",
+        many of the last steps, in whole patches. None: it reaches the first step.""",
     )
     clip_norm: float | None = argument(
         1.0, optional(POSITIVE), "Gradients of a larger norm are scaled down to this norm [6]_."
@@ -270,6 +279,7 @@ def check_together(
     solver: str = "",
     dropout: float = 0.0,
     target: str = "",
+    patch: int | str = 1,
     scoring: Any = "loss",
     **others: Any,
 ) -> None:
@@ -305,6 +315,11 @@ def check_together(
         raise ValueError(
             f"truncate must be None with solver='lbfgs', got {truncate}. "
             "A line search needs the whole gradient."
+        )
+    if target == "step" and patch not in ("auto", 1):
+        raise ValueError(
+            f"patch must be 'auto' or 1 with target='step', got {patch}. "
+            "The network gives one output for each input that it reads."
         )
     if target == "step" and isinstance(scoring, str) and scoring not in OWN_SCORES:
         raise ValueError(

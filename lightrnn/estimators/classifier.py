@@ -45,6 +45,7 @@ class RNNClassifier(SupervisedEstimator):
     References
     ----------
     {references}
+    {supervised_references}
 
     Examples
     --------

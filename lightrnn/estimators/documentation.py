@@ -12,6 +12,8 @@ _SHARED = {
         Number of features of a step; after a fit on a table its number of columns, which are steps.
     feature_names_in_ : ndarray of str
         Column names; only if X had names that are all str.
+    patch_ : int
+        Number of steps that are one input of the network, as `patch` says or "auto" found out.
     X_mean_, X_scale_ : ndarray of float64 (F,), or None
         With `standardize`, the mean of each feature and what it is divided by. They follow the X of
         all calls of `partial_fit`; after a `fit` they stay those of the fit.
@@ -60,6 +62,10 @@ _SHARED = {
     .. [6] Pascanu, R., Mikolov, T. and Bengio, Y. (2013). On the difficulty of training recurrent
        neural networks. ICML.
     .. [7] Tallec, C. and Ollivier, Y. (2018). Can recurrent neural networks warp time? ICLR.""",
+    "supervised_references": """.. [8] Lin, S. et al. (2023). SegRNN: Segment recurrent neural
+       network for long-term time series forecasting. arXiv 2308.11200.
+    .. [9] Nie, Y., Nguyen, N., Sinthong, P. and Kalagnanam, J. (2023). A time series is worth 64
+       words: Long-term forecasting with transformers. ICLR.""",
 }
 
 

@@ -24,6 +24,7 @@ from ..data.tokens import Vocabulary
 from ..training.history import History
 from ..utils.checks import random_generator
 from ..utils.standardization import Standardization
+from .continuing import refuse_change
 
 if TYPE_CHECKING:
     from ..nn.network import Network
@@ -115,11 +116,12 @@ class Model:
     device : str
         Device on which the network was trained.
     form : Form or None
-        Names and number of the features of X; None for a language model.
+        Names and number of the features of X, and what the network reads of it; None for a
+        language model.
     loss : dict
         The arguments that chose a regressor's loss: see `loss_arguments`.
     standardization : Standardization or None
-        What is done to numbers before the network reads them; None: nothing.
+        What is done to the numbers of a step before the network reads them; None: nothing.
     """
 
     architecture: dict[str, Any]
@@ -137,7 +139,14 @@ class Model:
 
     def __post_init__(self) -> None:
         """Let the network standardise what it reads."""
-        self.network.standardization = self.standardization
+        self._standardize_inputs()
+
+    def _standardize_inputs(self) -> None:
+        """Give the network the standardisation of its inputs."""
+        standardization = self.standardization
+        if self.form is not None:
+            standardization = self.form.of_inputs(standardization)
+        self.network.standardization = standardization
 
     @classmethod
     def untrained(
@@ -192,6 +201,7 @@ class Model:
         }
         if targets is not None:
             results["n_outputs_"] = targets.n_outputs
+            results["patch_"] = 1 if self.form is None else self.form.patch
             standardization = self.standardization
             # Copies: what the user does to them must not reach the network.
             results["X_mean_"] = None if standardization is None else standardization.mean.copy()
@@ -247,11 +257,8 @@ class Model:
         """
         # Every other argument decides which parameters there are, or what they mean.
         for name, value in architecture.items():
-            if name != "dropout" and value != self.architecture[name]:
-                raise ValueError(
-                    f"{name} must stay {self.architecture[name]!r} while training goes on, got "
-                    f"{value!r}. Fit a new estimator, or with warm_start=False."
-                )
+            if name != "dropout":
+                refuse_change(name, self.architecture[name], value)
         # Copied by way of the tree, so that an exception in training leaves the old model alone.
         changed = {"architecture": architecture, "solver": solver}
         model = self.from_tree(self.tree() | changed, largest_batch)
@@ -275,7 +282,7 @@ class Model:
         if merge:
             standardization = self.standardization.merged(standardization)
         self.standardization = standardization
-        self.network.standardization = standardization
+        self._standardize_inputs()
 
     def make_solver(self, momentum: float, alpha: float) -> Solver | None:
         """Return the solver, with its moments if there are any; None for lbfgs."""

@@ -62,6 +62,7 @@ def check_outputs(
 
 def overflow(x: np.ndarray, dtype: npt.DTypeLike) -> str:
     """Return why a network overflows on finite inputs, and the remedy, for a message."""
+    x = np.asarray(x)  # patches may be on disk
     if x.dtype.kind in "iu" and x.ndim < 2:  # codes
         return f"the weights overflow in {dtype}. Fit again with a lower learning_rate_init."
     largest = float(np.abs(x.astype(np.float64)).max())

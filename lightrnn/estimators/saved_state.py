@@ -82,6 +82,8 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
     if "form" not in model:
         model = _of_earlier_version(model, state)
         state = {key: value for key, value in state.items() if not _is_result(key)}
+    if model["form"] is not None:  # files of before have no patches
+        model["form"] = {"patch": 1} | model["form"]
     unknown = [key for key in state if key not in arguments.keys() | SAVED]
     if unknown:
         raise ValueError(f"{name} has no argument {shown(unknown[0])} in this version")
@@ -171,6 +173,8 @@ def _fixed_arguments(kind: Any, model: Mapping[str, Any]) -> dict[str, Any]:
         "tie_weights": head == "tied",
         **model["loss"],
     }
+    if model["form"]:
+        values["patch"] = model["form"]["patch"]
     if vocabulary:
         values["embedding_size"] = architecture["n_features"]
     if architecture["n_outputs"] >= SMALLEST_ADAPTIVE:
@@ -295,7 +299,7 @@ def _check_data(kind: str, model: dict[str, Any]) -> None:
         _check_targets(targets, architecture)
         targets.loss(**model["loss"])  # refuses other quantiles than those of the targets
         _check_form(model["form"], architecture)
-        _check_standardization(model["standardization"], architecture)
+        _check_standardization(model["standardization"], model["form"], architecture)
     else:
         _same("targets", model["targets"], None)
         _same("form", model["form"], None)
@@ -357,16 +361,21 @@ def _check_form(form: dict[str, Any], architecture: dict[str, Any]) -> None:
     """Check the names and the number of features of X."""
     _same("form", set(form), {field.name for field in fields(Form)})
     n_features_in = checks.integer("form/n_features_in", form["n_features_in"], 1)
-    of_a_step = 1 if checks.flag("form/is_table", form["is_table"]) else n_features_in
+    checks.flag("form/is_table", form["is_table"])
+    patch = checks.integer("form/patch", form["patch"], 1)
+    if architecture["n_tokens"] or architecture["target"] == "step":
+        _same("form/patch", patch, 1)
     if not architecture["n_tokens"]:
-        _same("n_features", architecture["n_features"], of_a_step)
+        _same("n_features", architecture["n_features"], Form(**form).input_features)
     names = form["feature_names"]
     if names is not None:
         _check_array("form/feature_names", names, (n_features_in,), np.dtype(object))
         _check_names("form/feature_names", names)
 
 
-def _check_standardization(standardization: dict[str, Any] | None, architecture: Any) -> None:
+def _check_standardization(
+    standardization: dict[str, Any] | None, form: dict[str, Any], architecture: dict[str, Any]
+) -> None:
     """Check the mean and the variance of each feature of X."""
     if standardization is None:
         return
@@ -374,9 +383,10 @@ def _check_standardization(standardization: dict[str, Any] | None, architecture:
     _same(
         "standardization", set(standardization), {field.name for field in fields(Standardization)}
     )
+    shape = (Form(**form).step_features,)
     for name in ("mean", "variance"):
         where = f"standardization/{name}"
-        _check_array(where, standardization[name], (architecture["n_features"],), np.dtype(float))
+        _check_array(where, standardization[name], shape, np.dtype(float))
         if not np.isfinite(standardization[name]).all():
             raise ValueError(f"{where} must be finite")
     weight = standardization["weight"]  # infinite after a whole fit

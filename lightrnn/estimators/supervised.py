@@ -7,7 +7,7 @@ leaves the estimator as it was. What depends on y is left to the targets (`data/
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -22,7 +22,7 @@ from ..data.dataset import (
     read_validation,
     split,
 )
-from ..data.form import Form
+from ..data.patches import count_patches
 from ..data.ragged import Values, arranged_like, contained_like, pool
 from ..data.sample_weight import check_sample_weight, of_mean_one
 from ..data.samples import Samples
@@ -34,12 +34,10 @@ from ..training.history import ends_by_schedule
 from ..training.lbfgs import LBFGS_BATCH
 from ..training.minibatches import Minibatches
 from .arguments import ARCHITECTURE, SupervisedArguments, check_together
+from .continuing import check_same_classes, refuse_change
 from .estimator import Arguments, NetworkEstimator
 from .model import Model, loss_arguments
 from .scoring import make_score
-
-if TYPE_CHECKING:
-    from ..data.base_targets import Targets
 
 
 # The order of the base classes puts the arguments of training behind those of the network.
@@ -171,15 +169,23 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         """Read X: like that of the last fit, if this one continues its model."""
         if before is None:
             return read_inputs(arguments, X)
-        return Inputs(self._read_sequences(before, X), before.vocabulary)
+        form: Any = before.form
+        if arguments["patch"] != "auto":
+            refuse_change("patch", form.patch, arguments["patch"])
+        return Inputs(self._read_steps(before, X), form, before.vocabulary)
 
-    def _read_sequences(self, model: Model, X: Any) -> Sequences:
+    def _read_steps(self, model: Model, X: Any) -> Sequences:
         """Read X for a fitted model: numbers of the same features, or the same tokens."""
         vocabulary = model.vocabulary
         if vocabulary is None:
             form: Any = model.form
             return form.read(type(self).__name__, X, model.network.dtype)
         return encoded(as_items(X, vocabulary.kind), vocabulary)
+
+    def _read_sequences(self, model: Model, X: Any) -> list[Any]:
+        """Read X for a fitted model, as the network reads it."""
+        form: Any = model.form
+        return form.encoded(self._read_steps(model, X)).items
 
     # -- the model --------------------------------------------------------------------------------
 
@@ -207,10 +213,9 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         With `warm` the copy keeps nothing but the weights.
         """
         solver = arguments["solver"]
-        sequences = data.inputs.sequences
-        vocabulary = data.inputs.vocabulary
+        _, form, vocabulary = data.inputs
         architecture = self._architecture(
-            arguments, data.targets.n_outputs, sequences.n_features, len(vocabulary or ())
+            arguments, data.targets.n_outputs, form.input_features, len(vocabulary or ())
         )
         lengths = data.samples.lengths
         # Of one target per sequence truncation cuts the gradient alone: all steps are run at once.
@@ -219,7 +224,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         batch_size = LBFGS_BATCH if solver == "lbfgs" else arguments["batch_size"]
         largest = largest_batch(lengths, batch_size)
         if before is not None:
-            _check_same_classes(before.targets, data.targets)
+            check_same_classes(before.targets, data.targets)
             model = before.resumed(architecture, largest, solver, self.random_state, warm=warm)
             # A fit brings targets of its own. In `partial_fit` the same ones go on, but those of an
             # earlier version's file.
@@ -237,7 +242,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             int(data.samples.lengths.max()),
             vocabulary=vocabulary,
             targets=data.targets,
-            form=Form.of(sequences),
+            form=form,
             standardization=data.standardization,
         )
 
@@ -252,11 +257,13 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         """Run epochs on the model."""
         model.loss = loss_arguments(arguments)
         loss = model.targets.loss(**model.loss)
+        form: Any = model.form
         batches = Minibatches(
             samples,
             arguments["batch_size"],
             arguments["shuffle"],
-            arguments["truncate"],
+            # It counts steps, of which the network reads whole patches.
+            arguments["truncate"] and int(count_patches(arguments["truncate"], form.patch)),
             model.rng,
         )
         score = None
@@ -274,7 +281,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
 
     def _outputs(self, model: Model, X: Any, what: str = "outputs") -> tuple[np.ndarray, Values]:
         """Return the raw outputs, or "states", of X twice: see `_computed`."""
-        return self._computed(model, self._read_sequences(model, X).items, what)
+        return self._computed(model, self._read_sequences(model, X), what)
 
     def _predicted(self, model: Model, X: Any) -> Values:
         """Return predictions in the form of y."""
@@ -380,14 +387,3 @@ def _warn_of_the_end(arguments: Arguments) -> None:
         f"Maximum iterations ({arguments['max_iter']}) reached and the training hasn't converged "
         f"yet. Raise max_iter, or {other}.",
     )
-
-
-def _check_same_classes(old: Targets, new: Targets) -> None:
-    """Refuse to continue with other labels."""
-    before = getattr(old, "classes_", ())
-    now = getattr(new, "classes_", ())
-    if type(old) is not type(new) or not np.array_equal(before, now):
-        raise ValueError(
-            "warm_start can only be used where y has the same classes as in the previous call to "
-            f"fit. Previously got {before}, y has {now}. Fit with warm_start=False."
-        )

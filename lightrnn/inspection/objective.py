@@ -73,7 +73,7 @@ def encode_inputs(estimator: NetworkEstimator, X: Any) -> list[np.ndarray]:
 def _encoded(estimator: NetworkEstimator, X: Any) -> list[np.ndarray]:
     """Check and encode X; see `encode_inputs`."""
     if isinstance(estimator, SupervisedEstimator):
-        return list(estimator._read_sequences(estimator._model, X).items)
+        return list(estimator._read_sequences(estimator._model, X))
     if isinstance(X, str) or not hasattr(X, "__iter__"):
         raise TypeError(f"X must be a list of texts, got {shown(X)}. Put a text into a list.")
     vocabulary: Any = estimator._model.vocabulary

@@ -327,7 +327,7 @@ def _adopt(
         architecture = estimator._architecture(arguments, n_tokens)
     else:
         n_outputs = targets.n_outputs
-        architecture = estimator._architecture(arguments, n_outputs, form.n_features_in, n_tokens)
+        architecture = estimator._architecture(arguments, n_outputs, form.input_features, n_tokens)
     network = build_network(architecture)
     # A weight too large for float32 becomes infinite, which is refused below.
     with np.errstate(over="ignore"):

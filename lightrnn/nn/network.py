@@ -110,7 +110,8 @@ class Network(Stack):
         self.cached = None
         shape = (int(lengths.sum()), *items[0].shape[1:])
         few = math.prod(shape) * self.dtype.itemsize <= _CACHED_BYTES
-        on_disk = any(isinstance(x, np.memmap) for x in items)
+        # Memory maps, and what reads patches of them.
+        on_disk = any(type(x) is not np.ndarray for x in items)
         if few and not on_disk and self.recurrent and self.embedding is None:
             joined = np.empty(shape, self.dtype)
             self.join(items, joined)

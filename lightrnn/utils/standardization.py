@@ -64,6 +64,13 @@ class Standardization:
             weight=weight,
         )
 
+    def tiled(self, count: int) -> Standardization:
+        """Return the standardisation of this many steps, one after another."""
+        if count == 1:
+            return self
+        mean = np.tile(self.mean, count)
+        return Standardization(mean, np.tile(self.variance, count), self.weight)
+
     def applied(self, steps: np.ndarray, dtype: np.dtype) -> np.ndarray:
         """Return the standardised steps (..., F) in a dtype."""
         # A number far outside of what was learned from may become infinite in float32.

@@ -121,7 +121,7 @@ def test_attributes_of_the_users_own_are_left_out(tmp_path):
         (
             RNNRegressor("gru", (3, 2), **BRIEF),
             {"cell": "lstm", "hidden_layer_sizes": (9,), "target": "step", "bidirectional": True}
-            | {"dtype": "float64", "window": 3, "dropout": 0.5, "tokens": "word"},
+            | {"dtype": "float64", "window": 3, "dropout": 0.5, "tokens": "word", "patch": 2},
         ),
         (
             RNNLanguageModel("ffnn", (4,), **BRIEF, embedding_size=3, window=2),
@@ -169,6 +169,7 @@ def saved(tmp_path_factory):
         ("classifier", "target", "step"),
         ("classifier", "bidirectional", True),
         ("classifier", "window", 3),
+        ("classifier", "patch", 2),
         ("classifier", "dropout", 0.5),
         ("classifier", "dtype", "float64"),
         ("classifier", "tokens", "char"),

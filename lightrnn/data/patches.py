@@ -1,0 +1,130 @@
+"""Patches: so many steps of a sequence that the network reads as one input [1]_ [2]_.
+
+A sequence (T, F) becomes (ceil(T / p), p * F). What is missing of its last patch is its last step
+again. The way of the gradient is shorter by the patch's length, and so is the time of training.
+
+References
+----------
+.. [1] Lin, S. et al. (2023). SegRNN: Segment recurrent neural network for long-term time series
+   forecasting. arXiv 2308.11200.
+.. [2] Nie, Y., Nguyen, N., Sinthong, P. and Kalagnanam, J. (2023). A time series is worth 64
+   words: Long-term forecasting with transformers. ICLR.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .sequences import Sequences
+
+# Inputs that a network shall read of a sequence of median length.
+_INPUTS = 20
+
+
+def patch_length(lengths: np.ndarray) -> int:
+    """Return the number of steps of a patch for training sequences of these lengths (n,).
+
+    Examples
+    --------
+    >>> patch_length(np.array([7, 300, 320])), patch_length(np.array([12]))
+    (15, 1)
+    """
+    return max(1, round(float(np.median(lengths)) / _INPUTS))
+
+
+def count_patches(lengths: npt.ArrayLike, patch: int) -> np.ndarray:
+    """Return the number of patches of sequences of these lengths; the last may be a part of one."""
+    return -(-np.asarray(lengths) // patch)
+
+
+def in_patches(X: Sequences, patch: int) -> Sequences:
+    """Return sequences of steps as sequences of patches.
+
+    Items stay views of the user's data where they can be, and memory maps always.
+
+    Examples
+    --------
+    >>> from lightrnn.data.sequences import as_sequences
+    >>> in_patches(as_sequences([[1, 2, 3, 4, 5]]), 2).items[0].tolist()
+    [[1, 2], [3, 4], [5, 5]]
+    """
+    if patch == 1:
+        return X
+    return replace(
+        X,
+        items=[_patches(item, patch) for item in X.items],
+        lengths=count_patches(X.lengths, patch),
+        n_features=patch * X.n_features,
+    )
+
+
+def _patches(steps: np.ndarray, patch: int) -> Any:
+    """Return one sequence (T, F) in patches."""
+    T, F = steps.shape
+    on_disk = isinstance(steps, np.memmap)
+    if T % patch == 0 and steps.flags.c_contiguous:
+        return steps.reshape(T // patch, patch * F)
+    patches = LazyPatches(steps, patch)
+    return patches if on_disk else np.asarray(patches)
+
+
+class LazyPatches:
+    """The patches of a sequence that is on disk: they are read when they become an array.
+
+    Parameters
+    ----------
+    steps : array (T, F)
+        The sequence.
+    patch : int
+        Steps of a patch.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (patches, patch * F).
+    """
+
+    def __init__(self, steps: Any, patch: int) -> None:
+        T, F = steps.shape
+        self.shape = (int(count_patches(T, patch)), patch * F)
+        self._steps = steps
+        self._patch = patch
+
+    def __len__(self) -> int:
+        """Return the number of patches."""
+        return self.shape[0]
+
+    def __getitem__(self, patches: slice) -> LazyPatches:
+        """Return some patches that follow one another."""
+        start, stop, _ = patches.indices(len(self))
+        return LazyPatches(self._steps[start * self._patch : stop * self._patch], self._patch)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Return the patches."""
+        # Steps beyond the last one are the last one again.
+        steps = self._steps.take(np.arange(len(self) * self._patch), axis=0, mode="clip")
+        return np.asarray(steps, dtype).reshape(self.shape)
+
+
+def by_step(values: np.ndarray, T: int) -> np.ndarray:
+    """Return values of the steps of all patches as values of the T steps of a sequence.
+
+    The last step has been read as often as it fills up the last patch: its values are added.
+
+    Parameters
+    ----------
+    values : ndarray (patches * patch,)
+        One value for each step of each patch.
+    T : int
+        Steps of the sequence.
+
+    Examples
+    --------
+    >>> by_step(np.array([1, 2, 3, 4, 5, 6]), 4)
+    array([ 1,  2,  3, 15])
+    """
+    return np.append(values[: T - 1], values[T - 1 :].sum())
