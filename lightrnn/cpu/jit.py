@@ -10,7 +10,7 @@ to it, whatever the data's size. So they can be compiled ahead: see `kernels.py`
 """
 
 from collections.abc import Callable
-from functools import cache, wraps
+from functools import cache, partial, wraps
 from typing import Annotated, Any, NamedTuple, TypeVar, cast, get_args, get_origin, get_type_hints
 
 import numba
@@ -24,7 +24,7 @@ from numba.extending import register_jitable
 
 from .cache import KernelCache
 from .compiling import STOPWATCH
-from .once import LOCKS, MAKING
+from .once import LOCKS, MAKING, uninterrupted
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 _config: Any = numba.config
@@ -122,9 +122,24 @@ def kernel(function: Callable[..., Any]) -> Callable[..., Any]:
             "lightrnn cannot run without being compiled: unset it, and start Python anew."
         )
     dispatcher: Any = njit(nogil=True, error_model="numpy")(function)
+    dispatcher.compile = _whole(dispatcher)
     if function.__module__.startswith("lightrnn."):
         dispatcher._cache = KernelCache(function)
     return dispatcher
+
+
+def _whole(dispatcher: Any) -> Callable[[Any], Any]:
+    """Return the method of a dispatcher that compiles, or loads from disk, without interruption."""
+    compile_for = dispatcher.compile
+
+    def compile_whole(types: Any) -> Any:
+        if not global_compiler_lock.is_locked():
+            uninterrupted(partial(compile_for, types))
+        # Numba would take its lock only to find this, and an interruption could leave it held.
+        made = dispatcher.overloads.get(tuple(types))
+        return compile_for(types) if made is None else made.entry_point
+
+    return compile_whole
 
 
 def named(name: str) -> Callable[[Function], Function]:

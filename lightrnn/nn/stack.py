@@ -257,7 +257,7 @@ class Stack:
     def refresh(self) -> None:
         """Let the output layer follow a change of the parameters."""
         if self._stale:
-            with cpu.once.MAKING:
+            with cpu.once.DERIVING:
                 if self._stale:
                     self.head.refresh()
                     self._stale = False
@@ -269,6 +269,6 @@ class Stack:
         first level's input matrices are left out.
         """
         first = () if inputs or self.embedding else self.levels[0]
-        with cpu.once.MAKING:
+        with cpu.once.DERIVING:
             for layer in self.layers:
                 layer.transpose(layer not in first)

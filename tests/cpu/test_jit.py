@@ -440,7 +440,7 @@ needs_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no for
 
 
 @needs_fork
-@pytest.mark.parametrize("lock", once.LOCKS, ids=["making", "compiling", "llvm"])
+@pytest.mark.parametrize("lock", once.LOCKS, ids=["deriving", "making", "compiling", "llvm"])
 def test_no_child_inherits_a_lock_that_another_thread_holds(lock):
     held = threading.Event()
 

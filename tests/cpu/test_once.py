@@ -78,4 +78,62 @@ except KeyboardInterrupt:
     sys.exit()
 sys.exit("no interruption")
 """
-    subprocess.run([sys.executable, "-c", code], check=True)
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows sends no such signal")
+def test_an_interruption_of_a_kernels_making_leaves_no_lock_held():
+    code = """
+import os
+import signal
+import warnings
+from threading import Thread
+
+import lightrnn
+from lightrnn import cpu
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+assert cpu.matmul  # and with it Numba
+from numba.core.compiler_lock import global_compiler_lock as compiler
+
+
+class Interrupting:
+    # Numba's own lock, interrupted before it is released.
+    def __init__(self, lock):
+        self.lock = lock
+        self.acquire = lock.acquire
+        self._is_owned = lock._is_owned
+
+    def release(self):
+        os.kill(os.getpid(), signal.SIGINT)
+        self.lock.release()
+
+
+lock = compiler._lock
+compiler._lock = Interrupting(lock)
+free = []
+
+
+def look():
+    if lock.acquire(blocking=False):
+        lock.release()
+        free.append(True)
+    else:
+        free.append(False)
+
+
+model = lightrnn.RNNRegressor("gru", (4,), max_iter=1, learning_rate="cosine", random_state=0)
+warnings.simplefilter("error")  # a training that is interrupted warns, and is ended
+while True:
+    try:
+        model.fit([[[1.0]], [[2.0]]], [1.0, 2.0])
+    except (KeyboardInterrupt, UserWarning):
+        thread = Thread(target=look)
+        thread.start()
+        thread.join()
+    else:
+        break
+assert len(free) > 5, free
+assert all(free), free
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=300)
