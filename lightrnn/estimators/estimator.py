@@ -312,7 +312,8 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         NotFittedError
             If the estimator was not fitted.
         ValueError
-            If PyTorch has no such layers: those of an "ffnn", or of an adaptive softmax.
+            If PyTorch has no such layers: those of an "ffnn", or of an adaptive softmax; or if a
+            weight is not finite.
 
         Examples
         --------

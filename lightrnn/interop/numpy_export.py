@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import errno
 import hashlib
 import inspect
 import io
@@ -72,7 +73,8 @@ def export_numpy(
     TypeError
         If `estimator` is not an estimator of lightrnn, or `inline` not a bool.
     ValueError
-        If `path` is not the name of a Python module, or labels are integers of more than 64 bits.
+        If `path` is not the name of a Python module, or too long a name for that of the weights, if
+        labels are integers of more than 64 bits, or if a weight is not finite.
     OSError
         If a file cannot be written. Older files of the same names are then as they were.
 
@@ -102,6 +104,12 @@ def export_numpy(
             f"path must name a Python module, got {os.fspath(path)!r}. "
             "Use letters, digits and underscores, and end it in .py: 'model.py'."
         )
+    beside = file.with_suffix(".weights.npz")
+    if not inline and _is_too_long(beside):
+        raise ValueError(
+            "path must be a name to which .weights.npz can be added in place of .py, got one of "
+            f"{len(file.name)} characters. Choose a shorter one, or inline=True."
+        )
     buffer = io.BytesIO()
     save = np.savez_compressed if inline else np.savez
     save(buffer, **_arrays(summary))
@@ -112,8 +120,17 @@ def export_numpy(
         if not inline:
             # Both are complete before the first of them takes its place.
             program.flush()
-            with replacing(file.with_suffix(".weights.npz")) as arrays:
+            with replacing(beside) as arrays:
                 arrays.write(weights)
+
+
+def _is_too_long(path: Path) -> bool:
+    """Return whether the file system has no names of this length."""
+    try:
+        path.lstat()
+    except OSError as error:
+        return error.errno == errno.ENAMETOOLONG
+    return False
 
 
 def _arrays(summary: Summary) -> dict[str, Any]:

@@ -53,7 +53,8 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
     TypeError
         If `estimator` is not an estimator of lightrnn.
     ValueError
-        If its weights take 2 GiB or more, which is too much for one ONNX file.
+        If its weights take 2 GiB or more, which is too much for one ONNX file, or one of them is
+        not finite in float32.
     OSError
         If the file cannot be written. An older file of the same name is then as it was.
     ImportError

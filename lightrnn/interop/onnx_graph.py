@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ..cells import CELLS
 from ..nn.state_dict import Direction
+from ..utils.checks import check_finite_weights
 from ..utils.extras import import_extra
 from .foreign import reorder_gates
 from .summary import Summary
@@ -59,6 +60,7 @@ class ModelBuilder:
         X = self._begin()
         features = self._recurrent(X) if self.summary.recurrent else self._windows(X)
         self._finish(self._head(features))
+        check_finite_weights(self.arrays, "ONNX has float32 here: fit with dtype='float32'.")
         helper = self.onnx.helper
         to_tensor = self.onnx.numpy_helper.from_array
         graph = helper.make_graph(
@@ -108,7 +110,8 @@ class ModelBuilder:
         """Add an array, real numbers as `real` and integers as int64; return its name."""
         array = np.asarray(values)
         dtype = real if array.dtype.kind == "f" else np.int64
-        self.arrays[name] = np.ascontiguousarray(array, dtype)
+        with np.errstate(over="ignore"):  # which `model` refuses
+            self.arrays[name] = np.ascontiguousarray(array, dtype)
         return name
 
     def _weight(self, name: str) -> str:

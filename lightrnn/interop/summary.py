@@ -9,6 +9,7 @@ import numpy as np
 
 from ..base import check_is_fitted
 from ..estimators.estimator import check_estimator
+from ..utils.checks import check_finite_weights
 from ..utils.standardization import Standardization
 
 if TYPE_CHECKING:
@@ -96,10 +97,14 @@ def summarize(estimator: Any) -> Summary:
         If `estimator` is not an estimator of this package, but a Pipeline around one, for example.
     NotFittedError
         If it was not fitted.
+    ValueError
+        If a weight is not finite.
     """
     check_estimator(estimator)
     check_is_fitted(estimator)
     model = estimator._model
+    weights = model.network.arrays()
+    check_finite_weights(weights)
     architecture = model.architecture
     targets = model.targets  # None for a language model
     network = model.network
@@ -115,7 +120,7 @@ def summarize(estimator: Any) -> Summary:
         units=tuple(architecture["hidden_layer_sizes"]),
         window=0 if network.recurrent else network.window,
         head=architecture.get("head", "linear"),
-        weights=network.arrays(),
+        weights=weights,
         vocabulary=model.vocabulary,
         classes=targets.classes_ if task == "classes" else None,
         mean=targets.mean if task == "numbers" else None,

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 
+from ..utils.checks import check_finite_weights
+
 if TYPE_CHECKING:
     from ..utils.standardization import Standardization
     from .stack import Stack
@@ -48,7 +50,8 @@ class Direction(NamedTuple):
         W = self.W_ih / standardization.scale[:, None]
         b = self.b_ih - standardization.mean @ W
         dtype = self.W_ih.dtype
-        return self._replace(W_ih=W.astype(dtype), b_ih=b.astype(dtype))
+        with np.errstate(over="ignore"):  # which is refused where the weights are written
+            return self._replace(W_ih=W.astype(dtype), b_ih=b.astype(dtype))
 
 
 def torch_arrays(network: Stack) -> dict[str, np.ndarray]:
@@ -57,7 +60,8 @@ def torch_arrays(network: Stack) -> dict[str, np.ndarray]:
     Raises
     ------
     ValueError
-        If torch has no such layers: those of the ffnn, or an adaptive softmax.
+        If torch has no such layers: those of the ffnn, or an adaptive softmax; or if a weight is
+        not finite, by itself or once the standardisation is part of it.
     """
     if network.cell not in TORCH_CELLS:
         raise ValueError(
@@ -69,6 +73,7 @@ def torch_arrays(network: Stack) -> dict[str, np.ndarray]:
             "output must not be 'adaptive' for to_torch, got 'adaptive'. Use weights_."
         )
     ours = network.arrays()
+    check_finite_weights(ours)
     state = {}
     if network.embedding:
         state["embedding.weight"] = ours["embedding.W"]
@@ -86,4 +91,5 @@ def torch_arrays(network: Stack) -> dict[str, np.ndarray]:
     # Tied weights: the embedding (V, E) already is a matrix (outputs, inputs), as torch has it.
     state["head.weight"] = ours["head.W"].T if "head.W" in ours else ours["embedding.W"]
     state["head.bias"] = ours["head.b"]
+    check_finite_weights(state, "Bring the features of X nearer to unit scale, and fit once more.")
     return {name: array.copy() for name, array in state.items()}

@@ -31,7 +31,9 @@ from .limits import check_brackets, check_content, check_hashes
 Arrays = dict[str, np.ndarray]  # by name, without .npy
 
 FORMAT = "lightrnn"
-VERSION = 1
+# 2 came when what is standardised, patched or predicted by quantiles gave the tree new fields, of
+# which earlier versions know nothing; files of version 1 are read as ever.
+VERSION = 2
 # The bit generators of NumPy, each with the last position in its buffer, which NumPy does not check
 # when a state is set.
 _POSITIONS = {"MT19937": 624, "PCG64": 0, "PCG64DXSM": 0, "Philox": 4, "SFC64": 0}
@@ -151,9 +153,9 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
             ) from error
     if version > VERSION:
         raise ValueError(
-            f"{os.fspath(path)!r} must be in format {VERSION} or earlier, got {version}, "
-            f"written by lightrnn {shown(library)}. "
-            f"Read it with a later lightrnn than {__version__}."
+            f"path must be a file in format {VERSION} or earlier, got {os.fspath(path)!r} in "
+            f"format {version}, written by a newer lightrnn, {shown(library)}. "
+            f"Upgrade this one, {__version__}: python -m pip install --upgrade lightrnn."
         )
     return content
 

@@ -10,7 +10,7 @@ import difflib
 import math
 import numbers
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -232,6 +232,23 @@ def flag(name: str, value: object) -> bool:
             f"{name} must be True or False, got {shown(value)}. Write it without quotes."
         )
     return bool(value)
+
+
+def check_finite_weights(
+    arrays: Mapping[str, np.ndarray],
+    remedy: str = "Fit it once more.",
+) -> None:
+    """Raise a ValueError if a weight to be written is infinite or NaN; the message names its array.
+
+    Examples
+    --------
+    >>> check_finite_weights({"head.b": np.zeros(2)})
+    """
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise ValueError(
+                f"estimator must have finite weights, got NaN or infinity in {name}. {remedy}"
+            )
 
 
 def random_generator(random_state: object) -> np.random.Generator:

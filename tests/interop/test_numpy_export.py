@@ -1,5 +1,6 @@
 """The exported file predicts as the estimator does, has only the code it needs, and runs alone."""
 
+import os
 import runpy
 import subprocess
 import sys
@@ -262,7 +263,13 @@ def test_what_is_refused(tmp_path):
     huge = RNNClassifier(**SMALL).fit(X, np.array([2**70, 2**80] * 2, object))
     with pytest.raises(ValueError, match="64 bits as labels, got 1208925819614629174706176"):
         export_numpy(huge, tmp_path / "model.py")
+    longest = os.pathconf(tmp_path, "PC_NAME_MAX") if hasattr(os, "pathconf") else 255
+    long = "m" * (longest - 3) + ".py"
+    with pytest.raises(ValueError, match=rf"got one of {longest} characters. Choose a shorter"):
+        export_numpy(est, tmp_path / long)
     assert not list(tmp_path.iterdir())
+    export_numpy(est, tmp_path / long, inline=True)
+    assert [path.name for path in tmp_path.iterdir()] == [long]
 
 
 def test_what_the_file_refuses(folder):

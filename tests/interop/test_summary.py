@@ -1,5 +1,7 @@
 """An estimator whose cell another format does not have is refused, whatever cells there are."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from helpers.fitted import QUICK
@@ -25,6 +27,40 @@ def test_a_new_cell_is_not_written_as_another_one(write, module, output, tmp_pat
     with pytest.raises(ValueError, match=f"'lstm' to be written as {output}, got 'mgu'"):
         write(est, tmp_path / "model.py")
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda est, path: est.save(path),
+        export_numpy,
+        partial(export_numpy, inline=True),
+        to_onnx,
+        lambda est, path: est.to_torch(),
+    ],
+    ids=["save", "export_numpy", "inline", "to_onnx", "to_torch"],
+)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_weight_that_is_not_finite_is_not_written(write, value, tmp_path):
+    est = RNNClassifier("gru", **QUICK | {"hidden_layer_sizes": (4,)}).fit(X, [0, 1])
+    write(est, tmp_path / "model.py")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    est._model.network.assign(est.weights_ | {"head.b": np.full(2, value)})
+    with pytest.raises(ValueError, match=r"head.b(ias)?.* Fit it once more"):
+        write(est, tmp_path / "model.py")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_weight_that_overflows_where_it_goes_is_not_written(tmp_path):
+    est = RNNClassifier("gru", **QUICK | {"dtype": "float64"}).fit(X, [0, 1])
+    est._model.network.assign(est.weights_ | {"head.b": np.full(2, 1e39)})
+    export_numpy(est, tmp_path / "model.py")
+    with pytest.raises(ValueError, match=r"head.b. ONNX has float32 here"):
+        to_onnx(est, tmp_path / "model.onnx")
+    tiny = [x * 1e-42 for x in X]
+    est = RNNClassifier("gru", **QUICK).fit(tiny, [0, 1])
+    with pytest.raises(ValueError, match=r"rnn.weight_ih_l0. Bring the features"):
+        est.to_torch()
 
 
 def test_formats_name_cells_that_exist():
