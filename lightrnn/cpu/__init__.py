@@ -11,6 +11,7 @@ _MODULES = (
     "host",
     "jacobian",
     "matmul",
+    "pooling",
     "recurrence",
     "sampling",
     "single_step",

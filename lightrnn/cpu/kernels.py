@@ -5,7 +5,17 @@ from typing import Any
 
 from ..cells import CELLS
 from ..updates import UPDATES
-from . import gather, jacobian, matmul, recurrence, sampling, single_step, softmax, updates
+from . import (
+    gather,
+    jacobian,
+    matmul,
+    pooling,
+    recurrence,
+    sampling,
+    single_step,
+    softmax,
+    updates,
+)
 from .jit import signature
 
 
@@ -36,7 +46,7 @@ def signatures(cells: Iterable[str], dtype: str) -> Iterator[tuple[Any, tuple[An
 
 def _of_every_network() -> Iterator[Any]:
     """Yield the kernels that do not depend on the cell."""
-    for module in (gather, matmul, sampling, softmax, updates):
+    for module in (gather, matmul, pooling, sampling, softmax, updates):
         yield from (value for value in vars(module).values() if hasattr(value, "py_func"))
     yield from map(updates.update, UPDATES)
     yield recurrence.forward("linear")

@@ -15,6 +15,7 @@ from ..cells import CELLS
 from .denormals import flush_denormals, restore_denormals
 from .jit import Numbers, Table, factory, kernel, named, register_jitable
 from .matmul import copy_row
+from .pooling import add_to_maximum, add_to_mean
 from .recurrence import LayerWeights, Tape, TimeLoop, steps
 
 
@@ -28,6 +29,16 @@ class NetworkRow(NamedTuple):
     X_columns: int  # F, or window * F
     X_column: int  # the column of the new inputs
     shifts: int  # 1 if inputs move up by one step afterwards, else 0
+    pooling: int = 0  # `MEAN` or `MAXIMUM` of the last layer's states, 0 for none
+    pooled_columns: int = 0
+    pooled: int = 0  # (before + B, pooled_columns), with this step
+    pooled_before: int = 0  # (B, pooled_columns), without it
+    w: int = 0  # of attention, with its size; see `pooling.py`
+    w_size: int = 0
+
+
+MEAN = 1
+MAXIMUM = 2
 
 
 class LayerRow(NamedTuple):
@@ -60,8 +71,8 @@ LAYER = LayerRow(*range(len(LayerRow._fields)))
 
 def make_index(network: NetworkRow, layers: list[LayerRow]) -> np.ndarray:
     """Return the table (1 + layers, columns) of int64 for `advance`."""
-    padding = (0,) * (len(LAYER) - len(NETWORK))
-    return np.array([network + padding, *layers], np.int64)
+    columns = max(len(NETWORK), len(LAYER))
+    return np.array([row + (0,) * (columns - len(row)) for row in (network, *layers)], np.int64)
 
 
 @register_jitable
@@ -96,6 +107,24 @@ def _finite(X, start, column, B, F):
         for j in range(F):
             total += X[start + b, column + j] - X[start + b, column + j]
     return total == 0
+
+
+@register_jitable
+def _pool(vector, row, X):
+    """Return the last layer's states X, pooled with those of the steps before."""
+    B = row[NETWORK.batch]
+    first = row[NETWORK.before]
+    columns = row[NETWORK.pooled_columns]
+    before = _matrix(vector, row[NETWORK.pooled_before], B, columns)
+    pooled = _matrix(vector, row[NETWORK.pooled], first + B, columns)
+    w = _part(vector, row[NETWORK.w], row[NETWORK.w_size])
+    for b in range(B):
+        copy_row(pooled, first + b, before, b, columns)
+        if row[NETWORK.pooling] == MAXIMUM:
+            add_to_maximum(pooled, first + b, X, first + b)
+        else:
+            add_to_mean(pooled, first + b, X, first + b, w)
+    return pooled
 
 
 # What `advance` returns: it took the step, or it changed nothing because of what is not finite.
@@ -149,6 +178,8 @@ def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], in
                 loop = TimeLoop(first, 1, layer[LAYER.features], layer[LAYER.units])
                 hidden(tape, _weights(vector, layer), loop)
                 X = state
+            if index[0, NETWORK.pooling]:
+                X = _pool(vector, index[0], X)
             if with_head:
                 layer = index[len(index) - 1]
                 slots = _matrix(vector, layer[LAYER.slots], rows, layer[LAYER.width])
@@ -166,6 +197,12 @@ def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], in
                 state = _matrix(vector, layer[LAYER.state], rows, columns)
                 for b in range(before):
                     copy_row(state, b, state, before + b, columns)
+            if index[0, NETWORK.pooling]:
+                columns = index[0, NETWORK.pooled_columns]
+                pooled = _matrix(vector, index[0, NETWORK.pooled], rows, columns)
+                pooled_before = _matrix(vector, index[0, NETWORK.pooled_before], B, columns)
+                for b in range(B):
+                    copy_row(pooled_before, b, pooled, before + b, columns)
             if index[0, NETWORK.shifts]:
                 for b in range(B):
                     for j in range(index[0, NETWORK.X_columns] - F):

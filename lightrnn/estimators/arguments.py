@@ -40,6 +40,7 @@ ARCHITECTURE = (
     "target",
     "bidirectional",
     "window",
+    "pooling",
     "dropout",
     "dtype",
 )
@@ -129,6 +130,17 @@ class SupervisedArguments(NetworkArguments):
     )
     bidirectional: bool = argument(
         False, FLAG, """Whether to read each sequence from both ends. Not for "ffnn"."""
+    )
+    pooling: str = argument(
+        "last",
+        one_of("last", "mean", "max", "attention"),
+        """Which states the output layer reads with ``target="sequence"``. "last": the final one.
+        "mean", "max": the mean or the maximum of each unit over all steps of the sequence.
+        "attention": a mean in which each step's weight is the softmax, over the steps, of the
+        product of its state with a learned vector, "attention.w" of `weights_` (Lin et al., 2017);
+        it begins as the mean. Pooled states give every step a short way to the output, whatever
+        the length. All steps are pooled, with `truncate` too; then the gradient reaches the states
+        of the last ones alone. With ``target="step"`` it must be "last".""",
     )
     standardize: bool = argument(
         True,
@@ -279,8 +291,6 @@ def check_together(
     solver: str = "",
     dropout: float = 0.0,
     target: str = "",
-    patch: int | str = 1,
-    scoring: Any = "loss",
     **others: Any,
 ) -> None:
     """Refuse checked arguments of a supervised estimator that exclude each other.
@@ -316,12 +326,25 @@ def check_together(
             f"truncate must be None with solver='lbfgs', got {truncate}. "
             "A line search needs the whole gradient."
         )
-    if target == "step" and patch not in ("auto", 1):
+    if target == "step":
+        _check_per_step(**others)
+
+
+def _check_per_step(
+    patch: int | str = 1, pooling: str = "last", scoring: Any = "loss", **others: Any
+) -> None:
+    """Refuse checked arguments that have no meaning where each step has a target."""
+    if patch not in ("auto", 1):
         raise ValueError(
             f"patch must be 'auto' or 1 with target='step', got {patch}. "
             "The network gives one output for each input that it reads."
         )
-    if target == "step" and isinstance(scoring, str) and scoring not in OWN_SCORES:
+    if pooling != "last":
+        raise ValueError(
+            f"pooling must be 'last' with target='step', got {pooling!r}. "
+            "Each step has an output of its own there; use target='sequence' to pool all steps."
+        )
+    if isinstance(scoring, str) and scoring not in OWN_SCORES:
         raise ValueError(
             f"scoring must be 'loss', 'score' or a function with target='step', got {scoring!r}. "
             "A scorer of scikit-learn takes one target a sequence; write lambda estimator, X, y: "

@@ -88,6 +88,8 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
     if unknown:
         raise ValueError(f"{name} has no argument {shown(unknown[0])} in this version")
     _same("_model", set(model), {field.name for field in fields(Model)})
+    # A language model pools nothing, and nor do files of earlier versions.
+    model["architecture"] = {"pooling": "last"} | model["architecture"]
     check_device("device", model["device"])
     network = _network(model["architecture"], len(model["network"]))
     _check_arrays("network", model["network"], network)

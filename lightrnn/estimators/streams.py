@@ -215,8 +215,10 @@ class Stream:
         """Copies of the state by name, each (H,), or with `n_streams` (n_streams, H).
 
         The names are "layer0.h", for an LSTM also "layer0.c", "layer1.h" and so on. An "ffnn" has
-        "inputs", its last window - 1 inputs one after another. Assigning such a dict sets the
-        state.
+        "inputs", its last window - 1 inputs one after another. With `pooling` there are
+        "pooling.h", the pooled state, "pooling.weight" (1,), the number of steps or for attention
+        the sum of their weights, and for attention "pooling.score" (1,), the greatest score, that
+        of weight 1. Assigning such a dict sets the state.
         """
         return {name: view.copy() for name, view in self._views.items()}
 
@@ -323,14 +325,18 @@ def _checked_token(token: Any, vocabulary: Vocabulary) -> Any:
 
 def _views(stepper: Stepper) -> dict[str, np.ndarray]:
     """Return a view of each part of the state by name, (n_streams, H), without its padding."""
-    if not stepper.network.recurrent:
+    network = stepper.network
+    views = {}
+    if not network.recurrent:
         # The window's last F columns are the current input, which is not part of the state.
         F = stepper.inputs.shape[1]
-        return {"inputs": stepper.states[0][:, :-F]}
-    views = {}
-    for (layer, *_), state in zip(stepper.network.levels, stepper.states, strict=True):
-        for position, name in enumerate(layer.cell.states):
-            start = position * layer.width
-            # (n_streams, H): a state is as wide as whole SIMD registers, the rest is padding.
-            views[f"{layer.name}.{name}"] = state[:, start : start + layer.units]
+        views["inputs"] = stepper.states[0][:, :-F]
+    else:
+        for (layer, *_), state in zip(network.levels, stepper.states, strict=False):
+            for position, name in enumerate(layer.cell.states):
+                start = position * layer.width
+                # (n_streams, H): a state is as wide as whole SIMD registers, the rest is padding.
+                views[f"{layer.name}.{name}"] = state[:, start : start + layer.units]
+    if network.pooling:
+        views |= network.pooling.views(stepper.states[-1])
     return views

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
     from ..nn.trace import Trace
 
 # Arguments of the constructor that say how the network is built; its architecture has them too.
-_STRUCTURE = {"cell", "hidden_layer_sizes", "target", "bidirectional", "window", "dtype"}
+_STRUCTURE = {
+    "cell",
+    "hidden_layer_sizes",
+    "target",
+    "bidirectional",
+    "window",
+    "pooling",
+    "dtype",
+}
 # Steps that are traced at once. A trace keeps states, gates and gradients of every step, so more of
 # them take memory, and fewer make the products of matrices small.
 _TRACED_STEPS = 2048

@@ -294,6 +294,7 @@ def _unfitted(estimator: E, foreign: ForeignNetwork) -> E:
         arguments["output"] = "softmax"
     else:
         arguments["bidirectional"] = foreign.bidirectional
+        arguments["pooling"] = "last"  # a source whose layers pool is refused
         arguments["target"] = foreign.target or arguments["target"]
     return type(estimator)(**arguments)
 

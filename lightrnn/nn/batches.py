@@ -48,10 +48,13 @@ class Batch:
     masks : tuple of ndarray (B, D)
         For each level the factors by which dropout multiplies its output; empty without dropout.
     states : tuple of ndarray (B, Z * H)
-        Initial state of each layer and direction; empty for zeros.
+        Initial state of each layer and direction, then what is pooled of earlier steps; empty for
+        zeros.
     offsets : ndarray of int64 (B,) or None
         Index of each sequence's first step in the concatenated sequences that the batches are drawn
         from.
+    context : int
+        First steps of a single sequence that windows look back at and that are not pooled.
     """
 
     X: list[np.ndarray]
@@ -63,6 +66,7 @@ class Batch:
     masks: tuple[np.ndarray, ...] = ()
     states: tuple[np.ndarray, ...] = ()
     offsets: np.ndarray | None = None
+    context: int = 0
 
     @classmethod
     def of(

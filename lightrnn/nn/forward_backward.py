@@ -10,6 +10,7 @@ from .. import cpu
 from ..losses import Loss
 from .batches import Batch, Steps, Windows, blocks
 from .heads import LossTargets
+from .pooling import Pooling
 from .stack import Stack
 from .workspace import LayerBuffers, Workspace
 
@@ -48,18 +49,20 @@ class ForwardBackward:
         self.workspace = workspace
         self.cached = cached
         self.step = network.target == "step"
+        # Whether the last level outputs every step: to the head, or to be pooled.
+        self.every_step = self.step or network.pooling is not None
         self.recurrent = network.recurrent
         self.packing: Any = (
             Steps.of(batch.lengths)
             if self.recurrent
-            else Windows(batch.lengths, network.window, last=not self.step)
+            else Windows(batch.lengths, network.window, last=not self.every_step)
         )
         self._levels = workspace.levels
         self._last_level = len(self._levels) - 1
         # The token of each row for each direction, if X has one row per token.
         self._row_tokens: list[np.ndarray] = []
         # The rows of the features that outputs are made of: all steps, or one row per sequence.
-        self._start = self._output_start(self._last_level)
+        self._start = self.packing.start if self.step else 0
         self._stop = self.packing.stop if self.step else len(batch.X)
 
     # -- forward -----------------------------------------------------------------------------------
@@ -79,6 +82,16 @@ class ForwardBackward:
                 buffers.forward(X[direction], tokens)
             X = self._outputs_of(number)
         self._features = X[0]
+        if self.network.pooling:
+            self._features = self._pooled(self.network.pooling, X[0], next(states, None))
+
+    def _pooled(self, pooling: Pooling, rows: np.ndarray, before: np.ndarray | None) -> np.ndarray:
+        """Return the last level's output pooled for each sequence; `before` is of earlier steps."""
+        context = self.batch.context
+        run = pooling, rows, self.packing.start + context, self.packing.members[context:]
+        if before is None:
+            before = np.zeros((len(self.batch.X), pooling.columns), pooling.dtype)
+        return self.workspace.pooling.forward(*run, before, self.batch.masks[-1:])
 
     def _inputs(self) -> list[np.ndarray]:
         """Return the first level's input for each direction."""
@@ -155,15 +168,15 @@ class ForwardBackward:
         directions = len(self._levels[number])
         if not self.recurrent:
             # Only the first level has rows that are never read.
-            return None if number or not self.step else [packing.index]
-        if number == self._last_level and not self.step:
+            return None if number or not self.every_step else [packing.index]
+        if number == self._last_level and not self.every_step:
             return [packing.last_rows] * directions
         return None if directions == 1 else [packing.all_rows, packing.mirrored_rows]
 
     def _output_start(self, number: int) -> int:
         """Return the first row of a level's output."""
         # The last level's states of each sequence's end have no rows of an initial state before.
-        per_step = self.step or number < self._last_level
+        per_step = self.every_step or number < self._last_level
         start: int = self.packing.start if per_step else 0
         return start
 
@@ -173,7 +186,7 @@ class ForwardBackward:
         start = self._output_start(number)
         paths = self._paths(number)
         if paths is None:
-            if not self.batch.masks:
+            if self._mask(number) is None:
                 return [level[0].state]
             paths = [np.arange(start, level[0].rows)]
         columns = cpu.host.padded(self.network.widths[number], self.network.dtype)
@@ -187,13 +200,19 @@ class ForwardBackward:
         self._drop(number, output)
         return [output] if number == self._last_level else self._both_ways(number + 1, output)
 
+    def _mask(self, number: int) -> np.ndarray | None:
+        """Return the dropout mask of a level's output, None without; pooling has its own."""
+        pooled = number == self._last_level and self.network.pooling
+        return None if pooled or not self.batch.masks else self.batch.masks[number]
+
     def _drop(self, number: int, rows: np.ndarray) -> None:
         """Multiply a level's output, or the gradient of it, by its dropout mask."""
-        if self.batch.masks:
+        mask = self._mask(number)
+        if mask is not None:
             per_sequence = number == self._last_level and not self.step
             members = np.arange(len(self.batch.X)) if per_sequence else self.packing.members
             start = self._output_start(number)
-            cpu.gather.scale(rows, start, self.batch.masks[number], members)
+            cpu.gather.scale(rows, start, mask, members)
 
     # -- reading -----------------------------------------------------------------------------------
 
@@ -228,9 +247,14 @@ class ForwardBackward:
         return self.packing.by_sequence(rows) if self.step else rows
 
     def final_states(self) -> list[np.ndarray]:
-        """Return each recurrent layer's state (B, Z * H) after each sequence's last step."""
-        last = self.packing.last_rows
-        return [buffers.state[last] for level in self._levels for buffers in level]
+        """Return what a batch of the next steps begins with, see `Batch.states`."""
+        states = []
+        if self.recurrent:
+            last = self.packing.last_rows
+            states = [buffers.state[last] for level in self._levels for buffers in level]
+        if self.network.pooling:
+            states.append(np.array(self.workspace.pooling.pooled[: len(self.batch.X)]))
+        return states
 
     def score(self) -> float:
         """Return the shard's part of the batch's cross-entropy."""
@@ -262,6 +286,8 @@ class ForwardBackward:
         value, doutput = self.network.head.learn(
             self.workspace, self._features, self._start, self._wanted(), loss, gradients
         )
+        if self.network.pooling:
+            doutput = self.workspace.pooling.backward(doutput, gradients)
         for number in reversed(range(len(self._levels))):
             doutput = self._level_back(number, doutput, gradients)
         if embedding:
@@ -359,7 +385,7 @@ class ForwardBackward:
             return doutput
         units = buffers.layer.units
         path = paths[direction]
-        if self.recurrent and number == self._last_level and not self.step:
+        if self.recurrent and number == self._last_level and not self.every_step:
             # Only the final state is read: no step's h gets a gradient from above.
             B = len(path)
             buffers.dstate[:B, :units] = doutput[:B, column : column + units]

@@ -88,6 +88,8 @@ class Network(Stack):
         for layer in self.layers:
             arrays = len(layer.cell.slots) + 2 * len(layer.cell.states) + 3
             columns += layer.features + arrays * layer.width
+        if self.pooling:  # the states side by side, and their gradient
+            columns += 2 * self.pooling.width
         most = 2 if self.layout.size > _LARGE else _SHARDS
         shards = min(most, -(-batch_size // 8))
         # The parameters, their transposes, moments and temporary copies; a gradient per shard.
@@ -230,7 +232,7 @@ class Network(Stack):
         while len(self._gradients) < count:
             vector = cpu.host.aligned(1, self.layout.size, self.dtype)[0]
             blocks = self.layout.blocks(vector)
-            layers = {part.name: part.parts(blocks) for part in self._parts}
+            layers = {part.name: part.parts(blocks) for part in self.parts}
             self._gradients.append(Gradient(vector, layers))
         return self._gradients
 
@@ -296,11 +298,11 @@ class Network(Stack):
 
     def _predict_pieces(self, x: np.ndarray, read: Read) -> Any:
         """Return the result of one long sequence, piece by piece, the state carried on."""
-        carry = self.recurrent
+        carry = self.recurrent or self.pooling is not None
         by_step: list[np.ndarray] = []
         states: tuple[np.ndarray, ...] = ()
-        for piece, before in _pieces(x, 0 if carry else self.window - 1):
-            batch = replace(Batch.of_inputs([piece]), states=states)
+        for piece, before in _pieces(x, 0 if self.recurrent else self.window - 1):
+            batch = replace(Batch.of_inputs([piece]), states=states, context=before)
             result, states = self._predict_batch(batch, read, carry)
             if isinstance(result, list):
                 by_step.append(result[0][before:])

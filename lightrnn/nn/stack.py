@@ -16,6 +16,7 @@ from ..utils.checks import shown
 from .heads import make_head
 from .layers import Embedding, Layer
 from .parameters import Layout
+from .pooling import Pooling, make_pooling
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -42,6 +43,9 @@ class Stack:
         Whether each layer has a second direction, which runs back from the end.
     window : int, default=20
         Number of inputs that an "ffnn" sees at a step.
+    pooling : {"last", "mean", "max", "attention"}, default="last"
+        For target "sequence": whether the output reads the final state, or the states of all steps
+        pooled, see `pooling.py`.
     dropout : float in [0, 1), default=0.0
         Share of each level's outputs that training drops, one mask per sequence for all steps [1]_.
     n_tokens : int, default=0
@@ -58,6 +62,8 @@ class Stack:
         Vectors of the tokens.
     levels : list of tuple of Layer
         For each level its layers, one per direction.
+    pooling : Pooling or None
+        The stage between the last level and the head; None if the head reads states.
     head : LinearHead or AdaptiveHead
         Output layer.
     layers : list of Layer
@@ -85,6 +91,7 @@ class Stack:
         target: str = "sequence",
         bidirectional: bool = False,
         window: int = 20,
+        pooling: str = "last",
         dropout: float = 0.0,
         n_tokens: int = 0,
         head: str = "linear",
@@ -104,12 +111,14 @@ class Stack:
             names = [f"layer{number}", f"layer{number}.reverse"][: 1 + bidirectional]
             self.levels.append(tuple(Layer(name, cell, features, units, dtype) for name in names))
             features = len(names) * units
+        self.pooling = make_pooling(pooling, features, dtype)
         self.head = make_head(head, features, n_outputs, dtype, self.embedding)
-        self.layers = [*(layer for level in self.levels for layer in level), *self.head.layers]
+        hidden = [layer for level in self.levels for layer in level]
+        self.layers = [*hidden, *self.head.layers]
         # Everything with parameters, in the order in which they are stored and drawn.
-        self._parts: list[Embedding | Layer] = [self.embedding] if self.embedding else []
-        self._parts += self.layers
-        parameters = [parameter for part in self._parts for parameter in part.parameters]
+        parts = [self.embedding, *hidden, self.pooling, *self.head.layers]
+        self.parts: list[Embedding | Layer | Pooling] = [part for part in parts if part]
+        parameters = [parameter for part in self.parts for parameter in part.parameters]
         self.layout = Layout(parameters, self.dtype)
         self.n_parameters = self.layout.count
         self.standardization: Standardization | None = None
@@ -216,7 +225,7 @@ class Stack:
         if self._parameters is None:
             self._parameters = cpu.host.aligned(1, self.layout.size, self.dtype)[0]
             blocks = self.layout.blocks(self._parameters)
-            for part in self._parts:
+            for part in self.parts:
                 part.bind(blocks)
         return self._parameters
 
@@ -227,6 +236,8 @@ class Stack:
         arrays = self.embedding.initialize(rng) if self.embedding else {}
         for layer in self.layers:
             arrays |= layer.initialize(rng, forget_bias, longest)
+        if self.pooling:
+            arrays |= self.pooling.initialize()
         self.assign(arrays)
 
     def arrays(self) -> dict[str, np.ndarray]:

@@ -15,7 +15,8 @@ from .stack import Stack
 from .workspace import Workspace
 
 if TYPE_CHECKING:
-    from ..cpu.single_step import LayerRow
+    from ..cpu.single_step import LayerRow, NetworkRow
+    from .pooling import Pooling
 
 
 class Stepper:
@@ -35,10 +36,11 @@ class Stepper:
     inputs : ndarray (count, F)
         To be set to the inputs of the next step; for tokens, to their vectors.
     states : list of ndarray (count, Z * width)
-        The state of each layer, h first; of a feed-forward network the inputs of its window. These
-        are views: writing to them changes the state that the next step begins with.
+        The state of each layer, h first; of a feed-forward network the inputs of its window. With
+        pooling what is pooled so far comes last, (count, D padded + lanes). These are views:
+        writing to them changes the state that the next step begins with.
     features : ndarray (count, units)
-        The last layer's state after a step.
+        The last layer's state after a step, or what is pooled of it.
     advance : callable
         Takes a step with `inputs` and returns 0, or another number if it was not taken, because
         these or the result are not finite: see `cpu.single_step`. The state is then as it was.
@@ -80,6 +82,7 @@ class Stepper:
             X_column=columns - F,
             shifts=int(not network.recurrent),
         )
+        head = self._reserve_pooling(head)
         rows = [self._reserve_layer(layer) for layer in layers]
         self._vector = cpu.host.aligned(1, self._size, network.dtype)[0]
         self._index = cpu.single_step.make_index(head, rows)
@@ -87,6 +90,8 @@ class Stepper:
         for layer, row in zip(layers, rows, strict=True):
             for start, weights in zip(row.weight_offsets, layer.weights, strict=True):
                 self._vector[start : start + weights.size] = weights
+        if network.pooling:
+            self._vector[head.w : head.w + head.w_size] = network.pooling.weights
         # (rows, F), or (count, window * F), of which the last F columns are the new inputs
         inputs = self._matrix(head.X, columns)
         self.inputs = inputs[self._before :, -F:]
@@ -94,6 +99,8 @@ class Stepper:
         self._numbers = np.empty((self.count, F))
         self._standardized = np.empty((self.count, F), network.dtype)
         self._view_states(layers, rows, inputs)
+        if network.pooling:
+            self._view_pooled(network.pooling, head)
 
     def _reserve(self, size: int) -> int:
         """Return the offset of `size` further elements, at the beginning of a cache line."""
@@ -101,6 +108,21 @@ class Stepper:
         line = cpu.host.CACHE_LINE // self.network.dtype.itemsize
         self._size += -(-size // line) * line
         return start
+
+    def _reserve_pooling(self, row: NetworkRow) -> NetworkRow:
+        """Return the row of the network with where its pooling is."""
+        pooling = self.network.pooling
+        if pooling is None:
+            return row
+        single_step = cpu.single_step
+        return row._replace(
+            pooling=single_step.MAXIMUM if pooling.kind == "max" else single_step.MEAN,
+            pooled_columns=pooling.columns,
+            pooled=self._reserve(self._rows * pooling.columns),
+            pooled_before=self._reserve(self.count * pooling.columns),
+            w=self._reserve(pooling.weights.size),
+            w_size=pooling.weights.size,
+        )
 
     def _reserve_layer(self, layer: Layer) -> LayerRow:
         """Return a layer's row of the index."""
@@ -147,6 +169,13 @@ class Stepper:
         self.fixed_outputs: np.ndarray | None = None
         if self._linear:
             self.fixed_outputs = states[-1][before:, : layers[-1].units]
+
+    def _view_pooled(self, pooling: Pooling, row: NetworkRow) -> None:
+        """Let what is pooled take the place of the last layer's state, and be part of the state."""
+        columns = pooling.columns
+        before = self._vector[row.pooled_before :][: self.count * columns]
+        self.states.append(before.reshape(self.count, columns))
+        self.features = self._matrix(row.pooled, columns)[self._before :, : pooling.features]
 
     def _matrix(self, start: int, columns: int) -> np.ndarray:
         """Return a view (rows, columns) of the vector."""

@@ -95,12 +95,14 @@ class Trace(ForwardBackward):
         # The gradients of the parameters come with the others, and nobody reads them.
         vector = cpu.host.aligned(1, network.layout.size, network.dtype)[0]
         blocks = network.layout.blocks(vector)
-        gradients = {layer.name: layer.parts(blocks) for layer in network.layers}
+        gradients: dict[str, Any] = {part.name: part.parts(blocks) for part in network.parts}
         columns = cpu.host.padded(network.head.features, network.dtype)
         # (rows, D padded): zeros but for each sequence's end
         doutput = self.workspace.dfeatures.at_least(self._stop, columns)
         doutput[: self._stop] = 0
         doutput[self._ends(), : dfeatures.shape[1]] = dfeatures
+        if network.pooling:
+            doutput = self.workspace.pooling.backward(doutput, gradients)
         self._dX = [doutput] * len(self._levels)  # by level
         for number in reversed(range(len(self._levels))):
             doutput = self._level_back(number, doutput, gradients)

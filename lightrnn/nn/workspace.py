@@ -5,14 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import cpu
 from .batches import WINDOW_ROWS
 from .layers import Layer
+from .pooling import Pooling
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -176,6 +177,72 @@ class LayerBuffers:
         return self._scratch
 
 
+class PoolingBuffers:
+    """The arrays of a network's pooling, which hold what the run before has left.
+
+    Attributes
+    ----------
+    pooled : ndarray (>= B, D padded + lanes)
+        The pooled rows of the last run before dropout, see `cpu/pooling.py`.
+    """
+
+    pooled: np.ndarray
+
+    def __init__(self, dtype: DTypeLike) -> None:
+        self._pooled = Buffer(dtype)
+        self._dropped = Buffer(dtype)
+        self._drows = Buffer(dtype)
+
+    def forward(
+        self,
+        pooling: Pooling,
+        rows: np.ndarray,
+        start: int,
+        members: np.ndarray,
+        before: np.ndarray,
+        masks: Sequence[np.ndarray],
+    ) -> np.ndarray:
+        """Return the pooled rows of all sequences after dropout, (>= B, D padded + lanes).
+
+        Parameters
+        ----------
+        pooling : Pooling
+            How to pool.
+        rows : ndarray (rows, >= D padded)
+            States, each sequence's in the order of its steps.
+        start : int
+            The first of them that is pooled.
+        members : ndarray of int64 (n,)
+            Sequence of each row from there on.
+        before : ndarray (B, D padded + lanes)
+            Zeros, or the pooled rows of the sequences' earlier steps.
+        masks : sequence of at most one ndarray (B, D)
+            Dropout mask of the pooled rows.
+        """
+        B = len(before)
+        self.pooled = self._pooled.at_least(*before.shape)
+        self.pooled[:B] = before
+        self._pooling = pooling
+        self._run = self.pooled, rows, start, members
+        self._drop = [(mask, np.arange(B)) for mask in masks]
+        pooling.forward(*self._run)
+        if not masks:
+            return self.pooled
+        # A copy: the next steps and the backward pass need the rows before dropout.
+        dropped = self._dropped.at_least(*before.shape)
+        dropped[:B] = self.pooled[:B]
+        cpu.gather.scale(dropped, 0, *self._drop[0])
+        return dropped
+
+    def backward(self, dpooled: np.ndarray, gradients: Mapping[str, Any]) -> np.ndarray:
+        """Return the gradient of `rows` from that of the result, and set that of w."""
+        for drop in self._drop:
+            cpu.gather.scale(dpooled, 0, *drop)
+        drows = self._drows.at_least(len(self._run[1]), self._pooling.width)
+        self._pooling.backward(drows, dpooled, gradients[self._pooling.name], *self._run)
+        return drows
+
+
 def make_scratch(
     layer: Layer,
     before: int,
@@ -221,6 +288,7 @@ class Workspace:
         # direction.
         self.outputs = [Buffer(dtype) for _ in levels]
         self.reversed_inputs = [Buffer(dtype) for _ in levels]
+        self.pooling = PoolingBuffers(dtype)
         self.last_features = Buffer(dtype)  # features at each sequence's end
         self.dfeatures = Buffer(dtype)  # the gradient that a trace begins with
 

@@ -118,7 +118,7 @@ def test_every_cell_direction_depth_and_target(gpu, cell, bidirectional, sizes, 
 @settings(max_examples=12)
 @given(data=st.data())
 def test_every_loss_head_and_kind_of_input(gpu, data):
-    drawn = data.draw(problems(dtypes=("float64",), max_size=4, max_length=4))
+    drawn = data.draw(problems(dtypes=("float64",), max_size=4, max_length=4, pooling="last"))
     problem = replace(drawn, lengths=drawn.lengths[:5])
     network = problem.network()
     check(problem, gpu.CudaNetwork(network, 0), network)

@@ -39,6 +39,8 @@ BAD = [
     ("hidden_layer_sizes", (True,), "hidden_layer_sizes[0] must be an integer"),
     ("target", "steps", "target must be one of 'sequence', 'step', got 'steps'"),
     ("bidirectional", "yes", "bidirectional must be True or False"),
+    ("pooling", "average", "pooling must be one of 'last', 'mean', 'max', 'attention'"),
+    ("pooling", None, "pooling must be one of"),
     ("window", 0, "window must be an integer of at least 1, got 0"),
     ("window", 1.5, "window must be an integer"),
     ("forget_bias", "crono", "forget_bias must be one of 'chrono', got 'crono'. Did you mean"),
@@ -134,6 +136,7 @@ def test_arguments_of_the_regressor(name, value, match):
         ({"cell": "ffnn", "bidirectional": True}, "bidirectional must be False with cell='ffnn'"),
         ({"cell": "ffnn", "truncate": 3}, "truncate must be None with cell='ffnn'"),
         ({"truncate": 3, "bidirectional": True}, "truncate must be None with bidirectional=True"),
+        ({"target": "step", "pooling": "mean"}, "pooling must be 'last' with target='step'"),
         ({"solver": "lbfgs", "dropout": 0.5}, "dropout must be 0 with solver='lbfgs'"),
         ({"solver": "lbfgs", "truncate": 3}, "truncate must be None with solver='lbfgs'"),
     ],
@@ -251,7 +254,13 @@ def test_nothing_works_before_fit(estimator, tmp_path):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("hidden_layer_sizes", (3,)), ("cell", "gru"), ("dtype", "float64"), ("bidirectional", True)],
+    [
+        ("hidden_layer_sizes", (3,)),
+        ("cell", "gru"),
+        ("dtype", "float64"),
+        ("bidirectional", True),
+        ("pooling", "max"),
+    ],
     ids=str,
 )
 def test_another_network_while_training_goes_on(estimator, name, value):

@@ -59,9 +59,10 @@ def assert_same(a, b):
 @pytest.mark.parametrize("target", ["sequence", "step"])
 def test_predictions_stay(way, cell, dtype, target, tmp_path):
     y = SUMS if target == "sequence" else STEPS
-    model = RNNRegressor(
-        cell, **BRIEF, target=target, dtype=dtype, bidirectional=cell != "ffnn"
-    ).fit(X, y)
+    options = {"pooling": "attention"} if target == "sequence" else {"target": target}
+    model = RNNRegressor(cell, **BRIEF, **options, dtype=dtype, bidirectional=cell != "ffnn").fit(
+        X, y
+    )
     back = way(model, tmp_path)
     assert_same(model, back)
     for method in ("predict", "transform"):
@@ -287,6 +288,7 @@ HOSTILE = {
         "architecture/hidden_layer_sizes": [(), (5,), (5, 10**9), [5, 4], (5, 4, 1), (1,) * 99],
         "architecture/target": ["step", "both"],
         "architecture/bidirectional": [True, 0],
+        "architecture/pooling": ["mean", "attention", "sum", None],
         "architecture/window": [0],
         "architecture/dropout": [1.0, -1],
         "architecture/dtype": ["float64", "float16"],

@@ -168,6 +168,7 @@ def saved(tmp_path_factory):
         ("classifier", "hidden_layer_sizes", (3, 2.5)),
         ("classifier", "target", "step"),
         ("classifier", "bidirectional", True),
+        ("classifier", "pooling", "mean"),
         ("classifier", "window", 3),
         ("classifier", "patch", 2),
         ("classifier", "dropout", 0.5),

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import numpy as np
 import pytest
-from helpers.strategies import CELLS, DTYPES
+from helpers.strategies import CELLS, DTYPES, POOLINGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,9 +33,12 @@ def same(got, want):
     sizes=st.lists(st.integers(1, 20), min_size=1, max_size=3).map(tuple),
     F=st.integers(1, 5),
     kind=st.sampled_from(["label", "multilabel", "number", "numbers"]),
-    target=st.sampled_from(["sequence", "step"]),
+    pooling=st.sampled_from(["step", *POOLINGS]),
 )
-def test_every_step_is_the_prediction_for_the_sequence_so_far(cell, dtype, sizes, F, kind, target):
+def test_every_step_is_the_prediction_for_the_sequence_so_far(cell, dtype, sizes, F, kind, pooling):
+    target = "sequence"
+    if pooling == "step":
+        target, pooling = pooling, "last"
     X, Y = data(F=F)
     y = {
         "label": np.array(["no", "yes"] * 3),
@@ -46,7 +49,8 @@ def test_every_step_is_the_prediction_for_the_sequence_so_far(cell, dtype, sizes
     if target == "step":
         y = [np.repeat(np.asarray(row)[None], 7, axis=0) for row in y]
     estimator = RNNRegressor if kind.startswith("number") else RNNClassifier
-    model = estimator(cell, sizes, dtype=dtype, target=target, **QUICK).fit(X, y)
+    options = {"dtype": dtype, "target": target, "pooling": pooling}
+    model = estimator(cell, sizes, **options, **QUICK).fit(X, y)
     methods = ["predict", "transform"] + ["predict_proba"] * (estimator is RNNClassifier)
     for method in methods:
         one, many = model.stream(method=method), model.stream(3, method=method)
@@ -125,17 +129,23 @@ def test_streams_begin_anew_one_by_one(cell):
 @pytest.mark.parametrize("n_streams", [None, 2])
 def test_states_are_read_set_and_restored(cell, n_streams):
     X, Y = data()
-    model = RNNRegressor(cell, (5, 4), **QUICK).fit(X, Y)
+    pooling = "last" if n_streams is None else "attention"
+    model = RNNRegressor(cell, (5, 4), pooling=pooling, **QUICK).fit(X, Y)
     stream = model.stream(n_streams)
     inputs = X[0] if n_streams is None else X[:2].transpose(1, 0, 2)
     for x in inputs[:3]:
         stream.step(x)
     state, snapshot = stream.state, stream.snapshot()
     names = {"lstm": ["layer0.h", "layer0.c", "layer1.h", "layer1.c"], "ffnn": ["inputs"]}
-    assert list(state) == names.get(cell, ["layer0.h", "layer1.h"])
-    if cell != "ffnn":
-        shallow = RNNRegressor(cell, (5, 4), **QUICK).fit(X, Y)
-        assert np.array_equal(state["layer1.h"], stream_features(shallow, inputs[:3], n_streams))
+    pooled = ["pooling.h", "pooling.weight", "pooling.score"] if n_streams else []
+    assert list(state) == names.get(cell, ["layer0.h", "layer1.h"]) + pooled
+    shallow = RNNRegressor(cell, (5, 4), pooling=pooling, **QUICK).fit(X, Y)
+    features = stream_features(shallow, inputs[:3], n_streams)
+    if pooled:
+        assert np.array_equal(state["pooling.h"], features)
+        assert state["pooling.weight"].shape == state["pooling.score"].shape == (n_streams, 1)
+    elif cell != "ffnn":
+        assert np.array_equal(state["layer1.h"], features)
     answers = [np.array(stream.step(x)) for x in inputs[3:]]
     stream.restore(snapshot)
     assert np.array_equal(answers, [stream.step(x) for x in inputs[3:]])

@@ -326,6 +326,8 @@ def test_transform(bidirectional):
         RNNClassifier(**BRIEF, bidirectional=bidirectional).fit_transform(X, LABELS), states
     )
     assert model.get_feature_names_out().tolist() == [f"rnnclassifier{i}" for i in range(width)]
+    pooled = RNNClassifier(**BRIEF, bidirectional=bidirectional, pooling="mean").fit(X, LABELS)
+    assert pooled.transform(X).shape == (24, width)
     model = RNNClassifier(**BRIEF, bidirectional=bidirectional, target="step").fit(X, STEP_LABELS)
     assert [state.shape for state in model.transform(X)] == [(len(x), width) for x in X]
 
@@ -368,6 +370,9 @@ def test_column_names():
         {"truncate": 2},
         {"hidden_layer_sizes": (4, 4)},
         {"bidirectional": True},
+        {"pooling": "mean"},
+        {"pooling": "max"},
+        {"pooling": "attention"},
     ],
     ids=str,
 )

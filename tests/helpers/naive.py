@@ -77,7 +77,17 @@ def standardised(est, X):
     return [(x - est.X_mean_) / est.X_scale_ for x in X]
 
 
-def hidden(weights, cell, X, window=1, masks=None, states=None):
+def pooled(weights, kind, X):
+    """Return the states (T, D) of all steps as one (D,)."""
+    if kind == "max":
+        return X.max(axis=0)
+    # Lin et al. (2017), section 2.1, with one query and no hidden layer
+    scores = X @ weights["attention.w"] if kind == "attention" else np.zeros(len(X))
+    shares = np.exp(scores - scores.max())
+    return shares / shares.sum() @ X
+
+
+def hidden(weights, cell, X, window=1, masks=None, states=None, pooling="last"):
     """Return the last layer's output at every step, its summary, and each layer's final state."""
     if "embedding.W" in weights:
         X = weights["embedding.W"][X]
@@ -105,6 +115,8 @@ def hidden(weights, cell, X, window=1, masks=None, states=None):
                 forward = np.hstack([forward, backward[::-1]])
                 summary = np.concatenate([summary, final[0]])
             X = forward
+        if pooling != "last" and number == sizes - 1:
+            summary = pooled(weights, pooling, X)
         if masks is not None:
             X = X * masks[number]
             summary = summary * masks[number]

@@ -12,6 +12,7 @@ from lightrnn.nn.network import Network
 
 CELLS = ("ffnn", "rnn", "gru", "lstm")
 TARGETS = ("sequence", "step")
+POOLINGS = ("last", "mean", "max", "attention")
 DTYPES = ("float32", "float64")
 
 
@@ -35,6 +36,7 @@ class Problem:
     lengths: tuple[int, ...]
     truncate: int | None
     seed: int
+    pooling: str = "last"
 
     def network(self, **changes: Any) -> Network:
         """Return a network with random parameters, biases included."""
@@ -44,6 +46,7 @@ class Problem:
                 "target",
                 "bidirectional",
                 "window",
+                "pooling",
                 "dropout",
                 "n_tokens",
                 "head",
@@ -144,6 +147,8 @@ def problems(
         None if plain or fields["bidirectional"] else draw(st.none() | st.integers(1, 4))
     )
     fields["seed"] = draw(st.integers(0, 2**16))
+    if fields["target"] == "sequence":
+        fields["pooling"] = draw(st.sampled_from(POOLINGS))
     fields |= fixed
     heads = ["linear", "tied", "adaptive"] if fields["loss"] == "softmax" else ["linear"]
     if "head" not in fixed:

@@ -28,9 +28,9 @@ def test_outputs_loss_and_gradient(head, data):
     network = problem.network()
     batch = problem.batch(network)
     weights = network.arrays()
+    shape = {"window": problem.window, "pooling": problem.pooling}
     options = [
-        {"window": problem.window, "masks": [mask[b] for mask in batch.masks] or None}
-        for b in range(len(batch.X))
+        shape | {"masks": [mask[b] for mask in batch.masks] or None} for b in range(len(batch.X))
     ]
     raws = [
         naive.outputs(weights, problem.cell, x, problem.target, **o)
@@ -44,10 +44,7 @@ def test_outputs_loss_and_gradient(head, data):
     assert np.isclose(network.loss_and_gradient(batch, SOFTMAX), want, rtol=1e-12)
     assert np.isclose(network.score(batch), want, rtol=1e-12)
     assert directional_error(network, batch, SOFTMAX, np.random.default_rng(problem.seed)) < 1e-7
-    plain = [
-        naive.outputs(weights, problem.cell, x, problem.target, window=problem.window)
-        for x in problem.X
-    ]
+    plain = [naive.outputs(weights, problem.cell, x, problem.target, **shape) for x in problem.X]
     for got, expected in zip(network.outputs(problem.X), plain, strict=True):
         assert np.allclose(got, expected, rtol=1e-11, atol=1e-11)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from helpers import naive
 from helpers.differences import directional_error
-from helpers.strategies import CELLS, TARGETS, problems
+from helpers.strategies import CELLS, POOLINGS, problems
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,6 +29,7 @@ def expected_outputs(problem, weights, masks=None):
     for b, X in enumerate(problem.X):
         options = {
             "window": problem.window,
+            "pooling": problem.pooling,
             "masks": None if masks is None else [mask[b] for mask in masks],
         }
         steps, summary, _ = naive.hidden(weights, problem.cell, X, **options)
@@ -138,11 +139,13 @@ def test_final_states_are_the_oracles_in_the_batchs_order(problem):
     batch = problem.batch(network)
     weights = network.arrays()
     finals = [naive.hidden(weights, problem.cell, X)[2] for X in batch.X]
+    layers = len(finals[0])
     network.run(batch)
     after_run = network.final_states
     network.loss_and_gradient(batch, problem.make_loss())
     for got in (after_run, network.final_states):
-        for layer, rows in enumerate(got):
+        assert len(got) == layers + (problem.pooling != "last")
+        for layer, rows in enumerate(got[:layers]):
             for b, row in enumerate(rows):
                 h = finals[b][layer]
                 parts = row.reshape(len(h), -1)
@@ -168,7 +171,8 @@ def test_the_gradient_is_the_difference_of_losses(cell, data):
 @pytest.mark.parametrize("cell", CELLS)
 def test_each_parameters_gradient_is_right_by_itself(cell):
     """A direction within one array: an error in a small one drowns in a direction over all."""
-    network = Network(cell, 3, (5, 4), 2, bidirectional=cell != "ffnn", window=3, dtype="float64")
+    options = {"bidirectional": cell != "ffnn", "window": 3, "pooling": "attention"}
+    network = Network(cell, 3, (5, 4), 2, **options, dtype="float64")
     rng = np.random.default_rng(0)
     network.assign(
         {name: rng.normal(0, 0.5, array.shape) for name, array in network.arrays().items()}
@@ -230,11 +234,12 @@ def test_an_output_depends_on_its_sequence_alone(problem, data):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("target", TARGETS)
-def test_outputs_in_many_groups_and_threads(cell, target, monkeypatch):
-    network = Network(cell, 3, (17,), 2, target=target, window=4)
-    network.initialize(np.random.default_rng(0))
+@pytest.mark.parametrize("pooling", ["step", *POOLINGS])
+def test_outputs_in_many_groups_and_threads(cell, pooling, monkeypatch):
+    options = {"target": "step"} if pooling == "step" else {"pooling": pooling}
+    network = Network(cell, 3, (17,), 2, window=4, **options)
     rng = np.random.default_rng(1)
+    network.assign({name: rng.normal(size=a.shape) for name, a in network.arrays().items()})
     X = [rng.normal(size=(T, 3)) for T in rng.integers(1, 30, 50)]
     whole = network.outputs(X)
     # One sequence per group, some, and nearly all of them.
@@ -331,6 +336,47 @@ def test_padding_has_no_gradient(problem):
     assert network.n_parameters == ones.sum()
     assert not network.gradient[ones == 0].any()
     assert network.gradient[ones == 1].any()
+
+
+# -- pooling ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("pooling", POOLINGS[1:])
+def test_truncation_pools_all_steps_and_learns_from_the_last(pooling):
+    """A difference of the loss over the last steps' share alone: earlier states are constants."""
+    network = Network("gru", 2, (3,), 1, pooling=pooling, dtype="float64")
+    rng = np.random.default_rng(0)
+    network.assign({name: rng.normal(size=a.shape) for name, a in network.arrays().items()})
+    X = [rng.normal(size=(T, 2)) for T in (7, 5, 2)]
+    batch = Batch.of(X, rng.normal(size=(3, 1)), np.ones(3))
+    loss = make_loss("squared_error")
+    (last,) = chunks(batch, 3, network)
+    assert np.isclose(network.loss_and_gradient(last, loss), network.loss_and_gradient(batch, loss))
+    assert directional_error(network, last, loss, rng) < 1e-7
+
+
+def test_attention_begins_as_the_mean():
+    networks = [Network("lstm", 2, (5,), 2, pooling=kind) for kind in ("mean", "attention")]
+    for network in networks:
+        network.initialize(np.random.default_rng(0))
+    X = [np.random.default_rng(T).normal(size=(T, 2)) for T in (1, 9)]
+    assert np.array_equal(*(network.outputs(X) for network in networks))
+
+
+def test_scores_of_any_size_give_finite_weights():
+    network = Network("rnn", 1, (2,), 1, pooling="attention")
+    arrays = {name: np.ones(array.shape) for name, array in network.arrays().items()}
+    X = [np.linspace(-3, 3, 20)[::order, None] for order in (1, -1)]
+    for size in (1e4, -1e4):
+        network.assign(arrays | {"attention.w": np.full(2, size)})
+        assert np.isfinite(network.outputs(X)).all()
+
+
+def test_a_value_that_is_not_finite_is_not_hidden_by_a_maximum():
+    network = Network("ffnn", 1, (2,), 1, window=1, pooling="max")
+    network.assign({name: np.ones(array.shape) for name, array in network.arrays().items()})
+    for bad in (np.inf, np.nan):
+        assert not np.isfinite(network.outputs([np.array([[1.0], [bad], [2.0], [3.0]])])).any()
 
 
 # -- the rest --------------------------------------------------------------------------------------

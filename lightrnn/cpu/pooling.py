@@ -1,0 +1,169 @@
+"""Pool a layer's output at all steps of a sequence to one row, step after step.
+
+A row of `pooled` holds D values, and in the register after them what the next step needs: the total
+weight of the steps so far and, for attention, the greatest score. Steps are taken one by one, in
+their order, so that a sequence gives the same bits as a whole, in pieces and in a stream.
+"""
+
+from ..elementwise import clip, exp, fma, like
+from .denormals import flush_denormals, restore_denormals
+from .jit import Integers, Matrix, Numbers, kernel, register_jitable
+from .registers import lanes, load, load_flat, maximum, splats, store, store_flat, total
+
+# Columns after the D values.
+WEIGHT = 0  # total weight of the steps, relative to that of the greatest score; 0 before the first
+SCORE = 1  # greatest score
+
+
+@register_jitable
+def _score(rows, i, w):
+    """Return the product of row i with w."""
+    sums = like(load_flat(w, 0), 0)
+    for j in range(0, len(w), lanes(w)):
+        sums = fma(load(rows, i, j), load_flat(w, j), sums)
+    return total(sums)
+
+
+@register_jitable
+def _relative(score, greatest):
+    """Return exp(score - greatest), for a score that is not greater."""
+    # exp(-80) is negligible, and no denormal of float32 yet; the clip lets NaN pass.
+    difference = score - greatest
+    return exp(clip(difference, like(difference, -80), like(difference, 0)))
+
+
+@register_jitable
+def add_to_mean(
+    pooled,  # (sequences, D + lanes), IN, OUT
+    b,  # the sequence's row, IN
+    rows,  # (rows, >= D), IN
+    i,  # the row of the step, IN
+    w,  # (D,) of attention; empty for the mean, IN
+):
+    """Let a weighted mean follow another step: of weight exp(score), or 1 without w."""
+    L = lanes(pooled)
+    D = pooled.shape[1] - L
+    before = pooled[b, D + WEIGHT]
+    weight = like(before, 1)
+    if len(w):
+        score = _score(rows, i, w)
+        greatest = pooled[b, D + SCORE]
+        # All weights are relative to the greatest: what overflows is never computed.
+        if before == 0:
+            pooled[b, D + SCORE] = score
+        elif score > greatest:
+            before *= _relative(greatest, score)
+            pooled[b, D + SCORE] = score
+        else:
+            weight = _relative(score, greatest)
+    pooled[b, D + WEIGHT] = before + weight
+    (share,) = splats(pooled, (weight / (before + weight),))
+    for j in range(0, D, L):
+        value = load(pooled, b, j)
+        store(pooled, b, j, fma(load(rows, i, j) - value, share, value))
+
+
+@register_jitable
+def add_to_maximum(
+    pooled,  # (sequences, D + lanes), IN, OUT
+    b,  # the sequence's row, IN
+    rows,  # (rows, >= D), IN
+    i,  # the row of the step, IN
+):
+    """Let a maximum follow another step."""
+    L = lanes(pooled)
+    D = pooled.shape[1] - L
+    first = pooled[b, D + WEIGHT] == 0
+    pooled[b, D + WEIGHT] += like(pooled[b, D], 1)
+    for j in range(0, D, L):
+        value = load(rows, i, j)
+        if not first:
+            # The difference is 0, but NaN where the value is not finite: no maximum hides that.
+            value = maximum(value, load(pooled, b, j)) + (value - value)
+        store(pooled, b, j, value)
+
+
+@kernel
+def mean(
+    pooled: Matrix,  # (B, D + lanes), IN, OUT
+    rows: Matrix,  # (rows, >= D), IN
+    start: int,  # first row that is pooled, IN
+    members: Integers,  # (n,) the sequence of each row from `start` on, IN
+    w: Numbers,  # (D,) of attention; empty for the mean, IN
+):
+    """Add rows to the means of their sequences, weighted by attention if there is a w."""
+    control = flush_denormals()
+    for i in range(len(members)):
+        add_to_mean(pooled, members[i], rows, start + i, w)
+    restore_denormals(control)
+
+
+@kernel
+def mean_back(
+    drows: Matrix,  # (rows, D), OUT
+    dw: Numbers,  # as w, OUT
+    dpooled: Matrix,  # (B, D), IN
+    pooled: Matrix,  # (B, D + lanes), IN: as `mean` leaves it
+    rows: Matrix,  # (rows, >= D), IN
+    start: int,  # first row that is pooled, IN
+    members: Integers,  # (n,) the sequence of each row from `start` on, IN
+    w: Numbers,  # as in `mean`, IN
+):
+    """Compute the gradients of the rows, and of w, from that of the means."""
+    control = flush_denormals()
+    L = lanes(pooled)
+    D = pooled.shape[1] - L
+    for j in range(len(dw)):
+        dw[j] = 0
+    for i in range(len(members)):
+        b = members[i]
+        row = start + i
+        share = like(pooled[b, D], 1) / pooled[b, D + WEIGHT]
+        if len(w):
+            share *= _relative(_score(rows, row, w), pooled[b, D + SCORE])
+            sums = like(load_flat(w, 0), 0)
+            for j in range(0, D, L):
+                sums = fma(load(dpooled, b, j), load(rows, row, j) - load(pooled, b, j), sums)
+            dscore = share * total(sums)
+            share_vector, dscore_vector = splats(pooled, (share, dscore))
+            for j in range(0, D, L):
+                store_flat(dw, j, fma(load(rows, row, j), dscore_vector, load_flat(dw, j)))
+                by_score = load_flat(w, j) * dscore_vector
+                store(drows, row, j, fma(load(dpooled, b, j), share_vector, by_score))
+        else:
+            (share_vector,) = splats(pooled, (share,))
+            for j in range(0, D, L):
+                store(drows, row, j, load(dpooled, b, j) * share_vector)
+    restore_denormals(control)
+
+
+@kernel
+def greatest(
+    pooled: Matrix,  # (B, D + lanes), IN, OUT
+    rows: Matrix,  # (rows, >= D), IN
+    start: int,  # first row that is pooled, IN
+    members: Integers,  # (n,) the sequence of each row from `start` on, IN
+):
+    """Add rows to the maxima of their sequences."""
+    for i in range(len(members)):
+        add_to_maximum(pooled, members[i], rows, start + i)
+
+
+@kernel
+def greatest_back(
+    drows: Matrix,  # (rows, >= D), OUT
+    dpooled: Matrix,  # (B, D), IN, OUT: zeros where a row has taken the gradient
+    pooled: Matrix,  # (B, D + lanes), IN: as `greatest` leaves it
+    rows: Matrix,  # (rows, >= D), IN
+    start: int,  # first row that is pooled, IN
+    members: Integers,  # (n,) the sequence of each row from `start` on, IN
+):
+    """Give the gradient of each maximum to the first row that has it."""
+    for i in range(len(members)):
+        row = rows[start + i]
+        top = pooled[members[i]]
+        left = dpooled[members[i]]
+        to = drows[start + i]
+        for j in range(len(left)):
+            to[j] = left[j] if row[j] == top[j] else like(left[j], 0)
+            left[j] -= to[j]
