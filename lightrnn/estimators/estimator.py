@@ -175,6 +175,9 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
     ) -> Stream:
         """Return a stream: the fitted network, fed one step per call.
 
+        A network that reads patches of ``patch_`` steps answers after each whole patch; the steps
+        in between return None.
+
         Parameters
         ----------
         n_streams : int >= 1 or None, default=None
@@ -208,6 +211,7 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         True
         """
         with cpu.once.MAKING:
+            from .patch_streams import PatchStream
             from .streams import Stream
 
         model = self._fitted()
@@ -220,6 +224,8 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         name = choice("method", method or next(iter(methods)), tuple(methods))
         of_many, of_one = methods[name]
         answer = of_one if n_streams is None else of_many
+        if model.form is not None and model.form.patch > 1:
+            return PatchStream(model, n_streams, answer)
         return Stream(model, n_streams, answer, self._start)
 
     def _stream_methods(self, model: Model) -> dict[str, tuple[Any, Any]]:

@@ -70,6 +70,7 @@ class Stream:
         self._rows: Any = 0 if n_streams is None else slice(None)
         stepper = Stepper(model.network, self._count)
         self._stepper = stepper
+        self._states = stepper.states  # all that a snapshot holds
         self._vocabulary = model.vocabulary
         form = model.form
         # The columns of a table are steps, which a stream reads one by one.
@@ -128,21 +129,29 @@ class Stream:
             self._write(x)
         else:
             self._write(self._numbers(x))
+        return self._answer(self._outputs())
+
+    def _outputs(self) -> np.ndarray:
+        """Let the network read the step that was written; return the outputs, or the state."""
         if self._advance():
             raise ValueError(self._refusal())
         # Where the outputs are always at the same place, nothing is left to compute.
         fixed = self._fixed
-        return self._answer(self._stepper.outputs()[self._rows] if fixed is None else fixed)
+        return self._stepper.outputs()[self._rows] if fixed is None else fixed
 
     def _refusal(self) -> str:
         """Return why the step that was just tried is refused."""
         bad = self._inputs[~np.isfinite(self._inputs)]
         if bad.size:
-            return (
-                f"x must be finite in {self._dtype}, got {shown(float(bad[0]))}. "
-                "Leave the step out, or fill it in."
-            )
+            return self._not_finite(bad)
         return f"x must give finite outputs, but {overflow(self._inputs, self._dtype)}"
+
+    def _not_finite(self, bad: np.ndarray) -> str:
+        """Return why numbers are refused that are not finite."""
+        return (
+            f"x must be finite in {self._dtype}, got {shown(float(bad[0]))}. "
+            "Leave the step out, or fill it in."
+        )
 
     def _numbers(self, x: Any) -> np.ndarray:
         """Return numbers of any other form, checked and converted."""
@@ -207,7 +216,7 @@ class Stream:
         True
         """
         rows: Any = slice(None) if index is None else integer("index", index, 0, self._count - 1)
-        for state, rest in zip(self._stepper.states, self._rest, strict=True):
+        for state, rest in zip(self._states, self._rest, strict=True):
             state[rows] = rest[rows]
 
     @property
@@ -218,7 +227,8 @@ class Stream:
         "inputs", its last window - 1 inputs one after another. With `pooling` there are
         "pooling.h", the pooled state, "pooling.weight" (1,), the number of steps or for attention
         the sum of their weights, and for attention "pooling.score" (1,), the greatest score, that
-        of weight 1. Assigning such a dict sets the state.
+        of weight 1. Where the network reads patches, "patch" holds the steps of the one that is not
+        whole yet, and "patch_steps" their number. Assigning such a dict sets the state.
         """
         return {name: view.copy() for name, view in self._views.items()}
 
@@ -231,7 +241,7 @@ class Stream:
                 f"state must hold {', '.join(views)}, got {shown(given)}. Change a copy of state."
             )
         names = {f"state[{name!r}]": values[name] for name in views}
-        _set_all(list(views.values()), names, "Change a copy of state.")
+        self._set(list(views.values()), names, "Change a copy of state.")
 
     def snapshot(self) -> tuple[np.ndarray, ...]:
         """Return a copy of the whole state, for `restore`.
@@ -255,7 +265,7 @@ class Stream:
         >>> bool(stream.step(X[0, 1]) == changed)
         True
         """
-        return tuple(state.copy() for state in self._stepper.states)
+        return tuple(state.copy() for state in self._states)
 
     def restore(self, snapshot: tuple[np.ndarray, ...]) -> None:
         """Return to the state in which a snapshot was taken.
@@ -275,7 +285,7 @@ class Stream:
         --------
         See `snapshot`.
         """
-        states = self._stepper.states
+        states = self._states
         shapes = [state.shape for state in states]
         is_tuple = isinstance(snapshot, tuple)
         if not is_tuple or [getattr(part, "shape", None) for part in snapshot] != shapes:
@@ -284,28 +294,27 @@ class Stream:
                 "Use `state`."
             )
         parts = {f"snapshot[{i}]": part for i, part in enumerate(snapshot)}
-        _set_all(states, parts, "It must be one of this network's streams; use `state`.")
+        self._set(states, parts, "It must be one of this network's streams; use `state`.")
 
-
-def _set_all(states: list[np.ndarray], given: dict[str, Any], remedy: str) -> None:
-    """Set states to arrays by the names that messages give them, all or none of them."""
-    arrays = []
-    for state, (name, value) in zip(states, given.items(), strict=True):
-        try:
-            array = np.asarray(value)
-        except ValueError:  # ragged
-            array = np.asarray(None)
-        is_real = array.dtype.kind in "biuf" and array.shape == state.shape
-        with np.errstate(all="ignore"):  # infinity is refused
-            array = array.astype(state.dtype) if is_real else array
-        if not is_real or not np.isfinite(array).all():
-            raise ValueError(
-                f"{name} must be finite numbers of shape {state.shape} in {state.dtype}, got "
-                f"{shown(value)}. {remedy}"
-            )
-        arrays.append(array)
-    for state, array in zip(states, arrays, strict=True):
-        state[:] = array
+    def _set(self, states: list[np.ndarray], given: dict[str, Any], remedy: str) -> None:
+        """Set states to arrays by the names that messages give them, all or none of them."""
+        arrays = []
+        for state, (name, value) in zip(states, given.items(), strict=True):
+            try:
+                array = np.asarray(value)
+            except ValueError:  # ragged
+                array = np.asarray(None)
+            is_real = array.dtype.kind in "biuf" and array.shape == state.shape
+            with np.errstate(all="ignore"):  # infinity is refused
+                array = array.astype(state.dtype) if is_real else array
+            if not is_real or not np.isfinite(array).all():
+                raise ValueError(
+                    f"{name} must be finite numbers of shape {state.shape} in {state.dtype}, got "
+                    f"{shown(value)}. {remedy}"
+                )
+            arrays.append(array)
+        for state, array in zip(states, arrays, strict=True):
+            state[:] = array
 
 
 def _checked_token(token: Any, vocabulary: Vocabulary) -> Any:

@@ -327,3 +327,73 @@ def test_a_state_that_is_not_finite_numbers_is_refused_before_any_part_is_set(ce
     # What float32 can hold is taken from any type of numbers.
     stream.state = {name: np.ones(array.shape, int) for name, array in state.items()}
     assert all((array == 1).all() for array in stream.state.values())
+
+
+@settings(max_examples=20)
+@given(
+    cell=st.sampled_from(CELLS),
+    dtype=st.sampled_from(DTYPES),
+    standardize=st.booleans(),
+    p=st.integers(2, 4),
+    F=st.integers(1, 3),
+    resets=st.lists(st.tuples(st.integers(1, 12), st.integers(0, 2)), max_size=3),
+)
+def test_patches_are_answered_when_they_are_whole(cell, dtype, standardize, p, F, resets):
+    X, Y = data(T=13, F=F)
+    model = RNNRegressor(cell, (5, 4), patch=p, dtype=dtype, standardize=standardize, **QUICK)
+    model.fit(10 * X + 3, Y)
+    X = 10 * X[:3] + 3
+    for method in ("predict", "transform"):
+        predict = getattr(model, method)
+        one, many = model.stream(method=method), model.stream(3, method=method)
+        begun = [0, 0, 0]  # the step with which each of many sequences has begun
+        for t in range(13):
+            for at, index in resets:
+                if at == t:
+                    many.reset(index)
+                    begun[index] = t
+            # As a saved state goes on, too.
+            other = model.stream(3, method=method)
+            other.state = many.state
+            answers = many.step(X[:, t])
+            again = other.step(X[:, t])
+            whole = [(t + 1 - start) % p == 0 for start in begun]
+            wanted = [predict(x[None, start : t + 1])[0] for x, start in zip(X, begun, strict=True)]
+            if not any(whole):
+                assert answers is None and again is None
+            for i in np.flatnonzero(whole):
+                assert same(answers[i], wanted[i]) and same(again[i], wanted[i])
+            if any(whole) and not all(whole):
+                assert [answer is not None for answer in answers] == whole
+            answer = one.step(X[0, t])
+            if (t + 1) % p:
+                assert answer is None
+            else:
+                assert same(answer, predict(X[:1, : t + 1])[0])
+
+
+def test_a_patch_is_part_of_the_state():
+    X, Y = data()
+    model = RNNRegressor("gru", (5,), patch=3, **QUICK).fit(X, Y)
+    stream = model.stream()
+    rest = stream.state
+    for x in X[0, :2]:
+        assert stream.step(x) is None
+    state, snapshot = stream.state, stream.snapshot()
+    assert list(state) == ["layer0.h", "patch", "patch_steps"] and state["patch_steps"] == 2
+    # A step that is refused, the last of a patch as well, changes nothing.
+    for bad in (np.full(3, np.nan), np.full(3, 1e39), [1.0, 2.0], "ab"):
+        with pytest.raises((ValueError, TypeError), match="x must"):
+            stream.step(bad)
+    answer = stream.step(X[0, 2])
+    assert same(answer, model.predict(X[:1, :3])[0])
+    stream.restore(snapshot)
+    assert same(stream.step(X[0, 2]), answer)
+    for count in (3, -1, 0.5, np.nan, "a"):
+        with pytest.raises(ValueError, match=r"state\['patch_steps'\] must"):
+            stream.state = state | {"patch_steps": np.array([count])}
+    stream.state = state
+    assert same(stream.step(X[0, 2]), answer)
+    stream.step(X[0, 0])
+    stream.reset()
+    assert all(np.array_equal(rest[name], value) for name, value in stream.state.items())

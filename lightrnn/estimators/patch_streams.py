@@ -1,0 +1,122 @@
+"""`PatchStream`: a stream of a network that reads patches of steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..utils.checks import shown
+from .model import Model
+from .streams import Answer, Stream
+
+_COUNT = "patch_steps"  # name of the part of the state that counts
+
+
+class PatchStream(Stream):
+    """A stream that answers after each whole patch, and returns None in between.
+
+    Streams in parallel that have been reset one by one may be at different steps of their patches.
+    Then a step returns a list, with None for those whose patch is not whole.
+
+    Parameters
+    ----------
+    model, n_streams, answer
+        As of `Stream`.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lightrnn import RNNRegressor
+    >>> X = np.random.default_rng(0).normal(size=(20, 30, 2))
+    >>> model = RNNRegressor("gru", (8,), patch=5, max_iter=2, learning_rate="cosine")
+    >>> stream = model.fit(X, X[:, -1, 0]).stream()
+    >>> answers = [stream.step(x) for x in X[0]]
+    >>> [answer is None for answer in answers[:5]]
+    [True, True, True, True, False]
+    >>> bool(answers[-1] == model.predict(X[:1])[0])
+    True
+    """
+
+    def __init__(self, model: Model, n_streams: int | None, answer: Answer | None) -> None:
+        super().__init__(model, n_streams, answer)
+        form: Any = model.form
+        self._patch = form.patch
+        F = self._shape[-1] // self._patch
+        self._shape = (*self._shape[:-1], F)
+        # Of each stream the steps of a patch that is not whole yet, zeros behind them, and their
+        # number.
+        self._steps = np.zeros((self._count, self._patch - 1, F), self._read_dtype)
+        self._counts = np.zeros((self._count, 1), np.int64)
+        parts = {"patch": self._steps.reshape(self._count, -1), _COUNT: self._counts}
+        self._views |= {name: part[self._rows] for name, part in parts.items()}
+        self._states = [*self._states, *parts.values()]
+        self._rest = self.snapshot()
+
+    def step(self, x: Any) -> Any:
+        """Read the next step, and answer if a patch is whole.
+
+        Parameters
+        ----------
+        x : array-like (F,), or with `n_streams` (n_streams, F)
+            The next step of each sequence; numbers must be finite.
+
+        Returns
+        -------
+        answer : label, number or ndarray (k,); with `n_streams` ndarray (n_streams, ...); or None
+            Result of the estimator's method for the sequence so far; None within a patch.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `Stream.step`.
+
+        Examples
+        --------
+        See `PatchStream`.
+        """
+        values = self._checked(x).reshape(self._count, -1)
+        whole = self._counts[:, 0] == self._patch - 1
+        answer = self._advanced(values, whole) if whole.any() else None
+        # Nothing has changed yet if the network has refused the patch.
+        self._steps[whole] = 0
+        self._counts[whole] = 0
+        rest = np.flatnonzero(~whole)
+        self._steps[rest, self._counts[rest, 0]] = values[rest]
+        self._counts[rest] += 1
+        return answer
+
+    def _checked(self, x: Any) -> np.ndarray:
+        """Return finite numbers."""
+        plain = type(x) is np.ndarray and x.shape == self._shape and x.dtype in self._dtypes
+        values: np.ndarray = x if plain else self._numbers(x)
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(values.astype(self._dtype, copy=False))
+        if not finite.all():
+            raise ValueError(self._not_finite(values[~finite]))
+        return values
+
+    def _advanced(self, values: np.ndarray, whole: np.ndarray) -> Any:
+        """Let the network read the patches that are whole with these steps, and answer."""
+        stepper = self._stepper
+        waiting = np.flatnonzero(~whole)
+        kept = [state[waiting] for state in stepper.states]
+        patches = np.concatenate([self._steps.reshape(self._count, -1), values], axis=1)
+        self._write(patches[self._rows])
+        stepper.inputs[waiting] = 0
+        outputs = self._outputs()
+        for state, rows in zip(stepper.states, kept, strict=True):
+            state[waiting] = rows
+        if not len(waiting):
+            return self._answer(outputs)
+        answers = iter(self._answer(outputs[whole]))
+        return [next(answers) if is_whole else None for is_whole in whole.tolist()]
+
+    def _set(self, states: list[np.ndarray], given: dict[str, Any], remedy: str) -> None:
+        name, counts = list(given.items())[-1]
+        if not all(n in range(self._patch) for n in np.asarray(counts, object).ravel().tolist()):
+            raise ValueError(
+                f"{name} must be an integer from 0 to {self._patch - 1}, got {shown(counts)}. "
+                f"{remedy}"
+            )
+        super()._set(states, given, remedy)
