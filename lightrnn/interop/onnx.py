@@ -20,7 +20,8 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
     - ``X`` (batch, time, F) float32, for tokens (batch, time) int64: the sequences, the shorter
       ones filled up at the end with any finite numbers or any codes. A token's code is its place in
       the vocabulary, 0 if it is not there; the input of a language model begins with code 1.
-    - ``seq_lens`` (batch,) int64: the number of steps of each sequence.
+    - ``seq_lens`` (batch,) int64: the number of steps of each sequence. The graph makes the patches
+      of an estimator whose ``patch_`` is more than 1.
     - ``state`` (batch, S) float32, except for the ffnn: the initial state, zeros at first. Layer
       after layer it holds h, then for the lstm c; if bidirectional, of each forward's and then
       backward's.
@@ -33,7 +34,7 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
       a single output. Outputs beyond a sequence's length mean nothing.
     - ``next_state`` (batch, S), where there is a state: the state after each sequence. Passed as
       ``state``, it lets the next call go on where this one ended, unless the network is
-      bidirectional.
+      bidirectional; where it reads patches, after whole ones.
 
     The model's metadata hold, as JSON, the ``vocabulary`` in the order of the codes and the
     ``classes`` in the order of the probabilities, and the kind of the ``tokens``: "char", "word" or

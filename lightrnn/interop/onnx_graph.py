@@ -54,6 +54,7 @@ class ModelBuilder:
         self.arrays: dict[str, np.ndarray] = {}
         self.inputs: list[Any] = []
         self.outputs: list[Any] = []
+        self.lengths = "seq_lens"  # of the first layer's inputs
 
     def model(self) -> Any:
         """Return the whole model, checked."""
@@ -111,7 +112,7 @@ class ModelBuilder:
         array = np.asarray(values)
         dtype = real if array.dtype.kind == "f" else np.int64
         with np.errstate(over="ignore"):  # which `model` refuses
-            self.arrays[name] = np.ascontiguousarray(array, dtype)
+            self.arrays[name] = np.asarray(array, dtype, order="C")
         return name
 
     def _weight(self, name: str) -> str:
@@ -138,12 +139,13 @@ class ModelBuilder:
     def _begin(self) -> str:
         """Declare X and seq_lens; return the sequences as numbers (batch, time, F)."""
         tokens = self.summary.vocabulary is not None
-        shape = ("batch", "time") if tokens else ("batch", "time", self.summary.n_features)
+        shape = ("batch", "time") if tokens else ("batch", "time", self.summary.step_features)
         self.inputs.append(self._declare("X", shape, "INT64" if tokens else "FLOAT"))
         self.inputs.append(self._declare("seq_lens", ("batch",), "INT64"))
         if tokens:
             return self._add("Gather", self._weight("embedding.W"), "X")
-        return "X" if self.summary.standardization is None else self._standardized("X")
+        X = "X" if self.summary.standardization is None else self._standardized("X")
+        return X if self.summary.patch == 1 else self._in_patches(X)
 
     def _standardized(self, X: str) -> str:
         """Return the standardised sequences, computed in float64 as `predict` does."""
@@ -153,6 +155,27 @@ class ModelBuilder:
         numbers = self._add("Cast", X, to=self.onnx.TensorProto.DOUBLE)
         standardized = self._add("Div", self._add("Sub", numbers, mean), scale)
         return self._add("Cast", standardized, to=self.onnx.TensorProto.FLOAT)
+
+    def _in_patches(self, X: str) -> str:
+        """Return the sequences in patches, whose lengths become those of the layers' inputs."""
+        summary = self.summary
+        self.lengths = self._count_patches("seq_lens")
+        longest = self._add("Gather", self._add("Shape", X), self._constant("time_axis", 1))
+        stop = self._add("Mul", self._count_patches(longest), "patch")
+        steps = self._add("Range", self._constant("zero", 0), stop, self._constant("stride", 1))
+        # Steps beyond a sequence's last one are the last one again.
+        last = self._add("Sub", "seq_lens", self._constant("one", [1]))
+        last = self._add("Unsqueeze", last, self._constant("second_axis", [1]))
+        index = self._add("Min", steps, last)  # (batch, time)
+        index = self._add("Unsqueeze", index, self._constant("third_axis", [2]))
+        whole = self._add("GatherND", X, index, batch_dims=1)
+        return self._add("Reshape", whole, self._constant("patches", [0, -1, summary.n_features]))
+
+    def _count_patches(self, lengths: str) -> str:
+        """Return the number of patches of sequences of these lengths, rounded up."""
+        patch = self._constant("patch", self.summary.patch)
+        more = self._constant("patch-1", self.summary.patch - 1)
+        return self._add("Div", self._add("Add", lengths, more), patch)
 
     # -- layers -----------------------------------------------------------------------------------
 
@@ -175,14 +198,14 @@ class ModelBuilder:
 
     def _last_steps(self, rows: str) -> str:
         """Return the last step of each sequence, (batch, H), from all steps."""
-        last = self._add("Sub", "seq_lens", self._constant("one", [1]))
+        last = self._add("Sub", self.lengths, self._constant("one", [1]))
         index = self._add("Unsqueeze", last, self._constant("second_axis", [1]))
         return self._add("GatherND", rows, index, batch_dims=1)
 
     def _recurrent(self, X: str) -> str:
         """Add the recurrent layers, which in ONNX have time as the first axis."""
         # The recurrent operators take lengths of 32 bits alone.
-        self._add("Cast", "seq_lens", out="seq_lens32", to=self.onnx.TensorProto.INT32)
+        self._add("Cast", self.lengths, out="seq_lens32", to=self.onnx.TensorProto.INT32)
         states = ""
         ends: list[str] = []
         starts = iter(self._initial_states())

@@ -31,7 +31,9 @@ class Summary(NamedTuple):
     step : bool
         Whether there are outputs for every step; a language model's are those after the last step.
     n_features : int
-        Columns of the input; for tokens those of the embedding.
+        Columns of the network's input; for tokens those of the embedding.
+    patch : int
+        Steps that are one input of the network.
     n_outputs : int
         Columns of the output.
     layers : tuple of tuple of str
@@ -39,7 +41,7 @@ class Summary(NamedTuple):
     units : tuple of int
         Units of each layer, in one direction.
     window : int
-        Steps that the first layer of an ffnn sees; 0 for other cells.
+        Inputs that the first layer of an ffnn sees; 0 for other cells.
     head : {"linear", "tied", "adaptive"}
         The output layer; see `nn/heads.py`.
     weights : dict of str to ndarray
@@ -55,7 +57,7 @@ class Summary(NamedTuple):
     result : dtype
         The type of predicted numbers.
     standardization : Standardization or None
-        What is done to numbers before the first layer reads them.
+        What is done to the numbers of a step before the first layer reads them.
     """
 
     estimator: str
@@ -63,6 +65,7 @@ class Summary(NamedTuple):
     task: str
     step: bool
     n_features: int
+    patch: int
     n_outputs: int
     layers: tuple[tuple[str, ...], ...]
     units: tuple[int, ...]
@@ -81,6 +84,11 @@ class Summary(NamedTuple):
     def bidirectional(self) -> bool:
         """Whether each layer reads from both ends."""
         return len(self.layers[0]) == 2
+
+    @property
+    def step_features(self) -> int:
+        """Features of a step."""
+        return self.n_features // self.patch
 
     @property
     def recurrent(self) -> bool:
@@ -115,6 +123,7 @@ def summarize(estimator: Any) -> Summary:
         task=task,
         step=targets is not None and network.target == "step",
         n_features=architecture["n_features"],
+        patch=1 if model.form is None else model.form.patch,
         n_outputs=architecture["n_outputs"],
         layers=tuple(tuple(layer.name for layer in level) for level in network.levels),
         units=tuple(architecture["hidden_layer_sizes"]),

@@ -79,6 +79,7 @@ def fitted(draw, cells=("ffnn", "rnn", "gru", "lstm"), dtypes=("float32", "float
         "dtype": draw(st.sampled_from(dtypes)),
         "embedding_size": draw(st.integers(1, 9)),
         "standardize": draw(st.booleans()),
+        "patch": 1 if step or kind != "number" else draw(st.sampled_from([1, 2, 5])),
         "tokens": {"number": "auto", "integers": "category"}.get(kind, kind),
     }
     X = sequences(kind, lengths, draw(st.integers(1, 5)), rng)
