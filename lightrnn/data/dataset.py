@@ -89,11 +89,7 @@ def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:
         sequences = as_sequences(X, arguments["dtype"])
         warn_of_swapped_axes(X)
         return Inputs(sequences, Form.of(sequences, _patch(arguments, sequences.lengths)), None)
-    if arguments["patch"] not in ("auto", 1):
-        raise ValueError(
-            f"patch must be 'auto' or 1 for tokens, got {arguments['patch']}. "
-            "Each token is read by its row of the embedding."
-        )
+    refuse_patch_of_tokens(arguments["patch"])
     items = as_items(X, kind)
     if arguments["tokens"] == "auto":
         refuse_numbers(items, X)
@@ -104,6 +100,15 @@ def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:
     vocabulary = Vocabulary.learn(kind, items, arguments["min_count"], arguments["max_vocabulary"])
     codes = encoded(items, vocabulary)
     return Inputs(codes, Form.of(codes), vocabulary)
+
+
+def refuse_patch_of_tokens(patch: int | str) -> None:
+    """Raise a ValueError for patches where X holds tokens."""
+    if patch not in ("auto", 1):
+        raise ValueError(
+            f"patch must be 'auto' or 1 for tokens, got {patch}. "
+            "Each token is read as its row of the embedding."
+        )
 
 
 def _patch(arguments: dict[str, Any], lengths: np.ndarray) -> int:

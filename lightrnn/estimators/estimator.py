@@ -302,7 +302,9 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         zeros. Row r of the embedding is token r of `vocabulary_`, row k of the head is class k of
         `classes_`. The standardisation of X is part of the first layer's weights, so the module
         takes X as it is; where `X_mean_` is large compared with `X_scale_`, float32 loses digits by
-        that. A regressor's head gives standardised numbers, of which predictions are made in
+        that. With ``p = estimator.patch_`` above 1 the module reads patches of p steps, of each
+        sequence x (T, F) ``np.pad(x, [(0, -len(x) % p), (0, 0)], "edge").reshape(-1, p * F)``. A
+        regressor's head gives standardised numbers, of which predictions are made in
         float64: ``module(x).double() * torch.from_numpy(estimator.y_scale_) +
         torch.from_numpy(estimator.y_mean_)``, several quantiles sorted.
 

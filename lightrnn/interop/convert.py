@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from ..data.dataset import refuse_patch_of_tokens
 from ..data.form import Form
 from ..data.targets import several_quantiles
 from ..data.tokens import Vocabulary
@@ -109,6 +110,7 @@ def from_torch(
       backward direction.
     - A model that reads padded steps, or applies a function of its own between the layers, is
       another function too.
+    - A network that reads p steps as one input needs an estimator with ``patch=p``.
     - An nn.RNN is taken to have tanh, torch's default, unless the source is the module itself.
 
     Examples
@@ -313,6 +315,21 @@ def _check_language(foreign: ForeignNetwork, output: Any) -> None:
         )
 
 
+def _form(foreign: ForeignNetwork, patch: int | str, vocabulary: Vocabulary | None) -> Form:
+    """Return the form of X for which a foreign network was made, perhaps to read patches."""
+    if vocabulary is not None:
+        refuse_patch_of_tokens(patch)
+        return Form(1, is_table=False)
+    steps = 1 if patch == "auto" else int(patch)
+    F, rest = divmod(foreign.n_features, steps)
+    if rest:
+        raise ValueError(
+            f"patch must divide the {foreign.n_features} inputs of the source, got {patch}. "
+            "Give the number of steps that it reads as one input."
+        )
+    return Form(F, is_table=False, patch=steps)
+
+
 def _adopt(
     estimator: Any,
     foreign: ForeignNetwork,
@@ -321,8 +338,8 @@ def _adopt(
     vocabulary: Vocabulary | None,
 ) -> None:
     """Build the model and give it to the estimator."""
-    form = Form(1 if vocabulary else foreign.n_features, is_table=False)
     arguments = estimator._checked()
+    form = _form(foreign, arguments.get("patch", 1), vocabulary)
     n_tokens = len(vocabulary or ())
     if isinstance(estimator, RNNLanguageModel):
         architecture = estimator._architecture(arguments, n_tokens)

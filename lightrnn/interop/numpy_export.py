@@ -248,7 +248,8 @@ def _constants(summary: Summary, weights: bytes, inline: bool) -> dict[str, Any]
         "STEP": summary.step,
         "TOKENS": vocabulary.kind if vocabulary else "number",
         "MARKS_APART": vocabulary is not None and vocabulary.marks_apart,
-        "FEATURES": summary.n_features,
+        "FEATURES": summary.step_features,
+        "PATCH": summary.patch,
         "STANDARDIZED": summary.standardization is not None,
         "OUTPUTS": summary.n_outputs,
         "QUANTILES": summary.quantiles,
@@ -336,11 +337,13 @@ def _description(summary: Summary, name: str, inline: bool) -> str:
 
 def _network(summary: Summary) -> str:
     """Return a sentence on the network."""
-    window = f" over the last {summary.window} steps" if summary.window else ""
+    inputs = "steps" if summary.patch == 1 else f"patches of {summary.patch} steps"
+    window = f" over the last {summary.window} {inputs}" if summary.window else ""
+    read = f", reads {inputs}" if summary.patch > 1 and not summary.window else ""
     directions = ", read from both ends" if summary.bidirectional else ""
     sizes = " -> ".join(map(str, [summary.n_features, *summary.units, summary.n_outputs]))
     return (
-        f"The network is {_CELLS[summary.cell]}{window}{directions}, "
+        f"The network is {_CELLS[summary.cell]}{window}{read}{directions}, "
         f"from inputs to outputs {sizes}."
     )
 
@@ -355,7 +358,7 @@ def _sequences(summary: Summary) -> str:
             "category": "lists of categories, one per step",
         }
         return f"{name} is a list of {forms[summary.vocabulary.kind]}."
-    F = summary.n_features
+    F = summary.step_features
     shape = f"(T, {F}), or (T,)," if F == 1 else f"(T, {F})"
     return (
         f"{name} is a list of arrays {shape} of any lengths T, one row per step, "

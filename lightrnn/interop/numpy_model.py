@@ -17,6 +17,7 @@ STEP = False
 TOKENS = "number"
 MARKS_APART = False  # whether words end at combining marks
 FEATURES = 1  # numbers per step
+PATCH = 1  # steps that are one input of the network
 STANDARDIZED = False
 OUTPUTS = 2
 QUANTILES = False
@@ -102,11 +103,23 @@ else:
         return WEIGHTS["embedding.W"][codes]
 
 
+def patches(x):
+    """Return a sequence (T, F) in patches of steps; what is missing of the last is step T again."""
+    missing = np.repeat(x[-1:], -len(x) % PATCH, axis=0)
+    return np.concatenate([x, missing]).reshape(-1, PATCH * FEATURES)
+
+
 if STEP:
 
     def outputs(X):
         """Return the raw outputs of each sequence: a list of (T, k)."""
         return [head(hidden(inputs(x))) for x in X]
+
+elif PATCH > 1:
+
+    def outputs(X):
+        """Return the raw outputs of each sequence, (n, k), computed from its final states."""
+        return np.array([head(final(hidden(patches(inputs(x))))) for x in X])
 
 else:
 

@@ -111,6 +111,23 @@ def test_the_standardisation_of_x_is_in_the_state_dict(cell):
     np.testing.assert_allclose(back, model.predict_proba(shifted), rtol=1e-12)
 
 
+def test_a_network_that_reads_patches_comes_and_goes():
+    options = {"patch": 2, "max_iter": 1, "learning_rate": "cosine", "dtype": "float64"}
+    model = RNNClassifier("gru", (5,), **options).fit(X, Y)
+    p, F = model.patch_, model.n_features_in_
+    state_dict = model.to_torch()
+    back = from_torch(state_dict, RNNClassifier(**options), classes=model.classes_)
+    assert (back.patch_, back.n_features_in_) == (p, F)
+    np.testing.assert_allclose(back.predict_proba(X), model.predict_proba(X), rtol=1e-12)
+    # The module reads patches, as `to_torch` says how to make them.
+    patches = [np.pad(x, [(0, -len(x) % p), (0, 0)], "edge").reshape(-1, p * F) for x in X]
+    plain = from_torch(state_dict, RNNClassifier(dtype="float64"), classes=model.classes_)
+    assert (plain.patch_, plain.n_features_in_) == (1, p * F)
+    np.testing.assert_allclose(plain.predict_proba(patches), model.predict_proba(X), rtol=1e-12)
+    with pytest.raises(ValueError, match=f"patch must divide the {p * F} inputs of the source"):
+        from_torch(state_dict, RNNClassifier(patch=p * F + 1), classes=model.classes_)
+
+
 @pytest.mark.parametrize("tied", [False, True])
 def test_a_language_model_comes_back_as_it_was(tied):
     arguments = {"tie_weights": tied, "output": "softmax", "tokens": "char", "max_iter": 1}
