@@ -88,7 +88,8 @@ def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:
     if kind == "number":
         sequences = as_sequences(X, arguments["dtype"])
         warn_of_swapped_axes(X)
-        return Inputs(sequences, Form.of(sequences, _patch(arguments, sequences.lengths)), None)
+        patch = patch_for(arguments, sequences.lengths)
+        return Inputs(sequences, Form.of(sequences, patch), None)
     refuse_patch_of_tokens(arguments["patch"])
     items = as_items(X, kind)
     if arguments["tokens"] == "auto":
@@ -111,8 +112,20 @@ def refuse_patch_of_tokens(patch: int | str) -> None:
         )
 
 
-def _patch(arguments: dict[str, Any], lengths: np.ndarray) -> int:
-    """Return the number of steps of a patch; "auto" finds one for training sequences of numbers."""
+def patch_for(arguments: dict[str, Any], lengths: np.ndarray) -> int:
+    """Return the number of steps of a patch for training sequences of numbers of these lengths.
+
+    Parameters
+    ----------
+    arguments : dict
+        The estimator's checked arguments.
+    lengths : ndarray of int (n,)
+        Steps of each sequence, for "auto".
+
+    Returns
+    -------
+    int
+    """
     patch = arguments["patch"]
     if patch != "auto":
         return int(patch)

@@ -6,15 +6,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..data.patches import by_step
 from ..estimators.regressor import RNNRegressor
 from ..nn.groups import original_order
 from ..utils.checks import choice, integer
 from .objective import (
     comparable_outputs,
     encode_inputs,
+    encode_steps,
     fitted_copy,
     output_gradient,
+    patch_of,
     predicted_columns,
+    read_steps,
     trace_groups,
 )
 
@@ -58,8 +62,8 @@ def attribution(
     Returns
     -------
     list of ndarray of shape (T_i,) and dtype float64
-        One number per step, positive if the step raises the output. The first step of a language
-        model is the start of the text.
+        One number per step of X, positive if the step raises the output. The first step of a
+        language model is the start of the text.
 
     Raises
     ------
@@ -92,15 +96,17 @@ def attribution(
     estimator = fitted_copy(estimator)
     method = choice("method", method, METHODS)
     items = encode_inputs(estimator, X)
+    steps = read_steps(estimator, X)
     column = _column(estimator, label)
     if method == "occlusion":
-        return [_occlusion(estimator, x, column) for x in items]
+        return [_occlusion(estimator, x, column) for x in steps]
     groups = trace_groups(items)
     shares = []
     for group in groups:
         shares += _gradients(estimator, [items[i] for i in group], column)
     # Groups hold the longest sequences first; the user's order comes back.
-    return [shares[i] for i in original_order(groups).tolist()]
+    order = original_order(groups).tolist()
+    return [by_step(shares[i], len(x)) for i, x in zip(order, steps, strict=True)]
 
 
 def _column(estimator: NetworkEstimator, label: Any) -> int | None:
@@ -122,7 +128,7 @@ def _column(estimator: NetworkEstimator, label: Any) -> int | None:
 def _gradients(
     estimator: NetworkEstimator, X: list[np.ndarray], column: int | None
 ) -> list[np.ndarray]:
-    """Return gradient times input of each step of some sequences."""
+    """Return gradient times input of each step that the network reads of some sequences."""
     from ..nn.trace import Trace
 
     network = estimator._model.network
@@ -135,8 +141,17 @@ def _gradients(
         inputs: Any = [table[codes] for codes in X]
     else:
         inputs = network.as_inputs(X)
+    patch = patch_of(estimator)
     pairs = zip(inputs, trace.input_gradients(), strict=True)  # (T_i, F) each
-    return [np.einsum("tf,tf->t", x, dx, dtype=np.float64) for x, dx in pairs]
+    return [
+        np.einsum(
+            "tf,tf->t",
+            np.asarray(x).reshape(len(x) * patch, -1),
+            dx.reshape(len(x) * patch, -1),
+            dtype=np.float64,
+        )
+        for x, dx in pairs
+    ]
 
 
 def _occlusion(
@@ -150,11 +165,13 @@ def _occlusion(
     read: Any = network.final_outputs if network.target == "step" else network.outputs
 
     def predict(X: list[np.ndarray]) -> np.ndarray:
-        return comparable_outputs(estimator, read(X, threads))  # (N, k)
+        outputs = read(encode_steps(estimator, X), threads)
+        return comparable_outputs(estimator, outputs)  # (N, k)
 
     T = len(x)
     # What the first layer sees as zero; of tokens, code 0 is the unknown one.
-    rest = 0 if network.standardization is None else network.standardization.mean
+    standardization = estimator._model.standardization
+    rest = 0 if standardization is None else standardization.mean
     whole = predict([x])  # (1, k)
     if column is None:
         column = int(predicted_columns(estimator, whole)[0])

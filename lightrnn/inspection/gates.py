@@ -8,7 +8,7 @@ import numpy as np
 
 from ..cells import CELLS
 from ..nn.groups import original_order
-from .objective import encode_inputs, fitted_copy, trace_groups
+from .objective import encode_inputs, fitted_copy, patch_of, trace_groups
 
 if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
@@ -33,9 +33,9 @@ class GateSummary(NamedTuple):
     open : ndarray of shape (H,)
         Share of the steps at which the unit is above 0.9: saturated to the right [1]_.
     time_constant : ndarray of shape (H,) or None
-        Steps after which 1/e is left of what the unit holds: ``-1 / mean(log(f))``. It is given for
-        the gate that keeps the old state (an LSTM's forget gate, a GRU's update gate), otherwise
-        None.
+        Steps after which 1/e is left of what the unit holds: ``-1 / mean(log(f))``, times the
+        length of a patch. It is given for the gate that keeps the old state (an LSTM's forget gate,
+        a GRU's update gate), otherwise None.
 
     References
     ----------
@@ -63,7 +63,7 @@ class GateSummary(NamedTuple):
 
 
 def gate_activations(estimator: NetworkEstimator, X: Any) -> Activations:
-    """Return the activation of each gate at each step.
+    """Return the activation of each gate at each step, or at each patch that the network reads.
 
     Parameters
     ----------
@@ -78,7 +78,8 @@ def gate_activations(estimator: NetworkEstimator, X: Any) -> Activations:
     dict of str to dict of str to list of ndarray of shape (T_i, H)
         Numbers from 0, closed, to 1, open, by layer ("layer0", "layer0.reverse" ...), gate
         ("input", "forget" and "output" of an LSTM, "reset" and "update" of a GRU) and sequence.
-        Steps are in the sequence's order for a reverse direction too.
+        Steps are in the sequence's order for a reverse direction too. A network that reads patches
+        has T_i of them instead of steps.
 
     Raises
     ------
@@ -172,19 +173,23 @@ def gate_summary(estimator: NetworkEstimator, X: Any) -> dict[str, dict[str, Gat
     keeps = CELLS[estimator.cell].keeps  # "forget" or "update"
     return {
         layer: {
-            gate: _summary(np.concatenate(steps), gate == keeps) for gate, steps in gates.items()
+            gate: _summary(np.concatenate(steps), patch_of(estimator) if gate == keeps else 0)
+            for gate, steps in gates.items()
         }
         for layer, gates in gate_activations(estimator, X).items()
     }
 
 
-def _summary(steps: np.ndarray, keeps: bool) -> GateSummary:
-    """Return the statistics of a gate (N, H) over N steps; with its time constant if it keeps."""
+def _summary(steps: np.ndarray, patch: int) -> GateSummary:
+    """Return the statistics of a gate (N, H) over N inputs of the network.
+
+    If these are `patch` steps each, its time constant is given; with 0 the gate keeps nothing.
+    """
     steps = steps.astype(np.float64)
     time_constant = None
-    if keeps:
+    if patch:
         with np.errstate(divide="ignore"):  # a gate that never closes holds for ever: inf
-            time_constant = 1 / np.abs(np.log(steps).mean(axis=0))
+            time_constant = patch / np.abs(np.log(steps).mean(axis=0))
     return GateSummary(
         mean=steps.mean(axis=0),
         closed=(steps < _CLOSED).mean(axis=0),

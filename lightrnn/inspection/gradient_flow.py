@@ -16,6 +16,7 @@ from .objective import (
     fitted_copy,
     loss_gradient,
     output_gradient,
+    patch_of,
     trace_groups,
 )
 
@@ -35,15 +36,15 @@ _SPECTRAL_SEQUENCES = 16
 class LayerFlow(NamedTuple):
     """Norms of gradients in one layer and direction, by sequence and lag.
 
-    The entry [i, k] of each array belongs to sequence i, k steps before its end; it is NaN where
-    the sequence has no such step.
+    The entry [i, k] of each array belongs to sequence i, k inputs of the network before its end; it
+    is NaN where the sequence has no such input.
 
     Attributes
     ----------
     state : ndarray of shape (n, K)
-        ``||dL/ds||`` with s the state after the step: h, or (h, c) together.
+        ``||dL/ds||`` with s the state after the input: h, or (h, c) together.
     input : ndarray of shape (n, K)
-        ``||dL/dx||`` with x the layer's input at the step (the token's embedding, if X is tokens).
+        ``||dL/dx||`` with x the layer's input: a step, a patch of steps, or a token's embedding.
     jacobian : ndarray of shape (n, K)
         Frobenius norm of dh/ds with h the layer's last state.
     spectral : ndarray of shape (n, K)
@@ -79,6 +80,8 @@ class GradientFlow:
         The norms of each layer, named as in `weights_`: "layer0", "layer0.reverse", "layer1" ...
         A reverse direction ends at the sequence's first step: lags of its states are counted from
         there, lags of its inputs from the sequence's last step, as those of the forward direction.
+    patch : int, default=1
+        Number of steps that are one input of the network, hence the distance between two lags.
 
     Examples
     --------
@@ -96,11 +99,12 @@ class GradientFlow:
 
     cell: str
     layers: dict[str, LayerFlow]
+    patch: int = 1
 
     @property
     def lags(self) -> np.ndarray:
-        """Numbers of steps before the end, from 0 to K - 1."""
-        return np.arange(self.layers["layer0"].state.shape[1])
+        """Numbers of steps before the end, from 0 to (K - 1) * patch."""
+        return self.patch * np.arange(self.layers["layer0"].state.shape[1])
 
     def values(self, kind: str = "state", layer: str = "layer0") -> np.ndarray:
         """Return the norms of one kind in one layer, of the sequences that have any.
@@ -215,7 +219,8 @@ def gradient_flow(
     y : as in `fit`, optional
         Targets of the sequences; for a language model the next token of each text.
     max_lag : int, optional
-        Largest number of steps to go back; None goes back as far as the longest sequence reaches.
+        Largest number of steps to go back, in whole patches; None goes back as far as the longest
+        sequence reaches.
     spectral : bool, default=False
         Whether to compute spectral norms of dh/ds too, by power iteration, for the 16 longest
         sequences.
@@ -257,11 +262,14 @@ def gradient_flow(
     spectral = flag("spectral", spectral)
     items = encode_inputs(estimator, X)
     longest = max(map(len, items))
-    reach = longest - 1 if max_lag is None else integer("max_lag", max_lag, 0)
+    patch = patch_of(estimator)
+    if max_lag is not None:
+        max_lag = integer("max_lag", max_lag, 0)
+    reach = longest - 1 if max_lag is None else max_lag // patch
     if reach >= longest:
         raise ValueError(
-            f"max_lag must be less than the longest sequence has steps, {longest}, got {reach}. "
-            "Lower it."
+            f"max_lag must be less than the longest sequence has steps, {longest * patch}, got "
+            f"{max_lag}. Lower it."
         )
     targets = None if y is None else encode_targets(estimator, items, y)
     # Going back reads the transposed matrices, which all groups share.
@@ -283,7 +291,7 @@ def gradient_flow(
         # One tuple of blocks per kind of norm, a block per group.
         norms = zip(*(flows[name] for flows in measured), strict=True)
         layers[name] = LayerFlow(*(_joined(groups, blocks, reach + 1) for blocks in norms))
-    return GradientFlow(estimator.cell, layers)
+    return GradientFlow(estimator.cell, layers, patch)
 
 
 def _measure(

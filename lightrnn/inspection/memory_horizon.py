@@ -30,23 +30,24 @@ class MemoryHorizon(NamedTuple):
     cell : str
         The estimator's cell.
     horizon : float
-        Lag from which on the influence stays below 1 % of that at the end; inf if it never does.
+        Steps before the end from which on the influence stays below 1 % of that at the end; inf if
+        it never does.
     half_life : float
-        Lag from which on the influence stays below a half of that at the end.
+        Steps before the end from which on the influence stays below a half of that at the end.
     growth : float
-        Factor by which the influence changes per lag, from a line fitted to its logarithm.
+        Factor by which the influence changes per step back, from a line fitted to its logarithm.
     word : {"vanishing", "stable", "exploding", "windowed"}
         Vanishing if growth is below 0.99, exploding above 1.01, stable in between. A feed-forward
         net is windowed.
     observed : int
-        Steps of the longest sequence, which is how far the measurement reaches.
+        Steps of the longest sequence in whole patches, which is how far the measurement reaches.
     layer : str
         Name of the layer whose memory reaches furthest; the other attributes describe this layer.
-    influence : ndarray of shape (observed,)
-        Influence at each lag, relative to lag 0.
+    influence : ndarray of shape (observed / patch_,)
+        Influence at each lag, relative to lag 0; two lags are ``patch_`` steps apart.
     window : int
-        Window of the feed-forward net with the same layers that sees as far; `observed` if the
-        horizon is inf.
+        Steps that the feed-forward net with the same layers has to see to reach as far; `observed`
+        if the horizon is inf.
     n_parameters : int
         Number of parameters of that feed-forward net.
 
@@ -99,8 +100,8 @@ def memory_horizon(estimator: NetworkEstimator, X: Any) -> MemoryHorizon:
     """Measure how many steps back a network's memory reaches.
 
     The influence at lag k is the mean over sequences of ``||dL/ds||`` at that lag (see
-    `gradient_flow`), relative to lag 0. Of several layers and directions, the one whose influence
-    reaches furthest counts.
+    `gradient_flow`), relative to lag 0. A network that reads patches has a lag after each patch. Of
+    several layers and directions, the one whose influence reaches furthest counts.
 
     Parameters
     ----------
@@ -136,10 +137,12 @@ def memory_horizon(estimator: NetworkEstimator, X: Any) -> MemoryHorizon:
     """
     estimator = fitted_copy(estimator)
     flow = gradient_flow(estimator, X)
-    observed = len(flow.lags)
-    if observed < 2:
+    patch = flow.patch
+    observed = patch * len(flow.lags)
+    if len(flow.lags) < 2:
         raise ValueError(
-            "X must have a sequence of at least 2 steps, got 1 step in each. Give longer ones."
+            f"X must have a sequence of at least {patch + 1} steps, got at most "
+            f"{counted(patch, 'step')} in each. Give longer ones."
         )
     recurrent = CELLS[flow.cell].recurrent
     # A layer without recurrence carries no state from step to step, but its inputs reach back.
@@ -161,20 +164,21 @@ def memory_horizon(estimator: NetworkEstimator, X: Any) -> MemoryHorizon:
         )
     influence = curves[layer]
     # A window is known exactly; however faint, its first step still counts.
-    horizon = _reach(influence, FAINT) if recurrent else estimator.window
-    growth = _growth(influence)
+    horizon = patch * (_reach(influence, FAINT) if recurrent else estimator.window)
+    growth = _growth(influence) ** (1 / patch)
     window = observed if math.isinf(horizon) else int(horizon)
+    inputs = window // patch
     return MemoryHorizon(
         cell=flow.cell,
         horizon=horizon,
-        half_life=_reach(influence, 0.5),
+        half_life=patch * _reach(influence, 0.5),
         growth=growth,
         word=_word(growth) if recurrent else "windowed",
         observed=observed,
         layer=layer,
         influence=influence,
         window=window,
-        n_parameters=feed_forward(estimator._model.architecture, window).n_parameters,
+        n_parameters=feed_forward(estimator._model.architecture, inputs).n_parameters,
     )
 
 

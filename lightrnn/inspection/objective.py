@@ -13,6 +13,7 @@ import numpy as np
 from .. import cpu
 from ..base import check_is_fitted
 from ..data.corpus import check_context
+from ..data.sequences import Sequences
 from ..data.targets import RealTargets
 from ..estimators.estimator import NetworkEstimator, check_estimator
 from ..estimators.regressor import RNNRegressor
@@ -65,23 +66,44 @@ def fitted_copy(estimator: Any) -> NetworkEstimator:
 
 
 def encode_inputs(estimator: NetworkEstimator, X: Any) -> list[np.ndarray]:
-    """Check and encode X for a fitted estimator; for a language model X holds beginnings of texts.
+    """Return X as a fitted estimator's network reads it.
 
     Raises
     ------
     ValueError, TypeError
         If X does not match the data that the estimator was fitted on, or if the network overflows.
     """
-    items = _encoded(estimator, X)
+    items = encode_steps(estimator, read_steps(estimator, X))
     # A gradient of what is not finite means nothing.
     estimator._computed(estimator._model, items, "outputs")
     return items
 
 
-def _encoded(estimator: NetworkEstimator, X: Any) -> list[np.ndarray]:
-    """Check and encode X; see `encode_inputs`."""
+def encode_steps(estimator: NetworkEstimator, steps: list[np.ndarray]) -> list[np.ndarray]:
+    """Return sequences that `read_steps` returned as the network reads them, perhaps in patches."""
+    form = estimator._model.form
+    if form is None:  # of a language model
+        return steps
+    lengths = np.array([len(x) for x in steps])
+    return form.encoded(Sequences(steps, lengths, form.step_features)).items
+
+
+def patch_of(estimator: NetworkEstimator) -> int:
+    """Return the number of steps that are one input of a fitted estimator's network."""
+    form = estimator._model.form
+    return 1 if form is None else form.patch
+
+
+def read_steps(estimator: NetworkEstimator, X: Any) -> list[np.ndarray]:
+    """Return the steps of X, numbers or codes; for a language model X holds beginnings of texts.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If X does not match the data that the estimator was fitted on.
+    """
     if isinstance(estimator, SupervisedEstimator):
-        return list(estimator._read_sequences(estimator._model, X))
+        return list(estimator._read_steps(estimator._model, X).items)
     if isinstance(X, str) or not hasattr(X, "__iter__"):
         raise TypeError(f"X must be a list of texts, got {shown(X)}. Put a text into a list.")
     vocabulary: Any = estimator._model.vocabulary
@@ -118,7 +140,7 @@ def tokens_of(estimator: NetworkEstimator, x: Any) -> list[str] | None:
     vocabulary = estimator._model.vocabulary
     if vocabulary is None:
         return None
-    codes = _encoded(estimator, [x])[0]
+    codes = read_steps(estimator, [x])[0]
     return [str(vocabulary.tokens[code]) for code in codes.tolist()]
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
+from ..data.dataset import patch_for
+from ..data.patches import count_patches
 from ..estimators.estimator import check_estimator
 from ..estimators.language import RNNLanguageModel
 from ..utils.checks import integer
 from ..utils.tables import as_table, counted
+from .objective import patch_of
 
 if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
@@ -30,7 +36,8 @@ class Part(NamedTuple):
         Number of PyTorch's parameters for it: recurrent layers have two biases there, of which one
         would do.
     flops : int
-        Floating-point operations of a step in products with matrices, two per weight.
+        Floating-point operations of a step in products with matrices, two per weight; of a patch,
+        if the network reads patches.
     sequence_flops : int
         Floating-point operations of a sequence of T steps. With ``target="sequence"`` the output
         layer runs once per sequence, and so do all layers of a feed-forward net.
@@ -71,6 +78,8 @@ class ParameterTable(NamedTuple):
         The network's layers.
     ffnn : tuple of Part
         Layers of the feed-forward net with the same sizes whose window is all T steps.
+    patch : int, default=1
+        Number of steps that are one input of the network.
 
     Examples
     --------
@@ -90,6 +99,7 @@ class ParameterTable(NamedTuple):
     B: int
     parts: tuple[Part, ...]
     ffnn: tuple[Part, ...]
+    patch: int = 1
 
     @property
     def total(self) -> Part:
@@ -105,18 +115,24 @@ class ParameterTable(NamedTuple):
             One line per part, their sum, and the sum of the feed-forward net of equal context.
         """
         steps = counted(self.T, "step")
+        unit = "step" if self.patch == 1 else "patch"
+        window = str(count_patches(self.T, self.patch))
+        if self.patch > 1:
+            window += f" x {self.patch}"
         header = (
             "layer",
             "parameters, by hand",
             "parameters",
             "in PyTorch",
-            "FLOPs per step",
+            f"FLOPs per {unit}",
             steps,
             "memory",
         )
-        equal = _total(f"ffnn, window {self.T}", self.ffnn)
+        equal = _total(f"ffnn, window {window}", self.ffnn)
         rows = [_row(part) for part in (*self.parts, self.total, equal)]
         batch = f"a batch of {counted(self.B, 'sequence')} of {steps}"
+        if self.patch > 1:
+            batch += f", in patches of {self.patch}"
         return f"{as_table(header, rows)}\nmemory kept for back-propagation, for {batch}"
 
 
@@ -136,7 +152,8 @@ def parameter_table(
     estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
         An estimator, fitted or not. Only one that is not fitted needs the arguments below `B`.
     T : int, default=100
-        Steps of a sequence, for operations, memory and the feed-forward net of equal context.
+        Steps of a sequence, for operations, memory and the feed-forward net of equal context; and
+        for the length of a patch, if an estimator that is not fitted has ``patch="auto"``.
     B : int, default=32
         Sequences of a batch, for memory.
     n_features : int, optional
@@ -176,16 +193,19 @@ def parameter_table(
     B = integer("B", B, 1)
     if estimator.__sklearn_is_fitted__():
         architecture = estimator._model.architecture
+        patch = patch_of(estimator)
     else:
         sizes = {"n_features": n_features, "n_outputs": n_outputs, "n_tokens": n_tokens}
-        architecture = _planned_architecture(estimator, sizes)
+        architecture, patch = _planned_architecture(estimator, T, sizes)
+    inputs = int(count_patches(T, patch))
     return ParameterTable(
         cell=architecture["cell"],
         T=T,
         B=B,
-        parts=_parts(Network(**architecture), T, B),
+        parts=_parts(Network(**architecture), patch, inputs, B),
         # A feed-forward net reaches as far back as its window; then it sees all T steps.
-        ffnn=_parts(feed_forward(architecture, window=T), T, B),
+        ffnn=_parts(feed_forward(architecture, window=inputs), patch, inputs, B),
+        patch=patch,
     )
 
 
@@ -197,8 +217,10 @@ def feed_forward(architecture: dict[str, Any], window: int) -> Network:
     return Network(**architecture | changes)
 
 
-def _planned_architecture(estimator: Any, sizes: dict[str, int | None]) -> dict[str, Any]:
-    """Return the architecture that `fit` would build for data of these sizes."""
+def _planned_architecture(
+    estimator: Any, T: int, sizes: dict[str, int | None]
+) -> tuple[dict[str, Any], int]:
+    """Return architecture and patch that `fit` would choose for T steps of data of these sizes."""
     given = {
         name: integer(name, size, 2 if name == "n_tokens" else 1)
         for name, size in sizes.items()
@@ -206,10 +228,15 @@ def _planned_architecture(estimator: Any, sizes: dict[str, int | None]) -> dict[
     }
     if isinstance(estimator, RNNLanguageModel):
         _require(given, "n_tokens")
-        return estimator._architecture(estimator._checked(), given["n_tokens"])
+        return estimator._architecture(estimator._checked(), given["n_tokens"]), 1
     _require(given, "n_outputs")
     _require(given, "n_features", "n_tokens")
-    return estimator._architecture(estimator._checked(), **given)
+    arguments = estimator._checked()
+    patch = 1
+    if "n_tokens" not in given:
+        patch = patch_for(arguments, np.array([T]))
+        given["n_features"] *= patch
+    return estimator._architecture(arguments, **given), patch
 
 
 def _require(given: dict[str, int], *names: str) -> None:
@@ -221,18 +248,18 @@ def _require(given: dict[str, int], *names: str) -> None:
         )
 
 
-def _parts(network: Network, T: int, B: int) -> tuple[Part, ...]:
-    """Count layer by layer."""
+def _parts(network: Network, patch: int, T: int, B: int) -> tuple[Part, ...]:
+    """Count layer by layer, for T inputs of the network which are `patch` steps each."""
     parts = [] if network.embedding is None else [_embedding_part(network.embedding)]
     outputs = T if network.target == "step" else 1
     # Without recurrence only the steps that are read need to be computed.
     steps = T if network.recurrent else outputs
     # The first layer of a net without recurrence reads a window of the input.
-    window = 1 if network.recurrent else network.window
+    joined: tuple[int, ...] = (1 if network.recurrent else network.window, patch)
     for level in network.levels:
-        parts += [_layer_part(layer, steps, B, window) for layer in level]
-        window = 1
-    parts += [_layer_part(layer, outputs, B, 1) for layer in network.head.layers]
+        parts += [_layer_part(layer, steps, B, joined) for layer in level]
+        joined = ()
+    parts += [_layer_part(layer, outputs, B) for layer in network.head.layers]
     return tuple(parts)
 
 
@@ -247,9 +274,12 @@ def _layer_part(
     layer: Layer,
     steps: int,
     B: int,
-    window: int,
+    joined: tuple[int, ...] = (),
 ) -> Part:
-    """Return the numbers of a layer that runs over this many steps of each of B sequences."""
+    """Return the numbers of a layer that runs over this many steps of each of B sequences.
+
+    Its features are those of an input times the numbers that are `joined`.
+    """
     F = layer.features
     H = layer.units
     cell = layer.cell
@@ -262,7 +292,7 @@ def _layer_part(
     else:
         biases = 1 + cell.two_biases
         weights = count - G * H * biases
-        formula = _formula(layer, window)
+        formula = _formula(layer, joined)
         if cell.recurrent:  # PyTorch keeps two biases per gate, for cuDNN
             torch = weights + 2 * G * H
     values = len(cell.slots) + len(cell.states)  # kept for each unit and step
@@ -277,13 +307,15 @@ def _layer_part(
     )
 
 
-def _formula(layer: Layer, window: int) -> str:
+def _formula(layer: Layer, joined: tuple[int, ...]) -> str:
     """Return the number of a layer's parameters as a formula of its sizes."""
     F = layer.features
     H = layer.units
     G = len(layer.cell.gates)
-    # The window of a feed-forward net multiplies its features.
-    inputs = f"({window} x {F // window:,})" if window > 1 else f"{F:,}"
+    # The window of a feed-forward net, and a patch, multiply the features of a step.
+    factors = [n for n in joined if n > 1]
+    inputs = " x ".join(f"{n:,}" for n in (*factors, F // math.prod(factors)))
+    inputs = f"({inputs})" if factors else inputs
     terms = [f"{inputs} x {H:,}"]
     if layer.cell.recurrent:
         terms.append(_product(H, H))

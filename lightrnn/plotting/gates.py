@@ -9,7 +9,7 @@ import numpy as np
 
 from ..cells import CELLS
 from ..inspection import gate_activations
-from ..inspection.objective import tokens_of
+from ..inspection.objective import patch_of, tokens_of
 from ..utils.checks import choice, integer
 from .style import Display
 
@@ -27,13 +27,15 @@ class GateDisplay(Display):
     Parameters
     ----------
     values : ndarray of shape (T, H)
-        Activations from 0, closed, to 1, open.
+        Activations at each step, or patch, from 0, closed, to 1, open.
     units : ndarray of int of shape (H,)
         Index of each unit in the layer.
     steps : list of str, optional
         Text below each step; None writes the step's number.
     gate : str
         Name of the gate, for the title.
+    patch : int, default=1
+        Number of steps that are one input of the network, for the axis.
 
     Attributes
     ----------
@@ -62,6 +64,7 @@ class GateDisplay(Display):
     steps: list[str] | None = None
     _: KW_ONLY
     gate: str
+    patch: int = 1
 
     @classmethod
     def from_estimator(
@@ -117,7 +120,8 @@ class GateDisplay(Display):
         values = gates[choice("gate", gate, tuple(gates))][0]  # (T, H)
         n_units = integer("n_units", n_units, 1)
         units = np.argsort(-values.std(axis=0), kind="stable")[:n_units]
-        return cls(values[:, units], units, tokens_of(estimator, x), gate=gate).plot(ax)
+        tokens = tokens_of(estimator, x)
+        return cls(values[:, units], units, tokens, gate=gate, patch=patch_of(estimator)).plot(ax)
 
     @property
     def _height(self) -> float:
@@ -140,7 +144,7 @@ class GateDisplay(Display):
         ax.tick_params(axis="y", labelsize=6)
         ax.set(ylabel="unit", title=f"{self.gate.capitalize()} gate")
         if self.steps is None or len(self.steps) > _MAX_TICKS:
-            ax.set_xlabel("step")
+            ax.set_xlabel("step" if self.patch == 1 else f"patch of {self.patch} steps")
             return
         # Tokens may hold dollar signs, which matplotlib would read as formulas.
         ax.set_xticks(

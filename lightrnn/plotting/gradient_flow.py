@@ -40,6 +40,8 @@ class GradientFlowDisplay(Display):
         Kind of norm, for the axis; see `lightrnn.inspection.LayerFlow`.
     label : str
         Name of the curve, for the legend.
+    patch : int, default=1
+        Number of steps from one lag to the next.
 
     Attributes
     ----------
@@ -74,6 +76,7 @@ class GradientFlowDisplay(Display):
     _: KW_ONLY
     kind: str
     label: str
+    patch: int = 1
 
     _height = 2.6
 
@@ -129,13 +132,13 @@ class GradientFlowDisplay(Display):
         mean = flow.mean(kind, layer)
         low, high = flow.quantile([0.1, 0.9], kind, layer)
         unit = mean[0] if mean[0] > 0 else 1.0
-        display = cls(mean / unit, low / unit, high / unit, kind=kind, label=label or flow.cell)
-        return display.plot(ax)
+        names = {"kind": kind, "label": label or flow.cell}
+        return cls(mean / unit, low / unit, high / unit, patch=flow.patch, **names).plot(ax)
 
     def _draw(self, ax: Any) -> None:
         """Draw the mean as a curve and the quantiles as a band; other displays' curves stay."""
         number = sum(line.get_gid() == _CURVE for line in ax.lines)
-        lags = np.arange(len(self.mean))
+        lags = self.patch * np.arange(len(self.mean))
         # A logarithmic scale has no place for 0: curve and band end where nothing arrives.
         mean = np.where(self.mean > 0, self.mean, np.nan)
         low = np.where(self.low > 0, self.low, mean)

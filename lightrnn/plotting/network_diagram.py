@@ -48,13 +48,15 @@ class UnrolledNetworkDisplay(Display):
     sizes : sequence of int
         Units of each layer.
     T : int, default=4
-        Steps to unroll, at least 2.
+        Steps, or patches, to unroll, at least 2.
     target : {"sequence", "step"}, default="sequence"
         Whether the network has one output per sequence or one per step.
     bidirectional : bool, default=False
         Whether each layer has a second direction.
     window : int, default=20
-        Steps that a feed-forward net sees.
+        Steps, or patches, that a feed-forward net sees.
+    patch : int or "auto", default=1
+        Number of steps that are one input; "auto" is for the training sequences to decide.
 
     Attributes
     ----------
@@ -77,6 +79,7 @@ class UnrolledNetworkDisplay(Display):
     target: str = "sequence"
     bidirectional: bool = False
     window: int = 20
+    patch: int | str = 1
 
     _width = PAGE_WIDTH
 
@@ -94,12 +97,14 @@ class UnrolledNetworkDisplay(Display):
     ) -> Self:
         """Draw the network that an estimator's arguments describe; it need not be fitted.
 
+        Of a fitted one the number of steps in a patch is known.
+
         Parameters
         ----------
         estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
             An estimator, fitted or not.
         T : int, default=4
-            Steps to unroll, from 2 to 12.
+            Steps, or patches, to unroll, from 2 to 12.
         ax : matplotlib.axes.Axes, optional
             Axes to draw on; None makes a new figure as wide as two columns of a journal.
 
@@ -120,9 +125,12 @@ class UnrolledNetworkDisplay(Display):
         arguments = estimator._checked()
         # A language model has no such arguments: it predicts at every step, in one direction.
         options: Any = {"target": "step"}
-        for name in ("target", "bidirectional", "window"):
+        for name in ("target", "bidirectional", "window", "patch"):
             if name in arguments:
                 options[name] = arguments[name]
+        if options.get("patch") == "auto":
+            some = options["target"] == "sequence" and CELLS[arguments["cell"]].recurrent
+            options["patch"] = getattr(estimator, "patch_", "auto" if some else 1)
         sizes = arguments["hidden_layer_sizes"]
         return cls(arguments["cell"], sizes, integer("T", T, 2, 12), **options).plot(ax)
 
@@ -144,6 +152,14 @@ class UnrolledNetworkDisplay(Display):
         """Distance from a layer to the next."""
         return 1 + _DIRECTION_HEIGHT * self.bidirectional
 
+    @property
+    def _inputs(self) -> str:
+        """The text below the cell: its input, and what that is if it is not a step."""
+        steps = "steps" if self.patch == "auto" else f"{self.patch} steps"
+        if CELLS[self.cell].recurrent:
+            return "$x_t$" if self.patch == 1 else f"$x_t$: a patch of {steps}"
+        return f"last {self.window} " + ("inputs" if self.patch == 1 else f"patches of {steps}")
+
     # -- the cell ---------------------------------------------------------------------------------
 
     def _draw_cell(self) -> None:
@@ -157,8 +173,7 @@ class UnrolledNetworkDisplay(Display):
         self._text(middle, 1.75, upper)
         self._text(middle, 1.38, lower)
         self._arrow((middle, _INPUT_TOP), (middle, 0))
-        inputs = "$x_t$" if cell.recurrent else f"last {self.window} inputs"
-        self._text(middle, _INPUT_TEXT, inputs)
+        self._text(middle, _INPUT_TEXT, self._inputs)
         self._arrow((1.2, _CELL_HEIGHT), (1.2, 3.1))
         self._text(1.2, 3.25, "$h_t$")
         if cell.recurrent:
@@ -210,7 +225,8 @@ class UnrolledNetworkDisplay(Display):
             text = f"layer {level}\n{size} units"
             self._text(_LAYER_TEXT, level * self._layer_height + 0.27, text, size=6)
         middle = _FIRST_STEP + _STEP_WIDTH * (self.T - 1) / 2
-        self._text(middle, top + 1.05, "the same weights at every step", weight="bold")
+        unit = "step" if self.patch == 1 else "patch"
+        self._text(middle, top + 1.05, f"the same weights at every {unit}", weight="bold")
 
     def _draw_layer(self, x: float, bottom: float, t: int) -> None:
         """Draw one layer at one step, with the arrow from below and those to the next step."""

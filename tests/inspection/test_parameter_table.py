@@ -18,21 +18,29 @@ from lightrnn.nn.network import Network
     sizes=st.lists(st.integers(1, 9), min_size=1, max_size=3).map(tuple),
     bidirectional=st.booleans(),
     tokens=st.booleans(),
+    patch=st.sampled_from([1, 2, 5, "auto"]),
 )
-def test_formulas_say_what_the_network_has(cell, sizes, bidirectional, tokens):
+def test_formulas_say_what_the_network_has(cell, sizes, bidirectional, tokens, patch):
     options = {"bidirectional": bidirectional and cell != "ffnn", "window": 4, "embedding_size": 3}
+    options["patch"] = 1 if tokens else patch
     given = {"n_tokens": 7} if tokens else {"n_features": 3}
-    table = parameter_table(RNNClassifier(cell, sizes, **options), T=11, B=2, n_outputs=3, **given)
+    T = 40 if patch == "auto" and not tokens else 11
+    table = parameter_table(RNNClassifier(cell, sizes, **options), T=T, B=2, n_outputs=3, **given)
+    p = options["patch"]
+    if p == "auto":
+        p = 1 if cell == "ffnn" else 2
+    assert table.patch == p
     network = Network(
-        cell, 3, sizes, 3, n_tokens=7 * tokens, bidirectional=options["bidirectional"], window=4
+        cell, 3 * p, sizes, 3, n_tokens=7 * tokens, bidirectional=options["bidirectional"], window=4
     )
     assert table.total.parameters == network.n_parameters
     for part in (*table.parts, *table.ffnn):
         assert eval(part.formula.replace("x", "*").replace(",", "")) == part.parameters
     assert (
         sum(part.parameters for part in table.ffnn)
-        == Network("ffnn", 3, sizes, 3, n_tokens=7 * tokens, window=11).n_parameters
+        == Network("ffnn", 3 * p, sizes, 3, n_tokens=7 * tokens, window=-(-T // p)).n_parameters
     )
+    assert (f"in patches of {p}" in str(table)) == (p > 1)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])

@@ -103,6 +103,16 @@ def test_gates_of_numbers_and_of_words():
         GateDisplay.from_estimator(words, WORDS[0], gate="forget")
 
 
+def test_axes_of_a_network_that_reads_patches():
+    net = RNNRegressor("gru", (4,), patch=2, **QUICK).fit(X, Y)
+    display = rendered(GateDisplay.from_estimator(net, X[0]))
+    assert display.ax_.get_xlabel() == "patch of 2 steps"
+    display = rendered(GradientFlowDisplay.from_estimator(net, X))
+    assert display.line_.get_xdata().tolist() == [0, 2, 4, 6, 8]
+    display = rendered(AttributionDisplay.from_estimator(net, X[0]))
+    assert len(display.shares) == len(X[0])
+
+
 def test_attribution_of_words_and_of_numbers():
     words = RNNClassifier("gru", (4,), tokens="word", **QUICK).fit(WORDS, ["food", "water"] * 4)
     display = rendered(AttributionDisplay.from_estimator(words, WORDS[1], "water"))
@@ -162,6 +172,10 @@ def test_a_learning_curve_with_and_without_a_score():
         ),
         (RNNClassifier("rnn", (8,), bidirectional=True), ["rnn\nback"]),
         (RNNClassifier("ffnn", (8,), window=7), ["last 7 inputs"]),
+        (RNNClassifier("ffnn", (8,), window=7, patch=5), ["last 7 patches of 5 steps"]),
+        (RNNClassifier("ffnn", (8,), patch="auto"), ["last 20 inputs", "at every step"]),
+        (RNNClassifier("gru", (8,), patch=5), ["$x_t$: a patch of 5 steps", "at every patch"]),
+        (RNNClassifier("gru", (8,), patch="auto"), ["$x_t$: a patch of steps"]),
         (RNNLanguageModel("gru"), ["$y_{2}$"]),
     ],
 )
