@@ -337,11 +337,12 @@ def test_a_state_that_is_not_finite_numbers_is_refused_before_any_part_is_set(ce
     p=st.integers(2, 4),
     F=st.integers(1, 3),
     resets=st.lists(st.tuples(st.integers(1, 12), st.integers(0, 2)), max_size=3),
+    pooling=st.sampled_from(POOLINGS),
 )
-def test_patches_are_answered_when_they_are_whole(cell, dtype, standardize, p, F, resets):
+def test_patches_are_answered_when_they_are_whole(cell, dtype, standardize, p, F, resets, pooling):
     X, Y = data(T=13, F=F)
-    model = RNNRegressor(cell, (5, 4), patch=p, dtype=dtype, standardize=standardize, **QUICK)
-    model.fit(10 * X + 3, Y)
+    options = {"patch": p, "dtype": dtype, "standardize": standardize, "pooling": pooling}
+    model = RNNRegressor(cell, (5, 4), **options, **QUICK).fit(10 * X + 3, Y)
     X = 10 * X[:3] + 3
     for method in ("predict", "transform"):
         predict = getattr(model, method)
