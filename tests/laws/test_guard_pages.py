@@ -37,15 +37,17 @@ def supervised(rng, arguments):
     if rng.random() < 0.4:
         X = ["".join(rng.choice(list("abcde"), T)) for T in lengths * rng.choice([1, 20])]
     else:
+        arguments["patch"] = 1 if step else int(rng.choice([1, 3]))
         X = [rng.normal(size=(T, rng.integers(1, 20))) for T in lengths]
         X = [x[:, : min(len(x.T) for x in X)] for x in X]
     y = [rng.integers(0, 3, len(x)) for x in X] if step else rng.integers(0, 3, len(X))
     y[0] = y[0] * 0 + np.arange(len(X[0])) % 3 if step else y[0]
     if not step:
         y[:3] = 0, 1, 2
+        arguments["pooling"] = str(rng.choice(["last", "mean", "max", "attention"]))
     model = kind(**arguments).fit(X, y)
     model.predict(X), model.transform(X[:1])
-    if not model.bidirectional:
+    if not model.bidirectional and arguments.get("patch", 1) == 1:
         stream = model.stream()
         [stream.step(x) for x in X[0]]
         if model.cell != "ffnn":
