@@ -53,7 +53,12 @@ def train(cell: str, T: int, most: int, seed: int) -> Trial:
     """Train until the problem is solved or `most` sequences have been used."""
     X_test, y_test = make_adding_problem(TEST, T, random_state=TEST_SEED)
     model = RNNRegressor(
-        cell, (32,), batch_size=8, learning_rate_init=RATES[cell], random_state=seed
+        cell,
+        (32,),
+        batch_size=8,
+        learning_rate="constant",
+        learning_rate_init=RATES[cell],
+        random_state=seed,
     )
     start = time.perf_counter()
     error = np.inf

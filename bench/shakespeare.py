@@ -37,7 +37,6 @@ def make_model(epochs: int) -> RNNLanguageModel:
         UNITS,
         embedding_size=32,
         truncate=100,
-        learning_rate="cosine",
         learning_rate_init=4e-3,
         max_iter=epochs,
         random_state=0,

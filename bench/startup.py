@@ -55,7 +55,7 @@ def _saved(run: Run, cell: str) -> Iterator[Row]:
 
     with tempfile.TemporaryDirectory() as directory:
         path = str(Path(directory) / "model.npz")
-        model = RNNClassifier(cell, max_iter=1, learning_rate="cosine")
+        model = RNNClassifier(cell, max_iter=1)
         model.fit(*load_japanese_vowels("train")).save(path)
         in_child("lightrnn", cell, "saved", path, cache=directory)  # fills the cache
         sides = ("lightrnn", "torch") if peers.HAS_TORCH else ("lightrnn",)

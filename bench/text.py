@@ -169,7 +169,6 @@ def _best(net: dict[str, Any], distance: int, seed: int, run: Run) -> RNNClassif
             tokens="word",
             embedding_size=16,
             batch_size=BATCH,
-            learning_rate="cosine",
             learning_rate_init=rate,
             max_iter=epochs,
             n_iter_no_change=epochs,

@@ -35,7 +35,12 @@ def train(cell: str, n_steps: int, marks: str) -> tuple[int, float]:
     """Feed fresh sequences until the problem is solved; return their number and the test error."""
     X_test, y_test = make_adding_problem(500, n_steps, marks=marks, random_state=0)
     net = RNNRegressor(
-        cell, (64,), learning_rate_init=LEARNING_RATES[cell], batch_size=8, random_state=0
+        cell,
+        (64,),
+        batch_size=8,
+        learning_rate="constant",
+        learning_rate_init=LEARNING_RATES[cell],
+        random_state=0,
     )
     for chunk in range(1, MAX_CHUNKS + 1):
         net.partial_fit(*make_adding_problem(CHUNK, n_steps, marks=marks, random_state=chunk))

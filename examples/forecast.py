@@ -35,9 +35,7 @@ def linear_autoregression(X: np.ndarray, y: np.ndarray) -> Forecast:
 
 def recurrent(cell: str, X: np.ndarray, y: np.ndarray) -> Forecast:
     """Fit a net for each of five seeds; return a function that forecasts by their mean."""
-    net = RNNRegressor(
-        cell, (16,), window=ORDER, batch_size=16, learning_rate="cosine", max_iter=100
-    )
+    net = RNNRegressor(cell, (16,), window=ORDER, batch_size=16, max_iter=100)
     nets = [RNNRegressor(**net.get_params() | {"random_state": seed}).fit(X, y) for seed in SEEDS]
     return lambda windows: np.mean([net.predict(windows) for net in nets], axis=0)
 

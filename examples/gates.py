@@ -37,7 +37,6 @@ def main() -> None:
         tokens="word",
         embedding_size=16,
         max_iter=15,
-        learning_rate="cosine",
         random_state=0,
     )
     net.fit(sentences, last_words)

@@ -42,7 +42,6 @@ def main() -> None:
             net = RNNClassifier(
                 cell,
                 target="step",
-                learning_rate="cosine",
                 learning_rate_init=1e-2,
                 max_iter=20,
                 random_state=0,

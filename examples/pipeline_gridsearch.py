@@ -33,7 +33,7 @@ def main() -> None:
     """Search cells and widths, then print every candidate and the winner's test accuracy."""
     X_train, y_train = load_japanese_vowels("train")
     X_test, y_test = load_japanese_vowels("test")
-    net = RNNClassifier(max_iter=30, learning_rate="cosine", dropout=0.5, random_state=0)
+    net = RNNClassifier(max_iter=30, dropout=0.5, random_state=0)
     pipeline = Pipeline([("differences", FunctionTransformer(with_differences)), ("net", net)])
     grid = {"net__cell": ["ffnn", "rnn", "gru", "lstm"], "net__hidden_layer_sizes": [(16,), (64,)]}
     search = GridSearchCV(pipeline, grid, cv=3)

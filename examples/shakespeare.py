@@ -106,7 +106,6 @@ def _model(sizes: tuple[int, ...], epochs: int) -> RNNLanguageModel:
         sizes,
         embedding_size=32,
         truncate=100,
-        learning_rate="cosine",
         learning_rate_init=6e-3 if epochs == 1 else 4e-3,
         max_iter=epochs,
         verbose=1,

@@ -58,7 +58,6 @@ def train(net: dict[str, Any], distance: int) -> tuple[RNNClassifier, float]:
             tokens="word",
             embedding_size=16,
             batch_size=BATCH,
-            learning_rate="cosine",
             learning_rate_init=rate,
             max_iter=EPOCHS,
             n_iter_no_change=EPOCHS,

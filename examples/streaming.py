@@ -45,7 +45,6 @@ def main() -> None:
         target="step",
         batch_size=4,
         max_iter=40,
-        learning_rate="cosine",
         learning_rate_init=1e-2,
         random_state=0,
     )

@@ -41,7 +41,12 @@ def trained(cell: str, X_test: list[np.ndarray], y_test: np.ndarray) -> RNNRegre
     The learning rate is divided by four once the error is below 0.01.
     """
     net = RNNRegressor(
-        cell, (64,), learning_rate_init=LEARNING_RATES[cell], batch_size=8, random_state=0
+        cell,
+        (64,),
+        batch_size=8,
+        learning_rate="constant",
+        learning_rate_init=LEARNING_RATES[cell],
+        random_state=0,
     )
     for chunk in range(1, MAX_CHUNKS + 1):
         net.partial_fit(*make_adding_problem(1000, N_STEPS, random_state=chunk))

@@ -44,7 +44,7 @@ def main() -> None:
     }
     for name, (sees, arguments) in nets.items():
         start = time.perf_counter()
-        net = RNNClassifier(max_iter=20, learning_rate="cosine", random_state=0, **arguments)
+        net = RNNClassifier(max_iter=20, random_state=0, **arguments)
         net.fit(X_train, y_train)
         seconds = time.perf_counter() - start
         accuracy = net.score(X_test, y_test)

@@ -80,7 +80,6 @@ def tagging(text: str) -> None:
             min_count=3,
             dropout=0.3,
             max_iter=6,
-            learning_rate="cosine",
             random_state=0,
         ).fit(X[:cut], y[:cut])
         seconds = time.perf_counter() - start
@@ -113,7 +112,6 @@ def classification(text: str) -> None:
             min_count=3,
             dropout=0.5,
             max_iter=15,
-            learning_rate="cosine",
             random_state=0,
         ).fit(X[:cut], y[:cut])
         seconds = time.perf_counter() - start

@@ -179,11 +179,12 @@ class TrainingArguments:
         `dropout` and `truncate`.""",
     )
     learning_rate: str = argument(
-        "constant",
+        "cosine",
         SCHEDULE,
         """Schedule of the step size. "cosine" decreases it to zero over `max_iter` epochs, which
-        are all run unless early stopping ends them. "adaptive" divides it by 5 whenever training
-        would otherwise stop, at most four times.""",
+        are all run unless early stopping ends them; where more follow, as in `partial_fit`, it
+        starts anew. "constant" keeps it. "adaptive" divides it by 5 whenever training would
+        otherwise stop, at most four times.""",
     )
     learning_rate_init: float = argument(3e-3, POSITIVE, "Initial step size.")
     momentum: float = argument(0.9, FRACTION, """Momentum of "sgd".""")
@@ -193,10 +194,12 @@ class TrainingArguments:
         """Weight decay, decoupled from the gradient [5]_. For "lbfgs" it is the strength of the
         L2 penalty ``alpha / 2 * sum(weights ** 2)``.""",
     )
-    batch_size: int = argument(
-        32,
-        COUNT,
-        """Number of sequences in a minibatch. Sequences of similar length are put together.""",
+    batch_size: int | str = argument(
+        "auto",
+        COUNT_OR_AUTO,
+        """Number of sequences in a minibatch. Sequences of similar length are put together. "auto"
+        takes a fiftieth of the training sequences, but 8 at least and 32 at most: on few sequences
+        large minibatches would be few steps.""",
     )
     max_iter: int = argument(100, COUNT, "Largest number of epochs.")
     truncate: int | None = argument(

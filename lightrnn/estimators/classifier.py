@@ -54,7 +54,7 @@ class RNNClassifier(SupervisedEstimator):
     >>> rng = np.random.default_rng(0)
     >>> X = [rng.normal(size=(length, 2)) for length in (3, 8, 5, 6)]
     >>> y = ["up", "down", "up", "down"]
-    >>> model = RNNClassifier("gru", (8,), learning_rate="cosine", random_state=0)
+    >>> model = RNNClassifier("gru", (8,), random_state=0)
     >>> model.fit(X, y).predict(X[:2]).tolist()
     ['up', 'down']
     """
@@ -143,7 +143,7 @@ class RNNClassifier(SupervisedEstimator):
         >>> import numpy as np
         >>> from lightrnn import RNNClassifier
         >>> X = [np.ones((3, 2)), np.zeros((5, 2))]
-        >>> model = RNNClassifier("rnn", (4,), max_iter=2, learning_rate="cosine", random_state=0)
+        >>> model = RNNClassifier("rnn", (4,), max_iter=2, random_state=0)
         >>> model.fit(X, ["a", "b"]).predict_proba(X).sum(axis=1).round(6).tolist()
         [1.0, 1.0]
         """
@@ -174,7 +174,7 @@ class RNNClassifier(SupervisedEstimator):
         >>> import numpy as np
         >>> from lightrnn import RNNClassifier
         >>> X = [np.ones((3, 2)), np.zeros((5, 2))]
-        >>> model = RNNClassifier("rnn", (4,), max_iter=2, learning_rate="cosine", random_state=0)
+        >>> model = RNNClassifier("rnn", (4,), max_iter=2, random_state=0)
         >>> logarithms = model.fit(X, ["a", "b"]).predict_log_proba(X)
         >>> bool(np.allclose(np.exp(logarithms), model.predict_proba(X)))
         True
@@ -213,7 +213,7 @@ class RNNClassifier(SupervisedEstimator):
         >>> import numpy as np
         >>> from lightrnn import RNNClassifier
         >>> X = [np.ones((3, 1)), -np.ones((5, 1))] * 5
-        >>> model = RNNClassifier("rnn", (4,), learning_rate="cosine", random_state=0)
+        >>> model = RNNClassifier("rnn", (4,), random_state=0)
         >>> model.fit(X, [1, 0] * 5).score(X, [1, 0] * 5)
         1.0
         """

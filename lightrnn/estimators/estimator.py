@@ -204,7 +204,7 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         >>> import numpy as np
         >>> from lightrnn import RNNRegressor
         >>> X = [np.ones((3, 2)), np.zeros((5, 2))]
-        >>> model = RNNRegressor("rnn", (4,), max_iter=2, learning_rate="cosine", random_state=0)
+        >>> model = RNNRegressor("rnn", (4,), max_iter=2, random_state=0)
         >>> stream = model.fit(X, [1.0, 2.0]).stream()
         >>> answers = [stream.step(x) for x in X[0]]
         >>> bool(answers[-1] == model.predict(X)[0])
@@ -264,7 +264,7 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         >>> import numpy as np
         >>> from lightrnn import RNNRegressor, load
         >>> X = [np.ones((3, 2)), np.zeros((5, 2))]
-        >>> model = RNNRegressor("rnn", (4,), max_iter=2, learning_rate="cosine", random_state=0)
+        >>> model = RNNRegressor("rnn", (4,), max_iter=2, random_state=0)
         >>> path = os.path.join(tempfile.mkdtemp(), "model.npz")
         >>> model.fit(X, [1.0, 2.0]).save(path)
         >>> bool((load(path).predict(X) == model.predict(X)).all())
@@ -328,7 +328,7 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         >>> import numpy as np
         >>> from lightrnn import RNNRegressor
         >>> X = [np.ones((3, 2)), np.zeros((5, 2))]
-        >>> model = RNNRegressor("rnn", (4,), max_iter=2, learning_rate="cosine", random_state=0)
+        >>> model = RNNRegressor("rnn", (4,), max_iter=2, random_state=0)
         >>> list(model.fit(X, [1.0, 2.0]).to_torch())[:2]
         ['rnn.weight_ih_l0', 'rnn.weight_hh_l0']
         """

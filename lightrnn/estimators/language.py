@@ -88,7 +88,7 @@ class RNNLanguageModel(BaseLanguageModel):
     )
     alpha: float = argument(0.0, description="Weight decay, decoupled from the gradient [5]_.")
     batch_size: int = argument(
-        32, description="Number of texts, or of parts of long texts, that are read in parallel."
+        32, COUNT, "Number of texts, or of parts of long texts, that are read in parallel."
     )
     max_iter: int = argument(10)
     truncate: int = argument(

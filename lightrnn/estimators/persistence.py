@@ -41,7 +41,7 @@ def load(path: str | os.PathLike[str]) -> Any:
     >>> import numpy as np
     >>> from lightrnn import RNNRegressor, load
     >>> X = [np.ones((3, 2)), np.zeros((5, 2))]
-    >>> model = RNNRegressor("rnn", (4,), max_iter=2, learning_rate="cosine", random_state=0)
+    >>> model = RNNRegressor("rnn", (4,), max_iter=2, random_state=0)
     >>> path = os.path.join(tempfile.mkdtemp(), "model.npz")
     >>> model.fit(X, [1.0, 2.0]).save(path)
     >>> bool((load(path).predict(X) == model.predict(X)).all())

@@ -94,7 +94,7 @@ class RNNRegressor(SupervisedEstimator):
     >>> rng = np.random.default_rng(0)
     >>> X = [rng.normal(size=(length, 1)) for length in rng.integers(3, 9, 50)]
     >>> y = [x.sum() for x in X]
-    >>> model = RNNRegressor("rnn", (8,), learning_rate="cosine", random_state=0)
+    >>> model = RNNRegressor("rnn", (8,), random_state=0)
     >>> bool(model.fit(X, y).score(X, y) > 0.9)
     True
     """
@@ -211,7 +211,7 @@ class RNNRegressor(SupervisedEstimator):
         >>> from lightrnn import RNNRegressor
         >>> X = [np.full((3, 1), value) for value in (0.0, 1.0, 2.0, 3.0)]
         >>> y = [0.0, 1.0, 2.0, 3.0]
-        >>> model = RNNRegressor("rnn", (8,), learning_rate="cosine", random_state=0)
+        >>> model = RNNRegressor("rnn", (8,), random_state=0)
         >>> bool(model.fit(X, y).score(X, y) > 0.9)
         True
         """

@@ -54,7 +54,7 @@ class Stream:
     >>> import numpy as np
     >>> from lightrnn import RNNRegressor
     >>> X = np.random.default_rng(0).normal(size=(20, 30, 2))
-    >>> model = RNNRegressor("gru", (8,), max_iter=2, learning_rate="cosine", random_state=0)
+    >>> model = RNNRegressor("gru", (8,), max_iter=2, random_state=0)
     >>> stream = model.fit(X, X[:, -1, 0]).stream()
     >>> answers = [stream.step(x) for x in X[0]]
     >>> bool(answers[-1] == model.predict(X[:1])[0])
@@ -208,7 +208,7 @@ class Stream:
         >>> import numpy as np
         >>> from lightrnn import RNNRegressor
         >>> X = np.random.default_rng(0).normal(size=(5, 4, 2))
-        >>> model = RNNRegressor("rnn", (3,), max_iter=2, learning_rate="cosine", random_state=0)
+        >>> model = RNNRegressor("rnn", (3,), max_iter=2, random_state=0)
         >>> stream = model.fit(X, X[:, -1, 0]).stream()
         >>> first = stream.step(X[0, 0])
         >>> stream.reset()
@@ -257,7 +257,7 @@ class Stream:
         >>> import numpy as np
         >>> from lightrnn import RNNRegressor
         >>> X = np.random.default_rng(0).normal(size=(5, 4, 2))
-        >>> model = RNNRegressor("rnn", (3,), max_iter=2, learning_rate="cosine", random_state=0)
+        >>> model = RNNRegressor("rnn", (3,), max_iter=2, random_state=0)
         >>> stream = model.fit(X, X[:, -1, 0]).stream()
         >>> answer, snapshot = stream.step(X[0, 0]), stream.snapshot()
         >>> changed = stream.step(X[0, 1])

@@ -32,7 +32,7 @@ from ..exceptions import ConvergenceWarning, warn
 from ..nn.groups import largest_batch
 from ..training.history import ends_by_schedule
 from ..training.lbfgs import LBFGS_BATCH
-from ..training.minibatches import Minibatches
+from ..training.minibatches import Minibatches, usual_batch_size
 from .arguments import ARCHITECTURE, SupervisedArguments, check_together
 from .continuing import check_same_classes, refuse_change
 from .estimator import Arguments, NetworkEstimator
@@ -91,7 +91,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         >>> import numpy as np
         >>> from lightrnn import RNNRegressor
         >>> X = [np.ones((3, 2)), np.zeros((5, 2)), np.ones((4, 2))]
-        >>> model = RNNRegressor("rnn", (4,), max_iter=2, learning_rate="cosine", random_state=0)
+        >>> model = RNNRegressor("rnn", (4,), max_iter=2, random_state=0)
         >>> model.fit(X, [1.0, 2.0, 1.5]).n_iter_
         2
         """
@@ -99,6 +99,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         before = vars(self).get("_model") if arguments["warm_start"] else None
         inputs = self._read_inputs(arguments, X, before)
         data = read(arguments, inputs, y, sample_weight, self._targets_from(arguments))
+        arguments |= _batch_size(arguments, data)
         # Only for a whole fit: a part of the data may have a single class.
         data.targets.require_enough(data.samples.targets, data.samples.weights)
         held_out = read_validation(type(self).__name__, arguments, data, X_val, y_val)
@@ -149,6 +150,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         else:
             targets_from = before.targets.follow
         data = read(arguments, inputs, y, sample_weight, targets_from, whole=False)
+        arguments |= _batch_size(arguments, data)
         model = self._model_for(arguments, data, before, warm=False)
         self._fit_model(arguments, model, data.samples, None, 1)
         self._adopt(model)
@@ -336,7 +338,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         >>> import numpy as np
         >>> from lightrnn import RNNClassifier
         >>> X = [np.ones((3, 1)), -np.ones((5, 1))] * 5
-        >>> model = RNNClassifier("rnn", (4,), learning_rate="cosine", random_state=0)
+        >>> model = RNNClassifier("rnn", (4,), random_state=0)
         >>> model.fit(X, ["up", "down"] * 5).predict(X[:2]).tolist()
         ['up', 'down']
         """
@@ -369,12 +371,19 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         >>> import numpy as np
         >>> from lightrnn import RNNRegressor
         >>> X = [np.ones((3, 2)), np.zeros((5, 2)), np.ones((4, 2))]
-        >>> model = RNNRegressor("rnn", (4,), max_iter=2, learning_rate="cosine", random_state=0)
+        >>> model = RNNRegressor("rnn", (4,), max_iter=2, random_state=0)
         >>> model.fit(X, [1.0, 2.0, 1.5]).transform(X).shape
         (3, 4)
         """
         _, states = self._outputs(self._fitted(), X, "states")
         return self._contained(contained_like(states, X), X)
+
+
+def _batch_size(arguments: Arguments, data: Data) -> Arguments:
+    """Return the argument `batch_size` as a number."""
+    given = arguments["batch_size"]
+    usual = usual_batch_size(len(data.samples.lengths))
+    return {"batch_size": usual if given == "auto" else given}
 
 
 def _warn_of_the_end(arguments: Arguments) -> None:

@@ -88,8 +88,7 @@ def attribution(
     >>> from lightrnn.inspection import attribution
     >>> X = ["good day to you", "bad day to you"] * 10
     >>> y = ["glad", "sad"] * 10
-    >>> net = RNNClassifier("gru", (8,), tokens="word", max_iter=60, random_state=0)
-    >>> net = net.set_params(learning_rate="cosine").fit(X, y)
+    >>> net = RNNClassifier("gru", (8,), tokens="word", max_iter=60, random_state=0).fit(X, y)
     >>> int(attribution(net, ["good day to you"])[0].argmax())
     0
     """

@@ -48,10 +48,10 @@ class GateSummary(NamedTuple):
     >>> from lightrnn import RNNRegressor
     >>> from lightrnn.inspection import gate_summary
     >>> X = np.zeros((4, 10, 2))
-    >>> net = RNNRegressor("gru", (8,), max_iter=1, learning_rate="cosine", random_state=0)
+    >>> net = RNNRegressor("gru", (8,), max_iter=1, random_state=0)
     >>> update = gate_summary(net.fit(X, [0.0, 1.0, 2.0, 3.0]), X)["layer0"]["update"]
     >>> update.mean.round(1)
-    array([0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5, 0.5])
+    array([0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7, 0.7])
     >>> float(update.closed.max()), float(update.open.max())
     (0.0, 0.0)
     """
@@ -96,7 +96,7 @@ def gate_activations(estimator: NetworkEstimator, X: Any) -> Activations:
     >>> from lightrnn import RNNRegressor
     >>> from lightrnn.inspection import gate_activations
     >>> X = [np.ones((3, 2)), np.zeros((5, 2))]
-    >>> net = RNNRegressor("gru", (4,), max_iter=1, learning_rate="cosine").fit(X, [0.0, 1.0])
+    >>> net = RNNRegressor("gru", (4,), max_iter=1).fit(X, [0.0, 1.0])
     >>> [steps.shape for steps in gate_activations(net, X)["layer0"]["update"]]
     [(3, 4), (5, 4)]
     """
@@ -164,7 +164,7 @@ def gate_summary(estimator: NetworkEstimator, X: Any) -> dict[str, dict[str, Gat
     >>> from lightrnn import RNNRegressor
     >>> from lightrnn.inspection import gate_summary
     >>> X = np.zeros((4, 10, 2))
-    >>> net = RNNRegressor("lstm", (8,), max_iter=1, learning_rate="cosine")
+    >>> net = RNNRegressor("lstm", (8,), max_iter=1)
     >>> gates = gate_summary(net.fit(X, [0.0, 1.0, 2.0, 3.0]), X)["layer0"]
     >>> bool(2 < gates["forget"].time_constant.mean() < 5)  # a bias of 1 keeps 73 % per step
     True

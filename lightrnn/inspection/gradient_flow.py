@@ -57,7 +57,7 @@ class LayerFlow(NamedTuple):
     >>> from lightrnn import RNNRegressor
     >>> from lightrnn.inspection import gradient_flow
     >>> X = [np.ones((3, 2)), np.zeros((5, 2))]
-    >>> net = RNNRegressor("gru", (4,), max_iter=1, learning_rate="cosine").fit(X, [0.0, 1.0])
+    >>> net = RNNRegressor("gru", (4,), max_iter=1).fit(X, [0.0, 1.0])
     >>> np.isnan(gradient_flow(net, X).layers["layer0"].state).sum(axis=1)
     array([2, 0])
     """
@@ -89,7 +89,7 @@ class GradientFlow:
     >>> from lightrnn import RNNRegressor
     >>> from lightrnn.inspection import gradient_flow
     >>> X = np.random.default_rng(0).normal(size=(20, 30, 2))
-    >>> net = RNNRegressor("gru", (4,), max_iter=1, learning_rate="cosine").fit(X, X[:, 0, 0])
+    >>> net = RNNRegressor("gru", (4,), max_iter=1).fit(X, X[:, 0, 0])
     >>> flow = gradient_flow(net, X)
     >>> flow.values("input").shape, flow.mean("input").shape
     ((20, 30), (30,))
@@ -251,7 +251,7 @@ def gradient_flow(
     >>> from lightrnn import RNNRegressor
     >>> from lightrnn.inspection import gradient_flow
     >>> X = np.random.default_rng(0).normal(size=(20, 30, 2))
-    >>> net = RNNRegressor("rnn", (8,), max_iter=1, learning_rate="cosine", random_state=0)
+    >>> net = RNNRegressor("rnn", (8,), max_iter=1, random_state=0)
     >>> flow = gradient_flow(net.fit(X, X[:, -1, 0]), X)
     >>> flow.mean("state").shape
     (30,)

@@ -57,7 +57,7 @@ class MemoryHorizon(NamedTuple):
     >>> from lightrnn import RNNRegressor
     >>> from lightrnn.inspection import memory_horizon
     >>> X = np.random.default_rng(0).normal(size=(20, 50, 2))
-    >>> net = RNNRegressor("gru", (8,), max_iter=1, learning_rate="cosine", random_state=0)
+    >>> net = RNNRegressor("gru", (8,), max_iter=1, random_state=0)
     >>> found = memory_horizon(net.fit(X, X[:, -1, 0]), X)
     >>> found.word, found.observed, found.layer
     ('vanishing', 50, 'layer0')
@@ -131,7 +131,7 @@ def memory_horizon(estimator: NetworkEstimator, X: Any) -> MemoryHorizon:
     >>> from lightrnn import RNNRegressor
     >>> from lightrnn.inspection import memory_horizon
     >>> X = np.random.default_rng(0).normal(size=(20, 50, 2))
-    >>> net = RNNRegressor("ffnn", (8,), window=5, max_iter=1, learning_rate="cosine")
+    >>> net = RNNRegressor("ffnn", (8,), window=5, max_iter=1)
     >>> print(memory_horizon(net.fit(X, X[:, -1, 0]), X))
     ffnn: sees its window of 5 steps and nothing before.
     """

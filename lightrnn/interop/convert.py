@@ -119,7 +119,7 @@ def from_torch(
     >>> from lightrnn import RNNClassifier, from_torch
     >>> rng = np.random.default_rng(0)
     >>> X, y = [rng.normal(size=(T, 3)) for T in (5, 8, 4)], ["no", "yes", "no"]
-    >>> trained = RNNClassifier("gru", (4,), learning_rate="cosine", random_state=0).fit(X, y)
+    >>> trained = RNNClassifier("gru", (4,), random_state=0).fit(X, y)
     >>> state_dict = trained.to_torch()  # or a module's state_dict, or the file that it is saved in
     >>> {name: array.shape for name, array in state_dict.items()}  # doctest: +NORMALIZE_WHITESPACE
     {'rnn.weight_ih_l0': (12, 3), 'rnn.weight_hh_l0': (12, 4), 'rnn.bias_ih_l0': (12,),

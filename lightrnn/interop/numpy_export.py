@@ -88,7 +88,7 @@ def export_numpy(
     >>> import numpy as np
     >>> from lightrnn import RNNClassifier, export_numpy
     >>> X, y = [np.ones((3, 2)), np.zeros((5, 2))], ["up", "down"]
-    >>> estimator = RNNClassifier("gru", (4,), learning_rate="cosine", random_state=0).fit(X, y)
+    >>> estimator = RNNClassifier("gru", (4,), random_state=0).fit(X, y)
     >>> path = os.path.join(tempfile.mkdtemp(), "model.py")
     >>> export_numpy(estimator, path)
     >>> model = runpy.run_path(path)  # or `import model`, in the file's folder

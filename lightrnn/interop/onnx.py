@@ -73,7 +73,7 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
     >>> from lightrnn import RNNClassifier, to_onnx
     >>> rng = np.random.default_rng(0)
     >>> X, y = [rng.normal(size=(T, 3)).astype(np.float32) for T in (5, 2, 4)], [0, 1, 0]
-    >>> estimator = RNNClassifier("gru", (4,), learning_rate="cosine", random_state=0).fit(X, y)
+    >>> estimator = RNNClassifier("gru", (4,), random_state=0).fit(X, y)
     >>> to_onnx(estimator, "model.onnx")  # doctest: +SKIP
 
     Running it needs onnxruntime. The sequences are filled up to one array:

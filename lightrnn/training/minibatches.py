@@ -25,6 +25,21 @@ if TYPE_CHECKING:
 # alike, fewer make batches more random.
 BUCKET = 50
 
+_BATCHES = 50  # minibatches in an epoch, where that leaves each a size between these two
+_SMALLEST = 8
+_LARGEST = 32
+
+
+def usual_batch_size(n: int) -> int:
+    """Return the number of sequences in a minibatch of n in all, by default.
+
+    Examples
+    --------
+    >>> usual_batch_size(40), usual_batch_size(1000), usual_batch_size(60_000)
+    (8, 20, 32)
+    """
+    return min(max(n // _BATCHES, _SMALLEST), _LARGEST)
+
 
 class BatchSource(Protocol):
     """Yields the batches that `training.train` learns from.
@@ -167,4 +182,4 @@ class Minibatches:
         )
 
 
-__all__ = ["BatchSource", "Minibatches"]
+__all__ = ["BatchSource", "Minibatches", "usual_batch_size"]

@@ -14,8 +14,10 @@ EXPECTED = {
     for path in GOLDEN.glob("format*.json")
     for name, value in json.loads(path.read_text()).items()
 }
-# Defaults of earlier versions, which a file keeps and `repr` shows since they are none any more.
-FORMER_DEFAULTS = {"delta=1.0"}
+# Defaults of earlier versions, which a file keeps and `repr` shows since they are none any more,
+# and later ones, which it showed then.
+FORMER_DEFAULTS = {"delta=1.0", "learning_rate='constant'", "batch_size=32"}
+LATER_DEFAULTS = {"learning_rate='cosine'"}
 TOLERANCE = {"float32": {"rtol": 1e-4, "atol": 1e-5}, "float64": {"rtol": 1e-9, "atol": 1e-10}}
 
 
@@ -42,16 +44,17 @@ def close(found, wanted, **tolerance):
 
 
 def arguments(text):
-    """Return the parts of a repr in a fixed order: that of the signature may change."""
-    return sorted(text.split(" at 0x")[0].removesuffix(")").split(", "))
+    """Return the parts of a repr without their order: that of the signature may change."""
+    name, given = text.split(" at 0x")[0].removesuffix(")").split("(", 1)
+    return {name, *given.split(", ")}
 
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_golden_files_predict_what_they_predicted(name):
     model = load(GOLDEN / name)
     expected = EXPECTED[name]
-    shown = [text for text in arguments(repr(model)) if text not in FORMER_DEFAULTS]
-    assert shown == arguments(expected["model"])
+    shown = arguments(repr(model)) - FORMER_DEFAULTS
+    assert shown == arguments(expected["model"]) - LATER_DEFAULTS
     for method, wanted in expected["predictions"].items():
         close(getattr(model, method)(expected["data"]), wanted, **TOLERANCE[model.dtype])
 

@@ -22,6 +22,8 @@ from lightrnn.training.minibatches import Minibatches
 from lightrnn.training.monitor import Monitor
 from lightrnn.training.progress import Progress
 
+CONSTANT = {"learning_rate": "constant"}
+
 
 def monitor(options, scores=None):
     """Return a monitor of a network whose one parameter is the number of its epochs so far."""
@@ -129,7 +131,7 @@ def test_callbacks_see_every_epoch_and_may_stop(ending):
         return None
 
     callbacks = [stop, seen.append]
-    model = RNNRegressor(**QUICK, callbacks=callbacks).fit(X, y)
+    model = RNNRegressor(**QUICK, **CONSTANT, callbacks=callbacks).fit(X, y)
     assert model.n_iter_ == len(model.loss_curve_) == 4
     assert [record.epoch for record in seen] == [1, 2, 3, 4]
     assert [record.loss for record in seen] == model.loss_curve_
@@ -212,9 +214,9 @@ def test_running_out_of_epochs_warns():
     X, y = sums()
     remedy = r"Maximum iterations \(2\) reached .* Raise max_iter, or set learning_rate='cosine'"
     with pytest.warns(ConvergenceWarning, match=remedy):
-        RNNRegressor(**QUICK, max_iter=2).fit(X, y)
-    RNNRegressor(**QUICK, max_iter=2, learning_rate="cosine").fit(X, y)
-    RNNRegressor(**QUICK, max_iter=50, tol=10.0, n_iter_no_change=2).fit(X, y)
+        RNNRegressor(**QUICK, **CONSTANT, max_iter=2).fit(X, y)
+    RNNRegressor(**QUICK, max_iter=2).fit(X, y)
+    RNNRegressor(**QUICK, **CONSTANT, max_iter=50, tol=10.0, n_iter_no_change=2).fit(X, y)
     with pytest.warns(ConvergenceWarning, match="Raise max_iter, or tol"):
         RNNRegressor(**QUICK, max_iter=2, solver="lbfgs").fit(X, y)
 
@@ -222,7 +224,7 @@ def test_running_out_of_epochs_warns():
 COSINE = {"learning_rate": "cosine", "max_iter": 5}
 ENDS = {
     "all epochs": (COSINE, "max_iter", 5, 5),
-    "no lower loss": ({"tol": 100.0, "n_iter_no_change": 3}, "n_iter_no_change", 4, 4),
+    "no lower loss": (CONSTANT | {"tol": 100.0, "n_iter_no_change": 3}, "n_iter_no_change", 4, 4),
     "no better score": (
         {"tol": 100.0, "n_iter_no_change": 3, "early_stopping": True, "learning_rate_init": 1e-30},
         "n_iter_no_change",
