@@ -83,8 +83,10 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         Warns
         -----
         ConvergenceWarning
-            If ``max_iter`` epochs went by before training converged. The cosine schedule ends
-            there by design, so it does not warn.
+            If ``max_iter`` epochs went by before training converged; the cosine schedule ends there
+            by design, so it does not warn. If the gradient explodes. If nothing is learned: after a
+            tenth of the epochs (ten at least), or in the end, the loss does not fall and is that of
+            predicting the frequencies of the classes, or the mean (median, quantile) of y.
 
         Examples
         --------

@@ -21,6 +21,7 @@ from ..exceptions import warn
 from .descent import Descent
 from .history import History, TrainingOptions
 from .lbfgs import Lbfgs
+from .learning_check import LearningCheck
 from .monitor import Monitor
 from .progress import Progress
 
@@ -71,11 +72,14 @@ def train(
 
     Warns
     -----
+    ConvergenceWarning
+        If the gradient explodes, or if the loss is no better than that of predicting without X.
     UserWarning
         If interrupted from the keyboard; the network then has the best weights so far.
     """
     progress = Progress(options.verbose, epochs, batches.count, batches.unit, network.cell)
-    monitor = Monitor(network, options, history, validate, progress)
+    check = LearningCheck(batches, loss, options)
+    monitor = Monitor(network, options, history, validate, progress, check)
     run = (
         Lbfgs(loss, batches, monitor) if solver is None else Descent(loss, solver, batches, monitor)
     )
@@ -83,8 +87,7 @@ def train(
         # An overflow ends in a loss that is not finite, for which the monitor raises an error.
         with np.errstate(all="ignore"):
             run(epochs)
-        if options.early_stopping:
-            monitor.restore()
+        monitor.end()
     except KeyboardInterrupt:  # the user wants the model, not a traceback
         monitor.restore()
         history.stop_reason = "interrupted"

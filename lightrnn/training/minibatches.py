@@ -15,10 +15,12 @@ import numpy as np
 from ..data.ragged import pool
 from ..nn.batches import Batch
 from ..nn.groups import longest_first
+from .prior import Prior, prior_of
 from .truncation import chunks
 
 if TYPE_CHECKING:
     from ..data.samples import Samples
+    from ..losses import Loss
     from .trainable import TrainableNetwork
 
 # Minibatches whose sequences are sorted by length together: more make lengths within a batch more
@@ -63,6 +65,9 @@ class BatchSource(Protocol):
 
     def whole(self, network: TrainableNetwork, batch_size: int) -> Iterator[Batch]:
         """Yield everything in order, cut into batches that fit into memory."""
+
+    def prior(self, loss: Loss) -> Prior:
+        """Return the best prediction without inputs."""
 
 
 def minibatches(
@@ -161,6 +166,10 @@ class Minibatches:
         network.cache_sequences(self.samples.items, lengths, batch_size)
         for indices in minibatches(lengths, batch_size, None, False):
             yield self._batch(indices, network, None)
+
+    def prior(self, loss: Loss) -> Prior:
+        """Return the best constant prediction of the targets."""
+        return prior_of(loss, pool(self.samples.targets), pool(self.samples.weights))
 
     def _batch(
         self, indices: np.ndarray, network: TrainableNetwork, rng: np.random.Generator | None

@@ -14,6 +14,7 @@ from .history import Epoch, History, StopTraining, TrainingOptions, ends_by_sche
 from .progress import Progress
 
 if TYPE_CHECKING:
+    from .learning_check import LearningCheck
     from .trainable import TrainableNetwork
 
 _MOST_CUTS = 4  # of the learning rate; the next time that training stalls, it ends
@@ -35,6 +36,8 @@ class Monitor:
         Returns the score of the network as it is now; greater is better.
     progress : Progress
         Shows the epochs.
+    check : LearningCheck or None, default=None
+        Warns if nothing is learned.
     """
 
     network: TrainableNetwork
@@ -42,6 +45,7 @@ class Monitor:
     history: History
     validate: Callable[[], float] | None
     progress: Progress
+    check: LearningCheck | None = None
 
     def __post_init__(self) -> None:
         """Begin the first epoch."""
@@ -49,6 +53,7 @@ class Monitor:
         self._best_epoch = self.history.epochs
         self.history.best_epoch = self._best_epoch
         self._started = cpu.compiling.clock()  # the current epoch
+        self._begun = len(self.history.losses)  # epochs of earlier calls
 
     def end_epoch(self, loss: float, norm: float, learning_rate: float | None) -> bool:
         """Record an epoch; return whether it was the last."""
@@ -64,6 +69,8 @@ class Monitor:
         self._started = now
         self._compare(-loss if score is None or not self.options.early_stopping else score)
         self.progress.update(record)
+        if self.check:
+            self.check.after_epoch(history.losses[self._begun :])
         # Every callback sees the epoch, also after one that stops training.
         stops = [_stops(callback, record) for callback in self.options.callbacks]
         exhausted = self._exhausted()
@@ -71,6 +78,13 @@ class Monitor:
             "callback" if any(stops) else "n_iter_no_change" if exhausted else "max_iter"
         )
         return exhausted or any(stops)
+
+    def end(self) -> None:
+        """Take the best weights where early stopping does, and look at what was learned."""
+        if self.options.early_stopping:
+            self.restore()
+        if self.check:
+            self.check.at_end(self.history.losses[self._begun :])
 
     def restore(self) -> None:
         """Set the network to the best weights so far, if an epoch has ended at all."""

@@ -10,8 +10,10 @@ import numpy as np
 
 from ..nn.batches import Batch
 from ..utils.indexing import take
+from .prior import RELEVANT, Prior, entropy
 
 if TYPE_CHECKING:
+    from ..losses import Loss
     from .trainable import TrainableNetwork
 
 
@@ -96,6 +98,15 @@ class TextBatches:
     def whole(self, network: TrainableNetwork, batch_size: int) -> Iterator[Batch]:
         """Yield the same chunks without their numbers."""
         return (batch for _, batch in self.epoch(network))
+
+    def prior(self, loss: Loss) -> Prior:
+        """Return the frequencies of the tokens as a prediction."""
+        counts = np.zeros(1 + max(map(np.max, self.texts), default=0))
+        for text in self.texts:
+            np.add.at(counts, text, 1)
+        counts[self.boundary] += len(self.texts)
+        mean = entropy(counts)
+        return Prior(mean, RELEVANT * mean, "the frequencies of the tokens")
 
     def _parts(self) -> list[Cursor]:
         """Return cursors for all texts, those to begin with last."""

@@ -358,6 +358,7 @@ def test_the_mean_gradient_of_an_epoch_is_the_weighted_one(batch_size, truncate,
 
 @pytest.mark.parametrize("batch_size", [1, 4, 40])
 @pytest.mark.parametrize("by_class", [True, False])
+@pytest.mark.filterwarnings("ignore:Nothing was learned")  # X says nothing
 def test_weights_count_whatever_the_batch_size(batch_size, by_class):
     X = np.zeros((40, 1, 1))
     y = np.arange(40) % 8 == 0
