@@ -86,11 +86,14 @@ class LazyPatches:
     ----------
     shape : tuple of int
         (patches, patch * F).
+    size : int
+        Number of elements.
     """
 
     def __init__(self, steps: Any, patch: int) -> None:
         T, F = steps.shape
         self.shape = (int(count_patches(T, patch)), patch * F)
+        self.size = self.shape[0] * self.shape[1]
         self._steps = steps
         self._patch = patch
 

@@ -145,7 +145,7 @@ def _gradients(
     return [
         np.einsum(
             "tf,tf->t",
-            np.asarray(x).reshape(len(x) * patch, -1),
+            x.reshape(len(x) * patch, -1),
             dx.reshape(len(x) * patch, -1),
             dtype=np.float64,
         )

@@ -208,7 +208,7 @@ class Stack:
         """Return sequences as the first layer sees them: standardised, if they are to be."""
         standardization = self.standardization
         if standardization is None:
-            return X
+            return [np.asarray(x) for x in X]
         return [standardization.applied(x, self.dtype) for x in X]
 
     # -- parameters --------------------------------------------------------------------------------

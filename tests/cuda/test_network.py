@@ -333,6 +333,17 @@ def test_a_fit_of_a_regressor_goes_on_where_it_stopped(gpu, tmp_path):
     assert close(there.predict(X), here.predict(X))
 
 
+def test_a_fit_of_patches_that_are_on_disk(gpu, tmp_path):
+    X = []
+    for i, x in enumerate(sequences()):
+        X.append(np.memmap(tmp_path / f"{i}", np.float64, "w+", shape=x.shape))
+        X[-1][:] = x
+    options = {"cell": "gru", "hidden_layer_sizes": (2,), "patch": 2, "standardize": False}
+    here, there, _ = same_fit(tmp_path, RNNClassifier, X, [0, 1, 0, 1, 1, 0], **options)
+    assert there.patch_ == 2
+    assert close(there.predict_proba(X), here.predict_proba(X))
+
+
 def test_a_fit_of_a_language_model(gpu, tmp_path):
     texts = ["to be or not", "to be", "that is"]
     options = {

@@ -1,5 +1,7 @@
 """With `patch` the network reads several steps as one input, as if they had been joined by hand."""
 
+import pickle
+
 import numpy as np
 import pytest
 from helpers.strategies import CELLS, DTYPES
@@ -61,6 +63,8 @@ def test_it_is_saved_and_stays_while_training_goes_on(patch, tmp_path):
     p = {"auto": 1}.get(patch, patch)
     assert model.patch_ == p
     model.save(tmp_path / "model")
+    pickled = pickle.loads(pickle.dumps(model))
+    assert pickled.patch_ == p and np.array_equal(pickled.predict(X), model.predict(X))
     loaded = load(tmp_path / "model")
     assert (loaded.patch, loaded.patch_) == (patch, p)
     assert np.array_equal(loaded.predict_proba(X), model.predict_proba(X))
