@@ -17,6 +17,7 @@ from .gpu import GPU_FIT, GPU_RAGGED, GPU_STEPS
 from .inspecting import INSPECTION
 from .machine import describe
 from .mlp import MLP
+from .piano_rolls import PIANO_ROLLS
 from .predict import PREDICT
 from .ragged import RAGGED
 from .regression import REGRESSION
@@ -47,6 +48,7 @@ TABLES = (
     ARCHIVE,
     REGRESSION,
     SHORT_TEXTS,
+    PIANO_ROLLS,
     TEXT,
     SENTENCES,
 )

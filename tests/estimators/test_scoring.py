@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from helpers.refusal import QUICK, STEPS, X, Y, refuses
 
+from bench.piano_rolls import make_piano_rolls, nats_per_beat, next_beats
 from lightrnn import RNNClassifier, RNNRegressor, load
 
 Y = np.array(Y)
@@ -66,6 +67,21 @@ def test_score_is_that_of_the_method():
     median = RNNRegressor(**SHORT, scoring="score", loss="absolute_error")
     median.fit(X, SUMS, X_val=X, y_val=SUMS)
     assert np.isclose(median.validation_scores_[-1], median.score(X, SUMS))
+
+
+def test_early_stopping_goes_by_the_loss_of_all_labels_of_a_step():
+    """Almost every label of a piano roll is right whatever a net does; the loss says more."""
+    train, held_out = (next_beats(make_piano_rolls(3, seed)) for seed in range(2))
+    losses = []
+    for early_stopping in (False, True):
+        model = RNNClassifier("lstm", (32,), target="step", early_stopping=early_stopping)
+        model.set_params(learning_rate="cosine", learning_rate_init=0.03, batch_size=1)
+        model.set_params(max_iter=40, n_iter_no_change=40, random_state=0)
+        model.fit(*train, X_val=held_out[0], y_val=held_out[1])
+        losses.append(nats_per_beat(model, *held_out))
+    assert losses[1] < losses[0]
+    labels = 88  # the score is the mean of their losses
+    assert np.isclose(max(model.validation_scores_), -losses[1] / labels, rtol=1e-4)
 
 
 def test_one_held_out_sequence_is_enough_to_stop_early():
