@@ -71,13 +71,15 @@ class NetworkArguments:
         `patch` the number of patches. Before the start of a sequence they are zeros.""",
     )
     forget_bias: str | float = argument(
-        1.0,
+        "auto",
         FORGET_BIAS,
         """Initial bias of the gate that keeps the old state, an LSTM's forget gate or a GRU's
         update gate: with the bias b a memory fades within some exp(b) steps. "chrono" draws b for
         each unit as log U(1, T - 1) and gives an LSTM's input gate -b, T being the number of
-        steps of the longest training sequence [7]_. The cells "rnn" and "ffnn" have no such
-        gate and ignore it.""",
+        steps of the longest training sequence, in patches with `patch` [7]_. "auto" means
+        "chrono" with ``target="sequence"`` if half of the sequences have more than 50 such steps,
+        else 1.0: the label of a step mostly depends on what is near. The cells "rnn" and "ffnn"
+        have no such gate and ignore it.""",
     )
     tokens: str = argument(
         "auto",

@@ -173,15 +173,15 @@ SIZES = Domain("tuple of int >= 1, or int", _sizes)
 
 
 def _forget_bias(name: str, value: Any) -> str | float:
-    """Return a number, or the word for biases by the length of the sequences."""
+    """Return a number, or a word for biases by the length of the sequences."""
     if isinstance(value, str):
-        word: str = checks.choice(name, value, ("chrono",), "Write 'chrono', or a number.")
+        word: str = checks.choice(name, value, ("auto", "chrono"), "Or give a number.")
         return word
     return checks.real(name, value, -_LARGEST_BIAS, _LARGEST_BIAS)
 
 
 _LARGEST_BIAS = 100  # beyond the size at which a gate is open or closed for good
-FORGET_BIAS = Domain('"chrono" or float', _forget_bias)
+FORGET_BIAS = Domain('{"auto", "chrono"} or float', _forget_bias)
 
 
 def _schedule(name: str, value: Any) -> str:

@@ -6,6 +6,8 @@ from dataclasses import KW_ONLY, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
+import numpy as np
+
 from ..data.corpus import Corpus, read_corpus
 from .arguments import ARCHITECTURE, SMALLEST_ADAPTIVE
 from .declarations import COUNT, FLAG, argument, one_of
@@ -67,6 +69,14 @@ class RNNLanguageModel(BaseLanguageModel):
     _: KW_ONLY
     window: int = argument(
         20, description="""Number of tokens that an "ffnn" sees, the current one included [9]_."""
+    )
+    forget_bias: str | float = argument(
+        "auto",
+        description="""Initial bias of the gate that keeps the old state, an LSTM's forget gate or
+        a GRU's update gate: with the bias b a memory fades within some exp(b) tokens. "chrono"
+        draws b for each unit as log U(1, T - 1) and gives an LSTM's input gate -b, T being the
+        number of tokens of the longest chunk [7]_. "auto" means 1.0, since the next token mostly
+        depends on what is near. The cells "rnn" and "ffnn" have no such gate and ignore it.""",
     )
     tokens: str = argument(
         "auto",
@@ -288,14 +298,14 @@ class RNNLanguageModel(BaseLanguageModel):
         if before is not None:
             return before.resumed(architecture, largest, solver, self.random_state, warm=warm)
         # Gradients end where a chunk does, or a text with the token that marks its end.
-        longest = min(arguments["truncate"], 1 + max(map(len, corpus.texts)))
+        lengths = np.array([min(arguments["truncate"], 1 + len(text)) for text in corpus.texts])
         return Model.untrained(
             architecture,
             largest,
             solver,
             self.random_state,
             arguments["forget_bias"],
-            longest,
+            lengths,
             vocabulary=vocabulary,
         )
 

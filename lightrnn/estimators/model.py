@@ -34,6 +34,10 @@ _KINDS: dict[str, Any] = {
     kind.__name__: kind for kind in (ClassTargets, MultilabelTargets, RealTargets)
 }
 _LOSS = ("loss", "delta", "quantile")
+# Steps over which gates with a bias of 1 learn to remember: a cue over 40 steps was recalled by all
+# of three seeds, one over 80 by none. Where nothing lies that far back they learn in fewer epochs
+# than gates that start at the length of the sequences.
+_LONG = 50
 _UNKNOWN_MEMORY = 2**62  # bytes: no network is refused where the memory is not known
 
 
@@ -156,12 +160,12 @@ class Model:
         solver: str,
         random_state: Any,
         forget_bias: str | float,
-        longest: int,
+        lengths: np.ndarray,
         **data: Any,
     ) -> Self:
         """Return a model with initial weights; `data` are its targets, vocabulary and form.
 
-        The longest sequence to learn from has `longest` steps, as the network reads it.
+        Each sequence to learn from has one of the `lengths`, as the network reads it.
 
         Raises
         ------
@@ -170,7 +174,10 @@ class Model:
         """
         network = build_network(architecture, largest_batch)
         rng = random_generator(random_state)
-        network.initialize(rng, forget_bias, longest)
+        if forget_bias == "auto":
+            remembers = architecture["target"] == "sequence" and np.median(lengths) > _LONG
+            forget_bias = "chrono" if remembers else 1.0
+        network.initialize(rng, forget_bias, int(lengths.max()))
         converters = {"targets": None, "vocabulary": None} | data
         return cls(
             architecture=architecture,

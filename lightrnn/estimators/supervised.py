@@ -243,7 +243,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             solver,
             self.random_state,
             arguments["forget_bias"],
-            int(data.samples.lengths.max()),
+            data.samples.lengths,
             vocabulary=vocabulary,
             targets=data.targets,
             form=form,

@@ -425,6 +425,26 @@ def test_chrono_gates_start_at_the_longest_sequence_of_the_first_call(tmp_path):
     assert load(tmp_path / "model").forget_bias == "chrono"
 
 
+@pytest.mark.parametrize(
+    ("steps", "options", "same"),
+    [
+        ([51, 51, 400, 2], {}, "chrono"),
+        ([50, 50, 400, 2], {}, 1.0),
+        ([60, 80, 100, 90], {"target": "step"}, 1.0),
+        ([60, 80, 100, 90], {"patch": 5}, 1.0),
+        ([260, 280, 300, 290], {"patch": 5}, "chrono"),
+    ],
+)
+def test_by_default_gates_follow_the_lengths(steps, options, same):
+    X = [np.ones((T, 1), np.float32) for T in steps]
+    y = [np.arange(T) % 2 for T in steps] if "target" in options else [0, 1, 0, 1]
+    arguments = BRIEF | options | {"max_iter": 1}
+    one, other = (
+        RNNClassifier("gru", **arguments, **bias).fit(X, y) for bias in ({}, {"forget_bias": same})
+    )
+    assert same_weights(one, other)
+
+
 def test_a_cell_without_gates_ignores_their_bias():
     plain = RNNRegressor("rnn", **BRIEF).fit(X, SUMS)
     for bias in (-3.0, "chrono"):
