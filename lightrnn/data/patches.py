@@ -69,11 +69,12 @@ def _patches(steps: np.ndarray, patch: int) -> Any:
     if T % patch == 0 and steps.flags.c_contiguous:
         return steps.reshape(T // patch, patch * F)
     patches = LazyPatches(steps, patch)
-    return patches if on_disk else np.asarray(patches)
+    # A patch far longer than the sequence may not fit into memory, which is for others to refuse.
+    return patches if on_disk or patches.size > 2 * steps.size else np.asarray(patches)
 
 
 class LazyPatches:
-    """The patches of a sequence that is on disk: they are read when they become an array.
+    """The patches of a sequence that may be on disk: they are made when they become an array.
 
     Parameters
     ----------

@@ -38,7 +38,8 @@ class Sequences:
     Attributes
     ----------
     items : list of ndarray, each (T_i, F)
-        float, int or bool of any width; views of the user's data where possible.
+        float, int or bool of any width; views of the user's data where possible. As the network
+        reads them, they may be what becomes an array late, such as `patches.LazyPatches`.
     lengths : ndarray of int64, shape (n,)
         T_i, each at least 1.
     n_features : int

@@ -69,11 +69,12 @@ def build_network(architecture: dict[str, Any], largest_batch: tuple[int, int] =
     available = memory()
     if needed > available:
         B, steps = largest_batch
+        other = " or embedding_size" if network.embedding else " or patch"
         raise ValueError(
             "hidden_layer_sizes must make a network that fits into memory, got "
             f"{architecture['hidden_layer_sizes']}: {network.n_parameters:,} parameters, "
             f"{needed / 2**30:,.1f} GiB to train on {B} sequences of {steps:,} steps in all, "
-            f"where {available / 2**30:,.1f} GiB are. Lower hidden_layer_sizes or batch_size."
+            f"where {available / 2**30:,.1f} GiB are. Lower hidden_layer_sizes, batch_size{other}."
         )
     return network
 

@@ -22,7 +22,7 @@ def same_weights(one, other):
     return all(np.array_equal(array, other.weights_[name]) for name, array in one.weights_.items())
 
 
-@settings(max_examples=25)
+@settings(max_examples=20)
 @given(
     cell=st.sampled_from(CELLS),
     both=st.booleans(),
@@ -99,6 +99,13 @@ def test_where_there_can_be_none():
         RNNClassifier(patch=2).fit(["ab", "ba"], [0, 1])
     with pytest.raises(ValueError, match="patch must be 'auto' or 1 with target='step', got 2"):
         RNNClassifier(patch=2, target="step").fit(X, Y)
+
+
+def test_one_too_long_for_memory_is_refused_before_it_is_made():
+    with pytest.raises(ValueError, match=r"that fits into memory, .* batch_size or patch"):
+        RNNClassifier(patch=10**9, **QUICK).fit(X, Y)
+    some = RNNClassifier(patch=1000, **QUICK).fit(X, Y)  # all sequences are one patch
+    assert same_weights(some, RNNClassifier(patch=1000, **QUICK).fit(X, Y))
 
 
 def test_truncation_counts_steps():
