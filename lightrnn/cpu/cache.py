@@ -227,6 +227,8 @@ class KernelCache:
         The kernel; no other may have its module and name.
     """
 
+    # Functions that kernels call by a name, and how to compile or load each.
+    linked: dict[str, Callable[[], None]] = {}  # noqa: RUF012 - of the whole process
     log: list[Entry] = []  # noqa: RUF012 - of the whole process
     _known: dict[str, Callable[..., Any]] = {}  # noqa: RUF012 - also of the whole process
 
@@ -249,7 +251,10 @@ class KernelCache:
         if data is None:
             return None
         try:
-            result = CompileResult._rebuild(target, *pickle.loads(data))
+            symbols, reduced = pickle.loads(data)
+            for symbol in symbols:
+                self.linked[symbol]()
+            result = CompileResult._rebuild(target, *reduced)
         except Exception:  # whatever another build of Numba or LLVM raises: compile again
             return None
         self.log.append(Entry(self.kernel, str(signature), False, None))
@@ -259,7 +264,10 @@ class KernelCache:
         """Write what was compiled, unless it depends on this process."""
         directory = None
         if not result.lifted and not result.library.has_dynamic_globals:
-            directory = write(self._name(signature, result.codegen), dumps(result._reduce()))
+            functions = result.library._final_module.functions
+            symbols = [found.name for found in functions if found.name in self.linked]
+            content = symbols, result._reduce()
+            directory = write(self._name(signature, result.codegen), dumps(content))
         self.log.append(Entry(self.kernel, str(signature), True, directory))
 
     def _name(self, signature: Any, codegen: Any) -> str:

@@ -61,6 +61,7 @@ class Kind(NamedTuple):
     strided: bool = False  # where its rows overlap, as those of windows do
 
 
+Pointer = Annotated[int, Kind(0)]  # to an element of an array of any number of axes
 Numbers = Annotated[np.ndarray, Kind(1)]
 Matrix = Annotated[np.ndarray, Kind(2)]
 Rows = Annotated[np.ndarray, Kind(2, strided=True)]
@@ -95,6 +96,8 @@ def _numba_type(kind: Any, dtype: str, overlapping: bool) -> Any:
         return _SCALARS[kind]
     if get_origin(kind) is Annotated:
         array = kind.__metadata__[0]
+        if not array.dimensions:
+            return types.CPointer(getattr(types, array.dtype or dtype))
         layout = "A" if array.strided and overlapping else "C"
         return types.Array(getattr(types, array.dtype or dtype), array.dimensions, layout)
     named = get_origin(kind) is None
@@ -177,6 +180,7 @@ __all__ = [
     "Integers",
     "Matrix",
     "Numbers",
+    "Pointer",
     "Rows",
     "Table",
     "factory",

@@ -16,6 +16,7 @@ from . import (
     softmax,
     updates,
 )
+from .calls import SEPARATE
 from .jit import signature
 
 
@@ -46,6 +47,7 @@ def signatures(cells: Iterable[str], dtype: str) -> Iterator[tuple[Any, tuple[An
 
 def _of_every_network() -> Iterator[Any]:
     """Yield the kernels that do not depend on the cell."""
+    yield from SEPARATE
     for module in (gather, matmul, pooling, sampling, softmax, updates):
         yield from (value for value in vars(module).values() if hasattr(value, "py_func"))
     yield from map(updates.update, UPDATES)

@@ -6,12 +6,14 @@ number of registers, which padding ensures; K and the number of rows are free. C
 views ``(array, offset, stride)``, see `registers.py`.
 """
 
-from numba import literal_unroll
-
+from .calls import separate
 from .host import TILE_VECTORS
-from .jit import Numbers, kernel, register_jitable
+from .jit import Numbers, Pointer, kernel, register_jitable
 from .registers import lanes, load, load_flat, store, store_flat, store_transposed
 from .tile import strip, strip_t
+
+View = tuple[Pointer, int, int]
+Product = tuple[Pointer, View, int]
 
 
 @register_jitable
@@ -31,15 +33,15 @@ def shifted(view, columns):
     return view[0], view[1] + columns, view[2]
 
 
-@register_jitable
+@separate
 def product(
-    C,  # view (M, N), OUT
-    start,  # view (M, N), IN: C itself to add to it, stride 0 to begin every row with the same
-    A,  # view (M, K), IN
-    panels,  # B (K, N) in panels, IN
-    M,  # IN
-    K,  # IN
-    N,  # IN
+    C: View,  # (M, N), OUT
+    start: View,  # (M, N), IN: C itself to add to it, stride 0 to begin every row with the same
+    A: View,  # (M, K), IN
+    panels: Pointer,  # B (K, N) in panels, IN
+    M: int,  # IN
+    K: int,  # IN
+    N: int,  # IN
 ):
     """``C[:M, :N] = start + A[:M, :K] @ B``."""
     L = lanes(C[0])
@@ -50,15 +52,16 @@ def product(
         j += vectors * L
 
 
-@register_jitable
+@separate
 def products_t(
-    products,  # tuple of (C, A, M): C the panels of (M, N), OUT; A a view (K, M), IN
-    added,  # whether to add to what C holds, IN
-    zeros,  # (columns of a panel,) IN
-    B,  # view (K, N), IN
-    panel,  # (K * columns of a panel,) OUT: one panel of B
-    K,  # IN
-    N,  # IN
+    # up to three of (C, A, M): C the panels of (M, N), OUT; A (K, M), IN
+    products: tuple[Product, Product, Product],
+    added: bool,  # whether to add to what C holds, IN
+    zeros: Pointer,  # (columns of a panel,) IN
+    B: View,  # (K, N), IN
+    panel: Pointer,  # (K * columns of a panel,) OUT: one panel of B
+    K: int,  # IN
+    N: int,  # IN
 ):
     """``C[:M, :N] = A[:K, :M].T @ B[:K, :N]`` for each product, or added to C.
 
@@ -69,8 +72,7 @@ def products_t(
     while j < N:
         vectors = panel_vectors(L, j, N)
         _pack_panel(panel, shifted(B, j), K, vectors)
-        for one in literal_unroll(products):
-            C, A, M = one
+        for C, A, M in products:
             here = C, j * M, vectors * L
             strip_t(here, here if added else (zeros, 0, 0), A, (panel, 0), M, K, vectors)
         j += vectors * L

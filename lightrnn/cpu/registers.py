@@ -43,7 +43,9 @@ def _stride(context, builder, array_type, array):
 
 
 def element(context, builder, array_type, array, index):
-    """Return the pointer to an element, counted from the first."""
+    """Return the pointer to an element, counted from the first, or from a pointer."""
+    if isinstance(array_type, types.CPointer):
+        return builder.gep(array, [index])
     return builder.gep(context.make_array(array_type)(context, builder, array).data, [index])
 
 
