@@ -208,7 +208,8 @@ def gradient_flow(
     L is a scalar at each sequence's last step: the loss against y, or without y the output that the
     prediction rests on (a classifier's or language model's greatest logit minus the mean of all
     logits, a regressor's first column). Gradients are exact; the kernels of training compute them.
-    The gradient of a state sums over all paths from that state to L.
+    The gradient of a state sums over all paths from that state to L. It enters at the last step;
+    where states are pooled it enters at every step, and none has a long way back.
 
     Parameters
     ----------

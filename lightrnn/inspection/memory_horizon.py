@@ -38,7 +38,7 @@ class MemoryHorizon(NamedTuple):
         Factor by which the influence changes per step back, from a line fitted to its logarithm.
     word : {"vanishing", "stable", "exploding", "windowed"}
         Vanishing if growth is below 0.99, exploding above 1.01, stable in between. A feed-forward
-        net is windowed.
+        net is windowed, unless it pools its outputs.
     observed : int
         Steps of the longest sequence in whole patches, which is how far the measurement reaches.
     layer : str
@@ -101,7 +101,9 @@ def memory_horizon(estimator: NetworkEstimator, X: Any) -> MemoryHorizon:
 
     The influence at lag k is the mean over sequences of ``||dL/ds||`` at that lag (see
     `gradient_flow`), relative to lag 0. A network that reads patches has a lag after each patch. Of
-    several layers and directions, the one whose influence reaches furthest counts.
+    several layers and directions, the one whose influence reaches furthest counts. Where states are
+    pooled, every step has a way to L besides the memory, so the horizon is that of the pooled
+    network, which mostly sees all steps.
 
     Parameters
     ----------
@@ -145,6 +147,8 @@ def memory_horizon(estimator: NetworkEstimator, X: Any) -> MemoryHorizon:
             f"{counted(patch, 'step')} in each. Give longer ones."
         )
     recurrent = CELLS[flow.cell].recurrent
+    architecture = estimator._model.architecture
+    windowed = not recurrent and architecture.get("pooling", "last") == "last"
     # A layer without recurrence carries no state from step to step, but its inputs reach back.
     kind = "state" if recurrent else "input"
     means = {name: flow.mean(kind, name) for name in flow.layers}
@@ -164,7 +168,7 @@ def memory_horizon(estimator: NetworkEstimator, X: Any) -> MemoryHorizon:
         )
     influence = curves[layer]
     # A window is known exactly; however faint, its first step still counts.
-    horizon = patch * (_reach(influence, FAINT) if recurrent else estimator.window)
+    horizon = patch * (estimator.window if windowed else _reach(influence, FAINT))
     growth = _growth(influence) ** (1 / patch)
     window = observed if math.isinf(horizon) else int(horizon)
     inputs = window // patch
@@ -173,12 +177,12 @@ def memory_horizon(estimator: NetworkEstimator, X: Any) -> MemoryHorizon:
         horizon=horizon,
         half_life=patch * _reach(influence, 0.5),
         growth=growth,
-        word=_word(growth) if recurrent else "windowed",
+        word="windowed" if windowed else _word(growth),
         observed=observed,
         layer=layer,
         influence=influence,
         window=window,
-        n_parameters=feed_forward(estimator._model.architecture, inputs).n_parameters,
+        n_parameters=feed_forward(architecture, inputs).n_parameters,
     )
 
 
@@ -203,7 +207,7 @@ def _growth(curve: np.ndarray) -> float:
 
 
 def _word(growth: float) -> str:
-    """Return the word for a growth of the influence of a recurrent layer."""
+    """Return the word for a growth of the influence."""
     if growth < 1 - _STEADY:
         return "vanishing"
     return "exploding" if growth > 1 + _STEADY else "stable"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
     from ..nn.layers import Embedding, Layer
     from ..nn.network import Network
+    from ..nn.pooling import Pooling
 
 
 class Part(NamedTuple):
@@ -27,7 +28,7 @@ class Part(NamedTuple):
     Attributes
     ----------
     name : str
-        Name of the layer, as in `weights_`.
+        Name of the layer, as in `weights_`; of a pooling that of its kind.
     formula : str
         Number of its parameters as a formula.
     parameters : int
@@ -213,7 +214,7 @@ def feed_forward(architecture: dict[str, Any], window: int) -> Network:
     """Return the feed-forward net of the same layers with this window."""
     from ..nn.network import Network
 
-    changes = {"cell": "ffnn", "bidirectional": False, "window": window}
+    changes = {"cell": "ffnn", "bidirectional": False, "window": window, "pooling": "last"}
     return Network(**architecture | changes)
 
 
@@ -253,12 +254,14 @@ def _parts(network: Network, patch: int, T: int, B: int) -> tuple[Part, ...]:
     parts = [] if network.embedding is None else [_embedding_part(network.embedding)]
     outputs = T if network.target == "step" else 1
     # Without recurrence only the steps that are read need to be computed.
-    steps = T if network.recurrent else outputs
+    steps = T if network.recurrent or network.pooling else outputs
     # The first layer of a net without recurrence reads a window of the input.
     joined: tuple[int, ...] = (1 if network.recurrent else network.window, patch)
     for level in network.levels:
         parts += [_layer_part(layer, steps, B, joined) for layer in level]
         joined = ()
+    if network.pooling:
+        parts.append(_pooling_part(network.pooling, T, B))
     parts += [_layer_part(layer, outputs, B) for layer in network.head.layers]
     return tuple(parts)
 
@@ -268,6 +271,13 @@ def _embedding_part(embedding: Embedding) -> Part:
     count = embedding.n_tokens * embedding.size
     formula = _product(embedding.n_tokens, embedding.size)
     return Part(embedding.name, formula, count, count, flops=0, sequence_flops=0, memory=0)
+
+
+def _pooling_part(pooling: Pooling, T: int, B: int) -> Part:
+    """Return the numbers of the pooling: attention multiplies each state with its query."""
+    count = sum(parameter.n_free for parameter in pooling.parameters)
+    memory = B * pooling.features * pooling.dtype.itemsize
+    return Part(pooling.kind, f"{count:,}", count, count, 2 * count, 2 * count * T, memory)
 
 
 def _layer_part(

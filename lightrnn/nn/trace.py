@@ -139,16 +139,15 @@ class Trace(ForwardBackward):
         if self.recurrent:
             return self._by_lag(norms)
         # The first level has rows that are never read; later ones have one row per output.
-        every = buffers in self._levels[0] and self.step
-        outputs = self.packing.index if every else np.arange(len(norms))
-        return self._only_last(norms[outputs[self._ends()]])
+        every = buffers in self._levels[0] and self.every_step
+        return self._of_outputs(norms[self.packing.index] if every else norms)
 
     def input_gradient(self, number: int) -> np.ndarray:
         """Return the norm of the gradient of a level's input, (n, lag) as `state_gradient`."""
         if self.recurrent or number == 0:
             gradients = self.input_gradients(number)
             return self._padded([_norms(steps)[::-1] for steps in gradients])
-        return self._only_last(_norms(self._dX[number])[self._ends()])
+        return self._of_outputs(_norms(self._dX[number]))
 
     def input_gradients(self, number: int = 0) -> list[np.ndarray]:
         """Return the gradient of a level's input at each step, (T_i, F) in the order of X."""
@@ -168,15 +167,17 @@ class Trace(ForwardBackward):
         cpu.gather.scatter_windows(steps, packing.source, dX, stride, window, F)
         return self._in_order(np.split(steps[1:], ends[:-1]))
 
+    def _of_outputs(self, values: np.ndarray) -> np.ndarray:
+        """Return values of a feed-forward level's outputs as (n, lag)."""
+        if self.network.pooling:
+            return self._by_lag(values)
+        # No earlier step's output has a gradient: only the last one is read.
+        return self._only_last(values[self._ends()])
+
     def _by_lag(self, values: np.ndarray) -> np.ndarray:
         """Return one value per row as (n, lag): by sequence of X and steps before its end."""
-        first = self.packing.first
-        sequences = []
-        for b, T in enumerate(self.lengths):
-            # Sequence b is row b of each of its steps, which run from 1 to T.
-            steps = T - np.arange(T)
-            sequences.append(values[first[steps] + b])
-        return self._padded(self._in_order(sequences))
+        steps = self.packing.by_sequence(values[self.packing.start : self.packing.stop])
+        return self._padded(self._in_order([each[::-1] for each in steps]))
 
     def _only_last(self, values: np.ndarray) -> np.ndarray:
         """Return (n, lag) that is 0 but at lag 0, from one value per sequence of the batch."""

@@ -5,7 +5,7 @@ import pytest
 from helpers import naive
 from helpers.fitted import QUICK
 from helpers.inspected import sequences
-from helpers.strategies import CELLS
+from helpers.strategies import CELLS, POOLINGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,16 +17,19 @@ from lightrnn.inspection import attribution
 @given(
     cell=st.sampled_from(CELLS),
     sizes=st.lists(st.integers(1, 5), min_size=1, max_size=2).map(tuple),
-    target=st.sampled_from(["sequence", "step"]),
+    pooling=st.sampled_from(["step", *POOLINGS]),
     patch=st.sampled_from([1, 2, 3, 9]),
     seed=st.integers(0, 99),
 )
-def test_attributions_are_the_oracles(cell, sizes, target, patch, seed):
+def test_attributions_are_the_oracles(cell, sizes, pooling, patch, seed):
+    target = "sequence"
+    if pooling == "step":
+        target, pooling = pooling, "last"
     X = sequences([4, 1, 6, 4])
     y = [np.arange(len(x)) % 3 for x in X] if target == "step" else [0, 1, 2, 0]
     patch = 1 if target == "step" else patch
-    options = QUICK | {"patch": patch, "target": target, "window": 3, "dtype": "float64"}
-    model = RNNClassifier(cell, sizes, **options).fit(X, y)
+    options = {"patch": patch, "target": target, "window": 3, "pooling": pooling}
+    model = RNNClassifier(cell, sizes, dtype="float64", **options, **QUICK).fit(X, y)
     rng = np.random.default_rng(seed)
     network = model._model.network
     network.assign(
@@ -36,7 +39,7 @@ def test_attributions_are_the_oracles(cell, sizes, target, patch, seed):
     def logit(x, label=None):
         # The network sees a sequence's last step as often as it fills up the last patch.
         x = np.pad(x, [(0, -len(x) % patch), (0, 0)], "edge").reshape(-1, 2 * patch)
-        raw = naive.outputs(model.weights_, cell, x, target, window=3)
+        raw = naive.outputs(model.weights_, cell, x, target, window=3, pooling=pooling)
         raw = raw[-1] if target == "step" else raw
         raw = raw - raw.mean()
         return raw[raw.argmax() if label is None else label], raw.argmax()

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from helpers import naive
 from helpers.inspected import fitted, random_rnn
+from helpers.strategies import POOLINGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor
 from lightrnn.inspection import gradient_flow, memory_horizon
 
 RECURRENT = ("rnn", "gru", "lstm")
+READINGS = ("step", *POOLINGS)
 STEP = 1e-6  # of central differences in float64
 
 
@@ -71,21 +73,24 @@ def slopes(function, changes):
     cell=st.sampled_from(RECURRENT),
     sizes=st.lists(st.integers(1, 4), min_size=1, max_size=2).map(tuple),
     bidirectional=st.booleans(),
-    target=st.sampled_from(["sequence", "step"]),
+    pooling=st.sampled_from(READINGS),
     lengths=st.lists(st.integers(1, 5), min_size=2, max_size=3),
 )
 def test_state_gradients_and_jacobians_are_those_of_finite_differences(
-    cell, sizes, bidirectional, target, lengths
+    cell, sizes, bidirectional, pooling, lengths
 ):
+    target = "sequence"
+    if pooling == "step":
+        target, pooling = pooling, "last"
     rng = np.random.default_rng(0)
     X = [rng.normal(size=(T, 2)) for T in [*lengths, 5]]
     y = [rng.normal(size=len(x)) for x in X] if target == "step" else rng.normal(size=len(X))
-    model = fitted(cell, sizes, X=X, y=y, target=target, bidirectional=bidirectional)
+    options = {"target": target, "pooling": pooling, "bidirectional": bidirectional}
+    model = fitted(cell, sizes, X=X, y=y, **options)
     weights = model.weights_
     flow = gradient_flow(model, X)
-    assert (
-        list(flow.layers) == list(dict.fromkeys(name.rpartition(".")[0] for name in weights))[:-1]
-    )
+    layers = [name.rpartition(".")[0] for name in weights if name.startswith("layer")]
+    assert list(flow.layers) == list(dict.fromkeys(layers))
     for i, x in enumerate(naive.standardised(model, X)):
         history = run(weights, cell, x)[0]
         for name, layer in flow.layers.items():
@@ -96,7 +101,10 @@ def test_state_gradients_and_jacobians_are_those_of_finite_differences(
                 def results(change, x=x, name=name, t=t):
                     """Return the last output and the layer's last state."""
                     changed, features = run(weights, cell, x, (name, t, change))
-                    output = last_output(weights, target, changed, features) * model.y_scale_[0]
+                    output = last_output(weights, target, changed, features)
+                    if pooling != "last":
+                        output = naive.head(weights, naive.pooled(weights, pooling, features))[0]
+                    output *= model.y_scale_[0]
                     return np.append(output, changed[name][-1][0])
 
                 found = slopes(results, directions(history[name][t]))
@@ -110,14 +118,18 @@ def test_state_gradients_and_jacobians_are_those_of_finite_differences(
     cell=st.sampled_from(("ffnn", *RECURRENT)),
     sizes=st.lists(st.integers(1, 4), min_size=1, max_size=2).map(tuple),
     bidirectional=st.booleans(),
-    target=st.sampled_from(["sequence", "step"]),
+    pooling=st.sampled_from(READINGS),
 )
-def test_input_gradients_are_those_of_finite_differences(cell, sizes, bidirectional, target):
+def test_input_gradients_are_those_of_finite_differences(cell, sizes, bidirectional, pooling):
+    target = "sequence"
+    if pooling == "step":
+        target, pooling = pooling, "last"
     rng = np.random.default_rng(0)
     X = [rng.normal(size=(T, 2)) for T in (5, 2, 7)]
     y = [rng.integers(0, 3, len(x)) for x in X] if target == "step" else np.arange(3)
     options = {
         "target": target,
+        "pooling": pooling,
         "bidirectional": bidirectional and cell != "ffnn",
         "estimator": RNNClassifier,
     }
@@ -128,7 +140,8 @@ def test_input_gradients_are_those_of_finite_differences(cell, sizes, bidirectio
         label = y[i][-1] if target == "step" else y[i]
 
         def loss(change, x=x, label=label):
-            raw = naive.outputs(weights, cell, x + change[0].reshape(x.shape), target, window=3)
+            x = x + change[0].reshape(x.shape)
+            raw = naive.outputs(weights, cell, x, target, window=3, pooling=pooling)
             return naive.row_loss("softmax", raw[-1] if target == "step" else raw, label)
 
         gradient = slopes(loss, directions([x.ravel()])).reshape(x.shape)[::-1]

@@ -23,6 +23,14 @@ def test_what_grows_explodes_and_what_shrinks_vanishes():
     assert horizon.n_parameters == horizon.window * 2 * 64 + 64 + 65
 
 
+@pytest.mark.parametrize("cell", ["ffnn", "gru"])
+def test_a_pooled_network_sees_all_steps(cell):
+    X = np.random.default_rng(0).normal(size=(9, 12, 2))
+    horizon = memory_horizon(fitted(cell, X=X, y=np.arange(9.0), pooling="mean"), X)
+    assert horizon.horizon == math.inf and horizon.window == 12 and horizon.word != "windowed"
+    assert f"{cell}: remembers beyond the 12 steps that were measured" in str(horizon)
+
+
 def test_a_network_that_says_nothing_has_no_horizon():
     X = np.random.default_rng(0).normal(size=(4, 9, 2))
     model = fitted("gru", X=X, y=np.arange(4.0))

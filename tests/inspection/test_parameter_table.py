@@ -3,7 +3,7 @@
 import pytest
 from helpers.fitted import QUICK
 from helpers.inspected import sequences
-from helpers.strategies import CELLS
+from helpers.strategies import CELLS, POOLINGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -17,22 +17,23 @@ from lightrnn.nn.network import Network
     cell=st.sampled_from(CELLS),
     sizes=st.lists(st.integers(1, 9), min_size=1, max_size=3).map(tuple),
     bidirectional=st.booleans(),
+    pooling=st.sampled_from(POOLINGS),
     tokens=st.booleans(),
     patch=st.sampled_from([1, 2, 5, "auto"]),
 )
-def test_formulas_say_what_the_network_has(cell, sizes, bidirectional, tokens, patch):
-    options = {"bidirectional": bidirectional and cell != "ffnn", "window": 4, "embedding_size": 3}
-    options["patch"] = 1 if tokens else patch
+def test_formulas_say_what_the_network_has(cell, sizes, bidirectional, pooling, tokens, patch):
+    both = bidirectional and cell != "ffnn"
+    options = {"bidirectional": both, "window": 4, "pooling": pooling}
     given = {"n_tokens": 7} if tokens else {"n_features": 3}
     T = 40 if patch == "auto" and not tokens else 11
-    table = parameter_table(RNNClassifier(cell, sizes, **options), T=T, B=2, n_outputs=3, **given)
-    p = options["patch"]
+    p = 1 if tokens else patch
+    model = RNNClassifier(cell, sizes, embedding_size=3, patch=p, **options)
+    table = parameter_table(model, T=T, B=2, n_outputs=3, **given)
     if p == "auto":
         p = 1 if cell == "ffnn" else 2
     assert table.patch == p
-    network = Network(
-        cell, 3 * p, sizes, 3, n_tokens=7 * tokens, bidirectional=options["bidirectional"], window=4
-    )
+    network = Network(cell, 3 * p, sizes, 3, n_tokens=7 * tokens, **options)
+    assert pooling == "last" or table.parts[-2].name == pooling
     assert table.total.parameters == network.n_parameters
     for part in (*table.parts, *table.ffnn):
         assert eval(part.formula.replace("x", "*").replace(",", "")) == part.parameters
