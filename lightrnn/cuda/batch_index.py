@@ -45,8 +45,8 @@ class BatchIndex:
     member, last : int
         Addresses of each row's sequence, (N,), and of each sequence's last row, (B,).
     first, back, mirror, before : int
-        With recurrence: addresses of the row at which each step begins; of the `source` of a second
-        direction, (N,); of its row, (N,); and of the row of the state before, (N,).
+        With recurrence: addresses of the row at which each step begins, -1 without; of the `source`
+        of a second direction, (N,); of its row, (N,); and of the row of the state before, (N,).
     windows : int
         Without recurrence: address of the step at which each window begins, (N,).
     n_window_steps : int
@@ -89,7 +89,7 @@ class BatchIndex:
     def _send_windows(self, batch: Batch) -> None:
         """Send the steps that windows look at, and where windows begin among these."""
         send = self.program.send_indices
-        self.packing = Windows(batch.lengths, self.network.window, self.network.target != "step")
+        self.packing = Windows(batch.lengths, self.network.window, not self.network.every_step)
         windows = self.packing.index
         self.N = len(windows)
         if self.packing.last:
@@ -104,6 +104,7 @@ class BatchIndex:
         self.member = send(self.packing.members)
         self.last = send(np.cumsum(self.packing.counts) - 1)
         self.mirror = -1  # there is no second direction
+        self.first = -1  # and rows follow one another sequence by sequence
 
     def launch(self) -> None:
         """Let the GPU index the packed rows: five indices per row need not be sent."""

@@ -21,6 +21,7 @@ from .context import Context
 from .jit import Grid
 from .matmul import add_product, bias_gradient, weight_gradient
 from .memory import Matrix
+from .pooling import CudaPooling
 from .program import Program
 from .recurrence import loops
 from .recurrence.rule import BackwardArguments, ForwardArguments, Schedule
@@ -56,7 +57,7 @@ class CudaForwardBackward:
     features : Matrix (count, D)
         Input of the head.
     final_states : list of tuple (address, columns)
-        For each layer and direction, its states after each sequence's last step, (B, columns).
+        Each layer's and direction's states after the last steps, (B, columns), then pooled rows.
     """
 
     def __init__(self, context: Context, network: Stack, batch: Batch) -> None:
@@ -65,6 +66,7 @@ class CudaForwardBackward:
         self.batch = batch
         self.step = network.target == "step"
         self.recurrent = network.recurrent
+        self._last_depth = len(network.levels) - 1
         self.B = len(batch.X)
         self.program = Program(context)
         self.index = BatchIndex(self.program, network, batch)
@@ -73,6 +75,7 @@ class CudaForwardBackward:
         self._tilings = {
             layer.name: self._tile(layer) for level in network.levels for layer in level
         }
+        self._pooling = self._make_pooling()
         self.levels: list[list[CudaLayerBuffers]] = []
         self.inputs: list[list[Matrix]] = []
         self.final_states: list[tuple[int, int]] = []
@@ -87,10 +90,19 @@ class CudaForwardBackward:
         zeros = [np.zeros(each.groups * loops.COUNTER_STRIDE, np.int64) for each in tilings]
         return tilings, tuple(map(self.program.send_indices, zeros))
 
+    def _make_pooling(self) -> CudaPooling | None:
+        """Return the pooling, if there is one, which goes on from the last initial state."""
+        pooling = self.network.pooling
+        if pooling is None:
+            return None
+        before = self._initial_states[-1] if self._initial_states else -1
+        mask = gather.Mask(self.masks[-1], pooling.features) if self.masks else gather.Mask()
+        return CudaPooling(pooling, self.index, before, mask)
+
     @property
     def count(self) -> int:
         """How many rows the features have."""
-        return self.B if self.recurrent and not self.step else self.index.N
+        return self.index.N if self.step else self.B
 
     # -- forward -----------------------------------------------------------------------------------
 
@@ -110,9 +122,12 @@ class CudaForwardBackward:
                     self._apply(gather.apply, run, run.state)
                 number += 1
             inputs = self._outputs_of(depth)
-        self.features = inputs[0]
         if self.recurrent:
             self.final_states = [self._final_state(run) for level in self.levels for run in level]
+        self.features = inputs[0]
+        if self._pooling:
+            self.features = self._pooling.forward(inputs[0])
+            self.final_states.append((self._pooling.address, self._pooling.columns))
 
     def _buffers(self, layer: Layer) -> CudaLayerBuffers:
         """Allocate the arrays of a layer."""
@@ -135,7 +150,7 @@ class CudaForwardBackward:
         F = width // self.network.window
         steps = index.n_window_steps
         flat = Matrix(self.program.allocate(steps * F), F)  # (steps, F)
-        self._copy(flat, Matrix(base, F, index.source), (steps, F))
+        gather.copy_rows(self.program, flat, Matrix(base, F, index.source), (steps, F))
         return [flat._replace(row_index=index.windows)]
 
     def _add_input(self, run: CudaLayerBuffers, inputs: Matrix) -> None:
@@ -153,7 +168,7 @@ class CudaForwardBackward:
         columns = len(run.layer.cell.states) * run.layer.units
         if self._initial_states:
             initial = Matrix(self._initial_states[number], columns)
-            self._copy(Matrix(run.state, columns), initial, (self.B, columns))
+            gather.copy_rows(self.program, Matrix(run.state, columns), initial, (self.B, columns))
         else:
             gather.let_be_zero(self.program, run.state, self.B * columns)
         weights = self.context.addresses.weights(run.layer)
@@ -208,12 +223,12 @@ class CudaForwardBackward:
         columns = len(run.layer.cell.states) * run.layer.units
         address = self.program.allocate(self.B * columns)
         source = self._state(run, self.index.last)
-        self._copy(Matrix(address, columns), source, (self.B, columns))
+        gather.copy_rows(self.program, Matrix(address, columns), source, (self.B, columns))
         return address, columns
 
     def _is_final(self, depth: int) -> bool:
         """Whether a level's output is its last states, one row per sequence."""
-        return self.recurrent and depth == len(self.levels) - 1 and not self.step
+        return self.recurrent and depth == self._last_depth and not self.network.every_step
 
     def _path(self, depth: int, direction: int) -> int:
         """Return the index of a direction's rows that are the level's output, or -1."""
@@ -223,9 +238,10 @@ class CudaForwardBackward:
 
     def _mask(self, depth: int, column: int) -> gather.Mask:
         """Return a level's dropout mask from a column on."""
-        if not self.masks:
+        last = depth == self._last_depth
+        if not self.masks or (last and self._pooling):  # what is pooled is dropped afterwards
             return gather.Mask()
-        one_row = depth == len(self.levels) - 1 and not self.step
+        one_row = last and not self.step
         member = -1 if one_row else self.index.member
         return gather.Mask(self.masks[depth] + column, self.batch.masks[depth].shape[1], member)
 
@@ -235,33 +251,23 @@ class CudaForwardBackward:
         if len(level) == 1 and not self.masks and self._path(depth, 0) < 0:
             return [self._state(level[0])]
         D = sum(run.layer.units for run in level)
-        count = self.count if depth == len(self.levels) - 1 else self.index.N
+        count = self.B if self._is_final(depth) else self.index.N
         output = self.program.allocate(count * D)  # (count, D)
         column = 0
         for direction, run in enumerate(level):
             H = run.layer.units
             source = self._state(run, self._path(depth, direction))
             mask = self._mask(depth, column)
-            self._copy(Matrix(output + column, D), source, (count, H), mask)
+            gather.copy_rows(self.program, Matrix(output + column, D), source, (count, H), mask)
             column += H
         return [Matrix(output, D), Matrix(output, D, self.index.mirror)][: len(level)]
-
-    def _copy(
-        self,
-        target: Matrix,
-        source: Matrix,
-        shape: tuple[int, int],
-        mask: gather.Mask = gather.Mask(),  # noqa: B008 - a tuple
-    ) -> None:
-        """Copy rows, after dropout."""
-        count, width = shape
-        arguments = gather.CopyArguments(target, source, count, width, mask)
-        self.program.over(gather.copy(self.program.dtype), count * width, arguments)
 
     # -- back --------------------------------------------------------------------------------------
 
     def backward(self, dfeatures: int) -> None:
         """Take the gradient of the features, (count, D), back to every parameter."""
+        if self._pooling:
+            dfeatures = self._pooling.backward(dfeatures)
         for depth in reversed(range(len(self.levels))):
             dfeatures = self._level_back(depth, dfeatures)
         if self.network.embedding is not None:
@@ -303,12 +309,12 @@ class CudaForwardBackward:
         gather.let_be_zero(self.program, dstate.address, self.B * Z * H)
         dh = Matrix(-1, 0)
         if final:
-            self._copy(dstate, doutput, (self.B, H), mask)
+            gather.copy_rows(self.program, dstate, doutput, (self.B, H), mask)
         elif path < 0 and not self.masks:
             dh = doutput
         else:
             dh = Matrix(self.program.allocate(N * H), H)  # (N, H)
-            self._copy(dh, doutput._replace(row_index=path), (N, H), mask)
+            gather.copy_rows(self.program, dh, doutput._replace(row_index=path), (N, H), mask)
         # Transposed, so that neighbouring threads read neighbouring weights here, too.
         turned = self.program.allocate(H * G * H)  # (G * H, H)
         W_hh = self.context.addresses.weights(run.layer).W_hh.address
@@ -321,13 +327,12 @@ class CudaForwardBackward:
 
     def _window_back(self, run: CudaLayerBuffers, doutput: Matrix, mask: gather.Mask) -> None:
         """Take the gradient of a level's output back through the rule."""
-        address = doutput.address
         if self.masks:
             shape = self.index.N, run.layer.units
             dropped = Matrix(self.program.allocate(shape[0] * shape[1]), run.layer.units)
-            self._copy(dropped, doutput, shape, mask)
-            address = dropped.address
-        self._apply(gather.apply_back, run, address)
+            gather.copy_rows(self.program, dropped, doutput, shape, mask)
+            doutput = dropped
+        self._apply(gather.apply_back, run, doutput.address)
 
     def _gradients(self, run: CudaLayerBuffers, inputs: Matrix) -> None:
         """Compute the gradients of a layer's parameters from that of the sums."""
@@ -390,6 +395,6 @@ class CudaForwardBackward:
         """Copy the features to one array; returns the function that reads them, (count, D)."""
         shape = self.count, self.network.head.features
         target = Matrix(self.program.allocate(shape[0] * shape[1]), shape[1])
-        self._copy(target, self.features, shape)
+        gather.copy_rows(self.program, target, self.features, shape)
         floats = self.context.memory.floats
         return lambda: floats.fetch(target.address, shape[0] * shape[1]).reshape(shape)

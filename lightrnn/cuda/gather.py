@@ -107,6 +107,19 @@ def copy(dtype: str) -> Kernel:
     return copy
 
 
+def copy_rows(
+    program: Program,
+    target: Matrix,
+    source: Matrix,
+    shape: tuple[int, int],
+    mask: Mask = Mask(),  # noqa: B008 - a tuple
+) -> None:
+    """Copy rows, after dropout."""
+    count, width = shape
+    arguments = CopyArguments(target, source, count, width, mask)
+    program.over(copy(program.dtype), count * width, arguments)
+
+
 class FillArguments(NamedTuple):
     """Arguments of `fill`."""
 

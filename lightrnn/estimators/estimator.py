@@ -298,15 +298,18 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         names are "embedding.weight", "rnn.weight_ih_l0", "rnn.weight_hh_l0", "rnn.bias_ih_l0",
         "rnn.bias_hh_l0", the same with "_reverse" for a backward direction, the same for layer 1,
         and so on, then "head.weight" and "head.bias". Layers of different sizes are modules of
-        their own: "rnn0", "rnn1". Where this package has one bias and PyTorch two, the second is
-        zeros. Row r of the embedding is token r of `vocabulary_`, row k of the head is class k of
-        `classes_`. The standardisation of X is part of the first layer's weights, so the module
-        takes X as it is; where `X_mean_` is large compared with `X_scale_`, float32 loses digits by
-        that. With ``p = estimator.patch_`` above 1 the module reads patches of p steps, of each
-        sequence x (T, F) ``np.pad(x, [(0, -len(x) % p), (0, 0)], "edge").reshape(-1, p * F)``. A
-        regressor's head gives standardised numbers, of which predictions are made in
-        float64: ``module(x).double() * torch.from_numpy(estimator.y_scale_) +
-        torch.from_numpy(estimator.y_mean_)``, several quantiles sorted.
+        their own: "rnn0", "rnn1". A module pools the states of all steps, ``h`` (n, T, D) of n
+        sequences of T steps, by ``h.mean(1)``, by ``h.amax(1)``, or with ``attention = nn.Linear(D,
+        1, bias=False)``, whose "attention.weight" is there then, by ``(attention(h).softmax(1) *
+        h).sum(1)``; without pooling the head reads ``h_n``. Where this package has one bias and
+        PyTorch two, the second is zeros. Row r of the embedding is token r of `vocabulary_`, row k
+        of the head is class k of `classes_`. The standardisation of X is part of the first layer's
+        weights, so the module takes X as it is; where `X_mean_` is large compared with `X_scale_`,
+        float32 loses digits by that. With ``p = estimator.patch_`` above 1 the module reads patches
+        of p steps, of each sequence x (T, F) ``np.pad(x, [(0, -len(x) % p), (0, 0)],
+        "edge").reshape(-1, p * F)``. A regressor's head gives standardised numbers, of which
+        predictions are made in float64: ``module(x).double() * torch.from_numpy(estimator.y_scale_)
+        + torch.from_numpy(estimator.y_mean_)``, several quantiles sorted.
 
         Returns
         -------

@@ -15,7 +15,7 @@ from ..data.form import Form
 from ..data.targets import several_quantiles
 from ..data.tokens import Vocabulary
 from ..estimators import RNNClassifier, RNNRegressor
-from ..estimators.declarations import checked
+from ..estimators.declarations import checked, declared
 from ..estimators.language import RNNLanguageModel
 from ..estimators.model import Model, build_network, loss_arguments
 from ..training.history import History
@@ -108,6 +108,8 @@ def from_torch(
       bidirectional network ``torch.cat([h_n[-2], h_n[-1]], dim=1)``. A bidirectional model that
       reads ``output[:, -1]`` is another function, which sees only one step of the last layer's
       backward direction.
+    - A linear layer that reads the mean or the maximum of all states is told by the estimator's
+      `pooling`; attention as `to_torch` describes it is known by its weight "attention.weight".
     - A model that reads padded steps, or applies a function of its own between the layers, is
       another function too.
     - A network that reads p steps as one input needs an estimator with ``patch=p``.
@@ -296,9 +298,18 @@ def _unfitted(estimator: E, foreign: ForeignNetwork) -> E:
         arguments["output"] = "softmax"
     else:
         arguments["bidirectional"] = foreign.bidirectional
-        arguments["pooling"] = "last"  # a source whose layers pool is refused
+        arguments["pooling"] = _pooling(estimator, foreign)
         arguments["target"] = foreign.target or arguments["target"]
     return type(estimator)(**arguments)
+
+
+def _pooling(estimator: Any, foreign: ForeignNetwork) -> str:
+    """Return how the source pools: its weights show attention, the user may know of others."""
+    if foreign.attention is not None:
+        return "attention"
+    default = declared(type(estimator))["pooling"]["default"]
+    given: str = estimator.pooling
+    return "last" if given in (default, "attention") else given
 
 
 def _check_language(foreign: ForeignNetwork, output: Any) -> None:

@@ -88,6 +88,7 @@ class ForeignNetwork(NamedTuple):
     embedding: np.ndarray | None
     activation: str | None = None
     target: str | None = None
+    attention: np.ndarray | None = None
 
     @property
     def cell(self) -> str:
@@ -122,6 +123,8 @@ class ForeignNetwork(NamedTuple):
                     arrays[f"{name}.b_hh"] = direction.b_hh
                 else:  # the gates see the sum alone
                     arrays[f"{name}.b"] = direction.b_ih + direction.b_hh
+        if self.attention is not None:
+            arrays["attention.w"] = self.attention
         return arrays
 
 

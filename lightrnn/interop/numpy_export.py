@@ -239,6 +239,7 @@ def _constants(summary: Summary, weights: bytes, inline: bool) -> dict[str, Any]
     return {
         "CELL": summary.cell,
         "BIDIRECTIONAL": summary.bidirectional,
+        "POOLING": summary.pooling,
         "HEAD": summary.head,
         "STORE": "text" if inline else "file",
         "DEPTH": len(summary.layers),
@@ -317,6 +318,14 @@ _RESULTS = {
 }
 
 
+_POOLED = {
+    "last": "",
+    "mean": ", its states averaged over all steps",
+    "max": ", each state's maximum over all steps",
+    "attention": ", its states averaged over all steps by attention",
+}
+
+
 def _description(summary: Summary, name: str, inline: bool) -> str:
     """Return the file's docstring: what it is, what it takes and how to use it."""
     beside = f"in {Path(name).stem}.weights.npz, in the same folder"
@@ -341,9 +350,10 @@ def _network(summary: Summary) -> str:
     window = f" over the last {summary.window} {inputs}" if summary.window else ""
     read = f", reads {inputs}" if summary.patch > 1 and not summary.window else ""
     directions = ", read from both ends" if summary.bidirectional else ""
+    pooled = _POOLED[summary.pooling]
     sizes = " -> ".join(map(str, [summary.n_features, *summary.units, summary.n_outputs]))
     return (
-        f"The network is {_CELLS[summary.cell]}{window}{read}{directions}, "
+        f"The network is {_CELLS[summary.cell]}{window}{read}{directions}{pooled}, "
         f"from inputs to outputs {sizes}."
     )
 

@@ -16,6 +16,7 @@ import numpy as np
 
 CELL = "lstm"
 BIDIRECTIONAL = False
+POOLING = "last"
 HEAD = "linear"
 STORE = "none"
 DEPTH = 1  # layers
@@ -135,6 +136,38 @@ else:
         for number in range(DEPTH):
             x = layer(x, f"layer{number}")
         return x
+
+
+if POOLING == "mean":
+
+    def final(states):
+        """Return the mean of the states (T, D) over all steps."""
+        return states.mean(axis=0)
+
+elif POOLING == "max":
+
+    def final(states):
+        """Return the maximum of each state (T, D) over all steps."""
+        return states.max(axis=0)
+
+elif POOLING == "attention":
+
+    def final(states):
+        """Return the mean of the states (T, D), weighted by the softmax of a score per step."""
+        return softmax(states @ WEIGHTS["attention.w"]) @ states
+
+elif BIDIRECTIONAL:
+
+    def final(states):
+        """Join the final states: forward's at the last step, backward's at the first."""
+        forward, backward = np.hsplit(states, 2)
+        return np.concatenate([forward[-1], backward[0]])
+
+else:
+
+    def final(states):
+        """Return the state at the last step."""
+        return states[-1]
 
 
 if HEAD == "linear":

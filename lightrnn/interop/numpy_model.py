@@ -10,7 +10,7 @@ import unicodedata
 
 import numpy as np
 
-from .numpy_layers import BIDIRECTIONAL, WEIGHTS, head, hidden, sigmoid, softmax
+from .numpy_layers import WEIGHTS, final, head, hidden, sigmoid, softmax
 
 TASK = "classes"
 STEP = False
@@ -124,22 +124,8 @@ elif PATCH > 1:
 else:
 
     def outputs(X):
-        """Return the raw outputs of each sequence, (n, k), computed from its final states."""
+        """Return the raw outputs of each sequence, (n, k), of its final or pooled states."""
         return np.array([head(final(hidden(inputs(x)))) for x in X])
-
-
-if BIDIRECTIONAL:
-
-    def final(states):
-        """Join the final states: forward's at the last step, backward's at the first."""
-        forward, backward = np.hsplit(states, 2)
-        return np.concatenate([forward[-1], backward[0]])
-
-else:
-
-    def final(states):
-        """Return the state at the last step."""
-        return states[-1]
 
 
 if TASK == "classes":

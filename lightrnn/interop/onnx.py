@@ -24,7 +24,8 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
       of an estimator whose ``patch_`` is more than 1.
     - ``state`` (batch, S) float32, except for the ffnn: the initial state, zeros at first. Layer
       after layer it holds h, then for the lstm c; if bidirectional, of each forward's and then
-      backward's.
+      backward's. With ``pooling`` the pooled state (D), the total weight of its steps and
+      attention's greatest score come last.
 
     And its outputs:
 

@@ -13,6 +13,7 @@ from ..nn.state_dict import Direction
 from ..utils.checks import check_finite_weights
 from ..utils.extras import import_extra
 from .foreign import reorder_gates
+from .onnx_pooling import PooledNames, PoolingNodes
 from .summary import Summary
 
 _OPSET = 17  # with the format's version 8 the newest that onnxruntime 1.12 (2022) reads
@@ -190,11 +191,22 @@ class ModelBuilder:
         pads = (summary.window - 1, 0)  # zeros before the first step
         windows = self._add("Conv", channels, W_name, b_name, pads=pads)
         rows = self._add("Transpose", self._add("Relu", windows), perm=(0, 2, 1))
-        if not summary.step:
+        if not summary.step and summary.pooling == "last":
             rows = self._last_steps(rows)
         for name in others:
             rows = self._add("Relu", self._linear(rows, name))
-        return rows
+        return self._pooled(rows, None).h if self._pools else rows
+
+    @property
+    def _pools(self) -> bool:
+        """Whether states are pooled."""
+        return not self.summary.step and self.summary.pooling != "last"
+
+    def _pooled(self, rows: str, before: PooledNames | None) -> PooledNames:
+        """Pool the last layer's states (batch, time, D)."""
+        w = self._weight("attention.w") if self.summary.pooling == "attention" else ""
+        nodes = PoolingNodes(self._add, self._constant, self.lengths, w)
+        return nodes.pooled(self.summary.pooling, rows, before)
 
     def _last_steps(self, rows: str) -> str:
         """Return the last step of each sequence, (batch, H), from all steps."""
@@ -208,7 +220,8 @@ class ModelBuilder:
         self._add("Cast", self.lengths, out="seq_lens32", to=self.onnx.TensorProto.INT32)
         states = ""
         ends: list[str] = []
-        starts = iter(self._initial_states())
+        *initial, before = self._initial_states()
+        starts = iter(initial)
         for number in range(len(self.summary.layers)):
             if number == 0:
                 rows = self._add("Transpose", X, perm=(1, 0, 2))
@@ -217,10 +230,15 @@ class ModelBuilder:
             start = [next(starts) for _ in self.cell.states]
             states, *last = self._layer(number, rows, start)
             ends += [self._join_directions(state, (1, 0, 2)) for state in last]  # (batch, D)
+        features = ends[-len(self.cell.states)]  # the last layer's h
+        if self.summary.step or self._pools:
+            features = self._join_directions(states, (2, 0, 1, 3))  # (batch, time, D)
+        if self._pools:
+            pooled = self._pooled(features, before)
+            features = pooled.h
+            ends += pooled
         self._add("Concat", *ends, out="next_state", axis=-1)
-        if self.summary.step:
-            return self._join_directions(states, (2, 0, 1, 3))  # (batch, time, D)
-        return ends[-len(self.cell.states)]  # the last layer's h
+        return features
 
     def _join_directions(self, states: str, axes: tuple[int, ...]) -> str:
         """Transpose states to (..., directions, H), and make the last two axes one."""
@@ -228,8 +246,11 @@ class ModelBuilder:
         shape_name = self._constant(f"shape{len(axes)}", shape)
         return self._add("Reshape", self._add("Transpose", states, perm=axes), shape_name)
 
-    def _initial_states(self) -> list[str]:
-        """Declare the state; return its parts, layer by layer, each (directions, batch, H)."""
+    def _initial_states(self) -> list[Any]:
+        """Declare the state; return its parts, layer by layer, each (directions, batch, H).
+
+        The last part is what is pooled of earlier steps.
+        """
         directions = len(self.summary.layers[0])
         parts = {
             f"layer{number}.{kind}0": H
@@ -237,16 +258,21 @@ class ModelBuilder:
             for kind in self.cell.states  # h, and the lstm's c
         }
         sizes = [directions * H for H in parts.values()]
+        pooled = PooledNames("pooling.h", "pooling.weight", "pooling.score")
+        names = tuple(parts)
+        if self._pools:
+            names += pooled
+            sizes += [directions * self.summary.units[-1], 1, 1]
         self.inputs.append(self._declare("state", ("batch", sum(sizes))))
         self.outputs.append(self._declare("next_state", ("batch", sum(sizes))))
         sizes_name = self._constant("state.sizes", sizes)
-        self._add("Split", "state", sizes_name, out=tuple(parts), axis=-1)
-        states = []
+        self._add("Split", "state", sizes_name, out=names, axis=-1)
+        states: list[Any] = []
         for name, H in parts.items():
             shape_name = self._constant(f"{name}.shape", [0, directions, H])
             cube = self._add("Reshape", name, shape_name)  # (batch, directions, H)
             states.append(self._add("Transpose", cube, perm=(1, 0, 2)))
-        return states
+        return [*states, pooled]
 
     def _layer(
         self,

@@ -42,6 +42,8 @@ class Summary(NamedTuple):
         Units of each layer, in one direction.
     window : int
         Inputs that the first layer of an ffnn sees; 0 for other cells.
+    pooling : {"last", "mean", "max", "attention"}
+        Which states the output layer reads, unless `step`; see `nn/pooling.py`.
     head : {"linear", "tied", "adaptive"}
         The output layer; see `nn/heads.py`.
     weights : dict of str to ndarray
@@ -70,6 +72,7 @@ class Summary(NamedTuple):
     layers: tuple[tuple[str, ...], ...]
     units: tuple[int, ...]
     window: int
+    pooling: str
     head: str
     weights: dict[str, np.ndarray]
     vocabulary: Vocabulary | None
@@ -128,6 +131,7 @@ def summarize(estimator: Any) -> Summary:
         layers=tuple(tuple(layer.name for layer in level) for level in network.levels),
         units=tuple(architecture["hidden_layer_sizes"]),
         window=0 if network.recurrent else network.window,
+        pooling=architecture.get("pooling", "last"),
         head=architecture.get("head", "linear"),
         weights=weights,
         vocabulary=model.vocabulary,

@@ -165,13 +165,17 @@ def read_torch(
         width = levels[-1].width if levels else None
         levels += _module_levels(weights, name, modules.get(name, []), width)
     check_alike(levels)
+    attention = None
+    if "attention.weight" in weights and "attention" not in (head, embedding):
+        attention = weights.take("attention.weight", (1, levels[-1].width))[0]
+        del modules["attention"]
     linear = _linear_modules(weights, modules)
     output = _head_name(linear, head, embedding, levels[-1].width, tied=tied)
     table = _embedding(weights, linear, embedding, output, levels[0].n_features)
     W, b = _head(weights, linear, output, levels[-1].width, table if tied else None)
     _drop_loss(weights, levels, len(b))
     weights.finish()
-    return ForeignNetwork(levels, W, b, table)
+    return ForeignNetwork(levels, W, b, table, attention=attention)
 
 
 def _modules(names: Iterable[str]) -> dict[str, list[str]]:

@@ -49,8 +49,7 @@ class ForwardBackward:
         self.workspace = workspace
         self.cached = cached
         self.step = network.target == "step"
-        # Whether the last level outputs every step: to the head, or to be pooled.
-        self.every_step = self.step or network.pooling is not None
+        self.every_step = network.every_step
         self.recurrent = network.recurrent
         self.packing: Any = (
             Steps.of(batch.lengths)

@@ -133,6 +133,11 @@ class Stack:
         return self.levels[0][0].cell.recurrent
 
     @property
+    def every_step(self) -> bool:
+        """Whether the last level outputs every step: to the head, or to be pooled."""
+        return self.target == "step" or self.pooling is not None
+
+    @property
     def widths(self) -> list[int]:
         """Number of outputs of each level, directions together."""
         return [sum(layer.units for layer in level) for level in self.levels]

@@ -88,6 +88,8 @@ def torch_arrays(network: Stack) -> dict[str, np.ndarray]:
             for name, array in zip(TORCH_NAMES, direction, strict=True):
                 # torch keeps matrices (outputs, inputs); a bias is its own transpose.
                 state[f"{module}.{name}_l{index}{suffix}"] = array.T
+    if "attention.w" in ours:
+        state["attention.weight"] = ours["attention.w"][None]  # of a linear layer with one output
     # Tied weights: the embedding (V, E) already is a matrix (outputs, inputs), as torch has it.
     state["head.weight"] = ours["head.W"].T if "head.W" in ours else ours["embedding.W"]
     state["head.bias"] = ours["head.b"]

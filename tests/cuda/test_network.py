@@ -115,10 +115,34 @@ def test_every_cell_direction_depth_and_target(gpu, cell, bidirectional, sizes, 
     check(problem, gpu.CudaNetwork(network, 0), network)
 
 
+@pytest.mark.parametrize("pooling", ["mean", "max", "attention"])
+@pytest.mark.parametrize(("cell", "dtype"), [("ffnn", "float64"), ("gru", "float32")])
+def test_every_pooling(gpu, cell, dtype, pooling):
+    options = {"dropout": 0.4, "bidirectional": cell != "ffnn", "dtype": dtype}
+    problem = problem_of(cell, sizes=(4, 2), pooling=pooling, **options)
+    network = problem.network()
+    check(problem, gpu.CudaNetwork(network, 0), network)
+
+
+@pytest.mark.parametrize("pooling", ["max", "attention"])
+def test_truncation_carries_what_is_pooled(gpu, pooling):
+    problem = problem_of("lstm", lengths=(5, 3, 5, 1), pooling=pooling)
+    network = problem.network()
+    gpu_network = gpu.CudaNetwork(network, 0)
+    loss = problem.make_loss()
+    values = []
+    for there in (network, gpu_network):
+        (last,) = chunks(problem.batch(network), 2, there)
+        values.append((there.loss_and_gradient(last, loss), network.named(there.gradient)))
+    whole = network.loss_and_gradient(problem.batch(network), loss)
+    assert close(values[0][0], values[1][0]) and close(whole, values[0][0])
+    assert all(close(array, values[1][1][name]) for name, array in values[0][1].items())
+
+
 @settings(max_examples=12)
 @given(data=st.data())
 def test_every_loss_head_and_kind_of_input(gpu, data):
-    drawn = data.draw(problems(dtypes=("float64",), max_size=4, max_length=4, pooling="last"))
+    drawn = data.draw(problems(dtypes=("float64",), max_size=4, max_length=4))
     problem = replace(drawn, lengths=drawn.lengths[:5])
     network = problem.network()
     check(problem, gpu.CudaNetwork(network, 0), network)

@@ -32,7 +32,7 @@ REGISTERS = 65536 // 256  # of a thread, in blocks of 256
 
 def kernels(dtype, architecture):
     """Return all kernels of a dtype by name, and the time loops of an architecture."""
-    from lightrnn.cuda import gather, losses, matmul_kernels, reductions, updates
+    from lightrnn.cuda import gather, losses, matmul_kernels, pooling, reductions, updates
     from lightrnn.cuda.recurrence import loops
     from lightrnn.cuda.recurrence.thread_product import Form
     from lightrnn.losses import COSTS
@@ -52,9 +52,13 @@ def kernels(dtype, architecture):
         gather.add_by_code,
         gather.scatter_windows,
         losses.softmax,
+        pooling.greatest_back,
+        pooling.score_back,
     ):
         found[make.__name__] = make(dtype)
     found |= {f"index {tokens}": gather.index(tokens) for tokens in (False, True)}
+    found |= {f"pool {kind}": pooling.pool(kind, dtype) for kind in ("mean", "max", "attention")}
+    found |= {f"mean_back {attends}": pooling.mean_back(attends, dtype) for attends in (0, 1)}
     found |= {f"total {squared}": reductions.total(dtype, squared) for squared in (False, True)}
     found |= {f"{make.__name__} ffnn": make("ffnn") for make in (gather.apply, gather.apply_back)}
     found |= {

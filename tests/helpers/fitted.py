@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from helpers.strategies import POOLINGS
 from hypothesis import strategies as st
 
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor
@@ -75,6 +76,7 @@ def fitted(draw, cells=("ffnn", "rnn", "gru", "lstm"), dtypes=("float32", "float
         "target": "step" if step else "sequence",
         "bidirectional": cell != "ffnn" and draw(st.booleans()),
         "window": draw(st.integers(1, 6)),
+        "pooling": "last" if step else draw(st.sampled_from(POOLINGS)),
         "dropout": draw(st.sampled_from([0.0, 0.4])),
         "dtype": draw(st.sampled_from(dtypes)),
         "embedding_size": draw(st.integers(1, 9)),

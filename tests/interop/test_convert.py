@@ -6,6 +6,7 @@ import pickle
 import numpy as np
 import pytest
 from helpers.refusal import state
+from helpers.strategies import POOLINGS
 from helpers.torch_weights import F, H, state_dict
 
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor, from_torch, load
@@ -98,6 +99,21 @@ def test_weights_come_back_as_they_were(cell, sizes):
     back = from_torch(reader.to_torch(), RNNRegressor(**arguments), vocabulary=reader.vocabulary_)
     assert_same(back, reader)
     assert back.predict(texts).shape == (3,)
+
+
+@pytest.mark.parametrize("pooling", POOLINGS)
+def test_a_pooled_network_comes_back_as_it_was(pooling):
+    arguments = {"bidirectional": True, "max_iter": 1, "learning_rate": "cosine", "random_state": 0}
+    # As many units as features: attention's weight has the shape of an embedding of one token.
+    plain = RNNClassifier("gru", (1,), standardize=False, pooling=pooling, **arguments)
+    wide = [np.hstack([x, x])[:, :2] for x in X]
+    model = copy.copy(plain).fit(wide, Y)
+    assert_same(from_torch(model.to_torch(), plain, classes=model.classes_), model)
+    if pooling == "attention":
+        back = from_torch(model.to_torch(), RNNClassifier(), classes=model.classes_)
+        assert back.pooling == "attention" and np.array_equal(
+            back.predict(wide), model.predict(wide)
+        )
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from helpers import naive
 from helpers.fitted import QUICK, fitted, language_models, randomize
+from helpers.strategies import POOLINGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -90,13 +91,14 @@ def test_the_next_token_is_the_language_models(case, path):
     cell=st.sampled_from(["rnn", "gru", "lstm"]),
     depth=st.integers(1, 3),
     cut=st.integers(1, 7),
-    step=st.booleans(),
+    pooling=st.sampled_from(["step", *POOLINGS]),
 )
-def test_the_next_state_goes_on(cell, depth, cut, step, path):
+def test_the_next_state_goes_on(cell, depth, cut, pooling, path):
+    step = pooling == "step"
     y = [(x[:, 0] > 0).astype(int) for x in X] if step else [0, 1, 0, 1]
     options = QUICK | {
         "hidden_layer_sizes": (5, 3, 4)[:depth],
-        "target": "step" if step else "sequence",
+        **({"target": "step"} if step else {"pooling": pooling}),
     }
     est = RNNClassifier(cell, **options).fit(X, y)
     randomize(est, np.random.default_rng(cut))

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from helpers.counting import calls
 from helpers.refusal import state
+from helpers.strategies import POOLINGS
 from helpers.torch_weights import F, H, state_dict
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -178,6 +179,28 @@ def test_torch_loads_what_we_trained(cell, both):
         assert np.allclose(
             model.predict_proba([x]), torch.softmax(raw, 1).detach().numpy(), rtol=0, atol=1e-6
         )
+
+
+@pytest.mark.parametrize("pooling", POOLINGS[1:])
+def test_torch_pools_as_the_documentation_says(pooling):
+    torch = pytest.importorskip("torch", reason="torch is an optional peer")
+    options = {"pooling": pooling, "max_iter": 2, "learning_rate": "cosine", "random_state": 0}
+    model = RNNClassifier("gru", (5,), **options).fit(X, Y)
+    rnn = torch.nn.GRU(F, 5, batch_first=True)
+    parts = {"rnn": rnn, "head": torch.nn.Linear(5, 2)}
+    if pooling == "attention":
+        parts["attention"] = torch.nn.Linear(5, 1, bias=False)
+    net = torch.nn.ModuleDict(parts)
+    net.load_state_dict({name: torch.from_numpy(array) for name, array in model.to_torch().items()})
+    for x in X:
+        h, _ = rnn(torch.tensor(x[None], dtype=torch.float32))
+        if pooling == "attention":
+            pooled = (net["attention"](h).softmax(1) * h).sum(1)
+        else:
+            pooled = h.mean(1) if pooling == "mean" else h.amax(1)
+        raw = net["head"](pooled)
+        found = torch.softmax(raw, 1).detach().numpy()
+        assert np.allclose(model.predict_proba([x]), found, rtol=0, atol=1e-6)
 
 
 def test_what_only_a_module_tells_is_refused():

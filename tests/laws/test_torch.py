@@ -81,6 +81,50 @@ def their_outputs(layers, head, X, target):
     return head(torch.cat(list(h), dim=1))
 
 
+def pooled(states, lengths, pooling, attention):
+    """Return the states (B, T, D) of each sequence as one, (B, D)."""
+    rows = []
+    for row, T in zip(states, lengths, strict=True):
+        h = row[:T]
+        by_attention = (torch.softmax(attention(h), dim=0) * h).sum(dim=0)
+        rows.append({"mean": h.mean(0), "max": h.amax(0), "attention": by_attention}[pooling])
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("pooling", ["mean", "max", "attention"])
+@pytest.mark.parametrize(("cell", "bidirectional"), [("gru", True), ("lstm", False)])
+def test_pooling_and_its_gradients(cell, bidirectional, pooling):
+    options = {"bidirectional": bidirectional, "target": "sequence", "dtype": "float64"}
+    _, (layer,), head = pair(cell, (18,), **options)
+    ours = Network(cell, 3, (18,), 2, pooling=pooling, **options)
+    rng = np.random.default_rng(0)
+    ours.assign({name: rng.normal(0, 0.5, array.shape) for name, array in ours.arrays().items()})
+    arrays = ours.arrays()
+    copy_weights(arrays, "layer0", layer)
+    copy_into(head.weight, arrays["head.W"].T)
+    copy_into(head.bias, arrays["head.b"])
+    attention = torch.nn.Linear(len(arrays["head.W"]), 1, bias=False, dtype=torch.float64)
+    if pooling == "attention":
+        copy_into(attention.weight, arrays["attention.w"][None])
+    X = [rng.normal(size=(T, 3)) for T in LENGTHS]
+    codes = rng.integers(0, 2, len(X))
+    rnn = torch.nn.utils.rnn
+    padded = rnn.pad_sequence([torch.tensor(x) for x in X], batch_first=True)
+    packed = rnn.pack_padded_sequence(padded, LENGTHS, batch_first=True, enforce_sorted=False)
+    states, _ = rnn.pad_packed_sequence(layer(packed)[0], batch_first=True)
+    raw = head(pooled(states, LENGTHS, pooling, attention))
+    loss = torch.nn.functional.cross_entropy(raw, torch.tensor(codes))
+    loss.backward()
+    batch = Batch.of(X, codes, np.ones(len(X)))
+    assert np.isclose(ours.loss_and_gradient(batch, make_loss("softmax")), loss.item(), rtol=1e-11)
+    assert np.allclose(ours.outputs(X), raw.detach().numpy(), rtol=1e-11, atol=1e-11)
+    theirs = their_gradients([layer], head)
+    if pooling == "attention":
+        theirs["attention.w"] = attention.weight.grad[0]
+    for name, gradient in ours.named(ours.gradient).items():
+        assert np.allclose(gradient, theirs[name].numpy(), rtol=1e-11, atol=1e-11), name
+
+
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
 @pytest.mark.parametrize("target", ["sequence", "step"])
 @pytest.mark.parametrize("bidirectional", [False, True])
