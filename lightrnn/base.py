@@ -213,6 +213,7 @@ class BaseEstimator:
         # Without two_d_array scikit-learn's own test suite would skip nearly every check.
         tags.input_tags.two_d_array = True
         tags.input_tags.three_d_array = True
+        tags.input_tags.allow_nan = getattr(self, "missing", "error") == "mask"
         if self._kind == "classifier":
             tags.classifier_tags = utils.ClassifierTags(multi_label=True)
         if self._kind == "regressor":

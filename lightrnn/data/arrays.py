@@ -177,10 +177,12 @@ def text_found(value: object, where: str) -> str:
     return f"{where} must hold numbers, got text: {shown(value)}. {remedy}"
 
 
-def first_not_finite(arrays: Iterable[np.ndarray], dtype: npt.DTypeLike) -> int | None:
+def first_not_finite(
+    arrays: Iterable[np.ndarray], dtype: npt.DTypeLike, *, missing: bool = False
+) -> int | None:
     """Return the index of the first array with a value that is not finite in `dtype`, or None.
 
-    Nothing is copied, whatever the size.
+    With `missing`, NaN is let through. Nothing is copied, whatever the size.
 
     Examples
     --------
@@ -197,18 +199,23 @@ def first_not_finite(arrays: Iterable[np.ndarray], dtype: npt.DTypeLike) -> int 
                 if flat.dot(flat) <= limit:
                     continue
             # A sum of squares beyond the limit may still be of finite numbers: look again.
-            low = float(np.minimum.reduce(array, None))
-            high = float(np.maximum.reduce(array, None))
+            least, greatest = (np.fmin, np.fmax) if missing else (np.minimum, np.maximum)
+            low = float(least.reduce(array, None))
+            high = float(greatest.reduce(array, None))
+            if missing and np.isnan(low):  # there is nothing else
+                continue
             # NaN makes both reductions NaN and every comparison false.
             if not -limit <= low <= high <= limit:
                 return i
     return None
 
 
-def first_bad(array: np.ndarray, dtype: npt.DTypeLike) -> tuple[tuple[int, ...], str, str]:
+def first_bad(
+    array: np.ndarray, dtype: npt.DTypeLike, *, missing: bool = False
+) -> tuple[tuple[int, ...], str, str]:
     """Return index, value and remedy of the first entry that is not finite in `dtype`.
 
-    Called only if there is one; `array` has one or two axes.
+    With `missing`, NaN is let through. Called only if there is one; `array` has one or two axes.
 
     Examples
     --------
@@ -219,7 +226,8 @@ def first_bad(array: np.ndarray, dtype: npt.DTypeLike) -> tuple[tuple[int, ...],
     with np.errstate(all="ignore"):
         for start in range(0, len(array), _BLOCK):
             block = array[start : start + _BLOCK].astype(np.float64)
-            bad = np.argwhere(~(np.abs(block) <= limit))  # so written, NaN counts as bad
+            good = np.abs(block) <= limit  # NaN is not
+            bad = np.argwhere(~(good | np.isnan(block)) if missing else ~good)
             if len(bad):
                 break
         row, *column = bad[0].tolist()

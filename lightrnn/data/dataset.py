@@ -86,11 +86,11 @@ def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:
     X = unwrapped(X)
     kind = kind_of(X, arguments["tokens"])
     if kind == "number":
-        sequences = as_sequences(X, arguments["dtype"])
+        sequences = as_sequences(X, arguments["dtype"], missing=arguments["missing"] == "mask")
         warn_of_swapped_axes(X)
         patch = patch_for(arguments, sequences.lengths)
         return Inputs(sequences, Form.of(sequences, patch), None)
-    refuse_patch_of_tokens(arguments["patch"])
+    refuse_for_tokens(arguments["patch"], arguments["missing"])
     items = as_items(X, kind)
     if arguments["tokens"] == "auto":
         refuse_numbers(items, X)
@@ -103,12 +103,17 @@ def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:
     return Inputs(codes, Form.of(codes), vocabulary)
 
 
-def refuse_patch_of_tokens(patch: int | str) -> None:
-    """Raise a ValueError for patches where X holds tokens."""
+def refuse_for_tokens(patch: int | str, missing: str) -> None:
+    """Raise a ValueError for patches or missing values where X holds tokens."""
     if patch not in ("auto", 1):
         raise ValueError(
             f"patch must be 'auto' or 1 for tokens, got {patch}. "
             "Each token is read as its row of the embedding."
+        )
+    if missing != "error":
+        raise ValueError(
+            f"missing must be 'error' for tokens, got {missing!r}. "
+            "Put a token of its own where one is missing."
         )
 
 
@@ -186,7 +191,12 @@ def read(
     weighted = targets.weigh(codes, weights, arguments.get("class_weight"))
     if not whole:
         check_absolute(weighted)
-    sequences = inputs.form.encoded(steps)
+    form = inputs.form
+    per_sequence = _per_sequence(weighted)
+    if inputs.vocabulary is None and arguments["missing"] == "mask" and form.fill is None:
+        observed = standardization_of(steps, per_sequence, missing=True)
+        form = replace(form, fill=observed.mean)
+    sequences = form.encoded(steps)
     samples = Samples(sequences.items, sequences.lengths, codes, weighted)
     # A sequence stays if one of its steps has a weight.
     if isinstance(weighted, np.ndarray):
@@ -200,10 +210,27 @@ def read(
         )
     standardization = None
     if inputs.vocabulary is None and arguments["standardize"]:
-        standardization = standardization_of(steps, _per_sequence(weighted))
+        standardization = _standardization_of(form, steps, per_sequence)
         if whole:  # later parts of the data then change nothing
             standardization = replace(standardization, weight=math.inf)
+    inputs = inputs._replace(form=form)
     return Data(inputs, targets, standardization, samples.take(kept), take(weights, kept), kept)
+
+
+def _standardization_of(form: Form, steps: Sequences, weights: np.ndarray) -> Standardization:
+    """Return the standardisation of a step's columns: that of values by those that are there."""
+    found = standardization_of(form.marked(steps), weights)
+    if form.fill is None:
+        return found
+    observed = standardization_of(steps, weights, missing=True)
+    # A part of the data may have no value of a feature at all.
+    mean = np.where(observed.weight > 0, observed.mean, form.fill)
+    F = len(mean)
+    return Standardization(
+        np.concatenate([mean, found.mean[F:]]),
+        np.concatenate([observed.variance, found.variance[F:]]),
+        found.weight,
+    )
 
 
 def _per_sequence(weights: Values) -> np.ndarray:

@@ -14,6 +14,7 @@ from ..utils.standardization import Standardization
 from ..utils.tables import counted
 from .containers import unwrapped
 from .feature_names import check_feature_names
+from .missing import COLUMNS, with_marks
 from .patches import in_patches
 from .sequences import Sequences, as_sequences, feature_names
 
@@ -34,6 +35,8 @@ class Form:
         Names of the columns, if X had some.
     patch : int, default=1
         Number of steps that are one input of the network.
+    fill : ndarray of float64 (F,) or None, default=None
+        Value of each feature before its first one, if NaN stand for missing values.
 
     Examples
     --------
@@ -48,6 +51,7 @@ class Form:
     is_table: bool
     feature_names: np.ndarray | None = None
     patch: int = 1
+    fill: np.ndarray | None = None
 
     @classmethod
     def of(cls, X: Sequences, patch: int = 1) -> Self:
@@ -61,9 +65,19 @@ class Form:
         return 1 if self.is_table else self.n_features_in
 
     @property
+    def missing(self) -> str:
+        """Whether X may hold NaN: "error" or "mask"."""
+        return "error" if self.fill is None else "mask"
+
+    @property
+    def step_columns(self) -> int:
+        """The number of columns that the network reads of a step."""
+        return self.step_features * (1 if self.fill is None else COLUMNS)
+
+    @property
     def input_features(self) -> int:
         """The number of features of an input of the network."""
-        return self.patch * self.step_features
+        return self.patch * self.step_columns
 
     def attributes(self) -> dict[str, Any]:
         """Return the estimator's public attributes; the names are there only if X had some."""
@@ -72,10 +86,14 @@ class Form:
 
     def encoded(self, X: Sequences) -> Sequences:
         """Return what `read` returned as the network reads it."""
-        return in_patches(X, self.patch)
+        return in_patches(self.marked(X), self.patch)
+
+    def marked(self, X: Sequences) -> Sequences:
+        """Return what `read` returned with the columns of a step that the network reads."""
+        return X if self.fill is None else with_marks(X, self.fill)
 
     def of_inputs(self, standardization: Standardization | None) -> Standardization | None:
-        """Return the standardisation of steps as that of the network's inputs."""
+        """Return the standardisation of a step's columns as that of the network's inputs."""
         return standardization and standardization.tiled(self.patch)
 
     def read(
@@ -120,7 +138,7 @@ class Form:
         # Before X itself is checked: a wrong column explains a wrong number of them.
         if named:
             check_feature_names(estimator, self.feature_names, feature_names(X, name), name)
-        sequences = as_sequences(X, dtype, name=name)
+        sequences = as_sequences(X, dtype, name=name, missing=self.fill is not None)
         F = sequences.n_features
         expected = self.n_features_in
         if self.is_table and F > 1:

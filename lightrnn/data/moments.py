@@ -14,7 +14,9 @@ from .sequences import Sequences
 _BLOCK = 1 << 16
 
 
-def standardization_of(X: Sequences, weights: np.ndarray | None = None) -> Standardization:
+def standardization_of(
+    X: Sequences, weights: np.ndarray | None = None, *, missing: bool = False
+) -> Standardization:
     """Return the standardisation of all steps, computed block by block [1]_.
 
     Parameters
@@ -23,6 +25,8 @@ def standardization_of(X: Sequences, weights: np.ndarray | None = None) -> Stand
         Numbers.
     weights : ndarray (n,), optional
         Weight of the steps of each sequence; by default 1.
+    missing : bool, default=False
+        Whether NaN are left out; then the weight is (F,), and that of a feature without numbers 0.
 
     Returns
     -------
@@ -47,20 +51,13 @@ def standardization_of(X: Sequences, weights: np.ndarray | None = None) -> Stand
     (array([2.]), 3.0)
     """
     zeros = np.zeros(X.n_features)
-    total = Standardization(zeros, zeros, 0.0)
+    total = Standardization(zeros, zeros, zeros if missing else 0.0)
+    of_block = _of_observed if missing else _of_block
     with np.errstate(all="ignore"):
         for steps, w in _blocks(X, weights):  # (N, F), (N,)
-            weight = float(w.sum())
-            if not weight:
-                continue
-            mean = w @ steps / weight
-            steps -= mean
-            # Rounding leaves a small rest in the mean. With its square subtracted as well, the
-            # variance of a constant feature is exactly 0.
-            rest = w @ steps / weight
-            variance = np.einsum("n,nf,nf->f", w, steps, steps) / weight - rest**2
-            block = Standardization(mean + rest, np.maximum(variance, 0), weight)
-            total = total.merged(block) if total.weight else block
+            if w.any():
+                block = of_block(steps, w)
+                total = total.merged(block) if np.any(total.weight) else block
     overflowed = np.flatnonzero(~np.isfinite(total.variance))
     if len(overflowed):
         raise ValueError(
@@ -69,6 +66,30 @@ def standardization_of(X: Sequences, weights: np.ndarray | None = None) -> Stand
             "Divide the feature by its largest value first."
         )
     return total
+
+
+def _of_block(steps: np.ndarray, w: np.ndarray) -> Standardization:
+    """Return the moments of steps (N, F), which are overwritten, of weights (N,)."""
+    weight = float(w.sum())
+    mean = w @ steps / weight
+    steps -= mean
+    # Rounding leaves a small rest in the mean. With its square subtracted as well, the variance of
+    # a constant feature is exactly 0.
+    rest = w @ steps / weight
+    variance = np.einsum("n,nf,nf->f", w, steps, steps) / weight - rest**2
+    return Standardization(mean + rest, np.maximum(variance, 0), weight)
+
+
+def _of_observed(steps: np.ndarray, w: np.ndarray) -> Standardization:
+    """Return the same of the numbers among steps (N, F); the weights of features may differ."""
+    observed = ~np.isnan(steps)
+    weight = w @ observed  # (F,)
+    divisor = np.where(weight > 0, weight, 1.0)
+    mean = w @ np.where(observed, steps, 0) / divisor
+    steps = np.where(observed, steps - mean, 0)
+    rest = w @ steps / divisor
+    variance = np.einsum("n,nf,nf->f", w, steps, steps) / divisor - rest**2
+    return Standardization(mean + rest, np.maximum(variance, 0), weight)
 
 
 def _blocks(X: Sequences, weights: np.ndarray | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -65,8 +65,8 @@ def in_patches(X: Sequences, patch: int) -> Sequences:
 def _patches(steps: np.ndarray, patch: int) -> Any:
     """Return one sequence (T, F) in patches."""
     T, F = steps.shape
-    on_disk = isinstance(steps, np.memmap)
-    if T % patch == 0 and steps.flags.c_contiguous:
+    on_disk = type(steps) is not np.ndarray  # a memory map, or what reads it
+    if isinstance(steps, np.ndarray) and T % patch == 0 and steps.flags.c_contiguous:
         return steps.reshape(T // patch, patch * F)
     patches = LazyPatches(steps, patch)
     # A patch far longer than the sequence may not fit into memory, which is for others to refuse.

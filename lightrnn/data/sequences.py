@@ -69,6 +69,7 @@ def as_sequences(
     dtype: npt.DTypeLike = np.float32,
     *,
     name: str = "X",
+    missing: bool = False,
 ) -> Sequences:
     """Check X and return it as `Sequences`.
 
@@ -81,6 +82,8 @@ def as_sequences(
         float32 or float64, the network's precision: every value must be finite in it.
     name : str, default="X"
         Name of X in messages.
+    missing : bool, default=False
+        Whether NaN stand for missing values, and are let through.
 
     Returns
     -------
@@ -112,9 +115,9 @@ def as_sequences(
     if type(X) not in (list, tuple):
         array = _array(X, name)
         if array.dtype.kind != "O" or array.ndim != 1:
-            return _from_array(array, X, dtype, name)
+            return _from_array(array, X, dtype, name, missing)
         X = array.tolist()
-    return _from_items(X, dtype, name)
+    return _from_items(X, dtype, name, missing)
 
 
 def as_series(series: Any) -> np.ndarray:
@@ -139,6 +142,7 @@ def _from_array(
     X: Any,
     dtype: npt.DTypeLike,
     name: str,
+    missing: bool,
 ) -> Sequences:
     """Return the sequences of an array of 2 to 5 axes."""
     if not 2 <= array.ndim <= 5:
@@ -161,7 +165,7 @@ def _from_array(
     # One pass over the whole array is faster; only after a hit are the sequences looked at.
     if first_not_finite([array], dtype) is not None:
         items = _cut(items, name)
-        _check_finite(items, dtype, name, _hint_for_swapped_axes)
+        _check_finite(items, dtype, name, missing, _hint_for_swapped_axes)
     return Sequences(
         items,
         _lengths(items),
@@ -203,7 +207,7 @@ def _wrong_axes(array: np.ndarray, name: str) -> str:
     )
 
 
-def _from_items(X: Sequence[Any], dtype: npt.DTypeLike, name: str) -> Sequences:
+def _from_items(X: Sequence[Any], dtype: npt.DTypeLike, name: str, missing: bool) -> Sequences:
     """Return the sequences of a list, each item checked."""
     if not X:
         raise ValueError(
@@ -225,7 +229,7 @@ def _from_items(X: Sequence[Any], dtype: npt.DTypeLike, name: str) -> Sequences:
     is_table = _is_table(X, _lengths(items))
     width = len(items[0]) if is_table else 0
     items = _cut(items, name) if is_table else items
-    _check_finite(items, dtype, name, _hint_for_padding)
+    _check_finite(items, dtype, name, missing, _hint_for_padding)
     return Sequences(items, _lengths(items), F, is_table, width, feature_names(X, name))
 
 
@@ -270,24 +274,27 @@ def _check_finite(
     items: list[np.ndarray],
     dtype: npt.DTypeLike,
     name: str,
+    missing: bool,
     hint: Callable[[np.ndarray, str], str],
 ) -> None:
     """Raise for the first sequence with a value that is not finite in `dtype`.
 
     `hint` is called with the sequence and `name`; it returns a remedy for NaN, or nothing.
     """
-    i = first_not_finite(items, dtype)
+    i = first_not_finite(items, dtype, missing=missing)
     if i is not None:
-        _check_steps(items[i], dtype, f"{name}[{i}]", hint(items[i], name))
+        _check_steps(items[i], dtype, f"{name}[{i}]", missing, hint(items[i], name))
 
 
-def _check_steps(item: np.ndarray, dtype: npt.DTypeLike, where: str, hint: str = "") -> None:
+def _check_steps(
+    item: np.ndarray, dtype: npt.DTypeLike, where: str, missing: bool = False, hint: str = ""
+) -> None:
     """Raise for the first value of a sequence (T, F) that is not finite in `dtype`."""
-    if first_not_finite([item], dtype) is None:
+    if first_not_finite([item], dtype, missing=missing) is None:
         return
-    (step, feature), value, remedy = first_bad(item, dtype)
+    (step, feature), value, remedy = first_bad(item, dtype, missing=missing)
     if value == "NaN":
-        remedy += hint or " A 0/1 feature can mark which values were missing."
+        remedy += hint or " RNNClassifier and RNNRegressor take them with missing='mask'."
     raise ValueError(
         f"{where} must be finite, got {value} at step {step}, feature {feature}. {remedy}"
     )

@@ -151,6 +151,16 @@ class SupervisedArguments(NetworkArguments):
         steps of the training sequences. The fitted model keeps both, in float64, for predictions,
         streams, files and exports. Tokens are not affected.""",
     )
+    missing: str = argument(
+        "error",
+        one_of("error", "mask"),
+        """Whether X may hold NaN, for missing values. "error": no. "mask": yes; each feature then
+        is three inputs of the network [10]_: its value, with the last one carried over missing ones
+        and the mean of the training sequences before the first; a mark, 1 where there is a value
+        and else 0; and the number of steps since there was one. `standardize` applies to all three,
+        to values by those that are there. NaN at the end of a sequence of an array or a table stay
+        its end. Not for tokens.""",
+    )
     validation_fraction: float = argument(
         0.1,
         POSITIVE_FRACTION,

@@ -65,7 +65,9 @@ _SHARED = {
     "supervised_references": """.. [8] Lin, S. et al. (2023). SegRNN: Segment recurrent neural
        network for long-term time series forecasting. arXiv 2308.11200.
     .. [9] Nie, Y., Nguyen, N., Sinthong, P. and Kalagnanam, J. (2023). A time series is worth 64
-       words: Long-term forecasting with transformers. ICLR.""",
+       words: Long-term forecasting with transformers. ICLR.
+    .. [10] Che, Z. et al. (2018). Recurrent neural networks for multivariate time series with
+       missing values. Scientific Reports 8.""",
 }
 
 

@@ -307,7 +307,9 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         weights, so the module takes X as it is; where `X_mean_` is large compared with `X_scale_`,
         float32 loses digits by that. With ``p = estimator.patch_`` above 1 the module reads patches
         of p steps, of each sequence x (T, F) ``np.pad(x, [(0, -len(x) % p), (0, 0)],
-        "edge").reshape(-1, p * F)``. A regressor's head gives standardised numbers, of which
+        "edge").reshape(-1, p * F)``. With ``missing="mask"`` it reads 3 * F columns of each step in
+        the place of F: values with the last one carried, marks, and numbers of steps since, as
+        `missing` describes them. A regressor's head gives standardised numbers, of which
         predictions are made in float64: ``module(x).double() * torch.from_numpy(estimator.y_scale_)
         + torch.from_numpy(estimator.y_mean_)``, several quantiles sorted.
 

@@ -126,7 +126,8 @@ class Model:
     loss : dict
         The arguments that chose a regressor's loss: see `loss_arguments`.
     standardization : Standardization or None
-        What is done to the numbers of a step before the network reads them; None: nothing.
+        What is done to the columns of a step before the network reads them, values of features
+        first; None: nothing.
     """
 
     architecture: dict[str, Any]
@@ -212,8 +213,10 @@ class Model:
             results["patch_"] = 1 if self.form is None else self.form.patch
             standardization = self.standardization
             # Copies: what the user does to them must not reach the network.
-            results["X_mean_"] = None if standardization is None else standardization.mean.copy()
-            results["X_scale_"] = None if standardization is None else standardization.scale.copy()
+            F = None if self.form is None else self.form.step_features
+            for name in ("mean", "scale"):
+                found: Any = standardization and getattr(standardization, name)[:F].copy()
+                results[f"X_{name}_"] = found
         if hasattr(targets, "classes_"):
             results["classes_"] = targets.classes_
         return results if self.form is None else results | self.form.attributes()

@@ -43,8 +43,8 @@ class PatchStream(Stream):
         super().__init__(model, n_streams, answer)
         form: Any = model.form
         self._patch = form.patch
-        F = self._shape[-1] // self._patch
-        self._shape = (*self._shape[:-1], F)
+        F = form.step_columns
+        self._shape = (*self._shape[:-1], form.step_features)
         # Of each stream the steps of a patch that is not whole yet, zeros behind them, and their
         # number.
         self._steps = np.zeros((self._count, self._patch - 1, F), self._read_dtype)
@@ -82,7 +82,15 @@ class PatchStream(Stream):
         if self._patch - 1 not in self._counts.tolist():
             self._steps[self._each, self._counts] = values
             self._counts += 1
-            return None
+            answer = None
+        else:
+            answer = self._read_whole(values)
+        if self._carried is not None:
+            self._carried.keep()
+        return answer
+
+    def _read_whole(self, values: np.ndarray) -> Any:
+        """Take a step with which some patches are whole, and answer."""
         whole = self._counts == self._patch - 1
         rest = np.flatnonzero(~whole)
         answer = self._advanced(values, whole, rest)

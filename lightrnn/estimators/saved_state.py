@@ -82,8 +82,8 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
     if "form" not in model:
         model = _of_earlier_version(model, state)
         state = {key: value for key, value in state.items() if not _is_result(key)}
-    if model["form"] is not None:  # files of before have no patches
-        model["form"] = {"patch": 1} | model["form"]
+    if model["form"] is not None:  # files of before have no patches and no missing values
+        model["form"] = {"patch": 1, "fill": None} | model["form"]
     unknown = [key for key in state if key not in arguments.keys() | SAVED]
     if unknown:
         raise ValueError(f"{name} has no argument {shown(unknown[0])} in this version")
@@ -177,6 +177,7 @@ def _fixed_arguments(kind: Any, model: Mapping[str, Any]) -> dict[str, Any]:
     }
     if model["form"]:
         values["patch"] = model["form"]["patch"]
+        values["missing"] = Form(**model["form"]).missing
     if vocabulary:
         values["embedding_size"] = architecture["n_features"]
     if architecture["n_outputs"] >= SMALLEST_ADAPTIVE:
@@ -367,6 +368,10 @@ def _check_form(form: dict[str, Any], architecture: dict[str, Any]) -> None:
     patch = checks.integer("form/patch", form["patch"], 1)
     if architecture["n_tokens"] or architecture["target"] == "step":
         _same("form/patch", patch, 1)
+    if form["fill"] is not None:
+        _same("n_tokens", architecture["n_tokens"], 0)
+        _check_array("form/fill", form["fill"], (Form(**form).step_features,), np.dtype(float))
+        _check_finite("form/fill", form["fill"])
     if not architecture["n_tokens"]:
         _same("n_features", architecture["n_features"], Form(**form).input_features)
     names = form["feature_names"]
@@ -385,12 +390,11 @@ def _check_standardization(
     _same(
         "standardization", set(standardization), {field.name for field in fields(Standardization)}
     )
-    shape = (Form(**form).step_features,)
+    shape = (Form(**form).step_columns,)
     for name in ("mean", "variance"):
         where = f"standardization/{name}"
         _check_array(where, standardization[name], shape, np.dtype(float))
-        if not np.isfinite(standardization[name]).all():
-            raise ValueError(f"{where} must be finite")
+        _check_finite(where, standardization[name])
     weight = standardization["weight"]  # infinite after a whole fit
     if not isinstance(weight, float) or not weight > 0:
         raise ValueError(f"standardization/weight must be a positive float, got {shown(weight)}")

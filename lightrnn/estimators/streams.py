@@ -15,11 +15,13 @@ import numpy as np
 
 from ..data.arrays import as_array, as_numbers
 from ..data.feature_names import column_names, require_same_names
+from ..data.missing import Carried
 from ..nn.stepper import Stepper
 from ..utils.checks import integer, shown
 from .outputs import overflow
 
 if TYPE_CHECKING:
+    from ..data.form import Form
     from ..data.tokens import Vocabulary
     from .model import Model
 
@@ -87,6 +89,9 @@ class Stream:
             # All digits are kept until the mean has been subtracted.
             self._read_dtype = np.dtype(np.float64)
         self._dtypes = {self._dtype, self._read_dtype}  # of numbers that need no conversion
+        self._carried: Carried | None = None
+        if form is not None and form.fill is not None:
+            self._carry(form, form.fill)
         # The array that holds every step's output; None if it must be computed from the state.
         fixed = stepper.features if answer is None else stepper.fixed_outputs
         self._fixed = None if fixed is None else fixed[self._rows]
@@ -102,7 +107,7 @@ class Stream:
         Parameters
         ----------
         x : array-like (F,), or with `n_streams` (n_streams, F); or a token, or a list of n_streams
-            The next input of each sequence; numbers must be finite.
+            The next input of each sequence; numbers must be finite, or with ``missing="mask"`` NaN.
 
         Returns
         -------
@@ -129,7 +134,20 @@ class Stream:
             self._write(x)
         else:
             self._write(self._numbers(x))
-        return self._answer(self._outputs())
+        answer = self._answer(self._outputs())
+        if self._carried is not None:
+            self._carried.keep()
+        return answer
+
+    def _carry(self, form: Form, fill: np.ndarray) -> None:
+        """Let NaN stand for missing values."""
+        carried = self._carried = Carried(fill, self._count)
+        parts = {"last_value": carried.last, "elapsed": carried.elapsed}
+        self._views |= {name: part[self._rows] for name, part in parts.items()}
+        self._states = [*self._states, *parts.values()]
+        self._shape = (*self._shape[:-1], form.step_features)
+        self._read_dtype = np.dtype(np.float64)
+        self._dtypes = set()  # all steps are made into columns
 
     def _outputs(self) -> np.ndarray:
         """Let the network read the step that was written; return the outputs, or the state."""
@@ -150,7 +168,7 @@ class Stream:
         """Return why numbers are refused that are not finite."""
         return (
             f"x must be finite in {self._dtype}, got {shown(float(bad[0]))}. "
-            "Leave the step out, or fill it in."
+            "Leave the step out, fill it in, or fit with missing='mask', which takes NaN."
         )
 
     def _numbers(self, x: Any) -> np.ndarray:
@@ -174,6 +192,9 @@ class Stream:
                 f"{'' if self.n_streams is None else ' of each stream'}; "
                 "predict takes whole sequences."
             )
+        if self._carried is not None:
+            columns = self._carried.columns(values.reshape(self._count, -1))
+            return np.asarray(columns[self._rows])
         return values
 
     def _codes(self, x: Any) -> np.ndarray:
@@ -228,7 +249,9 @@ class Stream:
         "pooling.h", the pooled state, "pooling.weight" (1,), the number of steps or for attention
         the sum of their weights, and for attention "pooling.score" (1,), the greatest score, that
         of weight 1. Where the network reads patches, "patch" holds the steps of the one that is not
-        whole yet, and "patch_steps" their number. Assigning such a dict sets the state.
+        whole yet, and "patch_steps" their number. With ``missing="mask"`` there are "last_value",
+        the last value of each feature, and "elapsed", the number of steps since. Assigning such a
+        dict sets the state.
         """
         return {name: view.copy() for name, view in self._views.items()}
 

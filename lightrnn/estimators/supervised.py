@@ -83,10 +83,9 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         Warns
         -----
         ConvergenceWarning
-            If ``max_iter`` epochs went by before training converged; the cosine schedule ends there
-            by design, so it does not warn. If the gradient explodes. If nothing is learned: after a
-            tenth of the epochs (ten at least), or in the end, the loss does not fall and is that of
-            predicting the frequencies of the classes, or the mean (median, quantile) of y.
+            If ``max_iter`` epochs went by before training converged, unless the cosine schedule
+            ended there by design; if the gradient explodes; if nothing is learned: after a tenth of
+            the epochs (ten at least), or in the end, predicting without X has no greater loss.
 
         Examples
         --------
@@ -176,6 +175,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         form: Any = before.form
         if arguments["patch"] != "auto":
             refuse_change("patch", form.patch, arguments["patch"])
+        refuse_change("missing", form.missing, arguments["missing"])
         return Inputs(self._read_steps(before, X), form, before.vocabulary)
 
     def _read_steps(self, model: Model, X: Any) -> Sequences:

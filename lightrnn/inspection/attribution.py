@@ -54,10 +54,12 @@ def attribution(
         the same for all sequences. None takes what is predicted for each, or column 0.
     method : {"occlusion", "gradient"}, default="occlusion"
         "occlusion" is how much the output falls when the step is replaced by the mean of each
-        feature (by zeros if X was not standardised) or by the unknown token [1]_; it takes T + 1
-        predictions per sequence. "gradient" is gradient times
+        feature (by zeros if X was not standardised, by NaN with ``missing="mask"``) or by the
+        unknown token [1]_; it takes T + 1 predictions per sequence. "gradient" is gradient times
         input, the part of the output that is linear in the step [2]_; it takes one pass forward and
-        back, but a saturated unit has no gradient, however much depends on it.
+        back, but a saturated unit has no gradient, however much depends on it. With
+        ``missing="mask"`` a value counts for all steps that it is carried to with "occlusion"; with
+        "gradient" each step has what the network reads there, mark and number of steps included.
 
     Returns
     -------
@@ -170,7 +172,10 @@ def _occlusion(
     T = len(x)
     # What the first layer sees as zero; of tokens, code 0 is the unknown one.
     standardization = estimator._model.standardization
-    rest = 0 if standardization is None else standardization.mean
+    rest: Any = 0 if standardization is None else standardization.mean
+    form = estimator._model.form
+    if form is not None and form.fill is not None:
+        rest = np.nan  # a missing step is one that the network knows
     whole = predict([x])  # (1, k)
     if column is None:
         column = int(predicted_columns(estimator, whole)[0])

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..data.dataset import patch_for
+from ..data.missing import COLUMNS
 from ..data.patches import count_patches
 from ..estimators.estimator import check_estimator
 from ..estimators.language import RNNLanguageModel
@@ -236,7 +237,8 @@ def _planned_architecture(
     patch = 1
     if "n_tokens" not in given:
         patch = patch_for(arguments, np.array([T]))
-        given["n_features"] *= patch
+        columns = COLUMNS if arguments["missing"] == "mask" else 1
+        given["n_features"] *= patch * columns
     return estimator._architecture(arguments, **given), patch
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ..data.dataset import refuse_patch_of_tokens
+from ..data.dataset import refuse_for_tokens
 from ..data.form import Form
 from ..data.targets import several_quantiles
 from ..data.tokens import Vocabulary
@@ -326,11 +326,18 @@ def _check_language(foreign: ForeignNetwork, output: Any) -> None:
         )
 
 
-def _form(foreign: ForeignNetwork, patch: int | str, vocabulary: Vocabulary | None) -> Form:
+def _form(
+    foreign: ForeignNetwork, patch: int | str, missing: str, vocabulary: Vocabulary | None
+) -> Form:
     """Return the form of X for which a foreign network was made, perhaps to read patches."""
     if vocabulary is not None:
-        refuse_patch_of_tokens(patch)
+        refuse_for_tokens(patch, missing)
         return Form(1, is_table=False)
+    if missing != "error":
+        raise ValueError(
+            f"missing must be 'error' for a network of another library, got {missing!r}. Give X "
+            "with the columns that it was trained on."
+        )
     steps = 1 if patch == "auto" else int(patch)
     F, rest = divmod(foreign.n_features, steps)
     if rest:
@@ -350,7 +357,7 @@ def _adopt(
 ) -> None:
     """Build the model and give it to the estimator."""
     arguments = estimator._checked()
-    form = _form(foreign, arguments.get("patch", 1), vocabulary)
+    form = _form(foreign, arguments.get("patch", 1), arguments.get("missing", "error"), vocabulary)
     n_tokens = len(vocabulary or ())
     if isinstance(estimator, RNNLanguageModel):
         architecture = estimator._architecture(arguments, n_tokens)

@@ -144,6 +144,8 @@ def _arrays(summary: Summary) -> dict[str, Any]:
     if summary.standardization is not None:
         arrays["X_mean"] = summary.standardization.mean
         arrays["X_scale"] = summary.standardization.scale
+    if summary.fill is not None:
+        arrays["X_fill"] = summary.fill
     if summary.vocabulary is not None:
         # As JSON, since NumPy's arrays of text drop zero characters at the end of a token.
         listed = json.dumps(summary.vocabulary.tokens.tolist())
@@ -251,6 +253,7 @@ def _constants(summary: Summary, weights: bytes, inline: bool) -> dict[str, Any]
         "MARKS_APART": vocabulary is not None and vocabulary.marks_apart,
         "FEATURES": summary.step_features,
         "PATCH": summary.patch,
+        "MISSING": summary.fill is not None,
         "STANDARDIZED": summary.standardization is not None,
         "OUTPUTS": summary.n_outputs,
         "QUANTILES": summary.quantiles,
@@ -373,4 +376,5 @@ def _sequences(summary: Summary) -> str:
     return (
         f"{name} is a list of arrays {shape} of any lengths T, one row per step, "
         f"or an array (n, T, {F})."
+        + (" NaN are missing values." if summary.fill is not None else "")
     )

@@ -18,6 +18,7 @@ TOKENS = "number"
 MARKS_APART = False  # whether words end at combining marks
 FEATURES = 1  # numbers per step
 PATCH = 1  # steps that are one input of the network
+MISSING = False
 STANDARDIZED = False
 OUTPUTS = 2
 QUANTILES = False
@@ -57,12 +58,31 @@ else:
         return categories
 
 
+if MISSING:
+
+    def columns(sequence):
+        """Carry the last value over NaN; beside it a 0/1 mark and the steps since: (T, 3 * F)."""
+        x = np.asarray(sequence, np.float64)
+        x = x.reshape(len(x), -1)  # (T,) becomes (T, 1), and a frame one row
+        missing = np.isnan(x)
+        number = np.arange(1, len(x) + 1)[:, None]
+        last = np.maximum.accumulate(np.where(missing, 0, number), axis=0)  # 0 before the first
+        values = np.take_along_axis(np.vstack([WEIGHTS["X_fill"], x]), last, axis=0)
+        return np.hstack([values, ~missing, number - last])
+
+else:
+
+    def columns(sequence):
+        """Return the numbers of each step, (T, F)."""
+        x = np.asarray(sequence, np.float64)
+        return x.reshape(len(x), -1)  # (T,) becomes (T, 1), and a frame one row
+
+
 if STANDARDIZED:
 
     def as_floats(sequence):
-        """Standardise each feature in float64, then round it to the network's precision."""
-        x = np.asarray(sequence, np.float64)
-        x = x.reshape(len(x), -1)  # (T,) becomes (T, 1), and a frame one row
+        """Standardise each column in float64, then round it to the network's precision."""
+        x = columns(sequence)
         standardized = (x - WEIGHTS["X_mean"]) / WEIGHTS["X_scale"]
         return standardized.astype(WEIGHTS["head.b"].dtype)
 
@@ -70,8 +90,7 @@ else:
 
     def as_floats(sequence):
         """Return numbers in the network's precision."""
-        x = np.asarray(sequence, WEIGHTS["head.b"].dtype)
-        return x.reshape(len(x), -1)  # (T,) becomes (T, 1), and a frame one row
+        return columns(sequence).astype(WEIGHTS["head.b"].dtype)
 
 
 if TOKENS == "number":
@@ -106,7 +125,7 @@ else:
 def patches(x):
     """Return a sequence (T, F) in patches of steps; what is missing of the last is step T again."""
     missing = np.repeat(x[-1:], -len(x) % PATCH, axis=0)
-    return np.concatenate([x, missing]).reshape(-1, PATCH * FEATURES)
+    return np.concatenate([x, missing]).reshape(-1, PATCH * x.shape[1])
 
 
 if STEP:

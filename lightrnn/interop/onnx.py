@@ -21,11 +21,13 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
       ones filled up at the end with any finite numbers or any codes. A token's code is its place in
       the vocabulary, 0 if it is not there; the input of a language model begins with code 1.
     - ``seq_lens`` (batch,) int64: the number of steps of each sequence. The graph makes the patches
-      of an estimator whose ``patch_`` is more than 1.
+      of an estimator whose ``patch_`` is more than 1. With ``missing="mask"`` NaN are missing
+      values in it, too.
     - ``state`` (batch, S) float32, except for the ffnn: the initial state, zeros at first. Layer
       after layer it holds h, then for the lstm c; if bidirectional, of each forward's and then
       backward's. With ``pooling`` the pooled state (D), the total weight of its steps and
-      attention's greatest score come last.
+      attention's greatest score follow. With ``missing="mask"`` the last value of each feature, and
+      the number of steps since, come last.
 
     And its outputs:
 

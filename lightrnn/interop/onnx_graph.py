@@ -6,15 +6,12 @@ import json
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
-from ..cells import CELLS
 from ..nn.state_dict import Direction
 from ..utils.checks import check_finite_weights
-from ..utils.extras import import_extra
 from .foreign import reorder_gates
+from .onnx_inputs import CARRIED, InputBuilder
 from .onnx_pooling import PooledNames, PoolingNodes
-from .summary import Summary
 
 _OPSET = 17  # with the format's version 8 the newest that onnxruntime 1.12 (2022) reads
 _IR_VERSION = 8
@@ -38,7 +35,7 @@ OPERATORS = {
 _OUTPUTS = {"classes": "Softmax", "labels": "Sigmoid", "language": "Softmax"}
 
 
-class ModelBuilder:
+class ModelBuilder(InputBuilder):
     """Builds the graph: each method adds nodes and returns the name of their result.
 
     Parameters
@@ -47,19 +44,12 @@ class ModelBuilder:
         The estimator.
     """
 
-    def __init__(self, summary: Summary) -> None:
-        self.onnx = import_extra("onnx", "to write a model for it", "onnx")
-        self.summary = summary
-        self.cell = CELLS[summary.cell]
-        self.nodes: list[Any] = []
-        self.arrays: dict[str, np.ndarray] = {}
-        self.inputs: list[Any] = []
-        self.outputs: list[Any] = []
-        self.lengths = "seq_lens"  # of the first layer's inputs
-
     def model(self) -> Any:
         """Return the whole model, checked."""
-        X = self._begin()
+        self._declare_sequences()
+        if self.summary.recurrent:
+            self.starts = self._initial_states()
+        X = self._read_sequences()
         features = self._recurrent(X) if self.summary.recurrent else self._windows(X)
         self._finish(self._head(features))
         check_finite_weights(self.arrays, "ONNX has float32 here: fit with dtype='float32'.")
@@ -93,91 +83,6 @@ class ModelBuilder:
             found["classes"] = _json(summary.classes)
         return found
 
-    # -- pieces -----------------------------------------------------------------------------------
-
-    def _add(
-        self,
-        operator: str,
-        *inputs: str,
-        out: str | tuple[str, ...] = "",
-        **attributes: Any,
-    ) -> str:
-        """Add a node and return the name of its first output."""
-        names = [out] if isinstance(out, str) else list(out)
-        names[0] = names[0] or f"{operator.lower()}{len(self.nodes)}"
-        self.nodes.append(self.onnx.helper.make_node(operator, list(inputs), names, **attributes))
-        return names[0]
-
-    def _constant(self, name: str, values: Any, real: npt.DTypeLike = np.float32) -> str:
-        """Add an array, real numbers as `real` and integers as int64; return its name."""
-        array = np.asarray(values)
-        dtype = real if array.dtype.kind == "f" else np.int64
-        with np.errstate(over="ignore"):  # which `model` refuses
-            self.arrays[name] = np.asarray(array, dtype, order="C")
-        return name
-
-    def _weight(self, name: str) -> str:
-        """Add an array of the estimator's weights; return its name."""
-        return self._constant(name, self.summary.weights[name])
-
-    def _declare(
-        self,
-        name: str,
-        shape: tuple[Any, ...],
-        kind: str = "FLOAT",
-    ) -> Any:
-        """Return the description of an input or output."""
-        element = getattr(self.onnx.TensorProto, kind)
-        return self.onnx.helper.make_tensor_value_info(name, element, list(shape))
-
-    def _linear(self, rows: str, name: str) -> str:
-        """Multiply by the weights of this name and add their bias."""
-        product = self._add("MatMul", rows, self._weight(f"{name}.W"))
-        return self._add("Add", product, self._weight(f"{name}.b"))
-
-    # -- inputs -----------------------------------------------------------------------------------
-
-    def _begin(self) -> str:
-        """Declare X and seq_lens; return the sequences as numbers (batch, time, F)."""
-        tokens = self.summary.vocabulary is not None
-        shape = ("batch", "time") if tokens else ("batch", "time", self.summary.step_features)
-        self.inputs.append(self._declare("X", shape, "INT64" if tokens else "FLOAT"))
-        self.inputs.append(self._declare("seq_lens", ("batch",), "INT64"))
-        if tokens:
-            return self._add("Gather", self._weight("embedding.W"), "X")
-        X = "X" if self.summary.standardization is None else self._standardized("X")
-        return X if self.summary.patch == 1 else self._in_patches(X)
-
-    def _standardized(self, X: str) -> str:
-        """Return the standardised sequences, computed in float64 as `predict` does."""
-        standardization: Any = self.summary.standardization
-        mean = self._constant("X_mean", standardization.mean, np.float64)
-        scale = self._constant("X_scale", standardization.scale, np.float64)
-        numbers = self._add("Cast", X, to=self.onnx.TensorProto.DOUBLE)
-        standardized = self._add("Div", self._add("Sub", numbers, mean), scale)
-        return self._add("Cast", standardized, to=self.onnx.TensorProto.FLOAT)
-
-    def _in_patches(self, X: str) -> str:
-        """Return the sequences in patches, whose lengths become those of the layers' inputs."""
-        summary = self.summary
-        self.lengths = self._count_patches("seq_lens")
-        longest = self._add("Gather", self._add("Shape", X), self._constant("time_axis", 1))
-        stop = self._add("Mul", self._count_patches(longest), "patch")
-        steps = self._add("Range", self._constant("zero", 0), stop, self._constant("stride", 1))
-        # Steps beyond a sequence's last one are the last one again.
-        last = self._add("Sub", "seq_lens", self._constant("one", [1]))
-        last = self._add("Unsqueeze", last, self._constant("second_axis", [1]))
-        index = self._add("Min", steps, last)  # (batch, time)
-        index = self._add("Unsqueeze", index, self._constant("third_axis", [2]))
-        whole = self._add("GatherND", X, index, batch_dims=1)
-        return self._add("Reshape", whole, self._constant("patches", [0, -1, summary.n_features]))
-
-    def _count_patches(self, lengths: str) -> str:
-        """Return the number of patches of sequences of these lengths, rounded up."""
-        patch = self._constant("patch", self.summary.patch)
-        more = self._constant("patch-1", self.summary.patch - 1)
-        return self._add("Div", self._add("Add", lengths, more), patch)
-
     # -- layers -----------------------------------------------------------------------------------
 
     def _windows(self, X: str) -> str:
@@ -208,19 +113,13 @@ class ModelBuilder:
         nodes = PoolingNodes(self._add, self._constant, self.lengths, w)
         return nodes.pooled(self.summary.pooling, rows, before)
 
-    def _last_steps(self, rows: str) -> str:
-        """Return the last step of each sequence, (batch, H), from all steps."""
-        last = self._add("Sub", self.lengths, self._constant("one", [1]))
-        index = self._add("Unsqueeze", last, self._constant("second_axis", [1]))
-        return self._add("GatherND", rows, index, batch_dims=1)
-
     def _recurrent(self, X: str) -> str:
         """Add the recurrent layers, which in ONNX have time as the first axis."""
         # The recurrent operators take lengths of 32 bits alone.
         self._add("Cast", self.lengths, out="seq_lens32", to=self.onnx.TensorProto.INT32)
         states = ""
         ends: list[str] = []
-        *initial, before = self._initial_states()
+        *initial, before = self.starts
         starts = iter(initial)
         for number in range(len(self.summary.layers)):
             if number == 0:
@@ -237,7 +136,7 @@ class ModelBuilder:
             pooled = self._pooled(features, before)
             features = pooled.h
             ends += pooled
-        self._add("Concat", *ends, out="next_state", axis=-1)
+        self._add("Concat", *ends, *self.ends, out="next_state", axis=-1)
         return features
 
     def _join_directions(self, states: str, axes: tuple[int, ...]) -> str:
@@ -263,6 +162,9 @@ class ModelBuilder:
         if self._pools:
             names += pooled
             sizes += [directions * self.summary.units[-1], 1, 1]
+        if self.summary.fill is not None:
+            names += CARRIED
+            sizes += [self.summary.step_features] * len(CARRIED)
         self.inputs.append(self._declare("state", ("batch", sum(sizes))))
         self.outputs.append(self._declare("next_state", ("batch", sum(sizes))))
         sizes_name = self._constant("state.sizes", sizes)

@@ -34,6 +34,9 @@ class Summary(NamedTuple):
         Columns of the network's input; for tokens those of the embedding.
     patch : int
         Steps that are one input of the network.
+    fill : ndarray of float64 (F,) or None
+        Value of each feature before its first one, if NaN stand for missing values: then a feature
+        is three columns of a step; see `data/missing.py`.
     n_outputs : int
         Columns of the output.
     layers : tuple of tuple of str
@@ -59,7 +62,7 @@ class Summary(NamedTuple):
     result : dtype
         The type of predicted numbers.
     standardization : Standardization or None
-        What is done to the numbers of a step before the first layer reads them.
+        What is done to the columns of a step before the first layer reads them.
     """
 
     estimator: str
@@ -68,6 +71,7 @@ class Summary(NamedTuple):
     step: bool
     n_features: int
     patch: int
+    fill: np.ndarray | None
     n_outputs: int
     layers: tuple[tuple[str, ...], ...]
     units: tuple[int, ...]
@@ -91,7 +95,8 @@ class Summary(NamedTuple):
     @property
     def step_features(self) -> int:
         """Features of a step."""
-        return self.n_features // self.patch
+        columns = self.n_features // self.patch
+        return columns if self.fill is None else len(self.fill)
 
     @property
     def recurrent(self) -> bool:
@@ -127,6 +132,7 @@ def summarize(estimator: Any) -> Summary:
         step=targets is not None and network.target == "step",
         n_features=architecture["n_features"],
         patch=1 if model.form is None else model.form.patch,
+        fill=None if model.form is None else model.form.fill,
         n_outputs=architecture["n_outputs"],
         layers=tuple(tuple(layer.name for layer in level) for level in network.levels),
         units=tuple(architecture["hidden_layer_sizes"]),

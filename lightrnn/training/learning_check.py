@@ -46,7 +46,7 @@ def has_learned(losses: list[float], prior: Prior, horizon: int) -> bool:
     Examples
     --------
     >>> prior = Prior(1.0, 0.01, "the mean of y")
-    >>> has_learned([1.02, 1.0, 1.01, 0.99, 1.0, 1.01, 1.0, 1.0, 1.01, 1.0], prior, 20)
+    >>> has_learned([1.02, 1.0, 1.01, 0.99, 1.0, 1.0, 1.01, 1.0, 1.01, 1.0], prior, 20)
     False
     >>> has_learned([1.02, 1.01, 1.01, 1.0, 1.0, 1.0, 0.99, 0.99, 0.98, 0.98], prior, 20)
     True

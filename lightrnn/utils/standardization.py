@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
@@ -19,8 +19,8 @@ class Standardization:
     ----------
     mean, variance : ndarray of float64, shape (F,)
         Mean of each feature and mean squared deviation from it.
-    weight : float
-        Total weight of the steps that they are computed from.
+    weight : float, or ndarray (F,)
+        Total weight of the steps that they are computed from, or for each feature.
 
     Examples
     --------
@@ -31,7 +31,7 @@ class Standardization:
 
     mean: np.ndarray
     variance: np.ndarray
-    weight: float
+    weight: Any
 
     @classmethod
     def of(cls, mean: np.ndarray, variance: np.ndarray, weight: float) -> Self:
@@ -56,7 +56,7 @@ class Standardization:
            242-247. Equation 2.1.
         """
         weight = self.weight + other.weight
-        share = other.weight / weight
+        share = other.weight / np.where(weight > 0, weight, 1)
         difference = other.mean - self.mean
         return Standardization(
             mean=self.mean + difference * share,

@@ -48,6 +48,7 @@ BAD = [
     ("forget_bias", None, "forget_bias must be a number in [-100, 100], got None"),
     ("forget_bias", True, "forget_bias must be a number"),
     ("forget_bias", np.inf, "forget_bias must be a number in [-100, 100], got inf"),
+    ("missing", "drop", "missing must be one of 'error', 'mask', got 'drop'"),
     ("patch", 0, "patch must be an integer of at least 1, got 0"),
     ("patch", 2.5, "patch must be an integer of at least 1, got 2.5"),
     ("patch", "automatic", "patch must be 'auto' or an integer of at least 1, got 'automatic'."),

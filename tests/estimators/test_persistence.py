@@ -269,6 +269,7 @@ HOSTILE = {
         "loss": [None, {"loss": "huber", "delta": 1.0, "quantile": 0.5}, ...],
         "form/n_features_in": [2, 4, "3", ...],
         "form/is_table": [True, None],
+        "form/fill": [np.ones(1), np.array([np.nan]), "mean"],
         "form/patch": [2, 0, 1.0, "auto", None],
         "form/feature_names": [np.array(["a", "b"], object), np.ones(3), ["a", "b", "c"]],
         "targets/classes_": [np.arange(3), np.eye(2), [0, 1], np.array([[], {}], object)],

@@ -87,6 +87,9 @@ def fitted(draw, cells=("ffnn", "rnn", "gru", "lstm"), dtypes=("float32", "float
     X = sequences(kind, lengths, draw(st.integers(1, 5)), rng)
     if kind == "number":
         X = [3 * x + 10 for x in X]
+        arguments["missing"] = draw(st.sampled_from(["error", "mask"]))
+        if arguments["missing"] == "mask":
+            X = [np.where(rng.random(x.shape) < 0.3, np.nan, x) for x in X]
     y = targets(task, step, lengths, draw(st.integers(1, 3)), rng)
     est = (RNNRegressor if task == "numbers" else RNNClassifier)(cell, **arguments)
     return _finished(est.fit(X[:-1], y[:-1]), X, rng)

@@ -1,0 +1,197 @@
+"""The inputs of an ONNX model: sequences as the first layer reads them, and pieces of graphs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..cells import CELLS
+from ..utils.extras import import_extra
+from .summary import Summary
+
+CARRIED = ("last_value0", "elapsed0")  # parts of the state where values may be missing
+
+
+class InputBuilder:
+    """Builds the beginning of a graph: each method adds nodes and returns the name of their result.
+
+    Parameters
+    ----------
+    summary : Summary
+        The estimator.
+    """
+
+    def __init__(self, summary: Summary) -> None:
+        self.onnx = import_extra("onnx", "to write a model for it", "onnx")
+        self.summary = summary
+        self.cell = CELLS[summary.cell]
+        self.nodes: list[Any] = []
+        self.arrays: dict[str, np.ndarray] = {}
+        self.inputs: list[Any] = []
+        self.outputs: list[Any] = []
+        self.lengths = "seq_lens"  # of the first layer's inputs
+        self.starts: list[Any] = []  # the initial states, and what is pooled
+        self.ends: list[str] = []  # what is carried besides the states, where sequences end
+
+    # -- pieces -----------------------------------------------------------------------------------
+
+    def _add(
+        self,
+        operator: str,
+        *inputs: str,
+        out: str | tuple[str, ...] = "",
+        **attributes: Any,
+    ) -> str:
+        """Add a node and return the name of its first output."""
+        names = [out] if isinstance(out, str) else list(out)
+        names[0] = names[0] or f"{operator.lower()}{len(self.nodes)}"
+        self.nodes.append(self.onnx.helper.make_node(operator, list(inputs), names, **attributes))
+        return names[0]
+
+    def _constant(self, name: str, values: Any, real: npt.DTypeLike = np.float32) -> str:
+        """Add an array, real numbers as `real` and integers as int64; return its name."""
+        array = np.asarray(values)
+        dtype = real if array.dtype.kind == "f" else np.int64
+        with np.errstate(over="ignore"):  # which `model` refuses
+            self.arrays[name] = np.asarray(array, dtype, order="C")
+        return name
+
+    def _weight(self, name: str) -> str:
+        """Add an array of the estimator's weights; return its name."""
+        return self._constant(name, self.summary.weights[name])
+
+    def _declare(
+        self,
+        name: str,
+        shape: tuple[Any, ...],
+        kind: str = "FLOAT",
+    ) -> Any:
+        """Return the description of an input or output."""
+        element = getattr(self.onnx.TensorProto, kind)
+        return self.onnx.helper.make_tensor_value_info(name, element, list(shape))
+
+    def _linear(self, rows: str, name: str) -> str:
+        """Multiply by the weights of this name and add their bias."""
+        product = self._add("MatMul", rows, self._weight(f"{name}.W"))
+        return self._add("Add", product, self._weight(f"{name}.b"))
+
+    # -- inputs -----------------------------------------------------------------------------------
+
+    def _declare_sequences(self) -> None:
+        """Declare X and seq_lens."""
+        tokens = self.summary.vocabulary is not None
+        shape = ("batch", "time") if tokens else ("batch", "time", self.summary.step_features)
+        self.inputs.append(self._declare("X", shape, "INT64" if tokens else "FLOAT"))
+        self.inputs.append(self._declare("seq_lens", ("batch",), "INT64"))
+
+    def _read_sequences(self) -> str:
+        """Return the sequences as the first layer reads them, (batch, time, F)."""
+        if self.summary.vocabulary is not None:
+            return self._add("Gather", self._weight("embedding.W"), "X")
+        X = "X" if self.summary.standardization is None else self._standardized("X")
+        X = X if self.summary.fill is None else self._marked(X, self.summary.fill)
+        return X if self.summary.patch == 1 else self._in_patches(X)
+
+    def _standardized(self, X: str) -> str:
+        """Return the standardised sequences, computed in float64 as `predict` does."""
+        standardization: Any = self.summary.standardization
+        F = self.summary.step_features  # what stands beside missing values is standardised later
+        mean = self._constant("X_mean", standardization.mean[:F], np.float64)
+        scale = self._constant("X_scale", standardization.scale[:F], np.float64)
+        numbers = self._add("Cast", X, to=self.onnx.TensorProto.DOUBLE)
+        standardized = self._add("Div", self._add("Sub", numbers, mean), scale)
+        return self._add("Cast", standardized, to=self.onnx.TensorProto.FLOAT)
+
+    def _marked(self, X: str, fill: np.ndarray) -> str:
+        """Return the columns that stand for values and missing ones; see `data/missing.py`.
+
+        What is carried is part of the state: the last value, less that before the first one so that
+        zeros begin anew, and the number of steps since.
+        """
+        F = len(fill)
+        standardization = self.summary.standardization
+        mean = np.zeros(3 * F) if standardization is None else standardization.mean.copy()
+        scale = np.ones(3 * F) if standardization is None else standardization.scale.copy()
+        first = self._constant("first_value", (fill - mean[:F]) / scale[:F])
+        mean[:F] = 0.0  # values are standardised already
+        scale[:F] = 1.0
+        last, elapsed = CARRIED
+        if not self.starts:
+            axis = self._constant("second_axis", [1])
+            counts = self._add("Cast", "seq_lens", to=self.onnx.TensorProto.FLOAT)
+            counts = self._add("Unsqueeze", counts, axis)
+            zeros = self._constant("no_value", np.zeros((1, F)))
+            last = elapsed = self._add("Mul", counts, zeros)  # (batch, F)
+        outputs = ("last_value", "elapsed", "columns")
+        self._add(
+            "Scan",
+            self._add("Add", last, first),
+            elapsed,
+            X,
+            out=outputs,
+            body=self._step_of_missing(F),
+            num_scan_inputs=1,
+            scan_input_axes=[1],
+            scan_output_axes=[1],
+        )
+        parts = ("end_value", "end_mark", "end_elapsed")
+        sizes = self._constant("columns.sizes", [F, F, F])
+        self._add("Split", self._last_steps("columns"), sizes, out=parts, axis=-1)
+        self.ends = [self._add("Sub", "end_value", first), "end_elapsed"]
+        shifted = self._add("Sub", "columns", self._constant("columns.mean", mean))
+        return self._add("Div", shifted, self._constant("columns.scale", scale))
+
+    def _step_of_missing(self, F: int) -> Any:
+        """Return the graph that makes a step (batch, F) into its columns."""
+        node = self.onnx.helper.make_node
+        to_tensor = self.onnx.numpy_helper.from_array
+        nodes = [
+            node("IsNaN", ["x"], ["missing"]),
+            node("Where", ["missing", "last", "x"], ["next_last"]),
+            node("Add", ["since", "step"], ["longer"]),
+            node("Where", ["missing", "longer", "none"], ["next_since"]),
+            node("Not", ["missing"], ["there"]),
+            node("Cast", ["there"], ["mark"], to=self.onnx.TensorProto.FLOAT),
+            node("Concat", ["next_last", "mark", "next_since"], ["step_columns"], axis=-1),
+        ]
+        constants = {"step": np.ones(1, np.float32), "none": np.zeros(1, np.float32)}
+        return self.onnx.helper.make_graph(
+            nodes,
+            "missing_values",
+            [self._declare(name, ("batch", F)) for name in ("last", "since", "x")],
+            [
+                self._declare("next_last", ("batch", F)),
+                self._declare("next_since", ("batch", F)),
+                self._declare("step_columns", ("batch", 3 * F)),
+            ],
+            [to_tensor(array, name) for name, array in constants.items()],
+        )
+
+    def _in_patches(self, X: str) -> str:
+        """Return the sequences in patches, whose lengths become those of the layers' inputs."""
+        summary = self.summary
+        self.lengths = self._count_patches("seq_lens")
+        longest = self._add("Gather", self._add("Shape", X), self._constant("time_axis", 1))
+        stop = self._add("Mul", self._count_patches(longest), "patch")
+        steps = self._add("Range", self._constant("zero", 0), stop, self._constant("stride", 1))
+        # Steps beyond a sequence's last one are the last one again.
+        last = self._add("Sub", "seq_lens", self._constant("one", [1]))
+        last = self._add("Unsqueeze", last, self._constant("second_axis", [1]))
+        index = self._add("Min", steps, last)  # (batch, time)
+        index = self._add("Unsqueeze", index, self._constant("third_axis", [2]))
+        whole = self._add("GatherND", X, index, batch_dims=1)
+        return self._add("Reshape", whole, self._constant("patches", [0, -1, summary.n_features]))
+
+    def _count_patches(self, lengths: str) -> str:
+        """Return the number of patches of sequences of these lengths, rounded up."""
+        patch = self._constant("patch", self.summary.patch)
+        more = self._constant("patch-1", self.summary.patch - 1)
+        return self._add("Div", self._add("Add", lengths, more), patch)
+
+    def _last_steps(self, rows: str) -> str:
+        """Return the last step of each sequence, (batch, H), from all steps."""
+        last = self._add("Sub", self.lengths, self._constant("one", [1]))
+        index = self._add("Unsqueeze", last, self._constant("second_axis", [1]))
+        return self._add("GatherND", rows, index, batch_dims=1)
