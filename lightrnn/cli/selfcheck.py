@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..nn.network import Network
 
 _ROUNDS = 250  # networks of each cell at most; all four cells take some eight seconds
-_KINDS = 4  # combinations of target and direction
+_KINDS = 8  # combinations of target, direction and pooling
 # Steps of the central differences, of which the better one counts: the longer step has less
 # rounding error, the shorter one is less likely to cross the kink of an ffnn.
 _STEPS = (1e-5, 1e-6)
@@ -71,12 +71,14 @@ def _errors(cell: str, seed: int) -> tuple[float, float]:
     """Return both errors of one network, whose sizes, lengths and targets the seed draws."""
     from ..losses import make_loss
     from ..nn.batches import Batch
+    from ..nn.pooling import POOLINGS
 
     rng = np.random.default_rng(seed)
     options = {
         "target": ("sequence", "step")[seed % 2],
         "bidirectional": CELLS[cell].recurrent and seed % 4 > 1,
         "window": 3,
+        "pooling": "last" if seed % 2 else POOLINGS[seed // 2 % 4],
     }
     F, *sizes = rng.integers(1, 20, 3).tolist()
     double, single = (_network(cell, F, sizes, options, dtype) for dtype in ("float64", "float32"))

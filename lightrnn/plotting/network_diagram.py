@@ -22,6 +22,12 @@ _FORMULAS = {
     "gru": ("tanh", r"$h_t=(1-z)\,n+z\,h_{t-1}$", r"$n=\tanh(a_n+r\,m)$"),
     "lstm": ("tanh", r"$c_t=f\,c_{t-1}+i\,g$", r"$h_t=o\,\tanh(c_t)$"),
 }
+# The text in a pooling's box; the last state is read without one.
+_POOLINGS = {
+    "mean": "mean over all {}",
+    "max": "maximum over all {}",
+    "attention": "attention over all {}",
+}
 _CELL_COLOUR = "#DCE9F3"
 _GATE_COLOUR = "#F6E3CC"
 _FORWARD, _REVERSE = COLOURS[:2]  # arrows of the state, by direction
@@ -32,6 +38,8 @@ _CELL_HEIGHT = 2.5
 _LAYER_TEXT = 5.95  # beyond the cell's loop
 _STEP_WIDTH = 1.25
 _FIRST_STEP = 6.7
+_POOLING_BOTTOM = 0.4  # above the last layer
+_POOLING_HEIGHT = 0.45
 _DIRECTION_HEIGHT = 0.5  # from a direction to the next within a layer
 _INPUT_TOP = -0.6  # where arrows from the inputs begin; layers stand on 0
 _INPUT_TEXT = -0.78
@@ -57,6 +65,8 @@ class UnrolledNetworkDisplay(Display):
         Steps, or patches, that a feed-forward net sees.
     patch : int or "auto", default=1
         Number of steps that are one input; "auto" is for the training sequences to decide.
+    pooling : {"last", "mean", "max", "attention"}, default="last"
+        Which states the one output per sequence reads.
 
     Attributes
     ----------
@@ -80,12 +90,14 @@ class UnrolledNetworkDisplay(Display):
     bidirectional: bool = False
     window: int = 20
     patch: int | str = 1
+    pooling: str = "last"
 
     _width = PAGE_WIDTH
 
     def __post_init__(self) -> None:
-        """Check the cell."""
+        """Check the cell and the pooling."""
         choice("cell", self.cell, tuple(_FORMULAS))
+        choice("pooling", self.pooling, ("last", *_POOLINGS))
 
     @classmethod
     def from_estimator(
@@ -125,7 +137,7 @@ class UnrolledNetworkDisplay(Display):
         arguments = estimator._checked()
         # A language model has no such arguments: it predicts at every step, in one direction.
         options: Any = {"target": "step"}
-        for name in ("target", "bidirectional", "window", "patch"):
+        for name in ("target", "bidirectional", "window", "patch", "pooling"):
             if name in arguments:
                 options[name] = arguments[name]
         if options.get("patch") == "auto":
@@ -137,7 +149,8 @@ class UnrolledNetworkDisplay(Display):
     @property
     def _height(self) -> float:
         """Height of a new figure, which grows with the number of layers."""
-        return max(2.6, 1.1 + 0.62 * len(self.sizes) * self._layer_height)
+        pooling = 0.5 * (self.pooling != "last")
+        return max(2.6, 1.1 + 0.62 * len(self.sizes) * self._layer_height + pooling)
 
     def _draw(self, ax: Any) -> None:
         """Draw the cell and the unrolled network."""
@@ -210,6 +223,7 @@ class UnrolledNetworkDisplay(Display):
         # Where the output is read. One per sequence reads each direction where it ends.
         ends = (self.T - 1, 0) if self.bidirectional else (self.T - 1,)
         read = range(self.T) if self.target == "step" else ends
+        pooled = self.pooling != "last"
         for t in range(self.T):
             x = _FIRST_STEP + _STEP_WIDTH * t
             # Steps are numbered from 1; the last one is T, however many are drawn.
@@ -217,7 +231,9 @@ class UnrolledNetworkDisplay(Display):
             self._text(x, _INPUT_TEXT, f"$x_{{{name}}}$")
             for level in range(len(self.sizes)):
                 self._draw_layer(x, level * self._layer_height, t)
-            if t in read:
+            if pooled:
+                self._arrow((x, top), (x, top + _POOLING_BOTTOM), size=5)
+            elif t in read:
                 self._arrow((x, top), (x, top + 0.5), size=5)
                 output = f"$y_{{{name}}}$" if self.target == "step" else "$y$"
                 self._text(x, top + 0.65, output)
@@ -225,8 +241,20 @@ class UnrolledNetworkDisplay(Display):
             text = f"layer {level}\n{size} units"
             self._text(_LAYER_TEXT, level * self._layer_height + 0.27, text, size=6)
         middle = _FIRST_STEP + _STEP_WIDTH * (self.T - 1) / 2
-        unit = "step" if self.patch == 1 else "patch"
+        unit, units = ("step", "steps") if self.patch == 1 else ("patch", "patches")
+        if pooled:
+            top += _POOLING_BOTTOM + _POOLING_HEIGHT
+            self._draw_pooling(middle, top, _POOLINGS[self.pooling].format(units))
         self._text(middle, top + 1.05, f"the same weights at every {unit}", weight="bold")
+
+    def _draw_pooling(self, middle: float, top: float, text: str) -> None:
+        """Draw the box of a pooling, which all states reach, and the one output that reads it."""
+        width = _STEP_WIDTH * (self.T - 1) + 0.64
+        bottom = top - _POOLING_HEIGHT
+        self._box(middle - width / 2, bottom, width, _POOLING_HEIGHT, _GATE_COLOUR)
+        self._text(middle, (bottom + top) / 2, text, size=6.5)
+        self._arrow((middle, top), (middle, top + 0.5), size=5)
+        self._text(middle, top + 0.65, "$y$")
 
     def _draw_layer(self, x: float, bottom: float, t: int) -> None:
         """Draw one layer at one step, with the arrow from below and those to the next step."""
