@@ -94,13 +94,12 @@ def draw(
         style = {"color": line.get_color(), "ls": line.get_linestyle(), "label": name}
         right.plot(DISTANCES, scores[name], marker="o", ms=3, lw=1.4, **style)
     left.set(title="Gradient before training", xlim=(0, LONGEST), ylim=(1e-6, 3))
-    left.get_legend().remove()
+    left.legend(frameon=False, loc="lower right")
     right.axhline(1 / 8, color="0.6", lw=0.8, zorder=0)
     right.annotate("chance", (DISTANCES[0], 1 / 8), va="bottom", color="0.4")
     right.set(title="Accuracy after training", xlabel="words between cue and answer")
     right.set(xscale="log", xticks=DISTANCES, xticklabels=DISTANCES, ylim=(0, 1.05))
     right.minorticks_off()
-    right.legend(frameon=False, loc="center left")
     figure.savefig(path)
     print(f"\nDrawn in {path}.")
 
