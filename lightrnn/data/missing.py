@@ -100,11 +100,14 @@ class LazyMarks:
     ----------
     shape : tuple of int
         (T - start, 3 * F).
+    size : int
+        Number of elements.
     """
 
     def __init__(self, steps: Any, fill: np.ndarray, start: int = 0) -> None:
         T, F = steps.shape
         self.shape = (T - start, COLUMNS * F)
+        self.size = self.shape[0] * self.shape[1]
         self._steps = steps
         self._fill = fill
         self._start = start

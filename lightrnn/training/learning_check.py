@@ -102,9 +102,10 @@ class LearningCheck:
             return
         self._warned = True
         late = np.mean(losses[len(losses) // 2 :])
+        epochs = f"{len(losses)} of {self.options.max_iter} epochs"
         warn(
             ConvergenceWarning,
-            f"Nothing was learned in {len(losses)} epochs: the loss is {late:.4g}, where "
+            f"Nothing was learned in {epochs}: the loss is {late:.4g}, where "
             f"predicting {prior.of} alone has {prior.loss:.4g}. {_remedies(self.options)}"
             f"{prior.advice}",
         )

@@ -362,7 +362,9 @@ def test_a_fit_of_patches_that_are_on_disk(gpu, tmp_path):
     for i, x in enumerate(sequences()):
         X.append(np.memmap(tmp_path / f"{i}", np.float64, "w+", shape=x.shape))
         X[-1][:] = x
+        X[-1][-1, 0] = np.nan
     options = {"cell": "gru", "hidden_layer_sizes": (2,), "patch": 2, "standardize": False}
+    options["missing"] = "mask"
     here, there, _ = same_fit(tmp_path, RNNClassifier, X, [0, 1, 0, 1, 1, 0], **options)
     assert there.patch_ == 2
     assert close(there.predict_proba(X), here.predict_proba(X))

@@ -144,6 +144,19 @@ def test_a_network_that_reads_patches_comes_and_goes():
         from_torch(state_dict, RNNClassifier(patch=p * F + 1), classes=model.classes_)
 
 
+def test_a_network_that_reads_marks_goes_and_is_not_taken_for_one_of_steps():
+    options = {"max_iter": 1, "dtype": "float64", "patch": 2}
+    gaps = [np.where(np.arange(len(x))[:, None] % 3 == 1, np.nan, x) for x in X]
+    model = RNNClassifier("gru", (5,), missing="mask", **options).fit(gaps, Y)
+    state_dict = model.to_torch()
+    with pytest.raises(ValueError, match="missing must be 'error' for a network of another"):
+        from_torch(state_dict, RNNClassifier(missing="mask"), classes=model.classes_)
+    # The module reads values, marks and numbers of steps.
+    back = from_torch(state_dict, RNNClassifier(**options), classes=model.classes_)
+    columns = model._model.form.marked(model._read_steps(model._model, gaps)).items
+    np.testing.assert_allclose(back.predict_proba(columns), model.predict_proba(gaps), rtol=1e-9)
+
+
 @pytest.mark.parametrize("tied", [False, True])
 def test_a_language_model_comes_back_as_it_was(tied):
     arguments = {"tie_weights": tied, "output": "softmax", "tokens": "char", "max_iter": 1}

@@ -92,18 +92,23 @@ def test_the_next_token_is_the_language_models(case, path):
     depth=st.integers(1, 3),
     cut=st.integers(1, 7),
     pooling=st.sampled_from(["step", *POOLINGS]),
+    missing=st.sampled_from(["error", "mask"]),
 )
-def test_the_next_state_goes_on(cell, depth, cut, pooling, path):
+def test_the_next_state_goes_on(cell, depth, cut, pooling, missing, path):
     step = pooling == "step"
     y = [(x[:, 0] > 0).astype(int) for x in X] if step else [0, 1, 0, 1]
     options = QUICK | {
         "hidden_layer_sizes": (5, 3, 4)[:depth],
+        "missing": missing,
         **({"target": "step"} if step else {"pooling": pooling}),
     }
     est = RNNClassifier(cell, **options).fit(X, y)
-    randomize(est, np.random.default_rng(cut))
+    rng = np.random.default_rng(cut)
+    randomize(est, rng)
     runtime = session(est, path)
     x = X[2].astype(np.float32)
+    if missing == "mask":
+        x[rng.random(x.shape) < 0.5] = np.nan
     first, state = results(runtime, [x[:cut]])
     last, state = results(runtime, [x[cut:]], state)
     whole, final = results(runtime, [x])
