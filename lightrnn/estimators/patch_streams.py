@@ -66,7 +66,8 @@ class PatchStream(Stream):
         Returns
         -------
         answer : label, number or ndarray (k,); with `n_streams` ndarray (n_streams, ...); or None
-            Result of the estimator's method for the sequence so far; None within a patch.
+            Result of the estimator's method for the sequence so far; None within a patch. Of
+            streams that are at different steps of their patches a list, with None for some.
 
         Raises
         ------
