@@ -32,14 +32,15 @@ class Inputs(NamedTuple):
     """X, checked."""
 
     steps: Sequences  # numbers, or codes of tokens
-    form: Form
+    form: Form | None  # of the model that goes on; None before a first fit
     vocabulary: Vocabulary | None  # of tokens; None for numbers
 
 
 class Data(NamedTuple):
     """A data set, checked and encoded."""
 
-    inputs: Inputs
+    form: Form
+    vocabulary: Vocabulary | None
     targets: Targets
     standardization: Standardization | None  # of numbers, as far as it is to be
     samples: Samples  # those with a positive weight; class weights are multiplied in
@@ -64,7 +65,7 @@ class HeldOut(NamedTuple):
 
 
 def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:
-    """Read X for an estimator that is not fitted yet; learn its form and the vocabulary of tokens.
+    """Read X for an estimator that is not fitted yet, and learn the vocabulary of tokens.
 
     Parameters
     ----------
@@ -88,8 +89,7 @@ def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:
     if kind == "number":
         sequences = as_sequences(X, arguments["dtype"], missing=arguments["missing"] == "mask")
         warn_of_swapped_axes(X)
-        patch = patch_for(arguments, sequences.lengths)
-        return Inputs(sequences, Form.of(sequences, patch), None)
+        return Inputs(sequences, None, None)
     refuse_for_tokens(arguments["patch"], arguments["missing"])
     items = as_items(X, kind)
     if arguments["tokens"] == "auto":
@@ -99,8 +99,7 @@ def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:
             kind = kind_of_texts(items)
             items = as_items(X, kind)  # a blank text has a character, but no word
     vocabulary = Vocabulary.learn(kind, items, arguments["min_count"], arguments["max_vocabulary"])
-    codes = encoded(items, vocabulary)
-    return Inputs(codes, Form.of(codes), vocabulary)
+    return Inputs(encoded(items, vocabulary), None, vocabulary)
 
 
 def refuse_for_tokens(patch: int | str, missing: str) -> None:
@@ -191,13 +190,6 @@ def read(
     weighted = targets.weigh(codes, weights, arguments.get("class_weight"))
     if not whole:
         check_absolute(weighted)
-    form = inputs.form
-    per_sequence = _per_sequence(weighted)
-    if inputs.vocabulary is None and arguments["missing"] == "mask" and form.fill is None:
-        observed = standardization_of(steps, per_sequence, missing=True)
-        form = replace(form, fill=observed.mean)
-    sequences = form.encoded(steps)
-    samples = Samples(sequences.items, sequences.lengths, codes, weighted)
     # A sequence stays if one of its steps has a weight.
     if isinstance(weighted, np.ndarray):
         kept = np.flatnonzero(weighted)
@@ -208,13 +200,28 @@ def read(
             "class_weight must leave a positive weight, got 0 for every label of y. Leave out such "
             "parts of the data, or raise the weight of their labels."
         )
+    per_sequence = _per_sequence(weighted)
+    form = inputs.form or _learned_form(arguments, inputs, per_sequence)
+    sequences = form.encoded(steps)
+    samples = Samples(sequences.items, sequences.lengths, codes, weighted).take(kept)
     standardization = None
     if inputs.vocabulary is None and arguments["standardize"]:
         standardization = _standardization_of(form, steps, per_sequence)
         if whole:  # later parts of the data then change nothing
             standardization = replace(standardization, weight=math.inf)
-    inputs = inputs._replace(form=form)
-    return Data(inputs, targets, standardization, samples.take(kept), take(weights, kept), kept)
+    weights = take(weights, kept)
+    return Data(form, inputs.vocabulary, targets, standardization, samples, weights, kept)
+
+
+def _learned_form(arguments: dict[str, Any], inputs: Inputs, weights: np.ndarray) -> Form:
+    """Return the form of sequences of these weights, for a first fit."""
+    steps = inputs.steps
+    if inputs.vocabulary is not None:
+        return Form.of(steps)
+    form = Form.of(steps, patch_for(arguments, steps.lengths[weights > 0]))
+    if arguments["missing"] == "mask":
+        form = replace(form, fill=standardization_of(steps, weights, missing=True).mean)
+    return form
 
 
 def _standardization_of(form: Form, steps: Sequences, weights: np.ndarray) -> Standardization:
@@ -272,10 +279,10 @@ def read_validation(
         raise ValueError(
             f"{missing} must be given, got None. Pass both X_val and y_val, or neither."
         )
-    vocabulary = data.inputs.vocabulary
+    vocabulary = data.vocabulary
     if vocabulary is None:
         # X_val is held to the form of X as the X of `predict` will be.
-        form = data.inputs.form
+        form = data.form
         sequences = form.encoded(form.read(estimator, X_val, arguments["dtype"], name="X_val"))
     else:
         sequences = encoded(as_items(X_val, vocabulary.kind, "X_val"), vocabulary)

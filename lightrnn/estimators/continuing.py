@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,6 +18,13 @@ def refuse_change(name: str, before: Any, now: Any) -> None:
             f"{name} must stay {before!r} while training goes on, got "
             f"{now!r}. Fit a new estimator, or with warm_start=False."
         )
+
+
+def refuse_other_form(form: Any, arguments: Mapping[str, Any]) -> None:
+    """Raise a ValueError if checked arguments want X read in another way than its form says."""
+    if arguments["patch"] != "auto":
+        refuse_change("patch", form.patch, arguments["patch"])
+    refuse_change("missing", form.missing, arguments["missing"])
 
 
 def check_same_classes(old: Targets, new: Targets) -> None:

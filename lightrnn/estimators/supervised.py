@@ -34,7 +34,7 @@ from ..training.history import ends_by_schedule
 from ..training.lbfgs import LBFGS_BATCH
 from ..training.minibatches import Minibatches, usual_batch_size
 from .arguments import ARCHITECTURE, SupervisedArguments, check_together
-from .continuing import check_same_classes, refuse_change
+from .continuing import check_same_classes, refuse_other_form
 from .estimator import Arguments, NetworkEstimator
 from .model import Model, loss_arguments
 from .scoring import make_score
@@ -172,11 +172,8 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         """Read X: like that of the last fit, if this one continues its model."""
         if before is None:
             return read_inputs(arguments, X)
-        form: Any = before.form
-        if arguments["patch"] != "auto":
-            refuse_change("patch", form.patch, arguments["patch"])
-        refuse_change("missing", form.missing, arguments["missing"])
-        return Inputs(self._read_steps(before, X), form, before.vocabulary)
+        refuse_other_form(before.form, arguments)
+        return Inputs(self._read_steps(before, X), before.form, before.vocabulary)
 
     def _read_steps(self, model: Model, X: Any) -> Sequences:
         """Read X for a fitted model: numbers of the same features, or the same tokens."""
@@ -217,7 +214,8 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         With `warm` the copy keeps nothing but the weights.
         """
         solver = arguments["solver"]
-        _, form, vocabulary = data.inputs
+        form = data.form
+        vocabulary = data.vocabulary
         architecture = self._architecture(
             arguments, data.targets.n_outputs, form.input_features, len(vocabulary or ())
         )

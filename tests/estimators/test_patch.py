@@ -92,6 +92,10 @@ def test_a_length_by_the_training_sequences():
     assert found(long, [0, 1] * 3, cell="ffnn") == 1
     assert found(["ab" * 50, "ba" * 50], [0, 1]) == 1
     assert found(list(long), [np.arange(100) % 2] * 6, target="step") == 1
+    # A sequence without weight is none.
+    model = RNNClassifier(**QUICK | {"patch": "auto"})
+    some = [*long, *np.zeros((7, 400, 2))]
+    assert model.fit(some, [0, 1] * 3 + [1] * 7, sample_weight=[1] * 6 + [0] * 7).patch_ == 5
 
 
 def test_where_there_can_be_none():
