@@ -195,8 +195,8 @@ def _fit_seconds(device: str, X: np.ndarray, y: np.ndarray) -> float:
     """Return the seconds of an epoch without compilation: a first, small fit compiles."""
     options = {
         "hidden_layer_sizes": (128,),
+        "patch": 1,
         "max_iter": 1,
-        "learning_rate": "cosine",
         "random_state": 0,
     }
     for count in (256, len(X)):  # only the second fit counts

@@ -22,7 +22,7 @@ def _rows(run: Run) -> Iterator[Row]:
     for threads in run.threads:
         for cell in ("lstm", "gru", "rnn"):
             # What the network has learned does not matter for the time, so it learns little.
-            model = RNNRegressor(cell, (H,), max_iter=1, n_jobs=threads, random_state=0)
+            model = RNNRegressor(cell, (H,), patch=1, max_iter=1, n_jobs=threads, random_state=0)
             model.fit(X[:8], np.arange(8.0))
             sides = {
                 "exact": lambda m=model: gradient_flow(m, X),

@@ -21,7 +21,7 @@ def sides(cell: str, threads: int) -> dict[str, Callable[[], Any]]:
     """Return the call of `predict` for lightrnn, and that of the bare layer for torch."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((40, T, F)).astype(np.float32)
-    model = RNNClassifier(cell, (H,), max_iter=1, n_jobs=threads, random_state=0)
+    model = RNNClassifier(cell, (H,), patch=1, max_iter=1, n_jobs=threads, random_state=0)
     model.fit(X, rng.integers(0, 9, 40))
     one = [X[0]]  # a single sequence (T, F)
     calls: dict[str, Callable[[], Any]] = {"lightrnn": lambda: model.predict(one)}

@@ -74,7 +74,7 @@ def step_sides() -> dict[str, Callable[[], Any]]:
     """Return one step of each side: the whole call of lightrnn, the bare layer of the others."""
     rng = np.random.default_rng(0)
     X = rng.standard_normal((8, 20, F)).astype(np.float32)
-    model = RNNClassifier("lstm", (H,), max_iter=1, random_state=0).fit(X, [0, 1] * 4)
+    model = RNNClassifier("lstm", (H,), patch=1, max_iter=1, random_state=0).fit(X, [0, 1] * 4)
     stream = model.stream()
     x = X[0, 0]
     sides: dict[str, Callable[[], Any]] = {"lightrnn": lambda: stream.step(x)}
@@ -136,7 +136,7 @@ def _batch_rows(run: Run) -> Iterator[Row]:
 
     rng = np.random.default_rng(0)
     X = rng.standard_normal((BATCH, T, BATCH_F)).astype(np.float32)
-    model = RNNClassifier("lstm", (BATCH_H,), max_iter=1, random_state=0).fit(
+    model = RNNClassifier("lstm", (BATCH_H,), patch=1, max_iter=1, random_state=0).fit(
         X, np.arange(BATCH) % 9
     )
     for threads in run.threads:
@@ -164,7 +164,7 @@ def _batch_rows(run: Run) -> Iterator[Row]:
 def _script_rows(run: Run) -> Iterator[Row]:
     rng = np.random.default_rng(0)
     X = rng.standard_normal((8, 20, F)).astype(np.float32)
-    model = RNNClassifier("lstm", (H,), max_iter=1, random_state=0).fit(X, [0, 1] * 4)
+    model = RNNClassifier("lstm", (H,), patch=1, max_iter=1, random_state=0).fit(X, [0, 1] * 4)
     with tempfile.TemporaryDirectory() as folder:
         np.save(os.path.join(folder, "X.npy"), X)
         export_numpy(model, os.path.join(folder, "model.py"))

@@ -37,6 +37,7 @@ def train(cell: str, n_steps: int, marks: str) -> tuple[int, float]:
     net = RNNRegressor(
         cell,
         (64,),
+        patch=1,
         batch_size=8,
         learning_rate="constant",
         learning_rate_init=LEARNING_RATES[cell],

@@ -21,7 +21,7 @@ def main() -> None:
     for cell, more in (("ffnn", {"window": 20}), ("rnn", {}), ("gru", {}), ("lstm", {})):
         net = RNNClassifier(cell, (H,), **more)
         print(f"{net}\n\n{parameter_table(net, n_features=F, n_outputs=CLASSES)}\n")
-    net = RNNClassifier("lstm", (64, 32), bidirectional=True, max_iter=1)
+    net = RNNClassifier("lstm", (64, 32), patch=1, bidirectional=True, max_iter=1)
     rng = np.random.default_rng(0)
     net.fit(rng.normal(size=(20, 30, F)), np.arange(20) % CLASSES)
     print(f"{net}\n\n{parameter_table(net)}\n")

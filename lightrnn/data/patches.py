@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from .sequences import Sequences
 
-# Inputs that a network shall read of a sequence of median length.
+# The fewest inputs that a network shall read of a sequence of median length.
 _INPUTS = 20
 
 
@@ -30,10 +30,10 @@ def patch_length(lengths: np.ndarray) -> int:
 
     Examples
     --------
-    >>> patch_length(np.array([7, 300, 320])), patch_length(np.array([12]))
+    >>> patch_length(np.array([7, 300, 320])), patch_length(np.array([39]))
     (15, 1)
     """
-    return max(1, round(float(np.median(lengths)) / _INPUTS))
+    return max(1, int(np.median(lengths)) // _INPUTS)
 
 
 def count_patches(lengths: npt.ArrayLike, patch: int) -> np.ndarray:

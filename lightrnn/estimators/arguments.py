@@ -31,6 +31,7 @@ from .declarations import (
     argument,
     one_of,
     optional,
+    or_auto,
 )
 
 # Those that `Network` takes as they are; the language model declares but some of them.
@@ -113,6 +114,7 @@ class NetworkArguments:
 class SupervisedArguments(NetworkArguments):
     """The arguments of estimators that are fitted to y."""
 
+    cell: str = argument("gru")
     _: KW_ONLY
     target: str = argument(
         "sequence",
@@ -123,15 +125,28 @@ class SupervisedArguments(NetworkArguments):
         ``np.concatenate(y)`` and ``np.concatenate(predictions)``.""",
     )
     patch: int | str = argument(
-        1,
+        "auto",
         COUNT_OR_AUTO,
         """Number of steps of X that the network reads as one input, a patch [8]_ [9]_. What is
-        missing of a sequence's last patch is its last step again. "auto" takes a twentieth of the
-        median length of the training sequences, and 1 for an "ffnn", for tokens and for
-        ``target="step"``, which allow no other. The attribute `patch_` says which it was.""",
+        missing of a sequence's last patch is its last step again. "auto" takes a twentieth of
+        the median length of the training sequences, so 1 where that is below 40, and 1 for an
+        "ffnn", for tokens and for ``target="step"``, which allow no other. The attribute `patch_`
+        says which it was.""",
     )
-    bidirectional: bool = argument(
-        False, FLAG, """Whether to read each sequence from both ends. Not for "ffnn"."""
+    bidirectional: bool | str = argument(
+        "auto",
+        or_auto(FLAG),
+        """Whether to read each sequence from both ends. Not for "ffnn". "auto" does so where
+        ``patch="auto"`` makes patches of several steps, unless `truncate` is given: so short
+        sequences, tokens and steps with a target each are read in one direction, as a stream
+        needs it.""",
+    )
+    dropout: float | str = argument(
+        "auto",
+        or_auto(FRACTION),
+        """Share of the outputs of each hidden layer that is set to zero in training, with one
+        mask for all steps of a sequence [4]_. "auto" means 0.3 where ``patch="auto"`` makes
+        patches of several steps, unless the solver is "lbfgs", else 0.""",
     )
     pooling: str = argument(
         "last",
@@ -198,7 +213,7 @@ class TrainingArguments:
         starts anew. "constant" keeps it. "adaptive" divides it by 5 whenever training would
         otherwise stop, at most four times.""",
     )
-    learning_rate_init: float = argument(3e-3, POSITIVE, "Initial step size.")
+    learning_rate_init: float = argument(1e-2, POSITIVE, "Initial step size.")
     momentum: float = argument(0.9, FRACTION, """Momentum of "sgd".""")
     alpha: float = argument(
         0.0,
@@ -301,10 +316,10 @@ def check_decay(solver: str, learning_rate_init: float, alpha: float, **others: 
 
 def check_together(
     cell: str = "",
-    bidirectional: bool = False,
+    bidirectional: bool | str = False,
     truncate: int | None = None,
     solver: str = "",
-    dropout: float = 0.0,
+    dropout: float | str = 0.0,
     target: str = "",
     **others: Any,
 ) -> None:
@@ -316,7 +331,7 @@ def check_together(
         If two of them do.
     """
     windowed = cell in CELLS and not CELLS[cell].recurrent
-    if bidirectional and windowed:
+    if bidirectional is True and windowed:
         raise ValueError(
             f"bidirectional must be False with cell={cell!r}, got True. "
             "A window looks back only; use a recurrent cell."
@@ -326,12 +341,12 @@ def check_together(
             f"truncate must be None with cell={cell!r}, got {truncate}. "
             "There is no state to carry; set window instead."
         )
-    if truncate is not None and bidirectional:
+    if truncate is not None and bidirectional is True:
         raise ValueError(
             f"truncate must be None with bidirectional=True, got {truncate}. "
             "The backward direction needs the whole sequence."
         )
-    if solver == "lbfgs" and dropout:
+    if solver == "lbfgs" and dropout not in (0, "auto"):
         raise ValueError(
             f"dropout must be 0 with solver='lbfgs', got {dropout}. "
             "Use solver='adam' for training with dropout."

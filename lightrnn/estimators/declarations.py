@@ -131,6 +131,21 @@ def optional(domain: Domain) -> Domain:
 
 
 FLAG = Domain("bool", checks.flag)
+AUTO = "auto"
+
+
+def _is_auto(value: Any) -> bool:
+    return isinstance(value, str) and value == AUTO
+
+
+def or_auto(domain: Domain) -> Domain:
+    """Return a domain with the word "auto"."""
+    return Domain(
+        f'{domain.description} or "auto"',
+        lambda name, value: AUTO if _is_auto(value) else domain.check(name, value),
+    )
+
+
 COUNT = Domain("int >= 1", partial(checks.integer, low=1))
 
 

@@ -96,6 +96,7 @@ class RNNLanguageModel(BaseLanguageModel):
         one_of("adam", "sgd", "rmsprop"),
         """Optimiser. "sgd" uses Nesterov's momentum.""",
     )
+    learning_rate_init: float = argument(3e-3)
     alpha: float = argument(0.0, description="Weight decay, decoupled from the gradient [5]_.")
     batch_size: int = argument(
         32, COUNT, "Number of texts, or of parts of long texts, that are read in parallel."

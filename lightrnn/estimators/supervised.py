@@ -28,12 +28,12 @@ from ..data.sample_weight import check_sample_weight, of_mean_one
 from ..data.samples import Samples
 from ..data.sequences import Sequences
 from ..data.tokens import as_items, encoded
-from ..exceptions import ConvergenceWarning, warn
 from ..nn.groups import largest_batch
-from ..training.history import ends_by_schedule
+from ..training.history import warn_of_the_end
 from ..training.lbfgs import LBFGS_BATCH
-from ..training.minibatches import Minibatches, usual_batch_size
+from ..training.minibatches import Minibatches
 from .arguments import ARCHITECTURE, SupervisedArguments, check_together
+from .automatic import chosen_batch_size, chosen_structure
 from .continuing import check_same_classes, refuse_other_form
 from .estimator import Arguments, NetworkEstimator
 from .model import Model, loss_arguments
@@ -100,7 +100,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         before = vars(self).get("_model") if arguments["warm_start"] else None
         inputs = self._read_inputs(arguments, X, before)
         data = read(arguments, inputs, y, sample_weight, self._targets_from(arguments))
-        arguments |= _batch_size(arguments, data)
+        arguments |= chosen_batch_size(arguments, len(data.samples.lengths))
         # Only for a whole fit: a part of the data may have a single class.
         data.targets.require_enough(data.samples.targets, data.samples.weights)
         held_out = read_validation(type(self).__name__, arguments, data, X_val, y_val)
@@ -112,9 +112,8 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         samples = replace(samples, weights=of_mean_one(samples.weights))
         self._fit_model(arguments, model, samples, held_out, arguments["max_iter"])
         self._adopt(model)
-        by_design = ends_by_schedule(arguments["learning_rate"], arguments["solver"])
-        if model.history.stop_reason == "max_iter" and not by_design:
-            _warn_of_the_end(arguments)
+        if model.history.stop_reason == "max_iter":
+            warn_of_the_end(**arguments)
         return self
 
     def _partial_fit(
@@ -151,7 +150,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         else:
             targets_from = before.targets.follow
         data = read(arguments, inputs, y, sample_weight, targets_from, whole=False)
-        arguments |= _batch_size(arguments, data)
+        arguments |= chosen_batch_size(arguments, len(data.samples.lengths))
         model = self._model_for(arguments, data, before, warm=False)
         self._fit_model(arguments, model, data.samples, None, 1)
         self._adopt(model)
@@ -191,7 +190,12 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
     # -- the model --------------------------------------------------------------------------------
 
     def _architecture(
-        self, arguments: Arguments, n_outputs: int, n_features: int = 0, n_tokens: int = 0
+        self,
+        arguments: Arguments,
+        n_outputs: int,
+        n_features: int = 0,
+        n_tokens: int = 0,
+        patch: int = 1,
     ) -> Arguments:
         """Return the arguments of `Network`; tokens are read by their embedding."""
         return {
@@ -199,6 +203,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             "n_outputs": n_outputs,
             "n_tokens": n_tokens,
             **{name: arguments[name] for name in ARCHITECTURE},
+            **chosen_structure(arguments, patch),
         }
 
     def _model_for(
@@ -217,7 +222,11 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         form = data.form
         vocabulary = data.vocabulary
         architecture = self._architecture(
-            arguments, data.targets.n_outputs, form.input_features, len(vocabulary or ())
+            arguments,
+            data.targets.n_outputs,
+            form.input_features,
+            len(vocabulary or ()),
+            form.patch,
         )
         lengths = data.samples.lengths
         # Of one target per sequence truncation cuts the gradient alone: all steps are run at once.
@@ -377,22 +386,3 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         """
         _, states = self._outputs(self._fitted(), X, "states")
         return self._contained(contained_like(states, X), X)
-
-
-def _batch_size(arguments: Arguments, data: Data) -> Arguments:
-    """Return the argument `batch_size` as a number."""
-    given = arguments["batch_size"]
-    usual = usual_batch_size(len(data.samples.lengths))
-    return {"batch_size": usual if given == "auto" else given}
-
-
-def _warn_of_the_end(arguments: Arguments) -> None:
-    """Warn that training ran out of epochs."""
-    other = "set learning_rate='cosine', which comes to rest within max_iter epochs"
-    if arguments["solver"] == "lbfgs":
-        other = f"tol (it is {arguments['tol']:g})"
-    warn(
-        ConvergenceWarning,
-        f"Maximum iterations ({arguments['max_iter']}) reached and the training hasn't converged "
-        f"yet. Raise max_iter, or {other}.",
-    )

@@ -239,7 +239,7 @@ def _planned_architecture(
         patch = patch_for(arguments, np.array([T]))
         columns = COLUMNS if arguments["missing"] == "mask" else 1
         given["n_features"] *= patch * columns
-    return estimator._architecture(arguments, **given), patch
+    return estimator._architecture(arguments, **given, patch=patch), patch
 
 
 def _require(given: dict[str, int], *names: str) -> None:

@@ -143,6 +143,8 @@ class UnrolledNetworkDisplay(Display):
         if options.get("patch") == "auto":
             some = options["target"] == "sequence" and CELLS[arguments["cell"]].recurrent
             options["patch"] = getattr(estimator, "patch_", "auto" if some else 1)
+        if options.get("bidirectional") == "auto":
+            options["bidirectional"] = getattr(estimator, "patch_", 1) > 1
         sizes = arguments["hidden_layer_sizes"]
         return cls(arguments["cell"], sizes, integer("T", T, 2, 12), **options).plot(ax)
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
+from ..exceptions import ConvergenceWarning, warn
+
 KEPT = 10_000  # records of earlier epochs that `partial_fit` keeps
 STOP_REASONS = ("max_iter", "n_iter_no_change", "tol", "line_search", "callback", "interrupted")
 _CUT = 5.0  # by which the adaptive schedule divides the learning rate, as scikit-learn's MLPs do
@@ -72,6 +74,22 @@ class Epoch(NamedTuple):
 def ends_by_schedule(learning_rate: str, solver: str) -> bool:
     """Return whether the schedule of the step size comes to its end after `max_iter` epochs."""
     return learning_rate == "cosine" and solver != "lbfgs"
+
+
+def warn_of_the_end(
+    solver: str, learning_rate: str, max_iter: int, tol: float, **others: Any
+) -> None:
+    """Warn that training ran out of epochs, unless its schedule ends there."""
+    if ends_by_schedule(learning_rate, solver):
+        return
+    other = "set learning_rate='cosine', which comes to rest within max_iter epochs"
+    if solver == "lbfgs":
+        other = f"tol (it is {tol:g})"
+    warn(
+        ConvergenceWarning,
+        f"Maximum iterations ({max_iter}) reached and the training hasn't converged yet. Raise "
+        f"max_iter, or {other}.",
+    )
 
 
 @dataclass(frozen=True)

@@ -73,7 +73,7 @@ BAD = [
     ("momentum", 1.0, "momentum must be a number in [0, 1)"),
     ("alpha", -1.0, "alpha must be a number in [0, inf)"),
     ("batch_size", 0, "batch_size must be an integer of at least 1"),
-    ("batch_size", "auto", "batch_size must be an integer"),
+    ("batch_size", "all", "batch_size must be 'auto' or an integer"),
     ("max_iter", 0, "max_iter must be an integer of at least 1"),
     ("max_iter", 1e3, "max_iter must be an integer"),
     ("truncate", 0, "truncate must be an integer of at least 1"),
@@ -210,7 +210,7 @@ def test_batch_too_large_for_memory(estimator):
         refuses(estimator, "fit", long[:, : 10**5], Y, match="fits into memory")
         refuses(estimator, "partial_fit", long[:, : 10**5], Y, match="fits into memory")
         refuses(
-            estimator.set_params(warm_start=True),
+            estimator.set_params(warm_start=True, patch=1),
             "fit",
             long[:, : 10**5],
             Y,

@@ -16,8 +16,17 @@ EXPECTED = {
 }
 # Defaults of earlier versions, which a file keeps and `repr` shows since they are none any more,
 # and later ones, which it showed then.
-FORMER_DEFAULTS = {"delta=1.0", "learning_rate='constant'", "batch_size=32"}
-LATER_DEFAULTS = {"learning_rate='cosine'"}
+FORMER_DEFAULTS = {
+    "delta=1.0",
+    "patch=1",
+    "bidirectional=False",
+    "dropout=0.0",
+    "cell='lstm'",
+    "learning_rate='constant'",
+    "learning_rate_init=0.003",
+    "batch_size=32",
+}
+LATER_DEFAULTS = {"cell='gru'", "learning_rate='cosine'", "learning_rate_init=0.01"}
 TOLERANCE = {"float32": {"rtol": 1e-4, "atol": 1e-5}, "float64": {"rtol": 1e-9, "atol": 1e-10}}
 
 

@@ -1,0 +1,54 @@
+"""What "auto" stands for: directions and minibatches by the training data."""
+
+import numpy as np
+import pytest
+
+from lightrnn import RNNClassifier, RNNRegressor, load
+
+BRIEF = {"hidden_layer_sizes": (4,), "max_iter": 1, "random_state": 0}
+rng = np.random.default_rng(0)
+LONG = rng.normal(size=(12, 40, 1))
+Y = np.arange(12) % 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "X", "both"),
+    [
+        ({}, LONG, True),
+        ({"cell": "rnn"}, LONG, True),
+        ({}, LONG[:, :39], False),
+        ({"patch": 4}, LONG, False),
+        ({"truncate": 30}, LONG, False),
+        ({"cell": "ffnn"}, LONG, False),
+        ({"bidirectional": False}, LONG, False),
+        ({"bidirectional": True}, LONG[:, :5], True),
+        ({"tokens": "char"}, ["ab" * 20, "ba" * 20] * 6, False),
+    ],
+    ids=str,
+)
+def test_series_read_in_patches_are_read_from_both_ends(arguments, X, both, tmp_path):
+    model = RNNClassifier(**BRIEF | arguments).fit(X, Y)
+    assert model.transform(X).shape[1] == (8 if both else 4)
+    if both:
+        with pytest.raises(ValueError, match="fit with bidirectional=False"):
+            model.stream()
+    model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+    assert repr(again) == repr(model)
+    np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
+    again.partial_fit(X, Y).set_params(warm_start=True).fit(X, Y)
+    assert again.transform(X).shape[1] == (8 if both else 4)
+
+
+def test_steps_with_a_target_each_are_read_in_one_direction():
+    model = RNNRegressor(**BRIEF, target="step").fit(LONG, LONG[:, :, 0])
+    assert model.stream().step(LONG[0, 0]).shape == ()
+
+
+@pytest.mark.parametrize(("n", "size"), [(30, 8), (600, 12), (2000, 32)])
+def test_small_sets_get_small_minibatches(n, size):
+    X = rng.normal(size=(n, 2, 1))
+    models = [
+        RNNRegressor(**BRIEF, **more).fit(X, X[:, 0, 0]) for more in ({}, {"batch_size": size})
+    ]
+    assert models[0].loss_curve_ == models[1].loss_curve_
