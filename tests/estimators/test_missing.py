@@ -44,7 +44,7 @@ X = with_gaps(RNG, range(1, 15))
 Y = np.arange(14) % 2
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     cell=st.sampled_from(CELLS),
     dtype=st.sampled_from(DTYPES),
