@@ -102,7 +102,7 @@ class NetworkArguments:
         optional(COUNT),
         "Largest number of tokens in the vocabulary: the most frequent ones are kept.",
     )
-    dropout: float = argument(
+    dropout: float | str = argument(
         0.0,
         FRACTION,
         """Share of the outputs of each hidden layer that is set to zero in training, with one
