@@ -35,8 +35,8 @@ _KINDS: dict[str, Any] = {
 }
 _LOSS = ("loss", "delta", "quantile")
 # Steps over which gates with a bias of 1 learn to remember: a cue over 40 steps was recalled by all
-# of three seeds, one over 80 by none. Where nothing lies that far back they learn in fewer epochs
-# than gates that start at the length of the sequences.
+# of six nets, one over 80 by one of them. Where nothing lies that far back they learn in fewer
+# epochs than gates that start at the length of the sequences.
 _LONG = 50
 _UNKNOWN_MEMORY = 2**62  # bytes: no network is refused where the memory is not known
 
