@@ -102,7 +102,8 @@ ADDING = Table(
     f"training sequences, is below {SOLVED:g}; the constant answer 1 has 0.167. Every training "
     "sequence is fresh and used once. 32 units, minibatches of 8, Adam, the default learning rate. "
     f"At most {HOCHREITER:,} sequences, which are as many as the LSTM of 1997 took at T = 100; it "
-    "took 209,000 at T = 500 and 853,000 at T = 1,000, with 93 weights and without Adam. Over more than 50 steps the gates of gru and lstm "
-    "start at the length of the sequences (forget_bias='auto'). A cell whose error is above "
+    "took 209,000 at T = 500 and 853,000 at T = 1,000, with 93 weights and without Adam. Over "
+    "more than 50 steps the gates of gru and lstm start at the length of the sequences "
+    "(forget_bias='auto'). A cell whose error is above "
     f"{HOPELESS:g} for every seed is not tried at greater lengths.",
 )
