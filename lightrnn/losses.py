@@ -94,11 +94,16 @@ def _elementwise(
     target: np.ndarray,
     weight: np.ndarray,
 ) -> Costs:
-    """Mean over the outputs of a loss that treats each output on its own."""
+    """Mean over the outputs of a loss that treats each output on its own.
+
+    A number to predict that is NaN is missing: it costs nothing.
+    """
     share = (weight / raw.shape[1])[:, None]
     # Training itself reports a loss that is not finite, with the epoch and a remedy.
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        loss, slope = costs(raw, target.reshape(raw.shape), np.asarray(constant, raw.dtype))
+        target = target.reshape(raw.shape)
+        target = np.where(np.isnan(target), raw, target)
+        loss, slope = costs(raw, target, np.asarray(constant, raw.dtype))
         return float((loss * share).sum()), slope * share
 
 

@@ -145,3 +145,16 @@ def test_each_output_may_have_its_own_quantile():
     ]
     assert np.isclose(whole[0], np.mean([loss for loss, _ in alone]))
     assert np.allclose(whole[1], np.hstack([slope for _, slope in alone]) / 3)
+
+
+@pytest.mark.parametrize("name", ["squared_error", "absolute_error", "huber", "quantile"])
+def test_a_missing_number_costs_nothing(name):
+    raw, target, weight = rows(name, 4, 2)
+    gaps = target.copy()
+    gaps[1, 0] = np.nan
+    whole = make_loss(name)(raw, target, weight)
+    loss, slope = make_loss(name)(raw, gaps, weight)
+    there = np.isfinite(gaps)
+    alone = make_loss(name)(raw[1:2, :1], target[1:2, :1], weight[1:2] / 2)[0]
+    assert np.isclose(loss, whole[0] - alone)
+    assert slope[1, 0] == 0 and np.array_equal(slope[there], whole[1][there])

@@ -84,6 +84,8 @@ def by_output(name: str, dtype: str) -> Kernel:
             for j in range(a.k):
                 output = a.outputs + i * a.k + j
                 target = floats[a.targets + i * a.k + j]
+                if target != target:  # it is missing, and costs nothing
+                    target = floats[output]
                 loss, slope = costs(floats[output], target, floats[a.constant + j])
                 of_row += loss * share
                 floats[output] = slope * share

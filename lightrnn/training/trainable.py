@@ -76,6 +76,9 @@ class TrainableNetwork(Protocol):
     def outputs(self, X: Sequence[np.ndarray], threads: int = 1) -> Any:
         """Return the raw outputs (n, k), or for target "step" a list of (T_i, k)."""
 
+    def final_outputs(self, X: Sequence[np.ndarray], threads: int = 1) -> np.ndarray:
+        """Return the raw outputs (n, k) at each sequence's last step, for target "step"."""
+
     def score(self, batch: Batch) -> float:
         """Return the mean cross-entropy of a batch and set `final_states`."""
 
