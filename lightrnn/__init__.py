@@ -9,6 +9,7 @@ The way of data through the packages, from the user's X and y to a prediction:
 - ``data`` reads X, y and weights, checks them once and encodes them; ``preprocessing`` scales and
   cuts series.
 - ``estimators`` holds the scikit-learn interface: arguments, fitting, saving, streams.
+- ``forecasting`` is the estimator for series, made of regressors.
 - ``training`` runs epochs of a solver, or L-BFGS, over minibatches or texts.
 - ``nn`` is the network: layers over one flat vector of parameters, run forward and back over packed
   batches.
@@ -28,6 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._version import __version__
 from .estimators import RNNClassifier, RNNLanguageModel, RNNRegressor, load
+from .forecasting import RNNForecaster
 
 if TYPE_CHECKING:
     from .interop.convert import from_keras, from_torch
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "RNNClassifier",
+    "RNNForecaster",
     "RNNLanguageModel",
     "RNNRegressor",
     "__version__",
@@ -65,7 +68,7 @@ _CONVERTERS = {
 }
 
 # A pickle names a class by its module: the public one stays, wherever the code moves.
-for _estimator in (RNNClassifier, RNNLanguageModel, RNNRegressor):
+for _estimator in (RNNClassifier, RNNForecaster, RNNLanguageModel, RNNRegressor):
     _estimator.__module__ = __name__
 
 

@@ -1,0 +1,164 @@
+"""Errors of forecasts from several origins, by window, by series and by step of the horizon."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from ..utils.tables import as_table
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Backtest:
+    """Errors of forecasts from rolling origins; printed, it is a table by step of the horizon.
+
+    Means leave out what is NaN: values that are missing, and windows of series too short for them.
+
+    Attributes
+    ----------
+    truth, forecast : ndarray (windows, n, horizon)
+        Values and medians, the oldest window first.
+    mase : ndarray (windows, n, horizon)
+        Absolute error, divided by the mean absolute error, before the window, of the forecast that
+        a season repeats itself [1]_.
+    smape : ndarray (windows, n, horizon)
+        Absolute error in percent of the mean of forecast and value.
+    pinball : ndarray (windows, n, horizon)
+        Mean pinball loss of the quantiles, in the units of `mase`.
+    coverage : dict of float to ndarray (windows, n, horizon)
+        For each level in percent whether the value was inside of its interval.
+    ids : list
+        Names of the series, or their numbers.
+
+    References
+    ----------
+    .. [1] Hyndman, R. J. and Koehler, A. B. (2006). Another look at measures of forecast accuracy.
+       International Journal of Forecasting 22.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lightrnn import RNNForecaster
+    >>> y = np.arange(80) % 7.0
+    >>> model = RNNForecaster(2, 7, hidden_layer_sizes=8, max_iter=2, random_state=0)
+    >>> model.backtest(y, windows=3).mase.shape
+    (3, 1, 2)
+    """
+
+    truth: np.ndarray
+    forecast: np.ndarray
+    mase: np.ndarray
+    smape: np.ndarray
+    pinball: np.ndarray
+    coverage: dict[float, np.ndarray]
+    ids: list[Any]
+
+    def mean(self, axis: int | tuple[int, ...] | None = None) -> dict[str, Any]:
+        """Return the mean of each measure.
+
+        Parameters
+        ----------
+        axis : int, tuple of int or None, default=None
+            Axes to average over: 0 for windows, 1 for series, 2 for steps of the horizon. None:
+            all of them.
+
+        Returns
+        -------
+        dict of str to float or ndarray
+            "mase", "smape", "pinball", and "coverage-80" for each level.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lightrnn import RNNForecaster
+        >>> y = [np.arange(80) % 7.0, np.arange(60) % 7.0]
+        >>> model = RNNForecaster(3, 7, hidden_layer_sizes=8, max_iter=2, random_state=0)
+        >>> model.backtest(y).mean(axis=(0, 2))["mase"].shape
+        (2,)
+        """
+        measures = {name: getattr(self, name) for name in ("mase", "smape", "pinball")}
+        measures |= {f"coverage-{level:g}": part for level, part in self.coverage.items()}
+        means = {name: np.nanmean(part, axis=axis) for name, part in measures.items()}
+        return {name: float(part) if axis is None else part for name, part in means.items()}
+
+    def __str__(self) -> str:
+        """Return the table by step of the horizon, with the means of all steps."""
+        by_step = self.mean(axis=(0, 1))
+        rows = [
+            [str(step + 1), *(f"{part[step]:.3f}" for part in by_step.values())]
+            for step in range(self.truth.shape[2])
+        ]
+        rows.append(["all", *(f"{part:.3f}" for part in self.mean().values())])
+        return as_table(["step", *by_step], rows)
+
+    def __repr__(self) -> str:
+        """Return the means of all steps."""
+        means = ", ".join(f"{name}={value:.3f}" for name, value in self.mean().items())
+        return f"Backtest({means})"
+
+
+def evaluate(
+    truth: np.ndarray, predicted: np.ndarray, naive: np.ndarray, quantiles: tuple[float, ...]
+) -> dict[str, Any]:
+    """Return the measures of one window, each (n, horizon), as `Backtest` has them.
+
+    Parameters
+    ----------
+    truth : ndarray (n, horizon)
+        Values, NaN where one is missing.
+    predicted : ndarray (n, horizon, q)
+        Quantiles.
+    naive : ndarray (n,)
+        Mean absolute error of each series' seasonal naive forecast.
+    quantiles : tuple of q floats
+        The quantiles.
+    """
+    forecast = predicted[..., quantiles.index(0.5)]
+    errors = np.abs(truth - forecast)
+    size = np.abs(truth) + np.abs(forecast)
+    excess = truth[..., None] - predicted  # (n, horizon, q)
+    pinball = np.maximum(quantiles * excess, (np.array(quantiles) - 1) * excess).mean(axis=2)
+    missing = np.where(np.isnan(truth), np.nan, 1.0)
+    coverage = {
+        round(100 * (1 - 2 * low), 6): missing
+        * ((predicted[..., i] <= truth) & (truth <= predicted[..., -1 - i]))
+        for i, low in enumerate(quantiles)
+        if low < 0.5 and np.isclose(low + quantiles[-1 - i], 1)
+    }
+    return {
+        "truth": truth,
+        "forecast": forecast,
+        "mase": errors / naive[:, None],
+        "smape": 200 * np.divide(errors, size, out=np.zeros_like(errors), where=size != 0),
+        "pinball": pinball / naive[:, None],
+        "coverage": coverage,
+    }
+
+
+def joined(windows: list[dict[str, Any]], ids: list[Any]) -> Backtest:
+    """Return the measures of several windows in one."""
+    names = [field.name for field in fields(Backtest) if field.name not in ("coverage", "ids")]
+    arrays = {name: np.stack([window[name] for window in windows]) for name in names}
+    coverage = {
+        level: np.stack([window["coverage"][level] for window in windows])
+        for level in windows[0]["coverage"]
+    }
+    return Backtest(**arrays, coverage=coverage, ids=ids)
+
+
+def naive_error(series: np.ndarray, season: int) -> float:
+    """Return the mean absolute error of the forecast that a season repeats itself.
+
+    Of a series that does so without error it is the mean size of its values, so that errors can
+    be divided by it.
+    """
+    season = season if len(series) > season else 1
+    differences = np.abs(series[season:] - series[:-season])
+    present = differences[np.isfinite(differences)]
+    error = float(present.mean()) if len(present) else 0.0
+    return error or float(np.nanmean(np.abs(series))) or 1.0
+
+
+__all__ = ["Backtest", "evaluate", "joined", "naive_error"]

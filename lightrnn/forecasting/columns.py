@@ -1,0 +1,72 @@
+"""The columns of a forecast: the median, the ends of intervals, or quantiles, by name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..utils.checks import real, shown
+
+# Of the median, and the beginning of the other names, as Nixtla's libraries have them.
+NAME = "lightrnn"
+
+
+def columns_of(level: Any, quantiles: Any, learned: tuple[float, ...]) -> dict[str, float]:
+    """Return the quantile that each column of a forecast is, by the column's name.
+
+    Parameters
+    ----------
+    level : float or list of float, or None
+        Percentages of intervals.
+    quantiles : float or list of float, or None
+        Quantiles.
+    learned : tuple of float
+        Quantiles that were learned.
+
+    Returns
+    -------
+    dict of str to float
+
+    Raises
+    ------
+    ValueError
+        If both are given, or one lies beyond what was learned.
+    TypeError
+        If one is not a number.
+
+    Examples
+    --------
+    >>> columns_of((80, 95), None, (0.025, 0.5, 0.975))  # doctest: +NORMALIZE_WHITESPACE
+    {'lightrnn': 0.5, 'lightrnn-lo-95': 0.025, 'lightrnn-lo-80': 0.1, 'lightrnn-hi-80': 0.9,
+     'lightrnn-hi-95': 0.975}
+    """
+    if level is not None and quantiles is not None:
+        raise ValueError(
+            f"quantiles must be None where level is given, got {shown(quantiles)}. "
+            "Call predict once for each."
+        )
+    if quantiles is not None:
+        wanted = [real(f"quantiles[{i}]", q, 0, 1) for i, q in enumerate(_listed(quantiles))]
+        columns = {f"{NAME}-ql{quantile:g}": quantile for quantile in wanted}
+    else:
+        levels = sorted(real("level", item, 0, 100) for item in _listed(level))
+        low = {f"{NAME}-lo-{item:g}": round(0.5 - item / 200, 9) for item in levels[::-1]}
+        high = {f"{NAME}-hi-{item:g}": round(0.5 + item / 200, 9) for item in levels}
+        columns = {NAME: 0.5} | low | high
+    for name, quantile in columns.items():
+        if not learned[0] <= quantile <= learned[-1]:
+            raise ValueError(
+                f"{'level' if quantiles is None else 'quantiles'} must lie within the quantiles "
+                f"that were learned, {learned[0]:g} to {learned[-1]:g}, got {name}. "
+                "Fit with further quantiles."
+            )
+    return columns
+
+
+def _listed(value: Any) -> list[Any]:
+    """Return one number, several or none as a list."""
+    if value is None:
+        return []
+    return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
+
+
+__all__ = ["NAME", "columns_of"]

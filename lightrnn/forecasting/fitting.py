@@ -1,0 +1,260 @@
+"""Train a network to forecast: first without the last windows, then with them.
+
+The windows that are held out decide which epoch's weights are kept, and calibrate the intervals.
+A last, short phase of training learns from them too: a series' latest steps are the most like those
+to come.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from ..data.form import Form
+from ..data.moments import standardization_of
+from ..data.sequences import as_sequences
+from ..data.targets import RealTargets
+from ..estimators.arguments import ARCHITECTURE
+from ..estimators.model import Model, loss_arguments
+from ..estimators.regressor import RNNRegressor
+from ..losses import make_loss
+from ..training.history import History
+from .origins import Origins
+from .series import Panel
+from .windows import Encoding, Windows
+
+if TYPE_CHECKING:
+    from ..losses import Loss
+    from ..training.trainable import TrainableNetwork
+
+# Held-out windows to calibrate by, if the series have them: a 95 % interval needs 39.
+_WINDOWS = 80
+# At most this part of a series is held out.
+_PART = 5
+# Windows by which the best epoch is chosen.
+_SCORED = 256
+# Origins of which the mean and the deviation of inputs are taken.
+_SAMPLE = 20_000
+# Rise of the loss on held-out windows, as a part of the least one, that is a rise.
+_RISE = 0.1
+# Epochs of the last phase, as a part of those before, and its learning rate.
+_LAST_EPOCHS = 0.25
+_LAST_RATE = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """The last windows of the series, which the first phase of training does not see.
+
+    Attributes
+    ----------
+    windows : Windows
+        The series with them.
+    runs : list of ndarray
+        For each window the origins of the run that ends before it.
+    """
+
+    windows: Windows
+    runs: list[np.ndarray]
+
+    @property
+    def origins(self) -> np.ndarray:
+        """The origin of each window, (m,)."""
+        return np.array([run[-1] for run in self.runs], np.intp)
+
+    @property
+    def targets(self) -> np.ndarray:
+        """The steps of each window, (m, horizon), NaN where a value is missing."""
+        return self.windows.targets(self.origins)
+
+    def inputs(self) -> list[np.ndarray]:
+        """Return what the network reads before each window."""
+        return [self.windows.inputs(run) for run in self.runs]
+
+    def some(self, count: int) -> HeldOut:
+        """Return about this many of the windows, evenly spread."""
+        return HeldOut(self.windows, self.runs[:: max(1, len(self.runs) // count)])
+
+
+def stops(lengths: np.ndarray, encoding: Encoding) -> np.ndarray:
+    """Return the number of steps of each series that the first phase learns from.
+
+    Of many series the last horizon is held out, of few a longer part, in which there are more
+    windows. A series too short for both is learned from as it is.
+    """
+    horizon = encoding.horizon
+    wanted = horizon - 1 + -(-_WINDOWS // len(lengths))
+    held_out = np.maximum(np.minimum(wanted, lengths // _PART), horizon)
+    kept = lengths - held_out
+    return np.where(kept >= 2 * encoding.season + horizon, kept, lengths)
+
+
+def hold_out(windows: Windows, panel: Panel, kept: np.ndarray) -> HeldOut:
+    """Return the windows of a panel behind the steps that are kept, (n,) of each series."""
+    horizon = windows.encoding.horizon
+    runs = []
+    for index, (steps, stop) in enumerate(zip(panel.lengths, kept, strict=True)):
+        # Counted from the last origin, whose window lies behind the series.
+        for back in range(horizon, int(steps - stop) + 1):
+            runs.append(windows.run(index, int(windows.last[index]) - back))
+    return HeldOut(windows, runs)
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """The data of a fit, which its networks share.
+
+    Attributes
+    ----------
+    first, whole : Windows
+        The series without the windows that are held out, and all of them.
+    held_out : HeldOut
+        These windows; there may be none.
+    quantiles : tuple of float
+        What is learned of each step of the horizon.
+    """
+
+    first: Windows
+    whole: Windows
+    held_out: HeldOut
+    quantiles: tuple[float, ...]
+
+    @classmethod
+    def of(cls, panel: Panel, encoding: Encoding, quantiles: tuple[float, ...]) -> Self:
+        """Return the task to learn from a panel."""
+        kept = stops(panel.lengths, encoding)
+        whole = Windows(panel, encoding)
+        first = Windows(panel.until(kept), encoding)
+        return cls(first, whole, hold_out(whole, panel, kept), quantiles)
+
+    @property
+    def n_outputs(self) -> int:
+        """The number of outputs of a network."""
+        return self.whole.encoding.horizon * len(self.quantiles)
+
+    def loss(self) -> Loss:
+        """Return the loss of the outputs: step by step of the horizon, its quantiles."""
+        return make_loss("quantile", quantile=self.quantiles * self.whole.encoding.horizon)
+
+
+def fit_net(regressor: RNNRegressor, random_state: Any, task: Task) -> np.ndarray:
+    """Fit the network of a regressor to forecast.
+
+    Parameters
+    ----------
+    regressor : RNNRegressor
+        Its arguments are those of the network and its training; it is fitted.
+    random_state : object
+        Source of initial weights and of runs.
+    task : Task
+        What to learn.
+
+    Returns
+    -------
+    ndarray (m, n_outputs)
+        The outputs for the windows that were held out, before the network learned from them.
+    """
+    arguments = regressor._checked()
+    loss = task.loss()
+    held_out = task.held_out
+    if not held_out.runs:
+        model = _untrained(arguments, task, random_state)
+        _train(regressor, arguments, model, task.whole, loss)
+        regressor._adopt(model)
+        return np.empty((0, task.n_outputs), model.network.dtype)
+    model = _first_phase(regressor, arguments, task, loss, random_state)
+    with regressor._placed(model.network, 0) as network:
+        outputs: np.ndarray = network.final_outputs(held_out.inputs(), regressor._threads())
+    before = model.history
+    model.history = History()
+    model.moments = None
+    last = {
+        "max_iter": max(1, round(_LAST_EPOCHS * before.epochs)),
+        "learning_rate_init": _LAST_RATE * arguments["learning_rate_init"],
+    }
+    _train(regressor, arguments | last, model, task.whole, loss)
+    losses = before.losses + model.history.losses
+    model.history = replace(model.history, losses=losses, scores=before.scores)
+    regressor._adopt(model)
+    return outputs
+
+
+def _first_phase(
+    regressor: RNNRegressor, arguments: dict[str, Any], task: Task, loss: Loss, random_state: Any
+) -> Model:
+    """Return a model that was trained without the held-out windows, for as long as it helped.
+
+    If the loss on them rises again, training is repeated with fewer epochs: the weights are then
+    those of a schedule that has come to its end, which are better than those on its way.
+    """
+    score = _score(task.held_out.some(_SCORED), loss, len(task.quantiles))
+    epochs = arguments["max_iter"]
+    while True:
+        model = _untrained(arguments, task, random_state)
+        _train(regressor, arguments | {"max_iter": epochs}, model, task.first, loss, score)
+        scores = model.history.scores
+        best = int(np.argmax(scores)) + 1
+        if best == epochs or scores[-1] > scores[best - 1] * (1 + _RISE):
+            return model
+        epochs = best
+
+
+def _untrained(arguments: dict[str, Any], task: Task, random_state: Any) -> Model:
+    """Return a model with initial weights."""
+    windows = task.whole
+    n_features = windows.encoding.n_features
+    zeros = np.zeros(task.n_outputs)
+    sample = as_sequences([windows.inputs(windows.sample(_SAMPLE))], np.float64)
+    model = Model.untrained(
+        architecture={
+            "n_features": n_features,
+            "n_outputs": task.n_outputs,
+            "n_tokens": 0,
+            **{name: arguments[name] for name in ARCHITECTURE},
+        },
+        largest_batch=windows.largest_batch(arguments["batch_size"]),
+        longest=windows.largest_batch(1)[1],
+        solver=arguments["solver"],
+        forget_bias=arguments["forget_bias"],
+        random_state=random_state,
+        targets=RealTargets(zeros, zeros + 1, True, arguments["dtype"]),
+        form=Form(n_features, False),
+        standardization=replace(standardization_of(sample), weight=math.inf),
+    )
+    model.loss = loss_arguments(arguments)
+    return model
+
+
+def _train(
+    regressor: RNNRegressor,
+    arguments: dict[str, Any],
+    model: Model,
+    windows: Windows,
+    loss: Loss,
+    score: Callable[[TrainableNetwork], float] | None = None,
+) -> None:
+    """Run a phase of training."""
+    repeats = model.targets.n_outputs // windows.encoding.horizon
+    batches = Origins(windows, arguments["batch_size"], repeats, model.rng)
+    epochs = arguments["max_iter"]
+    regressor._train(
+        arguments,
+        model,
+        loss,
+        batches,
+        epochs=epochs,
+        n_steps=batches.count * windows.largest_batch(1)[1],
+        score=score,
+    )
+
+
+def _score(held_out: HeldOut, loss: Loss, repeats: int) -> Callable[[TrainableNetwork], float]:
+    """Return the function that scores a network by its loss on held-out windows."""
+    inputs = held_out.inputs()
+    targets = np.repeat(held_out.targets, repeats, axis=1)
+    weights = np.full(len(targets), 1 / len(targets))
+    return lambda network: -loss(network.final_outputs(inputs), targets, weights)[0]

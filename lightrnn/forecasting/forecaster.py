@@ -1,0 +1,369 @@
+"""`RNNForecaster`: the next steps of one series or of many, with intervals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from .. import cpu
+from ..base import BaseEstimator, check_is_fitted
+from ..estimators.declarations import checked, declared
+from ..estimators.documentation import documented
+from ..estimators.regressor import RNNRegressor
+from ..utils import checks
+from ..utils.checks import random_generator
+from .arguments import PASSED_ON, ForecastArguments
+from .backtest import Backtest, evaluate, joined, naive_error
+from .calibration import ascending, calibration, interpolated
+from .columns import columns_of
+from .fitting import Task, fit_net
+from .series import Panel, read_panel, with_covariates
+from .windows import Encoding, Windows
+
+
+class _Fitted(NamedTuple):
+    """Everything that a fit has learned; a method that reads it once computes from one fit."""
+
+    nets: tuple[RNNRegressor, ...]
+    encoding: Encoding
+    quantiles: tuple[float, ...]
+    shift: np.ndarray  # (horizon, q), added to the outputs
+    panel: Panel  # the series of the fit, of which `predict` tells the next steps
+
+
+@documented
+@dataclass(repr=False, eq=False)
+class RNNForecaster(ForecastArguments, BaseEstimator):
+    """Forecast series by a recurrent network that learns from all of them, and from every step.
+
+    y is one series (T,), or a list of series of any lengths (T_i,). The network is trained to say
+    all steps of the horizon at once, at each step of each series [8]_, as quantiles. Intervals are
+    calibrated on the last windows of the series, which training first leaves out [9]_.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    nets_ : list of RNNRegressor
+        The networks, one for each of `n_nets`, for `lightrnn.inspection` and the converters.
+    scale_ : {"log", "mean", "standard"} or None
+        How values are scaled, as `scale` says or "auto" found out.
+    n_parameters_ : int
+        Number of weights of a network.
+
+    References
+    ----------
+    {references}
+    .. [8] Wen, R., Torkkola, K., Narayanaswamy, B. and Madeka, D. (2017). A multi-horizon quantile
+       recurrent forecaster. NIPS time series workshop.
+    .. [9] Romano, Y., Patterson, E. and Candes, E. (2019). Conformalized quantile regression.
+       NeurIPS.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from lightrnn import RNNForecaster
+    >>> y = 10 + np.sin(np.arange(200) * np.pi / 6)
+    >>> model = RNNForecaster(3, 12, hidden_layer_sizes=8, max_iter=20, random_state=0).fit(y)
+    >>> model.predict().shape
+    (3,)
+    >>> list(model.predict(level=80))
+    ['lightrnn', 'lightrnn-lo-80', 'lightrnn-hi-80']
+    """
+
+    _kind = "forecaster"
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Return whether there are networks."""
+        return "_state" in vars(self)
+
+    @property
+    def nets_(self) -> list[RNNRegressor]:
+        """The fitted networks."""
+        return list(self._fitted().nets)
+
+    @property
+    def scale_(self) -> str | None:
+        """The scale that was used."""
+        return self._fitted().encoding.scale
+
+    @property
+    def n_parameters_(self) -> int:
+        """The number of weights of a network."""
+        return self._fitted().nets[0].n_parameters_
+
+    def _fitted(self) -> _Fitted:
+        """Return what was learned.
+
+        Raises
+        ------
+        NotFittedError
+            If the forecaster was not fitted.
+        """
+        check_is_fitted(self)
+        fitted: _Fitted = vars(self)["_state"]
+        return fitted
+
+    def _checked(self) -> dict[str, Any]:
+        """Return the constructor's arguments as plain values."""
+        kind = type(self)
+        return checked(kind, {name: getattr(self, name) for name in declared(kind)})
+
+    # -- fitting ----------------------------------------------------------------------------------
+
+    def fit(self, y: Any, X: Any = None) -> Self:
+        """Learn from series.
+
+        Parameters
+        ----------
+        y : array-like (T,), list of array-like (T_i,), Series or DataFrame
+            One series or several, the oldest step first; NaN or None where a value is missing. A
+            DataFrame has a column for each series, or is long, with the columns "unique_id", "ds",
+            "y" and others, which are covariates. From dates the network reads hour, weekday and
+            time of year.
+        X : array-like (T,) or (T, C), list of them, or DataFrame, default=None
+            Covariates beside each series. As long as y, they are known of the past, and may be
+            given ahead when `predict` is called; a horizon longer, they are always known ahead.
+
+        Returns
+        -------
+        self : RNNForecaster
+            The fitted forecaster.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If an argument of the constructor or y is invalid, or if the loss stops being finite.
+            The forecaster is then as it was before the call.
+        RuntimeError
+            If `device` names a GPU that cannot be used.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lightrnn import RNNForecaster
+        >>> y = [np.arange(30) % 7.0, np.arange(50) % 7.0]
+        >>> model = RNNForecaster(7, 7, hidden_layer_sizes=8, max_iter=2, random_state=0)
+        >>> model.fit(y).predict().shape
+        (2, 7)
+        """
+        arguments = self._checked()
+        panel = with_covariates(read_panel(y), X, arguments["horizon"])
+        self._replace_results(_state=_fitted_to(arguments, panel))
+        return self
+
+    # -- forecasting ------------------------------------------------------------------------------
+
+    def predict(
+        self, y: Any = None, X: Any = None, *, level: Any = None, quantiles: Any = None
+    ) -> Any:
+        """Forecast the steps that follow.
+
+        Parameters
+        ----------
+        y : as in `fit`, default=None
+            Series to forecast, whether or not they were learned from. None: those of the fit.
+        X : as in `fit`, default=None
+            Covariates, as long as y, or with the horizon, as far as they are known ahead; without y
+            those of the horizon are enough.
+        level : float or list of float, default=None
+            Intervals to return too, each by the percentage of values that it is to cover.
+        quantiles : float or list of float, default=None
+            Quantiles to return instead, in (0, 1).
+
+        Returns
+        -------
+        forecast : ndarray (horizon,) or (n, horizon), or dict of str to ndarray
+            The medians, (n, horizon) of a list of series. With `level` or `quantiles` a dict:
+            "lightrnn", and for each level "lightrnn-lo-80" and "lightrnn-hi-80", or for each
+            quantile "lightrnn-ql0.9".
+
+        Raises
+        ------
+        NotFittedError
+            If the forecaster was not fitted.
+        ValueError, TypeError
+            If y is invalid, or a quantile or a level beyond those that were learned.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lightrnn import RNNForecaster
+        >>> y = np.arange(60) % 7.0
+        >>> model = RNNForecaster(2, 7, hidden_layer_sizes=8, max_iter=2, random_state=0).fit(y)
+        >>> model.predict(y[:40], quantiles=(0.1, 0.9))["lightrnn-ql0.1"].shape
+        (2,)
+        """
+        fitted = self._fitted()
+        wanted = columns_of(level, quantiles, fitted.quantiles)
+        panel = self._panel(fitted, y, X)
+        windows = Windows(panel, fitted.encoding)
+        values = _predicted(fitted, windows, tuple(wanted.values()))
+        return panel.form.answer({name: values[..., i] for i, name in enumerate(wanted)})
+
+    def score(self, y: Any, X: Any = None) -> float:
+        """Return the negative MASE of forecasts of the last `horizon` steps of series.
+
+        Parameters
+        ----------
+        y : as in `fit`
+            Series, whose last steps are forecast from those before.
+        X : as in `fit`, default=None
+            Covariates, as long as y.
+
+        Returns
+        -------
+        score : float
+            A number of at most 0; -1 is as good as the forecast that a season repeats itself.
+
+        Raises
+        ------
+        NotFittedError
+            If the forecaster was not fitted.
+        ValueError, TypeError
+            If y or X is invalid.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lightrnn import RNNForecaster
+        >>> y = np.arange(60) % 7.0
+        >>> model = RNNForecaster(2, 7, hidden_layer_sizes=8, max_iter=2, random_state=0).fit(y)
+        >>> model.score(y) <= 0
+        True
+        """
+        fitted = self._fitted()
+        horizon = fitted.encoding.horizon
+        return -float(np.nanmean(_window(fitted, self._panel(fitted, y, X), horizon)["mase"]))
+
+    def backtest(
+        self,
+        y: Any,
+        X: Any = None,
+        *,
+        windows: int = 5,
+        step: int | None = None,
+        refit: bool = False,
+    ) -> Backtest:
+        """Fit to the earlier steps of series and forecast the later ones, window by window.
+
+        The forecaster itself stays as it is; the fits have its arguments.
+
+        Parameters
+        ----------
+        y : as in `fit`
+            Series.
+        X : as in `fit`, default=None
+            Covariates. Those ahead of a window are used if X is a horizon longer than y.
+        windows : int >= 1, default=5
+            Number of windows, the last of which ends with the series.
+        step : int >= 1 or None, default=None
+            Steps from one window to the next; None: the horizon.
+        refit : bool, default=False
+            Whether to fit anew before each window. Else one fit, before the first window, forecasts
+            them all.
+
+        Returns
+        -------
+        result : Backtest
+            Errors by window, series and step of the horizon; ``print`` shows a table.
+
+        Raises
+        ------
+        ValueError, TypeError
+            As `fit`, or if a series is too short for the windows.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lightrnn import RNNForecaster
+        >>> y = np.arange(80) % 7.0
+        >>> model = RNNForecaster(2, 7, hidden_layer_sizes=8, max_iter=2, random_state=0)
+        >>> sorted(model.backtest(y, windows=2).mean())
+        ['coverage-80', 'coverage-95', 'mase', 'pinball', 'smape']
+        """
+        arguments = self._checked()
+        horizon = arguments["horizon"]
+        windows = checks.integer("windows", windows, 1)
+        step = horizon if step is None else checks.integer("step", step, 1)
+        refit = checks.flag("refit", refit)
+        panel = with_covariates(read_panel(y), X, horizon)
+        behind = horizon + step * np.arange(windows)[::-1]
+        if panel.lengths.min() < behind[0] + 2:
+            raise ValueError(
+                f"y must have at least {behind[0] + 2} steps for {windows} windows, got "
+                f"{panel.lengths.min()}. Take fewer windows, a shorter step, or leave the series "
+                "out."
+            )
+        fitted = None
+        found = []
+        for back in behind.tolist():
+            if fitted is None or refit:
+                fitted = _fitted_to(arguments, panel.until(panel.lengths - back))
+            found.append(_window(fitted, panel, back))
+        return joined(found, panel.form.names(len(panel.values)))
+
+    def _panel(self, fitted: _Fitted, y: Any, X: Any) -> Panel:
+        """Return series to forecast, with the covariates that were learned from."""
+        panel = fitted.panel if y is None else read_panel(y)
+        panel = with_covariates(panel, X, fitted.encoding.horizon)
+        fitted.encoding.covariates.check(panel, fitted.encoding.horizon)
+        return panel
+
+
+def _predicted(
+    fitted: _Fitted, windows: Windows, wanted: tuple[float, ...], known: bool = True
+) -> np.ndarray:
+    """Return quantiles of the steps behind each series, (n, horizon, w).
+
+    Covariates ahead are used only if they are `known`.
+    """
+    runs = [windows.run(index, int(last)) for index, last in enumerate(windows.last)]
+    X = [windows.inputs(run, known) for run in runs]
+    horizon = fitted.encoding.horizon
+    raw = [net._computed(net._fitted(), X, "final_outputs", "y")[0] for net in fitted.nets]
+    learned = np.mean([ascending(part, horizon) for part in raw], axis=0) + fitted.shift
+    learned.sort(axis=2)
+    return windows.decoded(interpolated(learned, fitted.quantiles, wanted), windows.last)
+
+
+def _window(fitted: _Fitted, panel: Panel, back: int) -> dict[str, Any]:
+    """Return the measures of forecasts of the horizon that begins `back` steps before the ends."""
+    horizon = fitted.encoding.horizon
+    past = panel.until(panel.lengths - back)
+    truth = [series[len(series) - back :][:horizon] for series in panel.values]
+    naive = [naive_error(series, fitted.encoding.season) for series in past.values]
+    known = fitted.encoding.covariates.ahead == "always"
+    predicted = _predicted(fitted, Windows(past, fitted.encoding), fitted.quantiles, known)
+    return evaluate(np.array(truth), predicted, np.array(naive), fitted.quantiles)
+
+
+def _fitted_to(arguments: dict[str, Any], panel: Panel) -> _Fitted:
+    """Return what is learned from a panel with checked arguments."""
+    encoding = Encoding.of(panel, **{n: arguments[n] for n in ("horizon", "season", "scale")})
+    task = Task.of(panel, encoding, arguments["quantiles"])
+    nets = [_regressor(arguments) for _ in range(arguments["n_nets"])]
+    states = _random_states(arguments["random_state"], len(nets))
+    tasks = [partial(fit_net, *pair, task) for pair in zip(nets, states, strict=True)]
+    outputs = cpu.threads.run(tasks, cpu.threads.usable(arguments["n_jobs"]))
+    predicted = np.mean([ascending(raw, encoding.horizon) for raw in outputs], axis=0)
+    shift = calibration(predicted, task.held_out.targets, task.quantiles)
+    return _Fitted(tuple(nets), encoding, task.quantiles, shift, panel)
+
+
+def _regressor(arguments: dict[str, Any]) -> RNNRegressor:
+    """Return a regressor that is to hold a network of a forecaster."""
+    given = {name: arguments[name] for name in PASSED_ON}
+    return RNNRegressor(**given, target="step", loss="quantile")
+
+
+def _random_states(random_state: Any, count: int) -> list[Any]:
+    """Return one source of random numbers for each network."""
+    if isinstance(random_state, int):
+        return [random_state + number for number in range(count)]
+    return random_generator(random_state).spawn(count)

@@ -1,0 +1,136 @@
+"""`RNNForecaster`: what it learns, its forms of y, its intervals, its laws."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+from lightrnn import RNNForecaster
+
+SMALL = {"hidden_layer_sizes": 8, "max_iter": 3, "batch_size": 64, "random_state": 0}
+
+
+def waves(n=3, T=60, season=6, seed=0):
+    """Return series of one shape, at levels and with amplitudes of their own."""
+    rng = np.random.default_rng(seed)
+    shape = np.sin(np.arange(T + n) * 2 * np.pi / season)
+    return [
+        10.0 ** rng.integers(0, 4) * (2 + shape[i : i + T] + 0.1 * rng.normal(size=T))
+        for i in range(n)
+    ]
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return RNNForecaster(4, 6, **SMALL).fit(waves())
+
+
+def test_it_beats_the_season_before_and_its_intervals_hold():
+    """The season repeats itself up to noise, of which the last one holds a sample."""
+    y = waves(40, 80)
+    model = RNNForecaster(6, 6, hidden_layer_sizes=32, max_iter=60, random_state=0)
+    model.fit([series[:-6] for series in y])
+    truth = np.array([series[-6:] for series in y])
+    scale = np.array([[series.std()] for series in y])
+    naive = np.array([series[-12:-6] for series in y])
+    found = model.predict(level=80)
+    error = np.abs((found["lightrnn"] - truth) / scale).mean()
+    assert error < 0.85 * np.abs((naive - truth) / scale).mean()
+    inside = (found["lightrnn-lo-80"] <= truth) & (truth <= found["lightrnn-hi-80"])
+    assert 0.7 < inside.mean() < 0.9
+
+
+@pytest.mark.parametrize("cell", ["ffnn", "rnn", "gru"])
+@pytest.mark.parametrize("scale", ["standard", "mean", None])
+def test_every_cell_and_every_scale(cell, scale):
+    y = waves(2, 30)
+    found = RNNForecaster(7, 6, cell=cell, scale=scale, **SMALL).fit(y).predict(level=95)
+    ends = [found[f"lightrnn{part}"] for part in ("-lo-95", "", "-hi-95")]
+    assert all(end.shape == (2, 7) and np.isfinite(end).all() for end in ends)
+    assert (np.diff(ends, axis=0) >= 0).all()
+
+
+def test_a_forecast_does_not_depend_on_other_series_threads_or_copies(fitted):
+    y = waves()
+    everything = fitted.predict(quantiles=(0.1, 0.5, 0.975))
+    alone = fitted.predict(y[1], quantiles=(0.1, 0.5, 0.975))
+    assert all((alone[name] == part[1]).all() for name, part in everything.items())
+    threaded = RNNForecaster(4, 6, **SMALL, n_jobs=2).fit(y)
+    copied = pickle.loads(pickle.dumps(fitted))
+    for other in (threaded, copied):
+        assert (other.predict() == everything["lightrnn-ql0.5"]).all()
+
+
+def test_several_nets_are_the_mean_of_fits_with_the_seeds_that_follow():
+    """In scaled outputs: of a single quantile the order of mean and shift does not matter."""
+    y = waves(2)
+    options = SMALL | {"quantiles": (0.5,), "scale": None}
+    both = RNNForecaster(4, 6, n_nets=2, **options).fit(y).predict()
+    ones = [RNNForecaster(4, 6, **options | {"random_state": i}).fit(y).predict() for i in (0, 1)]
+    assert np.allclose(both, np.mean(ones, axis=0))
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        np.full(40, 5.0),
+        np.zeros(40),
+        np.arange(3.0),
+        np.where(np.arange(60) % 5 == 0, np.nan, np.arange(60) % 6 + 1.0),
+        np.arange(50) % 6,
+    ],
+    ids=["constant", "zero", "shorter than a season", "missing values", "counts"],
+)
+def test_series_of_every_kind(series):
+    model = RNNForecaster(4, 6, **SMALL).fit([series, *waves(1)])
+    assert np.isfinite(model.predict(level=80)["lightrnn-hi-80"]).all()
+    if not np.ptp(series):
+        assert np.allclose(model.predict()[0], series[0], atol=0.1)
+
+
+def test_a_missing_target_costs_nothing(fitted):
+    """A gap in the series that is to be forecast is carried over; one in the fit is marked."""
+    y = waves()
+    gap = [np.where(np.arange(60) == 30, np.nan, series) for series in y]
+    assert np.isfinite(fitted.predict(gap)).all()
+    marked = RNNForecaster(4, 6, **SMALL).fit(gap)
+    assert marked.nets_[0].n_features_in_ == 3 * 6 + 2
+    assert np.isfinite(marked.nets_[0].loss_curve_).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "y", "match"),
+    [
+        ({"horizon": 0}, None, "horizon must be an integer of at least 1"),
+        ({"scale": "box"}, None, "scale must be one of"),
+        ({"scale": "log"}, [[1.0, -2.0] * 20], "scale must be 'standard', 'mean' or None"),
+        ({"quantiles": (0.1, 0.9)}, None, "quantiles must ascend and have 0.5 among them"),
+        ({"quantiles": 0.5}, None, "quantiles must be a tuple of numbers"),
+        ({"solver": "lbfgs"}, None, "solver must be one of 'adam', 'sgd', 'rmsprop'"),
+        ({}, [], "y must hold at least one series"),
+        ({}, [[1.0]], "y must have a series with a step behind its first season"),
+        ({}, [np.full(9, np.nan)], r"y\[0\] must hold at least one number"),
+        ({}, [[1.0, np.inf]], r"y\[0\] must be finite or missing, got inf at step 1"),
+        ({}, np.zeros((2, 3, 4)), "y must be one series"),
+        ({}, ["text"], "y\\[0\\] must"),
+    ],
+)
+def test_bad_input_is_refused(options, y, match):
+    with pytest.raises((ValueError, TypeError), match=match):
+        RNNForecaster(**{"horizon": 4, "season": 6} | SMALL | options).fit(
+            waves(1) if y is None else y
+        )
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"level": 99}, "level must lie within the quantiles that were learned"),
+        ({"level": 101}, "level must be a number in"),
+        ({"quantiles": 0.01}, "quantiles must lie within"),
+        ({"level": 80, "quantiles": 0.5}, "quantiles must be None where level is given"),
+    ],
+)
+def test_bad_levels_are_refused(fitted, options, match):
+    with pytest.raises((ValueError, TypeError), match=match):
+        fitted.predict(**options)
