@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,20 +21,16 @@ from ..data.targets import RealTargets
 from ..estimators.arguments import ARCHITECTURE
 from ..estimators.model import Model, loss_arguments
 from ..estimators.regressor import RNNRegressor
-from ..losses import make_loss
 from ..training.history import History
+from .holdout import HeldOut
 from .origins import Origins
-from .series import Panel
-from .windows import Encoding, Windows
+from .task import Task
+from .windows import Windows
 
 if TYPE_CHECKING:
     from ..losses import Loss
     from ..training.trainable import TrainableNetwork
 
-# Held-out windows to calibrate by, if the series have them: a 95 % interval needs 39.
-_WINDOWS = 80
-# At most this part of a series is held out.
-_PART = 5
 # Windows by which the best epoch is chosen.
 _SCORED = 256
 # Origins of which the mean and the deviation of inputs are taken.
@@ -44,101 +40,6 @@ _RISE = 0.1
 # Epochs of the last phase, as a part of those before, and its learning rate.
 _LAST_EPOCHS = 0.25
 _LAST_RATE = 0.5
-
-
-@dataclass(frozen=True, eq=False)
-class HeldOut:
-    """The last windows of the series, which the first phase of training does not see.
-
-    Attributes
-    ----------
-    windows : Windows
-        The series with them.
-    runs : list of ndarray
-        For each window the origins of the run that ends before it.
-    """
-
-    windows: Windows
-    runs: list[np.ndarray]
-
-    @property
-    def origins(self) -> np.ndarray:
-        """The origin of each window, (m,)."""
-        return np.array([run[-1] for run in self.runs], np.intp)
-
-    @property
-    def targets(self) -> np.ndarray:
-        """The steps of each window, (m, horizon), NaN where a value is missing."""
-        return self.windows.targets(self.origins)
-
-    def inputs(self) -> list[np.ndarray]:
-        """Return what the network reads before each window."""
-        return [self.windows.inputs(run) for run in self.runs]
-
-    def some(self, count: int) -> HeldOut:
-        """Return about this many of the windows, evenly spread."""
-        return HeldOut(self.windows, self.runs[:: max(1, len(self.runs) // count)])
-
-
-def stops(lengths: np.ndarray, encoding: Encoding) -> np.ndarray:
-    """Return the number of steps of each series that the first phase learns from.
-
-    Of many series the last horizon is held out, of few a longer part, in which there are more
-    windows. A series too short for both is learned from as it is.
-    """
-    horizon = encoding.horizon
-    wanted = horizon - 1 + -(-_WINDOWS // len(lengths))
-    held_out = np.maximum(np.minimum(wanted, lengths // _PART), horizon)
-    kept = lengths - held_out
-    return np.where(kept >= 2 * encoding.season + horizon, kept, lengths)
-
-
-def hold_out(windows: Windows, panel: Panel, kept: np.ndarray) -> HeldOut:
-    """Return the windows of a panel behind the steps that are kept, (n,) of each series."""
-    horizon = windows.encoding.horizon
-    runs = []
-    for index, (steps, stop) in enumerate(zip(panel.lengths, kept, strict=True)):
-        # Counted from the last origin, whose window lies behind the series.
-        for back in range(horizon, int(steps - stop) + 1):
-            runs.append(windows.run(index, int(windows.last[index]) - back))
-    return HeldOut(windows, runs)
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """The data of a fit, which its networks share.
-
-    Attributes
-    ----------
-    first, whole : Windows
-        The series without the windows that are held out, and all of them.
-    held_out : HeldOut
-        These windows; there may be none.
-    quantiles : tuple of float
-        What is learned of each step of the horizon.
-    """
-
-    first: Windows
-    whole: Windows
-    held_out: HeldOut
-    quantiles: tuple[float, ...]
-
-    @classmethod
-    def of(cls, panel: Panel, encoding: Encoding, quantiles: tuple[float, ...]) -> Self:
-        """Return the task to learn from a panel."""
-        kept = stops(panel.lengths, encoding)
-        whole = Windows(panel, encoding)
-        first = Windows(panel.until(kept), encoding)
-        return cls(first, whole, hold_out(whole, panel, kept), quantiles)
-
-    @property
-    def n_outputs(self) -> int:
-        """The number of outputs of a network."""
-        return self.whole.encoding.horizon * len(self.quantiles)
-
-    def loss(self) -> Loss:
-        """Return the loss of the outputs: step by step of the horizon, its quantiles."""
-        return make_loss("quantile", quantile=self.quantiles * self.whole.encoding.horizon)
 
 
 def fit_net(regressor: RNNRegressor, random_state: Any, task: Task) -> np.ndarray:
@@ -217,7 +118,7 @@ def _untrained(arguments: dict[str, Any], task: Task, random_state: Any) -> Mode
             **{name: arguments[name] for name in ARCHITECTURE},
         },
         largest_batch=windows.largest_batch(arguments["batch_size"]),
-        longest=windows.largest_batch(1)[1],
+        lengths=np.array([windows.largest_batch(1)[1]]),
         solver=arguments["solver"],
         forget_bias=arguments["forget_bias"],
         random_state=random_state,

@@ -19,8 +19,10 @@ from .arguments import PASSED_ON, ForecastArguments
 from .backtest import Backtest, evaluate, joined, naive_error
 from .calibration import ascending, calibration, interpolated
 from .columns import columns_of
-from .fitting import Task, fit_net
+from .fitting import fit_net
+from .linear import add_linear
 from .series import Panel, read_panel, with_covariates
+from .task import Task
 from .windows import Encoding, Windows
 
 
@@ -29,6 +31,7 @@ class _Fitted(NamedTuple):
 
     nets: tuple[RNNRegressor, ...]
     encoding: Encoding
+    linear: np.ndarray | None  # of the linear part, which the networks correct
     quantiles: tuple[float, ...]
     shift: np.ndarray  # (horizon, q), added to the outputs
     panel: Panel  # the series of the fit, of which `predict` tells the next steps
@@ -202,7 +205,7 @@ class RNNForecaster(ForecastArguments, BaseEstimator):
         fitted = self._fitted()
         wanted = columns_of(level, quantiles, fitted.quantiles)
         panel = self._panel(fitted, y, X)
-        windows = Windows(panel, fitted.encoding)
+        windows = _windows(fitted, panel)
         values = _predicted(fitted, windows, tuple(wanted.values()))
         return panel.form.answer({name: values[..., i] for i, name in enumerate(wanted)})
 
@@ -316,6 +319,14 @@ class RNNForecaster(ForecastArguments, BaseEstimator):
         return panel
 
 
+def _windows(fitted: _Fitted, panel: Panel) -> Windows:
+    """Return series as what was learned reads them."""
+    windows = Windows(panel, fitted.encoding)
+    if fitted.linear is not None:
+        add_linear(windows, fitted.linear)
+    return windows
+
+
 def _predicted(
     fitted: _Fitted, windows: Windows, wanted: tuple[float, ...], known: bool = True
 ) -> np.ndarray:
@@ -339,21 +350,24 @@ def _window(fitted: _Fitted, panel: Panel, back: int) -> dict[str, Any]:
     truth = [series[len(series) - back :][:horizon] for series in panel.values]
     naive = [naive_error(series, fitted.encoding.season) for series in past.values]
     known = fitted.encoding.covariates.ahead == "always"
-    predicted = _predicted(fitted, Windows(past, fitted.encoding), fitted.quantiles, known)
+    predicted = _predicted(fitted, _windows(fitted, past), fitted.quantiles, known)
     return evaluate(np.array(truth), predicted, np.array(naive), fitted.quantiles)
 
 
 def _fitted_to(arguments: dict[str, Any], panel: Panel) -> _Fitted:
     """Return what is learned from a panel with checked arguments."""
-    encoding = Encoding.of(panel, **{n: arguments[n] for n in ("horizon", "season", "scale")})
-    task = Task.of(panel, encoding, arguments["quantiles"])
+    candidates = Encoding.candidates(
+        panel, **{n: arguments[n] for n in ("horizon", "season", "scale")}
+    )
+    task = Task.of(panel, candidates, arguments["quantiles"])
+    encoding = task.whole.encoding
     nets = [_regressor(arguments) for _ in range(arguments["n_nets"])]
     states = _random_states(arguments["random_state"], len(nets))
     tasks = [partial(fit_net, *pair, task) for pair in zip(nets, states, strict=True)]
     outputs = cpu.threads.run(tasks, cpu.threads.usable(arguments["n_jobs"]))
     predicted = np.mean([ascending(raw, encoding.horizon) for raw in outputs], axis=0)
     shift = calibration(predicted, task.held_out.targets, task.quantiles)
-    return _Fitted(tuple(nets), encoding, task.quantiles, shift, panel)
+    return _Fitted(tuple(nets), encoding, task.linear, task.quantiles, shift, panel)
 
 
 def _regressor(arguments: dict[str, Any]) -> RNNRegressor:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..nn.batches import Batch
+from ..training.prior import Prior
 from .windows import LONGEST_RUN, Windows
 
 if TYPE_CHECKING:
+    from ..losses import Loss
     from ..training.trainable import TrainableNetwork
 
 # Runs of an epoch of few series, unless it would learn from some origins twice.
@@ -72,6 +74,10 @@ class Origins:
     def whole(self, network: TrainableNetwork, batch_size: int) -> Iterator[Batch]:
         """Not for forecasts: no solver here needs all of the data at once."""
         raise NotImplementedError
+
+    def prior(self, loss: Loss) -> Prior:
+        """Return a prior that cannot be improved on: of a random walk no forecast is better."""
+        return Prior(0.0, 0.0, "the season before")
 
     def _drawn(self, index: int) -> np.ndarray:
         """Return the origins of a run over a series, the last one at random."""

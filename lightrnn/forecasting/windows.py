@@ -15,7 +15,7 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -57,19 +57,23 @@ class Encoding:
     covariates: Covariates
 
     @classmethod
-    def of(cls, panel: Panel, horizon: int, season: int, scale: str | None) -> Self:
-        """Return the encoding for a panel that is learned from."""
+    def candidates(cls, panel: Panel, horizon: int, season: int, scale: str | None) -> list[Self]:
+        """Return the encodings to choose from for a panel that is learned from."""
         values = np.concatenate(panel.values)
-        positive = bool((values[np.isfinite(values)] > 0).all())
-        if scale == "log" and not positive:
+        present = values[np.isfinite(values)]
+        if scale == "log" and not (present > 0).all():
             raise ValueError(
                 f"scale must be 'standard', 'mean' or None for values down to "
-                f"{np.nanmin(values):g}, got 'log'. Logarithms are of positive numbers."
+                f"{present.min():g}, got 'log'. Logarithms are of positive numbers."
             )
+        scales: list[Any] = [scale]
         if scale == "auto":
-            scale = "log" if positive else "standard"
-        marks = bool(np.isnan(values).any())
-        return cls(horizon, season, scale, marks, Covariates.of(panel, horizon))
+            # The level of values of both signs is no scale.
+            least = {"standard": -np.inf, "mean": 0.0, "log": np.nextafter(0.0, 1.0)}
+            scales = [name for name, low in least.items() if present.min() >= low]
+        marks = len(present) < len(values)
+        covariates = Covariates.of(panel, horizon)
+        return [cls(horizon, season, scale, marks, covariates) for scale in scales]
 
     @property
     def memory(self) -> int:
@@ -100,6 +104,8 @@ class Windows:
     ----------
     first, last : ndarray of int (n,)
         The first and the last origin of each series.
+    linear : ndarray (N, horizon) or None
+        The linear forecast at each index, which outputs are added to; see `linear.add_linear`.
     """
 
     def __init__(self, panel: Panel, encoding: Encoding) -> None:
@@ -111,6 +117,7 @@ class Windows:
         self.last = ends - encoding.horizon - 1
         self._steps = _Steps(*map(np.concatenate, zip(*parts, strict=True)))
         leads = np.maximum(encoding.season - panel.lengths, 0)
+        self.linear: np.ndarray | None = None
         self._context = Context(
             encoding.covariates, panel, leads, encoding.season, encoding.horizon
         )
@@ -135,28 +142,42 @@ class Windows:
         columns += self._context.inputs(origins, np.broadcast_to(known, len(origins)))
         return np.concatenate(columns, axis=1).clip(-_LARGEST, _LARGEST).astype(np.float32)
 
+    def before(self, origins: np.ndarray) -> np.ndarray:
+        """Return the origins a season before, or the same ones if a series has none there."""
+        earlier = origins - self.encoding.season
+        first = self.first[self.series(origins)]
+        return np.where(earlier >= first, earlier, origins)
+
     def targets(self, origins: np.ndarray) -> np.ndarray:
         """Return what it is to answer, (N, horizon) float32, NaN where that is not known."""
         ahead = origins[:, None] + np.arange(1, self.encoding.horizon + 1)
         differences = self._steps.targets[ahead] - self._base(origins)
         scaled: np.ndarray = (differences / self._steps.spread[origins, None]).astype(np.float32)
+        if self.linear is not None:
+            scaled -= self.linear[origins]
         return scaled
 
     def decoded(self, outputs: np.ndarray, origins: np.ndarray) -> np.ndarray:
         """Return forecasts (N, horizon, q) in the units of y for outputs of that shape."""
         base = self._base(origins)[:, :, None]
         spread = self._steps.spread[origins, None, None]
-        return restored(outputs.astype(np.float64) * spread + base, self.encoding.scale)
+        if self.linear is not None:
+            outputs = outputs + self.linear[origins, :, None]
+        return restored(outputs * spread + base, self.encoding.scale)
+
+    def series(self, origins: np.ndarray) -> np.ndarray:
+        """Return the number of the series that each origin belongs to."""
+        return np.searchsorted(self.last, origins)
 
     def run(self, index: int, origin: int) -> np.ndarray:
         """Return the origins of the run of a series that ends at an origin."""
         return np.arange(origin, self.first[index] - 1, -self.encoding.season)[::-1]
 
-    def sample(self, count: int) -> np.ndarray:
-        """Return about this many origins, evenly spread over all series."""
+    def sample(self, count: int | None) -> np.ndarray:
+        """Return about this many origins, evenly spread over all series; None: all of them."""
         pairs = zip(self.first.tolist(), self.last.tolist(), strict=True)
         origins = np.concatenate([np.arange(first, last + 1) for first, last in pairs])
-        return origins[:: max(1, len(origins) // count)]
+        return origins[:: max(1, len(origins) // count) if count else 1]
 
     def largest_batch(self, batch_size: int) -> tuple[int, int]:
         """Return the runs and the origins of the largest minibatch."""

@@ -82,10 +82,10 @@ def test_several_nets_are_the_mean_of_fits_with_the_seeds_that_follow():
     ids=["constant", "zero", "shorter than a season", "missing values", "counts"],
 )
 def test_series_of_every_kind(series):
-    model = RNNForecaster(4, 6, **SMALL).fit([series, *waves(1)])
+    model = RNNForecaster(4, 6, scale="standard", **SMALL).fit([series, *waves(1)])
     assert np.isfinite(model.predict(level=80)["lightrnn-hi-80"]).all()
     if not np.ptp(series):
-        assert np.allclose(model.predict()[0], series[0], atol=0.1)
+        assert np.allclose(model.predict()[0], series[0], atol=0.2)
 
 
 def test_a_missing_target_costs_nothing(fitted):

@@ -1,0 +1,99 @@
+"""The data of a fit, and what is chosen by the windows that are held out of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+import numpy as np
+
+from ..losses import make_loss
+from .backtest import naive_error
+from .holdout import HeldOut, hold_out, stops
+from .linear import PENALTIES, add_linear, design, solved
+from .series import Panel
+from .windows import Encoding, Windows
+
+if TYPE_CHECKING:
+    from ..losses import Loss
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """The data of a fit, which its networks share.
+
+    Attributes
+    ----------
+    first, whole : Windows
+        The series without the windows that are held out, and all of them.
+    held_out : HeldOut
+        These windows; there may be none.
+    quantiles : tuple of float
+        What is learned of each step of the horizon.
+    linear : ndarray or None
+        The linear part of forecasts, which the networks correct.
+    """
+
+    first: Windows
+    whole: Windows
+    held_out: HeldOut
+    quantiles: tuple[float, ...]
+    linear: np.ndarray | None = None
+
+    @classmethod
+    def of(cls, panel: Panel, candidates: list[Encoding], quantiles: tuple[float, ...]) -> Self:
+        """Return the task to learn from a panel, encoded in the best of several ways."""
+        kept = stops(panel.lengths, candidates[0])
+        choices = [_compared(panel, kept, encoding) for encoding in candidates]
+        _, first, held_out, penalty, matrix = min(choices, key=lambda choice: choice.error)
+        whole = Windows(panel, first.encoding)
+        linear = None
+        if matrix is not None:
+            add_linear(first, matrix)
+            add_linear(held_out.windows, matrix)
+            linear = solved(whole, (penalty,))[0]
+            add_linear(whole, linear)
+        return cls(first, whole, held_out, quantiles, linear)
+
+    @property
+    def n_outputs(self) -> int:
+        """The number of outputs of a network."""
+        return self.whole.encoding.horizon * len(self.quantiles)
+
+    def loss(self) -> Loss:
+        """Return the loss of the outputs: step by step of the horizon, its quantiles."""
+        return make_loss("quantile", quantile=self.quantiles * self.whole.encoding.horizon)
+
+
+class _Choice(NamedTuple):
+    """An encoding with its best linear forecast."""
+
+    error: float  # MASE on the windows that are held out
+    first: Windows
+    held_out: HeldOut
+    penalty: float
+    matrix: np.ndarray | None  # None where the season before is the better forecast
+
+
+def _compared(panel: Panel, kept: np.ndarray, encoding: Encoding) -> _Choice:
+    """Return the best linear forecast of an encoding."""
+    past = panel.until(kept)
+    first = Windows(past, encoding)
+    held_out = hold_out(Windows(panel, encoding), panel, kept)
+    if not held_out.runs:
+        return _Choice(0.0, first, held_out, 0.0, None)
+    windows = held_out.windows
+    naive = np.array([naive_error(series, encoding.season) for series in past.values])
+    size = naive[windows.series(held_out.origins)][:, None]
+    truth = windows.decoded(held_out.targets[..., None], held_out.origins)[..., 0]
+
+    def error(scaled: np.ndarray) -> float:
+        forecast = windows.decoded(scaled[..., None], held_out.origins)[..., 0]
+        return float(np.nanmean(np.abs(forecast - truth) / size))
+
+    best = _Choice(error(np.zeros_like(truth)), first, held_out, 0.0, None)
+    X = design(windows, held_out.origins)
+    for penalty, matrix in zip(PENALTIES, solved(first, PENALTIES), strict=True):
+        choice = best._replace(error=error(X @ matrix), penalty=penalty, matrix=matrix)
+        best = min(best, choice, key=lambda choice: choice.error)
+    return best
