@@ -271,7 +271,13 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         True
         """
         from ..utils import archive
-        from .saved_state import SAVED, check_loadable, fitted_arguments
+        from .saved_state import check_loadable
+
+        archive.write(path, self._content(), partial(check_loadable, type(self)))
+
+    def _content(self) -> dict[str, Any]:
+        """Return what `save` writes."""
+        from .saved_state import SAVED, fitted_arguments
 
         check_is_fitted(self)
         # `load` makes estimators by name, and knows only our own.
@@ -287,8 +293,7 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         if callable(state.get("scoring")):
             del state["scoring"]
         state |= fitted_arguments(type(self), state)
-        content = {"estimator": type(self).__name__, "state": state}
-        archive.write(path, content, partial(check_loadable, type(self)))
+        return {"estimator": type(self).__name__, "state": state}
 
     def to_torch(self) -> dict[str, np.ndarray]:
         """Return the weights as a state_dict of PyTorch.

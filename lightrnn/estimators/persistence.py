@@ -1,8 +1,10 @@
 """`load`: read an estimator from the file that its `save` wrote."""
 
 import os
+from collections.abc import Callable
 from typing import Any
 
+from ..utils import checks
 from .classifier import RNNClassifier
 from .language import RNNLanguageModel
 from .regressor import RNNRegressor
@@ -10,6 +12,22 @@ from .regressor import RNNRegressor
 _ESTIMATORS = {
     estimator.__name__: estimator for estimator in (RNNClassifier, RNNLanguageModel, RNNRegressor)
 }
+
+
+def _read(content: Any) -> Any:
+    """Return the estimator of a file's content."""
+    # Most programs load nothing, and `import lightrnn` is faster without it.
+    from .saved_state import checked_state
+
+    kind, state = checked_state(_ESTIMATORS, content)
+    estimator = kind.__new__(kind)
+    estimator.__setstate__(state)
+    return estimator
+
+
+# Functions that make an estimator of a file's content, by the name of its class. Packages above
+# this one add their own.
+READERS: dict[str, Callable[[Any], Any]] = dict.fromkeys(_ESTIMATORS, _read)
 
 
 def load(path: str | os.PathLike[str]) -> Any:
@@ -24,7 +42,7 @@ def load(path: str | os.PathLike[str]) -> Any:
 
     Returns
     -------
-    estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
+    estimator : RNNClassifier, RNNRegressor, RNNLanguageModel or RNNForecaster
         It predicts, and continues with `partial_fit`, exactly as the saved one would.
 
     Raises
@@ -47,18 +65,14 @@ def load(path: str | os.PathLike[str]) -> Any:
     >>> bool((load(path).predict(X) == model.predict(X)).all())
     True
     """
-    # Most programs load nothing, and `import lightrnn` is faster without these.
     from ..utils import archive
-    from .saved_state import checked_state
 
     content = archive.read(path)
     try:
-        kind, state = checked_state(_ESTIMATORS, content)
-        estimator = kind.__new__(kind)
-        estimator.__setstate__(state)
+        name = checks.choice("estimator", content["estimator"], tuple(READERS))
+        return READERS[name](content)
     except archive.DAMAGE as error:
         raise ValueError(
             f"path must be a file written by save, got {os.fspath(path)!r}. Its content is "
             f"incomplete or does not fit together: {str(error).rstrip('.')}."
         ) from error
-    return estimator

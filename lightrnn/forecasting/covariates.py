@@ -169,7 +169,7 @@ def _shown_twice(panel: Panel, period: float) -> bool:
     """Return whether dates are finer than a cycle, and the longest series shows it twice."""
     longest = int(panel.lengths.argmax())
     dates = panel.form.dates(longest, 0, int(panel.lengths[longest]))
-    if not hasattr(dates, "dayofyear") or len(dates) < 2:
+    if not hasattr(dates, "day_of_year") or len(dates) < 2:
         return False
     step = (dates[1:] - dates[:-1]).min().total_seconds()
     return bool(step < period and (dates[-1] - dates[0]).total_seconds() >= 2 * period)
@@ -186,12 +186,12 @@ def calendar(dates: Any, cycles: tuple[str, ...], steps: int) -> np.ndarray:
     columns = [np.empty((steps, 0))]
     for name in cycles:
         if name == "week":
-            columns.append(np.eye(7)[np.asarray(dates.dayofweek)])
+            columns.append(np.eye(7)[np.asarray(dates.day_of_week)])
             continue
         part = (
             np.asarray(dates.hour) / 24 + np.asarray(dates.minute) / 1440
             if name == "day"
-            else (np.asarray(dates.dayofyear) - 1) / 365.25
+            else (np.asarray(dates.day_of_year) - 1) / 365.25
         )
         columns.append(np.column_stack([np.sin(2 * np.pi * part), np.cos(2 * np.pi * part)]))
     return np.concatenate(columns, axis=1)

@@ -10,10 +10,12 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .. import cpu
 from ..data.form import Form
 from ..data.moments import standardization_of
 from ..data.sequences import as_sequences
@@ -22,10 +24,15 @@ from ..estimators.arguments import ARCHITECTURE
 from ..estimators.model import Model, loss_arguments
 from ..estimators.regressor import RNNRegressor
 from ..training.history import History
+from ..utils.checks import random_generator
+from .arguments import PASSED_ON
+from .calibration import ascending, calibration
+from .fitted import Fitted
 from .holdout import HeldOut
 from .origins import Origins
+from .series import Panel
 from .task import Task
-from .windows import Windows
+from .windows import Encoding, Windows
 
 if TYPE_CHECKING:
     from ..losses import Loss
@@ -40,6 +47,35 @@ _RISE = 0.1
 # Epochs of the last phase, as a part of those before, and its learning rate.
 _LAST_EPOCHS = 0.25
 _LAST_RATE = 0.5
+
+
+def learn(arguments: dict[str, Any], panel: Panel) -> Fitted:
+    """Return what is learned from a panel with checked arguments."""
+    candidates = Encoding.candidates(
+        panel, **{n: arguments[n] for n in ("horizon", "season", "scale")}
+    )
+    task = Task.of(panel, candidates, arguments["quantiles"])
+    encoding = task.whole.encoding
+    nets = [_regressor(arguments) for _ in range(arguments["n_nets"])]
+    states = _random_states(arguments["random_state"], len(nets))
+    tasks = [partial(fit_net, *pair, task) for pair in zip(nets, states, strict=True)]
+    outputs = cpu.threads.run(tasks, cpu.threads.usable(arguments["n_jobs"]))
+    predicted = np.mean([ascending(raw, encoding.horizon) for raw in outputs], axis=0)
+    shift = calibration(predicted, task.held_out.targets, task.quantiles)
+    return Fitted(tuple(nets), encoding, task.linear, task.quantiles, shift, panel)
+
+
+def _regressor(arguments: dict[str, Any]) -> RNNRegressor:
+    """Return a regressor that is to hold a network of a forecaster."""
+    given = {name: arguments[name] for name in PASSED_ON}
+    return RNNRegressor(**given, target="step", loss="quantile")
+
+
+def _random_states(random_state: Any, count: int) -> list[Any]:
+    """Return one source of random numbers for each network."""
+    if isinstance(random_state, int):
+        return [random_state + number for number in range(count)]
+    return random_generator(random_state).spawn(count)
 
 
 def fit_net(regressor: RNNRegressor, random_state: Any, task: Task) -> np.ndarray:
@@ -122,7 +158,7 @@ def _untrained(arguments: dict[str, Any], task: Task, random_state: Any) -> Mode
         solver=arguments["solver"],
         forget_bias=arguments["forget_bias"],
         random_state=random_state,
-        targets=RealTargets(zeros, zeros + 1, True, arguments["dtype"]),
+        targets=RealTargets(zeros, zeros + 1, True, arguments["dtype"], "float64"),
         form=Form(n_features, False),
         standardization=replace(standardization_of(sample), weight=math.inf),
     )

@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
-from functools import partial
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 
-from .. import cpu
 from ..base import BaseEstimator, check_is_fitted
 from ..estimators.declarations import checked, declared
 from ..estimators.documentation import documented
+from ..estimators.persistence import READERS
 from ..estimators.regressor import RNNRegressor
 from ..utils import checks
-from ..utils.checks import random_generator
-from .arguments import PASSED_ON, ForecastArguments
-from .backtest import Backtest, evaluate, joined, naive_error
-from .calibration import ascending, calibration, interpolated
+from .arguments import ForecastArguments
+from .backtest import Backtest, joined
 from .columns import columns_of
-from .fitting import fit_net
-from .linear import add_linear
+from .fitted import Fitted
+from .fitting import learn
+from .persistence import as_tree, from_tree
 from .series import Panel, read_panel, with_covariates
-from .task import Task
-from .windows import Encoding, Windows
-
-
-class _Fitted(NamedTuple):
-    """Everything that a fit has learned; a method that reads it once computes from one fit."""
-
-    nets: tuple[RNNRegressor, ...]
-    encoding: Encoding
-    linear: np.ndarray | None  # of the linear part, which the networks correct
-    quantiles: tuple[float, ...]
-    shift: np.ndarray  # (horizon, q), added to the outputs
-    panel: Panel  # the series of the fit, of which `predict` tells the next steps
 
 
 @documented
@@ -100,7 +86,7 @@ class RNNForecaster(ForecastArguments, BaseEstimator):
         """The number of weights of a network."""
         return self._fitted().nets[0].n_parameters_
 
-    def _fitted(self) -> _Fitted:
+    def _fitted(self) -> Fitted:
         """Return what was learned.
 
         Raises
@@ -109,7 +95,7 @@ class RNNForecaster(ForecastArguments, BaseEstimator):
             If the forecaster was not fitted.
         """
         check_is_fitted(self)
-        fitted: _Fitted = vars(self)["_state"]
+        fitted: Fitted = vars(self)["_state"]
         return fitted
 
     def _checked(self) -> dict[str, Any]:
@@ -157,7 +143,7 @@ class RNNForecaster(ForecastArguments, BaseEstimator):
         """
         arguments = self._checked()
         panel = with_covariates(read_panel(y), X, arguments["horizon"])
-        self._replace_results(_state=_fitted_to(arguments, panel))
+        self._replace_results(_state=learn(arguments, panel))
         return self
 
     # -- forecasting ------------------------------------------------------------------------------
@@ -205,8 +191,8 @@ class RNNForecaster(ForecastArguments, BaseEstimator):
         fitted = self._fitted()
         wanted = columns_of(level, quantiles, fitted.quantiles)
         panel = self._panel(fitted, y, X)
-        windows = _windows(fitted, panel)
-        values = _predicted(fitted, windows, tuple(wanted.values()))
+        windows = fitted.windows(panel)
+        values = fitted.predicted(windows, tuple(wanted.values()))
         return panel.form.answer({name: values[..., i] for i, name in enumerate(wanted)})
 
     def score(self, y: Any, X: Any = None) -> float:
@@ -242,7 +228,7 @@ class RNNForecaster(ForecastArguments, BaseEstimator):
         """
         fitted = self._fitted()
         horizon = fitted.encoding.horizon
-        return -float(np.nanmean(_window(fitted, self._panel(fitted, y, X), horizon)["mase"]))
+        return -float(np.nanmean(fitted.measured(self._panel(fitted, y, X), horizon)["mase"]))
 
     def backtest(
         self,
@@ -307,11 +293,52 @@ class RNNForecaster(ForecastArguments, BaseEstimator):
         found = []
         for back in behind.tolist():
             if fitted is None or refit:
-                fitted = _fitted_to(arguments, panel.until(panel.lengths - back))
-            found.append(_window(fitted, panel, back))
+                fitted = learn(arguments, panel.until(panel.lengths - back))
+            found.append(fitted.measured(panel, back))
         return joined(found, panel.form.names(len(panel.values)))
 
-    def _panel(self, fitted: _Fitted, y: Any, X: Any) -> Panel:
+    # -- saving -----------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted forecaster to one file, which `lightrnn.load` reads on any machine.
+
+        The file holds arrays and JSON, no pickle: the networks, and the series of the fit, of which
+        `predict` forecasts the next steps. Callbacks are not written.
+
+        Parameters
+        ----------
+        path : str or path-like
+            The file, used as it is: no suffix is added.
+
+        Raises
+        ------
+        NotFittedError
+            If the forecaster was not fitted.
+        TypeError
+            If the names of series are neither text nor numbers.
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> import os, tempfile
+        >>> import numpy as np
+        >>> from lightrnn import RNNForecaster, load
+        >>> y = np.arange(60) % 7.0
+        >>> model = RNNForecaster(2, 7, hidden_layer_sizes=8, max_iter=2, random_state=0).fit(y)
+        >>> path = os.path.join(tempfile.mkdtemp(), "model.npz")
+        >>> model.save(path)
+        >>> bool((load(path).predict() == model.predict()).all())
+        True
+        """
+        from ..utils import archive
+
+        fitted = self._fitted()
+        arguments = {name: getattr(self, name) for name in declared(type(self))}
+        state = arguments | {"callbacks": None, "fitted": as_tree(fitted)}
+        archive.write(path, {"estimator": type(self).__name__, "state": state}, read_forecaster)
+
+    def _panel(self, fitted: Fitted, y: Any, X: Any) -> Panel:
         """Return series to forecast, with the covariates that were learned from."""
         panel = fitted.panel if y is None else read_panel(y)
         panel = with_covariates(panel, X, fitted.encoding.horizon)
@@ -319,65 +346,14 @@ class RNNForecaster(ForecastArguments, BaseEstimator):
         return panel
 
 
-def _windows(fitted: _Fitted, panel: Panel) -> Windows:
-    """Return series as what was learned reads them."""
-    windows = Windows(panel, fitted.encoding)
-    if fitted.linear is not None:
-        add_linear(windows, fitted.linear)
-    return windows
+def read_forecaster(content: dict[str, Any]) -> RNNForecaster:
+    """Return the forecaster of a file's content."""
+    state = dict(content["state"])
+    fitted = from_tree(state.pop("fitted"))
+    checked(RNNForecaster, state)
+    forecaster = RNNForecaster(**state)
+    forecaster._replace_results(_state=fitted)
+    return forecaster
 
 
-def _predicted(
-    fitted: _Fitted, windows: Windows, wanted: tuple[float, ...], known: bool = True
-) -> np.ndarray:
-    """Return quantiles of the steps behind each series, (n, horizon, w).
-
-    Covariates ahead are used only if they are `known`.
-    """
-    runs = [windows.run(index, int(last)) for index, last in enumerate(windows.last)]
-    X = [windows.inputs(run, known) for run in runs]
-    horizon = fitted.encoding.horizon
-    raw = [net._computed(net._fitted(), X, "final_outputs", "y")[0] for net in fitted.nets]
-    learned = np.mean([ascending(part, horizon) for part in raw], axis=0) + fitted.shift
-    learned.sort(axis=2)
-    return windows.decoded(interpolated(learned, fitted.quantiles, wanted), windows.last)
-
-
-def _window(fitted: _Fitted, panel: Panel, back: int) -> dict[str, Any]:
-    """Return the measures of forecasts of the horizon that begins `back` steps before the ends."""
-    horizon = fitted.encoding.horizon
-    past = panel.until(panel.lengths - back)
-    truth = [series[len(series) - back :][:horizon] for series in panel.values]
-    naive = [naive_error(series, fitted.encoding.season) for series in past.values]
-    known = fitted.encoding.covariates.ahead == "always"
-    predicted = _predicted(fitted, _windows(fitted, past), fitted.quantiles, known)
-    return evaluate(np.array(truth), predicted, np.array(naive), fitted.quantiles)
-
-
-def _fitted_to(arguments: dict[str, Any], panel: Panel) -> _Fitted:
-    """Return what is learned from a panel with checked arguments."""
-    candidates = Encoding.candidates(
-        panel, **{n: arguments[n] for n in ("horizon", "season", "scale")}
-    )
-    task = Task.of(panel, candidates, arguments["quantiles"])
-    encoding = task.whole.encoding
-    nets = [_regressor(arguments) for _ in range(arguments["n_nets"])]
-    states = _random_states(arguments["random_state"], len(nets))
-    tasks = [partial(fit_net, *pair, task) for pair in zip(nets, states, strict=True)]
-    outputs = cpu.threads.run(tasks, cpu.threads.usable(arguments["n_jobs"]))
-    predicted = np.mean([ascending(raw, encoding.horizon) for raw in outputs], axis=0)
-    shift = calibration(predicted, task.held_out.targets, task.quantiles)
-    return _Fitted(tuple(nets), encoding, task.linear, task.quantiles, shift, panel)
-
-
-def _regressor(arguments: dict[str, Any]) -> RNNRegressor:
-    """Return a regressor that is to hold a network of a forecaster."""
-    given = {name: arguments[name] for name in PASSED_ON}
-    return RNNRegressor(**given, target="step", loss="quantile")
-
-
-def _random_states(random_state: Any, count: int) -> list[Any]:
-    """Return one source of random numbers for each network."""
-    if isinstance(random_state, int):
-        return [random_state + number for number in range(count)]
-    return random_generator(random_state).spawn(count)
+READERS[RNNForecaster.__name__] = read_forecaster

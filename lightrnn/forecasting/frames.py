@@ -5,6 +5,7 @@ pandas is imported only where the user has given one of its objects.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -33,23 +34,31 @@ class FrameForm:
         A Series; a DataFrame with a column for each series; one with a row for each value.
     ids : list
         Names of the series.
-    starts : list
-        The first date or number of each series.
+    starts : list of int
+        The first step of each series: its number, or for dates the nanoseconds since 1970.
+    lengths : list of int
+        Number of steps of each series.
     frequency : str or int
         What lies between two steps, for dates as pandas writes it.
     name : str or None
         Name of the index.
     periods : bool
         Whether the index holds periods, not dates.
+    zone : str or None
+        Time zone of the dates.
+    unit : str
+        Resolution of the dates.
     """
 
     kind: str
     ids: list[Any]
-    starts: list[Any]
+    starts: list[int]
     lengths: list[int]
     frequency: Any
     name: Any = None
     periods: bool = False
+    zone: str | None = None
+    unit: str = "ns"
 
     @property
     def single(self) -> bool:
@@ -66,8 +75,9 @@ class FrameForm:
         if isinstance(self.frequency, int):
             numbers = start + self.frequency * np.arange(first, first + count)
             return _pandas().Index(numbers, name=self.name)
-        whole = _pandas().date_range(start, periods=first + count, freq=self.frequency)
-        return (whole.to_period() if self.periods else whole)[first:].rename(self.name)
+        date = _pandas().Timestamp(start, unit="ns", tz=self.zone).as_unit(self.unit)
+        whole = _pandas().date_range(date, periods=first + count, freq=self.frequency)
+        return whole[first:].rename(self.name)
 
     def answer(self, columns: dict[str, np.ndarray]) -> Any:
         """Return forecasts (n, horizon) by name, each with the dates behind its series."""
@@ -76,6 +86,8 @@ class FrameForm:
         following = [
             self.dates(index, length, horizon) for index, length in enumerate(self.lengths)
         ]
+        if self.periods:
+            following = [dates.to_period() for dates in following]
         if self.kind == "long":
             parts: dict[str, Any] = {
                 ID: np.repeat(np.array(self.ids, object), horizon),
@@ -216,11 +228,19 @@ def _read(
         regular = np.full(positions[-1] + 1, np.nan)
         regular[positions] = numbers
         values.append(regular)
-        starts.append(index[0])
+        starts.append(int(_nanoseconds(index[0]) if isinstance(frequency, str) else index[0]))
     ids = [key for key, _, _ in series]
     lengths = [len(part) for part in values]
     periods = isinstance(longest[1], _pandas().PeriodIndex)
-    return values, FrameForm(kind, ids, starts, lengths, frequency, name, periods)
+    zone = getattr(longest[1], "tz", None)
+    unit = getattr(longest[1], "unit", "ns")
+    form = FrameForm(kind, ids, starts, lengths, frequency, name, periods, zone and str(zone), unit)
+    return values, form
+
+
+def _nanoseconds(date: Any) -> int:
+    """Return a date as nanoseconds since 1970."""
+    return int(date.as_unit("ns").value)
 
 
 def _ordered(index: Any, where: str) -> tuple[Any, np.ndarray]:
@@ -270,8 +290,10 @@ def _frequency(index: Any) -> Any:
 
 def _inferred(index: Any) -> str | None:
     """Return the frequency of an index without gaps, None if it has some."""
-    found = _pandas().infer_freq(index) if len(index) > 2 else None
-    return getattr(found, "freqstr", found)  # later versions return an offset
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that later versions will return an offset
+        found = _pandas().infer_freq(index) if len(index) > 2 else None
+    return getattr(found, "freqstr", found)
 
 
 def _positions(index: Any, frequency: Any, where: str) -> np.ndarray:

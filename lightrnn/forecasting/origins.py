@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from ..losses import Loss
     from ..training.trainable import TrainableNetwork
 
-# Runs of an epoch of few series, unless it would learn from some origins twice.
+# Runs of an epoch of few series, and how often it may learn from an origin at most.
 _FEWEST = 512
+_TIMES = 8
 # Part of the runs in which covariates are known ahead, where they are not always.
 _KNOWN = 0.5
 
@@ -58,7 +59,7 @@ class Origins:
                 "y must have a series with a step behind its first season, got none. Give more "
                 "steps, or a shorter season."
             )
-        times = min(season, max(1, _FEWEST // len(self._series)))
+        times = min(_TIMES * season, max(1, _FEWEST // len(self._series)))
         self._series = np.tile(self._series, times)
         self.count = len(self._series)
         self.n_targets = 1  # of the epoch that has been drawn

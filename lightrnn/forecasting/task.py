@@ -92,6 +92,8 @@ def _compared(panel: Panel, kept: np.ndarray, encoding: Encoding) -> _Choice:
         return float(np.nanmean(np.abs(forecast - truth) / size))
 
     best = _Choice(error(np.zeros_like(truth)), first, held_out, 0.0, None)
+    if encoding.covariates.ahead == "sometimes":
+        return best  # a linear forecast is either with what is known ahead, or without
     X = design(windows, held_out.origins)
     for penalty, matrix in zip(PENALTIES, solved(first, PENALTIES), strict=True):
         choice = best._replace(error=error(X @ matrix), penalty=penalty, matrix=matrix)

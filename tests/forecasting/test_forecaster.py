@@ -1,11 +1,13 @@
 """`RNNForecaster`: what it learns, its forms of y, its intervals, its laws."""
 
+import copy
 import pickle
 
 import numpy as np
 import pytest
 
-from lightrnn import RNNForecaster
+from lightrnn import RNNForecaster, load
+from lightrnn.utils import archive
 
 SMALL = {"hidden_layer_sizes": 8, "max_iter": 3, "batch_size": 64, "random_state": 0}
 
@@ -134,3 +136,61 @@ def test_bad_input_is_refused(options, y, match):
 def test_bad_levels_are_refused(fitted, options, match):
     with pytest.raises((ValueError, TypeError), match=match):
         fitted.predict(**options)
+
+
+# -- errors by backtest, and files -----------------------------------------------------------------
+
+
+def test_a_backtest_is_a_fit_before_each_window():
+    y = waves(2, 50)
+    model = RNNForecaster(3, 6, **SMALL)
+    result = model.backtest(y, windows=2, step=4, refit=True)
+    assert not model.__sklearn_is_fitted__()
+    for window, back in enumerate((7, 3)):
+        past = [series[: len(series) - back] for series in y]
+        forecast = RNNForecaster(3, 6, **SMALL).fit(past).predict()
+        assert np.array_equal(result.forecast[window], forecast)
+        for i, series in enumerate(past):
+            naive = np.abs(series[6:] - series[:-6]).mean()
+            truth = y[i][len(series) :][:3]
+            assert np.allclose(result.mase[window, i], abs(truth - forecast[i]) / naive)
+    assert result.mean(axis=(0, 1))["mase"].shape == (3,)
+    assert set(result.coverage) == {80, 95} and str(result).splitlines()[-1].startswith("all")
+    once = model.backtest(y, windows=2, step=4)
+    assert np.array_equal(once.forecast[0], result.forecast[0])
+    with pytest.raises(ValueError, match="y must have at least"):
+        model.backtest(y, windows=20)
+
+
+def test_score_is_the_error_of_the_last_steps(fitted):
+    y = waves()
+    past = [series[:-4] for series in y]
+    errors = np.abs(fitted.predict(past) - np.array([series[-4:] for series in y])).mean(axis=1)
+    naive = [np.abs(series[6:] - series[:-6]).mean() for series in past]
+    assert np.isclose(fitted.score(y), -(errors / naive).mean())
+
+
+def test_a_file_has_everything(fitted, tmp_path):
+    path = tmp_path / "model.npz"
+    fitted.save(path)
+    loaded = load(path)
+    assert repr(loaded) == repr(fitted)
+    assert np.array_equal(
+        loaded.predict(level=95)["lightrnn-lo-95"], fitted.predict(level=95)["lightrnn-lo-95"]
+    )
+    content = archive.read(path)
+    for key, value in {"shift": np.zeros((4, 4)), "quantiles": (0.5, 0.1), "nets": []}.items():
+        damaged = copy.deepcopy(content)
+        damaged["state"]["fitted"][key] = value
+        archive.write(path, damaged)
+        with pytest.raises(ValueError, match="incomplete or does not fit together"):
+            load(path)
+
+
+def test_scikit_learn_searches_its_arguments():
+    selection = pytest.importorskip("sklearn.model_selection")
+    search = selection.GridSearchCV(
+        RNNForecaster(3, 6, **SMALL), {"cell": ["gru", "rnn"]}, cv=selection.TimeSeriesSplit(2)
+    )
+    search.fit(waves(1, 90)[0])
+    assert search.best_estimator_.predict().shape == (3,)

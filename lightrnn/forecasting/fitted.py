@@ -1,0 +1,63 @@
+"""Everything that a fit has learned, and forecasts by it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from .backtest import evaluate, naive_error
+from .calibration import ascending, interpolated
+from .linear import add_linear
+from .windows import Windows
+
+if TYPE_CHECKING:
+    from ..estimators.regressor import RNNRegressor
+    from .series import Panel
+    from .windows import Encoding
+
+
+class Fitted(NamedTuple):
+    """Everything that a fit has learned; a method that reads it once computes from one fit."""
+
+    nets: tuple[RNNRegressor, ...]
+    encoding: Encoding
+    linear: np.ndarray | None  # of the linear part, which the networks correct
+    quantiles: tuple[float, ...]
+    shift: np.ndarray  # (horizon, q), added to the outputs
+    panel: Panel  # the series of the fit, of which `predict` tells the next steps
+
+    def windows(self, panel: Panel) -> Windows:
+        """Return series as the networks read them."""
+        windows = Windows(panel, self.encoding)
+        if self.linear is not None:
+            add_linear(windows, self.linear)
+        return windows
+
+    def predicted(
+        self, windows: Windows, wanted: tuple[float, ...], known: bool = True
+    ) -> np.ndarray:
+        """Return quantiles of the steps behind each series, (n, horizon, w).
+
+        Covariates ahead are used only if they are `known`.
+        """
+        runs = [windows.run(index, int(last)) for index, last in enumerate(windows.last)]
+        X = [windows.inputs(run, known) for run in runs]
+        horizon = self.encoding.horizon
+        raw = [net._computed(net._fitted(), X, "final_outputs", "y")[0] for net in self.nets]
+        learned = np.mean([ascending(part, horizon) for part in raw], axis=0) + self.shift
+        learned.sort(axis=2)
+        return windows.decoded(interpolated(learned, self.quantiles, wanted), windows.last)
+
+    def measured(self, panel: Panel, back: int) -> dict[str, Any]:
+        """Return the errors of forecasts that begin `back` steps before the ends of series."""
+        horizon = self.encoding.horizon
+        past = panel.until(panel.lengths - back)
+        truth = [series[len(series) - back :][:horizon] for series in panel.values]
+        naive = [naive_error(series, self.encoding.season) for series in past.values]
+        known = self.encoding.covariates.ahead == "always"
+        predicted = self.predicted(self.windows(past), self.quantiles, known)
+        return evaluate(np.array(truth), predicted, np.array(naive), self.quantiles)
+
+
+__all__ = ["Fitted"]
