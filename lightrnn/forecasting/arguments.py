@@ -8,6 +8,7 @@ from typing import Any
 
 from ..estimators.declarations import (
     COUNT,
+    FRACTION,
     POSITIVE_FRACTION,
     Domain,
     argument,
@@ -63,7 +64,12 @@ class ForecastArguments:
     hidden_layer_sizes: tuple[int, ...] = of_regressors("hidden_layer_sizes", (128,))
     window: int = of_regressors("window", 7)
     forget_bias: str | float = of_regressors("forget_bias")
-    dropout: float = of_regressors("dropout")
+    dropout: float = argument(
+        0.0,
+        FRACTION,
+        """Share of the outputs of each hidden layer that is set to zero in training, with one
+        mask for all steps of a run [4]_.""",
+    )
     scale: str | None = argument(
         "auto",
         optional(one_of("auto", *SCALES)),

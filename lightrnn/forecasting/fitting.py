@@ -68,7 +68,13 @@ def learn(arguments: dict[str, Any], panel: Panel) -> Fitted:
 def _regressor(arguments: dict[str, Any]) -> RNNRegressor:
     """Return a regressor that is to hold a network of a forecaster."""
     given = {name: arguments[name] for name in PASSED_ON}
-    return RNNRegressor(**given, target="step", loss="quantile")
+    fixed: dict[str, Any] = {
+        "target": "step",
+        "loss": "quantile",
+        "bidirectional": False,
+        "patch": 1,
+    }
+    return RNNRegressor(**given, **fixed)
 
 
 def _random_states(random_state: Any, count: int) -> list[Any]:
