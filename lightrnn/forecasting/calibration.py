@@ -1,6 +1,6 @@
-"""Intervals that hold: quantiles, moved by how far they were off on windows not learned from.
+"""Intervals that hold: quantiles, corrected by how far they were off on windows not learned from.
 
-Outputs are scaled by the spread of their series, so the windows of all series count together.
+The windows of all series count together.
 """
 
 from __future__ import annotations
@@ -10,6 +10,9 @@ import math
 import numpy as np
 
 from ..utils.scales import weighted_quantile
+
+# Distance of a quantile from the median, in units of the spread, below which it is rounding.
+_NARROWEST = 1e-6
 
 
 def ascending(raw: np.ndarray, horizon: int) -> np.ndarray:
@@ -21,10 +24,12 @@ def ascending(raw: np.ndarray, horizon: int) -> np.ndarray:
 def calibration(
     predicted: np.ndarray, truth: np.ndarray, quantiles: tuple[float, ...]
 ) -> np.ndarray:
-    """Return what to add to each quantile of each step of the horizon [1]_.
+    """Return the factor of each quantile's distance from the median, by step of the horizon.
 
-    The median stays. Where there are too few windows for a step by itself, all steps share one
-    shift; where there are too few even so, nothing is added.
+    It makes the held-out values fall below the quantile as often as they should [1]_. A factor
+    widens wide intervals by more than narrow ones, where a sum would let the series that are hard
+    to forecast blur those that are easy. Where there are too few windows for a step by itself, all
+    steps share one factor; where there are too few even so, it is 1.
 
     Parameters
     ----------
@@ -33,45 +38,59 @@ def calibration(
     truth : ndarray (m, horizon)
         Their values, NaN where one is missing.
     quantiles : tuple of q floats
-        The quantiles.
+        The quantiles, 0.5 among them.
 
     Returns
     -------
     ndarray (horizon, q)
+        At least 0; 1 for the median.
 
     References
     ----------
     .. [1] Romano, Y., Patterson, E. and Candes, E. (2019). Conformalized quantile regression.
-       NeurIPS, theorem 2.
+       NeurIPS, theorem 2, with the score of Sesia, M. and Candes, E. (2020). A comparison of some
+       conformal quantile regression methods. Stat 9, equation 9.
 
     Examples
     --------
-    >>> predicted = np.zeros((99, 1, 3))
-    >>> calibration(predicted, np.arange(1.0, 100)[:, None], (0.1, 0.5, 0.9))
-    array([[10.,  0., 90.]])
+    >>> predicted = np.tile([-1.0, 0.0, 1.0], (99, 1, 1))
+    >>> calibration(predicted, np.arange(-49.0, 50)[:, None], (0.1, 0.5, 0.9))
+    array([[40.,  1., 40.]])
     """
     horizon = truth.shape[1]
-    shift = np.zeros((horizon, len(quantiles)))
-    errors = truth[:, :, None] - predicted  # (m, horizon, q)
+    factor = np.ones((horizon, len(quantiles)))
+    median = predicted[..., quantiles.index(0.5)]
     for column, quantile in enumerate(quantiles):
-        if quantile == 0.5:
+        # The quantile of the ratio: on the low side a ratio is larger where the value is less.
+        tail = max(quantile, 1 - quantile)
+        if tail == 0.5:
             continue
-        # With fewer, more than the largest error would have to be added.
-        least = math.ceil(1 / min(quantile, 1 - quantile) - 1e-9) - 1
-        by_step = [_present(errors[:, step, column]) for step in range(horizon)]
+        sign = 1 if quantile > 0.5 else -1
+        distance = np.maximum(sign * (predicted[..., column] - median), _NARROWEST)
+        ratio = sign * (truth - median) / distance  # (m, horizon)
+        # With fewer, more than the largest ratio would be needed.
+        least = math.ceil(1 / (1 - tail) - 1e-9) - 1
+        by_step = list(map(_present, ratio.T))
         if min(map(len, by_step)) < least:
-            by_step = [_present(errors[:, :, column].ravel())] * horizon
+            by_step = [_present(ratio.ravel())] * horizon
         if len(by_step[0]) >= least:
-            shift[:, column] = [
-                weighted_quantile(errors_of_step, np.ones(len(errors_of_step)), quantile)
-                for errors_of_step in by_step
-            ]
-    return shift
+            found = [weighted_quantile(part, np.ones(len(part)), tail) for part in by_step]
+            factor[:, column] = np.maximum(found, 0.0)
+    return factor
 
 
-def _present(errors: np.ndarray) -> np.ndarray:
-    """Return the errors of values that are not missing."""
-    return errors[np.isfinite(errors)]
+def calibrated(
+    predicted: np.ndarray, factor: np.ndarray, quantiles: tuple[float, ...]
+) -> np.ndarray:
+    """Return quantiles (n, horizon, q) at their calibrated distance from the median, ascending."""
+    middle = quantiles.index(0.5)
+    median = predicted[..., [middle]]
+    return np.sort(median + factor * (predicted - median), axis=2)
+
+
+def _present(values: np.ndarray) -> np.ndarray:
+    """Return the values that are not missing."""
+    return values[np.isfinite(values)]
 
 
 def interpolated(
@@ -92,4 +111,4 @@ def interpolated(
     return result
 
 
-__all__ = ["ascending", "calibration", "interpolated"]
+__all__ = ["ascending", "calibrated", "calibration", "interpolated"]

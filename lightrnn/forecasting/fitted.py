@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .backtest import evaluate, naive_error
-from .calibration import ascending, interpolated
+from .calibration import ascending, calibrated, interpolated
 from .linear import add_linear
 from .windows import Windows
 
@@ -24,7 +24,7 @@ class Fitted(NamedTuple):
     encoding: Encoding
     linear: np.ndarray | None  # of the linear part, which the networks correct
     quantiles: tuple[float, ...]
-    shift: np.ndarray  # (horizon, q), added to the outputs
+    factor: np.ndarray  # (horizon, q), of the distance of each quantile from the median
     panel: Panel  # the series of the fit, of which `predict` tells the next steps
 
     def windows(self, panel: Panel) -> Windows:
@@ -45,8 +45,8 @@ class Fitted(NamedTuple):
         X = [windows.inputs(run, known) for run in runs]
         horizon = self.encoding.horizon
         raw = [net._computed(net._fitted(), X, "final_outputs", "y")[0] for net in self.nets]
-        learned = np.mean([ascending(part, horizon) for part in raw], axis=0) + self.shift
-        learned.sort(axis=2)
+        mean = np.mean([ascending(part, horizon) for part in raw], axis=0)
+        learned = calibrated(mean, self.factor, self.quantiles)
         return windows.decoded(interpolated(learned, self.quantiles, wanted), windows.last)
 
     def measured(self, panel: Panel, back: int) -> dict[str, Any]:

@@ -61,8 +61,8 @@ def learn(arguments: dict[str, Any], panel: Panel) -> Fitted:
     tasks = [partial(fit_net, *pair, task) for pair in zip(nets, states, strict=True)]
     outputs = cpu.threads.run(tasks, cpu.threads.usable(arguments["n_jobs"]))
     predicted = np.mean([ascending(raw, encoding.horizon) for raw in outputs], axis=0)
-    shift = calibration(predicted, task.held_out.targets, task.quantiles)
-    return Fitted(tuple(nets), encoding, task.linear, task.quantiles, shift, panel)
+    factor = calibration(predicted, task.held_out.targets, task.quantiles)
+    return Fitted(tuple(nets), encoding, task.linear, task.quantiles, factor, panel)
 
 
 def _regressor(arguments: dict[str, Any]) -> RNNRegressor:

@@ -64,7 +64,7 @@ def test_a_forecast_does_not_depend_on_other_series_threads_or_copies(fitted):
 
 
 def test_several_nets_are_the_mean_of_fits_with_the_seeds_that_follow():
-    """In scaled outputs: of a single quantile the order of mean and shift does not matter."""
+    """Of a single quantile, where neither scale nor order stands between the two means."""
     y = waves(2)
     options = SMALL | {"quantiles": (0.5,), "scale": None}
     both = RNNForecaster(4, 6, n_nets=2, **options).fit(y).predict()
@@ -179,7 +179,7 @@ def test_a_file_has_everything(fitted, tmp_path):
         loaded.predict(level=95)["lightrnn-lo-95"], fitted.predict(level=95)["lightrnn-lo-95"]
     )
     content = archive.read(path)
-    for key, value in {"shift": np.zeros((4, 4)), "quantiles": (0.5, 0.1), "nets": []}.items():
+    for key, value in {"factor": np.zeros((4, 4)), "quantiles": (0.5, 0.1), "nets": []}.items():
         damaged = copy.deepcopy(content)
         damaged["state"]["fitted"][key] = value
         archive.write(path, damaged)

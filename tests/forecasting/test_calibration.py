@@ -1,0 +1,45 @@
+"""Calibrated quantiles: values fall below them as often as they should, at every step."""
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lightrnn.forecasting.calibration import ascending, calibrated, calibration, interpolated
+
+QUANTILES = (0.05, 0.5, 0.95)
+
+
+@settings(max_examples=10, deadline=None)
+@given(factor=st.floats(0.1, 5), seed=st.integers(0, 99))
+def test_intervals_of_any_width_come_to_hold(factor, seed):
+    """Widths differ by window; predicted ones are all wrong by one factor."""
+    rng = np.random.default_rng(seed)
+
+    def windows(m):
+        width = rng.lognormal(size=(m, 4, 1))
+        return width * [-factor, 0.0, factor], rng.normal(size=(m, 4)) * width[..., 0]
+
+    predicted, truth = windows(2000)
+    found = calibration(predicted, truth, QUANTILES)
+    fresh, values = windows(20_000)
+    low, _, high = np.moveaxis(calibrated(fresh, found, QUANTILES), 2, 0)
+    inside = ((low <= values) & (values <= high)).mean(axis=0)
+    assert (0.87 < inside).all() and (inside < 0.93).all()
+
+
+def test_few_windows_share_a_factor_and_fewer_have_none():
+    predicted = np.tile([-1.0, 0.0, 1.0], (12, 2, 1))
+    truth = np.arange(24.0).reshape(12, 2)
+    shared = calibration(predicted, truth, QUANTILES)
+    assert (shared[0] == shared[1]).all() and shared[0, 2] > 20
+    assert (calibration(predicted[:3], truth[:3], QUANTILES) == 1).all()
+    assert (calibration(predicted[:0], truth[:0], QUANTILES) == 1).all()
+    truth[::2] = np.nan
+    assert np.isfinite(calibration(predicted, truth, QUANTILES)).all()
+
+
+def test_outputs_ascend_and_what_lies_between_is_linear():
+    found = ascending(np.array([[3.0, 1.0, 2.0, 5.0]]), 2)
+    assert found.tolist() == [[[1, 3], [2, 5]]]
+    between = interpolated(found, (0.5, 0.9), (0.5, 0.7, 0.9))
+    assert np.allclose(between, [[[1, 2, 3], [2, 3.5, 5]]])
