@@ -13,12 +13,46 @@ from ..utils.scales import weighted_quantile
 
 # Distance of a quantile from the median, in units of the spread, below which it is rounding.
 _NARROWEST = 1e-6
+_SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 
 
 def ascending(raw: np.ndarray, horizon: int) -> np.ndarray:
     """Return raw outputs (n, horizon * q) as quantiles (n, horizon, q) that never cross."""
     shape = len(raw), horizon, raw.shape[1] // horizon
     return np.sort(raw.reshape(shape).astype(np.float64), axis=2)
+
+
+def share_of(predicted: np.ndarray, truth: np.ndarray, quantiles: tuple[float, ...]) -> float:
+    """Return how much of the network's median to add to the linear forecast, from 0 to 1.
+
+    Of one short series a network learns little that holds, and may be worse than nothing: the share
+    is that of the least absolute error on windows that were not learned from.
+
+    Parameters
+    ----------
+    predicted : ndarray (m, horizon, q)
+        Quantiles predicted for such windows, as corrections of the linear forecast.
+    truth : ndarray (m, horizon)
+        What they should have been, NaN where a value is missing.
+    quantiles : tuple of q floats
+        The quantiles, 0.5 among them.
+
+    Examples
+    --------
+    >>> share_of(np.ones((1, 2, 1)), np.array([[0.4, 0.6]]), (0.5,))
+    0.5
+    """
+    if not np.isfinite(truth).any():
+        return 1.0
+    median = predicted[..., quantiles.index(0.5)]
+    errors = [float(np.nanmean(np.abs(truth - share * median))) for share in _SHARES]
+    return _SHARES[int(np.argmin(errors))]
+
+
+def shrunk(predicted: np.ndarray, share: float, quantiles: tuple[float, ...]) -> np.ndarray:
+    """Return quantiles (n, horizon, q) moved so that the median is this share of what it was."""
+    moved: np.ndarray = predicted - (1 - share) * predicted[..., [quantiles.index(0.5)]]
+    return moved
 
 
 def calibration(
@@ -111,4 +145,4 @@ def interpolated(
     return result
 
 
-__all__ = ["ascending", "calibrated", "calibration", "interpolated"]
+__all__ = ["ascending", "calibrated", "calibration", "interpolated", "share_of", "shrunk"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .backtest import evaluate, naive_error
-from .calibration import ascending, calibrated, interpolated
+from .calibration import ascending, calibrated, interpolated, shrunk
 from .linear import add_linear
 from .windows import Windows
 
@@ -24,6 +24,7 @@ class Fitted(NamedTuple):
     encoding: Encoding
     linear: np.ndarray | None  # of the linear part, which the networks correct
     quantiles: tuple[float, ...]
+    share: float  # of the networks' median in the forecast
     factor: np.ndarray  # (horizon, q), of the distance of each quantile from the median
     panel: Panel  # the series of the fit, of which `predict` tells the next steps
 
@@ -46,6 +47,7 @@ class Fitted(NamedTuple):
         horizon = self.encoding.horizon
         raw = [net._computed(net._fitted(), X, "final_outputs", "y")[0] for net in self.nets]
         mean = np.mean([ascending(part, horizon) for part in raw], axis=0)
+        mean = shrunk(mean, self.share, self.quantiles)
         learned = calibrated(mean, self.factor, self.quantiles)
         return windows.decoded(interpolated(learned, self.quantiles, wanted), windows.last)
 

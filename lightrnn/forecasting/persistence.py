@@ -48,7 +48,7 @@ def from_tree(tree: Mapping[str, Any]) -> Fitted:
     kind = _FORMS[form.pop("kind_")]
     panel = Panel(**dict(tree["panel"]) | {"form": kind(**form)})
     nets = tuple(map(_net, tree["nets"]))
-    fitted = Fitted(nets, encoding, tree["linear"], tree["quantiles"], tree["factor"], panel)
+    fitted = Fitted(**dict(tree) | {"nets": nets, "encoding": encoding, "panel": panel})
     _check(fitted)
     return fitted
 
@@ -67,6 +67,7 @@ def _check(fitted: Fitted) -> None:
     given = {"horizon": encoding.horizon, "season": encoding.season, "scale": encoding.scale}
     checked(ForecastArguments, given | {"quantiles": fitted.quantiles})
     shape = encoding.horizon, len(fitted.quantiles)
+    checks.real("share", fitted.share, 0, 1)
     _check_array("factor", fitted.factor, shape)
     size = 2 * encoding.n_features + 1
     if fitted.linear is not None:

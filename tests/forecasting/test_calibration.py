@@ -4,7 +4,14 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightrnn.forecasting.calibration import ascending, calibrated, calibration, interpolated
+from lightrnn.forecasting.calibration import (
+    ascending,
+    calibrated,
+    calibration,
+    interpolated,
+    share_of,
+    shrunk,
+)
 
 QUANTILES = (0.05, 0.5, 0.95)
 
@@ -43,3 +50,13 @@ def test_outputs_ascend_and_what_lies_between_is_linear():
     assert found.tolist() == [[[1, 3], [2, 5]]]
     between = interpolated(found, (0.5, 0.9), (0.5, 0.7, 0.9))
     assert np.allclose(between, [[[1, 2, 3], [2, 3.5, 5]]])
+
+
+def test_a_median_that_is_off_is_left_out_and_intervals_keep_their_width():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(200, 3))
+    right = truth[..., None] + [-1.0, 0.0, 1.0]
+    wrong = rng.normal(size=(200, 3, 1)) + [-1.0, 0.0, 1.0]
+    assert share_of(right, truth, QUANTILES) == 1 and share_of(wrong, truth, QUANTILES) == 0
+    assert share_of(right[:0], truth[:0], QUANTILES) == 1
+    assert np.allclose(shrunk(wrong, 0.0, QUANTILES), [-1, 0, 1])
