@@ -145,4 +145,29 @@ def interpolated(
     return result
 
 
-__all__ = ["ascending", "calibrated", "calibration", "interpolated", "share_of", "shrunk"]
+def position(value: float, predicted: np.ndarray, quantiles: tuple[float, ...]) -> float:
+    """Return the probability of values below one, by predicted quantiles (q,).
+
+    It is linear in between. A tail beyond the last quantile is as long as that quantile's distance
+    from the median.
+
+    Examples
+    --------
+    >>> [position(value, np.array([1.0, 3.0, 5.0]), (0.1, 0.5, 0.9)) for value in (2.0, 6.0, 9.0)]
+    [0.3, 0.95, 1.0]
+    """
+    median = predicted[quantiles.index(0.5)]
+    ends = 2 * predicted[0] - median, 2 * predicted[-1] - median
+    known = [ends[0], *predicted, ends[1]]
+    return round(float(np.interp(value, known, [0.0, *quantiles, 1.0])), 12)
+
+
+__all__ = [
+    "ascending",
+    "calibrated",
+    "calibration",
+    "interpolated",
+    "position",
+    "share_of",
+    "shrunk",
+]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .backtest import evaluate, naive_error
-from .calibration import ascending, calibrated, interpolated, shrunk
+from .calibration import ascending, calibrated, interpolated, position, shrunk
 from .linear import add_linear
 from .windows import Windows
 
@@ -44,12 +44,36 @@ class Fitted(NamedTuple):
         """
         runs = [windows.run(index, int(last)) for index, last in enumerate(windows.last)]
         X = [windows.inputs(run, known) for run in runs]
+        learned = self._scaled(X, "final_outputs")
+        return windows.decoded(interpolated(learned, self.quantiles, wanted), windows.last)
+
+    def positions(self, windows: Windows, index: int, length: int) -> np.ndarray:
+        """Return where each value of a series (length,) fell in its distribution a step before.
+
+        It is NaN for the first season, which no forecast precedes, and where a value is missing.
+        """
+        first = int(windows.first[index])
+        last = int(windows.last[index])
+        found = np.full(max(length, self.encoding.season), np.nan)
+        start = last + 1 - len(found)  # the index of the first of them
+        for end in range(last - 1, max(first, last - self.encoding.season) - 1, -1):
+            origins = windows.run(index, end)
+            # The run's outputs at each of its origins, of which the next value is compared.
+            learned = self._scaled([windows.inputs(origins)], "outputs")[:, 0]  # (N, q)
+            truth = windows.targets(origins)[:, 0]
+            found[origins + 1 - start] = [
+                position(value, row, self.quantiles)
+                for value, row in zip(truth, learned, strict=True)
+            ]
+        return found[-length:]
+
+    def _scaled(self, X: list[np.ndarray], what: str) -> np.ndarray:
+        """Return calibrated quantiles (n, horizon, q) in scaled units, for inputs of runs."""
         horizon = self.encoding.horizon
-        raw = [net._computed(net._fitted(), X, "final_outputs", "y")[0] for net in self.nets]
+        raw = [net._computed(net._fitted(), X, what, "y")[0] for net in self.nets]
         mean = np.mean([ascending(part, horizon) for part in raw], axis=0)
         mean = shrunk(mean, self.share, self.quantiles)
-        learned = calibrated(mean, self.factor, self.quantiles)
-        return windows.decoded(interpolated(learned, self.quantiles, wanted), windows.last)
+        return calibrated(mean, self.factor, self.quantiles)
 
     def measured(self, panel: Panel, back: int) -> dict[str, Any]:
         """Return the errors of forecasts that begin `back` steps before the ends of series."""

@@ -65,6 +65,20 @@ class FrameForm:
         """Whether there is one series by itself."""
         return self.kind == "series"
 
+    def beside(self, values: list[np.ndarray], name: str) -> Any:
+        """Return values of each step (T_i,) in the form of the series, with their dates."""
+        pandas = _pandas()
+        series = [
+            pandas.Series(part, self.dates(index, 0, len(part)), name=name)
+            for index, part in enumerate(values)
+        ]
+        if self.kind == "series":
+            return series[0]
+        if self.kind == "wide":
+            return pandas.concat(dict(zip(self.ids, series, strict=True)), axis=1)
+        joined = pandas.concat(dict(zip(self.ids, series, strict=True)), names=[ID, TIME])
+        return joined.reset_index()
+
     def names(self, count: int) -> list[Any]:
         """Return the names of the series."""
         return self.ids

@@ -68,6 +68,10 @@ class ArrayForm:
 
     single: bool
 
+    def beside(self, values: list[np.ndarray], name: str) -> Any:
+        """Return values of each step (T_i,) in the form of the series."""
+        return values[0] if self.single else values
+
     def names(self, count: int) -> list[Any]:
         """Return the numbers of series, for their names."""
         return list(range(count))

@@ -55,8 +55,9 @@ def test_outputs_ascend_and_what_lies_between_is_linear():
 def test_a_median_that_is_off_is_left_out_and_intervals_keep_their_width():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(200, 3))
-    right = truth[..., None] + [-1.0, 0.0, 1.0]
-    wrong = rng.normal(size=(200, 3, 1)) + [-1.0, 0.0, 1.0]
+    apart = np.array([-1.0, 0.0, 1.0])
+    right = truth[..., None] + apart
+    wrong = rng.normal(size=(200, 3, 1)) + apart
     assert share_of(right, truth, QUANTILES) == 1 and share_of(wrong, truth, QUANTILES) == 0
     assert share_of(right[:0], truth[:0], QUANTILES) == 1
     assert np.allclose(shrunk(wrong, 0.0, QUANTILES), [-1, 0, 1])

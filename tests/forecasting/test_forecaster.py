@@ -187,6 +187,25 @@ def test_a_file_has_everything(fitted, tmp_path):
             load(path)
 
 
+def test_surprise_is_the_place_of_a_value_in_its_forecast(fitted):
+    y = waves()
+    places = fitted.surprise(y)
+    assert [np.isnan(part).sum() for part in places] == [6, 6, 6]
+    for step in (6, 30, 59):
+        found = fitted.predict([series[:step] for series in y], quantiles=fitted.quantiles)
+        scale, values = fitted.scale_, np.array(list(found.values()))[:, :, 0]
+        for i, series in enumerate(y):
+            known, value = values[:, i], series[step]
+            if scale == "log":
+                known, value = np.log(known), np.log(value)
+            ends = 2 * known[0] - known[2], 2 * known[-1] - known[2]
+            place = np.interp(value, [ends[0], *known, ends[1]], [0, *fitted.quantiles, 1])
+            assert np.isclose(places[i][step], place, atol=1e-4)
+    y[1][40] = 1e9
+    assert fitted.surprise(y)[1][40] == 1
+    assert np.array_equal(fitted.surprise(y[0]), places[0], equal_nan=True)
+
+
 def test_scikit_learn_searches_its_arguments():
     selection = pytest.importorskip("sklearn.model_selection")
     search = selection.GridSearchCV(

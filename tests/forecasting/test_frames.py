@@ -62,6 +62,8 @@ def test_forecasts_come_in_the_form_of_the_series(form, tmp_path):
     found = model.predict(level=80)
     model.save(tmp_path / "model.npz")
     pandas.testing.assert_frame_equal(load(tmp_path / "model.npz").predict(level=80), found)
+    surprise = model.surprise(y)
+    assert len(surprise) == (40 if form == "wide" else 65)
     if form == "wide":
         assert found.shape == (3, 6) and model.predict().columns.tolist() == ["a", "b"]
         return
