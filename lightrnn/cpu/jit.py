@@ -61,7 +61,7 @@ class Kind(NamedTuple):
     strided: bool = False  # where its rows overlap, as those of windows do
 
 
-Pointer = Annotated[int, Kind(0)]  # to an element of an array of any number of axes
+Pointer = Annotated[Any, Kind(0)]  # to an element of an array of any number of axes
 Numbers = Annotated[np.ndarray, Kind(1)]
 Matrix = Annotated[np.ndarray, Kind(2)]
 Rows = Annotated[np.ndarray, Kind(2, strided=True)]
