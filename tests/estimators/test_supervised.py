@@ -438,7 +438,7 @@ def test_chrono_gates_start_at_the_longest_sequence_of_the_first_call(tmp_path):
 def test_by_default_gates_follow_the_lengths(steps, options, same):
     X = [np.ones((T, 1), np.float32) for T in steps]
     y = [np.arange(T) % 2 for T in steps] if "target" in options else [0, 1, 0, 1]
-    arguments = BRIEF | options | {"max_iter": 1}
+    arguments = BRIEF | {"patch": 1, "max_iter": 1} | options
     one, other = (
         RNNClassifier("gru", **arguments, **bias).fit(X, y) for bias in ({}, {"forget_bias": same})
     )
