@@ -294,7 +294,12 @@ def test_other_classes_with_warm_start():
 def test_loss_that_overflows(estimator, method):
     fitted = estimator.fit(X, Y)
     fitted.set_params(
-        learning_rate_init=1e38, clip_norm=None, solver="sgd", max_iter=50, warm_start=True
+        learning_rate="constant",
+        learning_rate_init=1e38,
+        clip_norm=None,
+        solver="sgd",
+        max_iter=50,
+        warm_start=True,
     )
     before = state(fitted)
     with pytest.raises(
