@@ -285,7 +285,8 @@ def exploding(**options):
     rng = np.random.default_rng(0)
     X = 1e-3 * rng.normal(size=(64, 100, 3))
     y = rng.normal(size=64)
-    options |= {"patch": 1, "batch_size": 32, "max_iter": 3, "random_state": 0}
+    fixed = {"patch": 1, "batch_size": 32, "max_iter": 3, "random_state": 0}
+    options = {"learning_rate_init": 3e-3} | options | fixed
     model = RNNRegressor("rnn", (64,), **options).fit(X[:4], y[:4])
     weights = model.weights_
     weights["layer0.W_hh"] *= 1.5
