@@ -5,8 +5,10 @@ So no side pays for the caches that another has filled, nor for the worker threa
 may spin for a while after their work is done.
 """
 
+import compileall
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -53,21 +55,39 @@ def median(times: Times, name: str) -> float:
 def in_child(
     side: str, cell: str, data: str, *path: str, cache: str | None = None
 ) -> dict[str, float]:
-    """Run child.py in a new process; return the figures it prints, and its seconds as "total"."""
+    """Run child.py in a new process; return the figures it prints, and its seconds as "total".
+
+    With `cache`, a directory, the process has its own copy of the sources there, and looks nowhere
+    else for machine code: neither in the package that is measured, which other processes have
+    filled, nor below the user's home or among the temporary files.
+    """
     # Without byte code on disk, each process would compile the sources.
     environment = {
         name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
     }
-    if cache is not None:
-        environment["NUMBA_CACHE_DIR"] = cache
-    command = [sys.executable, "-m", "bench.child", side, cell, data, *path]
     root = Path(__file__).resolve().parent.parent
+    if cache is not None:
+        root = _copied(root, Path(cache))
+        places = ("NUMBA_CACHE_DIR", "HOME", "XDG_CACHE_HOME", "LOCALAPPDATA", "TMPDIR")
+        environment |= dict.fromkeys(places, cache)
+    command = [sys.executable, "-m", "bench.child", side, cell, data, *path]
     start = time.perf_counter()
     done = subprocess.run(
         command, env=environment, cwd=root, stdout=subprocess.PIPE, text=True, check=True
     )
     total = time.perf_counter() - start
     return json.loads(done.stdout.splitlines()[-1]) | {"total": total}
+
+
+def _copied(root: Path, directory: Path) -> Path:
+    """Return a directory with the sources and their byte code, but no machine code."""
+    copy = directory / "sources"
+    if not copy.exists():
+        for package in ("lightrnn", "bench"):
+            without = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(root / package, copy / package, ignore=without)
+        compileall.compile_dir(copy, quiet=1)
+    return copy
 
 
 def _turn(call: Callable[[], Any], short: bool) -> float:

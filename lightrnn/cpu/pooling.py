@@ -6,8 +6,9 @@ their order, so that a sequence gives the same bits as a whole, in pieces and in
 """
 
 from ..elementwise import clip, exp, fma, like
+from .calls import separate
 from .denormals import flush_denormals, restore_denormals
-from .jit import Integers, Matrix, Numbers, kernel, register_jitable
+from .jit import Integers, Matrix, Numbers, Pointer, kernel, register_jitable
 from .registers import lanes, load, load_flat, maximum, splats, store, store_flat, total
 
 # Columns after the D values.
@@ -16,11 +17,11 @@ SCORE = 1  # greatest score
 
 
 @register_jitable
-def _score(rows, i, w):
-    """Return the product of row i with w."""
+def _score(rows, row, w, D):
+    """Return the product of w with the D elements that begin at index `row`."""
     sums = like(load_flat(w, 0), 0)
-    for j in range(0, len(w), lanes(w)):
-        sums = fma(load(rows, i, j), load_flat(w, j), sums)
+    for j in range(0, D, lanes(w)):
+        sums = fma(load_flat(rows, row + j), load_flat(w, j), sums)
     return total(sums)
 
 
@@ -32,55 +33,55 @@ def _relative(score, greatest):
     return exp(clip(difference, like(difference, -80), like(difference, 0)))
 
 
-@register_jitable
+@separate
 def add_to_mean(
-    pooled,  # (sequences, D + lanes), IN, OUT
-    b,  # the sequence's row, IN
-    rows,  # (rows, >= D), IN
-    i,  # the row of the step, IN
-    w,  # (D,) of attention; empty for the mean, IN
+    pooled: Pointer,  # IN, OUT
+    at: int,  # where a pooled row begins, D values and a register, IN
+    rows: Pointer,  # IN
+    row: int,  # where the D values of the step begin, IN
+    w: Pointer,  # (D,) of attention, IN
+    attends: bool,  # whether there is a w, IN
+    D: int,  # IN
 ):
     """Let a weighted mean follow another step: of weight exp(score), or 1 without w."""
-    L = lanes(pooled)
-    D = pooled.shape[1] - L
-    before = pooled[b, D + WEIGHT]
+    end = at + D
+    before = pooled[end + WEIGHT]
     weight = like(before, 1)
-    if len(w):
-        score = _score(rows, i, w)
-        greatest = pooled[b, D + SCORE]
+    if attends:
+        score = _score(rows, row, w, D)
+        greatest = pooled[end + SCORE]
         # All weights are relative to the greatest: what overflows is never computed.
         if before == 0:
-            pooled[b, D + SCORE] = score
+            pooled[end + SCORE] = score
         elif score > greatest:
             before *= _relative(greatest, score)
-            pooled[b, D + SCORE] = score
+            pooled[end + SCORE] = score
         else:
             weight = _relative(score, greatest)
-    pooled[b, D + WEIGHT] = before + weight
+    pooled[end + WEIGHT] = before + weight
     (share,) = splats(pooled, (weight / (before + weight),))
-    for j in range(0, D, L):
-        value = load(pooled, b, j)
-        store(pooled, b, j, fma(load(rows, i, j) - value, share, value))
+    for j in range(0, D, lanes(pooled)):
+        value = load_flat(pooled, at + j)
+        store_flat(pooled, at + j, fma(load_flat(rows, row + j) - value, share, value))
 
 
-@register_jitable
+@separate
 def add_to_maximum(
-    pooled,  # (sequences, D + lanes), IN, OUT
-    b,  # the sequence's row, IN
-    rows,  # (rows, >= D), IN
-    i,  # the row of the step, IN
+    pooled: Pointer,  # IN, OUT
+    at: int,  # where a pooled row begins, D values and a register, IN
+    rows: Pointer,  # IN
+    row: int,  # where the D values of the step begin, IN
+    D: int,  # IN
 ):
     """Let a maximum follow another step."""
-    L = lanes(pooled)
-    D = pooled.shape[1] - L
-    first = pooled[b, D + WEIGHT] == 0
-    pooled[b, D + WEIGHT] += like(pooled[b, D], 1)
-    for j in range(0, D, L):
-        value = load(rows, i, j)
-        if not first:
+    before = pooled[at + D + WEIGHT]
+    pooled[at + D + WEIGHT] = before + like(before, 1)
+    for j in range(0, D, lanes(pooled)):
+        value = load_flat(rows, row + j)
+        if before > 0:
             # The difference is 0, but NaN where the value is not finite: no maximum hides that.
-            value = maximum(value, load(pooled, b, j)) + (value - value)
-        store(pooled, b, j, value)
+            value = maximum(value, load_flat(pooled, at + j)) + (value - value)
+        store_flat(pooled, at + j, value)
 
 
 @kernel
@@ -93,8 +94,12 @@ def mean(
 ):
     """Add rows to the means of their sequences, weighted by attention if there is a w."""
     control = flush_denormals()
+    columns = pooled.shape[1]
+    stride = rows.shape[1]
+    D = columns - lanes(pooled)
     for i in range(len(members)):
-        add_to_mean(pooled, members[i], rows, start + i, w)
+        row = (start + i) * stride
+        add_to_mean(pooled, members[i] * columns, rows, row, w, len(w) > 0, D)
     restore_denormals(control)
 
 
@@ -120,7 +125,8 @@ def mean_back(
         row = start + i
         share = like(pooled[b, D], 1) / pooled[b, D + WEIGHT]
         if len(w):
-            share *= _relative(_score(rows, row, w), pooled[b, D + SCORE])
+            score = _score(rows, row * rows.shape[1], w, D)
+            share *= _relative(score, pooled[b, D + SCORE])
             sums = like(load_flat(w, 0), 0)
             for j in range(0, D, L):
                 sums = fma(load(dpooled, b, j), load(rows, row, j) - load(pooled, b, j), sums)
@@ -145,8 +151,11 @@ def greatest(
     members: Integers,  # (n,) the sequence of each row from `start` on, IN
 ):
     """Add rows to the maxima of their sequences."""
+    columns = pooled.shape[1]
+    stride = rows.shape[1]
+    D = columns - lanes(pooled)
     for i in range(len(members)):
-        add_to_maximum(pooled, members[i], rows, start + i)
+        add_to_maximum(pooled, members[i] * columns, rows, (start + i) * stride, D)
 
 
 @kernel

@@ -11,9 +11,9 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, overload
+from numba.extending import intrinsic
 
-from .jit import named
+from .jit import named, overload
 from .simd import INT32, INTP, Vector, splat, vector_of
 
 _unpacked = cgutils.unpack_tuple
@@ -262,6 +262,20 @@ def _across(name: str, combine: Callable[..., Any]) -> Callable[..., Any]:
         return x.dtype(x), generate
 
     return intrinsic(named(name)(reduce))
+
+
+@intrinsic
+def added_lanes(context, start, x):
+    """Return a float64 plus the lanes of a register, one after another."""
+
+    def generate(context, builder, signature, args):
+        result, value = args
+        for i in range(x.lanes):
+            lane = builder.extract_element(value, INT32(i))
+            result = builder.fadd(result, context.cast(builder, lane, x.dtype, types.float64))
+        return result
+
+    return types.float64(types.float64, x), generate
 
 
 highest = _across("highest", _greater)

@@ -12,11 +12,11 @@ from typing import Any
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
-from numba.extending import intrinsic, models, overload, register_jitable, register_model
+from numba.extending import intrinsic, models, register_model
 
 from .. import cells, elementwise, updates
 from . import host
-from .jit import named
+from .jit import named, overload, register_jitable
 
 INTP = ir.IntType(64)
 INT32 = ir.IntType(32)

@@ -17,6 +17,7 @@ from .jit import Numbers, Table, factory, kernel, named, register_jitable
 from .matmul import copy_row
 from .pooling import add_to_maximum, add_to_mean
 from .recurrence import LayerWeights, Tape, TimeLoop, steps
+from .registers import lanes
 
 
 class NetworkRow(NamedTuple):
@@ -118,12 +119,15 @@ def _pool(vector, row, X):
     before = _matrix(vector, row[NETWORK.pooled_before], B, columns)
     pooled = _matrix(vector, row[NETWORK.pooled], first + B, columns)
     w = _part(vector, row[NETWORK.w], row[NETWORK.w_size])
+    D = columns - lanes(vector)
     for b in range(B):
         copy_row(pooled, first + b, before, b, columns)
+        at = (first + b) * columns
+        step = (first + b) * X.shape[1]
         if row[NETWORK.pooling] == MAXIMUM:
-            add_to_maximum(pooled, first + b, X, first + b)
+            add_to_maximum(pooled, at, X, step, D)
         else:
-            add_to_mean(pooled, first + b, X, first + b, w)
+            add_to_mean(pooled, at, X, step, w, len(w) > 0, D)
     return pooled
 
 

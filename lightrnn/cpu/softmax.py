@@ -8,11 +8,9 @@ memory than everything else.
 import math
 from typing import NamedTuple
 
-from numba.extending import register_jitable
-
 from ..elementwise import clip, exp, like
 from .denormals import flush_denormals, restore_denormals
-from .jit import Doubles, Integers, Matrix, kernel
+from .jit import Doubles, Integers, Matrix, kernel, register_jitable
 from .matmul import product, products_t
 from .recurrence import LayerWeights, Scratch, Transposed
 from .registers import at, highest, lanes, load, maximum, splats, store, total

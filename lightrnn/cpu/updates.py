@@ -3,12 +3,10 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-
 from ..elementwise import fma
 from ..updates import UPDATES
 from .jit import Numbers, factory, kernel, named
-from .registers import lanes, load_flat, loads_flat, splats, store_flat, stores_flat
+from .registers import added_lanes, lanes, load_flat, loads_flat, splats, store_flat, stores_flat
 
 # How many moments and constants each rule takes.
 _SIZES = {"sgd": (1, 3), "rmsprop": (1, 5), "adam": (2, 8)}
@@ -22,16 +20,13 @@ def squared_norm(
     """Return the sum of squares: a block in a register of running sums, all blocks in float64."""
     L = lanes(gradient)
     n = len(gradient)
-    sums = np.empty(L, gradient.dtype)
     total = 0.0
     for start in range(0, n, _BLOCK):
         (running,) = splats(gradient, (0,))
         for i in range(start, min(start + _BLOCK, n), L):
             g = load_flat(gradient, i)
             running = fma(g, g, running)
-        store_flat(sums, 0, running)
-        for lane in range(L):
-            total += np.float64(sums[lane])
+        total = added_lanes(total, running)
     return total
 
 

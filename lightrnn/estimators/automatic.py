@@ -1,4 +1,4 @@
-"""What "auto" stands for, once the training data are known."""
+"""Choose the values that "auto" stands for, once the training data are known."""
 
 from ..training.minibatches import usual_batch_size
 from .declarations import AUTO

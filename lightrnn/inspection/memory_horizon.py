@@ -57,7 +57,7 @@ class MemoryHorizon(NamedTuple):
     >>> from lightrnn import RNNRegressor
     >>> from lightrnn.inspection import memory_horizon
     >>> X = np.random.default_rng(0).normal(size=(20, 50, 2))
-    >>> net = RNNRegressor("gru", (8,), max_iter=1, random_state=0)
+    >>> net = RNNRegressor("gru", (8,), patch=1, max_iter=1, random_state=0)
     >>> found = memory_horizon(net.fit(X, X[:, -1, 0]), X)
     >>> found.word, found.observed, found.layer
     ('vanishing', 50, 'layer0')

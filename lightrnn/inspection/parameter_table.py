@@ -141,7 +141,7 @@ class ParameterTable(NamedTuple):
 def parameter_table(
     estimator: NetworkEstimator,
     *,
-    T: int = 100,
+    T: int | None = None,
     B: int = 32,
     n_features: int | None = None,
     n_outputs: int | None = None,
@@ -153,9 +153,10 @@ def parameter_table(
     ----------
     estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
         An estimator, fitted or not. Only one that is not fitted needs the arguments below `B`.
-    T : int, default=100
-        Steps of a sequence, for operations, memory and the feed-forward net of equal context; and
-        for the length of a patch, if an estimator that is not fitted has ``patch="auto"``.
+    T : int, optional
+        Steps of a sequence, by default 100, for operations, memory and the feed-forward net of
+        equal context. If an estimator that is not fitted has ``patch="auto"``, T is the length of
+        the training sequences, too; without it they are taken to be short, with patches of 1.
     B : int, default=32
         Sequences of a batch, for memory.
     n_features : int, optional
@@ -191,14 +192,15 @@ def parameter_table(
     from ..nn.network import Network
 
     check_estimator(estimator)
-    T = integer("T", T, 1)
+    known = 1 if T is None else integer("T", T, 1)
+    T = 100 if T is None else known
     B = integer("B", B, 1)
     if estimator.__sklearn_is_fitted__():
         architecture = estimator._model.architecture
         patch = patch_of(estimator)
     else:
         sizes = {"n_features": n_features, "n_outputs": n_outputs, "n_tokens": n_tokens}
-        architecture, patch = _planned_architecture(estimator, T, sizes)
+        architecture, patch = _planned_architecture(estimator, known, sizes)
     inputs = int(count_patches(T, patch))
     return ParameterTable(
         cell=architecture["cell"],

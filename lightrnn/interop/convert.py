@@ -128,7 +128,7 @@ def from_torch(
      'rnn.bias_hh_l0': (12,), 'head.weight': (2, 4), 'head.bias': (2,)}
     >>> model = from_torch(state_dict, RNNClassifier(), classes=["no", "yes"])
     >>> model
-    RNNClassifier(cell='gru', hidden_layer_sizes=(4,))
+    RNNClassifier(hidden_layer_sizes=(4,), bidirectional=False)
     >>> bool(np.allclose(model.predict_proba(X), trained.predict_proba(X), atol=1e-5))
     True
     """

@@ -226,10 +226,10 @@ def test_one_long_sequence_among_short_ones_fits_into_memory(method, monkeypatch
     long = np.lib.stride_tricks.as_strided(np.zeros(1), (10**6, 1), (0, 0))
     short = [np.zeros((50, 1))] * 255
     labels = np.arange(256) % 2
-    model = RNNClassifier("rnn", (16,))
+    model = RNNClassifier("rnn", (16,), patch=1, batch_size=32)
     getattr(model, method)([long, *short], labels)
     with pytest.raises(ValueError, match="fits into memory"):
-        getattr(RNNClassifier("rnn", (16,)), method)([long] * 64, labels[:64])
+        getattr(RNNClassifier(**model.get_params()), method)([long] * 64, labels[:64])
     getattr(model, method)([long, *short], labels)
 
 
@@ -257,7 +257,7 @@ def test_nothing_works_before_fit(estimator, tmp_path):
     ("name", "value"),
     [
         ("hidden_layer_sizes", (3,)),
-        ("cell", "gru"),
+        ("cell", "lstm"),
         ("dtype", "float64"),
         ("bidirectional", True),
         ("pooling", "max"),
@@ -294,7 +294,12 @@ def test_other_classes_with_warm_start():
 def test_loss_that_overflows(estimator, method):
     fitted = estimator.fit(X, Y)
     fitted.set_params(
-        learning_rate_init=1e38, clip_norm=None, solver="sgd", max_iter=50, warm_start=True
+        learning_rate="constant",
+        learning_rate_init=1e38,
+        clip_norm=None,
+        solver="sgd",
+        max_iter=50,
+        warm_start=True,
     )
     before = state(fitted)
     with pytest.raises(

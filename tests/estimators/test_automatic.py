@@ -1,4 +1,4 @@
-"""What "auto" stands for: directions and minibatches by the training data."""
+"""The meaning of "auto": directions and minibatches by the training data."""
 
 import numpy as np
 import pytest

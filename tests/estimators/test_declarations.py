@@ -61,7 +61,16 @@ def test_defaults_of_the_language_model():
         if name in parameters(RNNClassifier)
         and parameter.default != parameters(RNNClassifier)[name].default
     }
-    wanted = {"hidden_layer_sizes": (256,), "embedding_size": 64, "max_iter": 10, "truncate": 64}
+    wanted = {
+        "cell": "lstm",
+        "hidden_layer_sizes": (256,),
+        "embedding_size": 64,
+        "dropout": 0.0,
+        "learning_rate_init": 3e-3,
+        "batch_size": 32,
+        "max_iter": 10,
+        "truncate": 64,
+    }
     assert changed == wanted
 
 
@@ -88,8 +97,8 @@ def test_a_subclass_may_have_its_own_constructor():
 
 
 def test_a_subclass_may_leave_the_constructor_alone():
-    model = Plain("gru", **QUICK)
-    assert repr(model).startswith("Plain(cell='gru'")
+    model = Plain("rnn", **QUICK)
+    assert repr(model).startswith("Plain(cell='rnn'")
     assert model.fit(X, Y).predict(X).shape == (len(X),)
 
 

@@ -428,8 +428,8 @@ def test_chrono_gates_start_at_the_longest_sequence_of_the_first_call(tmp_path):
 @pytest.mark.parametrize(
     ("steps", "options", "same"),
     [
-        ([51, 51, 400, 2], {}, "chrono"),
-        ([50, 50, 400, 2], {}, 1.0),
+        ([51, 51, 400, 2], {"patch": 1}, "chrono"),
+        ([50, 50, 400, 2], {"patch": 1}, 1.0),
         ([60, 80, 100, 90], {"target": "step"}, 1.0),
         ([60, 80, 100, 90], {"patch": 5}, 1.0),
         ([260, 280, 300, 290], {"patch": 5}, "chrono"),
@@ -438,7 +438,7 @@ def test_chrono_gates_start_at_the_longest_sequence_of_the_first_call(tmp_path):
 def test_by_default_gates_follow_the_lengths(steps, options, same):
     X = [np.ones((T, 1), np.float32) for T in steps]
     y = [np.arange(T) % 2 for T in steps] if "target" in options else [0, 1, 0, 1]
-    arguments = BRIEF | options | {"max_iter": 1}
+    arguments = BRIEF | {"patch": 1, "max_iter": 1} | options
     one, other = (
         RNNClassifier("gru", **arguments, **bias).fit(X, y) for bias in ({}, {"forget_bias": same})
     )

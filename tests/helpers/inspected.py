@@ -31,7 +31,7 @@ def random_rnn(radius, H=64, T=120, seed=0):
     """
     rng = np.random.default_rng(seed)
     X = 1e-9 * rng.normal(size=(5, T, 2))
-    options = QUICK | {"dtype": "float64", "random_state": seed, "standardize": False}
+    options = QUICK | {"patch": 1, "dtype": "float64", "random_state": seed, "standardize": False}
     model = RNNRegressor("rnn", (H,), **options).fit(X, np.arange(5.0))
     W = rng.normal(size=(H, H))
     W *= radius / abs(np.linalg.eigvals(W)).max()

@@ -80,9 +80,9 @@ def test_the_cue_is_found_among_the_words():
     fill = ["the", "a", "day", "night", "was", "in", "town"]
     y = rng.integers(0, 2, 300)
     X = [[*rng.choice(fill, 3), cues[label], *rng.choice(fill, 6)] for label in y]
-    model = RNNClassifier("lstm", (16,), max_iter=15, learning_rate="cosine", random_state=0).fit(
-        X, y
-    )
+    model = RNNClassifier(
+        "lstm", (16,), batch_size=32, learning_rate_init=3e-3, max_iter=15, random_state=0
+    ).fit(X, y)
     assert model.score(X, y) == 1
     assert [int(share.argmax()) for share in attribution(model, X[:20])] == [3] * 20
 

@@ -50,7 +50,7 @@ def test_the_lstm_remembers_as_far_as_it_had_to_and_the_failing_rnn_does_not():
         net = RNNRegressor(cell, (64,), learning_rate_init=rate, batch_size=8, random_state=0)
         # The marks of the two numbers to add are rare: standardised they are so large that the
         # plain net finds them, too.
-        net.set_params(standardize=False)
+        net.set_params(standardize=False, patch=1, learning_rate="constant")
         for chunk in range(1, 41):
             net.partial_fit(*make_adding_problem(1000, n_steps, random_state=chunk))
             error = np.mean((net.predict(X_test) - y_test) ** 2)

@@ -146,7 +146,7 @@ def test_metadata_say_what_the_numbers_mean(path):
     runtime = session(RNNRegressor(**SMALL).fit(X, np.arange(4.0)), path)
     assert [(value.name, value.shape) for value in runtime.get_outputs()] == [
         ("predictions", ["batch"]),
-        ("next_state", ["batch", 8]),
+        ("next_state", ["batch", 4]),
     ]
 
 

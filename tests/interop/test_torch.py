@@ -36,7 +36,9 @@ def test_golden_lstm():
     assert model.classes_.tolist() == ["x", "y", "z"]
     expected = softmax(files["lstm"])[:, [0, 2, 1]]
     assert np.allclose(model.predict_proba(files["numbers"]), expected, rtol=0, atol=1e-6)
-    assert repr(model) == "RNNClassifier(hidden_layer_sizes=(5,))"
+    assert repr(model) == (
+        "RNNClassifier(cell='lstm', hidden_layer_sizes=(5,), bidirectional=False)"
+    )
 
 
 def test_golden_checkpoint_with_objects_beside_the_weights():

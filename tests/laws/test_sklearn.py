@@ -68,7 +68,7 @@ def test_checks_of_scikit_learn(estimator, check):
     ("estimator", "check"),
     [
         (estimator, check)
-        for estimator, check in checks({}, dtype="float64", max_iter=50)
+        for estimator, check in checks({}, dtype="float64", max_iter=50, batch_size=100)
         if check.func.__name__ in FAILING_IN_FLOAT32
     ],
     ids=name_of,
@@ -95,7 +95,7 @@ def test_errors_and_warnings_are_scikit_learns():
     with pytest.raises(NotFittedError):
         RNNClassifier().predict(X)
     with pytest.warns(ConvergenceWarning):
-        RNNClassifier(max_iter=1).fit(X, LABELS)
+        RNNClassifier(max_iter=1, learning_rate="constant").fit(X, LABELS)
 
 
 def test_pipeline():

@@ -176,7 +176,7 @@ def test_a_learning_curve_with_and_without_a_score():
         (RNNClassifier("ffnn", (8,), patch="auto"), ["last 20 inputs", "at every step"]),
         (RNNClassifier("gru", (8,), patch=5), ["$x_t$: a patch of 5 steps", "at every patch"]),
         (RNNClassifier("gru", (8,), patch="auto"), ["$x_t$: a patch of steps"]),
-        (RNNClassifier("gru", pooling="attention"), ["attention over all steps", "$y$"]),
+        (RNNClassifier("gru", pooling="attention", patch=1), ["attention over all steps", "$y$"]),
         (RNNClassifier("gru", pooling="max", patch=5), ["maximum over all patches", "$y$"]),
         (RNNLanguageModel("gru"), ["$y_{2}$"]),
     ],

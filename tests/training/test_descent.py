@@ -21,7 +21,7 @@ def test_the_error_of_an_overflow_names_epoch_batch_and_parameter():
     model = RNNRegressor("ffnn", (4,), random_state=0, batch_size=40, clip_norm=None, window=1)
     model.set_params(standardize=False)
     where = r"got (inf|nan) in epoch 1, batch 1; the first parameter "
-    with pytest.raises(ValueError, match=where + r".*learning_rate_init \(it is 0.003\)"):
+    with pytest.raises(ValueError, match=where + r".*learning_rate_init \(it is 0.01\)"):
         model.fit(X, y)
     assert not hasattr(model, "loss_curve_")
 

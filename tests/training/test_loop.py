@@ -169,7 +169,7 @@ def test_interruption_keeps_the_best_weights():
         if record.epoch == 6:
             raise KeyboardInterrupt
 
-    unstable = QUICK | {"solver": "sgd", "learning_rate_init": 5.0}
+    unstable = QUICK | CONSTANT | {"solver": "sgd", "learning_rate_init": 5.0, "batch_size": 32}
     model = RNNRegressor(**unstable, callbacks=interrupt)
     with pytest.warns(UserWarning, match="interrupted"):
         model.fit(X, y)
@@ -285,7 +285,8 @@ def exploding(**options):
     rng = np.random.default_rng(0)
     X = 1e-3 * rng.normal(size=(64, 100, 3))
     y = rng.normal(size=64)
-    options |= {"max_iter": 3, "learning_rate": "cosine", "random_state": 0}
+    fixed = {"patch": 1, "batch_size": 32, "max_iter": 3, "random_state": 0}
+    options = {"learning_rate_init": 3e-3} | options | fixed
     model = RNNRegressor("rnn", (64,), **options).fit(X[:4], y[:4])
     weights = model.weights_
     weights["layer0.W_hh"] *= 1.5

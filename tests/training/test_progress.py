@@ -135,7 +135,7 @@ def test_the_seconds_of_an_epoch_leave_out_compiling(monkeypatch):
 
     monkeypatch.setattr(Network, "loss_and_gradient", compiled_at_first)
     epochs = []
-    X, y = sums(32)
+    X, y = sums(8)
     model = RNNRegressor(**QUICK, max_iter=2, learning_rate="cosine", callbacks=epochs.append)
     model.fit(X, y)
     assert [epoch.seconds for epoch in epochs] == [0.5, 0.5]
