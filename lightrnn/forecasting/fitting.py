@@ -46,7 +46,7 @@ _SAMPLE = 20_000
 _RISE = 0.1
 # Epochs of the last phase, as a part of those before, and its learning rate.
 _LAST_EPOCHS = 0.25
-_LAST_RATE = 0.5
+_LAST_RATE = 0.25
 
 
 def learn(arguments: dict[str, Any], panel: Panel) -> Fitted:
