@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from ..losses import Loss
     from .minibatches import BatchSource
 
-# Before so many epochs and steps of the solver nothing is judged. Of 800 small fits, half of them
-# with dropout, this let two warn that went on to learn, and 19 of 20 that could not learn.
+# A small set leaves the prior only after some steps of the solver: judged after 30 of them, a fit
+# of 20 series warned that came to an accuracy of .97.
 _FEWEST_EPOCHS = 10
-_FEWEST_STEPS = 30
+_FEWEST_STEPS = 100
 _MOST = 1000  # relevant differences that a loss may be: with outliers, it does not show others
 
 
