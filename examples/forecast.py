@@ -35,7 +35,8 @@ def linear_autoregression(X: np.ndarray, y: np.ndarray) -> Forecast:
 
 def recurrent(cell: str, X: np.ndarray, y: np.ndarray) -> Forecast:
     """Fit a net for each of five seeds; return a function that forecasts by their mean."""
-    net = RNNRegressor(cell, (16,), window=ORDER, batch_size=16, max_iter=100)
+    options = {"window": ORDER, "batch_size": 16, "learning_rate_init": 3e-3, "max_iter": 100}
+    net = RNNRegressor(cell, (16,), **options)
     nets = [RNNRegressor(**net.get_params() | {"random_state": seed}).fit(X, y) for seed in SEEDS]
     return lambda windows: np.mean([net.predict(windows) for net in nets], axis=0)
 

@@ -71,3 +71,10 @@ def sigmoid(x: Value) -> Value:
     # float32 holds exp(80), and exp(-80) without a denormal; its largest number is exp(88.7).
     e = exp(clip(x, like(x, -80), like(x, 80)))
     return e / (e + like(x, 1))
+
+
+def relative_exp(x: Value, greatest: Value) -> Value:
+    """``exp(x - greatest)``, for an x that is not greater; NaN stays NaN."""
+    # exp(-80) is negligible, and no denormal of float32 yet.
+    difference = x - greatest
+    return exp(clip(difference, like(difference, -80), like(difference, 0)))

@@ -5,7 +5,7 @@ weight of the steps so far and, for attention, the greatest score. Steps are tak
 their order, so that a sequence gives the same bits as a whole, in pieces and in a stream.
 """
 
-from ..elementwise import clip, exp, fma, like
+from ..elementwise import fma, like, relative_exp
 from .calls import separate
 from .denormals import flush_denormals, restore_denormals
 from .jit import Integers, Matrix, Numbers, Pointer, kernel, register_jitable
@@ -23,14 +23,6 @@ def _score(rows, row, w, D):
     for j in range(0, D, lanes(w)):
         sums = fma(load_flat(rows, row + j), load_flat(w, j), sums)
     return total(sums)
-
-
-@register_jitable
-def _relative(score, greatest):
-    """Return exp(score - greatest), for a score that is not greater."""
-    # exp(-80) is negligible, and no denormal of float32 yet; the clip lets NaN pass.
-    difference = score - greatest
-    return exp(clip(difference, like(difference, -80), like(difference, 0)))
 
 
 @separate
@@ -54,10 +46,10 @@ def add_to_mean(
         if before == 0:
             pooled[end + SCORE] = score
         elif score > greatest:
-            before *= _relative(greatest, score)
+            before *= relative_exp(greatest, score)
             pooled[end + SCORE] = score
         else:
-            weight = _relative(score, greatest)
+            weight = relative_exp(score, greatest)
     pooled[end + WEIGHT] = before + weight
     (share,) = splats(pooled, (weight / (before + weight),))
     for j in range(0, D, lanes(pooled)):
@@ -126,7 +118,7 @@ def mean_back(
         share = like(pooled[b, D], 1) / pooled[b, D + WEIGHT]
         if len(w):
             score = _score(rows, row * rows.shape[1], w, D)
-            share *= _relative(score, pooled[b, D + SCORE])
+            share *= relative_exp(score, pooled[b, D + SCORE])
             sums = like(load_flat(w, 0), 0)
             for j in range(0, D, L):
                 sums = fma(load(dpooled, b, j), load(rows, row, j) - load(pooled, b, j), sums)

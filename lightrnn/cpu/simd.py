@@ -303,6 +303,7 @@ def _expm1(x):
 
 # The rest of elementwise, and the rules, are arithmetic on these: Numba compiles them as they are.
 register_jitable(elementwise.tanh)
+register_jitable(elementwise.relative_exp)
 register_jitable(elementwise.sigmoid)
 for _cell in cells.CELLS.values():
     register_jitable(_cell.forward)

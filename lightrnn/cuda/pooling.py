@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from numba import cuda
 
-from ..elementwise import clip, exp, like
+from ..elementwise import like, relative_exp
 from ..nn.pooling import Pooling
 from . import gather
 from .batch_index import BatchIndex
@@ -20,13 +20,6 @@ from .matmul import add_product, weight_gradient
 from .memory import Matrix
 from .reductions import greater
 from .registers import register_jitable, zeros
-
-
-@register_jitable
-def _relative(score, greatest):
-    """Return exp(score - greatest), for a score that is not greater."""
-    difference = score - greatest
-    return exp(clip(difference, like(difference, -80), like(difference, 0)))
 
 
 class PoolArguments(NamedTuple):
@@ -81,10 +74,10 @@ def pool(kind: str, dtype: str) -> Kernel:
                     if weight == like(x, 0):
                         score = of_step
                     elif of_step > score:
-                        weight *= _relative(score, of_step)
+                        weight *= relative_exp(score, of_step)
                         score = of_step
                     else:
-                        share = _relative(of_step, score)
+                        share = relative_exp(of_step, score)
                 weight += share
                 if not maximum:
                     value += (x - value) * (share / weight)
@@ -153,7 +146,7 @@ def score_back(dtype: str) -> Kernel:
         for i in range(cuda.grid(1), a.N, cuda.gridsize(1)):
             b = ints[a.member + i]
             pooled = a.pooled + b * (a.D + 2)
-            weight = _relative(floats[a.shares + i], floats[pooled + a.D + 1])
+            weight = relative_exp(floats[a.shares + i], floats[pooled + a.D + 1])
             share = weight / floats[pooled + a.D]
             total = zero
             for j in range(a.D):

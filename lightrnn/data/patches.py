@@ -1,4 +1,4 @@
-"""Patches: so many steps of a sequence that the network reads as one input [1]_ [2]_.
+"""Patches: steps in a row that the network reads as one input [1]_ [2]_.
 
 A sequence (T, F) becomes (ceil(T / p), p * F). What is missing of its last patch is its last step
 again. The way of the gradient is shorter by the patch's length, and so is the time of training.

@@ -13,7 +13,6 @@ from ..devices import check_device
 from .declarations import (
     CALLBACKS,
     COUNT,
-    COUNT_OR_AUTO,
     FLAG,
     FORGET_BIAS,
     FRACTION,
@@ -126,7 +125,7 @@ class SupervisedArguments(NetworkArguments):
     )
     patch: int | str = argument(
         "auto",
-        COUNT_OR_AUTO,
+        or_auto(COUNT),
         """Number of steps of X that the network reads as one input, a patch [8]_ [9]_. What is
         missing of a sequence's last patch is its last step again. "auto" takes a twentieth of
         the median length of the training sequences, so 1 where that is below 40, and 1 for an
@@ -223,7 +222,7 @@ class TrainingArguments:
     )
     batch_size: int | str = argument(
         "auto",
-        COUNT_OR_AUTO,
+        or_auto(COUNT),
         """Number of sequences in a minibatch. Sequences of similar length are put together. "auto"
         takes a fiftieth of the training sequences, but 8 at least and 32 at most: on few sequences
         large minibatches would be few steps.""",

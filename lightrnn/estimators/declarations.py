@@ -134,34 +134,21 @@ FLAG = Domain("bool", checks.flag)
 AUTO = "auto"
 
 
-def _is_auto(value: Any) -> bool:
-    return isinstance(value, str) and value == AUTO
-
-
 def or_auto(domain: Domain) -> Domain:
     """Return a domain with the word "auto"."""
-    return Domain(
-        f'{domain.description} or "auto"',
-        lambda name, value: AUTO if _is_auto(value) else domain.check(name, value),
-    )
+
+    def check(name: str, value: Any) -> Any:
+        if isinstance(value, str) and value == AUTO:
+            return AUTO
+        try:
+            return domain.check(name, value)
+        except (TypeError, ValueError) as error:
+            raise type(error)(f"{error} Or write {name}='auto'.") from None
+
+    return Domain(f'{domain.description} or "auto"', check)
 
 
 COUNT = Domain("int >= 1", partial(checks.integer, low=1))
-
-
-def _count_or_auto(name: str, value: Any) -> int | str:
-    """Return the number, or "auto"."""
-    if not isinstance(value, str):
-        return checks.integer(name, value, 1)
-    if value != "auto":
-        raise ValueError(
-            f"{name} must be 'auto' or an integer of at least 1, got {value!r}. "
-            f"Write {name}='auto'."
-        )
-    return value
-
-
-COUNT_OR_AUTO = Domain('"auto" or int >= 1', _count_or_auto)
 NOT_NEGATIVE = Domain("float >= 0", partial(checks.real, low=0))
 POSITIVE = Domain("float > 0", partial(checks.real, low=0, low_open=True))
 FRACTION = Domain("float in [0, 1)", partial(checks.real, low=0, high=1, high_open=True))

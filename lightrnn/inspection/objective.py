@@ -15,6 +15,7 @@ from ..base import check_is_fitted
 from ..data.corpus import check_context
 from ..data.sequences import Sequences
 from ..data.targets import RealTargets
+from ..estimators.arguments import ARCHITECTURE
 from ..estimators.estimator import NetworkEstimator, check_estimator
 from ..estimators.regressor import RNNRegressor
 from ..estimators.supervised import SupervisedEstimator
@@ -26,15 +27,7 @@ if TYPE_CHECKING:
     from ..nn.trace import Trace
 
 # Arguments of the constructor that say how the network is built; its architecture has them too.
-_STRUCTURE = {
-    "cell",
-    "hidden_layer_sizes",
-    "target",
-    "bidirectional",
-    "window",
-    "pooling",
-    "dtype",
-}
+_STRUCTURE = set(ARCHITECTURE) - {"dropout"}
 # Steps that are traced at once. A trace keeps states, gates and gradients of every step, so more of
 # them take memory, and fewer make the products of matrices small.
 _TRACED_STEPS = 2048

@@ -105,7 +105,8 @@ def export_numpy(
             "Use letters, digits and underscores, and end it in .py: 'model.py'."
         )
     beside = file.with_suffix(".weights.npz")
-    if not inline and _is_too_long(beside):
+    # A name that is too long in itself is an error of its own, when it is written.
+    if not inline and _is_too_long(beside) and not _is_too_long(file):
         raise ValueError(
             "path must be a name to which .weights.npz can be added in place of .py, got one of "
             f"{len(file.name)} characters. Choose a shorter one, or inline=True."

@@ -7,6 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from typing import TYPE_CHECKING, Any, Self
 
 from ..cells import CELLS
+from ..estimators.automatic import chosen_structure
 from ..utils.checks import choice, integer
 from .style import COLOURS, PAGE_WIDTH, Display
 
@@ -143,8 +144,9 @@ class UnrolledNetworkDisplay(Display):
         if options.get("patch") == "auto":
             some = options["target"] == "sequence" and CELLS[arguments["cell"]].recurrent
             options["patch"] = getattr(estimator, "patch_", "auto" if some else 1)
-        if options.get("bidirectional") == "auto":
-            options["bidirectional"] = getattr(estimator, "patch_", 1) > 1
+        if "bidirectional" in options:
+            chosen = chosen_structure(arguments, getattr(estimator, "patch_", 1))
+            options["bidirectional"] = chosen["bidirectional"]
         sizes = arguments["hidden_layer_sizes"]
         return cls(arguments["cell"], sizes, integer("T", T, 2, 12), **options).plot(ax)
 

@@ -53,7 +53,6 @@ class Monitor:
         self._best_epoch = self.history.epochs
         self.history.best_epoch = self._best_epoch
         self._started = cpu.compiling.clock()  # the current epoch
-        self._begun = len(self.history.losses)  # epochs of earlier calls
 
     def end_epoch(self, loss: float, norm: float, learning_rate: float | None) -> bool:
         """Record an epoch; return whether it was the last."""
@@ -70,7 +69,7 @@ class Monitor:
         self._compare(-loss if score is None or not self.options.early_stopping else score)
         self.progress.update(record)
         if self.check:
-            self.check.after_epoch(history.losses[self._begun :])
+            self.check.after_epoch(history.losses)
         # Every callback sees the epoch, also after one that stops training.
         stops = [_stops(callback, record) for callback in self.options.callbacks]
         exhausted = self._exhausted()
@@ -84,7 +83,7 @@ class Monitor:
         if self.options.early_stopping:
             self.restore()
         if self.check:
-            self.check.at_end(self.history.losses[self._begun :])
+            self.check.at_end(self.history.losses)
 
     def restore(self) -> None:
         """Set the network to the best weights so far, if an epoch has ended at all."""

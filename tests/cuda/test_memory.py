@@ -62,7 +62,9 @@ def test_too_little_memory_is_said_with_what_would_fit(gpu_networks, monkeypatch
     )
     needed = float(re.search(r"must have ([\d.]+) MiB", message)[1]) * 2**20
     assert 20 < int(re.search(r"batch_size=(\d+) would fit", refused(0.8 * needed))[1]) < 40
-    assert vars(estimator.set_params(batch_size=32)) == before and set(held(gpu_networks)) == {0}
+    assert vars(estimator.set_params(batch_size="auto")) == before and set(held(gpu_networks)) == {
+        0
+    }
 
 
 def test_an_error_in_training_frees_the_memory(gpu_networks):
@@ -77,7 +79,9 @@ def test_an_error_in_training_frees_the_memory(gpu_networks):
 
 def test_a_loss_that_is_not_finite_is_named_as_on_the_cpu(gpu_networks):
     estimator = RNNClassifier(
-        device="cuda", **QUICK | {"learning_rate_init": 1e30, "max_iter": 5, "clip_norm": None}
+        "lstm",
+        device="cuda",
+        **QUICK | {"learning_rate_init": 1e30, "max_iter": 5, "clip_norm": None},
     )
     estimator.set_params(standardize=False)
     with pytest.raises(ValueError, match="The loss or its gradient must stay finite"):

@@ -190,6 +190,14 @@ def test_an_unrolled_network_names_its_parts(estimator, found):
         UnrolledNetworkDisplay.from_estimator(estimator, T=1)
 
 
+@pytest.mark.parametrize(("patch", "both"), [("auto", True), (5, False)])
+def test_an_unrolled_network_has_the_directions_of_the_fitted_one(patch, both):
+    X = np.random.default_rng(0).normal(size=(8, 50, 1))
+    estimator = RNNClassifier(hidden_layer_sizes=(2,), patch=patch, max_iter=1).fit(X, [0, 1] * 4)
+    display = rendered(UnrolledNetworkDisplay.from_estimator(estimator))
+    assert display.bidirectional is both is estimator._model.architecture["bidirectional"]
+
+
 def test_a_cell_without_formulas_is_refused():
     with pytest.raises(ValueError, match="cell must be one of 'ffnn', 'rnn', 'gru', 'lstm', got"):
         UnrolledNetworkDisplay("linear", (4,))

@@ -94,11 +94,11 @@ def test_a_fit_to_inputs_that_say_nothing_warns_once(kind, arguments, y, text):
 def test_a_rate_of_nearly_nothing_learns_nothing():
     X = RNG.normal(size=(40, 5, 1))
     y = X[:, -1, 0] > 0
-    model = RNNClassifier(**BRIEF, learning_rate_init=1e-8, max_iter=15)
+    model = RNNClassifier(**BRIEF, learning_rate_init=1e-8, max_iter=25)
     with pytest.warns(ConvergenceWarning, match=r"learning_rate_init \(it is 1e-08\)"):
         model.fit(X, y)
     text = "".join(RNG.choice(list("abc"), 300))
-    texts = RNNLanguageModel("rnn", (4,), learning_rate_init=1e-8, max_iter=12, random_state=0)
+    texts = RNNLanguageModel("rnn", (4,), learning_rate_init=1e-8, max_iter=100, random_state=0)
     (message,) = nothing_warned(texts, text, None)
     assert "frequencies of the tokens" in message and "y[i]" not in message
 
