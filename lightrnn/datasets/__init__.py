@@ -5,10 +5,16 @@ Generators take a `random_state` and return arrays, as scikit-learn's do.
 """
 
 from ._generators import make_adding_problem, make_copy_memory, make_frames, make_temporal_order
-from ._loaders import load_japanese_vowels, load_shakespeare, load_sunspots
+from ._loaders import (
+    load_air_passengers,
+    load_japanese_vowels,
+    load_shakespeare,
+    load_sunspots,
+)
 from ._sentences import make_long_context_sentences
 
 __all__ = [
+    "load_air_passengers",
     "load_japanese_vowels",
     "load_shakespeare",
     "load_sunspots",

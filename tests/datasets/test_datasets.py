@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lightrnn.datasets import (
     _generators,
+    load_air_passengers,
     load_japanese_vowels,
     load_sunspots,
     make_adding_problem,
@@ -48,6 +49,19 @@ def test_japanese_vowels_gives_each_caller_arrays_of_its_own():
 def test_japanese_vowels_names_its_subsets():
     with pytest.raises(ValueError, match=r"subset must be .*train.*test.*validation"):
         load_japanese_vowels("validation")
+
+
+def test_air_passengers_are_the_series_of_the_textbooks():
+    months, passengers = load_air_passengers()
+    assert (np.diff(months) == np.timedelta64(1, "M")).all() and str(months[-1]) == "1960-12"
+    assert (len(passengers), passengers[0], passengers[-1], passengers.sum()) == (
+        144,
+        112,
+        432,
+        40363,
+    )
+    # The year before as forecast of the last one.
+    assert np.abs(passengers[-12:] - passengers[-24:-12]).mean() == pytest.approx(47.8, abs=0.05)
 
 
 def test_sunspots_are_the_series_of_the_benchmark():
