@@ -48,7 +48,8 @@ def check_estimator(estimator: Any) -> None:
     if not isinstance(estimator, NetworkEstimator):
         raise TypeError(
             "estimator must be an RNNClassifier, RNNRegressor or RNNLanguageModel, got "
-            f"{shown(estimator)}. Take the fitted estimator out of what holds it."
+            f"{shown(estimator)}. Take the fitted estimator out of what holds it: the last step of "
+            "a pipeline, or one of a forecaster's nets_."
         )
 
 

@@ -112,10 +112,19 @@ class ForecastArguments:
     callbacks: Any = of_regressors("callbacks")
 
 
+def check_forecaster(estimator: Any) -> None:
+    """Raise a TypeError unless the object is an `RNNForecaster`."""
+    if not isinstance(estimator, ForecastArguments):
+        raise TypeError(
+            f"estimator must be an RNNForecaster, got {shown(estimator)}. "
+            "Take the fitted forecaster out of what holds it."
+        )
+
+
 # Those that an `RNNRegressor` is made with.
 PASSED_ON = tuple(
     name
     for name in declared(ForecastArguments)
     if name in _OF_REGRESSORS and name not in ("random_state",)
 )
-__all__ = ["PASSED_ON", "ForecastArguments"]
+__all__ = ["PASSED_ON", "ForecastArguments", "check_forecaster"]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from ..utils.checks import real, shown
 
 # Of the median, and the beginning of the other names, as Nixtla's libraries have them.
@@ -62,6 +64,21 @@ def columns_of(level: Any, quantiles: Any, learned: tuple[float, ...]) -> dict[s
     return columns
 
 
+def levels_of(quantiles: tuple[float, ...]) -> list[float]:
+    """Return the levels in percent of the intervals whose ends are among quantiles, widest first.
+
+    Examples
+    --------
+    >>> levels_of((0.025, 0.1, 0.3, 0.5, 0.9, 0.975))
+    [95.0, 80.0]
+    """
+    return [
+        round(100 * (1 - 2 * low), 6)
+        for low in quantiles
+        if low < 0.5 and np.isclose(quantiles, 1 - low).any()
+    ]
+
+
 def _listed(value: Any) -> list[Any]:
     """Return one number, several or none as a list."""
     if value is None:
@@ -69,4 +86,4 @@ def _listed(value: Any) -> list[Any]:
     return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
 
 
-__all__ = ["NAME", "columns_of"]
+__all__ = ["NAME", "columns_of", "levels_of"]

@@ -1,4 +1,4 @@
-"""Draw training, memory, gates and attributions, in scikit-learn's Display pattern.
+"""Draw training, memory, gates, attributions and forecasts, in scikit-learn's Display pattern.
 
 Each class has ``from_estimator``, which computes and draws, and ``plot``, which draws what the
 object holds and leaves ``ax_`` and ``figure_``. Drawing needs matplotlib
@@ -6,6 +6,8 @@ object holds and leaves ``ax_`` and ``figure_``. Drawing needs matplotlib
 """
 
 from .attribution import AttributionDisplay
+from .backtest import BacktestDisplay
+from .forecast import ForecastDisplay
 from .gates import GateDisplay
 from .gradient_flow import GradientFlowDisplay
 from .learning_curve import LearningCurveDisplay
@@ -13,6 +15,8 @@ from .network_diagram import UnrolledNetworkDisplay
 
 __all__ = [
     "AttributionDisplay",
+    "BacktestDisplay",
+    "ForecastDisplay",
     "GateDisplay",
     "GradientFlowDisplay",
     "LearningCurveDisplay",
