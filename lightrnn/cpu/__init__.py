@@ -14,6 +14,7 @@ _MODULES = (
     "pooling",
     "recurrence",
     "sampling",
+    "series",
     "single_step",
     "softmax",
     "threads",

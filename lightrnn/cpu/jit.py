@@ -65,6 +65,7 @@ Numbers = Annotated[np.ndarray, Kind(1)]
 Matrix = Annotated[np.ndarray, Kind(2)]
 Rows = Annotated[np.ndarray, Kind(2, strided=True)]
 Doubles = Annotated[np.ndarray, Kind(1, "float64")]
+Singles = Annotated[np.ndarray, Kind(2, "float32")]
 DoubleRows = Annotated[np.ndarray, Kind(2, "float64")]
 Integers = Annotated[np.ndarray, Kind(1, "int64")]
 Table = Annotated[np.ndarray, Kind(2, "int64")]
@@ -195,6 +196,7 @@ __all__ = [
     "Numbers",
     "Pointer",
     "Rows",
+    "Singles",
     "Table",
     "factory",
     "kernel",

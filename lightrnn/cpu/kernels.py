@@ -12,6 +12,7 @@ from . import (
     pooling,
     recurrence,
     sampling,
+    series,
     single_step,
     softmax,
     updates,
@@ -48,7 +49,7 @@ def signatures(cells: Iterable[str], dtype: str) -> Iterator[tuple[Any, tuple[An
 def _of_every_network() -> Iterator[Any]:
     """Yield the kernels that do not depend on the cell."""
     yield from SEPARATE
-    for module in (gather, matmul, pooling, sampling, softmax, updates):
+    for module in (gather, matmul, pooling, sampling, series, softmax, updates):
         yield from (value for value in vars(module).values() if hasattr(value, "py_func"))
     yield from map(updates.update, UPDATES)
     yield recurrence.forward("linear")

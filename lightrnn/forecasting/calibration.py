@@ -9,6 +9,7 @@ import math
 
 import numpy as np
 
+from .. import cpu
 from ..utils.scales import weighted_quantile
 
 # Distance of a quantile from the median, in units of the spread, below which it is rounding.
@@ -16,10 +17,25 @@ _NARROWEST = 1e-6
 _SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 
 
-def ascending(raw: np.ndarray, horizon: int) -> np.ndarray:
-    """Return raw outputs (n, horizon * q) as quantiles (n, horizon, q) that never cross."""
-    shape = len(raw), horizon, raw.shape[1] // horizon
-    return np.sort(raw.reshape(shape).astype(np.float64), axis=2)
+def summed(outputs: list[np.ndarray], horizon: int) -> np.ndarray:
+    """Return the sum of the quantiles (n, horizon, q) that never cross of some networks.
+
+    Parameters
+    ----------
+    outputs : list of ndarray (n, horizon * q)
+        Raw outputs of each network.
+    horizon : int
+        Steps of the horizon.
+
+    Examples
+    --------
+    >>> summed([np.array([[3.0, 1.0]]), np.array([[0.0, 5.0]])], 1)
+    array([[[1., 8.]]])
+    """
+    totals = np.zeros(outputs[0].shape)
+    for part in outputs:
+        cpu.series.add_quantiles(totals, np.ascontiguousarray(part), part.shape[1] // horizon)
+    return totals.reshape(len(totals), horizon, -1)
 
 
 def share_of(predicted: np.ndarray, truth: np.ndarray, quantiles: tuple[float, ...]) -> float:
@@ -114,12 +130,25 @@ def calibration(
 
 
 def calibrated(
-    predicted: np.ndarray, factor: np.ndarray, quantiles: tuple[float, ...]
+    totals: np.ndarray, n_nets: int, share: float, factor: np.ndarray, median: int
 ) -> np.ndarray:
-    """Return quantiles (n, horizon, q) at their calibrated distance from the median, ascending."""
-    middle = quantiles.index(0.5)
-    median = predicted[..., [middle]]
-    return np.sort(median + factor * (predicted - median), axis=2)
+    """Return quantiles (n, horizon, q) at their calibrated distance from the median, ascending.
+
+    Parameters
+    ----------
+    totals : ndarray (n, horizon, q)
+        The sum of the quantiles of some networks; it is overwritten.
+    n_nets : int
+        Number of these networks.
+    share : float
+        Of their median, as `share_of` returns it.
+    factor : ndarray (horizon, q)
+        As `calibration` returns it.
+    median : int
+        Number of the median among the quantiles.
+    """
+    cpu.series.calibrate(totals.reshape(len(totals), -1), n_nets, share, factor, median)
+    return totals
 
 
 def _present(values: np.ndarray) -> np.ndarray:
@@ -127,22 +156,15 @@ def _present(values: np.ndarray) -> np.ndarray:
     return values[np.isfinite(values)]
 
 
-def interpolated(
-    predicted: np.ndarray, quantiles: tuple[float, ...], wanted: tuple[float, ...]
-) -> np.ndarray:
-    """Return other quantiles (n, horizon, w): linear between those that were predicted.
+def places(wanted: tuple[float, ...], quantiles: tuple[float, ...]) -> np.ndarray:
+    """Return the positions (w,) of quantiles among those that are predicted, linear in between.
 
     Examples
     --------
-    >>> interpolated(np.array([[[0.0, 1.0, 3.0]]]), (0.1, 0.5, 0.9), (0.3, 0.5))
-    array([[[0.5, 1. ]]])
+    >>> places((0.3, 0.5), (0.1, 0.5, 0.9)).tolist()
+    [0.5, 1.0]
     """
-    position = np.interp(wanted, quantiles, np.arange(len(quantiles)))  # (w,)
-    below = np.minimum(position.astype(int), max(0, len(quantiles) - 2))
-    share = position - below
-    above = np.minimum(below + 1, len(quantiles) - 1)
-    result: np.ndarray = predicted[..., below] * (1 - share) + predicted[..., above] * share
-    return result
+    return np.interp(wanted, quantiles, np.arange(len(quantiles)))
 
 
 def position(value: float, predicted: np.ndarray, quantiles: tuple[float, ...]) -> float:
@@ -162,12 +184,4 @@ def position(value: float, predicted: np.ndarray, quantiles: tuple[float, ...]) 
     return round(float(np.interp(value, known, [0.0, *quantiles, 1.0])), 12)
 
 
-__all__ = [
-    "ascending",
-    "calibrated",
-    "calibration",
-    "interpolated",
-    "position",
-    "share_of",
-    "shrunk",
-]
+__all__ = ["calibrated", "calibration", "places", "position", "share_of", "shrunk", "summed"]

@@ -12,7 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from .. import cpu
+
 if TYPE_CHECKING:
+    from ..cpu.series import Input
     from .series import Panel
 
 # Of these cycles of a calendar the network reads those that the series show at least twice.
@@ -66,13 +69,44 @@ class Covariates:
         """The number of columns of X."""
         return len(self.mean)
 
-    def n_features(self, season: int, horizon: int) -> int:
-        """Return the number of inputs that they are at an origin."""
-        static = sum(self.static)
-        reach = season + (horizon if self.ahead != "never" else 0)
-        marks = 1 if self.ahead == "sometimes" else 0
-        calendar = sum(7 if name == "week" else 2 for name in self.cycles)
-        return static + (self.n_columns - static) * reach + marks + calendar
+    @property
+    def width(self) -> int:
+        """The number of columns of a step that they are: those of X, the mark, the calendar's."""
+        return self.n_columns + 1 + sum(7 if name == "week" else 2 for name in self.cycles)
+
+    @property
+    def present(self) -> int:
+        """The column of a step that is 1 where all are known, or -1 if none are known ahead."""
+        return -1 if self.ahead == "never" else cpu.series.WIDTH + self.n_columns
+
+    def inputs(self, season: int, horizon: int) -> list[Input]:
+        """Return where the network reads them, for `Encoding.table`."""
+        series = cpu.series
+        columns = range(series.WIDTH, series.WIDTH + self.n_columns)
+        pairs = list(zip(columns, self.static, strict=True))
+        changing = [column for column, static in pairs if not static]
+        rows = [series.Input(series.PLAIN, column) for column, static in pairs if static]
+        reach = [(series.PLAIN, range(1 - season, 1))]
+        if self.ahead != "never":
+            reach.append((series.AHEAD, range(1, horizon + 1)))
+        rows += [
+            series.Input(kind, column, offset)
+            for kind, offsets in reach
+            for offset in offsets
+            for column in changing
+        ]
+        if self.ahead == "sometimes":
+            rows.append(series.Input(series.KNOWN))
+        calendar = range(series.WIDTH + self.n_columns + 1, series.WIDTH + self.width)
+        return rows + [series.Input(series.PLAIN, column, 1) for column in calendar]
+
+    def columns(self, panel: Panel, index: int, steps: int, begin: int) -> np.ndarray:
+        """Return the columns of a series' steps from `begin` on, up to `steps`."""
+        X = np.empty((0, 0)) if panel.covariates is None else panel.covariates[index][begin:]
+        scaled, there = self.scaled(X, steps - begin)
+        dates = panel.form.dates(index, 0, steps) if self.cycles else None
+        cycles = calendar(dates, self.cycles, steps)[begin:]
+        return np.column_stack([scaled, there, cycles])
 
     def check(self, panel: Panel, horizon: int) -> None:
         """Raise a ValueError unless a panel to forecast has the variables of the fit."""
@@ -108,63 +142,6 @@ class Covariates:
         return np.nan_to_num(filled), present.all(axis=1)
 
 
-class Context:
-    """The other variables of a panel at every step of its windows.
-
-    Parameters
-    ----------
-    covariates : Covariates
-        Which variables there are.
-    panel : Panel
-        The series.
-    leads : ndarray of int (n,)
-        Steps before each series that complete its first season.
-    season, horizon : int
-        Steps that are read of the past and of what is known ahead.
-    """
-
-    def __init__(
-        self, covariates: Covariates, panel: Panel, leads: np.ndarray, season: int, horizon: int
-    ) -> None:
-        self._covariates = covariates
-        self._back = np.arange(1 - season, 1)
-        self._ahead = np.arange(1, horizon + 1)
-        static = np.array(covariates.static, bool)
-        values, present, dates = [], [], []
-        for index, (lead, length) in enumerate(zip(leads, panel.lengths, strict=True)):
-            steps = int(length) + horizon
-            X = np.empty((0, 0)) if panel.covariates is None else panel.covariates[index]
-            scaled, there = covariates.scaled(X, steps)
-            cycles = calendar(panel.form.dates(index, 0, steps), covariates.cycles, steps)
-            # A first season that is not complete begins with the first step, again and again.
-            rows = np.maximum(np.arange(-lead, steps), 0)
-            values.append(scaled[rows])
-            present.append(there[rows])
-            dates.append(cycles[rows])
-        joined = np.concatenate(values)
-        self._changing = joined[:, ~static]
-        self._static = joined[:, static]
-        self._present = np.concatenate(present)
-        self._dates = np.concatenate(dates)
-
-    def inputs(self, origins: np.ndarray, known: np.ndarray) -> list[np.ndarray]:
-        """Return what is read at origins (N,), an array (N, k) for each kind.
-
-        Where `known` (N,) is False, values ahead are hidden.
-        """
-        past = self._changing[origins[:, None] + self._back]  # (N, season, C)
-        columns = [self._static[origins], past.reshape(len(origins), -1)]
-        if self._covariates.ahead != "never":
-            ahead = origins[:, None] + self._ahead
-            known = known & self._present[ahead].all(axis=1)
-            # What is hidden stays as it was at the origin.
-            future = np.where(known[:, None], ahead, origins[:, None])
-            columns.append(self._changing[future].reshape(len(origins), -1))
-            if self._covariates.ahead == "sometimes":
-                columns.append(known[:, None])
-        return [*columns, self._dates[origins + 1]]
-
-
 def _shown_twice(panel: Panel, period: float) -> bool:
     """Return whether dates are finer than a cycle, and the longest series shows it twice."""
     longest = int(panel.lengths.argmax())
@@ -197,4 +174,4 @@ def calendar(dates: Any, cycles: tuple[str, ...], steps: int) -> np.ndarray:
     return np.concatenate(columns, axis=1)
 
 
-__all__ = ["Context", "Covariates"]
+__all__ = ["Covariates", "calendar"]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .backtest import evaluate, naive_error
-from .calibration import ascending, calibrated, interpolated, position, shrunk
+from .calibration import calibrated, places, position, summed
 from .linear import add_linear
 from .windows import Windows
 
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ..estimators.regressor import RNNRegressor
     from .series import Panel
     from .windows import Encoding
+
+# Series that are forecast at a time, which bounds the memory.
+_SERIES = 512
 
 
 class Fitted(NamedTuple):
@@ -28,52 +31,64 @@ class Fitted(NamedTuple):
     factor: np.ndarray  # (horizon, q), of the distance of each quantile from the median
     panel: Panel  # the series of the fit, of which `predict` tells the next steps
 
-    def windows(self, panel: Panel) -> Windows:
-        """Return series as the networks read them."""
-        windows = Windows(panel, self.encoding)
-        if self.linear is not None:
-            add_linear(windows, self.linear)
-        return windows
-
-    def predicted(
-        self, windows: Windows, wanted: tuple[float, ...], known: bool = True
-    ) -> np.ndarray:
+    def predicted(self, panel: Panel, wanted: tuple[float, ...], known: bool = True) -> np.ndarray:
         """Return quantiles of the steps behind each series, (n, horizon, w).
 
         Covariates ahead are used only if they are `known`.
         """
-        runs = [windows.run(index, int(last)) for index, last in enumerate(windows.last)]
-        X = [windows.inputs(run, known) for run in runs]
-        learned = self._scaled(X, "final_outputs")
-        return windows.decoded(interpolated(learned, self.quantiles, wanted), windows.last)
+        at = places(wanted, self.quantiles)
+        blocks = range(0, len(panel.values), _SERIES)
+        parts = [self._predicted(panel.some(i, i + _SERIES), at, known) for i in blocks]
+        return np.concatenate(parts)
 
-    def positions(self, windows: Windows, index: int, length: int) -> np.ndarray:
-        """Return where each value of a series (length,) fell in its distribution a step before.
+    def _predicted(self, panel: Panel, at: np.ndarray, known: bool) -> np.ndarray:
+        """Return forecasts at some positions among the quantiles, (n, horizon, w)."""
+        windows = Windows(panel, self.encoding)
+        if self.linear is not None:
+            add_linear(windows, self.linear, windows.last)
+        runs = [windows.run(index, int(last)) for index, last in enumerate(windows.last)]
+        learned = self._scaled(self._inputs(windows, runs, known), "final_outputs")
+        return windows.decoded(learned, windows.last, at)
+
+    def _inputs(self, windows: Windows, runs: list[np.ndarray], known: bool) -> list[np.ndarray]:
+        """Return the inputs of runs; covariates ahead are known at all of a run, or nowhere."""
+        lengths = [len(run) for run in runs]
+        ends = windows.known(np.array([run[-1] for run in runs]))
+        inputs = windows.inputs(np.concatenate(runs), np.repeat(known & ends, lengths))
+        return np.split(inputs, np.cumsum(lengths)[:-1])
+
+    def positions(self, panel: Panel, index: int) -> np.ndarray:
+        """Return where each value of a series fell in its distribution a step before.
 
         It is NaN for the first season, which no forecast precedes, and where a value is missing.
         """
-        first = int(windows.first[index])
-        last = int(windows.last[index])
-        found = np.full(max(length, self.encoding.season), np.nan)
+        windows = Windows(panel.some(index, index + 1), self.encoding)
+        if self.linear is not None:
+            add_linear(windows, self.linear)
+        first = int(windows.first[0])
+        last = int(windows.last[0])
+        length = len(panel.values[index])
+        found = np.full(max(length, last + 1), np.nan)
         start = last + 1 - len(found)  # the index of the first of them
-        for end in range(last - 1, max(first, last - self.encoding.season) - 1, -1):
-            origins = windows.run(index, end)
-            # The run's outputs at each of its origins, of which the next value is compared.
-            learned = self._scaled([windows.inputs(origins)], "outputs")[:, 0]  # (N, q)
-            truth = windows.targets(origins)[:, 0]
-            found[origins + 1 - start] = [
-                position(value, row, self.quantiles)
-                for value, row in zip(truth, learned, strict=True)
-            ]
+        ends = range(last - 1, max(first, last - self.encoding.season) - 1, -1)
+        runs = [windows.run(0, end) for end in ends]
+        if not runs:
+            return found[-length:]
+        origins = np.concatenate(runs)
+        # The runs' outputs at each of their origins, of which the next value is compared.
+        learned = self._scaled(self._inputs(windows, runs, True), "outputs")[:, 0]  # (N, q)
+        truth = windows.targets(origins)[:, 0]
+        found[origins + 1 - start] = [
+            position(value, row, self.quantiles) for value, row in zip(truth, learned, strict=True)
+        ]
         return found[-length:]
 
     def _scaled(self, X: list[np.ndarray], what: str) -> np.ndarray:
         """Return calibrated quantiles (n, horizon, q) in scaled units, for inputs of runs."""
-        horizon = self.encoding.horizon
-        raw = [net._computed(net._fitted(), X, what, "y")[0] for net in self.nets]
-        mean = np.mean([ascending(part, horizon) for part in raw], axis=0)
-        mean = shrunk(mean, self.share, self.quantiles)
-        return calibrated(mean, self.factor, self.quantiles)
+        outputs = [net._computed(net._fitted(), X, what, "y")[0] for net in self.nets]
+        totals = summed(outputs, self.encoding.horizon)
+        median = self.quantiles.index(0.5)
+        return calibrated(totals, len(self.nets), self.share, self.factor, median)
 
     def measured(self, panel: Panel, back: int) -> dict[str, Any]:
         """Return the errors of forecasts that begin `back` steps before the ends of series."""
@@ -82,7 +97,7 @@ class Fitted(NamedTuple):
         truth = [series[len(series) - back :][:horizon] for series in panel.values]
         naive = [naive_error(series, self.encoding.season) for series in past.values]
         known = self.encoding.covariates.ahead == "always"
-        predicted = self.predicted(self.windows(past), self.quantiles, known)
+        predicted = self.predicted(past, self.quantiles, known)
         return evaluate(np.array(truth), predicted, np.array(naive), self.quantiles)
 
 

@@ -26,7 +26,7 @@ from ..estimators.regressor import RNNRegressor
 from ..training.history import History
 from ..utils.checks import random_generator
 from .arguments import PASSED_ON
-from .calibration import ascending, calibration, share_of, shrunk
+from .calibration import calibration, share_of, shrunk, summed
 from .fitted import Fitted
 from .holdout import HeldOut
 from .origins import Origins
@@ -60,7 +60,7 @@ def learn(arguments: dict[str, Any], panel: Panel) -> Fitted:
     states = _random_states(arguments["random_state"], len(nets))
     tasks = [partial(fit_net, *pair, task) for pair in zip(nets, states, strict=True)]
     outputs = cpu.threads.run(tasks, cpu.threads.usable(arguments["n_jobs"]))
-    predicted = np.mean([ascending(raw, encoding.horizon) for raw in outputs], axis=0)
+    predicted = summed(outputs, encoding.horizon) / len(outputs)
     truth = task.held_out.targets
     share = share_of(predicted, truth, task.quantiles)
     factor = calibration(shrunk(predicted, share, task.quantiles), truth, task.quantiles)

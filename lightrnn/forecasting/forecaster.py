@@ -191,8 +191,7 @@ class RNNForecaster(ForecastArguments, BaseEstimator):
         fitted = self._fitted()
         wanted = columns_of(level, quantiles, fitted.quantiles)
         panel = self._panel(fitted, y, X)
-        windows = fitted.windows(panel)
-        values = fitted.predicted(windows, tuple(wanted.values()))
+        values = fitted.predicted(panel, tuple(wanted.values()))
         return panel.form.answer({name: values[..., i] for i, name in enumerate(wanted)})
 
     def score(self, y: Any, X: Any = None) -> float:
@@ -332,9 +331,7 @@ class RNNForecaster(ForecastArguments, BaseEstimator):
         """
         fitted = self._fitted()
         panel = self._panel(fitted, y, X)
-        windows = fitted.windows(panel)
-        lengths = enumerate(panel.lengths.tolist())
-        values = [fitted.positions(windows, index, length) for index, length in lengths]
+        values = [fitted.positions(panel, index) for index in range(len(panel.values))]
         return panel.form.beside(values, "surprise")
 
     # -- saving -----------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,6 +78,11 @@ class FrameForm:
             return pandas.concat(dict(zip(self.ids, series, strict=True)), axis=1)
         joined = pandas.concat(dict(zip(self.ids, series, strict=True)), names=[ID, TIME])
         return joined.reset_index()
+
+    def some(self, start: int, stop: int) -> FrameForm:
+        """Return the form of the series from number `start` on, up to `stop`."""
+        fields = ("ids", "starts", "lengths")
+        return replace(self, **{name: getattr(self, name)[start:stop] for name in fields})
 
     def names(self, count: int) -> list[Any]:
         """Return the names of the series."""

@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .. import cpu
+
 if TYPE_CHECKING:
     from .windows import Windows
 
@@ -53,12 +55,29 @@ def solved(windows: Windows, penalties: tuple[float, ...]) -> list[np.ndarray]:
     return [np.linalg.solve(gram + penalty * eye, products) for penalty in penalties]
 
 
-def add_linear(windows: Windows, matrix: np.ndarray) -> None:
-    """Let the network correct the linear forecast by a matrix of `solved`."""
-    origins = windows.sample(None)
+def add_linear(windows: Windows, matrix: np.ndarray, origins: np.ndarray | None = None) -> None:
+    """Let the network correct the linear forecast by a matrix of `solved`.
+
+    Its sums are in one order, wherever they are computed: see `cpu.series.linear`.
+
+    Parameters
+    ----------
+    windows : Windows
+        The series.
+    matrix : ndarray (2 * n_features + 1, horizon)
+        The linear map.
+    origins : ndarray of int (N,), default=None
+        Where forecasts are wanted; None: everywhere.
+    """
+    known = windows.encoding.covariates.ahead == "always"
+    wanted = windows.sample(None) if origins is None else origins
     linear = np.zeros((int(windows.last[-1]) + 1, windows.encoding.horizon), np.float32)
-    for block in _blocks(origins):
-        linear[block] = design(windows, block) @ matrix
+    for block in _blocks(wanted):
+        forecasts = np.empty((len(block), linear.shape[1]), np.float32)
+        now = windows.exact_inputs(block, known)
+        before = windows.exact_inputs(windows.before(block), known)
+        cpu.series.linear(forecasts, now, before, matrix)
+        linear[block] = forecasts
     windows.linear = linear
 
 

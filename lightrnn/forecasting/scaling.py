@@ -1,88 +1,51 @@
-"""The level and the spread of a series at each step, by which windows and targets are scaled.
+"""The steps of series: their values on the axis of a scale, and the level and spread at each.
 
 Both are taken of the last steps alone, so that a series may grow without end and a forecast uses
-nothing but the past. They are differences of running sums, which a stream computes to the last bit
-as this module does for whole series.
+nothing but the past.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 
+from .. import cpu
+
 SCALES = ("log", "mean", "standard")
-# A spread below this part of the level is rounding: the series was constant.
-_CONSTANT = 1e-6
-# The spread of a constant series, as a part of its level.
-_OF_CONSTANT = 1e-3
 
 
-class Scale(NamedTuple):
-    """Level and spread of a series at each step, (T,), by the steps up to this one."""
-
-    level: np.ndarray
-    spread: np.ndarray
-
-
-def transformed(values: np.ndarray, scale: str | None) -> np.ndarray:
-    """Return values on the axis on which they are scaled: their logarithms, or as they are."""
-    return np.log(values) if scale == "log" else values
+def scale_number(scale: str | None) -> int:
+    """Return the number by which kernels know a scale."""
+    number: int = cpu.series.SCALES.index(scale or "none")
+    return number
 
 
-def restored(values: np.ndarray, scale: str | None) -> np.ndarray:
-    """Undo `transformed`."""
-    return np.exp(values) if scale == "log" else values
-
-
-def scale_of(values: np.ndarray, scale: str | None, memory: int) -> Scale:
-    """Return level and spread at each step.
+def fill_before(steps: np.ndarray, start: int, first: int, season: int) -> None:
+    """Let a first season that is not complete begin with the first step, again and again.
 
     Parameters
     ----------
-    values : ndarray of float64 (T,)
-        A series on its axis, NaN where a value is missing.
-    scale : {"log", "mean", "standard"} or None
-        "mean" divides by the level, None leaves values as they are, the others divide by the
-        standard deviation.
-    memory : int
-        Number of the last steps that both are taken of.
-
-    Returns
-    -------
-    Scale
+    steps : ndarray (N, columns)
+        Steps.
+    start, first : int
+        The first row to fill, and that of the series' first step.
+    season : int
+        Steps of a season, which is the time since the last value in these rows.
 
     Examples
     --------
-    >>> scale_of(np.array([1.0, 3.0, 3.0]), "standard", 2).level.tolist()
-    [1.0, 2.0, 3.0]
+    >>> steps = np.zeros((3, cpu.series.WIDTH))
+    >>> steps[2, cpu.series.STEP.filled] = 5.0
+    >>> fill_before(steps, 0, 2, 4)
+    >>> steps[:, cpu.series.STEP.filled].tolist()
+    [5.0, 5.0, 5.0]
     """
-    if scale is None:
-        return Scale(np.zeros(len(values)), np.ones(len(values)))
-    present = np.isfinite(values)
-    origin = values[present][0] if present.any() else 0.0
-    # Near zero, where the sums lose least to rounding.
-    moved = np.where(present, values - origin, 0.0)
-    count, total, squares = (
-        _last(np.cumsum(part), memory) for part in (present.astype(float), moved, moved**2)
-    )
-    count = np.maximum(count, 1.0)
-    mean = total / count
-    level = mean + origin
-    if scale == "mean":
-        spread = np.abs(level)
-        return Scale(level, np.where(spread > 0, spread, 1.0))
-    deviation = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
-    size = np.ones(len(values)) if scale == "log" else np.abs(level)
-    constant = np.where(size > 0, size * _OF_CONSTANT, 1.0)
-    return Scale(level, np.where(deviation > size * _CONSTANT, deviation, constant))
+    step = cpu.series.STEP
+    before = steps[start:first]
+    before[:] = steps[first]
+    before[:, step.target] = np.nan
+    before[:, step.missing] = 1.0
+    before[:, step.since] = season
+    before[:, step.waiting] = np.log1p(season)
 
 
-def _last(sums: np.ndarray, memory: int) -> np.ndarray:
-    """Return the sum over the last `memory` steps at each step, for running sums (T,)."""
-    result = sums.copy()
-    result[memory:] -= sums[:-memory]
-    return result
-
-
-__all__ = ["SCALES", "Scale", "restored", "scale_of", "transformed"]
+__all__ = ["SCALES", "fill_before", "scale_number"]

@@ -43,6 +43,12 @@ class Panel:
         """Yield the covariates and the values of each series."""
         yield from zip(self.covariates or [], self.values, strict=True)
 
+    def some(self, start: int, stop: int) -> Panel:
+        """Return the series from number `start` on, up to `stop`."""
+        values = self.values[start:stop]
+        covariates = None if self.covariates is None else self.covariates[start:stop]
+        return Panel(values, self.form.some(start, stop), covariates, self.names)
+
     def until(self, stops: np.ndarray) -> Panel:
         """Return the first steps of each series, stops (n,) of them."""
         stops = stops.tolist()
@@ -71,6 +77,10 @@ class ArrayForm:
     def beside(self, values: list[np.ndarray], name: str) -> Any:
         """Return values of each step (T_i,) in the form of the series."""
         return values[0] if self.single else values
+
+    def some(self, start: int, stop: int) -> ArrayForm:
+        """Return the form of some of the series: the same."""
+        return self
 
     def names(self, count: int) -> list[Any]:
         """Return the numbers of series, for their names."""

@@ -15,19 +15,18 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 import numpy as np
 
-from .covariates import Context, Covariates
-from .scaling import restored, scale_of, transformed
+from .. import cpu
+from .covariates import Covariates
+from .scaling import fill_before, scale_number
 from .series import Panel
 
 # Origins of the longest run that is learned from. More would reach further back, and make the
 # batches of few long series all alike.
 LONGEST_RUN = 128
-# Scaled inputs are cut off here, so that an outlier cannot saturate all gates.
-_LARGEST = 8.0
 # Seasons of which level and spread are taken: two weeks of hours.
 _SEASONS = 14
 
@@ -83,8 +82,46 @@ class Encoding:
     @property
     def n_features(self) -> int:
         """The number of inputs at an origin."""
-        others = self.covariates.n_features(self.season, self.horizon)
-        return self.season * (3 if self.marks else 1) + 2 + others
+        return len(self.table())
+
+    @property
+    def width(self) -> int:
+        """The number of columns of a step."""
+        width: int = cpu.series.WIDTH
+        return width + self.covariates.width
+
+    def table(self) -> np.ndarray:
+        """Return where the inputs are, (n_features, fields of `cpu.series.Input`)."""
+        series = cpu.series
+        step = series.STEP
+        back = range(1 - self.season, 1)
+        rows = [series.Input(series.SCALED, step.filled, offset) for offset in back]
+        rows += [series.Input(series.PLAIN, column) for column in (step.drift, step.growth)]
+        if self.marks:
+            marks = step.missing, step.waiting
+            rows += [series.Input(series.PLAIN, mark, offset) for mark in marks for offset in back]
+        rows += self.covariates.inputs(self.season, self.horizon)
+        return np.array(rows, np.int64)
+
+    def steps(self, panel: Panel, index: int) -> tuple[np.ndarray, int]:
+        """Return the steps (N, width) of a series and of the horizon, and the row of its first one.
+
+        Missing values before the first one that is not are as if they were not there. There is a
+        whole season before the first origin.
+        """
+        series = panel.values[index]
+        begin = int(np.isfinite(series).argmax())
+        known = len(series) - begin
+        first = max(0, self.season - known)
+        steps = np.zeros((first + known + self.horizon, self.width))
+        steps[:, cpu.series.STEP.target] = np.nan
+        steps[first : first + known, cpu.series.STEP.target] = series[begin:]
+        columns = self.covariates.columns(panel, index, len(series) + self.horizon, begin)
+        steps[first:, cpu.series.WIDTH :] = columns
+        scale = scale_number(self.scale)
+        cpu.series.scale(steps, first, first, len(steps), scale, self.season, self.memory)
+        fill_before(steps, 0, first, self.season)
+        return steps, first
 
 
 class Windows:
@@ -110,37 +147,46 @@ class Windows:
 
     def __init__(self, panel: Panel, encoding: Encoding) -> None:
         self.encoding = encoding
-        parts = [_encoded(series, encoding) for series in panel.values]
-        steps = np.array([len(part.filled) for part in parts])
-        ends = np.cumsum(steps)
-        self.first = ends - steps + encoding.season - 1
+        parts = [encoding.steps(panel, index) for index in range(len(panel.values))]
+        lengths = np.array([len(steps) for steps, _ in parts])
+        ends = np.cumsum(lengths)
+        self.first = ends - lengths + encoding.season - 1
         self.last = ends - encoding.horizon - 1
-        self._steps = _Steps(*map(np.concatenate, zip(*parts, strict=True)))
-        leads = np.maximum(encoding.season - panel.lengths, 0)
+        self._starts = ends - lengths + [first for _, first in parts]
+        self._steps = np.concatenate([steps for steps, _ in parts])
+        self._table = encoding.table()
         self.linear: np.ndarray | None = None
-        self._context = Context(
-            encoding.covariates, panel, leads, encoding.season, encoding.horizon
-        )
 
     def inputs(self, origins: np.ndarray, known: np.ndarray | bool = True) -> np.ndarray:
         """Return what the network reads at origins (N,): (N, n_features) float32.
 
         Covariates of the horizon are hidden where `known` (N,) is False.
         """
-        season = self.encoding.season
-        level = self._steps.level[origins, None]
-        spread = self._steps.spread[origins, None]
-        back = origins[:, None] + np.arange(1 - season, 1)
-        columns = [
-            (self._steps.filled[back] - level) / spread,
-            self._steps.drift[origins, None],
-            self._steps.growth[origins, None],
-        ]
-        if self.encoding.marks:
-            since = self._steps.since[back]
-            columns += [since > 0, np.log1p(since)]
-        columns += self._context.inputs(origins, np.broadcast_to(known, len(origins)))
-        return np.concatenate(columns, axis=1).clip(-_LARGEST, _LARGEST).astype(np.float32)
+        return self.exact_inputs(origins, known).astype(np.float32)
+
+    def exact_inputs(self, origins: np.ndarray, known: np.ndarray | bool = True) -> np.ndarray:
+        """Return the same numbers in float64."""
+        inputs = np.empty((len(origins), len(self._table)))
+        cpu.series.read(
+            inputs,
+            self._steps,
+            origins,
+            self._starts[self.series(origins)],
+            np.array(np.broadcast_to(known, len(origins)), np.int64),
+            self._table,
+            self.encoding.covariates.present,
+            self.encoding.horizon,
+        )
+        return inputs
+
+    def known(self, origins: np.ndarray) -> np.ndarray:
+        """Return at which origins (N,) the covariates of the horizon are known."""
+        present = self.encoding.covariates.present
+        if present < 0:
+            return np.ones(len(origins), bool)
+        ahead = origins[:, None] + np.arange(1, self.encoding.horizon + 1)
+        known: np.ndarray = self._steps[ahead, present].all(axis=1)
+        return known
 
     def before(self, origins: np.ndarray) -> np.ndarray:
         """Return the origins a season before, or the same ones if a series has none there."""
@@ -150,20 +196,45 @@ class Windows:
 
     def targets(self, origins: np.ndarray) -> np.ndarray:
         """Return what it is to answer, (N, horizon) float32, NaN where that is not known."""
+        step = cpu.series.STEP
         ahead = origins[:, None] + np.arange(1, self.encoding.horizon + 1)
-        differences = self._steps.targets[ahead] - self._base(origins)
-        scaled: np.ndarray = (differences / self._steps.spread[origins, None]).astype(np.float32)
+        differences = self._steps[ahead, step.target] - self._base(origins)
+        spread = self._steps[origins, None, step.spread]
+        scaled: np.ndarray = (differences / spread).astype(np.float32)
         if self.linear is not None:
             scaled -= self.linear[origins]
         return scaled
 
-    def decoded(self, outputs: np.ndarray, origins: np.ndarray) -> np.ndarray:
-        """Return forecasts (N, horizon, q) in the units of y for outputs of that shape."""
-        base = self._base(origins)[:, :, None]
-        spread = self._steps.spread[origins, None, None]
-        if self.linear is not None:
-            outputs = outputs + self.linear[origins, :, None]
-        return restored(outputs * spread + base, self.encoding.scale)
+    def decoded(
+        self, quantiles: np.ndarray, origins: np.ndarray, positions: np.ndarray | None = None
+    ) -> np.ndarray:
+        """Return forecasts (N, horizon, w) in the units of y.
+
+        Parameters
+        ----------
+        quantiles : ndarray (N, horizon, q)
+            Outputs, in ascending order.
+        origins : ndarray of int (N,)
+            Where they were made.
+        positions : ndarray (w,), default=None
+            The forecasts to return, as positions among the q outputs, with a fraction in between;
+            None: all of them.
+        """
+        N, horizon, q = quantiles.shape
+        at = np.arange(float(q)) if positions is None else positions
+        forecasts = np.empty((N, horizon, len(at)))
+        none = np.empty((0, horizon), np.float32)
+        cpu.series.restore(
+            forecasts.reshape(N, -1),
+            np.ascontiguousarray(quantiles, np.float64).reshape(N, -1),
+            at,
+            self._steps,
+            origins,
+            none if self.linear is None else self.linear[origins],
+            scale_number(self.encoding.scale),
+            self.encoding.season,
+        )
+        return forecasts
 
     def series(self, origins: np.ndarray) -> np.ndarray:
         """Return the number of the series that each origin belongs to."""
@@ -188,44 +259,6 @@ class Windows:
         """Return the forecast that the last season repeats itself, (N, horizon)."""
         season = self.encoding.season
         phase = np.arange(self.encoding.horizon) % season
-        base: np.ndarray = self._steps.filled[origins[:, None] + 1 - season + phase]
+        rows = origins[:, None] + 1 - season + phase
+        base: np.ndarray = self._steps[rows, cpu.series.STEP.filled]
         return base
-
-
-class _Steps(NamedTuple):
-    """The steps of the series, (N,) each."""
-
-    filled: np.ndarray  # values on the axis of the scale; where one is missing, the last one
-    targets: np.ndarray  # the same, NaN where one is missing
-    level: np.ndarray
-    spread: np.ndarray
-    drift: np.ndarray  # of the level since a season ago, in units of the spread
-    growth: np.ndarray  # of the logarithm of the spread since then
-    since: np.ndarray  # steps since the last value that was there
-
-
-def _encoded(series: np.ndarray, encoding: Encoding) -> _Steps:
-    """Return the steps of one series, and a horizon of missing ones behind them."""
-    season = encoding.season
-    # A season that is not complete begins with missing values, which are filled from behind.
-    lead = np.full(max(0, season - len(series)), np.nan)
-    behind = np.full(encoding.horizon, np.nan)
-    targets = np.concatenate([lead, transformed(series, encoding.scale), behind])
-    level, spread = scale_of(targets, encoding.scale, encoding.memory)
-    filled, since = _carried(targets)
-    earlier = np.maximum(np.arange(len(targets)) - season, 0)
-    # The first season has none before it.
-    later = np.arange(len(targets)) >= 2 * season - 1
-    drift = np.where(later, (level - level[earlier]) / spread, 0.0)
-    growth = np.where(later, np.log(spread / spread[earlier]), 0.0)
-    return _Steps(filled, targets, level, spread, drift, growth, since)
-
-
-def _carried(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return values with the last one carried on where one is missing, and steps since it."""
-    present = np.isfinite(values)
-    steps = np.arange(len(values))
-    last = np.maximum.accumulate(np.where(present, steps, -1))
-    first = int(present.argmax())
-    filled: np.ndarray = values[np.where(last < 0, first, last)]
-    return filled, np.where(last < 0, steps + 1, steps - last)

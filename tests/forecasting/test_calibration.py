@@ -5,12 +5,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightrnn.forecasting.calibration import (
-    ascending,
     calibrated,
     calibration,
-    interpolated,
+    places,
     share_of,
     shrunk,
+    summed,
 )
 
 QUANTILES = (0.05, 0.5, 0.95)
@@ -29,7 +29,7 @@ def test_intervals_of_any_width_come_to_hold(factor, seed):
     predicted, truth = windows(2000)
     found = calibration(predicted, truth, QUANTILES)
     fresh, values = windows(20_000)
-    low, _, high = np.moveaxis(calibrated(fresh, found, QUANTILES), 2, 0)
+    low, _, high = np.moveaxis(calibrated(fresh, 1, 1.0, found, 1), 2, 0)
     inside = ((low <= values) & (values <= high)).mean(axis=0)
     assert (0.87 < inside).all() and (inside < 0.93).all()
 
@@ -45,11 +45,22 @@ def test_few_windows_share_a_factor_and_fewer_have_none():
     assert np.isfinite(calibration(predicted, truth, QUANTILES)).all()
 
 
-def test_outputs_ascend_and_what_lies_between_is_linear():
-    found = ascending(np.array([[3.0, 1.0, 2.0, 5.0]]), 2)
-    assert found.tolist() == [[[1, 3], [2, 5]]]
-    between = interpolated(found, (0.5, 0.9), (0.5, 0.7, 0.9))
-    assert np.allclose(between, [[[1, 2, 3], [2, 3.5, 5]]])
+def test_outputs_ascend_and_places_between_them_are_linear():
+    outputs = [np.array([[3.0, 1.0, 2.0, 5.0]]), np.array([[0.0, 1.0, 4.0, 2.0]])]
+    assert summed(outputs, 2).tolist() == [[[1, 4], [4, 9]]]
+    assert np.allclose(places((0.5, 0.7, 0.9), (0.5, 0.9)), [0, 0.5, 1])
+
+
+@given(seed=st.integers(0, 99), share=st.sampled_from([0.0, 0.25, 1.0]))
+def test_calibrated_quantiles_are_those_of_the_formula(seed, share):
+    rng = np.random.default_rng(seed)
+    raw = rng.normal(size=(2, 3, 4 * 3))
+    factor = rng.uniform(0, 3, size=(4, 3))
+    mean = np.sort(raw.reshape(2, 3, 4, 3), axis=3).mean(axis=0)
+    mean = shrunk(mean, share, QUANTILES)
+    median = mean[..., [1]]
+    expected = np.sort(median + factor * (mean - median), axis=2)
+    assert np.allclose(calibrated(summed(list(raw), 4), 2, share, factor, 1), expected)
 
 
 def test_a_median_that_is_off_is_left_out_and_intervals_keep_their_width():
