@@ -2,12 +2,14 @@
 
 `gradient_flow` and `memory_horizon` measure how far back the memory reaches, `gate_activations` and
 `gate_summary` which gates keep it, and `attribution` which steps a prediction rests on.
-`parameter_table` counts parameters, and `describe` reports all of it in one text. Every function
-returns arrays or tables; `lightrnn.plotting` draws them.
+`parameter_table` counts parameters, and `describe` reports all of it in one text, and what a
+forecaster has chosen. `network_inputs` gives the sequences that a forecaster's networks read. Every
+function returns arrays or tables; `lightrnn.plotting` draws them.
 """
 
 # Some functions have the name of their module: here the name is always that of the function.
 from .attribution import attribution
+from .forecaster import network_inputs
 from .gates import GateSummary, gate_activations, gate_summary
 from .gradient_flow import GradientFlow, LayerFlow, gradient_flow
 from .memory_horizon import MemoryHorizon, memory_horizon
@@ -27,6 +29,7 @@ __all__ = [
     "gate_summary",
     "gradient_flow",
     "memory_horizon",
+    "network_inputs",
     "parameter_table",
 ]
 

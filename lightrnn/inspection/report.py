@@ -8,7 +8,9 @@ import numpy as np
 
 from ..cells import CELLS
 from ..estimators.estimator import check_estimator
+from ..forecasting.forecaster import RNNForecaster
 from ..utils.tables import as_table, counted
+from .forecaster import choices_of, network_inputs, parameters_of, wrapped
 from .gates import GateSummary, gate_summary
 from .memory_horizon import memory_horizon
 from .objective import fitted_copy
@@ -18,24 +20,27 @@ if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
 
 
-def describe(estimator: NetworkEstimator, X: Any = None, **sizes: int) -> str:
+def describe(estimator: NetworkEstimator | RNNForecaster, X: Any = None, **sizes: int) -> str:
     """Describe a network for a terminal: its parameters, its training and what it remembers.
 
     Parameters
     ----------
-    estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
-        An estimator, fitted or not.
+    estimator : RNNClassifier, RNNRegressor, RNNLanguageModel or RNNForecaster
+        An estimator, fitted or not. The other inspections take a network of a forecaster's `nets_`,
+        and as X what `network_inputs` returns.
     X : as in `predict`, optional
-        Sequences on which memory horizon and gates are measured; the estimator must be fitted. None
-        leaves them out.
+        Sequences on which memory horizon and gates are measured, or the y of a forecaster; the
+        estimator must be fitted. None leaves them out.
     **sizes : int
-        T, B, n_features, n_outputs and n_tokens of `parameter_table`.
+        T, B, n_features, n_outputs and n_tokens of `parameter_table`; not for a forecaster.
 
     Returns
     -------
     str
         The estimator's arguments, the result of training if it is fitted, the table of parameters,
-        and with X the memory horizon and a table of gates, if the cell has any.
+        and with X the memory horizon and a table of gates, if the cell has any. Of a forecaster
+        that is fitted also what it has chosen: scale, calendar, the part of the network in the
+        forecast, and by how much intervals were calibrated.
 
     Raises
     ------
@@ -60,6 +65,8 @@ def describe(estimator: NetworkEstimator, X: Any = None, **sizes: int) -> str:
     ffnn, window 20                              337         337             656       656  0.00 MB
     memory kept for back-propagation, for a batch of 1 sequence of 20 steps
     """
+    if isinstance(estimator, RNNForecaster):
+        return _forecaster(estimator, X, **sizes)
     check_estimator(estimator)
     paragraphs = [repr(estimator)]  # before fitted_copy, which resets arguments to those of fit
     fitted = estimator.__sklearn_is_fitted__()
@@ -69,10 +76,34 @@ def describe(estimator: NetworkEstimator, X: Any = None, **sizes: int) -> str:
         paragraphs.append(_training(estimator))
     paragraphs.append(str(parameter_table(estimator, **sizes)))
     if X is not None:
-        paragraphs.append(str(memory_horizon(estimator, X)))
-        if CELLS[estimator.cell].roles:  # a cell without gates is described all the same
-            paragraphs.append(_gate_table(gate_summary(estimator, X)))
+        paragraphs += _memory(estimator, X)
     return "\n\n".join(paragraphs)
+
+
+def _forecaster(forecaster: RNNForecaster, y: Any) -> str:
+    """Describe a forecaster, in lines of 80 characters."""
+    paragraphs = [wrapped(repr(forecaster), "    ")]
+    if y is None and not forecaster.__sklearn_is_fitted__():
+        return f"{paragraphs[0]}\n\nnot fitted"
+    fitted = forecaster._fitted()
+    net = fitted.nets[0]
+    paragraphs.append(choices_of(fitted, forecaster.get_params()))
+    paragraphs.append("\n".join(wrapped(_training(net), "    ") for net in fitted.nets))
+    paragraphs.append(parameters_of(net))
+    if y is not None:
+        horizon, *gates = _memory(net, network_inputs(forecaster, y))
+        season = counted(fitted.encoding.season, "step")
+        horizon = f"{horizon} A step here is a season of {season} of the series."
+        paragraphs += [wrapped(horizon), *gates]
+    return "\n\n".join(paragraphs)
+
+
+def _memory(estimator: NetworkEstimator, X: Any) -> list[str]:
+    """Return the memory horizon and, unless the cell has no gates, a table of them."""
+    paragraphs = [str(memory_horizon(estimator, X))]
+    if CELLS[estimator.cell].roles:
+        paragraphs.append(_gate_table(gate_summary(estimator, X)))
+    return paragraphs
 
 
 def _training(estimator: NetworkEstimator) -> str:
