@@ -9,6 +9,7 @@ import numpy as np
 
 from ..forecasting.arguments import check_forecaster
 from ..forecasting.columns import levels_of
+from ..forecasting.windows import Windows
 from ..utils.tables import as_table, counted
 from .parameter_table import parameter_table
 
@@ -74,9 +75,9 @@ def network_inputs(forecaster: RNNForecaster, y: Any = None, X: Any = None) -> l
     """
     check_forecaster(forecaster)
     fitted = forecaster._fitted()
-    windows = fitted.windows(forecaster._panel(fitted, y, X))
-    last = enumerate(windows.last.tolist())
-    return [windows.inputs(windows.run(index, origin)) for index, origin in last]
+    windows = Windows(forecaster._panel(fitted, y, X), fitted.encoding)
+    runs = [windows.run(index, origin) for index, origin in enumerate(windows.last.tolist())]
+    return fitted._inputs(windows, runs, True)
 
 
 def wrapped(text: str, indent: str = "") -> str:

@@ -130,7 +130,7 @@ class ForecastDisplay(Display):
         index = _number(panel, series)
         level = levels_of(fitted.quantiles) if level is None else level
         wanted = tuple(columns_of(level, None, fitted.quantiles).values())
-        values = fitted.predicted(fitted.windows(panel), wanted)[index]  # (horizon, w)
+        values = fitted.predicted(panel.some(index, index + 1), wanted)[0]  # (horizon, w)
         encoding = fitted.encoding
         longest = _PERIODS * max(encoding.horizon, encoding.season)
         longest = longest if n_history is None else integer("n_history", n_history, 1)
