@@ -145,7 +145,16 @@ class SupervisedArguments(NetworkArguments):
         or_auto(FRACTION),
         """Share of the outputs of each hidden layer that is set to zero in training, with one
         mask for all steps of a sequence [4]_. "auto" means 0.3 where ``patch="auto"`` makes
-        patches of several steps, unless the solver is "lbfgs", else 0.""",
+        patches of several steps and 0.5 for tokens with ``target="sequence"``, unless the solver is
+        "lbfgs", else 0.""",
+    )
+    token_dropout: float | str = argument(
+        "auto",
+        or_auto(FRACTION),
+        """Share of the tokens of a training sequence that the network reads as the unknown one,
+        others each time [11]_: so it relies on no single token, and learns what to make of one that
+        it has never seen. "auto" means 0.2 with ``target="sequence"``, unless the solver is
+        "lbfgs", else 0. Numbers are not affected.""",
     )
     pooling: str = argument(
         "last",
@@ -202,7 +211,7 @@ class TrainingArguments:
         one_of("adam", "sgd", "rmsprop", "lbfgs"),
         """Optimiser. "sgd" uses Nesterov's momentum. "lbfgs" uses all sequences in each
         iteration; it ignores the arguments of minibatches, clipping and schedule, and excludes
-        `dropout` and `truncate`.""",
+        `dropout`, `token_dropout` and `truncate`.""",
     )
     learning_rate: str = argument(
         "cosine",
@@ -349,6 +358,11 @@ def check_together(
         raise ValueError(
             f"dropout must be 0 with solver='lbfgs', got {dropout}. "
             "Use solver='adam' for training with dropout."
+        )
+    if solver == "lbfgs" and others.get("token_dropout", 0) not in (0, "auto"):
+        raise ValueError(
+            f"token_dropout must be 0 with solver='lbfgs', got {others['token_dropout']}. "
+            "A line search needs the same loss each time; use solver='adam'."
         )
     if solver == "lbfgs" and truncate is not None:
         raise ValueError(

@@ -67,7 +67,9 @@ _SHARED = {
     .. [9] Nie, Y., Nguyen, N., Sinthong, P. and Kalagnanam, J. (2023). A time series is worth 64
        words: Long-term forecasting with transformers. ICLR.
     .. [10] Che, Z. et al. (2018). Recurrent neural networks for multivariate time series with
-       missing values. Scientific Reports 8.""",
+       missing values. Scientific Reports 8.
+    .. [11] Iyyer, M. et al. (2015). Deep unordered composition rivals syntactic methods for text
+       classification. ACL.""",
 }
 
 

@@ -84,7 +84,7 @@ class RNNRegressor(SupervisedEstimator):
     ----------
     {references}
     {supervised_references}
-    .. [11] Romano, Y., Patterson, E. and Candes, E. (2019). Conformalized quantile regression.
+    .. [12] Romano, Y., Patterson, E. and Candes, E. (2019). Conformalized quantile regression.
        NeurIPS.
 
     Examples
@@ -115,7 +115,7 @@ class RNNRegressor(SupervisedEstimator):
         FLAG,
         """Whether to shift predicted quantiles so that held-out y is below them as often as it
         should be: sequences of `X_val`, or `validation_fraction` of X, which are not trained on.
-        Fresh data of the same kind then are below them as often, on average [11]_.""",
+        Fresh data of the same kind then are below them as often, on average [12]_.""",
     )
     # An outlier's gradient is delta, that of any other row its error. With a delta of 1 a network
     # whose errors are a tenth of y's scale follows outliers and learns them by heart.

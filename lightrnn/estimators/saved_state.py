@@ -104,6 +104,8 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
                 f"{argument} must be that of the network, {shown(value)}, "
                 f"got {shown(state[argument])}"
             )
+    # The training of a file without it goes on as it was.
+    arguments |= {name: 0.0 for name in ("token_dropout",) if name in arguments}
     return kind, arguments | fixed | state | {"_model": model}
 
 
@@ -168,11 +170,10 @@ def _fixed_arguments(kind: Any, model: Mapping[str, Any]) -> dict[str, Any]:
     """Return the values of the constructor's arguments that a model determines."""
     architecture = model["architecture"]
     vocabulary = model["vocabulary"]
-    head = architecture.get("head", "linear")
     values = {
         **architecture,
         "tokens": vocabulary["kind"] if vocabulary else "number",
-        "tie_weights": head == "tied",
+        "tie_weights": architecture.get("head") == "tied",
         **model["loss"],
     }
     if model["form"]:
@@ -181,7 +182,7 @@ def _fixed_arguments(kind: Any, model: Mapping[str, Any]) -> dict[str, Any]:
     if vocabulary:
         values["embedding_size"] = architecture["n_features"]
     if architecture["n_outputs"] >= SMALLEST_ADAPTIVE:
-        values["output"] = "adaptive" if head == "adaptive" else "softmax"
+        values["output"] = "adaptive" if architecture.get("head") == "adaptive" else "softmax"
     return {name: values[name] for name in declared(kind) if name in values}
 
 
@@ -387,9 +388,8 @@ def _check_standardization(
     if standardization is None:
         return
     _same("n_tokens", architecture["n_tokens"], 0)
-    _same(
-        "standardization", set(standardization), {field.name for field in fields(Standardization)}
-    )
+    known = {field.name for field in fields(Standardization)}
+    _same("standardization", set(standardization), known)
     shape = (Form(**form).step_columns,)
     for name in ("mean", "variance"):
         where = f"standardization/{name}"

@@ -33,7 +33,7 @@ from ..training.history import warn_of_the_end
 from ..training.lbfgs import LBFGS_BATCH
 from ..training.minibatches import Minibatches
 from .arguments import ARCHITECTURE, SupervisedArguments, check_together
-from .automatic import chosen_batch_size, chosen_structure
+from .automatic import chosen_batch_size, chosen_structure, chosen_token_dropout
 from .continuing import check_same_classes, refuse_other_form
 from .estimator import Arguments, NetworkEstimator
 from .model import Model, loss_arguments
@@ -203,7 +203,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             "n_outputs": n_outputs,
             "n_tokens": n_tokens,
             **{name: arguments[name] for name in ARCHITECTURE},
-            **chosen_structure(arguments, patch),
+            **chosen_structure(arguments, patch, n_tokens),
         }
 
     def _model_for(
@@ -276,6 +276,7 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             # It counts steps, of which the network reads whole patches.
             arguments["truncate"] and int(count_patches(arguments["truncate"], form.patch)),
             model.rng,
+            chosen_token_dropout(arguments, len(model.vocabulary or ())),
         )
         score = None
         if held_out is not None:

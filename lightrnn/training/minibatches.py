@@ -130,6 +130,8 @@ class Minibatches:
         Steps of a chunk under truncated backpropagation; None: whole sequences.
     rng : Generator
         Shuffles, and draws dropout masks.
+    token_dropout : float, default=0.0
+        Share of the tokens that are read as the unknown one, whose code is 0.
     """
 
     samples: Samples
@@ -137,6 +139,7 @@ class Minibatches:
     shuffle: bool
     truncate: int | None
     rng: np.random.Generator
+    token_dropout: float = 0.0
     unit = "sequences"
 
     def __post_init__(self) -> None:
@@ -184,11 +187,18 @@ class Minibatches:
             order,
             offsets=self._offsets[indices],
         )
+        if rng is not None and self.token_dropout:
+            batch.X = self._thinned(batch.X, rng)
+            batch.offsets = None  # the sequences are not those that a network keeps
         return batch.with_targets(
             some.targets,
             some.weights,
             network.dropout_masks(len(indices), rng),
         )
+
+    def _thinned(self, X: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
+        """Return sequences of codes in which some are that of the unknown token."""
+        return [codes * (rng.random(len(codes)) >= self.token_dropout) for codes in X]
 
 
 __all__ = ["BatchSource", "Minibatches", "usual_batch_size"]

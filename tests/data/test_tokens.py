@@ -342,7 +342,7 @@ def test_integer_categories_and_their_names_learn_alike():
 @pytest.mark.parametrize("target", ["sequence", "step"])
 def test_unknown_tokens_share_the_first_row(cell, target):
     y = SITS if target == "sequence" else [[int(c == "t") for c in text] for text in TEXTS]
-    arguments = BRIEF | {"target": target, "tokens": "char"}
+    arguments = BRIEF | {"target": target, "tokens": "char", "token_dropout": 0}
     model = RNNClassifier(cell, **arguments, window=4).fit(TEXTS, y)
     first, second = (model.predict_proba([text]) for text in ("the Xat", "the Yat"))
     assert np.array_equal(first, second)
@@ -351,6 +351,8 @@ def test_unknown_tokens_share_the_first_row(cell, target):
     )
     rare = RNNClassifier(cell, **arguments, min_count=4).fit(TEXTS, y)
     assert rare.weights_["embedding.W"][0].any() and "!" not in rare.vocabulary_
+    dropped = RNNClassifier(cell, **arguments | {"token_dropout": 0.2}).fit(TEXTS, y)
+    assert dropped.weights_["embedding.W"][0].any(), "dropped tokens are what unknown ones are"
 
 
 def test_partial_fit_keeps_the_first_vocabulary():

@@ -61,6 +61,7 @@ BAD = [
     ("dropout", 1.0, "dropout must be a number in [0, 1)"),
     ("dropout", -0.1, "dropout must be a number in [0, 1)"),
     ("dropout", "0.5", "dropout must be a number"),
+    ("token_dropout", 1.0, "token_dropout must be a number in [0, 1)"),
     ("solver", "adamw", "solver must be one of 'adam', 'sgd', 'rmsprop', 'lbfgs'"),
     (
         "learning_rate",
@@ -144,6 +145,7 @@ def test_arguments_of_the_regressor(name, value, match):
         ({"truncate": 3, "bidirectional": True}, "truncate must be None with bidirectional=True"),
         ({"target": "step", "pooling": "mean"}, "pooling must be 'last' with target='step'"),
         ({"solver": "lbfgs", "dropout": 0.5}, "dropout must be 0 with solver='lbfgs'"),
+        ({"solver": "lbfgs", "token_dropout": 0.5}, "token_dropout must be 0 with solver='lbfgs'"),
         ({"solver": "lbfgs", "truncate": 3}, "truncate must be None with solver='lbfgs'"),
     ],
     ids=str,

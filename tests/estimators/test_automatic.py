@@ -40,6 +40,37 @@ def test_series_read_in_patches_are_read_from_both_ends(arguments, X, both, tmp_
     assert again.transform(X).shape[1] == (8 if both else 4)
 
 
+@pytest.mark.filterwarnings("ignore:Maximum iterations")
+@pytest.mark.parametrize(
+    ("arguments", "X", "rates"),
+    [
+        ({}, ["ab", "ba"] * 6, (0.5, 0.2)),
+        ({}, [["a", "b"], ["b", "a"]] * 6, (0.5, 0.2)),
+        ({"dropout": 0, "token_dropout": 0}, ["ab", "ba"] * 6, (0, 0)),
+        ({"solver": "lbfgs"}, ["ab", "ba"] * 6, (0, 0)),
+        ({}, LONG[:, :5], (0, 0)),
+        ({"token_dropout": 0.5}, LONG[:, :5], (0, 0)),
+    ],
+    ids=str,
+)
+def test_texts_get_dropout(arguments, X, rates, tmp_path):
+    given = dict(zip(("dropout", "token_dropout"), rates, strict=True))
+    for kind in (RNNClassifier, RNNRegressor):
+        model = kind(**BRIEF | arguments).fit(X, Y)
+        same = kind(**BRIEF | arguments | given).fit(X, Y)
+        assert model.loss_curve_ == same.loss_curve_
+    assert model.stream().step(X[0][0]).shape == (), "tokens have one direction"
+    model.save(tmp_path / "model")
+    assert repr(load(tmp_path / "model").fit(X, Y)) == repr(load(tmp_path / "model"))
+
+
+def test_tokens_with_a_target_each_get_no_dropout():
+    X, y = ["ab", "ba"] * 6, [[0, 1], [1, 0]] * 6
+    none = {"dropout": 0, "token_dropout": 0}
+    models = [RNNClassifier(**BRIEF, target="step", **more).fit(X, y) for more in ({}, none)]
+    assert models[0].loss_curve_ == models[1].loss_curve_
+
+
 def test_steps_with_a_target_each_are_read_in_one_direction():
     model = RNNRegressor(**BRIEF, target="step").fit(LONG, LONG[:, :, 0])
     assert model.stream().step(LONG[0, 0]).shape == ()

@@ -6,6 +6,7 @@ Every later version must read them. A new version of the format adds files of it
 """
 
 import json
+import math
 import warnings
 from pathlib import Path
 
@@ -22,6 +23,7 @@ LENGTHS = (4, 1, 3, 5)
 X = [RNG.normal(size=(T, 2)).round(2).tolist() for T in LENGTHS]
 WORDS = ["to be or not", "be", "not to be", "or to be, or not"]
 COLOURS = [["red", "blue"], ["blue"], ["green", "red", "red"], ["blue", "green"]]
+Y = list("abab")
 NUMBERS = [0.5, -1.0, 2.0, 0.25]
 
 
@@ -32,7 +34,7 @@ def models():
         text = {"tokens": "word", "embedding_size": 2, "dtype": other}
         yield (
             f"classifier-{cell}",
-            RNNClassifier(cell, (3,), dtype=dtype, **BRIEF).fit(X, list("abab")),
+            RNNClassifier(cell, (3,), dtype=dtype, **BRIEF).fit(X, Y),
             X,
         )
         yield (
@@ -70,6 +72,19 @@ def models():
             table, list("xyxy")
         ),
         table,
+    )
+    long = RNG.normal(size=(4, 42, 1)).round(2).tolist()
+    yield "patches", RNNClassifier("gru", (2,), pooling="attention", **BRIEF).fit(long, Y), long
+    gaps = [[[math.nan if (t + T) % 3 else t, T] for t in range(T)] for T in LENGTHS]
+    pooled = {"missing": "mask", "pooling": "max", "patch": 2}
+    yield "missing", RNNRegressor("lstm", (2,), **pooled, **BRIEF).fit(gaps, NUMBERS), gaps
+    quantiles = {"loss": "quantile", "quantile": (0.1, 0.9), "calibrate": True}
+    yield (
+        "quantiles",
+        RNNRegressor("gru", (2,), pooling="mean", **quantiles, **BRIEF).fit(
+            X, NUMBERS, X_val=X, y_val=NUMBERS
+        ),
+        X,
     )
     tied = {"tie_weights": True, "embedding_size": 2, "solver": "sgd"}
     yield "language-tied", RNNLanguageModel("lstm", (2,), **tied, **BRIEF).fit(WORDS), WORDS

@@ -21,6 +21,7 @@ FORMER_DEFAULTS = {
     "patch=1",
     "bidirectional=False",
     "dropout=0.0",
+    "token_dropout=0.0",
     "cell='lstm'",
     "learning_rate='constant'",
     "learning_rate_init=0.003",

@@ -175,6 +175,36 @@ def test_a_batch_knows_where_its_steps_lie_among_all(lengths, truncate, target, 
         network.run(batch)  # the next chunk begins where it ends
 
 
+@pytest.mark.parametrize("truncate", [None, 3])
+def test_dropped_tokens_are_read_as_the_unknown_one_in_training_alone(truncate):
+    rng = np.random.default_rng(0)
+    lengths = rng.integers(1, 60, 100)
+    X = [rng.integers(1, 9, T) for T in lengths]
+    before = [codes.copy() for codes in X]
+    network = Network("rnn", 2, (1,), 1, n_tokens=9)
+    network.initialize(rng)
+    samples = Samples(X, lengths, np.ones(100), np.ones(100))
+    feed = Minibatches(samples, 8, False, truncate, rng, token_dropout=0.3)
+    epochs = []
+    for _ in range(2):
+        read = []
+        for _, batch in feed.epoch(network):
+            network.run(batch)
+            read += batch.X
+        epochs.append(np.concatenate(read))
+    assert abs(np.mean(epochs[0] == 0) - 0.3) < 0.05 and (epochs[0] != epochs[1]).any()
+    assert all(np.array_equal(x, codes) for x, codes in zip(X, before, strict=True))
+    assert not any((codes == 0).any() for batch in feed.whole(network, 8) for codes in batch.X)
+    if truncate is None:
+        order = [
+            codes
+            for _, batch in Minibatches(samples, 8, False, None, rng).epoch(network)
+            for codes in batch.X
+        ]
+        kept = epochs[0] != 0
+        assert np.array_equal(epochs[0][kept], np.concatenate(order)[kept])
+
+
 def test_steps_that_weigh_nothing_are_run_over_and_not_learned_from():
     network, X, batch = make([6, 3], "step")
     for weights in batch.weights:
