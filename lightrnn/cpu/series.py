@@ -161,7 +161,8 @@ def read(
             column = table[j, INPUT.column]
             t = o + table[j, INPUT.offset]
             if kind == SCALED:
-                value = (steps[t, column] - level) / spread
+                # Before its start a series has its first value.
+                value = (steps[max(t, starts[i]), column] - level) / spread
             elif kind == CHANGE:
                 base = steps[o + table[j, INPUT.base], column]
                 value = (steps[t, column] - base) / spread if t >= starts[i] else 0.0
@@ -175,20 +176,17 @@ def read(
 @kernel
 def linear(
     forecasts: Singles,  # (n, horizon), OUT
-    now: DoubleRows,  # (n, F) inputs at some origins, IN
-    before: DoubleRows,  # (n, F) and a season before, IN
-    matrix: DoubleRows,  # (2 F + 1, horizon), IN
+    inputs: DoubleRows,  # (n, F) at some origins, IN
+    matrix: DoubleRows,  # (F + 1, horizon), IN
 ):
-    """``forecasts = [now, before, 1] @ matrix``, summed in this order."""
-    F = now.shape[1]
+    """``forecasts = [inputs, 1] @ matrix``, summed in this order."""
+    F = inputs.shape[1]
     sums = np.empty(matrix.shape[1])
-    for i in range(len(now)):
+    for i in range(len(inputs)):
         sums[:] = 0.0
         for j in range(F):
-            _add(sums, now[i, j], matrix[j])
-        for j in range(F):
-            _add(sums, before[i, j], matrix[F + j])
-        _add(sums, 1.0, matrix[2 * F])
+            _add(sums, inputs[i, j], matrix[j])
+        _add(sums, 1.0, matrix[F])
         to = forecasts[i]
         for k in range(len(to)):
             to[k] = sums[k]

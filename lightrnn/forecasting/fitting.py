@@ -113,7 +113,7 @@ def fit_net(regressor: RNNRegressor, random_state: Any, task: Task) -> np.ndarra
         return np.empty((0, task.n_outputs), model.network.dtype)
     model = _first_phase(regressor, arguments, task, loss, random_state)
     with regressor._placed(model.network, 0) as network:
-        outputs: np.ndarray = network.final_outputs(held_out.inputs(), regressor._threads())
+        outputs = held_out.outputs(network, held_out.inputs(), regressor._threads())
     before = model.history
     model.history = History()
     model.moments = None
@@ -202,4 +202,4 @@ def _score(held_out: HeldOut, loss: Loss, repeats: int) -> Callable[[TrainableNe
     inputs = held_out.inputs()
     targets = np.repeat(held_out.targets, repeats, axis=1)
     weights = np.full(len(targets), 1 / len(targets))
-    return lambda network: -loss(network.final_outputs(inputs), targets, weights)[0]
+    return lambda network: -loss(held_out.outputs(network, inputs), targets, weights)[0]

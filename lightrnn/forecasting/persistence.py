@@ -66,12 +66,12 @@ def _check(fitted: Fitted) -> None:
     encoding = fitted.encoding
     given = {"horizon": encoding.horizon, "season": encoding.season, "scale": encoding.scale}
     checked(ForecastArguments, given | {"quantiles": fitted.quantiles})
+    checks.integer("longer", encoding.longer, 0)
     shape = encoding.horizon, len(fitted.quantiles)
     checks.real("share", fitted.share, 0, 1)
     _check_array("factor", fitted.factor, shape)
-    size = 2 * encoding.n_features + 1
     if fitted.linear is not None:
-        _check_array("linear", fitted.linear, (size, encoding.horizon))
+        _check_array("linear", fitted.linear, (len(encoding.linear_table()) + 1, encoding.horizon))
     for net in fitted.nets:
         found = net._fitted().network.n_features, net.n_outputs_
         if found != (encoding.n_features, shape[0] * shape[1]):

@@ -15,7 +15,14 @@ from .series import Panel
 from .windows import Encoding, Windows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ..losses import Loss
+
+# Origins of which each encoding's linear forecast is learned, to compare them.
+_ORIGINS = 12_000
+# The error of another scale counts for so much more than that of "standard".
+_MARGIN = 1.05
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +75,7 @@ class Task:
 class _Choice(NamedTuple):
     """An encoding with its best linear forecast."""
 
-    error: float  # MASE on the windows that are held out
+    error: float  # on the windows that are held out; that of the season before is 1
     first: Windows
     held_out: HeldOut
     penalty: float
@@ -82,20 +89,40 @@ def _compared(panel: Panel, kept: np.ndarray, encoding: Encoding) -> _Choice:
     held_out = hold_out(Windows(panel, encoding), panel, kept)
     if not held_out.runs:
         return _Choice(0.0, first, held_out, 0.0, None)
-    windows = held_out.windows
-    naive = np.array([naive_error(series, encoding.season) for series in past.values])
-    size = naive[windows.series(held_out.origins)][:, None]
-    truth = windows.decoded(held_out.targets[..., None], held_out.origins)[..., 0]
-
-    def error(scaled: np.ndarray) -> float:
-        forecast = windows.decoded(scaled[..., None], held_out.origins)[..., 0]
-        return float(np.nanmean(np.abs(forecast - truth) / size))
-
-    best = _Choice(error(np.zeros_like(truth)), first, held_out, 0.0, None)
+    errors = _errors(held_out, past)
+    best = _Choice(1.0, first, held_out, 0.0, None)
     if encoding.covariates.ahead == "sometimes":
         return best  # a linear forecast is either with what is known ahead, or without
-    X = design(windows, held_out.origins)
-    for penalty, matrix in zip(PENALTIES, solved(first, PENALTIES), strict=True):
-        choice = best._replace(error=error(X @ matrix), penalty=penalty, matrix=matrix)
+    X = design(held_out.windows, held_out.origins)
+    for penalty, matrix in zip(PENALTIES, solved(first, PENALTIES, _ORIGINS), strict=True):
+        choice = best._replace(error=errors(X @ matrix), penalty=penalty, matrix=matrix)
         best = min(best, choice, key=lambda choice: choice.error)
-    return best
+    # Between scales that do equally well, by few windows, the plainest is the safest.
+    return best if encoding.scale == "standard" else best._replace(error=_MARGIN * best.error)
+
+
+def _errors(held_out: HeldOut, past: Panel) -> Callable[[np.ndarray], float]:
+    """Return the function of scaled forecasts (m, horizon) that measures their error.
+
+    It is the mean absolute error in units of each series' seasonal naive one, as in MASE. Where all
+    values are positive, the error in percent (sMAPE) counts as much, as in the M4 competition. Both
+    are divided by those of the season before.
+    """
+    windows = held_out.windows
+    origins = held_out.origins
+    naive = np.array([naive_error(y, windows.encoding.season) for y in past.values])
+    size = naive[windows.series(origins)][:, None]
+    truth = windows.decoded(held_out.targets[..., None], origins)[..., 0]
+    positive = all(np.nanmin(y) > 0 for y in past.values)
+
+    def measured(scaled: np.ndarray) -> np.ndarray:
+        forecast = windows.decoded(scaled[..., None], origins)[..., 0]
+        error = np.abs(forecast - truth)
+        means = [np.nanmean(error / size)]
+        if positive:
+            means.append(np.nanmean(error / (np.abs(forecast) + np.abs(truth))))
+        return np.array(means)
+
+    base = measured(np.zeros_like(truth))
+    base = np.where(base > 0, base, 1.0)
+    return lambda scaled: float((measured(scaled) / base).mean())

@@ -27,8 +27,18 @@ from .series import Panel
 # Origins of the longest run that is learned from. More would reach further back, and make the
 # batches of few long series all alike.
 LONGEST_RUN = 128
+# Changes that the linear part learns are cut off here, as its inputs are.
+_LARGEST = 8.0
+# The fewest of the last values that the linear part reads.
+_LAGS = 12
 # Seasons of which level and spread are taken: two weeks of hours.
 _SEASONS = 14
+# At least so many steps, whatever the season: cycles of years that repeat by none.
+_STEPS = 60
+# Seasons in a longer period: a week of days, but where seasons are weeks, a year of them.
+_LONGER = {7: 52}
+# A longer period is looked at if the longest series shows it as often as this.
+_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -47,6 +57,9 @@ class Encoding:
         Whether the network is told which values are missing, and for how long.
     covariates : Covariates
         The other variables that it reads.
+    longer : int
+        Number of steps in a longer period, such as a week of hours that repeat by the day; 0 for
+        none. The network also reads the horizon as it was that long ago.
     """
 
     horizon: int
@@ -54,6 +67,7 @@ class Encoding:
     scale: str | None
     marks: bool
     covariates: Covariates
+    longer: int = 0
 
     @classmethod
     def candidates(cls, panel: Panel, horizon: int, season: int, scale: str | None) -> list[Self]:
@@ -72,12 +86,18 @@ class Encoding:
             scales = [name for name, low in least.items() if present.min() >= low]
         marks = len(present) < len(values)
         covariates = Covariates.of(panel, horizon)
-        return [cls(horizon, season, scale, marks, covariates) for scale in scales]
+        period = season * _LONGER.get(season, 7)
+        periods = [0, period] if _SHOWN * period <= panel.lengths.max() else [0]
+        return [
+            cls(horizon, season, scale, marks, covariates, longer)
+            for longer in periods
+            for scale in scales
+        ]
 
     @property
     def memory(self) -> int:
         """The number of the last steps of which level and spread are taken."""
-        return max(_SEASONS * self.season, 2 * self.horizon)
+        return max(_SEASONS * self.season, _STEPS, 2 * self.horizon)
 
     @property
     def n_features(self) -> int:
@@ -97,11 +117,35 @@ class Encoding:
         back = range(1 - self.season, 1)
         rows = [series.Input(series.SCALED, step.filled, offset) for offset in back]
         rows += [series.Input(series.PLAIN, column) for column in (step.drift, step.growth)]
+        rows += self._longer_inputs()
         if self.marks:
             marks = step.missing, step.waiting
             rows += [series.Input(series.PLAIN, mark, offset) for mark in marks for offset in back]
         rows += self.covariates.inputs(self.season, self.horizon)
         return np.array(rows, np.int64)
+
+    def linear_table(self) -> np.ndarray:
+        """Return where the inputs of the linear part are: those of the network and more values."""
+        series = cpu.series
+        count = max(self.season, _LAGS - self.season)
+        rows = [
+            series.Input(series.SCALED, series.STEP.filled, -self.season - back)
+            for back in range(count)
+        ]
+        return np.concatenate([self.table(), np.array(rows, np.int64)])
+
+    def _longer_inputs(self) -> list[Any]:
+        """Return where the horizon was a longer period ago, as changes to the season before."""
+        series = cpu.series
+        return [
+            series.Input(
+                series.CHANGE,
+                series.STEP.filled,
+                1 - self.longer + step % self.longer,
+                1 - self.season + step % self.season,
+            )
+            for step in range(self.horizon if self.longer else 0)
+        ]
 
     def steps(self, panel: Panel, index: int) -> tuple[np.ndarray, int]:
         """Return the steps (N, width) of a series and of the horizon, and the row of its first one.
@@ -162,18 +206,22 @@ class Windows:
 
         Covariates of the horizon are hidden where `known` (N,) is False.
         """
-        return self.exact_inputs(origins, known).astype(np.float32)
+        return self._read(self._table, origins, known).astype(np.float32)
 
-    def exact_inputs(self, origins: np.ndarray, known: np.ndarray | bool = True) -> np.ndarray:
-        """Return the same numbers in float64."""
-        inputs = np.empty((len(origins), len(self._table)))
+    def linear_inputs(self, origins: np.ndarray, known: np.ndarray | bool = True) -> np.ndarray:
+        """Return what the linear part reads at origins (N,): (N, n) float64."""
+        return self._read(self.encoding.linear_table(), origins, known)
+
+    def _read(self, table: np.ndarray, origins: np.ndarray, known: np.ndarray | bool) -> np.ndarray:
+        """Return the inputs of a table at origins."""
+        inputs = np.empty((len(origins), len(table)))
         cpu.series.read(
             inputs,
             self._steps,
             origins,
             self._starts[self.series(origins)],
             np.array(np.broadcast_to(known, len(origins)), np.int64),
-            self._table,
+            table,
             self.encoding.covariates.present,
             self.encoding.horizon,
         )
@@ -188,22 +236,30 @@ class Windows:
         known: np.ndarray = self._steps[ahead, present].all(axis=1)
         return known
 
-    def before(self, origins: np.ndarray) -> np.ndarray:
-        """Return the origins a season before, or the same ones if a series has none there."""
-        earlier = origins - self.encoding.season
-        first = self.first[self.series(origins)]
-        return np.where(earlier >= first, earlier, origins)
-
     def targets(self, origins: np.ndarray) -> np.ndarray:
         """Return what it is to answer, (N, horizon) float32, NaN where that is not known."""
-        step = cpu.series.STEP
-        ahead = origins[:, None] + np.arange(1, self.encoding.horizon + 1)
-        differences = self._steps[ahead, step.target] - self._base(origins)
-        spread = self._steps[origins, None, step.spread]
-        scaled: np.ndarray = (differences / spread).astype(np.float32)
+        scaled = self._changes(cpu.series.STEP.target, origins).astype(np.float32)
         if self.linear is not None:
             scaled -= self.linear[origins]
         return scaled
+
+    def carried_targets(self, origins: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return targets (N, horizon) float64 with the last value carried on, and which are whole.
+
+        At an origin that is whole, (N,), the horizon lies within the series, and some value of it
+        is there.
+        """
+        within = origins + self.encoding.horizon <= self.last[self.series(origins)]
+        there = np.isfinite(self._changes(cpu.series.STEP.target, origins)).any(axis=1)
+        carried = self._changes(cpu.series.STEP.filled, origins)
+        return carried.clip(-_LARGEST, _LARGEST), within & there
+
+    def _changes(self, column: int, origins: np.ndarray) -> np.ndarray:
+        """Return values ahead less those of the season before, (N, horizon), in spreads."""
+        ahead = origins[:, None] + np.arange(1, self.encoding.horizon + 1)
+        spread = self._steps[origins, None, cpu.series.STEP.spread]
+        changes: np.ndarray = (self._steps[ahead, column] - self._base(origins)) / spread
+        return changes
 
     def decoded(
         self, quantiles: np.ndarray, origins: np.ndarray, positions: np.ndarray | None = None
