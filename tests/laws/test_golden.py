@@ -63,8 +63,8 @@ def arguments(text):
 def test_golden_files_predict_what_they_predicted(name):
     model = load(GOLDEN / name)
     expected = EXPECTED[name]
-    shown = arguments(repr(model)) - FORMER_DEFAULTS - LATER_DEFAULTS
-    assert shown == arguments(expected["model"]) - LATER_DEFAULTS
+    shown, wanted = arguments(repr(model)), arguments(expected["model"])
+    assert shown - FORMER_DEFAULTS - LATER_DEFAULTS == wanted - FORMER_DEFAULTS - LATER_DEFAULTS
     for method, wanted in expected["predictions"].items():
         close(getattr(model, method)(expected["data"]), wanted, **TOLERANCE[model.dtype])
 
@@ -77,5 +77,6 @@ def test_golden_files_go_on_training(name):
     if isinstance(model, RNNLanguageModel):
         model.partial_fit(data)
     else:
-        model.partial_fit(data, model.predict(data))
+        y = model.predict(data)
+        model.partial_fit(data, y[:, 0] if "quantiles" in name else y)
     assert model.n_iter_ == before + 1
