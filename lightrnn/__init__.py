@@ -17,7 +17,7 @@ The way of data through the packages, from the user's X and y to a prediction:
   ``updates`` and ``elementwise``, which are pure functions on values.
 - ``inspection`` measures what a fitted network remembers, ``plotting`` draws it, ``comparison``
   ranks cells by cross-validation.
-- ``interop`` converts from and to PyTorch, Keras, ONNX and plain NumPy.
+- ``interop`` converts from and to PyTorch, Keras, ONNX, plain NumPy and C.
 - ``cli`` is ``python -m lightrnn``; all of them share ``base``, ``exceptions``, ``metrics`` and
   ``utils``; ``datasets`` has series and generators for examples.
 
@@ -32,6 +32,7 @@ from .estimators import RNNClassifier, RNNLanguageModel, RNNRegressor, load
 from .forecasting import RNNForecaster
 
 if TYPE_CHECKING:
+    from .interop.c_export import export_c
     from .interop.convert import from_keras, from_torch
     from .interop.numpy_export import export_numpy
     from .interop.onnx import to_onnx
@@ -42,6 +43,7 @@ __all__ = [
     "RNNLanguageModel",
     "RNNRegressor",
     "__version__",
+    "export_c",
     "export_numpy",
     "from_keras",
     "from_torch",
@@ -61,6 +63,7 @@ _MODULES = (
     "training",
 )
 _CONVERTERS = {
+    "export_c": "c_export",
     "export_numpy": "numpy_export",
     "from_keras": "convert",
     "from_torch": "convert",

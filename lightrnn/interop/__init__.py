@@ -1,1 +1,1 @@
-"""Models from and to other frameworks and file formats: PyTorch, Keras, ONNX and plain NumPy."""
+"""Models from and to other frameworks and file formats: PyTorch, Keras, ONNX, NumPy and C."""

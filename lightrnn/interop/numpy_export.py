@@ -25,10 +25,10 @@ import numpy as np
 
 from ..utils.checks import flag
 from ..utils.files import replacing
-from .summary import Summary, check_cell, summarize
+from .summary import Summary, check_cell, described, summarize
 
-# The cells for which `numpy_layers.py` has code, as the file's first lines call them.
-_CELLS = {"ffnn": "an ffnn", "rnn": "an rnn", "gru": "a gru", "lstm": "an lstm"}
+# The cells for which `numpy_layers.py` has code.
+_CELLS = ("ffnn", "rnn", "gru", "lstm")
 # The functions of a file that its users call, by the model's task.
 _PUBLIC = {
     "classes": ("predict", "predict_proba"),
@@ -322,21 +322,13 @@ _RESULTS = {
 }
 
 
-_POOLED = {
-    "last": "",
-    "mean": ", its states averaged over all steps",
-    "max": ", each state's maximum over all steps",
-    "attention": ", its states averaged over all steps by attention",
-}
-
-
 def _description(summary: Summary, name: str, inline: bool) -> str:
     """Return the file's docstring: what it is, what it takes and how to use it."""
     beside = f"in {Path(name).stem}.weights.npz, in the same folder"
     place = "at the end of this file" if inline else beside
     paragraphs = [
         f"An {summary.estimator} that was trained with lightrnn, in NumPy alone.",
-        f"{_network(summary)} Its weights are {place}, by their names in lightrnn.",
+        f"{described(summary)} Its weights are {place}, by their names in lightrnn.",
         f"{_sequences(summary)} {_RESULTS[summary.task]} {_USAGE}",
     ]
     filled = [textwrap.fill(text, _WIDTH, break_long_words=False) for text in paragraphs]
@@ -346,20 +338,6 @@ def _description(summary: Summary, name: str, inline: bool) -> str:
     if summary.task == "language":
         files = "contexts.npy [probabilities.npy]"
     return "\n\n".join([*filled, f"    python {name} {files}\n"])
-
-
-def _network(summary: Summary) -> str:
-    """Return a sentence on the network."""
-    inputs = "steps" if summary.patch == 1 else f"patches of {summary.patch} steps"
-    window = f" over the last {summary.window} {inputs}" if summary.window else ""
-    read = f", reads {inputs}" if summary.patch > 1 and not summary.window else ""
-    directions = ", read from both ends" if summary.bidirectional else ""
-    pooled = _POOLED[summary.pooling]
-    sizes = " -> ".join(map(str, [summary.n_features, *summary.units, summary.n_outputs]))
-    return (
-        f"The network is {_CELLS[summary.cell]}{window}{read}{directions}{pooled}, "
-        f"from inputs to outputs {sizes}."
-    )
 
 
 def _sequences(summary: Summary) -> str:

@@ -159,6 +159,29 @@ def _task(targets: Any) -> str:
     return "classes" if hasattr(targets, "classes_") else "numbers"
 
 
+_POOLED = {
+    "last": "",
+    "mean": ", its states averaged over all steps",
+    "max": ", each state's maximum over all steps",
+    "attention": ", its states averaged over all steps by attention",
+}
+
+
+def described(summary: Summary) -> str:
+    """Return a sentence on the network, for the first lines of a file."""
+    article = "a" if summary.cell == "gru" else "an"
+    inputs = "steps" if summary.patch == 1 else f"patches of {summary.patch} steps"
+    window = f" over the last {summary.window} {inputs}" if summary.window else ""
+    read = f", reads {inputs}" if summary.patch > 1 and not summary.window else ""
+    directions = ", read from both ends" if summary.bidirectional else ""
+    pooled = _POOLED[summary.pooling]
+    sizes = " -> ".join(map(str, [summary.n_features, *summary.units, summary.n_outputs]))
+    return (
+        f"The network is {article} {summary.cell}{window}{read}{directions}{pooled}, "
+        f"from inputs to outputs {sizes}."
+    )
+
+
 def check_cell(summary: Summary, known: Collection[str], output: str) -> None:
     """Refuse a cell that another format does not have.
 

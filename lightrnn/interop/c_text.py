@@ -1,0 +1,206 @@
+"""Pieces of C: arrays of constants, comments, and the helper functions of the exported files.
+
+Code is written in terms of `float`; `in_double` turns it into the same code in double.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+WIDTH = 100  # columns of the files
+INDENT = "    "
+
+# The helper functions in the order of the file, of which each stands in it if it is called.
+HELPERS = {
+    "fill": """
+/* Set all values to one. */
+static void fill(float *values, float value, int count)
+{
+    for (int k = 0; k < count; k++) {
+        values[k] = value;
+    }
+}""",
+    "copy": """
+/* Copy values. */
+static void copy(float *to, const float *from, int count)
+{
+    for (int k = 0; k < count; k++) {
+        to[k] = from[k];
+    }
+}""",
+    "add_product": """
+/* y += x W, where x is (rows,), W (rows, columns), one row after another, and y (columns,). */
+static void add_product(float *y, const float *x, const float *W, int rows, int columns)
+{
+    for (int i = 0; i < rows; i++) {
+        const float value = x[i];
+        for (int j = 0; j < columns; j++) {
+            y[j] += value * W[j];
+        }
+        W += columns;
+    }
+}""",
+    "add_product_8bit": """
+/* y += x W, where x is (rows,), W (rows, columns) and y (columns,); row i of W is scale[i] * q. */
+static void add_product_8bit(float *y, const float *x, const signed char *q, const float *scale,
+                             int rows, int columns)
+{
+    for (int i = 0; i < rows; i++) {
+        const float value = x[i] * scale[i];
+        for (int j = 0; j < columns; j++) {
+            y[j] += value * (float)q[j];
+        }
+        q += columns;
+    }
+}""",
+    "dot": """
+/* Return the sum of the products of x and y, both (count,). */
+static float dot(const float *x, const float *y, int count)
+{
+    float sum = 0.0f;
+    for (int k = 0; k < count; k++) {
+        sum += x[k] * y[k];
+    }
+    return sum;
+}""",
+    "dot_8bit": """
+/* Return the sum of the products of x and 8-bit numbers q, both (count,). */
+static float dot_8bit(const float *x, const signed char *q, int count)
+{
+    float sum = 0.0f;
+    for (int k = 0; k < count; k++) {
+        sum += x[k] * (float)q[k];
+    }
+    return sum;
+}""",
+    "sigmoid": """
+/* Squash a number into (0, 1). */
+static float sigmoid(float a)
+{
+    return 1.0f / (1.0f + expf(-a));
+}""",
+    "positive": """
+/* Return x where a > 0, else 0. */
+static float positive(float a, float x)
+{
+    return a <= 0.0f ? 0.0f : x;
+}""",
+    "softmax": """
+/* Turn y (count,) into probabilities, exp(y) / sum(exp(y)). */
+static void softmax(float *y, int count)
+{
+    float greatest = y[0];
+    float sum = 0.0f;
+    for (int k = 1; k < count; k++) {
+        greatest = y[k] > greatest ? y[k] : greatest;
+    }
+    for (int k = 0; k < count; k++) {
+        y[k] = expf(y[k] - greatest);  /* the shift cancels out, but exp cannot overflow */
+        sum += y[k];
+    }
+    for (int k = 0; k < count; k++) {
+        y[k] /= sum;
+    }
+}""",
+    "sort": """
+/* Sort y (count,), least first. */
+static void sort(float *y, int count)
+{
+    for (int k = 1; k < count; k++) {
+        const float value = y[k];
+        int place = k;
+        while (place > 0 && y[place - 1] > value) {
+            y[place] = y[place - 1];
+            place--;
+        }
+        y[place] = value;
+    }
+}""",
+}
+
+
+def helpers(code: str) -> Iterator[str]:
+    """Yield the helper functions that some code calls."""
+    for name, text in HELPERS.items():
+        if re.search(rf"\b{name}\(", code):
+            yield text.strip("\n")
+
+
+def in_double(code: str) -> str:
+    """Return code in double instead of float.
+
+    Examples
+    --------
+    >>> in_double("const float y = 2.0f * expf(x);")
+    'const double y = 2.0 * exp(x);'
+    """
+    code = re.sub(r"\b(exp|tanh)f\b", r"\1", re.sub(r"\bfloat\b", "double", code))
+    return re.sub(r"(\d\.\d+)f\b", r"\1", code)
+
+
+def array(name: str, values: np.ndarray, comment: str, *, rows: bool = False) -> str:
+    """Return an array of constants, of float, double or 8-bit integers by its dtype.
+
+    Parameters
+    ----------
+    name : str
+        The C name.
+    values : ndarray (n,) or (m, n)
+        The values; each row begins a line.
+    comment : str
+        What they are.
+    rows : bool, default=False
+        Whether it is an array of rows in C as well, rather than one row after another.
+    """
+    kind = {"f4": "float", "f8": "double", "i1": "signed char"}[values.dtype.str[1:]]
+    size = "][".join(map(str, values.shape)) if rows else values.size
+    inner = [_row(row, rows) for row in np.atleast_2d(values)]
+    opening = f"/* {comment} */\n" if comment else ""
+    return f"{opening}static const {kind} {name}[{size}] = {{\n" + "\n".join(inner) + "\n};"
+
+
+def _row(values: np.ndarray, braces: bool) -> str:
+    """Return the lines of a row of numbers."""
+    if values.dtype.kind == "f":
+        # Compilers warn of denormal numbers, which are nothing among weights.
+        values = np.where(abs(values) < np.finfo(values.dtype).tiny, 0, values)
+    suffix = "f" if values.dtype == np.float32 else ""
+    texts = [f"{text}{suffix}," for text in values.astype(str).tolist()]
+    per_line = (WIDTH - len(INDENT)) // (1 + max(map(len, texts)))
+    starts = range(0, len(texts), max(1, per_line))
+    lines = [INDENT + " ".join(texts[start : start + per_line]) for start in starts]
+    return f"{INDENT}{{\n" + "\n".join(lines) + f"\n{INDENT}}}," if braces else "\n".join(lines)
+
+
+def comment(paragraphs: Iterable[str]) -> str:
+    """Return paragraphs as one comment; those with line breaks are kept as they are."""
+    lines: list[str] = []
+    for text in paragraphs:
+        lines += ["", *(text.split("\n") if "\n" in text else textwrap.wrap(text, WIDTH - 3))]
+    return "/* " + "\n".join(lines[1:]).replace("\n", "\n * ").replace(" * \n", " *\n") + " */"
+
+
+def named(values: Iterable[Any]) -> str:
+    r"""Return numbered names for a comment, one a line.
+
+    Examples
+    --------
+    >>> print(named(["up", "*/"]))
+        0  "up"
+        1  "*\x2f"
+    """
+    return "\n".join(f"{INDENT}{i}  {_quoted(value)}" for i, value in enumerate(values))
+
+
+def _quoted(value: Any) -> str:
+    """Return a label or a token as C has it, without whatever would end or open a comment."""
+    if isinstance(value, bytes):
+        value = value.decode("latin-1")
+    text = ascii(str(value))[1:-1].replace('"', '\\"').replace("\\'", "'")
+    text = text.replace("*/", "*\\x2f").replace("/*", "\\x2f*").replace("??", "?\\x3f")
+    return f'"{text}"' if isinstance(value, str) else text
