@@ -32,9 +32,10 @@ def summed(outputs: list[np.ndarray], horizon: int) -> np.ndarray:
     >>> summed([np.array([[3.0, 1.0]]), np.array([[0.0, 5.0]])], 1)
     array([[[1., 8.]]])
     """
-    totals = np.zeros(outputs[0].shape)
-    for part in outputs:
-        cpu.series.add_quantiles(totals, np.ascontiguousarray(part), part.shape[1] // horizon)
+    totals = np.empty(outputs[0].shape)
+    for number, part in enumerate(outputs):
+        q = part.shape[1] // horizon
+        cpu.series.add_quantiles(totals, np.ascontiguousarray(part), q, number)
     return totals.reshape(len(totals), horizon, -1)
 
 
@@ -129,25 +130,19 @@ def calibration(
     return factor
 
 
-def calibrated(
-    totals: np.ndarray, n_nets: int, share: float, factor: np.ndarray, median: int
-) -> np.ndarray:
+def calibrated(totals: np.ndarray, factor: np.ndarray, options: np.ndarray) -> np.ndarray:
     """Return quantiles (n, horizon, q) at their calibrated distance from the median, ascending.
 
     Parameters
     ----------
     totals : ndarray (n, horizon, q)
         The sum of the quantiles of some networks; it is overwritten.
-    n_nets : int
-        Number of these networks.
-    share : float
-        Of their median, as `share_of` returns it.
     factor : ndarray (horizon, q)
-        As `calibration` returns it.
-    median : int
-        Number of the median among the quantiles.
+        As `calibration` returns it, the median's being its share.
+    options : ndarray of int
+        Fields of `cpu.series.Options`.
     """
-    cpu.series.calibrate(totals.reshape(len(totals), -1), n_nets, share, factor, median)
+    cpu.series.calibrate(totals.reshape(len(totals), -1), factor, options)
     return totals
 
 

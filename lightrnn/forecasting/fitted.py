@@ -87,8 +87,17 @@ class Fitted(NamedTuple):
         """Return calibrated quantiles (n, horizon, q) in scaled units, for inputs of runs."""
         outputs = [net._computed(net._fitted(), X, what, "y")[0] for net in self.nets]
         totals = summed(outputs, self.encoding.horizon)
-        median = self.quantiles.index(0.5)
-        return calibrated(totals, len(self.nets), self.share, self.factor, median)
+        return calibrated(totals, self.whole_factor(), self.options())
+
+    def whole_factor(self) -> np.ndarray:
+        """Return the factor of each quantile's distance from the median, of which it is a share."""
+        factor = self.factor.copy()
+        factor[:, self.quantiles.index(0.5)] = self.share
+        return factor
+
+    def options(self) -> np.ndarray:
+        """Return what kernels know of it."""
+        return self.encoding.options(median=self.quantiles.index(0.5), n_nets=len(self.nets))
 
     def measured(self, panel: Panel, back: int) -> dict[str, Any]:
         """Return the errors of forecasts that begin `back` steps before the ends of series."""

@@ -19,13 +19,14 @@ from .backtest import Backtest, joined
 from .columns import columns_of
 from .fitted import Fitted
 from .fitting import learn
+from .monitoring import Monitoring
 from .persistence import as_tree, from_tree
 from .series import Panel, read_panel, with_covariates
 
 
 @documented
 @dataclass(repr=False, eq=False)
-class RNNForecaster(ForecastArguments, BaseEstimator):
+class RNNForecaster(ForecastArguments, Monitoring, BaseEstimator):
     """Forecast series by a recurrent network that learns from all of them, and from every step.
 
     y is one series (T,), or a list of series of any lengths (T_i,). The network is trained to say
@@ -295,44 +296,6 @@ class RNNForecaster(ForecastArguments, BaseEstimator):
                 fitted = learn(arguments, panel.until(panel.lengths - back))
             found.append(fitted.measured(panel, back))
         return joined(found, panel.form.names(len(panel.values)))
-
-    def surprise(self, y: Any, X: Any = None) -> Any:
-        """Say for each step where its value fell in the distribution forecast a step before.
-
-        Parameters
-        ----------
-        y : as in `fit`
-            Series.
-        X : as in `fit`, default=None
-            Covariates.
-
-        Returns
-        -------
-        position : ndarray (T,), list of ndarray (T_i,), Series or DataFrame
-            The probability of values below the one that came, in the form of y: 0.5 is no surprise,
-            0 and 1 are the greatest. NaN for the first season, and where a value is missing.
-
-        Raises
-        ------
-        NotFittedError
-            If the forecaster was not fitted.
-        ValueError, TypeError
-            If y or X is invalid.
-
-        Examples
-        --------
-        >>> import numpy as np
-        >>> from lightrnn import RNNForecaster
-        >>> y = np.arange(60) % 7.0
-        >>> model = RNNForecaster(2, 7, hidden_layer_sizes=8, max_iter=2, random_state=0).fit(y)
-        >>> y[40] = 50.0
-        >>> float(model.surprise(y)[40])
-        1.0
-        """
-        fitted = self._fitted()
-        panel = self._panel(fitted, y, X)
-        values = [fitted.positions(panel, index) for index in range(len(panel.values))]
-        return panel.form.beside(values, "surprise")
 
     # -- saving -----------------------------------------------------------------------------------
 

@@ -79,6 +79,21 @@ class FrameForm:
         joined = pandas.concat(dict(zip(self.ids, series, strict=True)), names=[ID, TIME])
         return joined.reset_index()
 
+    def begun(self, start: Any) -> FrameForm:
+        """Return the form of one series from a date on, with the same frequency."""
+        if isinstance(self.frequency, int):
+            if not isinstance(start, int | np.integer):
+                raise TypeError(
+                    f"start must be an integer, as the steps of y are, got {shown(start)}."
+                )
+            first = int(start)
+        else:
+            date = _pandas().Timestamp(getattr(start, "start_time", start))
+            if date.tz is None and self.zone is not None:
+                date = date.tz_localize(self.zone)
+            first = _nanoseconds(date)
+        return replace(self, kind="series", ids=[VALUE], starts=[first], lengths=[0])
+
     def some(self, start: int, stop: int) -> FrameForm:
         """Return the form of the series from number `start` on, up to `stop`."""
         fields = ("ids", "starts", "lengths")

@@ -13,12 +13,6 @@ from .. import cpu
 SCALES = ("log", "mean", "standard")
 
 
-def scale_number(scale: str | None) -> int:
-    """Return the number by which kernels know a scale."""
-    number: int = cpu.series.SCALES.index(scale or "none")
-    return number
-
-
 def fill_before(steps: np.ndarray, start: int, first: int, season: int) -> None:
     """Let a first season that is not complete begin with the first step, again and again.
 
@@ -48,4 +42,4 @@ def fill_before(steps: np.ndarray, start: int, first: int, season: int) -> None:
     before[:, step.waiting] = np.log1p(season)
 
 
-__all__ = ["SCALES", "fill_before", "scale_number"]
+__all__ = ["SCALES", "fill_before"]

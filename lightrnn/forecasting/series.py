@@ -78,6 +78,12 @@ class ArrayForm:
         """Return values of each step (T_i,) in the form of the series."""
         return values[0] if self.single else values
 
+    def begun(self, start: Any) -> ArrayForm:
+        """Return the form of a series from a date on: arrays have no dates."""
+        raise ValueError(
+            f"start must be None, got {shown(start)}. The forecaster was fitted without dates."
+        )
+
     def some(self, start: int, stop: int) -> ArrayForm:
         """Return the form of some of the series: the same."""
         return self

@@ -15,14 +15,16 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from .. import cpu
 from .covariates import Covariates
-from .scaling import fill_before, scale_number
-from .series import Panel
+from .scaling import fill_before
+
+if TYPE_CHECKING:
+    from .series import Panel
 
 # Origins of the longest run that is learned from. More would reach further back, and make the
 # batches of few long series all alike.
@@ -147,6 +149,18 @@ class Encoding:
             for step in range(self.horizon if self.longer else 0)
         ]
 
+    def options(self, **others: int) -> np.ndarray:
+        """Return what kernels know of it, and of the networks: the fields of `Options`."""
+        options = cpu.series.Options(
+            kind=cpu.series.SCALES.index(self.scale or "none"),
+            season=self.season,
+            memory=self.memory,
+            horizon=self.horizon,
+            present=self.covariates.present,
+            **others,
+        )
+        return np.array(options, np.int64)
+
     def steps(self, panel: Panel, index: int) -> tuple[np.ndarray, int]:
         """Return the steps (N, width) of a series and of the horizon, and the row of its first one.
 
@@ -162,8 +176,7 @@ class Encoding:
         steps[first : first + known, cpu.series.STEP.target] = series[begin:]
         columns = self.covariates.columns(panel, index, len(series) + self.horizon, begin)
         steps[first:, cpu.series.WIDTH :] = columns
-        scale = scale_number(self.scale)
-        cpu.series.scale(steps, first, first, len(steps), scale, self.season, self.memory)
+        cpu.series.scale(steps, first, first, len(steps), self.options())
         fill_before(steps, 0, first, self.season)
         return steps, first
 
@@ -222,8 +235,7 @@ class Windows:
             self._starts[self.series(origins)],
             np.array(np.broadcast_to(known, len(origins)), np.int64),
             table,
-            self.encoding.covariates.present,
-            self.encoding.horizon,
+            self.encoding.options(),
         )
         return inputs
 
@@ -287,8 +299,7 @@ class Windows:
             self._steps,
             origins,
             none if self.linear is None else self.linear[origins],
-            scale_number(self.encoding.scale),
-            self.encoding.season,
+            self.encoding.options(),
         )
         return forecasts
 

@@ -4,6 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lightrnn.cpu.series import Options
 from lightrnn.forecasting.calibration import (
     calibrated,
     calibration,
@@ -14,6 +15,11 @@ from lightrnn.forecasting.calibration import (
 )
 
 QUANTILES = (0.05, 0.5, 0.95)
+
+
+def options(n_nets):
+    """Return the options of kernels for the mean of some networks."""
+    return np.array(Options(0, 1, 1, 4, -1, median=1, n_nets=n_nets))
 
 
 @settings(max_examples=10, deadline=None)
@@ -29,7 +35,7 @@ def test_intervals_of_any_width_come_to_hold(factor, seed):
     predicted, truth = windows(2000)
     found = calibration(predicted, truth, QUANTILES)
     fresh, values = windows(20_000)
-    low, _, high = np.moveaxis(calibrated(fresh, 1, 1.0, found, 1), 2, 0)
+    low, _, high = np.moveaxis(calibrated(fresh, found, options(1)), 2, 0)
     inside = ((low <= values) & (values <= high)).mean(axis=0)
     assert (0.87 < inside).all() and (inside < 0.93).all()
 
@@ -56,11 +62,12 @@ def test_calibrated_quantiles_are_those_of_the_formula(seed, share):
     rng = np.random.default_rng(seed)
     raw = rng.normal(size=(2, 3, 4 * 3))
     factor = rng.uniform(0, 3, size=(4, 3))
+    factor[:, 1] = share
     mean = np.sort(raw.reshape(2, 3, 4, 3), axis=3).mean(axis=0)
     mean = shrunk(mean, share, QUANTILES)
     median = mean[..., [1]]
     expected = np.sort(median + factor * (mean - median), axis=2)
-    assert np.allclose(calibrated(summed(list(raw), 4), 2, share, factor, 1), expected)
+    assert np.allclose(calibrated(summed(list(raw), 4), factor, options(2)), expected)
 
 
 def test_a_median_that_is_off_is_left_out_and_intervals_keep_their_width():
