@@ -66,7 +66,7 @@ def digest() -> str | None:
     if not contents or not sources.unchanged():
         return None
     versions = f"{sys.implementation.cache_tag} {numba.__version__} {llvmlite.__version__}"
-    registers = f"{host.REGISTER_BYTES}x{host.TILE_VECTORS} {host.HAS_MXCSR}"
+    registers = f"{host.REGISTER_BYTES}x{host.TILE_ROWS}x{host.TILE_VECTORS} {host.HAS_MXCSR}"
     total = hashlib.sha256(f"{versions} {registers}".encode())
     for content in contents:
         total.update(b"%d\n" % len(content) + content)

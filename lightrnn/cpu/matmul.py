@@ -1,9 +1,12 @@
 """Products on packed panels: ``C = start + A @ B`` and ``C = start + A.T @ B``.
 
-B (K, N) is packed into panels: blocks of `TILE_VECTORS` registers of columns (the last may have one
-register more, or fewer), each contiguous, so that the tile reads it from start to end. N is a whole
-number of registers, which padding ensures; K and the number of rows are free. C, start, A and B are
-views ``(array, offset, stride)``, see `registers.py`.
+B (K, N) is packed into panels: blocks of `TILE_VECTORS` registers of columns (the last may have
+fewer), each contiguous, so that the tile reads it from start to end. N is a whole number of
+registers, which padding ensures; K and the number of rows are free. C, start, A and B are views
+``(array, offset, stride)``, see `registers.py`.
+
+Two panels are multiplied together, where there are two: a tile of fewer rows than `TILE_ROWS` then
+has twice the columns, and as many fused multiply-adds in flight.
 """
 
 from .calls import separate
@@ -18,19 +21,27 @@ Product = tuple[Pointer, View, int]
 
 @register_jitable
 def panel_vectors(L, j, N):
-    """Return the registers of the panel that begins at column j; see `host.panel_cuts`.
-
-    A last register joins the panel before it: alone it would keep too few of a tile's fused
-    multiply-adds in flight.
-    """
-    rest = (N - j) // L
-    return rest if rest <= TILE_VECTORS + 1 else TILE_VECTORS
+    """Return the registers of the panel that begins at column j; see `host.panel_cuts`."""
+    return min((N - j) // L, TILE_VECTORS)
 
 
 @register_jitable
-def shifted(view, columns):
+def _pair_vectors(L, j, N):
+    """Return the registers of the two panels that begin at column j, or of one if it is alone."""
+    vectors = 2 * TILE_VECTORS
+    return vectors if j + vectors * L <= N else panel_vectors(L, j, N)
+
+
+@register_jitable
+def _shifted(view, columns):
     """Return the view that begins `columns` columns further on."""
     return view[0], view[1] + columns, view[2]
+
+
+@register_jitable
+def _paired(view, columns, apart):
+    """Return the same as `strip` takes it: with the distance of two panels."""
+    return view[0], view[1] + columns, view[2], apart
 
 
 @separate
@@ -45,10 +56,12 @@ def product(
 ):
     """``C[:M, :N] = start + A[:M, :K] @ B``."""
     L = lanes(C[0])
+    width = TILE_VECTORS * L
     j = 0
     while j < N:
-        vectors = panel_vectors(L, j, N)
-        strip(shifted(C, j), shifted(start, j), A, (panels, j * K), M, K, vectors)
+        vectors = _pair_vectors(L, j, N)
+        here = _paired(C, j, width)
+        strip(here, _paired(start, j, width), A, (panels, j * K), M, K, vectors)
         j += vectors * L
 
 
@@ -59,7 +72,7 @@ def products_t(
     added: bool,  # whether to add to what C holds, IN
     zeros: Pointer,  # (columns of a panel,) IN
     B: View,  # (K, N), IN
-    panel: Pointer,  # (K * columns of a panel,) OUT: one panel of B
+    panels: Pointer,  # (K * columns of two panels,) OUT: two panels of B
     K: int,  # IN
     N: int,  # IN
 ):
@@ -67,29 +80,32 @@ def products_t(
 
     The products share each panel of B, which is packed once.
     """
-    L = lanes(panel)
+    L = lanes(panels)
     j = 0
     while j < N:
-        vectors = panel_vectors(L, j, N)
-        _pack_panel(panel, shifted(B, j), K, vectors)
+        vectors = _pair_vectors(L, j, N)
+        width = min(vectors, TILE_VECTORS)
+        for v in range(0, vectors, width):
+            _pack_panel((panels, v * L * K), _shifted(B, j + v * L), K, width)
         for C, A, M in products:
-            here = C, j * M, vectors * L
-            strip_t(here, here if added else (zeros, 0, 0), A, (panel, 0), M, K, vectors)
+            here = C, j * M, width * L, M * width * L
+            strip_t(here, here if added else (zeros, 0, 0, 0), A, (panels, 0), M, K, vectors)
         j += vectors * L
 
 
 @register_jitable
 def _pack_panel(
-    panel,  # (K * vectors * L,) OUT
+    panel,  # (array, index of the panel's first element), OUT
     B,  # view (K, vectors * L), IN
     K,  # IN
     vectors,  # IN
 ):
     """Copy a panel by registers: copying single numbers took 9 % of a step at 650 units."""
-    L = lanes(panel)
+    L = lanes(panel[0])
     for k in range(K):
         for v in range(vectors):
-            store_flat(panel, (k * vectors + v) * L, load_flat(B[0], B[1] + k * B[2] + v * L))
+            value = load_flat(B[0], B[1] + k * B[2] + v * L)
+            store_flat(panel[0], panel[1] + (k * vectors + v) * L, value)
 
 
 @register_jitable

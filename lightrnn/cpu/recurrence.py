@@ -79,7 +79,7 @@ class Scratch(NamedTuple):
 
     # (rows, H): the old h of each row, gathered so that the gradient of W_hh is one product
     before: Matrix
-    panel: Numbers  # (rows of a chunk * columns of a panel,)
+    panels: Numbers  # (rows of a chunk * columns of two panels,)
     zeros: Numbers  # (columns of the widest matrix,)
     ones: Matrix  # (rows of a chunk, 1): a bias is the weight of an input that is always 1
 
@@ -254,7 +254,7 @@ def _products_back(cell: str) -> Callable[..., Any]:
         tape,  # Tape: X, codes IN; slots IN, the gradient of the sums; table OUT
         weights,  # Transposed, IN
         gradients,  # LayerWeights, OUT
-        scratch,  # Scratch: before IN; panel OUT
+        scratch,  # Scratch: before IN; panels OUT
         time,  # TimeLoop, IN
         t,  # the chunk's first step, IN
     ):
@@ -267,7 +267,7 @@ def _products_back(cell: str) -> Callable[..., Any]:
         H = state.shape[1] // Z
         N = G * H
         zeros = scratch.zeros
-        panel = scratch.panel
+        panels = scratch.panels
         ones = at(scratch.ones, 0, 0)
         sums = at(slots, new, 0)
         sums_hh = at(slots, new, (S - G) * H)
@@ -277,17 +277,17 @@ def _products_back(cell: str) -> Callable[..., Any]:
         # Where input and state feed the same slots, one pass over the sums serves all gradients.
         if S > G:
             bias_hh = gradients.b_hh, ones, 1
-            products_t((bias_hh, by_state), added, zeros, sums_hh, panel, rows, N)
+            products_t((bias_hh, by_state), added, zeros, sums_hh, panels, rows, N)
         if len(codes):
             for i in range(rows):
                 add_row(table, codes[new - first[1] + i], slots, new + i, N)
             if recurrent and S == G:
-                products_t((by_state,), added, zeros, sums, panel, rows, N)
+                products_t((by_state,), added, zeros, sums, panels, rows, N)
         else:
             if recurrent and S == G:
-                products_t((bias, by_input, by_state), added, zeros, sums, panel, rows, N)
+                products_t((bias, by_input, by_state), added, zeros, sums, panels, rows, N)
             else:
-                products_t((bias, by_input), added, zeros, sums, panel, rows, N)
+                products_t((bias, by_input), added, zeros, sums, panels, rows, N)
             product(at(dX, new, 0), (zeros, 0, 0), sums, weights.W_ih, rows, N, dX.shape[1])
 
     return products_back
@@ -299,7 +299,7 @@ def _tokens_back(
     tape,  # Tape, IN: the table holds the gradient of the input's part of each token's sums
     weights,  # Transposed, IN
     gradients,  # LayerWeights: W_ih, b_ih OUT
-    scratch,  # Scratch: panel OUT
+    scratch,  # Scratch: panels OUT
     features,  # F, IN
 ):
     """Set the gradients of W_ih, b_ih and X from that of the input's part of each token's sums."""
@@ -312,5 +312,5 @@ def _tokens_back(
         sums = at(table, start, 0)
         bias = gradients.b_ih, at(scratch.ones, 0, 0), 1
         by_input = gradients.W_ih, at(tape.X, start, 0), features
-        products_t((bias, by_input), start > 0, zeros, sums, scratch.panel, rows, N)
+        products_t((bias, by_input), start > 0, zeros, sums, scratch.panels, rows, N)
         product(at(dX, start, 0), (zeros, 0, 0), sums, weights.W_ih, rows, N, dX.shape[1])

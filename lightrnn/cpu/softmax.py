@@ -124,7 +124,7 @@ def loss_and_gradient(
     control = flush_denormals()
     transposed, gradients, tied = backward
     logits = scratch.before
-    panel = scratch.panel
+    panels = scratch.panels
     zeros = scratch.zeros
     N = len(wanted[0])
     K = logits.shape[1]
@@ -139,11 +139,11 @@ def loss_and_gradient(
         if tied:
             # The embedding's gradient (k, D) is outputs.T @ features; the look-up adds to it too.
             dtable = (gradients.W_ih, outputs, linear.units)
-            products_t((db,), more, zeros, outputs, panel, rows, K)
-            products_t((dtable,), True, zeros, features, panel, rows, dh.shape[1])
+            products_t((db,), more, zeros, outputs, panels, rows, K)
+            products_t((dtable,), True, zeros, features, panels, rows, dh.shape[1])
         else:
             dW = (gradients.W_ih, features, linear.features)
-            products_t((db, dW), more, zeros, outputs, panel, rows, K)
+            products_t((db, dW), more, zeros, outputs, panels, rows, K)
         inner = linear.units if tied else K
         dX = at(dh, start + first, 0)
         product(dX, (zeros, 0, 0), outputs, transposed.W_ih, rows, inner, dh.shape[1])

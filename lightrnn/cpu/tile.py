@@ -17,28 +17,35 @@ from .host import CACHE_LINE, TILE_ROWS, TILE_VECTORS
 from .registers import element, read, write
 from .simd import INT32, INTP, call_intrinsic, splat, vector_of
 
-HEIGHTS = (TILE_ROWS, 2, 1)  # rows of a tile: as many as fit, then the rest
+# Rows of the tiles that what TILE_ROWS leaves over is cut into; these extend over two panels.
+LOWER = tuple(height for height in (4, 2, 1) if height < TILE_ROWS)
 
 
 class _Matrix:
     """A view as LLVM values: a pointer to its first element, and the distances between elements."""
 
     def __init__(self, context, builder, kind, view):
-        array, offset, stride = cgutils.unpack_tuple(builder, view)
+        # `apart` is the distance of two panels.
+        array, offset, stride, *apart = cgutils.unpack_tuple(builder, view)
         self.builder = builder
         self.pointer = element(context, builder, kind[0], array, offset)
         self.along_row = INTP(1)
         self.along_column = stride
+        self.apart = apart[0] if apart else INTP(0)
 
     def transpose(self):
         """Swap rows and columns from now on."""
         self.along_row, self.along_column = self.along_column, self.along_row
 
-    def element(self, row, column):
-        """Return the pointer to an element."""
-        down = self.builder.mul(row, self.along_column)
-        across = self.builder.mul(column, self.along_row)
-        return self.builder.gep(self.pointer, [self.builder.add(down, across)])
+    def rows(self, first, height, panel=0):
+        """Return pointers to rows from `first` on, where they enter the panel of this number."""
+        start = self.builder.mul(first, self.along_column)
+        start = self.builder.add(start, self.builder.mul(self.apart, INTP(panel)))
+        pointers = [self.builder.gep(self.pointer, [start])]
+        # By additions: multiplications take a fifth of the time where K is 1.
+        while len(pointers) < height:
+            pointers.append(self.builder.gep(pointers[-1], [self.along_column]))
+        return pointers
 
 
 class _Operands(NamedTuple):
@@ -48,9 +55,14 @@ class _Operands(NamedTuple):
     C: _Matrix  # OUT
     start: _Matrix  # IN
     A: _Matrix  # IN
-    panel: ir.Value  # IN, pointer to its first element
+    panels: ir.Value  # IN, pointer to the first element of the first one
     K: ir.Value  # IN
-    fetch: bool  # whether tiles prefetch the panel after this one
+    width: int  # vectors of a panel
+    far: bool  # whether the panels are not in the cache yet: those after these are prefetched
+
+    def panel_elements(self, builder):
+        """Return the elements in a panel."""
+        return builder.mul(self.K, INTP(self.width * self.vector.count))
 
 
 def _opaque(builder, value):
@@ -67,7 +79,7 @@ def _fetch(builder, pointer):
     builder.call(function, [line, INT32(0), INT32(2), INT32(1)])  # read, locality 2, data
 
 
-def _chain(builder, start, lines, along_k, panel, K, ahead):
+def _chain(builder, operands, start, lines, ahead):
     """Return the accumulators plus their products over k: a loop whose phi nodes they are.
 
     Every element is one chain of fused multiply-adds in the order of k, whatever the tile's size:
@@ -75,37 +87,41 @@ def _chain(builder, start, lines, along_k, panel, K, ahead):
 
     Parameters
     ----------
-    start : dict of (int, int) to Value
-        The accumulators' first values, by (row, vector).
+    operands : _Operands
+        Of the strip.
+    start : dict of (int, int, int) to Value
+        The accumulators' first values, by (row, panel, vector).
     lines : list of Value
         Pointers to the first element of each row of A.
-    along_k : Value
-        Distance from one k to the next in A.
-    panel : Value
-        Pointer to the vectors of k = 0.
     ahead : Value or None
         Pointer to what is read later: one line of it is prefetched per k.
     """
-    kind = start[0, 0].type
-    width = 1 + max(v for _, v in start)
+    kind = operands.vector
+    size = operands.panel_elements(builder)
+    places = {place[1:]: builder.mul(size, INTP(place[1])) for place in start}
     before = builder.block
     loop = builder.append_basic_block("k")
     after = builder.append_basic_block("end")
     builder.branch(loop)
     builder.position_at_end(loop)
-    first = {"k": INTP(0), "offset": INTP(0), "panel": panel}
+    first = {"k": INTP(0), "offset": INTP(0), "panels": operands.panels}
     if ahead:
         first["ahead"] = ahead
     first |= start
     phi = {name: builder.phi(value.type) for name, value in first.items()}
-    columns = [builder.gep(phi["panel"], [INTP(v * kind.count)]) for v in range(width)]
-    w = [read(builder, pointer, kind) for pointer in columns]
+    w = {}
+    for (p, v), place in places.items():
+        row = builder.gep(phi["panels"], [place])
+        w[p, v] = read(builder, builder.gep(row, [INTP(v * kind.count)]), kind)
     a = [splat(builder, builder.load(builder.gep(line, [phi["offset"]])), kind) for line in lines]
-    sums = {(r, v): call_intrinsic(builder, "fma", kind, [a[r], w[v], phi[r, v]]) for r, v in start}
+    sums = {
+        (r, p, v): call_intrinsic(builder, "fma", kind, [a[r], w[p, v], phi[r, p, v]])
+        for r, p, v in start
+    }
     following = {
         "k": _opaque(builder, builder.add(phi["k"], INTP(1))),
-        "offset": builder.add(phi["offset"], along_k),
-        "panel": builder.gep(phi["panel"], [INTP(width * kind.count)]),
+        "offset": builder.add(phi["offset"], operands.A.along_row),
+        "panels": builder.gep(phi["panels"], [INTP(operands.width * kind.count)]),
     }
     if ahead:
         _fetch(builder, phi["ahead"])
@@ -113,7 +129,7 @@ def _chain(builder, start, lines, along_k, panel, K, ahead):
     for name, value in (following | sums).items():
         phi[name].add_incoming(first[name], before)
         phi[name].add_incoming(value, loop)
-    builder.cbranch(builder.icmp_signed("<", following["k"], K), loop, after)
+    builder.cbranch(builder.icmp_signed("<", following["k"], operands.K), loop, after)
     builder.position_at_end(after)
     return sums
 
@@ -123,32 +139,45 @@ def _line(vector):
     return CACHE_LINE // (4 if isinstance(vector.element, ir.FloatType) else 8)
 
 
-def _tile(builder, operands, width, height, row):
-    """Compute `height` rows of C from `row` on, under a panel of `width` vectors.
+def _tile(builder, operands, panels, height, row):
+    """Compute `height` rows of C from `row` on, under some of the panels, by number.
 
-    With `fetch` the next panel is prefetched meanwhile: where the matrix does not fit into the
-    second-level cache, the first tile under each panel would otherwise wait for it. Each tile
-    prefetches another part of it.
+    With `far` the panels after these are prefetched meanwhile: where the matrix does not fit into
+    the second-level cache, the first tile under each panel would otherwise wait for it. Each tile
+    prefetches another part of them.
     """
-    vector, C, start, A, panel, K, fetch = operands
-    rows = [builder.add(row, INTP(r)) for r in range(height)]
+    vector, C, start, A, _, K, width, far = operands
     columns = [INTP(v * vector.count) for v in range(width)]
-    places = {(r, v): (rows[r], columns[v]) for r in range(height) for v in range(width)}
-    values = {spot: read(builder, start.element(*place), vector) for spot, place in places.items()}
-    lines = [A.element(row, INTP(0)) for row in rows]
+
+    def places(matrix):
+        """Return the pointer to each vector of a matrix under the tile."""
+        rows = [matrix.rows(row, height, p) for p in panels]
+        return {
+            (r, p, v): builder.gep(rows[i][r], [columns[v]])
+            for r in range(height)
+            for i, p in enumerate(panels)
+            for v in range(width)
+        }
+
+    values = {place: read(builder, at, vector) for place, at in places(start).items()}
     ahead = None
-    if fetch:
-        part = builder.urem(builder.udiv(row, INTP(TILE_ROWS)), INTP(width))
-        beyond = builder.add(INTP(width * vector.count), builder.mul(part, INTP(_line(vector))))
-        ahead = builder.gep(panel, [builder.mul(beyond, K)])
-    for spot, value in _chain(builder, values, lines, A.along_row, panel, K, ahead).items():
-        write(builder, C.element(*places[spot]), value)
+    if far:
+        parts = len(panels) * width
+        part = builder.urem(builder.udiv(row, INTP(height)), INTP(parts))
+        beyond = builder.mul(operands.panel_elements(builder), INTP(panels[-1] + 1))
+        beyond = builder.add(beyond, builder.mul(part, builder.mul(K, INTP(_line(vector)))))
+        ahead = builder.gep(operands.panels, [beyond])
+    sums = _chain(builder, operands, values, A.rows(row, height), ahead)
+    for place, at in places(C).items():
+        write(builder, at, sums[place])
 
 
-def _rows(builder, M, tile):
-    """Call ``tile(height, row)`` for all M rows: as many of the tallest as fit, then lower ones."""
-    done = INTP(0)
-    for height in HEIGHTS:
+def _rows(builder, done, M, heights, tile):
+    """Call ``tile(height, row)`` for the rows from `done` on, as many of each height as fit.
+
+    Returns the first row that is left over.
+    """
+    for height in heights:
         before = builder.block
         test, body, after = (builder.append_basic_block(name) for name in ("rows", "tile", "rest"))
         builder.branch(test)
@@ -163,18 +192,33 @@ def _rows(builder, M, tile):
         builder.branch(test)
         builder.position_at_end(after)
         done = row
+    return done
+
+
+def _panels(builder, operands, M, count):
+    """Compute all rows of C under one or two panels: the tallest tiles have one, others all.
+
+    Under two panels that were packed just before there are no tallest tiles. Half as tall and twice
+    as wide, tiles read more of the panels, which are near, and less of A.
+    """
+    numbers = range(count)
+    done = INTP(0)
+    for number in numbers if operands.far or count == 1 else ():
+        tile = partial(_tile, builder, operands, (number,))
+        done = _rows(builder, INTP(0), M, (TILE_ROWS,), tile)
+    _rows(builder, done, M, LOWER, partial(_tile, builder, operands, numbers))
 
 
 def _strip(transposed: bool) -> Callable[..., Any]:
-    """Build the product of rows under one panel of 1 to `TILE_VECTORS` + 1 vectors."""
+    """Build the product of rows under a panel of 1 to `TILE_VECTORS` vectors, or two whole ones."""
 
     @intrinsic
     def strip(
         context,
-        C,  # view (M, vectors * L), OUT
-        start,  # view (M, vectors * L), IN
+        C,  # view (M, vectors * L) with the distance of two panels in it, OUT
+        start,  # view (M, vectors * L) with the distance of two panels in it, IN
         A,  # view (M, K), or transposed (K, M), IN
-        panel,  # (array, index of the panel's first element), IN
+        panels,  # (array, index of the first panel's first element), IN
         M,  # IN
         K,  # IN
         vectors,  # IN
@@ -182,32 +226,33 @@ def _strip(transposed: bool) -> Callable[..., Any]:
         vector = vector_of(C[0].dtype)
 
         def generate(context, builder, signature, args):
-            *views, panel, M, K, vectors = args
+            *views, panels, M, K, vectors = args
             kinds = signature.args
             C, start, A = (_Matrix(context, builder, kinds[i], views[i]) for i in range(3))
             if transposed:
                 A.transpose()
-            array, index = cgutils.unpack_tuple(builder, panel)
+            array, index = cgutils.unpack_tuple(builder, panels)
             pointer = element(context, builder, kinds[3][0], array, index)
-            # Transposed products, of gradients, read a panel once that was packed just before.
             kind = context.get_value_type(vector)
-            operands = _Operands(kind, C, start, A, pointer, K, fetch=not transposed)
             end = builder.append_basic_block("done")
             choice = builder.switch(vectors, end)
-            for width in range(1, TILE_VECTORS + 2):
-                block = builder.append_basic_block(f"width{width}")
-                choice.add_case(INTP(width), block)
+            shapes = [(1, width) for width in range(1, TILE_VECTORS + 1)]
+            for count, width in (*shapes, (2, TILE_VECTORS)):
+                # Transposed products, of gradients, read panels once that were packed just before.
+                operands = _Operands(kind, C, start, A, pointer, K, width, far=not transposed)
+                block = builder.append_basic_block(f"panels{count}x{width}")
+                choice.add_case(INTP(count * width), block)
                 builder.position_at_end(block)
-                _rows(builder, M, partial(_tile, builder, operands, width))
+                _panels(builder, operands, M, count)
                 builder.branch(end)
             builder.position_at_end(end)
             return context.get_dummy_value()
 
         intp = types.intp
-        return types.void(C, start, A, panel, intp, intp, intp), generate
+        return types.void(C, start, A, panels, intp, intp, intp), generate
 
     return strip
 
 
-strip = _strip(transposed=False)  # C[:M, :vectors * L] = start + A[:M, :K] @ panel
-strip_t = _strip(transposed=True)  # C[:M, :vectors * L] = start + A[:K, :M].T @ panel
+strip = _strip(transposed=False)  # C[:M, :vectors * L] = start + A[:M, :K] @ panels
+strip_t = _strip(transposed=True)  # C[:M, :vectors * L] = start + A[:K, :M].T @ panels

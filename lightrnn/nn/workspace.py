@@ -250,12 +250,11 @@ def make_scratch(
 ) -> Scratch:
     """Return scratch arrays for products over `rows` rows at once; `before` has its own number."""
     dtype = layer.dtype
-    # The widest panel: a register of columns that is left over joins the last one.
-    width = (cpu.host.TILE_VECTORS + 1) * cpu.host.lanes(dtype)
+    width = 2 * cpu.host.TILE_VECTORS * cpu.host.lanes(dtype)  # of two panels
     columns = max(width, cpu.host.padded(layer.features, dtype))
     return cpu.recurrence.Scratch(
         before=cpu.host.aligned(before, layer.width, dtype),
-        panel=cpu.host.aligned(1, rows * width, dtype)[0],
+        panels=cpu.host.aligned(1, rows * width, dtype)[0],
         zeros=cpu.host.aligned(1, columns, dtype)[0],
         ones=np.ones((rows, 1), dtype),
     )

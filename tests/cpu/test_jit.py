@@ -89,6 +89,7 @@ def test_the_directory_is_keyed_by_the_registers_and_by_what_compiles(monkeypatc
     before = fresh_digest()
     for module, name in (
         (host, "REGISTER_BYTES"),
+        (host, "TILE_ROWS"),
         (host, "TILE_VECTORS"),
         (cache.numba, "__version__"),
     ):

@@ -94,16 +94,16 @@ def packed(B):
 
 
 def widths(dtype):
-    """Draw a number of whole registers, from one to more than two panels."""
+    """Draw a number of whole registers, from one to more than two pairs of panels."""
     lanes = host.lanes(dtype)
-    return st.integers(1, 2 * host.TILE_VECTORS + 1).map(lambda registers: registers * lanes)
+    return st.integers(1, 4 * host.TILE_VECTORS + 1).map(lambda registers: registers * lanes)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @settings(max_examples=80)
 @given(
     data=st.data(),
-    M=st.integers(0, 10),
+    M=st.integers(0, 19),
     K=st.integers(1, 9),
     starts=st.tuples(*[st.integers(0, 3)] * 3),
 )
@@ -123,7 +123,7 @@ def test_product_at_every_tail(dtype, data, M, K, starts):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @settings(max_examples=40)
-@given(data=st.data(), M=st.integers(0, 10), K=st.integers(1, 9))
+@given(data=st.data(), M=st.integers(0, 19), K=st.integers(1, 9))
 def test_product_that_begins_from_one_row(dtype, data, M, K):
     """The row is a bias, or zeros: the old values of C do not count."""
     N = data.draw(widths(dtype))
@@ -177,14 +177,13 @@ def test_transposed_panels_are_the_panels_of_the_padded_transpose(dtype, rows, r
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("registers", range(1, 16))
 def test_both_rules_cut_the_same_panels(dtype, registers):
-    """One rule is Python, one compiled: no panel has one register unless it is the only one."""
+    """One rule is Python, one compiled."""
     lanes = host.lanes(dtype)
     columns = registers * lanes
     ends = [0]
     while ends[-1] < columns:
         ends.append(ends[-1] + panel_vectors(lanes, ends[-1], columns) * lanes)
     assert list(host.panel_cuts(columns, dtype)) == ends[1:-1]
-    assert registers == 1 or min(np.diff(ends)) > lanes
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

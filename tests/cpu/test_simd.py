@@ -35,14 +35,14 @@ def on_this_host():
 
 # Nothing that the widths compile is in the cache, so float64 takes its turn at the shortest one.
 @pytest.mark.parametrize(
-    ("register_bytes", "vectors", "cells"),
-    [(16, 4, ("gru", "rnn")), (32, 2, ("gru",)), (64, 4, ("gru",))],
+    ("register_bytes", "tile", "cells"),
+    [(16, (4, 4), ("gru", "rnn")), (32, (4, 2), ("gru",)), (64, (8, 2), ("gru",))],
     ids=str,
 )
 def test_every_register_width_gives_the_same_results(
-    register_bytes, vectors, cells, on_this_host, tmp_path
+    register_bytes, tile, cells, on_this_host, tmp_path
 ):
-    run(register_bytes, vectors, "results", tmp_path / "arrays.npz", *cells)
+    run(register_bytes, *tile, "results", tmp_path / "arrays.npz", *cells)
     with np.load(tmp_path / "arrays.npz") as arrays:
         assert arrays["lanes"] == register_bytes // 4
         expected = {name: a for name, a in on_this_host.items() if name.startswith(cells)}
@@ -52,13 +52,14 @@ def test_every_register_width_gives_the_same_results(
             tolerance = 1e-12 if double else 2e-5
             assert arrays[name].dtype == want.dtype
             assert np.allclose(arrays[name], want, rtol=tolerance, atol=tolerance), name
-            if (register_bytes, vectors) == (host.REGISTER_BYTES, host.TILE_VECTORS):
+            shape = register_bytes, *tile
+            if shape == (host.REGISTER_BYTES, host.TILE_ROWS, host.TILE_VECTORS):
                 assert np.array_equal(arrays[name], want), name
 
 
 def test_the_kernels_cross_compile_to_arm(tmp_path):
     """The tile is vector fused multiply-adds of four float32, and no arithmetic is a call."""
-    assembly = run(16, 4, "aarch64-unknown-linux-gnu", NUMBA_CACHE_DIR=str(tmp_path))
+    assembly = run(16, 4, 4, "aarch64-unknown-linux-gnu", NUMBA_CACHE_DIR=str(tmp_path))
     fused = re.findall(r"\bfmla\s+v\d+\.4s", assembly)
     assert len(fused) >= 16
     assert not re.search(r"\bbl\s+(fma|expf?|tanhf?)\b", assembly)
@@ -66,10 +67,10 @@ def test_the_kernels_cross_compile_to_arm(tmp_path):
 
 def test_widths_follow_the_instruction_set(monkeypatch):
     for features, shape in (
-        ({"avx512f", "avx2"}, (64, 4)),
-        ({"avx2"}, (32, 2)),
-        ({"neon"}, (16, 4)),
-        ({"sse2"}, (16, 2)),
+        ({"avx512f", "avx2"}, (64, 8, 2)),
+        ({"avx2"}, (32, 4, 2)),
+        ({"neon"}, (16, 4, 4)),
+        ({"sse2"}, (16, 4, 2)),
     ):
         monkeypatch.setattr(host, "_features", lambda features=features: features)
         assert host._shape() == shape

@@ -1,4 +1,4 @@
-"""Compile kernels for registers that are not the host's: ``narrow.py bytes vectors what``.
+"""Compile kernels for registers that are not the host's: ``narrow.py bytes rows vectors what``.
 
 It runs in a process of its own, since the registers' size is read when kernels are compiled.
 """
@@ -59,9 +59,10 @@ if __name__ == "__main__":
     from lightrnn.cpu import host
 
     host.REGISTER_BYTES = int(sys.argv[1])
-    host.TILE_VECTORS = int(sys.argv[2])
-    if sys.argv[3] == "results":
-        np.savez(sys.argv[4], lanes=host.lanes("float32"), **results(*sys.argv[5:]))
+    host.TILE_ROWS = int(sys.argv[2])
+    host.TILE_VECTORS = int(sys.argv[3])
+    if sys.argv[4] == "results":
+        np.savez(sys.argv[5], lanes=host.lanes("float32"), **results(*sys.argv[6:]))
     else:
         host.HAS_MXCSR = False
-        print(assembly(sys.argv[3]))
+        print(assembly(sys.argv[4]))
