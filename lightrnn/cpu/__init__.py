@@ -10,6 +10,7 @@ _MODULES = (
     "gather",
     "host",
     "jacobian",
+    "losses",
     "matmul",
     "pooling",
     "recurrence",

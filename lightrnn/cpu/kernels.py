@@ -8,6 +8,7 @@ from ..updates import UPDATES
 from . import (
     gather,
     jacobian,
+    losses,
     matmul,
     pooling,
     recurrence,
@@ -49,7 +50,7 @@ def signatures(cells: Iterable[str], dtype: str) -> Iterator[tuple[Any, tuple[An
 def _of_every_network() -> Iterator[Any]:
     """Yield the kernels that do not depend on the cell."""
     yield from SEPARATE
-    for module in (gather, matmul, pooling, sampling, series, softmax, updates):
+    for module in (gather, losses, matmul, pooling, sampling, series, softmax, updates):
         yield from (value for value in vars(module).values() if hasattr(value, "py_func"))
     yield from map(updates.update, UPDATES)
     yield recurrence.forward("linear")

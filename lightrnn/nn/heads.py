@@ -133,12 +133,16 @@ class LinearHead:
         if targets.dtype.kind == "f":
             targets = targets.astype(dtype, copy=False)
         shares = (wanted.weights / wanted.total).astype(dtype, copy=False)
-        value, draw = loss(raw, targets, shares)
         # (rows, k padded); the padding stays zero
-        draw_padded = buffers.dh.at_least(buffers.rows, self.layer.width)
-        draw_padded[start:stop, : self.n_outputs] = draw
+        draw = buffers.dh.at_least(buffers.rows, self.layer.width)
+        if isinstance(loss.constant, tuple):
+            targets = np.ascontiguousarray(targets.reshape(len(shares), -1))
+            quantiles = np.array(loss.constant, dtype)
+            value = cpu.losses.quantile_loss(draw, buffers.state, start, targets, shares, quantiles)
+        else:
+            value, draw[start:stop, : self.n_outputs] = loss(raw, targets, shares)
         dfeatures = buffers.dX.at_least(buffers.rows, cpu.host.padded(self.features, dtype))
-        buffers.backward(dfeatures, draw_padded, gradients["head"])
+        buffers.backward(dfeatures, draw, gradients["head"])
         return value, dfeatures
 
     def score(self, workspace: Workspace, h: np.ndarray, start: int, wanted: LossTargets) -> float:
