@@ -1,6 +1,7 @@
 """Print the tables: ``python -m bench [--cuda] [--only steps,share] [--quick] [--write]``.
 
-``python -m bench --fuzz`` loads corrupted model files instead.
+The tables m4 and hours read their data from ``--data FOLDER``. ``python -m bench --fuzz`` loads
+corrupted model files instead.
 """
 
 import argparse
@@ -13,8 +14,11 @@ from . import fuzz, peers
 from .adding import ADDING
 from .archive import ARCHIVE
 from .distance import DISTANCE
+from .forecasting import FORECASTING
 from .gpu import GPU_FIT, GPU_RAGGED, GPU_STEPS
+from .hours import HOURS
 from .inspecting import INSPECTION
+from .m4 import M4
 from .machine import describe
 from .mlp import MLP
 from .piano_rolls import PIANO_ROLLS
@@ -47,6 +51,9 @@ TABLES = (
     ADDING,
     ARCHIVE,
     REGRESSION,
+    FORECASTING,
+    HOURS,
+    M4,
     SHORT_TEXTS,
     PIANO_ROLLS,
     TEXT,
@@ -61,7 +68,7 @@ def main() -> None:
         sys.exit(not fuzz.main(arguments.fuzz))
     # The tables fix the number of epochs, converged or not.
     warnings.filterwarnings("ignore", message=".*Maximum iterations")
-    run = Run(arguments.quick)
+    run = Run(arguments.quick, arguments.data)
     summary = []
     machine = describe(0) if arguments.quick else describe()
     _show("machine", machine, arguments.write)
@@ -82,6 +89,7 @@ def _arguments() -> argparse.Namespace:
         "python -m bench", description="Compare lightrnn with its peers on this machine."
     )
     parser.add_argument("--only", help="names of tables, separated by commas")
+    parser.add_argument("--data", help="folder of the data of the tables m4 and hours")
     parser.add_argument(
         "--cuda", action="store_true", help="the tables of the GPU, which needs one"
     )

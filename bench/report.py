@@ -19,6 +19,7 @@ class Run:
     """The options of the command line that matter to a table."""
 
     quick: bool
+    data: str | None = None  # a folder of data that does not ship with the package
 
     @property
     def threads(self) -> tuple[int, ...]:

@@ -23,7 +23,7 @@ from ..data.targets import RealTargets
 from ..estimators.arguments import ARCHITECTURE
 from ..estimators.model import Model, loss_arguments
 from ..estimators.regressor import RNNRegressor
-from ..training.history import History
+from ..training.history import STOP, History
 from ..utils.checks import random_generator
 from .arguments import PASSED_ON
 from .calibration import calibration, share_of, shrunk, summed
@@ -36,14 +36,19 @@ from .windows import Encoding, Windows
 
 if TYPE_CHECKING:
     from ..losses import Loss
+    from ..training.history import Epoch
     from ..training.trainable import TrainableNetwork
 
 # Windows by which the best epoch is chosen.
 _SCORED = 256
 # Origins of which the mean and the deviation of inputs are taken.
 _SAMPLE = 20_000
-# Rise of the loss on held-out windows, as a part of the least one, that is a rise.
-_RISE = 0.1
+# Rise of the loss on held-out windows, as a part of the least one, that is a rise at the end of
+# training, and that ends it.
+_RISE = 0.02
+_STEEP = 0.1
+# Part of the steps that is held out from which on training begins anew with all of them.
+_LARGE = 0.1
 # Epochs of the last phase, as a part of those before, and its learning rate.
 _LAST_EPOCHS = 0.25
 _LAST_RATE = 0.25
@@ -115,12 +120,16 @@ def fit_net(regressor: RNNRegressor, random_state: Any, task: Task) -> np.ndarra
     with regressor._placed(model.network, 0) as network:
         outputs = held_out.outputs(network, held_out.inputs(), regressor._threads())
     before = model.history
-    model.history = History()
-    model.moments = None
-    last = {
-        "max_iter": max(1, round(_LAST_EPOCHS * before.epochs)),
-        "learning_rate_init": _LAST_RATE * arguments["learning_rate_init"],
-    }
+    if task.part_held_out > _LARGE:
+        model = _untrained(arguments, task, random_state)
+        last = {"max_iter": before.epochs}
+    else:
+        model.history = History()
+        model.moments = None
+        last = {
+            "max_iter": max(1, round(_LAST_EPOCHS * before.epochs)),
+            "learning_rate_init": _LAST_RATE * arguments["learning_rate_init"],
+        }
     _train(regressor, arguments | last, model, task.whole, loss)
     losses = before.losses + model.history.losses
     model.history = replace(model.history, losses=losses, scores=before.scores)
@@ -140,12 +149,26 @@ def _first_phase(
     epochs = arguments["max_iter"]
     while True:
         model = _untrained(arguments, task, random_state)
-        _train(regressor, arguments | {"max_iter": epochs}, model, task.first, loss, score)
+        given = {"max_iter": epochs, "callbacks": (*arguments["callbacks"], _RisesSteeply())}
+        _train(regressor, arguments | given, model, task.first, loss, score)
         scores = model.history.scores
         best = int(np.argmax(scores)) + 1
         if best == epochs or scores[-1] > scores[best - 1] * (1 + _RISE):
             return model
         epochs = best
+
+
+class _RisesSteeply:
+    """A callback that ends training when the loss on held-out windows has risen for good."""
+
+    def __init__(self) -> None:
+        self._least = math.inf
+
+    def __call__(self, epoch: Epoch) -> Any:
+        """Return `STOP`, or None."""
+        loss = -(epoch.validation_score or 0.0)
+        self._least = min(self._least, loss)
+        return STOP if loss > self._least * (1 + _STEEP) else None
 
 
 def _untrained(arguments: dict[str, Any], task: Task, random_state: Any) -> Model:
