@@ -99,11 +99,12 @@ def choices_of(fitted: Fitted, arguments: dict[str, Any]) -> str:
     rows = {
         "series": _series(fitted),
         "step of the network": f"a season of {counted(encoding.season, 'step')}",
+        "longer period": f"{encoding.longer} steps" if encoding.longer else "none",
         "scale": f"{encoding.scale}{_automatic(arguments['scale'])}",
         "calendar": ", ".join(_CYCLES[name] for name in encoding.covariates.cycles) or "none",
         "covariates": _covariates(encoding.covariates) or "none",
         "missing values": "marked for the network" if encoding.marks else "none in the fit",
-        "linear part": "none" if fitted.linear is None else "ridge regression on two seasons",
+        "linear part": "none" if fitted.linear is None else "ridge regression",
         "network's part": _part(fitted.share, linear=fitted.linear is not None),
         "intervals": _intervals(fitted),
     }
