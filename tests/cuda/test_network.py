@@ -339,6 +339,7 @@ def test_a_fit_of_tokens_with_validation(gpu, tmp_path):
         "target": "step",
         "bidirectional": True,
         "embedding_size": 2,
+        "token_dropout": 0.3,
     }
     here, there, _ = same_fit(
         tmp_path, RNNClassifier, X, y, early_stopping=True, validation_fraction=0.4, **options
