@@ -14,6 +14,9 @@ from ..utils.scales import weighted_quantile
 
 # Distance of a quantile from the median, in units of the spread, below which it is rounding.
 _NARROWEST = 1e-6
+# Windows for a factor of a step by itself, in multiples of those that a quantile needs at least: of
+# fewer the factor is about the largest ratio, which one window with a narrow interval decides.
+_WINDOWS = 10
 _SHARES = (1.0, 0.75, 0.5, 0.25, 0.0)
 
 
@@ -122,7 +125,7 @@ def calibration(
         # With fewer, more than the largest ratio would be needed.
         least = math.ceil(1 / (1 - tail) - 1e-9) - 1
         by_step = list(map(_present, ratio.T))
-        if min(map(len, by_step)) < least:
+        if min(map(len, by_step)) < _WINDOWS * least:
             by_step = [_present(ratio.ravel())] * horizon
         if len(by_step[0]) >= least:
             found = [weighted_quantile(part, np.ones(len(part)), tail) for part in by_step]
