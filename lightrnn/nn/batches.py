@@ -282,6 +282,9 @@ class Windows:
         Number of inputs in a row.
     last : bool
         Whether only the last step of each sequence is wanted.
+    starts : ndarray of int64 (B,), optional
+        Index of each sequence's first step in the concatenated sequences, by default as they follow
+        one another.
 
     Attributes
     ----------
@@ -303,13 +306,15 @@ class Windows:
         lengths: np.ndarray,
         window: int,
         last: bool,
+        starts: np.ndarray | None = None,
     ) -> None:
         self.lengths = lengths
         self.window = window
         self.last = last
         self.counts = np.ones_like(lengths) if last else lengths
         spans = self.counts + window - 1  # stored inputs of each sequence
-        starts = np.cumsum(lengths) - lengths
+        if starts is None:
+            starts = np.cumsum(lengths) - lengths
         # Steps within their sequence; those before its start are negative.
         steps = _ranges(lengths - spans, spans)
         self.source = np.where(steps < 0, 0, steps + 1 + np.repeat(starts, spans))

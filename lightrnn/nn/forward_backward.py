@@ -33,8 +33,9 @@ class ForwardBackward:
         The sequences to run over.
     workspace : Workspace
         Arrays to use; nobody else may use them before the results have been read.
-    cached : ndarray (n, F), optional
-        The concatenated sequences that `batch.offsets` points into; else `batch.X` is read.
+    cached : ndarray (1 + n, F), optional
+        A row of zeros and the concatenated sequences that `batch.offsets` points into; else
+        `batch.X` is read.
     """
 
     def __init__(
@@ -47,14 +48,21 @@ class ForwardBackward:
         self.network = network
         self.batch = batch
         self.workspace = workspace
-        self.cached = cached
+        offsets = batch.offsets
+        # The sequences are not always those that are cached.
+        self.cached = None if offsets is None else cached
         self.step = network.target == "step"
         self.every_step = network.every_step
         self.recurrent = network.recurrent
         self.packing: Any = (
             Steps.of(batch.lengths)
             if self.recurrent
-            else Windows(batch.lengths, network.window, last=not self.every_step)
+            else Windows(
+                batch.lengths,
+                network.window,
+                last=not self.every_step,
+                starts=None if self.cached is None else offsets,
+            )
         )
         self._levels = workspace.levels
         self._last_level = len(self._levels) - 1
@@ -97,6 +105,8 @@ class ForwardBackward:
         network = self.network
         packing = self.packing
         if not self.recurrent:
+            if self.cached is not None:
+                return [packing.inputs(self.cached)]
             sequences = self._embedded() if network.embedding else self.batch.X
             steps = np.empty((1 + int(packing.lengths.sum()), network.n_features), network.dtype)
             steps[0] = 0
@@ -106,14 +116,14 @@ class ForwardBackward:
             return self._tokens(network.embedding)
         columns = network.n_features
         X = self.workspace.X.at_least(packing.stop, columns)
-        if self.cached is None or self.batch.offsets is None:
+        if self.cached is None:
             steps = self.workspace.steps.at_least(packing.stop, columns)
             steps = steps[packing.start : packing.stop]
             # Two copies: this first one converts sequences of any dtype and layout.
             network.join(self.batch.X, steps)
             packing.load(steps, X)
         else:
-            packing.load(self.cached, X, self.batch.offsets)
+            packing.load(self.cached[1:], X, self.batch.offsets)
         return self._both_ways(0, X)
 
     def _tokens(self, embedding: Embedding) -> list[np.ndarray]:

@@ -60,7 +60,7 @@ class Network(Stack):
     steps_in_flight : int
         How many training steps to begin before the outcome of the first one is awaited.
     cached : (sequence of ndarray, ndarray) or None
-        The sequences that are learned from, and the same concatenated.
+        The sequences that are learned from, and the same concatenated, a row of zeros before them.
     """
 
     device = "cpu"
@@ -114,9 +114,9 @@ class Network(Stack):
         few = math.prod(shape) * self.dtype.itemsize <= _CACHED_BYTES
         # Memory maps, and what reads patches of them.
         on_disk = any(type(x) is not np.ndarray for x in items)
-        if few and not on_disk and self.recurrent and self.embedding is None:
-            joined = np.empty(shape, self.dtype)
-            self.join(items, joined)
+        if few and not on_disk and self.embedding is None:
+            joined = np.zeros((1 + shape[0], *shape[1:]), self.dtype)
+            self.join(items, joined[1:])
             self.cached = items, joined
 
     @property
