@@ -55,6 +55,7 @@ class Options(NamedTuple):
     memory: int  # steps that level and spread are taken of
     horizon: int
     present: int  # the column that is 1 where variables are known, -1 if none are ahead
+    bounded: int = 0  # 1 where no forecast is below 0
     median: int = 0  # its number among the q quantiles
     n_nets: int = 1  # networks of whose quantiles the sum is given
 
@@ -334,7 +335,10 @@ def _restore(forecast, quantiles, places, steps, o, linear, options):
             if len(linear):
                 value += linear[0, step]
             value = value * spread + base
-            forecast[step * w + k] = math.exp(value) if options[OPTIONS.kind] == _LOG else value
+            if options[OPTIONS.kind] == _LOG:
+                value = math.exp(value)
+            bounded = options[OPTIONS.bounded] != 0
+            forecast[step * w + k] = max(value, 0.0) if bounded else value
 
 
 @kernel

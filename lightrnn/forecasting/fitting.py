@@ -47,8 +47,6 @@ _SAMPLE = 20_000
 # training, and that ends it.
 _RISE = 0.02
 _STEEP = 0.1
-# Part of the steps that is held out from which on training begins anew with all of them.
-_LARGE = 0.1
 # Epochs of the last phase, as a part of those before, and its learning rate.
 _LAST_EPOCHS = 0.25
 _LAST_RATE = 0.25
@@ -120,16 +118,12 @@ def fit_net(regressor: RNNRegressor, random_state: Any, task: Task) -> np.ndarra
     with regressor._placed(model.network, 0) as network:
         outputs = held_out.outputs(network, held_out.inputs(), regressor._threads())
     before = model.history
-    if task.part_held_out > _LARGE:
-        model = _untrained(arguments, task, random_state)
-        last = {"max_iter": before.epochs}
-    else:
-        model.history = History()
-        model.moments = None
-        last = {
-            "max_iter": max(1, round(_LAST_EPOCHS * before.epochs)),
-            "learning_rate_init": _LAST_RATE * arguments["learning_rate_init"],
-        }
+    model.history = History()
+    model.moments = None
+    last = {
+        "max_iter": max(1, round(_LAST_EPOCHS * before.epochs)),
+        "learning_rate_init": _LAST_RATE * arguments["learning_rate_init"],
+    }
     _train(regressor, arguments | last, model, task.whole, loss)
     losses = before.losses + model.history.losses
     model.history = replace(model.history, losses=losses, scores=before.scores)

@@ -67,6 +67,7 @@ def _check(fitted: Fitted) -> None:
     given = {"horizon": encoding.horizon, "season": encoding.season, "scale": encoding.scale}
     checked(ForecastArguments, given | {"quantiles": fitted.quantiles})
     checks.integer("longer", encoding.longer, 0)
+    checks.flag("bounded", encoding.bounded)
     shape = encoding.horizon, len(fitted.quantiles)
     checks.real("share", fitted.share, 0, 1)
     _check_array("factor", fitted.factor, shape)

@@ -67,12 +67,6 @@ class Task:
         """The number of outputs of a network."""
         return self.whole.encoding.horizon * len(self.quantiles)
 
-    @property
-    def part_held_out(self) -> float:
-        """The part of the origins that the first phase does not see."""
-        spans = [int((w.last - w.first).sum()) for w in (self.first, self.whole)]
-        return 1 - spans[0] / max(spans[1], 1)
-
     def loss(self) -> Loss:
         """Return the loss of the outputs: step by step of the horizon, its quantiles."""
         return make_loss("quantile", quantile=self.quantiles * self.whole.encoding.horizon)

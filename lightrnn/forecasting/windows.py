@@ -62,6 +62,8 @@ class Encoding:
     longer : int
         Number of steps in a longer period, such as a week of hours that repeat by the day; 0 for
         none. The network also reads the horizon as it was that long ago.
+    bounded : bool
+        Whether no forecast is below 0: the least value learned from is 0, as of counts.
     """
 
     horizon: int
@@ -70,6 +72,7 @@ class Encoding:
     marks: bool
     covariates: Covariates
     longer: int = 0
+    bounded: bool = False
 
     @classmethod
     def candidates(cls, panel: Panel, horizon: int, season: int, scale: str | None) -> list[Self]:
@@ -91,7 +94,7 @@ class Encoding:
         period = season * _LONGER.get(season, 7)
         periods = [0, period] if _SHOWN * period <= panel.lengths.max() else [0]
         return [
-            cls(horizon, season, scale, marks, covariates, longer)
+            cls(horizon, season, scale, marks, covariates, longer, bool(present.min() == 0))
             for longer in periods
             for scale in scales
         ]
@@ -157,6 +160,7 @@ class Encoding:
             memory=self.memory,
             horizon=self.horizon,
             present=self.covariates.present,
+            bounded=int(self.bounded),
             **others,
         )
         return np.array(options, np.int64)

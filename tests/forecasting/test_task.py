@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lightrnn import RNNForecaster
 from lightrnn.forecasting.holdout import hold_out, stops
 from lightrnn.forecasting.linear import add_linear, solved
 from lightrnn.forecasting.series import read_panel
@@ -95,3 +96,14 @@ def test_the_scale_is_chosen_by_the_held_out_windows():
     rng = np.random.default_rng(0)
     stays = 100 + np.sin(t * np.pi / 2) + 0.1 * rng.normal(size=160)
     assert task(stays, 4, 4).whole.encoding.scale == "standard"
+
+
+def test_no_forecast_of_counts_is_negative():
+    rng = np.random.default_rng(0)
+    counts = np.where(rng.random(120) < 0.4, rng.poisson(3, 120), 0)
+    model = RNNForecaster(4, 1, hidden_layer_sizes=4, max_iter=1, random_state=0).fit(counts)
+    found = model.predict(level=95)
+    assert found["lightrnn-lo-95"].min() == 0
+    assert (found["lightrnn"] >= 0).all()
+    shifted = RNNForecaster(4, 1, hidden_layer_sizes=4, max_iter=1, random_state=0).fit(counts - 1)
+    assert shifted.predict(level=95)["lightrnn-lo-95"].min() < 0
