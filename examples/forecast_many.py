@@ -56,7 +56,7 @@ def main() -> None:
     without = RNNForecaster(**options).fit(train.drop(columns="promotion"))
     model = RNNForecaster(**options).fit(train)
     found = model.predict(X=ahead, level=80)
-    print(found.head(3).round(1).to_string(index=False), "\n")
+    print(found.head(3).to_string(index=False, float_format="{:.1f}".format), "\n")
 
     forecasts = {
         "the week before": np.tile(past[:, -WEEK:], HORIZON // WEEK),
