@@ -32,9 +32,9 @@ X = [RNG.normal(size=(length, 3)) for length in RNG.integers(1, 9, 48)]
 SUMS = np.array([x[:, 0].sum() for x in X])
 LABELS = np.where(SUMS > 0, "up", "down")
 BRIEF = {"hidden_layer_sizes": (4,), "max_iter": 3, "learning_rate": "cosine", "random_state": 0}
-# The only check that does not pass by default, and why: samples that are there twice fall into other
-# minibatches than one sample of weight 2, and where one batch holds all of them Adam amplifies the
-# rounding of sums in another order.
+# The only check that does not pass by default, and why: samples that are there twice fall into
+# other minibatches than one sample of weight 2, and where one batch holds all of them Adam
+# amplifies the rounding of sums in another order.
 FAILING_IN_FLOAT32 = {
     "check_sample_weight_equivalence_on_dense_data": "minibatches differ; Adam amplifies rounding"
 }
