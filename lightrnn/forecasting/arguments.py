@@ -76,7 +76,8 @@ class ForecastArguments:
         """How values are scaled, by what is known at each step. "standard": by mean and deviation
         of the last 14 seasons, at least. "log": the same of logarithms, for positive values whose
         ups and downs grow with them. "mean": by the mean alone. None: not at all. "auto": as a
-        linear forecast of the windows that are held out is best.""",
+        linear forecast of the windows that are held out is best, but "standard" unless another is
+        better by a twentieth.""",
     )
     quantiles: tuple[float, ...] = argument(
         (0.025, 0.1, 0.5, 0.9, 0.975),

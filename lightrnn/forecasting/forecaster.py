@@ -43,6 +43,9 @@ class RNNForecaster(ForecastArguments, Monitoring, BaseEstimator):
         The networks, one for each of `n_nets`, for `lightrnn.inspection` and the converters.
     scale_ : {"log", "mean", "standard"} or None
         How values are scaled, as `scale` says or "auto" found out.
+    longer_season_ : int
+        Steps of the longer period that is read too, a week of hours; 0 if forecasts of the windows
+        that were held out are as good without.
     n_parameters_ : int
         Number of weights of a network.
 
@@ -81,6 +84,11 @@ class RNNForecaster(ForecastArguments, Monitoring, BaseEstimator):
     def scale_(self) -> str | None:
         """The scale that was used."""
         return self._fitted().encoding.scale
+
+    @property
+    def longer_season_(self) -> int:
+        """The steps of the longer period that is read too, or 0."""
+        return self._fitted().encoding.longer
 
     @property
     def n_parameters_(self) -> int:
