@@ -165,21 +165,33 @@ def places(wanted: tuple[float, ...], quantiles: tuple[float, ...]) -> np.ndarra
     return np.interp(wanted, quantiles, np.arange(len(quantiles)))
 
 
-def position(value: float, predicted: np.ndarray, quantiles: tuple[float, ...]) -> float:
-    """Return the probability of values below one, by predicted quantiles (q,).
+def positions(
+    values: np.ndarray, predicted: np.ndarray, quantiles: tuple[float, ...]
+) -> np.ndarray:
+    """Return the probabilities (n,) of values below some, by predicted quantiles (n, q).
 
-    It is linear in between. A tail beyond the last quantile is as long as that quantile's distance
-    from the median.
+    They are linear in between. A tail beyond the last quantile is as long as that quantile's
+    distance from the median. They are NaN where a value is.
 
     Examples
     --------
-    >>> [position(value, np.array([1.0, 3.0, 5.0]), (0.1, 0.5, 0.9)) for value in (2.0, 6.0, 9.0)]
+    >>> quantiles = np.tile([1.0, 3.0, 5.0], (3, 1))
+    >>> positions(np.array([2.0, 6.0, 9.0]), quantiles, (0.1, 0.5, 0.9)).round(9).tolist()
     [0.3, 0.95, 1.0]
     """
-    median = predicted[quantiles.index(0.5)]
-    ends = 2 * predicted[0] - median, 2 * predicted[-1] - median
-    known = [ends[0], *predicted, ends[1]]
-    return round(float(np.interp(value, known, [0.0, *quantiles, 1.0])), 12)
+    median = predicted[:, [quantiles.index(0.5)]]
+    low, high = predicted[:, :1], predicted[:, -1:]
+    known = np.concatenate([2 * low - median, predicted, 2 * high - median], axis=1)
+    levels = np.array([0.0, *quantiles, 1.0])
+    # The last one that is not greater.
+    below = (known <= values[:, None]).sum(axis=1) - 1
+    inside = below.clip(0, len(levels) - 2)
+    rows = np.arange(len(values))
+    left, right = known[rows, inside], known[rows, inside + 1]
+    width = np.where(right > left, right - left, 1.0)
+    share = ((values - left) / width).clip(0.0, 1.0)
+    found: np.ndarray = levels[inside] + share * (levels[inside + 1] - levels[inside])
+    return found
 
 
-__all__ = ["calibrated", "calibration", "places", "position", "share_of", "shrunk", "summed"]
+__all__ = ["calibrated", "calibration", "places", "positions", "share_of", "shrunk", "summed"]

@@ -117,6 +117,11 @@ class Covariates:
                 f"X must have the columns {self.names or self.n_columns}, as in fit, got "
                 f"{(found and panel.names) or found or None}. Give the same covariates."
             )
+        if self.cycles and panel.form.dates(0, 0, 1) is None:
+            raise ValueError(
+                f"y must have dates, as in fit, got arrays. The forecaster reads the "
+                f"{' and the '.join(self.cycles)} of dates: pass a Series or a DataFrame."
+            )
         if self.ahead != "always":
             return
         for X, y in panel.pairs():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .backtest import evaluate, naive_error
-from .calibration import calibrated, places, position, summed
+from .calibration import calibrated, places, positions, summed
 from .linear import add_linear
 from .windows import Windows
 
@@ -78,9 +78,7 @@ class Fitted(NamedTuple):
         # The runs' outputs at each of their origins, of which the next value is compared.
         learned = self._scaled(self._inputs(windows, runs, True), "outputs")[:, 0]  # (N, q)
         truth = windows.targets(origins)[:, 0]
-        found[origins + 1 - start] = [
-            position(value, row, self.quantiles) for value, row in zip(truth, learned, strict=True)
-        ]
+        found[origins + 1 - start] = positions(truth, learned, self.quantiles)
         return found[-length:]
 
     def _scaled(self, X: list[np.ndarray], what: str) -> np.ndarray:

@@ -118,6 +118,9 @@ def fit_net(regressor: RNNRegressor, random_state: Any, task: Task) -> np.ndarra
     with regressor._placed(model.network, 0) as network:
         outputs = held_out.outputs(network, held_out.inputs(), regressor._threads())
     before = model.history
+    if before.stop_reason == "interrupted":
+        regressor._adopt(model)
+        return outputs
     model.history = History()
     model.moments = None
     last = {
@@ -146,6 +149,8 @@ def _first_phase(
         given = {"max_iter": epochs, "callbacks": (*arguments["callbacks"], _RisesSteeply())}
         _train(regressor, arguments | given, model, task.first, loss, score)
         scores = model.history.scores
+        if model.history.stop_reason == "interrupted":
+            return model
         best = int(np.argmax(scores)) + 1
         if best == epochs or scores[-1] > scores[best - 1] * (1 + _RISE):
             return model

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
@@ -346,11 +346,16 @@ class RNNForecaster(ForecastArguments, Monitoring, BaseEstimator):
         state = arguments | {"callbacks": None, "fitted": as_tree(fitted)}
         archive.write(path, {"estimator": type(self).__name__, "state": state}, read_forecaster)
 
-    def _panel(self, fitted: Fitted, y: Any, X: Any) -> Panel:
-        """Return series to forecast, with the covariates that were learned from."""
+    def _panel(self, fitted: Fitted, y: Any, X: Any, start: Any = None) -> Panel:
+        """Return series to forecast, with the covariates that were learned from.
+
+        A `start` is the date of the first step of one series.
+        """
         panel = fitted.panel if y is None else read_panel(y)
+        if start is not None:
+            panel = replace(panel, form=fitted.panel.form.begun(start))
         panel = with_covariates(panel, X, fitted.encoding.horizon)
-        fitted.encoding.covariates.check(panel, fitted.encoding.horizon)
+        fitted.encoding.check(panel)
         return panel
 
 

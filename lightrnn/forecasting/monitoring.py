@@ -19,7 +19,7 @@ class Monitoring:
     if TYPE_CHECKING:
 
         def _fitted(self) -> Fitted: ...
-        def _panel(self, fitted: Fitted, y: Any, X: Any) -> Panel: ...
+        def _panel(self, fitted: Fitted, y: Any, X: Any, start: Any = None) -> Panel: ...
 
     def stream(
         self,
@@ -70,15 +70,15 @@ class Monitoring:
         """
         fitted = self._fitted()
         wanted = columns_of(level, quantiles, fitted.quantiles)
-        panel = None if y is None else self._panel(fitted, y, X)
+        panel = None if y is None else self._panel(fitted, y, X, start)
         if panel is not None and len(panel.values) != 1:
             raise ValueError(
                 f"y must be one series, got {len(panel.values)}. Make one stream for each."
             )
         if panel is None and X is not None:
             raise ValueError("X must be None without y. Give covariates to the stream's steps.")
-        form = panel.form if panel else None
-        if start is not None:
+        form: Any = panel.form if panel else None
+        if panel is None and start is not None:
             form = fitted.panel.form.begun(start)
         stream = ForecastStream(fitted, wanted, form if isinstance(form, FrameForm) else None)
         if panel is not None:

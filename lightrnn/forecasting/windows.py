@@ -152,6 +152,18 @@ class Encoding:
             for step in range(self.horizon if self.longer else 0)
         ]
 
+    def check(self, panel: Panel) -> None:
+        """Raise a ValueError if a panel to forecast is not like the one that was learned from."""
+        self.covariates.check(panel, self.horizon)
+        if self.scale != "log":
+            return
+        for name, series in zip(panel.form.names(len(panel.values)), panel.values, strict=True):
+            if (series <= 0).any():
+                raise ValueError(
+                    f"y must be positive where scale is 'log', got {np.nanmin(series):g} in series "
+                    f"{name!r}. Fit with scale='standard'."
+                )
+
     def options(self, **others: int) -> np.ndarray:
         """Return what kernels know of it, and of the networks: the fields of `Options`."""
         options = cpu.series.Options(

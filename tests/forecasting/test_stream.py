@@ -114,8 +114,10 @@ def test_dates_of_a_stream_are_those_of_the_series():
         found = started.step(value)
     assert (found == whole).all()
     assert (model.stream(y[:-1]).step(y.iloc[-1]) == whole).all()
+    past = model.stream(y.to_numpy()[:-1], start="2024-03-01")
+    assert (past.step(y.iloc[-1]) == whole).all()
     with pytest.raises(ValueError, match="start must be the date of the first value"):
-        model.stream(y.to_numpy())
+        model.stream()
 
 
 def test_covariates_that_were_given_ahead_need_not_be_given_again():

@@ -1,0 +1,96 @@
+"""A fitted forecaster: its surprise, its files, and what it refuses."""
+
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from lightrnn import RNNForecaster
+
+SMALL = {"hidden_layer_sizes": 8, "max_iter": 3, "random_state": 0}
+Y = 10 + np.sin(np.arange(60) * np.pi / 3)
+
+
+def test_positions_are_uniform_at_the_quantiles_that_were_learned():
+    rng = np.random.default_rng(0)
+    y = 10 + rng.normal(size=(2, 1500))
+    model = RNNForecaster(1, 1, hidden_layer_sizes=8, max_iter=10, random_state=0)
+    found = model.fit(y[0], None).surprise(y[1])
+    found = found[np.isfinite(found)]
+    assert len(found) == 1499
+    # In between they are linear, as densities that are level from quantile to quantile.
+    for level in model.quantiles:
+        assert np.mean(found <= level) == pytest.approx(level, abs=0.08)
+
+
+def test_surprise_of_missing_values_and_short_series():
+    model = RNNForecaster(3, 6, scale="standard", **SMALL).fit(Y)
+    gap = np.where(np.arange(30) == 12, np.nan, Y[:30])
+    late = np.where(np.arange(30) < 9, np.nan, Y[:30])
+    whole, missing, behind, short = model.surprise([Y[:30], gap, late, Y[:2]])
+    assert np.flatnonzero(np.isnan(whole)).tolist() == list(range(6))
+    assert np.flatnonzero(np.isnan(missing)).tolist() == [*range(6), 12]
+    assert np.array_equal(behind[9:], model.surprise(Y[9:30]), equal_nan=True)
+    assert np.isnan(behind[:15]).all() and np.isnan(short).all() and len(short) == 2
+
+
+def test_series_that_are_not_like_those_of_the_fit_are_refused():
+    model = RNNForecaster(3, 6, scale="log", **SMALL).fit(Y)
+    with pytest.raises(ValueError, match="y must be positive where scale is 'log', got -5"):
+        model.predict([Y, Y - 15])
+
+
+@pytest.mark.parametrize("after", [1, 2])
+def test_an_interrupted_fit_keeps_its_weights_and_begins_no_further_phase(after):
+    """As the other estimators do it, also if the user interrupts by a callback."""
+    epochs = []
+
+    def interrupt(epoch):
+        epochs.append(epoch)
+        if len(epochs) == after:
+            raise KeyboardInterrupt
+
+    model = RNNForecaster(3, 6, callbacks=[interrupt], **SMALL | {"max_iter": 9})
+    with pytest.warns(UserWarning, match="Training was interrupted"):
+        model.fit(Y)
+    assert len(epochs) == after and np.isfinite(model.predict()).all()
+    assert model.nets_[0].stop_reason_ == "interrupted"
+
+
+_CHILD = """
+import sys
+sys.modules["pandas"] = None
+import pickle, numpy, lightrnn
+y = numpy.load(sys.argv[1] + "/y.npy")
+for name in ("model.pkl", "model.npz"):
+    model = pickle.load(open(sys.argv[1] + "/model.pkl", "rb"))
+    if name == "model.npz":
+        model = lightrnn.load(sys.argv[1] + "/" + name)
+    numpy.save(sys.argv[1] + "/" + name + ".npy", model.predict(y))
+    try:
+        model.stream()
+    except ValueError as error:
+        assert "start" in str(error)
+"""
+
+
+def test_what_was_fitted_on_frames_is_loaded_without_pandas(tmp_path):
+    pandas = pytest.importorskip("pandas")
+    y = pandas.Series(Y)
+    model = RNNForecaster(3, 6, **SMALL).fit(y)
+    (tmp_path / "model.pkl").write_bytes(pickle.dumps(model))
+    model.save(tmp_path / "model.npz")
+    np.save(tmp_path / "y.npy", Y)
+    subprocess.run([sys.executable, "-c", _CHILD, str(tmp_path)], check=True)
+    for name in ("model.pkl", "model.npz"):
+        assert (np.load(tmp_path / f"{name}.npy") == model.predict(Y)).all()
+
+
+def test_a_forecaster_that_reads_dates_refuses_arrays():
+    pandas = pytest.importorskip("pandas")
+    y = pandas.Series(Y, pandas.date_range("2024-01-01", periods=60, freq="h"))
+    model = RNNForecaster(3, 6, **SMALL).fit(y)
+    with pytest.raises(ValueError, match="y must have dates, as in fit, got arrays"):
+        model.predict(Y)
