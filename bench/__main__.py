@@ -13,6 +13,7 @@ from lightrnn import cuda
 from . import fuzz, peers
 from .adding import ADDING
 from .archive import ARCHIVE
+from .c_step import C_STEP
 from .distance import DISTANCE
 from .forecasting import FORECASTING
 from .gpu import GPU_FIT, GPU_RAGGED, GPU_STEPS
@@ -41,6 +42,7 @@ TABLES = (
     VOWELS,
     PREDICT,
     STREAM,
+    C_STEP,
     BATCHES,
     SCRIPT,
     STARTUP,

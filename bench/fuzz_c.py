@@ -1,8 +1,9 @@
 """Compare C files with their estimators: ``python -m bench.fuzz_c [models]``.
 
 Random networks of every kind are exported, compiled twenty at a time, and run on whole sequences
-and step by step. The table shows the greatest differences, relative to the greatest output of the
-sequence or to 1. Networks in float and in double take turns.
+and step by step. The table shows the greatest differences of outputs, relative to the greatest one
+of the sequence, to the deviation of y or to 1. Networks of float32 are compared with C in float,
+those of float64 with C in double.
 """
 
 import sys
@@ -27,14 +28,16 @@ TOGETHER = 20
 BARS = {"float32": 1e-6, "float64": 1e-12}
 
 
-def difference(found: Any, expected: Any) -> float:
-    """Return the greatest difference, relative to the greatest number or to 1."""
+def difference(found: Any, expected: Any, unit: float) -> float:
+    """Return the greatest difference, relative to the greatest number or to the unit."""
     expected = np.asarray(expected, np.float64).reshape(np.shape(found))
-    return float(np.abs(found - expected).max() / max(1.0, np.abs(expected).max()))
+    return float(np.abs(found - expected).max() / max(unit, np.abs(expected).max()))
 
 
 def differences(model: CModel, case: Fitted) -> tuple[float, float]:
     """Return the greatest differences over whole sequences and over the steps of streams."""
+    scale = model.summary.scale
+    unit = 1.0 if scale is None else max(1.0, scale.max())
     method = "predict" if model.summary.task == "numbers" else "predict_proba"
     stream = case.est.stream(method=method)
     vocabulary = case.est._model.vocabulary
@@ -42,7 +45,7 @@ def differences(model: CModel, case: Fitted) -> tuple[float, float]:
     for x in case.X:
         if case.numbers:
             x = x.astype(model.inputs)  # float has fewer digits
-        whole = max(whole, difference(model.predict(x), getattr(case.est, method)([x])[0]))
+        whole = max(whole, difference(model.predict(x), getattr(case.est, method)([x])[0], unit))
         stream.reset()
         words = vocabulary is not None and vocabulary.kind == "word"
         rows = vocabulary.split(x) if words else x
@@ -51,7 +54,7 @@ def differences(model: CModel, case: Fitted) -> tuple[float, float]:
             if (answer is None) != (expected is None):
                 raise AssertionError(f"{case.est} answers at other steps.")
             if answer is not None:
-                steps = max(steps, difference(answer, expected))
+                steps = max(steps, difference(answer, expected, unit))
     return whole, steps
 
 

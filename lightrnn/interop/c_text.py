@@ -79,10 +79,11 @@ static float dot_8bit(const float *x, const signed char *q, int count)
     return sum;
 }""",
     "sigmoid": """
-/* Squash a number into (0, 1). */
+/* Squash a number into (0, 1). A gate near 1 is rounded less than by 1 / (1 + exp(-a)). */
 static float sigmoid(float a)
 {
-    return 1.0f / (1.0f + expf(-a));
+    const float e = expf(a > 80.0f ? 80.0f : a);
+    return e / (e + 1.0f);
 }""",
     "positive": """
 /* Return x where a > 0, else 0. */
