@@ -78,7 +78,12 @@ def test_sunspots_are_the_series_of_the_benchmark():
 def test_data_ships_with_licence_and_source():
     data = files("lightrnn.datasets") / "data"
     shipped = {path.name for path in data.iterdir()}
-    data_files = {"japanese_vowels.npz", "shakespeare.txt.bz2", "sunspots.csv"}
+    data_files = {
+        "air_passengers.csv",
+        "japanese_vowels.npz",
+        "shakespeare.txt.bz2",
+        "sunspots.csv",
+    }
     assert shipped == data_files | {f"{name.split('.')[0]}.txt" for name in data_files}
     for name in shipped - data_files:
         notes = (data / name).read_text(encoding="utf-8")
