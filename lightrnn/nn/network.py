@@ -216,7 +216,9 @@ class Network(Stack):
         """Return the number of shards of a batch: a power of two, which threads share evenly."""
         B = len(batch.X)
         # Forward, and back to the inputs and to the weights: two FLOP each per parameter and step.
-        work = 6.0 * self.layout.size * int(batch.lengths.sum())
+        # A feed-forward network that is read at the end alone computes no other step.
+        steps = int(batch.lengths.sum()) if self.recurrent or self.every_step else B
+        work = 6.0 * self.layout.size * steps
         if work < _WORTH_TWO:
             return 1
         most = _SHARDS
