@@ -6,6 +6,7 @@ from types import ModuleType
 from . import once, sources  # noqa: F401
 
 _MODULES = (
+    "ahead",
     "compiling",
     "gather",
     "host",

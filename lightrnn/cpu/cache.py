@@ -230,6 +230,7 @@ class KernelCache:
     # Functions that kernels call by a name, and how to compile or load each.
     linked: dict[str, Callable[[], None]] = {}  # noqa: RUF012 - of the whole process
     log: list[Entry] = []  # noqa: RUF012 - of the whole process
+    helper: Any = None  # of the whole process, too: see `ahead.py`
     _known: dict[str, Callable[..., Any]] = {}  # noqa: RUF012 - also of the whole process
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -247,7 +248,10 @@ class KernelCache:
         together with SciPy's linear algebra, take 0.3 s, which only a compilation should cost.
         """
         rtsys.initialize(target)
-        data = read(self._name(signature, target.codegen()))
+        name = self._name(signature, target.codegen())
+        data = read(name)
+        if data is None and self.helper is not None:
+            data = self.helper.entry(self.kernel, str(signature), name)
         if data is None:
             return None
         try:

@@ -144,6 +144,8 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         """
         given = arguments | {"threads": cpu.threads.usable(arguments["n_jobs"])}
         options = {name: given[name] for name in TrainingOptions.__dataclass_fields__}
+        kind = (arguments[name] for name in ("cell", "dtype", "solver"))
+        cpu.ahead.expect(*kind, given["threads"])
         solver = model.make_solver(arguments["momentum"], arguments["alpha"])
         work = devices.training_work(model.network, epochs * n_steps)
         with devices.placed(model.network, arguments["device"], work) as network:

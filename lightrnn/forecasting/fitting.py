@@ -57,12 +57,14 @@ def learn(arguments: dict[str, Any], panel: Panel) -> Fitted:
     candidates = Encoding.candidates(
         panel, **{n: arguments[n] for n in ("horizon", "season", "scale")}
     )
+    nets = [_regressor(arguments) for _ in range(arguments["n_nets"])]
+    n_threads = cpu.threads.usable(arguments["n_jobs"])
+    cpu.ahead.expect(nets[0].cell, nets[0].dtype, nets[0].solver, n_threads)
     task = Task.of(panel, candidates, arguments["quantiles"])
     encoding = task.whole.encoding
-    nets = [_regressor(arguments) for _ in range(arguments["n_nets"])]
     states = _random_states(arguments["random_state"], len(nets))
     tasks = [partial(fit_net, *pair, task) for pair in zip(nets, states, strict=True)]
-    outputs = cpu.threads.run(tasks, cpu.threads.usable(arguments["n_jobs"]))
+    outputs = cpu.threads.run(tasks, n_threads)
     predicted = summed(outputs, encoding.horizon) / len(outputs)
     truth = task.held_out.targets
     share = share_of(predicted, truth, task.quantiles)
