@@ -15,7 +15,7 @@ from ..utils.files import replacing
 from .c_header import effect, header
 from .c_network import quantized
 from .c_program import Program
-from .summary import Summary, summarize
+from .summary import Summary, last_step, summarize
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 # Random sequences on which the effect of 8 bits is measured, and their steps.
@@ -72,7 +72,8 @@ def export_c(
     Parameters
     ----------
     estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
-        The fitted estimator, which may not be bidirectional.
+        The fitted estimator, which may not be bidirectional; or a Pipeline of `SequenceScaler` and
+        such an estimator, whose scaler goes into the file.
     path : str or path-like
         The file to write, such as "model.c"; its header "model.h" is written beside it.
     dtype : {"float32", "float64"}, default="float32"
@@ -135,8 +136,8 @@ def export_c(
     error = 0.0
     if quantize:
         rounded = _quantized(estimator, np.dtype(dtype))
-        error = _difference(estimator, rounded, summary)
-    form = estimator._model.form
+        error = _difference(last_step(estimator), last_step(rounded))
+    form = last_step(estimator)._model.form
     names = None if form is None or form.is_table else form.feature_names
     beside = file.with_suffix(".h")
     code = program.code(beside.name)
@@ -178,7 +179,7 @@ def _checked_name(file: Path, name: object) -> str:
 def _quantized(estimator: Any, dtype: np.dtype) -> Any:
     """Return a copy of the estimator whose matrices are those of 8 bits."""
     rounded = copy.deepcopy(estimator)
-    network = rounded._model.network
+    network = last_step(rounded)._model.network
     arrays = network.arrays()
     for name, array in arrays.items():
         if array.ndim == 2:
@@ -188,8 +189,9 @@ def _quantized(estimator: Any, dtype: np.dtype) -> Any:
     return rounded
 
 
-def _difference(estimator: Any, rounded: Any, summary: Summary) -> float:
+def _difference(estimator: Any, rounded: Any) -> float:
     """Return the greatest difference of outputs on random sequences like those of fit."""
+    summary = summarize(estimator)
     X = _random_sequences(summary)
     found = []
     for each in (estimator, rounded):

@@ -56,7 +56,8 @@ def export_numpy(
     Parameters
     ----------
     estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
-        The fitted estimator. The file has its `predict` and `predict_proba`; for a language model
+        The fitted estimator, or a Pipeline of `SequenceScaler` and an estimator, whose scaler goes
+        into the file. The file has its `predict` and `predict_proba`; for a language model
         `predict_proba` and `predict_next`.
     path : str or path-like
         The file to write, such as "model.py". It can be imported, so its name consists of letters,

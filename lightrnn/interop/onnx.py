@@ -46,7 +46,8 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
-        The fitted estimator.
+        The fitted estimator, or a Pipeline of `SequenceScaler` and an estimator, whose scaler goes
+        into the graph.
     path : str or path-like
         The file to write, used as it is: no suffix is added.
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..base import check_is_fitted
 from ..estimators.estimator import check_estimator
+from ..preprocessing import SequenceScaler
 from ..utils.checks import check_finite_weights
 from ..utils.standardization import Standardization
 
@@ -104,18 +105,32 @@ class Summary(NamedTuple):
         return not self.window
 
 
+def last_step(estimator: Any) -> Any:
+    """Return the estimator at the end of a Pipeline; another object as it is."""
+    steps = getattr(estimator, "steps", None)
+    return steps[-1][1] if isinstance(steps, list) and steps else estimator
+
+
 def summarize(estimator: Any) -> Summary:
-    """Return the summary of a fitted estimator.
+    """Return the summary of a fitted estimator, or of a Pipeline of scalers and an estimator.
+
+    The scalers become a part of the standardisation.
 
     Raises
     ------
     TypeError
-        If `estimator` is not an estimator of this package, but a Pipeline around one, for example.
+        If `estimator` is no estimator of this package, or a Pipeline with steps of other kinds.
     NotFittedError
         If it was not fitted.
     ValueError
         If a weight is not finite.
     """
+    if last_step(estimator) is not estimator:
+        *scalers, (_, last) = estimator.steps
+        summary = summarize(last)
+        for name, scaler in reversed(scalers):
+            summary = _behind(summary, name, scaler)
+        return summary
     check_estimator(estimator)
     check_is_fitted(estimator)
     model = estimator._model
@@ -148,6 +163,31 @@ def summarize(estimator: Any) -> Summary:
         result=np.dtype(getattr(targets, "result", network.dtype)),
         standardization=model.standardization,
     )
+
+
+def _behind(summary: Summary, name: str, scaler: Any) -> Summary:
+    """Return the summary of an estimator that reads what a scaler returns."""
+    if scaler is None or scaler == "passthrough":
+        return summary
+    if not isinstance(scaler, SequenceScaler):
+        raise TypeError(
+            f"estimator must be a Pipeline of SequenceScaler and an estimator, got {name!r}, a "
+            f"{type(scaler).__name__}. Apply other steps to X before it is given to the file."
+        )
+    check_is_fitted(scaler)
+    mean = scaler.mean_
+    scale = scaler.scale_
+    F = summary.step_features
+    columns = summary.n_features // summary.patch  # the values of features come first
+    zeros = np.zeros(columns)
+    then = summary.standardization or Standardization(zeros, zeros + 1, 1.0)
+    # ((x - m) / s - mean) / scale is (x - (m + s * mean)) / (s * scale).
+    both = then.mean.copy()
+    variance = then.scale**2
+    both[:F] = mean + scale * both[:F]
+    variance[:F] *= scale**2
+    fill = None if summary.fill is None else mean + scale * summary.fill
+    return summary._replace(standardization=Standardization(both, variance, then.weight), fill=fill)
 
 
 def _task(targets: Any) -> str:

@@ -1,17 +1,19 @@
 """An estimator whose cell another format does not have is refused, whatever cells there are."""
 
+import runpy
 from functools import partial
 
 import numpy as np
 import pytest
 from helpers.fitted import QUICK
 
-from lightrnn import RNNClassifier, export_numpy, to_onnx
+from lightrnn import RNNClassifier, export_c, export_numpy, to_onnx
 from lightrnn.cells import CELLS, HIDDEN_CELLS
 from lightrnn.interop import numpy_export, onnx
 from lightrnn.interop.keras_config import KERAS_GATES
 from lightrnn.interop.summary import summarize
 from lightrnn.nn.state_dict import TORCH_CELLS
+from lightrnn.preprocessing import SequenceScaler
 
 X = [np.ones((3, 2)), np.zeros((5, 2))]
 
@@ -75,3 +77,24 @@ def test_formats_name_cells_that_exist():
     for cell, gates in KERAS_GATES.items():
         assert sorted(gates) == sorted(CELLS[cell].gates)
         assert sorted(onnx.OPERATORS[cell].gates) == sorted(CELLS[cell].gates)
+
+
+@pytest.mark.parametrize("options", [{}, {"standardize": False, "patch": 2}, {"missing": "mask"}])
+def test_a_scaler_before_the_estimator_goes_into_the_file(options, tmp_path):
+    """Its large mean loses no digit."""
+    pipeline = pytest.importorskip("sklearn.pipeline")
+    rng = np.random.default_rng(0)
+    data = [1e6 + 5 * rng.normal(size=(T, 2)) for T in (3, 6, 4, 5)]
+    est = RNNClassifier("gru", **QUICK | {"hidden_layer_sizes": (4,)}, **options)
+    scaled = pipeline.make_pipeline(SequenceScaler(), SequenceScaler(), est).fit(data, [0, 1] * 2)
+    export_numpy(scaled, tmp_path / "model.py")
+    found = runpy.run_path(str(tmp_path / "model.py"))["predict_proba"](data)
+    assert np.allclose(found, scaled.predict_proba(data), rtol=0, atol=1e-6)
+    export_c(scaled, tmp_path / "model.c")
+    assert "const double *x" in (tmp_path / "model.h").read_text()
+    if options:
+        return
+    function = pytest.importorskip("sklearn.preprocessing").FunctionTransformer()
+    other = pipeline.make_pipeline(function, scaled[-1])
+    with pytest.raises(TypeError, match=r"Pipeline of SequenceScaler and an estimator, got 'func"):
+        export_numpy(other, tmp_path / "model.py")
