@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..utils.tables import as_table
+
+if TYPE_CHECKING:
+    from .series import Panel
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Backtest:
     """Errors of forecasts from rolling origins; printed, it is a table by step of the horizon.
 
-    Means leave out what is NaN: values that are missing, and windows of series too short for them.
+    Means leave out what is NaN since a value is missing.
 
     Attributes
     ----------
@@ -80,7 +83,7 @@ class Backtest:
         """
         measures = {name: getattr(self, name) for name in ("mase", "smape", "pinball")}
         measures |= {f"coverage-{level:g}": part for level, part in self.coverage.items()}
-        means = {name: np.nanmean(part, axis=axis) for name, part in measures.items()}
+        means = {name: mean_of(part, axis) for name, part in measures.items()}
         return {name: float(part) if axis is None else part for name, part in means.items()}
 
     def __str__(self) -> str:
@@ -148,6 +151,30 @@ def joined(windows: list[dict[str, Any]], ids: list[Any]) -> Backtest:
     return Backtest(**arrays, coverage=coverage, ids=ids)
 
 
+def check_lengths(panel: Panel, back: int) -> None:
+    """Raise a ValueError unless forecasts may begin `back` steps before the ends of all series."""
+    short = panel.lengths <= back
+    if short.any():
+        name = panel.form.names(len(short))[short.argmax()]
+        raise ValueError(
+            f"y must have more than the {back} steps that are forecast, got "
+            f"{panel.lengths[short][0]} in series {name!r}. Take fewer windows, a shorter step or "
+            f"horizon, or leave {short.sum()} of {len(short)} series out."
+        )
+    if not any(np.isfinite(series[len(series) - back :]).any() for series in panel.values):
+        raise ValueError(
+            f"y must have a value in the {back} steps that are forecast, got none. "
+            "Leave missing values at the end out."
+        )
+
+
+def mean_of(values: np.ndarray, axis: int | tuple[int, ...] | None = None) -> Any:
+    """Return the mean of values that are not NaN, NaN where there are none."""
+    count = np.asarray(np.isfinite(values).sum(axis=axis), float)
+    total = np.asarray(np.nansum(values, axis=axis))
+    return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+
+
 def naive_error(series: np.ndarray, season: int) -> float:
     """Return the mean absolute error of the forecast that a season repeats itself.
 
@@ -155,10 +182,9 @@ def naive_error(series: np.ndarray, season: int) -> float:
     be divided by it.
     """
     season = season if len(series) > season else 1
-    differences = np.abs(series[season:] - series[:-season])
-    present = differences[np.isfinite(differences)]
-    error = float(present.mean()) if len(present) else 0.0
-    return error or float(np.nanmean(np.abs(series))) or 1.0
+    error = float(mean_of(np.abs(series[season:] - series[:-season])))
+    sizes = [error, float(mean_of(np.abs(series))), 1.0]
+    return next(size for size in sizes if size > 0)
 
 
-__all__ = ["Backtest", "evaluate", "joined", "naive_error"]
+__all__ = ["Backtest", "check_lengths", "evaluate", "joined", "mean_of", "naive_error"]

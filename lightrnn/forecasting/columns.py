@@ -47,6 +47,8 @@ def columns_of(level: Any, quantiles: Any, learned: tuple[float, ...]) -> dict[s
             "Call predict once for each."
         )
     if quantiles is not None:
+        if not _listed(quantiles):
+            raise ValueError("quantiles must be one at least, got none. Write (0.1, 0.9).")
         wanted = [real(f"quantiles[{i}]", q, 0, 1) for i, q in enumerate(_listed(quantiles))]
         columns = {f"{NAME}-ql{quantile:g}": quantile for quantile in wanted}
     else:
@@ -83,6 +85,7 @@ def _listed(value: Any) -> list[Any]:
     """Return one number, several or none as a list."""
     if value is None:
         return []
+    value = value.tolist() if isinstance(value, np.ndarray) else value
     return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
 
 

@@ -82,7 +82,7 @@ class CovariateStream:
                 np.copyto(values, previous, where=~there)
                 previous = values
         steps[:, self._columns] = scaled
-        steps[:, self._present] = present.all(axis=1)
+        steps[:, self._present] = 1.0
 
     def _rows(self, x: Any) -> np.ndarray:
         """Return covariates as checked rows (k, C), none if those given before reach far enough."""

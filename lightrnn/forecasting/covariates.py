@@ -3,19 +3,23 @@
 Nobody has to say which is which. What does not change within any series is read once. Of all else
 the network reads the last season, and the horizon ahead as far as it is known: where X ends with
 the series it does so in half of the training only, so that forecasts may be made with and without.
+Where X goes on behind the series, columns without a value there are known of the past alone.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from .. import cpu
+from .frames import FrameForm
 
 if TYPE_CHECKING:
     from ..cpu.series import Input
+    from .dates import Calendar
     from .series import Panel
 
 # Of these cycles of a calendar the network reads those that the series show at least twice.
@@ -34,8 +38,10 @@ class Covariates:
         Mean and deviation of each column of X.
     static : tuple of C bools
         Whether a column does not change within any series.
+    past : tuple of C bools
+        Whether a column changes, and is known of the past alone.
     ahead : {"never", "sometimes", "always"}
-        When values of the horizon are known: "always" if X was a horizon longer than y.
+        When the other columns are known of the horizon: "always" if X was that much longer than y.
     cycles : tuple of str
         The cycles of the calendar that are read.
     """
@@ -44,6 +50,7 @@ class Covariates:
     mean: tuple[float, ...] = ()
     scale: tuple[float, ...] = ()
     static: tuple[bool, ...] = ()
+    past: tuple[bool, ...] = ()
     ahead: str = "never"
     cycles: tuple[str, ...] = ()
 
@@ -54,20 +61,35 @@ class Covariates:
         if panel.covariates is None:
             return cls(cycles=cycles)
         steps = np.concatenate(panel.covariates)
+        missing = np.isnan(steps).all(axis=0)
+        if missing.any():
+            column = int(missing.argmax())
+            raise ValueError(
+                f"X must hold at least one number in each column, got none in "
+                f"{panel.names[column] if panel.names else column!r}. Leave the column out."
+            )
         mean = np.nanmean(steps, axis=0)
         deviation = np.nanstd(steps, axis=0)
         scale = np.where(deviation > 0, deviation, 1.0)
-        unchanging = [(part == part[:1]).all(axis=0) for part in panel.covariates]
-        static = np.all(unchanging, axis=0)
-        longer = [len(X) >= len(y) + horizon for X, y in panel.pairs()]
-        ahead = "never" if static.all() else "always" if all(longer) else "sometimes"
-        columns = tuple(mean.tolist()), tuple(scale.tolist()), tuple(static.tolist())
-        return cls(panel.names, *columns, ahead, cycles)
+        static = np.all([_is_constant(X) for X in panel.covariates], axis=0)
+        behind = [X[len(y) :] for X, y in panel.pairs()]
+        longer = [len(X) > 0 for X in behind]
+        past = ~static & any(longer) & ~np.isfinite(np.concatenate(behind)).any(axis=0)
+        ahead = "never" if (static | past).all() else "always" if all(longer) else "sometimes"
+        moments = tuple(mean.tolist()), tuple(scale.tolist())
+        return cls(
+            panel.names, *moments, tuple(static.tolist()), tuple(past.tolist()), ahead, cycles
+        )
 
     @property
     def n_columns(self) -> int:
         """The number of columns of X."""
         return len(self.mean)
+
+    @property
+    def _is_ahead(self) -> np.ndarray:
+        """Whether each column may be known ahead."""
+        return ~(np.array(self.static, bool) | np.array(self.past, bool))
 
     @property
     def width(self) -> int:
@@ -76,7 +98,7 @@ class Covariates:
 
     @property
     def present(self) -> int:
-        """The column of a step that is 1 where all are known, or -1 if none are known ahead."""
+        """The column of a step that is 1 as far as X goes, or -1 if nothing is known ahead."""
         return -1 if self.ahead == "never" else cpu.series.WIDTH + self.n_columns
 
     def inputs(self, season: int, horizon: int) -> list[Input]:
@@ -86,14 +108,15 @@ class Covariates:
         pairs = list(zip(columns, self.static, strict=True))
         changing = [column for column, static in pairs if not static]
         rows = [series.Input(series.PLAIN, column) for column, static in pairs if static]
-        reach = [(series.PLAIN, range(1 - season, 1))]
+        reach = [(series.PLAIN, range(1 - season, 1), changing)]
         if self.ahead != "never":
-            reach.append((series.AHEAD, range(1, horizon + 1)))
+            known = [column for column in changing if not self.past[column - series.WIDTH]]
+            reach.append((series.AHEAD, range(1, horizon + 1), known))
         rows += [
             series.Input(kind, column, offset)
-            for kind, offsets in reach
+            for kind, offsets, read in reach
             for offset in offsets
-            for column in changing
+            for column in read
         ]
         if self.ahead == "sometimes":
             rows.append(series.Input(series.KNOWN))
@@ -103,58 +126,90 @@ class Covariates:
     def columns(self, panel: Panel, index: int, steps: int, begin: int) -> np.ndarray:
         """Return the columns of a series' steps from `begin` on, up to `steps`."""
         X = np.empty((0, 0)) if panel.covariates is None else panel.covariates[index][begin:]
-        scaled, there = self.scaled(X, steps - begin)
-        dates = panel.form.dates(index, 0, steps) if self.cycles else None
-        cycles = calendar(dates, self.cycles, steps)[begin:]
-        return np.column_stack([scaled, there, cycles])
+        there = np.arange(steps - begin) < len(X)
+        cycles = np.empty((steps, 0))
+        if self.cycles and isinstance(panel.form, FrameForm):
+            start = panel.form.starts[index]
+            # Of all series at once: a calendar takes long to make.
+            end = max(panel.form.end + steps - len(panel.values[index]), start + steps)
+            whole = _of_calendar(panel.form.calendar, self.cycles, end)
+            cycles = whole[start : start + steps]
+        return np.column_stack([self.scaled(X, steps - begin), there, cycles[begin:]])
 
-    def check(self, panel: Panel, horizon: int) -> None:
-        """Raise a ValueError unless a panel to forecast has the variables of the fit."""
+    def of_fit(self, panel: Panel) -> Panel:
+        """Return a panel with the columns of the fit, in their order.
+
+        Raises
+        ------
+        ValueError
+            Unless it has the variables that were learned from.
+        """
         found = 0 if panel.covariates is None else panel.covariates[0].shape[1]
-        names = panel.names if found else self.names
-        if found != self.n_columns or (names and self.names and names != self.names):
+        names = panel.names if found else None
+        named = self.names is not None and names is not None
+        same = set(names or ()) == set(self.names or ()) if named else found == self.n_columns
+        if not same:
             raise ValueError(
                 f"X must have the columns {self.names or self.n_columns}, as in fit, got "
-                f"{(found and panel.names) or found or None}. Give the same covariates."
+                f"{names or found or None}. Give the same covariates."
             )
-        if self.cycles and panel.form.dates(0, 0, 1) is None:
+        if self.cycles and panel.seconds is None:
             raise ValueError(
-                f"y must have dates, as in fit, got arrays. The forecaster reads the "
+                "y must have dates, as in fit, got arrays. The forecaster reads the "
                 f"{' and the '.join(self.cycles)} of dates: pass a Series or a DataFrame."
             )
-        if self.ahead != "always":
-            return
-        for X, y in panel.pairs():
-            if len(X) < len(y) + horizon:
+        if not self.names or not names or names == self.names:
+            return panel
+        order = [names.index(name) for name in self.names]
+        parts = [X[:, order] for X in panel.covariates or []]
+        return replace(panel, covariates=parts, names=self.names)
+
+    def check_ahead(self, panel: Panel, horizon: int) -> None:
+        """Raise a ValueError unless covariates are known as far ahead as in the fit.
+
+        If they ended with the series there, they may go on now or not.
+        """
+        for X, y in panel.pairs() if panel.covariates else ():
+            known = np.isfinite(X[len(y) :]).any(axis=0)[self._is_ahead]
+            if self.ahead == "always" and not known.all():
                 raise ValueError(
                     f"X must have {horizon} rows more than y, since it had them in fit, got "
-                    f"{len(X) - len(y)}. Fit with an X as long as y if it is not always known "
-                    "ahead."
+                    f"{len(X) - len(y)}, with values in {known.sum()} of {len(known)} columns. Fit "
+                    "with an X as long as y if it is not always known ahead."
+                )
+            if known.any() and not known.all():
+                raise ValueError(
+                    "X must have all columns behind y or none, got "
+                    f"{known.sum()} of {len(known)}. Fit with an X that goes on a horizon "
+                    "behind y, with NaN in columns that are known of the past alone."
                 )
 
-    def scaled(self, X: np.ndarray, steps: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return X (T, C), scaled and with the last value carried on, and whether it was there.
-
-        Both have `steps` rows, more than X if it does not reach as far.
-        """
+    def scaled(self, X: np.ndarray, steps: int) -> np.ndarray:
+        """Return X (T, C) scaled, (steps, C), with the last value carried on."""
         padded = np.full((steps, self.n_columns), np.nan)
         padded[: len(X)] = X[:steps]
-        present = np.isfinite(padded)
-        rows = np.where(present, np.arange(steps)[:, None], 0)
+        rows = np.where(np.isfinite(padded), np.arange(steps)[:, None], 0)
         last = np.maximum.accumulate(rows, axis=0)
         filled = (np.take_along_axis(padded, last, axis=0) - self.mean) / self.scale
         # What is missing from the start on is the mean.
-        return np.nan_to_num(filled), present.all(axis=1)
+        return np.nan_to_num(filled)
+
+
+def _is_constant(X: np.ndarray) -> np.ndarray:
+    """Return whether each column of X (T, C) has one value alone, or none."""
+    return ~(np.fmin.reduce(X, axis=0) < np.fmax.reduce(X, axis=0))
 
 
 def _shown_twice(panel: Panel, period: float) -> bool:
-    """Return whether dates are finer than a cycle, and the longest series shows it twice."""
-    longest = int(panel.lengths.argmax())
-    dates = panel.form.dates(longest, 0, int(panel.lengths[longest]))
-    if not hasattr(dates, "day_of_year") or len(dates) < 2:
-        return False
-    step = (dates[1:] - dates[:-1]).min().total_seconds()
-    return bool(step < period and (dates[-1] - dates[0]).total_seconds() >= 2 * period)
+    """Return whether steps are finer than a cycle, and the longest series shows it twice."""
+    seconds = panel.seconds
+    return bool(seconds and seconds < period <= (panel.lengths.max() - 1) * seconds / 2)
+
+
+@lru_cache(maxsize=2)
+def _of_calendar(steps: Calendar, cycles: tuple[str, ...], count: int) -> np.ndarray:
+    """Return the calendar's inputs of the first steps."""
+    return calendar(steps.dates(count), cycles, count)
 
 
 def calendar(dates: Any, cycles: tuple[str, ...], steps: int) -> np.ndarray:

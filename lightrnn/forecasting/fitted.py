@@ -100,7 +100,8 @@ class Fitted(NamedTuple):
     def measured(self, panel: Panel, back: int) -> dict[str, Any]:
         """Return the errors of forecasts that begin `back` steps before the ends of series."""
         horizon = self.encoding.horizon
-        past = panel.until(panel.lengths - back)
+        past = panel.until(panel.lengths - back, horizon)
+        self.encoding.covariates.check_ahead(past, horizon)
         truth = [series[len(series) - back :][:horizon] for series in panel.values]
         naive = [naive_error(series, self.encoding.season) for series in past.values]
         known = self.encoding.covariates.ahead == "always"

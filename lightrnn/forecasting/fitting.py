@@ -8,6 +8,7 @@ to come.
 from __future__ import annotations
 
 import math
+import numbers
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
@@ -86,8 +87,8 @@ def _regressor(arguments: dict[str, Any]) -> RNNRegressor:
 
 def _random_states(random_state: Any, count: int) -> list[Any]:
     """Return one source of random numbers for each network."""
-    if isinstance(random_state, int):
-        return [random_state + number for number in range(count)]
+    if isinstance(random_state, numbers.Integral):
+        return [int(random_state) + number for number in range(count)]
     return random_generator(random_state).spawn(count)
 
 

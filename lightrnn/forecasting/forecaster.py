@@ -14,14 +14,15 @@ from ..estimators.documentation import documented
 from ..estimators.persistence import READERS
 from ..estimators.regressor import RNNRegressor
 from ..utils import checks
+from .alignment import with_covariates
 from .arguments import ForecastArguments
-from .backtest import Backtest, joined
+from .backtest import Backtest, check_lengths, joined, mean_of
 from .columns import columns_of
 from .fitted import Fitted
 from .fitting import learn
 from .monitoring import Monitoring
 from .persistence import as_tree, from_tree
-from .series import Panel, read_panel, with_covariates
+from .series import Panel, read_panel
 
 
 @documented
@@ -200,6 +201,7 @@ class RNNForecaster(ForecastArguments, Monitoring, BaseEstimator):
         fitted = self._fitted()
         wanted = columns_of(level, quantiles, fitted.quantiles)
         panel = self._panel(fitted, y, X)
+        fitted.encoding.covariates.check_ahead(panel, fitted.encoding.horizon)
         values = fitted.predicted(panel, tuple(wanted.values()))
         return panel.form.answer({name: values[..., i] for i, name in enumerate(wanted)})
 
@@ -236,7 +238,9 @@ class RNNForecaster(ForecastArguments, Monitoring, BaseEstimator):
         """
         fitted = self._fitted()
         horizon = fitted.encoding.horizon
-        return -float(np.nanmean(fitted.measured(self._panel(fitted, y, X), horizon)["mase"]))
+        panel = self._panel(fitted, y, X)
+        check_lengths(panel, horizon)
+        return -float(mean_of(fitted.measured(panel, horizon)["mase"]))
 
     def backtest(
         self,
@@ -291,12 +295,7 @@ class RNNForecaster(ForecastArguments, Monitoring, BaseEstimator):
         refit = checks.flag("refit", refit)
         panel = with_covariates(read_panel(y), X, horizon)
         behind = horizon + step * np.arange(windows)[::-1]
-        if panel.lengths.min() < behind[0] + 2:
-            raise ValueError(
-                f"y must have at least {behind[0] + 2} steps for {windows} windows, got "
-                f"{panel.lengths.min()}. Take fewer windows, a shorter step, or leave the series "
-                "out."
-            )
+        check_lengths(panel, int(behind[0]))
         fitted = None
         found = []
         for back in behind.tolist():
@@ -351,10 +350,16 @@ class RNNForecaster(ForecastArguments, Monitoring, BaseEstimator):
 
         A `start` is the date of the first step of one series.
         """
-        panel = fitted.panel if y is None else read_panel(y)
+        covariates = fitted.encoding.covariates
+        if X is not None and not covariates.n_columns:
+            raise ValueError(
+                f"X must be None, as in fit, got {checks.shown(X)}. Fit with covariates."
+            )
+        panel = fitted.panel if y is None else read_panel(y, fitted.panel)
         if start is not None:
-            panel = replace(panel, form=fitted.panel.form.begun(start))
-        panel = with_covariates(panel, X, fitted.encoding.horizon)
+            form: Any = fitted.panel.form.begun(start)
+            panel = replace(panel, form=replace(form, starts=list(panel.form.skipped)))
+        panel = covariates.of_fit(with_covariates(panel, X, fitted.encoding.horizon))
         fitted.encoding.check(panel)
         return panel
 

@@ -1,27 +1,31 @@
 """Series in DataFrames: read with their dates, and forecasts with the dates that follow.
 
-pandas is imported only where the user has given one of its objects.
+pandas is imported only where the user has given a DataFrame or Series, of pandas or of polars.
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import cpu
 from ..data.arrays import as_numbers
 from ..utils.checks import shown
+from .columns import NAME
+from .dates import Calendar, frequency_of, pandas, read_index
+from .polars import from_pandas, is_polars, to_pandas
 
 # Columns of a long DataFrame, as Nixtla's libraries have them.
 ID = "unique_id"
 TIME = "ds"
 VALUE = "y"
-# Dates by which a frequency is found if some are left out: more than a week of working days.
-_STRETCH = 7
+# Steps for each row, above which a date is taken for a slip of the pen.
+_SPARSEST = 1000
+# Gaps that are as long as this many times the shortest one still belong to one frequency: months.
+_ALIKE = 1.2
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,110 +39,107 @@ class FrameForm:
     ids : list
         Names of the series.
     starts : list of int
-        The first step of each series: its number, or for dates the nanoseconds since 1970.
+        The position of the first value of each series in the calendar.
     lengths : list of int
         Number of steps of each series.
-    frequency : str or int
-        What lies between two steps, for dates as pandas writes it.
-    name : str or None
-        Name of the index.
-    periods : bool
-        Whether the index holds periods, not dates.
-    zone : str or None
-        Time zone of the dates.
-    unit : str
-        Resolution of the dates.
+    calendar : Calendar
+        The steps of all series.
+    polars : bool
+        Whether the DataFrame was one of polars.
     """
 
     kind: str
     ids: list[Any]
     starts: list[int]
     lengths: list[int]
-    frequency: Any
-    name: Any = None
-    periods: bool = False
-    zone: str | None = None
-    unit: str = "ns"
+    calendar: Calendar
+    polars: bool = False
 
     @property
     def single(self) -> bool:
         """Whether there is one series by itself."""
         return self.kind == "series"
 
-    def beside(self, values: list[np.ndarray], name: str) -> Any:
-        """Return values of each step (T_i,) in the form of the series, with their dates."""
-        pandas = _pandas()
-        series = [
-            pandas.Series(part, self.dates(index, 0, len(part)), name=name)
-            for index, part in enumerate(values)
-        ]
-        if self.kind == "series":
-            return series[0]
-        if self.kind == "wide":
-            return pandas.concat(dict(zip(self.ids, series, strict=True)), axis=1)
-        joined = pandas.concat(dict(zip(self.ids, series, strict=True)), names=[ID, TIME])
-        return joined.reset_index()
+    @property
+    def skipped(self) -> list[int]:
+        """Number of rows before the first value of each series."""
+        return [0] * len(self.ids) if self.kind == "long" else self.starts
+
+    def names(self, count: int) -> list[Any]:
+        """Return the names of the series."""
+        return self.ids
+
+    @cached_property
+    def end(self) -> int:
+        """Return the position behind the last step of all series."""
+        return max(map(sum, zip(self.starts, self.lengths, strict=True)))
+
+    def dates(self, index: int, first: int, count: int) -> Any:
+        """Return `count` dates of a series from step `first` on, as an index."""
+        position = self.starts[index] + first
+        return self.calendar.dates(position + count)[position:]
 
     def begun(self, start: Any) -> FrameForm:
         """Return the form of one series from a date on, with the same frequency."""
-        if isinstance(self.frequency, int):
-            if not isinstance(start, int | np.integer):
-                raise TypeError(
-                    f"start must be an integer, as the steps of y are, got {shown(start)}."
-                )
+        calendar = self.calendar
+        if calendar.periods is not None:
+            first = pandas().Period(start, freq=calendar.periods).ordinal
+        elif isinstance(calendar.frequency, str):
+            date = pandas().Timestamp(getattr(start, "start_time", start))
+            zone = calendar.zone if date.tz is None else None
+            first = int((date.tz_localize(zone) if zone else date).as_unit("ns").value)
+        elif isinstance(start, int | np.integer):
             first = int(start)
         else:
-            date = _pandas().Timestamp(getattr(start, "start_time", start))
-            if date.tz is None and self.zone is not None:
-                date = date.tz_localize(self.zone)
-            first = _nanoseconds(date)
-        return replace(self, kind="series", ids=[VALUE], starts=[first], lengths=[0])
+            raise TypeError(f"start must be an integer, as the steps of y are, got {shown(start)}.")
+        calendar = replace(calendar, first=first)
+        return FrameForm("series", [VALUE], [0], [0], calendar, self.polars)
 
     def some(self, start: int, stop: int) -> FrameForm:
         """Return the form of the series from number `start` on, up to `stop`."""
         fields = ("ids", "starts", "lengths")
         return replace(self, **{name: getattr(self, name)[start:stop] for name in fields})
 
-    def names(self, count: int) -> list[Any]:
-        """Return the names of the series."""
-        return self.ids
-
-    def dates(self, index: int, first: int, count: int) -> Any:
-        """Return `count` dates of a series from step `first` on, as an index."""
-        start = self.starts[index]
-        if isinstance(self.frequency, int):
-            numbers = start + self.frequency * np.arange(first, first + count)
-            return _pandas().Index(numbers, name=self.name)
-        date = _pandas().Timestamp(start, unit="ns", tz=self.zone).as_unit(self.unit)
-        whole = _pandas().date_range(date, periods=first + count, freq=self.frequency)
-        return whole[first:].rename(self.name)
+    def beside(self, values: list[np.ndarray], name: str) -> Any:
+        """Return values of each step (T_i,) in the form of the series, with their dates."""
+        dates = self.calendar.dates(self.end)
+        if self.kind == "long":
+            ranges = zip(self.starts, self.lengths, strict=True)
+            rows = np.concatenate([np.arange(start, start + count) for start, count in ranges])
+            ids = _repeated(self.ids, self.lengths)
+            frame = pandas().DataFrame({ID: ids, TIME: dates[rows], name: np.concatenate(values)})
+            return self._given(frame)
+        whole = np.full((len(dates), len(values)), np.nan)
+        for index, part in enumerate(values):
+            whole[self.starts[index] :][: len(part), index] = part
+        if self.kind == "series":
+            return self._given(pandas().Series(whole[:, 0], dates, name=name))
+        return self._given(pandas().DataFrame(whole, dates, columns=self.ids))
 
     def answer(self, columns: dict[str, np.ndarray]) -> Any:
         """Return forecasts (n, horizon) by name, each with the dates behind its series."""
-        pandas = _pandas()
         horizon = next(iter(columns.values())).shape[1]
-        following = [
-            self.dates(index, length, horizon) for index, length in enumerate(self.lengths)
-        ]
-        if self.periods:
-            following = [dates.to_period() for dates in following]
+        dates = self.calendar.dates(self.end + horizon)
+        ends = np.add(self.starts, self.lengths)
+        plain = list(columns) == [NAME]
         if self.kind == "long":
-            parts: dict[str, Any] = {
-                ID: np.repeat(np.array(self.ids, object), horizon),
-                TIME: following[0].append(following[1:]),
-            }
-            frame = pandas.DataFrame(parts | {k: part.ravel() for k, part in columns.items()})
-            return frame.infer_objects()
-        if self.kind == "series":
-            frame = pandas.DataFrame({k: part[0] for k, part in columns.items()}, following[0])
-            return frame.iloc[:, 0].rename(self.ids[0]) if len(columns) == 1 else frame
-        by_id = {
-            (i, name): part[index]
-            for index, i in enumerate(self.ids)
-            for name, part in columns.items()
-        }
-        frame = pandas.DataFrame(by_id, following[0])
-        return frame.droplevel(1, axis=1) if len(columns) == 1 else frame
+            rows = (ends[:, None] + np.arange(horizon)).ravel()
+            ids = _repeated(self.ids, [horizon] * len(self.ids))
+            flat = {name: part.ravel() for name, part in columns.items()}
+            return self._given(pandas().DataFrame({ID: ids, TIME: dates[rows]} | flat))
+        dates = dates[ends[0] :]
+        if self.kind == "series" and plain:
+            return self._given(pandas().Series(columns[NAME][0], dates, name=self.ids[0]))
+        if self.kind == "series" or plain:
+            arrays = columns.items() if not plain else zip(self.ids, columns[NAME], strict=True)
+            return self._given(pandas().DataFrame({k: np.ravel(part) for k, part in arrays}, dates))
+        pairs = pandas().MultiIndex.from_tuples([(i, name) for i in self.ids for name in columns])
+        values = np.stack(list(columns.values()), axis=1).reshape(len(pairs), horizon).T
+        return self._given(pandas().DataFrame(values, dates, columns=pairs))
+
+    def _given(self, frame: Any) -> Any:
+        """Return a DataFrame or Series as one of the library that y was of."""
+        return from_pandas(frame) if self.polars else frame
 
 
 class Frame(NamedTuple):
@@ -150,15 +151,31 @@ class Frame(NamedTuple):
     names: tuple[str, ...] | None
 
 
-def read_frame(y: Any) -> Frame:
+class _Rows(NamedTuple):
+    """Values of a DataFrame, one row for each."""
+
+    kind: str
+    ids: list[Any]
+    codes: np.ndarray  # (N,) of int: the series of each row
+    index: Any  # (N,), or (N / n,) if all n series have the same steps
+    values: np.ndarray  # (N,)
+    covariates: np.ndarray | None = None  # (N, C)
+    names: tuple[str, ...] | None = None
+
+
+def read_frame(y: Any, known: FrameForm | None = None) -> Frame:
     """Return the series of a Series or DataFrame, on regular dates, and their form.
+
+    A series begins with its first value.
 
     Parameters
     ----------
-    y : Series or DataFrame
+    y : Series or DataFrame of pandas or polars
         A Series; a DataFrame with a column for each series; or a long one with the columns
         "unique_id", "ds" and "y", of which further columns are covariates. Rows may be in any
         order.
+    known : FrameForm, optional
+        The form of the series that were learned from.
 
     Returns
     -------
@@ -168,186 +185,198 @@ def read_frame(y: Any) -> Frame:
     Raises
     ------
     ValueError
-        If dates occur twice, or follow no frequency.
+        If dates occur twice, or follow no frequency, or not the one that is known.
     TypeError
         If a column holds anything but numbers.
     """
-    y = _with_columns(y)
-    if y.ndim == 1:
-        kind = "series"
-        series = [(y.name, y.index, y)]
-    elif TIME in y.columns and VALUE in y.columns:
-        kind = "long"
-        series = [(name, dates, part[VALUE]) for name, dates, part in _groups(y)]
-    else:
-        kind = "wide"
-        series = [(name, y.index, y[name]) for name in y.columns]
-    values, form = _read(kind, series, y.index.name)
-    others = y.columns.drop([ID, TIME, VALUE], errors="ignore") if kind == "long" else ()
-    if not len(others):
+    rows = _rows(with_columns(to_pandas(y) if is_polars(y) else y))
+    if not len(rows.values):
+        raise ValueError(f"y must hold at least one number, got {shown(y)}. Pass data.")
+    calendar = _calendar(rows, known)
+    positions = calendar.positions(rows.index)
+    if (positions < 0).any():
+        raise _mixed(rows.index[positions.argmin()], calendar.frequency)
+    positions = np.tile(positions, len(rows.values) // len(positions))
+    _check_gaps(rows, positions, calendar.frequency)
+    n = len(rows.ids)
+    there = ~np.isnan(rows.values)
+    starts = np.full(n, positions.max() + 1)
+    np.minimum.at(starts, rows.codes[there], positions[there])
+    ends = np.zeros(n, np.intp)
+    np.maximum.at(ends, rows.codes, positions + 1)
+    if (starts >= ends).any():
+        raise ValueError(
+            f"y[{rows.ids[(starts >= ends).argmax()]!r}] must hold at least one number, got none. "
+            "Leave the series out."
+        )
+    kept = positions >= starts[rows.codes]
+    lengths = ends - starts
+    at = np.cumsum(lengths) - lengths - starts  # of position 0, were it there
+    places = positions[kept] + at[rows.codes[kept]]
+    form = FrameForm(rows.kind, rows.ids, starts.tolist(), lengths.tolist(), calendar, is_polars(y))
+    values = placed(rows.values[kept], places, lengths)
+    if rows.covariates is None:
         return Frame(values, form, None, None)
-    covariates, names = aligned(y.drop(columns=VALUE), form, 0)
-    return Frame(values, form, covariates, names)
+    return Frame(values, form, placed(rows.covariates[kept], places, lengths), rows.names)
 
 
-def aligned(X: Any, form: FrameForm, horizon: int) -> tuple[list[np.ndarray], tuple[str, ...]]:
-    """Return covariates at the dates of series and of the horizon behind, and their names.
+def with_columns(frame: Any) -> Any:
+    """Return a Series or DataFrame with the names of series and dates where they belong.
 
-    Parameters
-    ----------
-    X : DataFrame or Series
-        A row for each date, of all series; or a long one with "unique_id" and "ds".
-    form : FrameForm
-        The form of the series.
-    horizon : int
-        Steps behind each series.
-
-    Returns
-    -------
-    covariates : list of ndarray of float64 (T_i + horizon, C)
-        NaN where X has no row.
-    names : tuple of C str
+    They are columns of a long DataFrame, and the index of any other.
     """
-    X = _with_columns(X.to_frame() if X.ndim == 1 else X)
-    if TIME in X.columns:
-        groups = {name: (dates, part) for name, dates, part in _groups(X)}
-        X = X.drop(columns=[ID, TIME], errors="ignore")
-    else:
-        groups = dict.fromkeys(form.ids, (X.index, X))
-    found = []
-    for index, name in enumerate(form.ids):
-        grid = form.dates(index, 0, form.lengths[index] + horizon)
-        values = np.full((len(grid), X.shape[1]), np.nan)
-        if name in groups:
-            dates, part = groups[name]
-            dates, order = _ordered(dates, f"X[{name!r}]")
-            numbers = as_numbers(part[X.columns].to_numpy()[order], f"X[{name!r}]")
-            places = grid.get_indexer(dates)
-            values[places[places >= 0]] = numbers[places >= 0]
-        found.append(values)
-    return found, tuple(map(str, X.columns))
-
-
-def _with_columns(frame: Any) -> Any:
-    """Return a Series or DataFrame with the names of series and dates as columns."""
-    levels = getattr(frame.index, "nlevels", 1)
-    if levels == 1 and frame.index.name != ID:
+    levels = frame.index.nlevels
+    if levels > 2:
+        raise ValueError(
+            f"A DataFrame must have dates as its index, or {ID!r} and {TIME!r}, got {levels} "
+            "levels. Join the names of a series to one."
+        )
+    if levels == 2:
+        frame = frame.to_frame(VALUE) if frame.ndim == 1 else frame
+        return frame.reset_index(names=[ID, TIME])
+    if frame.ndim == 1:
         return frame
-    frame = frame.to_frame(VALUE) if frame.ndim == 1 else frame
-    return frame.reset_index(names=[ID, TIME] if levels == 2 else ID)
-
-
-def _groups(frame: Any) -> Iterator[tuple[Any, Any, Any]]:
-    """Yield name, dates and rows of each series of a long DataFrame."""
-    groups = frame.groupby(ID, sort=False) if ID in frame.columns else [(VALUE, frame)]
-    for name, part in groups:
-        yield name, _pandas().Index(part[TIME]), part
-
-
-def _read(
-    kind: str, series: list[tuple[Any, Any, Any]], name: Any
-) -> tuple[list[np.ndarray], FrameForm]:
-    """Return the values of series, each name, index and values, on regular dates."""
-    if not series:
-        raise ValueError("y must hold at least one series, got none. Pass data.")
-    longest = max(series, key=lambda item: len(item[1]))
-    frequency = _frequency(_ordered(longest[1], f"y[{longest[0]!r}]")[0])
-    values = []
-    starts = []
-    for key, index, column in series:
-        where = f"y[{key!r}]"
-        index, order = _ordered(index, where)
-        numbers = as_numbers(column.to_numpy()[order], where).astype(np.float64)
-        positions = _positions(index, frequency, where)
-        regular = np.full(positions[-1] + 1, np.nan)
-        regular[positions] = numbers
-        values.append(regular)
-        starts.append(int(_nanoseconds(index[0]) if isinstance(frequency, str) else index[0]))
-    ids = [key for key, _, _ in series]
-    lengths = [len(part) for part in values]
-    periods = isinstance(longest[1], _pandas().PeriodIndex)
-    zone = getattr(longest[1], "tz", None)
-    unit = getattr(longest[1], "unit", "ns")
-    form = FrameForm(kind, ids, starts, lengths, frequency, name, periods, zone and str(zone), unit)
-    return values, form
-
-
-def _nanoseconds(date: Any) -> int:
-    """Return a date as nanoseconds since 1970."""
-    return int(date.as_unit("ns").value)
-
-
-def _ordered(index: Any, where: str) -> tuple[Any, np.ndarray]:
-    """Return an index of dates or integers in ascending order, and the order of its rows."""
-    pandas = _pandas()
-    if not len(index):
-        raise ValueError(f"{where} must hold at least one number, got none. Leave it out.")
-    if isinstance(index, pandas.PeriodIndex):
-        index = index.to_timestamp()
-    if index.dtype.kind not in "iuM" and not hasattr(index, "tz"):
-        try:
-            index = pandas.DatetimeIndex(index)
-        except (ValueError, TypeError) as error:
-            raise TypeError(
-                f"{where} must have dates or integers for its steps, got {shown(index[0])}. "
-                "Convert them with pandas.to_datetime."
-            ) from error
-    order = np.argsort(index.asi8 if hasattr(index, "asi8") else index.to_numpy(), kind="stable")
-    if not index.is_monotonic_increasing:
-        index = index[order]
-    if not index.is_unique:
+    if not frame.columns.is_unique:
         raise ValueError(
-            f"{where} must have one row for each date, got {shown(index[index.duplicated()][0])} "
-            "twice. Take their mean or sum with groupby; local times of a clock that is set back "
-            "need a time zone."
+            "A DataFrame must have one column of each name, got "
+            f"{shown(frame.columns[frame.columns.duplicated()][0])} twice. Rename one of them."
         )
-    return index, order
+    if frame.index.name == ID or (frame.index.name == TIME and ID in frame.columns):
+        return frame.reset_index()
+    is_long = ID in frame.columns or (TIME in frame.columns and VALUE in frame.columns)
+    if is_long or not isinstance(frame.index, pandas().RangeIndex):
+        return frame
+    dated = [name for name in frame.columns if frame[name].dtype.kind == "M" or name == TIME]
+    return frame.set_index(dated[0]) if len(dated) == 1 else frame
 
 
-def _frequency(index: Any) -> Any:
-    """Return what lies between two steps: a str of pandas' for dates, or an integer."""
-    if not hasattr(index, "freqstr"):
-        return int(np.diff(index.to_numpy()).min()) if len(index) > 1 else 1
-    pandas = _pandas()
-    # Where some dates are left out, those of a stretch without a gap show the frequency.
-    stretches = (index[start : start + _STRETCH] for start in range(max(1, len(index) - _STRETCH)))
-    given = [index.freqstr] if index.freqstr else map(_inferred, (index, *stretches))
-    found = next(filter(None, given), None)
-    if found is not None:
-        return found
-    if len(index) < 2:
+def _rows(y: Any) -> _Rows:
+    """Return the values of a DataFrame or Series, and where they belong."""
+    if y.ndim == 1:
+        codes = np.zeros(len(y), np.intp)
+        index = read_index(y.index, "y")
+        return _Rows("series", [y.name], codes, index, numbers_of(y, f"y[{y.name!r}]"))
+    if ID not in y.columns and not (TIME in y.columns and VALUE in y.columns):
+        parts = [numbers_of(y[name], f"y[{name!r}]") for name in y.columns]
+        codes = np.repeat(np.arange(len(parts)), len(y))
+        values = np.concatenate([np.empty(0), *parts])
+        return _Rows("wide", list(y.columns), codes, read_index(y.index, "y"), values)
+    if TIME not in y.columns or VALUE not in y.columns:
         raise ValueError(
-            "y must have a frequency, got one date. Set it: y.index = y.index.to_period('D')."
+            f"y must have the columns {ID!r}, {TIME!r} and {VALUE!r}, got {list(y.columns)}. "
+            "Rename its columns."
         )
-    return pandas.tseries.frequencies.to_offset((index[1:] - index[:-1]).min()).freqstr
+    codes, ids = _codes_of(y)
+    index = read_index(y[TIME], f"y[{TIME!r}]")
+    values = numbers_of(y[VALUE], f"y[{VALUE!r}]")
+    others = y.columns.drop([ID, TIME, VALUE], errors="ignore")
+    if not len(others):
+        return _Rows("long", ids, codes, index, values)
+    covariates = np.column_stack([numbers_of(y[name], f"y[{name!r}]") for name in others])
+    return _Rows("long", ids, codes, index, values, covariates, tuple(map(str, others)))
 
 
-def _inferred(index: Any) -> str | None:
-    """Return the frequency of an index without gaps, None if it has some."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that later versions will return an offset
-        found = _pandas().infer_freq(index) if len(index) > 2 else None
-    return getattr(found, "freqstr", found)
+def _codes_of(frame: Any) -> tuple[np.ndarray, list[Any]]:
+    """Return the number of the series that each row of a long DataFrame belongs to, and names."""
+    if ID not in frame.columns:
+        return np.zeros(len(frame), np.intp), [VALUE]
+    codes, ids = pandas().factorize(frame[ID])
+    if (codes < 0).any():
+        raise ValueError(
+            f"y[{ID!r}] must name a series in each row, got none in row {codes.argmin()}. "
+            "Leave these rows out."
+        )
+    return codes, list(ids)
 
 
-def _positions(index: Any, frequency: Any, where: str) -> np.ndarray:
-    """Return the number of steps from the first date to each one."""
-    if isinstance(frequency, int):
-        steps, rest = np.divmod(index.to_numpy() - index[0], frequency)
-        regular = not rest.any()
+def numbers_of(column: Any, where: str) -> np.ndarray:
+    """Return a column as float64, NaN where a value is missing."""
+    if getattr(column.dtype, "kind", "O") in "fiub":
+        return np.asarray(column.to_numpy(np.float64, na_value=np.nan))
+    return as_numbers(column.to_numpy(), where).astype(np.float64)
+
+
+def _calendar(rows: _Rows, known: FrameForm | None) -> Calendar:
+    """Return the calendar of rows, of the frequency of their longest series."""
+    index = rows.index
+    longest = index
+    if rows.kind == "long":
+        longest = index[rows.codes == np.bincount(rows.codes).argmax()]
+    calendar = Calendar.of(index, frequency_of(longest, known and known.calendar.frequency))
+    span = index.max() - index.min()
+    if hasattr(span, "total_seconds"):
+        steps = span.total_seconds() / (calendar.seconds or 1)
     else:
-        grid = _pandas().date_range(index[0], index[-1], freq=frequency)
-        steps = grid.get_indexer(index)
-        regular = bool((steps >= 0).all())
-    if not regular:
+        steps = getattr(span, "n", span) / calendar.frequency
+    if steps > _SPARSEST * len(rows.values):
         raise ValueError(
-            f"{where} must have dates of one frequency, got some between those of "
-            f"{shown(frequency)}. Bring all to one: y.resample(...).mean(), or fit one forecaster "
-            "for each frequency."
+            f"y must have values at some of its dates at least, got {len(rows.values)} from "
+            f"{index.min()} to {index.max()}. Correct the dates."
         )
-    return np.asarray(steps)
+    mine, theirs = calendar.seconds, known and known.calendar.seconds
+    if mine and theirs and not theirs / _ALIKE**2 <= mine <= theirs * _ALIKE**2:
+        raise ValueError(
+            f"y must have the frequency of the fit, {known and known.calendar.frequency!r}, got "
+            f"{calendar.frequency!r}. Bring it to that one: y.resample(...).mean()."
+        )
+    return calendar
 
 
-def _pandas() -> Any:
-    """Return pandas, which whoever has given a DataFrame has imported."""
-    return cpu.once.imported("pandas")
+def _check_gaps(rows: _Rows, positions: np.ndarray, frequency: Any) -> None:
+    """Raise a ValueError if a series has two rows for a date, or a frequency of its own."""
+    order = np.lexsort((positions, rows.codes))
+    gaps = np.diff(positions[order])
+    inside = np.diff(rows.codes[order]) == 0  # not from one series to the next
+    twice = np.flatnonzero(inside & (gaps == 0))
+    if len(twice):
+        row = order[twice[0]]
+        raise ValueError(
+            f"y[{rows.ids[rows.codes[row]]!r}] must have one row for each date, got "
+            f"{shown(rows.index[row % len(rows.index)])} twice. Take their mean or sum with "
+            "groupby; local times of a clock that is set back need a time zone."
+        )
+    for code, part in _wide_gaps(rows.codes[order][1:][inside], gaps[inside]):
+        if len(part) > 2 and np.median(part) <= _ALIKE * part.min():
+            raise _mixed(rows.index[np.flatnonzero(rows.codes == code)[1]], frequency)
+
+
+def _wide_gaps(codes: np.ndarray, gaps: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the gaps of each series that has no two values in adjacent steps."""
+    firsts = np.flatnonzero(np.diff(codes, prepend=-1))
+    for first, part in zip(firsts, np.split(gaps, firsts)[1:], strict=True):
+        if part.min() > 1:
+            yield int(codes[first]), part
+
+
+def _mixed(date: Any, frequency: Any) -> ValueError:
+    """Return the error of dates that follow no frequency."""
+    return ValueError(
+        f"y must have dates of one frequency, got {shown(date)} among those of {frequency!r}. "
+        "Bring all to one: y.resample(...).mean(), or dt.floor(...) for clocks that differ; or fit "
+        "one forecaster for each frequency."
+    )
+
+
+def placed(rows: np.ndarray, places: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
+    """Return rows (N,) or (N, C) at their places, NaN elsewhere, as one array for each series."""
+    whole = np.full((int(lengths.sum()), *rows.shape[1:]), np.nan)
+    whole[places] = rows
+    return np.split(whole, np.cumsum(lengths)[:-1])
+
+
+def _repeated(ids: list[Any], counts: list[int]) -> Any:
+    """Return the name of each row's series."""
+    names = [name for name, count in zip(ids, counts, strict=True) for _ in range(count)]
+    return pandas().Series(names, dtype=object).infer_objects()
+
+
+__all__ = [
+    "ID",
+    "TIME",
+    "VALUE",
+    "FrameForm",
+    "numbers_of",
+    "placed",
+    "read_frame",
+    "with_columns",
+]

@@ -120,6 +120,7 @@ class Monitoring:
         """
         fitted = self._fitted()
         panel = self._panel(fitted, y, X)
+        fitted.encoding.covariates.check_ahead(panel, fitted.encoding.horizon)
         values = [fitted.positions(panel, index) for index in range(len(panel.values))]
         return panel.form.beside(values, "surprise")
 

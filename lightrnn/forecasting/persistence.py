@@ -15,6 +15,7 @@ from ..utils import checks
 from ..utils.checks import shown
 from .arguments import ForecastArguments
 from .covariates import Covariates
+from .dates import Calendar
 from .fitted import Fitted
 from .frames import FrameForm
 from .series import ArrayForm, Panel
@@ -26,11 +27,13 @@ _FORMS: dict[str, Any] = {form.__name__: form for form in (ArrayForm, FrameForm)
 def as_tree(fitted: Fitted) -> dict[str, Any]:
     """Return what was learned as plain values."""
     encoding = _shallow(fitted.encoding)
-    form = fitted.panel.form
+    form = {"kind_": type(fitted.panel.form).__name__} | _shallow(fitted.panel.form)
+    if isinstance(fitted.panel.form, FrameForm):
+        form["calendar"] = _shallow(fitted.panel.form.calendar)
     return fitted._asdict() | {
         "nets": [net._content() for net in fitted.nets],
         "encoding": encoding | {"covariates": _shallow(fitted.encoding.covariates)},
-        "panel": _shallow(fitted.panel) | {"form": {"kind_": type(form).__name__} | _shallow(form)},
+        "panel": _shallow(fitted.panel) | {"form": form},
     }
 
 
@@ -46,6 +49,8 @@ def from_tree(tree: Mapping[str, Any]) -> Fitted:
     encoding = Encoding(**dict(tree["encoding"]) | {"covariates": covariates})
     form = dict(tree["panel"]["form"])
     kind = _FORMS[form.pop("kind_")]
+    if kind is FrameForm:
+        form["calendar"] = Calendar(**form["calendar"])
     panel = Panel(**dict(tree["panel"]) | {"form": kind(**form)})
     nets = tuple(map(_net, tree["nets"]))
     fitted = Fitted(**dict(tree) | {"nets": nets, "encoding": encoding, "panel": panel})

@@ -10,7 +10,13 @@ import numpy as np
 
 from ..data.arrays import as_array, as_numbers
 from ..utils.checks import shown
-from .frames import FrameForm, aligned, read_frame
+from .columns import NAME
+from .frames import FrameForm, read_frame
+from .polars import is_polars
+
+_ONE_NUMBER = "Give one number a step."
+# The largest value of which sums of squares are finite.
+_LARGEST = 1e140
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,15 +55,22 @@ class Panel:
         covariates = None if self.covariates is None else self.covariates[start:stop]
         return Panel(values, self.form.some(start, stop), covariates, self.names)
 
-    def until(self, stops: np.ndarray) -> Panel:
-        """Return the first steps of each series, stops (n,) of them."""
-        stops = stops.tolist()
+    @property
+    def seconds(self) -> float | None:
+        """The length of a step; None if the series have no dates."""
+        return self.form.calendar.seconds if isinstance(self.form, FrameForm) else None
+
+    def until(self, stops: np.ndarray, ahead: int = 0) -> Panel:
+        """Return the first steps of each series, stops (n,) of them.
+
+        Their covariates reach as far beyond them as they did, `ahead` steps at least.
+        """
         values = [series[:stop] for series, stop in zip(self.values, stops, strict=True)]
         if self.covariates is None:
             return replace(self, values=values)
-        # They reach as far beyond the series as they did.
         covariates = [
-            X[: stop + len(X) - len(y)] for stop, (X, y) in zip(stops, self.pairs(), strict=True)
+            X[: stop + max(ahead, len(X) - len(y))]
+            for stop, (X, y) in zip(stops, self.pairs(), strict=True)
         ]
         return replace(self, values=values, covariates=covariates)
 
@@ -70,13 +83,23 @@ class ArrayForm:
     ----------
     single : bool
         Whether there was one series by itself, not a list of some.
+    skipped : tuple of int
+        Number of missing values before the first one of each series, which are left out.
     """
 
     single: bool
+    skipped: tuple[int, ...]
+
+    @property
+    def starts(self) -> tuple[int, ...]:
+        """The position of the first value of each series."""
+        return self.skipped
 
     def beside(self, values: list[np.ndarray], name: str) -> Any:
         """Return values of each step (T_i,) in the form of the series."""
-        return values[0] if self.single else values
+        pairs = zip(self.skipped, values, strict=True)
+        whole = [np.append(np.full(start, np.nan), part) for start, part in pairs]
+        return whole[0] if self.single else whole
 
     def begun(self, start: Any) -> ArrayForm:
         """Return the form of a series from a date on: arrays have no dates."""
@@ -97,18 +120,20 @@ class ArrayForm:
         return None
 
     def answer(self, columns: dict[str, np.ndarray]) -> Any:
-        """Return forecasts (n, horizon) by name: the array if there is one, else a dict."""
+        """Return forecasts (n, horizon) by name: the array of medians alone, or else a dict."""
         arrays = {name: part[0] if self.single else part for name, part in columns.items()}
-        return next(iter(arrays.values())) if len(arrays) == 1 else arrays
+        return arrays[NAME] if list(arrays) == [NAME] else arrays
 
 
-def read_panel(y: Any) -> Panel:
-    """Read series.
+def read_panel(y: Any, known: Panel | None = None) -> Panel:
+    """Read series. One begins with its first value; what is missing before that is left out.
 
     Parameters
     ----------
-    y : array-like (T,), list of array-like (T_i,), array-like (n, T), Series or DataFrame
+    y : array-like (T,) or (T, 1), list of array-like (T_i,), array-like (n, T), Series or DataFrame
         Numbers, NaN or None where a value is missing; `read_frame` lists the forms of a DataFrame.
+    known : Panel, optional
+        The series that were learned from, whose frequency those of y have.
 
     Returns
     -------
@@ -126,26 +151,36 @@ def read_panel(y: Any) -> Panel:
     >>> read_panel([[1, 2, 3], [4, 5]]).lengths
     array([3, 2])
     >>> read_panel([1.0, 2.0]).form
-    ArrayForm(single=True)
+    ArrayForm(single=True, skipped=(0,))
     """
-    if hasattr(y, "iloc"):
-        frame = read_frame(y)
+    if is_frame(y):
+        form = known.form if known and isinstance(known.form, FrameForm) else None
+        frame = read_frame(y, form)
         for series, name in zip(frame.values, frame.form.ids, strict=True):
-            _check(series, f"y[{name!r}]")
+            check_finite(series, f"y[{name!r}]")
         return Panel(*frame)
-    items = y if isinstance(y, list | tuple) else as_array(y, "y", "Give one number a step.")
-    if isinstance(items, np.ndarray) and items.ndim > 2:
+    items = y if isinstance(y, list | tuple) else as_array(y, "y", _ONE_NUMBER)
+    if isinstance(items, np.ndarray) and not 0 < items.ndim < 3:
         raise ValueError(
             f"y must be one series (T,), a list of some, or (n, T), got {shown(items)}. "
             "Forecast each column as a series of its own; other variables are X."
         )
+    if isinstance(items, np.ndarray) and items.ndim == 2 and items.shape[1] == 1:
+        items = items[:, 0]
     single = _is_flat(items)
-    if not single and not len(items):
+    if not len(items):
         raise ValueError(f"y must hold at least one series, got {shown(y)}. Pass data.")
     given = [items] if single else items
     names = ["y"] if single else [f"y[{i}]" for i in range(len(given))]
     values = [_series(item, name) for item, name in zip(given, names, strict=True)]
-    return Panel(values, ArrayForm(single))
+    starts = tuple(int(np.isfinite(series).argmax()) for series in values)
+    values = [series[start:] for series, start in zip(values, starts, strict=True)]
+    return Panel(values, ArrayForm(single, starts))
+
+
+def is_frame(y: Any) -> bool:
+    """Return whether y is a Series or DataFrame."""
+    return hasattr(y, "iloc") or is_polars(y)
 
 
 def _is_flat(items: Any) -> bool:
@@ -157,7 +192,7 @@ def _is_flat(items: Any) -> bool:
 
 def _series(item: Any, name: str) -> np.ndarray:
     """Return one series as float64, (T,)."""
-    array = as_numbers(as_array(item, name, "Give one number a step."), name)
+    array = as_numbers(as_array(item, name, _ONE_NUMBER), name)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
@@ -166,105 +201,25 @@ def _series(item: Any, name: str) -> np.ndarray:
             "Give one number a step; other variables are X."
         )
     values = array.astype(np.float64)
-    _check(values, name)
-    return values
-
-
-def _check(values: np.ndarray, name: str) -> None:
-    """Raise a ValueError if a series holds infinity, or no number at all."""
-    infinite = np.flatnonzero(np.isinf(values))
-    if len(infinite):
-        raise ValueError(
-            f"{name} must be finite or missing, got {values[infinite[0]]} at step {infinite[0]}. "
-            "Replace it by NaN if it is not known."
-        )
+    check_finite(values, name)
     if not np.isfinite(values).any():
         raise ValueError(
             f"{name} must hold at least one number, got {shown(values)}. Leave the series out."
         )
+    return values
 
 
-def with_covariates(panel: Panel, X: Any, horizon: int) -> Panel:
-    """Return a panel with other variables beside its series.
-
-    Parameters
-    ----------
-    panel : Panel
-        The series; it may have covariates, of which X then replaces a part.
-    X : array-like (T,) or (T, C), list of them, or DataFrame, or None
-        As long as the series, or a horizon longer. If the panel has covariates, the horizon alone.
-    horizon : int
-        Steps of the horizon.
-
-    Returns
-    -------
-    Panel
-
-    Raises
-    ------
-    ValueError
-        If X has other rows, or not the columns that there are.
-    TypeError
-        If it holds anything but numbers.
-    """
-    if X is None:
-        return panel
-    if hasattr(X, "iloc") and isinstance(panel.form, FrameForm):
-        given, names = aligned(X, panel.form, horizon)
-    else:
-        names = None
-        items = [X] if panel.form.single else list(X)
-        if len(items) != len(panel.values):
-            raise ValueError(
-                f"X must have one item for each series, {len(panel.values)}, got {len(items)}. "
-                "Give a list of arrays (T, C)."
-            )
-        given = [
-            _beside(item, series, horizon, panel.covariates is not None, f"X[{index}]")
-            for index, (item, series) in enumerate(zip(items, panel.values, strict=True))
-        ]
-    if panel.covariates is not None:
-        _check_columns(panel, given[0].shape[1], names)
-        given = list(map(_merged, panel.covariates, given))
-    ahead = any(
-        np.isfinite(part[len(series) :]).any()
-        for part, series in zip(given, panel.values, strict=True)
-    )
-    if not ahead:
-        pairs = zip(given, panel.values, strict=True)
-        given = [part[: len(series)] for part, series in pairs]
-    return replace(panel, covariates=given, names=names or panel.names)
+def check_finite(values: np.ndarray, name: str) -> None:
+    """Raise a ValueError if values (T,) or (T, C) are infinite, or their squares are."""
+    with np.errstate(invalid="ignore"):
+        steps = np.flatnonzero(np.abs(values) > _LARGEST)
+    if len(steps):
+        value = values.flat[steps[0]]
+        wanted, remedy = f"at most {_LARGEST:g}", "Divide it by a constant."
+        if np.isinf(value):
+            wanted, remedy = "finite or missing", "Replace it by NaN if it is not known."
+        step = steps[0] // (values.size // len(values))
+        raise ValueError(f"{name} must be {wanted}, got {value:g} at step {step}. {remedy}")
 
 
-def _beside(item: Any, series: np.ndarray, horizon: int, more: bool, name: str) -> np.ndarray:
-    """Return the covariates of a series, (T + horizon, C), NaN where they are not given."""
-    array = as_numbers(as_array(item, name, "Give one row a step."), name).astype(np.float64)
-    rows = array.reshape(len(array), -1)
-    T = len(series)
-    wanted = (T, T + horizon, horizon) if more else (T, T + horizon)
-    if len(rows) not in wanted:
-        raise ValueError(
-            f"{name} must have as many rows as the series, {T}, or {T + horizon} with the horizon"
-            f"{', or ' + str(horizon) + ' for the horizon alone' if more else ''}, got {len(rows)}."
-        )
-    whole = np.full((T + horizon, rows.shape[1]), np.nan)
-    start = T if len(rows) == horizon and more and horizon != T else 0
-    whole[start : start + len(rows)] = rows
-    return whole
-
-
-def _merged(before: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """Return given covariates, and where they are missing those of before."""
-    whole = given.copy()
-    part = whole[: len(before)]
-    np.copyto(part, before[: len(part)], where=np.isnan(part))
-    return whole
-
-
-def _check_columns(panel: Panel, count: int, names: tuple[str, ...] | None) -> None:
-    """Raise a ValueError unless covariates have the columns of those of before."""
-    before = panel.covariates[0].shape[1] if panel.covariates else 0
-    if count != before or (names and panel.names and names != panel.names):
-        raise ValueError(
-            f"X must have the columns {panel.names or before}, as in fit, got {names or count}."
-        )
+__all__ = ["ArrayForm", "Panel", "check_finite", "is_frame", "read_panel"]

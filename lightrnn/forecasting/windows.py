@@ -154,7 +154,6 @@ class Encoding:
 
     def check(self, panel: Panel) -> None:
         """Raise a ValueError if a panel to forecast is not like the one that was learned from."""
-        self.covariates.check(panel, self.horizon)
         if self.scale != "log":
             return
         for name, series in zip(panel.form.names(len(panel.values)), panel.values, strict=True):
@@ -184,6 +183,11 @@ class Encoding:
         whole season before the first origin.
         """
         series = panel.values[index]
+        if self.scale == "log" and (series <= 0).any():
+            raise ValueError(
+                "y must be positive, since it was in fit and scale is 'log', got "
+                f"{np.nanmin(series):g}. Fit with scale='standard'."
+            )
         begin = int(np.isfinite(series).argmax())
         known = len(series) - begin
         first = max(0, self.season - known)

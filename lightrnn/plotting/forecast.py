@@ -212,6 +212,7 @@ def _steps(panel: Panel, index: int, first: int, count: int) -> np.ndarray:
     dates = panel.form.dates(index, first, count)
     if dates is None:
         return np.arange(first, first + count)
+    dates = dates.to_timestamp() if hasattr(dates, "to_timestamp") else dates
     return np.asarray(dates if getattr(dates, "tz", None) is None else dates.tz_localize(None))
 
 
@@ -234,7 +235,8 @@ def _following(truth: Any, panel: Panel, index: int, steps: np.ndarray) -> np.nd
     values = given.values[number]
     found = np.full(len(steps), np.nan)
     if panel.form.dates(index, 0, 1) is None or given.form.dates(number, 0, 1) is None:
-        found[: len(values)] = values[: len(found)]
+        start = given.form.skipped[number]
+        found[start : start + len(values)] = values[: max(0, len(found) - start)]
         return found
     dates = _steps(given, number, 0, len(values))
     _, places, rows = np.intersect1d(steps, dates, return_indices=True)

@@ -158,7 +158,7 @@ def test_a_backtest_is_a_fit_before_each_window():
     assert set(result.coverage) == {80, 95} and str(result).splitlines()[-1].startswith("all")
     once = model.backtest(y, windows=2, step=4)
     assert np.array_equal(once.forecast[0], result.forecast[0])
-    with pytest.raises(ValueError, match="y must have at least"):
+    with pytest.raises(ValueError, match="y must have more than the 60 steps"):
         model.backtest(y, windows=20)
 
 

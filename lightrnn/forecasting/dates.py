@@ -1,0 +1,188 @@
+"""The steps of series as pandas writes them: dates, periods or integers, a constant step apart."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+
+from .. import cpu
+from ..utils.checks import shown
+
+# Dates by which a frequency is found if some are left out: more than a week of working days.
+_STRETCH = 7
+# Steps by which the length of one is taken: months and years differ.
+_MEASURED = 100
+
+
+@dataclass(frozen=True)
+class Calendar:
+    """The regular steps of a panel, from its earliest date on; a step's number is its position.
+
+    Attributes
+    ----------
+    first : int
+        The first step: its number, the ordinal of its period, or nanoseconds since 1970.
+    frequency : str or int
+        What lies between two steps, for dates as pandas writes it.
+    periods : str or None
+        Frequency of the periods, if the steps are some.
+    zone : str or None
+        Time zone of the dates.
+    unit : str
+        Resolution of the dates.
+    name : str or None
+        Name of the index.
+    """
+
+    first: int
+    frequency: Any
+    periods: str | None = None
+    zone: str | None = None
+    unit: str = "ns"
+    name: Any = None
+
+    @classmethod
+    def of(cls, index: Any, frequency: Any) -> Self:
+        """Return the calendar of an index that `read_index` has returned."""
+        first = index.min()
+        name = index.name
+        if isinstance(frequency, str):
+            zone = index.tz and str(index.tz)
+            nanoseconds = int(first.as_unit("ns").value)
+            return cls(nanoseconds, frequency, zone=zone, unit=index.unit, name=name)
+        periods = getattr(index, "freqstr", None)
+        return cls(int(getattr(first, "ordinal", first)), frequency, periods, name=name)
+
+    def dates(self, count: int) -> Any:
+        """Return the first steps as an index."""
+        if isinstance(self.frequency, str):
+            date = pandas().Timestamp(self.first, unit="ns", tz=self.zone).as_unit(self.unit)
+            dates = pandas().date_range(date, periods=count, freq=self.frequency)
+            return dates.as_unit(self.unit).rename(self.name)
+        numbers = self.first + self.frequency * np.arange(count)
+        if self.periods is None:
+            return pandas().Index(numbers, name=self.name)
+        return pandas().PeriodIndex.from_ordinals(numbers, freq=self.periods, name=self.name)
+
+    def positions(self, index: Any) -> np.ndarray:
+        """Return the positions of steps, -1 for those between two steps or before the first."""
+        is_period = isinstance(index, pandas().PeriodIndex)
+        if isinstance(self.frequency, str):
+            index = index.to_timestamp() if is_period else index
+            if not hasattr(index, "tz") or (index.tz is None) != (self.zone is None):
+                return np.full(len(index), -1)
+            last = index.max().tz_convert(self.zone) if self.zone else index.max()
+            dates = pandas().date_range(self.dates(1)[0], last, freq=self.frequency)
+            return np.asarray(dates.get_indexer(index))
+        if self.periods and (is_period or hasattr(index, "tz")):
+            same = is_period and index.freqstr == self.periods
+            index = index if same else _as_periods(index, self.periods)
+        elif self.periods or index.dtype.kind not in "iu":
+            return np.full(len(index), -1)
+        steps, rest = np.divmod(_numbers(index) - self.first, self.frequency)
+        return np.where((rest == 0) & (steps >= 0), steps, -1)
+
+    @property
+    def seconds(self) -> float | None:
+        """The length of a step; None for integers."""
+        if not isinstance(self.frequency, str) and self.periods is None:
+            return None
+        dates = self.dates(_MEASURED + 1)
+        dates = dates.to_timestamp() if self.periods else dates
+        return float((dates[-1] - dates[0]).total_seconds()) / _MEASURED
+
+
+def read_index(index: Any, where: str) -> Any:
+    """Return dates, periods or integers as pandas' index of them.
+
+    Raises
+    ------
+    TypeError
+        If it holds anything else.
+    ValueError
+        If one is missing.
+    """
+    index = pandas().Index(index).infer_objects()
+    if isinstance(index, pandas().CategoricalIndex):
+        index = pandas().Index(index.to_numpy(), name=index.name)
+    if index.hasnans:
+        raise ValueError(
+            f"{where} must have a date in each row, got none in row {index.isna().argmax()}. "
+            "Leave these rows out."
+        )
+    kind = index.dtype.kind
+    if kind in "iu" or isinstance(index, (pandas().DatetimeIndex, pandas().PeriodIndex)):
+        return index
+    if kind == "f" and (index == index.astype(np.int64)).all():
+        return index.astype(np.int64)
+    try:
+        if kind not in "fbm":
+            return pandas().DatetimeIndex(index)
+    except (ValueError, TypeError):  # no dates
+        pass
+    raise TypeError(
+        f"{where} must have dates or integers for its steps, got {shown(index[0])}. "
+        "Convert them with pandas.to_datetime."
+    )
+
+
+def frequency_of(index: Any, known: Any = None) -> Any:
+    """Return what lies between two steps of a series: a str of pandas' for dates, or an integer.
+
+    Parameters
+    ----------
+    index : Index
+        Steps without order.
+    known : str or int, optional
+        The frequency of series before; it is that of these too if all dates follow it.
+    """
+    index = index.unique().sort_values()
+    if not hasattr(index, "tz"):
+        return int(np.diff(_numbers(index)).min()) if len(index) > 1 else 1
+    if isinstance(known, str):
+        dates = pandas().date_range(index[0], index[-1], freq=known)
+        if index.isin(dates).all():
+            return known
+    # Where some dates are left out, those of a stretch without a gap show the frequency.
+    stretches = (index[start : start + _STRETCH] for start in range(max(1, len(index) - _STRETCH)))
+    given = [index.freqstr] if index.freqstr else map(_inferred, (index, *stretches))
+    found = next(filter(None, given), None)
+    if found is not None:
+        return found
+    if len(index) < 2:
+        raise ValueError(
+            "y must have a frequency, got one date. Convert the dates to periods: "
+            "dates.to_period('D')."
+        )
+    return pandas().tseries.frequencies.to_offset((index[1:] - index[:-1]).min()).freqstr
+
+
+def _inferred(index: Any) -> str | None:
+    """Return the frequency of an index without gaps, None if it has some."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that later versions will return an offset
+        found = pandas().infer_freq(index) if len(index) > 2 else None
+    return getattr(found, "freqstr", found)
+
+
+def _numbers(index: Any) -> np.ndarray:
+    """Return integers, or the ordinals of periods."""
+    return np.asarray(getattr(index, "asi8", index), np.int64)
+
+
+def _as_periods(index: Any, frequency: str) -> Any:
+    """Return dates or other periods as periods of a frequency."""
+    if hasattr(index, "tz"):
+        return index.tz_localize(None).to_period(frequency)
+    return index.asfreq(frequency)
+
+
+def pandas() -> Any:
+    """Return pandas, which whoever has given a DataFrame has imported."""
+    return cpu.once.imported("pandas")
+
+
+__all__ = ["Calendar", "frequency_of", "pandas", "read_index"]

@@ -1,0 +1,254 @@
+"""The doors of a forecaster: what it takes, what it refuses, and that nothing is lost."""
+
+import numpy as np
+import pytest
+
+from lightrnn import RNNForecaster
+from lightrnn.forecasting.alignment import with_covariates
+from lightrnn.forecasting.covariates import Covariates
+from lightrnn.forecasting.series import read_panel
+
+SMALL = {"hidden_layer_sizes": 4, "max_iter": 1, "random_state": 0}
+Y = 3 + np.sin(np.arange(60) * np.pi / 2) + 0.1 * np.cos(np.arange(60.0))
+X = np.cos(np.arange(63.0))
+
+
+def forecaster(**options):
+    return RNNForecaster(3, 4, **SMALL | options)
+
+
+@pytest.fixture(scope="module")
+def fitted():
+    return forecaster(scale="log").fit(Y, X[:60])
+
+
+def learned(X, y=Y):
+    """Return what is known of the columns of X."""
+    return Covariates.of(with_covariates(read_panel(y), X, 3), 3)
+
+
+# -- y --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("y", "single", "lengths"),
+    [
+        (Y[:, None], True, [60]),
+        (Y[None], False, [60]),
+        (np.stack([Y, Y]), False, [60, 60]),
+        ([Y[:, None], Y[:9]], False, [60, 9]),
+        (np.array([Y, Y[:9]], object), False, [60, 9]),
+        (np.array([1, None, 3] * 20, object), True, [60]),
+        (np.ma.array(Y, mask=np.arange(60) < 5), True, [55]),
+        (range(9), True, [9]),
+        ([None, np.nan, 1, 2], True, [2]),
+        (Y > 3, True, [60]),
+    ],
+)
+def test_forms_of_arrays(y, single, lengths):
+    panel = read_panel(y)
+    assert panel.form.single == single and panel.lengths.tolist() == lengths
+
+
+def test_what_is_missing_before_the_first_value_is_left_out():
+    late = [Y, np.append(np.full(7, np.nan), Y)]
+    found = forecaster().fit(late)
+    assert np.array_equal(found.predict(), forecaster().fit([Y, Y]).predict())
+    assert [len(part) for part in found.surprise(late)] == [60, 67]
+    assert not found._state.encoding.marks
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda f: f.fit(np.array(3.0)), "y must be one series"),
+        (lambda f: f.fit(Y * 1e200), "y must be at most 1e\\+140"),
+        (lambda f: f.predict(Y - 10, X[:60]), "y must be positive where scale is"),
+        (lambda f: f.predict(Y), "X must have the columns 1, as in fit, got None"),
+        (lambda f: f.predict(X=X[:62]), "X\\[0\\] must have as many rows as the series"),
+        (lambda f: f.predict(X=np.ones((3, 2))), "X must have the columns of the fit, 1, got 2"),
+        (lambda f: f.predict(quantiles=[]), "quantiles must be one at least"),
+        (lambda f: f.score(Y[:3], X[:3]), "y must have more than the 3 steps that are forecast"),
+        (
+            lambda f: f.score(np.append(Y, [np.nan] * 3), X),
+            "y must have a value in the 3 steps that are forecast",
+        ),
+        (lambda f: f.backtest([Y, Y[:4]], windows=2), "got 4 in series 1"),
+        (lambda f: f.fit(Y, np.full(60, np.nan)), "X must hold at least one number in each column"),
+        (lambda f: f.fit(Y, np.full(60, np.inf)), "X\\[0\\] must be finite or missing"),
+        (
+            lambda f: f.fit(Y, np.ones((60, 2, 2))),
+            "X\\[0\\] must be an array",
+        ),
+        (lambda f: f.fit([Y, Y], [X[:60], np.ones((60, 2))]), "X must have the same columns"),
+        (lambda f: f.fit([Y, Y], [X[:60]]), "X must have one item for each series"),
+        (lambda f: f.fit(Y, []), "X must have the same columns for each series, one at least"),
+    ],
+)
+def test_what_is_refused_changes_nothing(fitted, call, match):
+    before = fitted.predict()
+    with pytest.raises(ValueError, match=match):
+        call(fitted)
+    assert np.array_equal(fitted.predict(), before)
+
+
+def test_forecasts_without_covariates_take_none():
+    with pytest.raises(ValueError, match="X must be None, as in fit"):
+        forecaster().fit(Y).predict(X=X[60:])
+
+
+def test_intervals_come_by_name_however_many():
+    found = forecaster().fit(Y)
+    assert list(found.predict(quantiles=0.9)) == ["lightrnn-ql0.9"]
+    assert list(found.predict(level=np.array(80)))[1:] == ["lightrnn-lo-80", "lightrnn-hi-80"]
+    assert found.predict(level=[]).shape == (3,)
+
+
+def test_a_seed_of_numpy_is_the_same_seed():
+    seeds = [0, np.int64(0)]
+    one, other = (forecaster(random_state=seed).fit(Y).predict() for seed in seeds)
+    assert np.array_equal(one, other)
+
+
+# -- X --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("X", "ahead", "static", "past"),
+    [
+        (X[:60], "sometimes", (False,), (False,)),
+        (X, "always", (False,), (False,)),
+        (np.ones(60), "never", (True,), (False,)),
+        (np.column_stack([X, np.ones(63)]), "always", (False, True), (False, False)),
+        (
+            np.column_stack([X, np.append(X[:60], [np.nan] * 3)]),
+            "always",
+            (False, False),
+            (False, True),
+        ),
+    ],
+)
+def test_what_is_known_of_covariates_shows_in_their_rows(X, ahead, static, past):
+    found = learned(X)
+    assert (found.ahead, found.static, found.past) == (ahead, static, past)
+
+
+@pytest.mark.parametrize(
+    "X", [np.arange(6.0).reshape(3, 2), [[0, 1], [2, 3], [4, 5]], np.arange(3)]
+)
+def test_one_row_for_each_series_does_not_change(X):
+    assert all(learned(X, [Y, Y, Y]).static)
+
+
+def test_columns_that_are_known_of_the_past_alone():
+    both = np.column_stack([X, np.append(X[:60], [np.nan] * 3)])
+    model = forecaster().fit(Y, both)
+    assert np.isfinite(model.predict(Y[:50], both[:53])).all()
+    with pytest.raises(ValueError, match="X must have 3 rows more than y"):
+        model.predict(Y[:50], both[:50])
+    sometimes = forecaster().fit(Y, both[:60])
+    with pytest.raises(ValueError, match="X must have all columns behind y or none, got 1 of 2"):
+        sometimes.predict(X=both[60:])
+    assert model.score(Y, both[:60]) == model.score(Y, both)
+
+
+# -- DataFrames -----------------------------------------------------------------------------------
+
+pandas = pytest.importorskip("pandas", reason="reads and returns its DataFrames")
+
+
+def long(frequency="h", name="a", T=60, **options):
+    dates = pandas.date_range("2024-03-01", periods=T, freq=frequency, **options)
+    return pandas.DataFrame({"unique_id": name, "ds": dates, "y": Y[:T]})
+
+
+@pytest.mark.parametrize("frequency", ["M", "Q-NOV", "W-WED", "W", "D", "h"])
+def test_periods_stay_what_they_are(frequency):
+    periods = pandas.period_range("2024-01", periods=20, freq=frequency)
+    model = forecaster().fit(pandas.Series(Y[:20], periods))
+    assert list(model.predict().index) == [periods[-1] + 1 + step for step in range(3)]
+    one = pandas.Series([3.0], periods[:1])
+    assert model.predict(one).index[0] == periods[1]
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        (lambda y: y.assign(ds=y.ds.where(y.index != 3)), "y\\['ds'\\] must have a date in each"),
+        (
+            lambda y: y.assign(unique_id=y.unique_id.where(y.index != 3)),
+            "must name a series",
+        ),
+        (lambda y: y.drop(columns="ds"), "y must have the columns 'unique_id', 'ds' and 'y'"),
+        (lambda y: pandas.concat([y, y[["y"]]], axis=1), "must have one column of each name"),
+        (lambda y: y.assign(kind="text"), "y\\['kind'\\] must hold numbers"),
+        (lambda y: pandas.concat([y, long("D", "b", 20)]), "y must have dates of one frequency"),
+        (lambda y: pandas.concat([y, y[:1]]), "y\\['a'\\] must have one row for each date"),
+        (lambda y: y.assign(ds=np.arange(60) / 2), "y\\['ds'\\] must have dates or integers"),
+        (lambda y: y.assign(ds=y.ds.where(y.index != 3, pandas.Timestamp("2124-01-01"))), "dates"),
+        (lambda y: y.assign(y=np.nan), "y\\['a'\\] must hold at least one number"),
+        (lambda y: y[:0], "y must hold at least one number"),
+    ],
+)
+def test_frames_that_are_refused(change, match):
+    with pytest.raises((ValueError, TypeError), match=match):
+        read_panel(change(long()))
+
+
+def test_series_to_forecast_have_the_dates_of_the_fit():
+    model = forecaster().fit(long(T=60))
+    assert model.predict(long(name="b", T=1)).ds[0] == pandas.Timestamp("2024-03-01 01:00")
+    for y, match in ((long("D"), "one frequency"), (long("5min"), "y must have the frequency")):
+        with pytest.raises(ValueError, match=match):
+            model.predict(y)
+    with pytest.raises(ValueError, match="y must have dates, as in fit"):
+        model.predict(Y)
+
+
+def test_covariates_of_frames_by_column_and_name():
+    y = long().assign(t=X[:60], place=2.0)
+    dates = pandas.date_range(y.ds.iloc[-1], periods=4, freq="h")[1:]
+    ahead = pandas.DataFrame({"ds": dates, "t": X[60:], "unique_id": "a"})
+    model = forecaster().fit(y)
+    found = model.predict(X=ahead)
+    assert model._state.encoding.covariates.static == (False, True)
+    whole = ahead.assign(place=2.0)[["place", "unique_id", "t", "ds"]]
+    assert model.predict(X=whole).equals(found)
+    for rows in (ahead, whole):
+        read = model._panel(model._state, None, rows).covariates[0]
+        assert np.array_equal(read[:, 0], X)
+    static = pandas.DataFrame({"unique_id": ["a"], "place": [2.0]})
+    split = forecaster().fit(y.drop(columns="place"), static).predict(X=ahead)
+    assert np.allclose(split.lightrnn, found.lightrnn)
+    for wrong, match in (
+        (ahead[:2], "X must have a row for each of the 3 steps"),
+        (ahead.assign(unique_id="b"), "X must have rows at the dates of y"),
+        (pandas.concat([ahead, ahead[:1]]), "X must have one row for each date"),
+        (ahead.assign(other=1.0), "X must have the columns \\('t', 'place'\\)"),
+    ):
+        with pytest.raises(ValueError, match=match):
+            model.predict(X=wrong)
+
+
+def test_polars_frames_are_answered_in_kind():
+    polars = pytest.importorskip("polars", reason="reads and returns its DataFrames")
+    y = long(T=48, tz="Europe/Paris")
+    expected = forecaster().fit(y).predict(level=80)
+    given = polars.DataFrame(
+        [
+            polars.Series("unique_id", y.unique_id.tolist()),
+            polars.Series("ds", y.ds.dt.tz_localize(None).to_numpy()).dt.replace_time_zone(
+                "Europe/Paris"
+            ),
+            polars.Series("y", y.y.to_numpy()),
+        ]
+    )
+    found = forecaster().fit(given).predict(level=80)
+    assert found.columns == list(expected.columns)
+    assert found["ds"].dtype.time_zone == "Europe/Paris"
+    assert np.array_equal(found["lightrnn-hi-80"].to_numpy(), expected["lightrnn-hi-80"])
+    wide = given.select("ds", a="y", b="y")
+    assert forecaster().fit(wide).predict(level=80).columns[:3] == ["ds", "a", "a-lo-80"]
+    assert isinstance(forecaster().fit(given["y"]).predict(), polars.Series)
+    with pytest.raises(TypeError, match="got a LazyFrame"):
+        forecaster().fit(given.lazy())
