@@ -75,9 +75,9 @@ def _column(name: str, values: Any) -> Any:
     polars = once.imported("polars")
     dtype = values.dtype
     zone = getattr(dtype, "tz", None)
-    dates = values.dt if hasattr(values, "dt") else values
     if zone is not None:
-        plain = polars.Series(name, dates.tz_convert("UTC").dt.tz_localize(None).to_numpy())
+        dates = once.imported("pandas").DatetimeIndex(values)
+        plain = polars.Series(name, dates.tz_convert("UTC").tz_localize(None).to_numpy())
         return plain.dt.replace_time_zone("UTC").dt.convert_time_zone(str(zone))
     if dtype.kind == "O":
         return polars.Series(name, list(values))
