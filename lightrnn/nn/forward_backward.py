@@ -39,30 +39,21 @@ class ForwardBackward:
     """
 
     def __init__(
-        self,
-        network: Stack,
-        batch: Batch,
-        workspace: Workspace,
-        cached: np.ndarray | None = None,
+        self, network: Stack, batch: Batch, workspace: Workspace, cached: np.ndarray | None = None
     ) -> None:
         self.network = network
         self.batch = batch
         self.workspace = workspace
-        offsets = batch.offsets
         # The sequences are not always those that are cached.
-        self.cached = None if offsets is None else cached
+        self.cached = None if batch.offsets is None else cached
+        starts = None if cached is None else batch.offsets
         self.step = network.target == "step"
         self.every_step = network.every_step
         self.recurrent = network.recurrent
         self.packing: Any = (
             Steps.of(batch.lengths)
             if self.recurrent
-            else Windows(
-                batch.lengths,
-                network.window,
-                last=not self.every_step,
-                starts=None if self.cached is None else offsets,
-            )
+            else Windows(batch.lengths, network.window, not self.every_step, starts)
         )
         self._levels = workspace.levels
         self._last_level = len(self._levels) - 1
