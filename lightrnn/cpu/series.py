@@ -280,7 +280,7 @@ def add_quantiles(
 @kernel
 def calibrate(
     totals: DoubleRows,  # (n, horizon * q), IN, OUT
-    factor: DoubleRows,  # (horizon, q) of the distance from the median; its own is its share, IN
+    factor: DoubleRows,  # (2 horizon, q) as `Fitted.kernel_factor` returns it, IN
     options: Integers,  # fields of `Options`, IN
 ):
     """Make the mean of networks' quantiles, at their calibrated distance from the median."""
@@ -291,13 +291,15 @@ def calibrate(
 @register_jitable
 def _calibrate(row, factor, median, n_nets):
     """Make the mean of networks' quantiles of one row."""
-    horizon, q = factor.shape
+    q = factor.shape[1]
+    horizon = len(factor) // 2
     for step in range(horizon):
         start = step * q
         middle = row[start + median] / n_nets
         moved = factor[step, median] * middle
         for j in range(q):
-            row[start + j] = moved + factor[step, j] * (row[start + j] / n_nets - middle)
+            distance = factor[step, j] * (row[start + j] / n_nets - middle)
+            row[start + j] = moved + distance + factor[horizon + step, j]
         _sort(row, start, q)
 
 
@@ -344,7 +346,7 @@ def _restore(forecast, quantiles, places, steps, o, linear, options):
 @kernel
 def forecast(
     totals: DoubleRows,  # (1, horizon * q), IN, OUT: as `calibrate` leaves them
-    factor: DoubleRows,  # (horizon, q) as in `calibrate`, IN
+    factor: DoubleRows,  # (2 horizon, q) as in `calibrate`, IN
     places: Doubles,  # (w,) as in `restore`, IN
     steps: DoubleRows,  # (N, columns), IN
     linear: Singles,  # (1, horizon) of the linear part, or (0, horizon) if there is none, IN

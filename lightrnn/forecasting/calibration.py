@@ -43,7 +43,7 @@ def summed(outputs: list[np.ndarray], horizon: int) -> np.ndarray:
 
 
 def share_of(predicted: np.ndarray, truth: np.ndarray, quantiles: tuple[float, ...]) -> float:
-    """Return how much of the network's median to add to the linear forecast, from 0 to 1.
+    """Return how much of a network to add to the linear forecast, from 0 to 1.
 
     Of one short series a network learns little that holds, and may be worse than nothing: the share
     is that of the least absolute error on windows that were not learned from.
@@ -69,10 +69,57 @@ def share_of(predicted: np.ndarray, truth: np.ndarray, quantiles: tuple[float, .
     return _SHARES[int(np.argmin(errors))]
 
 
-def shrunk(predicted: np.ndarray, share: float, quantiles: tuple[float, ...]) -> np.ndarray:
-    """Return quantiles (n, horizon, q) moved so that the median is this share of what it was."""
-    moved: np.ndarray = predicted - (1 - share) * predicted[..., [quantiles.index(0.5)]]
-    return moved
+def widths(truth: np.ndarray) -> np.ndarray:
+    """Return the mean error of forecasts without a network, (horizon,), by step of the horizon.
+
+    Parameters
+    ----------
+    truth : ndarray (m, horizon)
+        Errors of the linear forecast in windows that were not learned from, NaN where a value is
+        missing.
+
+    Examples
+    --------
+    >>> widths(np.array([[1.0, np.nan], [-3.0, np.nan]])).tolist()
+    [2.0, 2.0]
+    """
+    errors = np.abs(truth)
+    present = np.isfinite(errors)
+    counts = present.sum(axis=0)
+    sums = np.where(present, errors, 0.0).sum(axis=0)
+    # A step of which nothing is known has the mean of the others.
+    overall = sums.sum() / max(counts.sum(), 1)
+    mean: np.ndarray = np.where(counts > 0, sums / np.maximum(counts, 1), overall)
+    return mean
+
+
+def blended(
+    predicted: np.ndarray, share: float, width: np.ndarray, quantiles: tuple[float, ...]
+) -> np.ndarray:
+    """Return the share of a network's quantiles, and for the rest those of a constant width.
+
+    Where a network's median is of no use, its intervals are not either: they may be narrow by
+    chance, and a factor that makes these wide enough makes the others far too wide.
+
+    Parameters
+    ----------
+    predicted : ndarray (..., horizon, q)
+        Quantiles of a network.
+    share : float
+        As `share_of` returns it.
+    width : ndarray (horizon,)
+        As `widths` returns it.
+    quantiles : tuple of q floats
+        The quantiles.
+
+    Examples
+    --------
+    >>> blended(np.zeros((1, 1, 3)), 0.5, np.array([2.0]), (0.1, 0.5, 0.9))
+    array([[[-1.,  0.,  1.]]])
+    """
+    sides = np.sign(np.array(quantiles) - 0.5)
+    mixed: np.ndarray = share * predicted + (1 - share) * width[:, None] * sides
+    return mixed
 
 
 def calibration(
@@ -140,8 +187,8 @@ def calibrated(totals: np.ndarray, factor: np.ndarray, options: np.ndarray) -> n
     ----------
     totals : ndarray (n, horizon, q)
         The sum of the quantiles of some networks; it is overwritten.
-    factor : ndarray (horizon, q)
-        As `calibration` returns it, the median's being its share.
+    factor : ndarray (2 horizon, q)
+        As `Fitted.kernel_factor` returns it.
     options : ndarray of int
         Fields of `cpu.series.Options`.
     """
@@ -159,7 +206,7 @@ def places(wanted: tuple[float, ...], quantiles: tuple[float, ...]) -> np.ndarra
 
     Examples
     --------
-    >>> places((0.3, 0.5), (0.1, 0.5, 0.9)).tolist()
+    >>> places((0.3, 0.5), (0.1, 0.5, 0.9)).round(9).tolist()
     [0.5, 1.0]
     """
     return np.interp(wanted, quantiles, np.arange(len(quantiles)))
@@ -194,4 +241,13 @@ def positions(
     return found
 
 
-__all__ = ["calibrated", "calibration", "places", "positions", "share_of", "shrunk", "summed"]
+__all__ = [
+    "blended",
+    "calibrated",
+    "calibration",
+    "places",
+    "positions",
+    "share_of",
+    "summed",
+    "widths",
+]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .backtest import evaluate, naive_error
-from .calibration import calibrated, places, positions, summed
+from .calibration import blended, calibrated, places, positions, summed
 from .linear import add_linear
 from .windows import Windows
 
@@ -27,7 +27,8 @@ class Fitted(NamedTuple):
     encoding: Encoding
     linear: np.ndarray | None  # of the linear part, which the networks correct
     quantiles: tuple[float, ...]
-    share: float  # of the networks' median in the forecast
+    share: float  # of the networks' quantiles in the forecast
+    width: np.ndarray  # (horizon,), of the intervals that have the rest of it
     factor: np.ndarray  # (horizon, q), of the distance of each quantile from the median
     panel: Panel  # the series of the fit, of which `predict` tells the next steps
 
@@ -85,13 +86,21 @@ class Fitted(NamedTuple):
         """Return calibrated quantiles (n, horizon, q) in scaled units, for inputs of runs."""
         outputs = [net._computed(net._fitted(), X, what, "y")[0] for net in self.nets]
         totals = summed(outputs, self.encoding.horizon)
-        return calibrated(totals, self.whole_factor(), self.options())
+        return calibrated(totals, self.kernel_factor(), self.options())
 
-    def whole_factor(self) -> np.ndarray:
-        """Return the factor of each quantile's distance from the median, of which it is a share."""
-        factor = self.factor.copy()
+    def kernel_factor(self) -> np.ndarray:
+        """Return what kernels calibrate by, (2 horizon, q).
+
+        The first rows are the factor of the distance of the networks' quantiles from their median,
+        of which it is a share. What is added to them follows.
+        """
+        factor = self.share * self.factor
         factor[:, self.quantiles.index(0.5)] = self.share
-        return factor
+        return np.concatenate([factor, self.factor * self.plain()])
+
+    def plain(self) -> np.ndarray:
+        """Return the part of the quantiles (horizon, q) that is the same for all series."""
+        return blended(np.zeros(self.factor.shape), self.share, self.width, self.quantiles)
 
     def options(self) -> np.ndarray:
         """Return what kernels know of it."""

@@ -27,7 +27,7 @@ from ..estimators.regressor import RNNRegressor
 from ..training.history import STOP, History
 from ..utils.checks import random_generator
 from .arguments import PASSED_ON
-from .calibration import calibration, share_of, shrunk, summed
+from .calibration import blended, calibration, share_of, summed, widths
 from .fitted import Fitted
 from .holdout import HeldOut
 from .origins import Origins
@@ -69,8 +69,9 @@ def learn(arguments: dict[str, Any], panel: Panel) -> Fitted:
     predicted = summed(outputs, encoding.horizon) / len(outputs)
     truth = task.held_out.targets
     share = share_of(predicted, truth, task.quantiles)
-    factor = calibration(shrunk(predicted, share, task.quantiles), truth, task.quantiles)
-    return Fitted(tuple(nets), encoding, task.linear, task.quantiles, share, factor, panel)
+    width = widths(truth)
+    factor = calibration(blended(predicted, share, width, task.quantiles), truth, task.quantiles)
+    return Fitted(tuple(nets), encoding, task.linear, task.quantiles, share, width, factor, panel)
 
 
 def _regressor(arguments: dict[str, Any]) -> RNNRegressor:

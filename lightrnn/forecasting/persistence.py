@@ -75,6 +75,7 @@ def _check(fitted: Fitted) -> None:
     checks.flag("bounded", encoding.bounded)
     shape = encoding.horizon, len(fitted.quantiles)
     checks.real("share", fitted.share, 0, 1)
+    _check_array("width", fitted.width, shape[:1])
     _check_array("factor", fitted.factor, shape)
     if fitted.linear is not None:
         _check_array("linear", fitted.linear, (len(encoding.linear_table()) + 1, encoding.horizon))

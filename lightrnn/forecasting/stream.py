@@ -102,7 +102,7 @@ class ForecastStream:
         self._forecast = partial(
             cpu.series.forecast,
             self._totals,
-            fitted.whole_factor(),
+            fitted.kernel_factor(),
             self._places,
             self._steps,
             linear,

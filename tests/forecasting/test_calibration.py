@@ -6,13 +6,15 @@ from hypothesis import strategies as st
 
 from lightrnn.cpu.series import Options
 from lightrnn.forecasting.calibration import (
+    blended,
     calibrated,
     calibration,
     places,
     share_of,
-    shrunk,
     summed,
+    widths,
 )
+from lightrnn.forecasting.fitted import Fitted
 
 QUANTILES = (0.05, 0.5, 0.95)
 
@@ -20,6 +22,12 @@ QUANTILES = (0.05, 0.5, 0.95)
 def options(n_nets):
     """Return the options of kernels for the mean of some networks."""
     return np.array(Options(0, 1, 1, 4, -1, median=1, n_nets=n_nets))
+
+
+def kernel_factor(share, factor, width=0.0):
+    """Return what kernels calibrate by."""
+    width = np.full(len(factor), width)
+    return Fitted((), None, None, QUANTILES, share, width, factor, None).kernel_factor()
 
 
 @settings(max_examples=10, deadline=None)
@@ -35,7 +43,7 @@ def test_intervals_of_any_width_come_to_hold(factor, seed):
     predicted, truth = windows(2000)
     found = calibration(predicted, truth, QUANTILES)
     fresh, values = windows(20_000)
-    low, _, high = np.moveaxis(calibrated(fresh, found, options(1)), 2, 0)
+    low, _, high = np.moveaxis(calibrated(fresh, kernel_factor(1.0, found), options(1)), 2, 0)
     inside = ((low <= values) & (values <= high)).mean(axis=0)
     assert (0.87 < inside).all() and (inside < 0.93).all()
 
@@ -62,15 +70,16 @@ def test_calibrated_quantiles_are_those_of_the_formula(seed, share):
     rng = np.random.default_rng(seed)
     raw = rng.normal(size=(2, 3, 4 * 3))
     factor = rng.uniform(0, 3, size=(4, 3))
-    factor[:, 1] = share
+    factor[:, 1] = 1
     mean = np.sort(raw.reshape(2, 3, 4, 3), axis=3).mean(axis=0)
-    mean = shrunk(mean, share, QUANTILES)
+    mean = blended(mean, share, np.full(4, 0.7), QUANTILES)
     median = mean[..., [1]]
     expected = np.sort(median + factor * (mean - median), axis=2)
-    assert np.allclose(calibrated(summed(list(raw), 4), factor, options(2)), expected)
+    found = calibrated(summed(list(raw), 4), kernel_factor(share, factor, 0.7), options(2))
+    assert np.allclose(found, expected)
 
 
-def test_a_median_that_is_off_is_left_out_and_intervals_keep_their_width():
+def test_a_median_that_is_off_is_left_out_and_so_are_its_intervals():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=(200, 3))
     apart = np.array([-1.0, 0.0, 1.0])
@@ -78,4 +87,12 @@ def test_a_median_that_is_off_is_left_out_and_intervals_keep_their_width():
     wrong = rng.normal(size=(200, 3, 1)) + apart
     assert share_of(right, truth, QUANTILES) == 1 and share_of(wrong, truth, QUANTILES) == 0
     assert share_of(right[:0], truth[:0], QUANTILES) == 1
-    assert np.allclose(shrunk(wrong, 0.0, QUANTILES), [-1, 0, 1])
+    assert np.allclose(blended(wrong, 0.0, np.full(3, 2.0), QUANTILES), [-2, 0, 2])
+    # Widths that are noise, of which a factor would make an interval wide that is not.
+    noise = np.abs(rng.normal(size=(200, 3, 1))) * apart
+    width = widths(truth)
+    factor = calibration(blended(noise, 0.0, width, QUANTILES), truth, QUANTILES)
+    found = calibrated(noise.copy(), kernel_factor(0.0, factor, width.mean()), options(1))
+    assert np.ptp(found, axis=0).max() < 1e-12 and (abs(found[..., 2]) < 2.5).all()
+    gone = np.full((4, 3), np.nan)
+    assert (widths(gone) == 0).all()
