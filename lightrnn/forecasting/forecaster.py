@@ -41,7 +41,10 @@ class RNNForecaster(ForecastArguments, Monitoring, BaseEstimator):
     Attributes
     ----------
     nets_ : list of RNNRegressor
-        The networks, one for each of `n_nets`, for `lightrnn.inspection` and the converters.
+        The networks, one for each of `n_nets`, for `lightrnn.inspection` and the converters. They
+        read the sequences of `lightrnn.inspection.network_inputs`, and give for each step of the
+        horizon its quantiles, side by side: as differences from the season before and from the
+        linear part, in units of the spread, neither sorted nor calibrated yet.
     scale_ : {"log", "mean", "standard"} or None
         How values are scaled, as `scale` says or "auto" found out.
     longer_season_ : int
