@@ -110,6 +110,7 @@ class Fitted(NamedTuple):
         """Return the errors of forecasts that begin `back` steps before the ends of series."""
         horizon = self.encoding.horizon
         past = panel.until(panel.lengths - back, horizon)
+        self.encoding.check(past)
         self.encoding.covariates.check_ahead(past, horizon)
         truth = [series[len(series) - back :][:horizon] for series in panel.values]
         naive = [naive_error(series, self.encoding.season) for series in past.values]

@@ -183,11 +183,6 @@ class Encoding:
         whole season before the first origin.
         """
         series = panel.values[index]
-        if self.scale == "log" and (series <= 0).any():
-            raise ValueError(
-                "y must be positive, since it was in fit and scale is 'log', got "
-                f"{np.nanmin(series):g}. Fit with scale='standard'."
-            )
         begin = int(np.isfinite(series).argmax())
         known = len(series) - begin
         first = max(0, self.season - known)
