@@ -68,8 +68,8 @@ def main() -> None:
     print(
         f"\nThe median fault lies {np.median(extreme[faults]):.3f} from an end of its distribution."
     )
-    print(f"At as many false alarms the forecaster finds {found:.1f} times as many faults as")
-    print(f"the band, in {pace:.0f} microseconds a value.")
+    print(f"The forecaster finds {found:.1f} times as many faults as the band, for the false")
+    print(f"alarms of the table, in {pace:.0f} microseconds a value.")
 
 
 if __name__ == "__main__":
