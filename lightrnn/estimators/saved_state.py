@@ -105,8 +105,8 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
                 f"got {shown(state[argument])}"
             )
     # The training of a file without it goes on as it was.
-    arguments |= {name: 0.0 for name in ("token_dropout",) if name in arguments}
-    return kind, arguments | fixed | state | {"_model": model}
+    before = {"token_dropout": 0.0} if "token_dropout" in arguments else {}
+    return kind, arguments | before | fixed | state | {"_model": model}
 
 
 def check_loadable(kind: Any, content: Any) -> None:

@@ -91,16 +91,12 @@ class Fitted(NamedTuple):
     def kernel_factor(self) -> np.ndarray:
         """Return what kernels calibrate by, (2 horizon, q).
 
-        The first rows are the factor of the distance of the networks' quantiles from their median,
-        of which it is a share. What is added to them follows.
+        The first rows are the factor of the distance of the networks' quantiles from their median;
+        its own is its share. What is added to them follows.
         """
-        factor = self.share * self.factor
-        factor[:, self.quantiles.index(0.5)] = self.share
-        return np.concatenate([factor, self.factor * self.plain()])
-
-    def plain(self) -> np.ndarray:
-        """Return the part of the quantiles (horizon, q) that is the same for all series."""
-        return blended(np.zeros(self.factor.shape), self.share, self.width, self.quantiles)
+        # The rest is the same for all series.
+        plain = blended(np.zeros(self.factor.shape), self.share, self.width, self.quantiles)
+        return np.concatenate([self.share * self.factor, plain * self.factor])
 
     def options(self) -> np.ndarray:
         """Return what kernels know of it."""

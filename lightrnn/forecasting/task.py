@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Self
 
@@ -53,7 +54,8 @@ class Task:
         kept = stops(panel.lengths, candidates[0])
         choices = [_compared(panel, kept, encoding) for encoding in candidates]
         _, first, held_out, penalty, matrix = min(choices, key=lambda choice: choice.error)
-        whole = Windows(panel, first.encoding)
+        # The same series, with a linear part of its own.
+        whole = copy.copy(held_out.windows)
         linear = None
         if matrix is not None:
             add_linear(first, matrix)

@@ -226,7 +226,8 @@ class Windows:
         self.last = ends - encoding.horizon - 1
         self._starts = ends - lengths + [first for _, first in parts]
         self._steps = np.concatenate([steps for steps, _ in parts])
-        self._table = encoding.table()
+        self._linear_table = encoding.linear_table()
+        self._table = self._linear_table[: encoding.n_features]
         self.linear: np.ndarray | None = None
 
     def inputs(self, origins: np.ndarray, known: np.ndarray | bool = True) -> np.ndarray:
@@ -238,7 +239,7 @@ class Windows:
 
     def linear_inputs(self, origins: np.ndarray, known: np.ndarray | bool = True) -> np.ndarray:
         """Return what the linear part reads at origins (N,): (N, n) float64."""
-        return self._read(self.encoding.linear_table(), origins, known)
+        return self._read(self._linear_table, origins, known)
 
     def _read(self, table: np.ndarray, origins: np.ndarray, known: np.ndarray | bool) -> np.ndarray:
         """Return the inputs of a table at origins."""
