@@ -36,10 +36,10 @@ def summed(outputs: list[np.ndarray], horizon: int) -> np.ndarray:
     array([[[1., 8.]]])
     """
     totals = np.empty(outputs[0].shape)
+    q = totals.shape[1] // horizon
     for number, part in enumerate(outputs):
-        q = part.shape[1] // horizon
         cpu.series.add_quantiles(totals, np.ascontiguousarray(part), q, number)
-    return totals.reshape(len(totals), horizon, -1)
+    return totals.reshape(len(totals), horizon, q)
 
 
 def share_of(predicted: np.ndarray, truth: np.ndarray, quantiles: tuple[float, ...]) -> float:

@@ -52,7 +52,7 @@ def columns_of(level: Any, quantiles: Any, learned: tuple[float, ...]) -> dict[s
         wanted = [real(f"quantiles[{i}]", q, 0, 1) for i, q in enumerate(_listed(quantiles))]
         columns = {f"{NAME}-ql{quantile:g}": quantile for quantile in wanted}
     else:
-        levels = sorted(real("level", item, 0, 100) for item in _listed(level))
+        levels = sorted(map(_percentage, _listed(level)))
         low = {f"{NAME}-lo-{item:g}": round(0.5 - item / 200, 9) for item in levels[::-1]}
         high = {f"{NAME}-hi-{item:g}": round(0.5 + item / 200, 9) for item in levels}
         columns = {NAME: 0.5} | low | high
@@ -79,6 +79,15 @@ def levels_of(quantiles: tuple[float, ...]) -> list[float]:
         for low in quantiles
         if low < 0.5 and np.isclose(quantiles, 1 - low).any()
     ]
+
+
+def _percentage(level: Any) -> float:
+    """Return a level, which a share of the values is not."""
+    found = real("level", level, 0, 100)
+    if found < 1:
+        remedy = f"Write {100 * found:g}." if found else "Write 80."
+        raise ValueError(f"level must be a percentage of at least 1, got {level!r}. {remedy}")
+    return found
 
 
 def _listed(value: Any) -> list[Any]:

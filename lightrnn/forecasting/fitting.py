@@ -55,6 +55,7 @@ _LAST_RATE = 0.25
 
 def learn(arguments: dict[str, Any], panel: Panel) -> Fitted:
     """Return what is learned from a panel with checked arguments."""
+    panel.check_season(arguments["season"])
     candidates = Encoding.candidates(
         panel, **{n: arguments[n] for n in ("horizon", "season", "scale")}
     )

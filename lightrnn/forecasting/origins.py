@@ -54,11 +54,6 @@ class Origins:
         spans = windows.last - windows.first
         runs = -(-spans // (season * LONGEST_RUN))
         self._series = np.repeat(np.arange(len(runs)), runs)
-        if not len(self._series):
-            raise ValueError(
-                "y must have a series with a step behind its first season, got none. Give more "
-                "steps, or a shorter season."
-            )
         times = min(_TIMES * season, max(1, _FEWEST // len(self._series)))
         self._series = np.tile(self._series, times)
         self.count = len(self._series)

@@ -55,6 +55,18 @@ class Panel:
         covariates = None if self.covariates is None else self.covariates[start:stop]
         return Panel(values, self.form.some(start, stop), covariates, self.names)
 
+    def check_season(self, season: int) -> None:
+        """Raise a ValueError unless a series is longer than a season."""
+        longest = int(self.lengths.max())
+        if longest > season:
+            return
+        remedy = "Give more steps, or a shorter season."
+        if len(self.values) > longest:
+            remedy += " If each series is a column of an array, give y.T."
+        raise ValueError(
+            f"y must have a series longer than the season, {season}, got {longest} steps. {remedy}"
+        )
+
     @property
     def seconds(self) -> float | None:
         """The length of a step; None if the series have no dates."""
@@ -204,7 +216,8 @@ def _series(item: Any, name: str) -> np.ndarray:
     check_finite(values, name)
     if not np.isfinite(values).any():
         raise ValueError(
-            f"{name} must hold at least one number, got {shown(values)}. Leave the series out."
+            f"{name} must hold at least one number, got {len(values)} missing values. "
+            "Leave the series out."
         )
     return values
 

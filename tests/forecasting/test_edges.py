@@ -50,6 +50,23 @@ def test_forms_of_arrays(y, single, lengths):
     assert panel.form.single == single and panel.lengths.tolist() == lengths
 
 
+@pytest.mark.parametrize(
+    ("horizon", "season", "y"),
+    [
+        (1, 1, [1.0, 2.0]),
+        (1, 1, [np.nan, 1.0, 2.0, np.nan]),
+        (100, 4, Y),
+        (3, 59, Y),
+        (3, 4, [Y[:5], Y[:1]]),
+    ],
+)
+def test_series_of_which_no_window_can_be_held_out(horizon, season, y):
+    model = RNNForecaster(horizon, season, **SMALL).fit(y)
+    for forecast in model.predict(level=80).values():
+        assert np.shape(forecast)[-1] == horizon and np.isfinite(forecast).all()
+    assert np.isfinite(model.predict(Y, quantiles=(0.1, 0.9))["lightrnn-ql0.1"]).all()
+
+
 def test_what_is_missing_before_the_first_value_is_left_out():
     late = [Y, np.append(np.full(7, np.nan), Y)]
     found = forecaster().fit(late)

@@ -110,7 +110,8 @@ def test_a_missing_target_costs_nothing(fitted):
         ({"quantiles": 0.5}, None, "quantiles must be a tuple of numbers"),
         ({"solver": "lbfgs"}, None, "solver must be one of 'adam', 'sgd', 'rmsprop'"),
         ({}, [], "y must hold at least one series"),
-        ({}, [[1.0]], "y must have a series with a step behind its first season"),
+        ({}, [[1.0] * 6], "y must have a series longer than the season, 6, got 6 steps. Give more"),
+        ({}, np.ones((60, 2)), "got 2 steps. .* give y.T"),
         ({}, [np.full(9, np.nan)], r"y\[0\] must hold at least one number"),
         ({}, [[1.0, np.inf]], r"y\[0\] must be finite or missing, got inf at step 1"),
         ({}, np.zeros((2, 3, 4)), "y must be one series"),
@@ -129,6 +130,7 @@ def test_bad_input_is_refused(options, y, match):
     [
         ({"level": 99}, "level must lie within the quantiles that were learned"),
         ({"level": 101}, "level must be a number in"),
+        ({"level": 0.95}, "level must be a percentage of at least 1, got 0.95. Write 95."),
         ({"quantiles": 0.01}, "quantiles must lie within"),
         ({"level": 80, "quantiles": 0.5}, "quantiles must be None where level is given"),
     ],
