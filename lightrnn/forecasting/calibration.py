@@ -36,7 +36,7 @@ def summed(outputs: list[np.ndarray], horizon: int) -> np.ndarray:
     array([[[1., 8.]]])
     """
     totals = np.empty(outputs[0].shape)
-    q = totals.shape[1] // horizon
+    q = outputs[0].shape[1] // horizon
     for number, part in enumerate(outputs):
         cpu.series.add_quantiles(totals, np.ascontiguousarray(part), q, number)
     return totals.reshape(len(totals), horizon, q)

@@ -150,7 +150,7 @@ class Covariates:
         same = set(names or ()) == set(self.names or ()) if named else found == self.n_columns
         if not same:
             raise ValueError(
-                f"X must have the columns {self.names or self.n_columns}, as in fit, got "
+                f"X must have the columns of fit, {self.names or self.n_columns}, got "
                 f"{names or found or None}. Give the same covariates."
             )
         if self.cycles and panel.seconds is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -114,19 +115,42 @@ def read_index(index: Any, where: str) -> Any:
             "Leave these rows out."
         )
     kind = index.dtype.kind
-    if kind in "iu" or isinstance(index, (pandas().DatetimeIndex, pandas().PeriodIndex)):
+    if isinstance(index, (pandas().DatetimeIndex, pandas().PeriodIndex)):
         return index
-    if kind == "f" and (index == index.astype(np.int64)).all():
-        return index.astype(np.int64)
-    try:
-        if kind not in "fbm":
-            return pandas().DatetimeIndex(index)
-    except (ValueError, TypeError):  # no dates
-        pass
-    raise TypeError(
-        f"{where} must have dates or integers for its steps, got {shown(index[0])}. "
-        "Convert them with pandas.to_datetime."
-    )
+    if kind in "iu" or (kind == "f" and (index == index.astype(np.int64)).all()):
+        index = index.astype(np.int64)
+        _check_steps(index, where)
+        return index
+    dates = None if kind in "fbm" else _parsed(index)
+    if dates is None:
+        raise TypeError(
+            f"{where} must have dates or integers for its steps, got {shown(index[0])}. Convert "
+            "them with pandas.to_datetime and their format, or quarters with pandas.PeriodIndex."
+        )
+    return dates
+
+
+def _parsed(labels: Any) -> Any:
+    """Return the dates of labels that are all written in one way, or None."""
+    for form in ("ISO8601", None):
+        # pandas warns where it would guess at each label anew, months and days in either order.
+        with warnings.catch_warnings(), suppress(ValueError, TypeError, UserWarning):
+            warnings.simplefilter("error")
+            return pandas().to_datetime(labels, format=form)
+    return None
+
+
+def _check_steps(index: Any, where: str) -> None:
+    """Raise a ValueError if integers are dates: 202412, or 20241231, is followed by 202501."""
+    for form, unit in (("%Y%m", 100), ("%Y%m%d", 10_000)):
+        years, rest = np.divmod(index.to_numpy(), unit)
+        months, days = (rest, 1) if unit == 100 else np.divmod(rest, 100)
+        found = np.where((months >= 1) & (months <= 12) & (days >= 1) & (days <= 31), years, 0)
+        if found.min() >= 1900 and found.max() <= 2100 and len(np.unique(months)) > 1:
+            raise ValueError(
+                f"{where} must have dates or successive integers, got {index[0]}, a date written "
+                f"as a number. Convert them: pandas.to_datetime(..., format={form!r})."
+            )
 
 
 def frequency_of(index: Any, known: Any = None) -> Any:

@@ -22,6 +22,11 @@ from .polars import from_pandas, is_polars, to_pandas
 ID = "unique_id"
 TIME = "ds"
 VALUE = "y"
+_ENCODE = "Encode it as numbers: pandas.to_numeric, or pandas.get_dummies for categories."
+_WIDE = (
+    f"Make dates the index, y.set_index(...); a long DataFrame has the columns {ID!r}, {TIME!r} "
+    f"and {VALUE!r}."
+)
 # Steps for each row, above which a date is taken for a slip of the pen.
 _SPARSEST = 1000
 # Gaps that are as long as this many times the shortest one still belong to one frequency: months.
@@ -206,8 +211,8 @@ def read_frame(y: Any, known: FrameForm | None = None) -> Frame:
     np.maximum.at(ends, rows.codes, positions + 1)
     if (starts >= ends).any():
         raise ValueError(
-            f"y[{rows.ids[(starts >= ends).argmax()]!r}] must hold at least one number, got none. "
-            "Leave the series out."
+            f"{called(rows.ids[(starts >= ends).argmax()])} must hold at least one number, got "
+            "none. Leave the series out."
         )
     kept = positions >= starts[rows.codes]
     lengths = ends - starts
@@ -255,9 +260,9 @@ def _rows(y: Any) -> _Rows:
     if y.ndim == 1:
         codes = np.zeros(len(y), np.intp)
         index = read_index(y.index, "y")
-        return _Rows("series", [y.name], codes, index, numbers_of(y, f"y[{y.name!r}]"))
+        return _Rows("series", [y.name], codes, index, numbers_of(y, called(y.name)))
     if ID not in y.columns and not (TIME in y.columns and VALUE in y.columns):
-        parts = [numbers_of(y[name], f"y[{name!r}]") for name in y.columns]
+        parts = [numbers_of(y[name], called(name), _WIDE) for name in y.columns]
         codes = np.repeat(np.arange(len(parts)), len(y))
         values = np.concatenate([np.empty(0), *parts])
         return _Rows("wide", list(y.columns), codes, read_index(y.index, "y"), values)
@@ -268,11 +273,13 @@ def _rows(y: Any) -> _Rows:
         )
     codes, ids = _codes_of(y)
     index = read_index(y[TIME], f"y[{TIME!r}]")
-    values = numbers_of(y[VALUE], f"y[{VALUE!r}]")
+    values = numbers_of(y[VALUE], called(VALUE))
     others = y.columns.drop([ID, TIME, VALUE], errors="ignore")
     if not len(others):
         return _Rows("long", ids, codes, index, values)
-    covariates = np.column_stack([numbers_of(y[name], f"y[{name!r}]") for name in others])
+    remedy = _ENCODE if ID in y.columns else f"If it names the series, call it {ID!r}. {_ENCODE}"
+    columns = [numbers_of(y[name], called(name), remedy) for name in others]
+    covariates = np.column_stack(columns)
     return _Rows("long", ids, codes, index, values, covariates, tuple(map(str, others)))
 
 
@@ -289,11 +296,21 @@ def _codes_of(frame: Any) -> tuple[np.ndarray, list[Any]]:
     return codes, list(ids)
 
 
-def numbers_of(column: Any, where: str) -> np.ndarray:
+def numbers_of(column: Any, where: str, remedy: str = _ENCODE) -> np.ndarray:
     """Return a column as float64, NaN where a value is missing."""
     if getattr(column.dtype, "kind", "O") in "fiub":
         return np.asarray(column.to_numpy(np.float64, na_value=np.nan))
-    return as_numbers(column.to_numpy(), where).astype(np.float64)
+    values = column.to_numpy()
+    text = next((value for value in values if isinstance(value, str | np.datetime64)), None)
+    if text is not None:
+        kind = "text" if isinstance(text, str) else "a date"
+        raise TypeError(f"{where} must hold numbers, got {kind}: {str(text)!r}. {remedy}")
+    return as_numbers(values, where).astype(np.float64)
+
+
+def called(name: Any) -> str:
+    """Return how messages call a series or a column of y."""
+    return "y" if name is None else f"y[{name!r}]"
 
 
 def _calendar(rows: _Rows, known: FrameForm | None) -> Calendar:
@@ -330,10 +347,11 @@ def _check_gaps(rows: _Rows, positions: np.ndarray, frequency: Any) -> None:
     twice = np.flatnonzero(inside & (gaps == 0))
     if len(twice):
         row = order[twice[0]]
+        names = f"Name series in a column {ID!r}. " if rows.ids == [VALUE] else ""
         raise ValueError(
-            f"y[{rows.ids[rows.codes[row]]!r}] must have one row for each date, got "
-            f"{shown(rows.index[row % len(rows.index)])} twice. Take their mean or sum with "
-            "groupby; local times of a clock that is set back need a time zone."
+            f"{called(rows.ids[rows.codes[row]])} must have one row for each date, got "
+            f"{shown(rows.index[row % len(rows.index)])} twice. {names}Take their mean or sum "
+            "with groupby; local times of a clock that is set back need a time zone."
         )
     for code, part in _wide_gaps(rows.codes[order][1:][inside], gaps[inside]):
         if len(part) > 2 and np.median(part) <= _ALIKE * part.min():
@@ -352,8 +370,8 @@ def _mixed(date: Any, frequency: Any) -> ValueError:
     """Return the error of dates that follow no frequency."""
     return ValueError(
         f"y must have dates of one frequency, got {shown(date)} among those of {frequency!r}. "
-        "Bring all to one: y.resample(...).mean(), or dt.floor(...) for clocks that differ; or fit "
-        "one forecaster for each frequency."
+        "Bring all to one: y.resample(...).mean(), dt.floor(...) for clocks that differ, or "
+        "to_period('M') for days of months; or fit one forecaster for each frequency."
     )
 
 
@@ -375,6 +393,7 @@ __all__ = [
     "TIME",
     "VALUE",
     "FrameForm",
+    "called",
     "numbers_of",
     "placed",
     "read_frame",

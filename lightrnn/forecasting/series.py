@@ -11,10 +11,10 @@ import numpy as np
 from ..data.arrays import as_array, as_numbers
 from ..utils.checks import shown
 from .columns import NAME
-from .frames import FrameForm, read_frame
+from .frames import FrameForm, called, read_frame
 from .polars import is_polars
 
-_ONE_NUMBER = "Give one number a step."
+_ONE_NUMBER = "Give one number a step; the horizon is an argument of the constructor."
 # The largest value of which sums of squares are finite.
 _LARGEST = 1e140
 
@@ -169,7 +169,7 @@ def read_panel(y: Any, known: Panel | None = None) -> Panel:
         form = known.form if known and isinstance(known.form, FrameForm) else None
         frame = read_frame(y, form)
         for series, name in zip(frame.values, frame.form.ids, strict=True):
-            check_finite(series, f"y[{name!r}]")
+            check_finite(series, called(name))
         return Panel(*frame)
     items = y if isinstance(y, list | tuple) else as_array(y, "y", _ONE_NUMBER)
     if isinstance(items, np.ndarray) and not 0 < items.ndim < 3:
@@ -215,10 +215,7 @@ def _series(item: Any, name: str) -> np.ndarray:
     values = array.astype(np.float64)
     check_finite(values, name)
     if not np.isfinite(values).any():
-        raise ValueError(
-            f"{name} must hold at least one number, got {len(values)} missing values. "
-            "Leave the series out."
-        )
+        raise ValueError(f"{name} must hold at least one number, got none. Leave the series out.")
     return values
 
 

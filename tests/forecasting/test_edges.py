@@ -81,7 +81,7 @@ def test_what_is_missing_before_the_first_value_is_left_out():
         (lambda f: f.fit(np.array(3.0)), "y must be one series"),
         (lambda f: f.fit(Y * 1e200), "y must be at most 1e\\+140"),
         (lambda f: f.predict(Y - 10, X[:60]), "y must be positive where scale is"),
-        (lambda f: f.predict(Y), "X must have the columns 1, as in fit, got None"),
+        (lambda f: f.predict(Y), "X must have the columns of fit, 1, got None"),
         (lambda f: f.predict(X=X[:62]), "X\\[0\\] must have as many rows as the series"),
         (lambda f: f.predict(X=np.ones((3, 2))), "X must have the columns of the fit, 1, got 2"),
         (lambda f: f.predict(quantiles=[]), "quantiles must be one at least"),
@@ -204,6 +204,29 @@ def test_periods_stay_what_they_are(frequency):
         (lambda y: y.assign(ds=np.arange(60) / 2), "y\\['ds'\\] must have dates or integers"),
         (lambda y: y.assign(ds=y.ds.where(y.index != 3, pandas.Timestamp("2124-01-01"))), "dates"),
         (lambda y: y.assign(y=np.nan), "y\\['a'\\] must hold at least one number"),
+        (lambda y: y.rename(columns={"unique_id": "id"}), "got text: 'a'. If it names the series"),
+        (
+            lambda y: pandas.concat([y, y]).drop(columns="unique_id"),
+            "Name series in a column 'unique_id'",
+        ),
+        (
+            lambda y: y[["ds", "y"]].astype({"ds": str}).rename(columns={"ds": "t", "y": "a"}),
+            "index",
+        ),
+        (
+            lambda y: y.assign(ds=[f"{1 + i % 28:02}/0{1 + i // 28}/2024" for i in range(60)]),
+            "format",
+        ),
+        (lambda y: y.assign(ds=[(2018 + i // 12) * 100 + i % 12 + 1 for i in range(60)]), "%Y%m'"),
+        (
+            lambda y: y.assign(ds=[20240100 + i // 28 * 100 + i % 28 + 1 for i in range(60)]),
+            "%Y%m%d",
+        ),
+        (
+            lambda y: y.assign(ds=[f"{2018 + i // 12}-{i % 12 + 1:02}-15" for i in range(60)]),
+            "to_period",
+        ),
+        (lambda y: y.y.rename(None).where(y.index > 60), "y must hold at least one number"),
         (lambda y: y[:0], "y must hold at least one number"),
     ],
 )
@@ -241,7 +264,7 @@ def test_covariates_of_frames_by_column_and_name():
         (ahead[:2], "X must have a row for each of the 3 steps"),
         (ahead.assign(unique_id="b"), "X must have rows at the dates of y"),
         (pandas.concat([ahead, ahead[:1]]), "X must have one row for each date"),
-        (ahead.assign(other=1.0), "X must have the columns \\('t', 'place'\\)"),
+        (ahead.assign(other=1.0), "X must have the columns of fit, \\('t', 'place'\\)"),
     ):
         with pytest.raises(ValueError, match=match):
             model.predict(X=wrong)
