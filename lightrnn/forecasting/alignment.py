@@ -11,7 +11,8 @@ import numpy as np
 from ..data.arrays import as_array, as_numbers
 from ..utils.checks import shown
 from .dates import pandas, read_index
-from .frames import ID, TIME, VALUE, FrameForm, numbers_of, placed, with_columns
+from .forms import ID, TIME, VALUE, FrameForm
+from .frames import numbers_of, placed, with_columns
 from .polars import is_polars, to_pandas
 from .series import Panel, check_finite, is_frame
 

@@ -12,7 +12,7 @@ from ..utils.checks import shown
 from .covariates import calendar
 
 if TYPE_CHECKING:
-    from .frames import FrameForm
+    from .forms import FrameForm
     from .windows import Encoding
 
 # Steps whose place in the calendar is computed at a time.

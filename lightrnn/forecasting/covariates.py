@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from .. import cpu
-from .frames import FrameForm
+from .forms import FrameForm
 
 if TYPE_CHECKING:
     from ..cpu.series import Input

@@ -12,10 +12,10 @@ from ..base import BaseEstimator, check_is_fitted
 from ..estimators.declarations import checked, declared
 from ..estimators.documentation import documented
 from ..estimators.persistence import READERS
-from ..estimators.regressor import RNNRegressor
 from ..utils import checks
 from .alignment import with_covariates
 from .arguments import ForecastArguments
+from .attributes import FittedAttributes
 from .backtest import Backtest, check_lengths, joined, mean_of
 from .columns import columns_of
 from .fitted import Fitted
@@ -27,7 +27,7 @@ from .series import Panel, read_panel
 
 @documented
 @dataclass(repr=False, eq=False)
-class RNNForecaster(ForecastArguments, Monitoring, BaseEstimator):
+class RNNForecaster(ForecastArguments, FittedAttributes, Monitoring, BaseEstimator):
     """Forecast series by a recurrent network that learns from all of them, and from every step.
 
     y is one series (T,), or a list of series of any lengths (T_i,). The network is trained to say
@@ -52,6 +52,10 @@ class RNNForecaster(ForecastArguments, Monitoring, BaseEstimator):
         that were held out are as good without.
     n_parameters_ : int
         Number of weights of a network.
+    n_features_in_ : int
+        Number of covariates, the columns of X; 0 without.
+    feature_names_in_ : ndarray of str (n_features_in_,)
+        Their names; only there if they have some.
 
     References
     ----------
@@ -79,25 +83,11 @@ class RNNForecaster(ForecastArguments, Monitoring, BaseEstimator):
         """Return whether there are networks."""
         return "_state" in vars(self)
 
-    @property
-    def nets_(self) -> list[RNNRegressor]:
-        """The fitted networks."""
-        return list(self._fitted().nets)
-
-    @property
-    def scale_(self) -> str | None:
-        """The scale that was used."""
-        return self._fitted().encoding.scale
-
-    @property
-    def longer_season_(self) -> int:
-        """The steps of the longer period that is read too, or 0."""
-        return self._fitted().encoding.longer
-
-    @property
-    def n_parameters_(self) -> int:
-        """The number of weights of a network."""
-        return self._fitted().nets[0].n_parameters_
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's tags: missing values are taken."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
 
     def _fitted(self) -> Fitted:
         """Return what was learned.
@@ -354,6 +344,11 @@ class RNNForecaster(ForecastArguments, Monitoring, BaseEstimator):
         A `start` is the date of the first step of one series.
         """
         covariates = fitted.encoding.covariates
+        if self.horizon != fitted.encoding.horizon:
+            raise ValueError(
+                f"horizon must be {fitted.encoding.horizon}, as in fit, got {self.horizon!r}. Fit "
+                "anew: all steps of a horizon are learned together."
+            )
         if X is not None and not covariates.n_columns:
             raise ValueError(
                 f"X must be None, as in fit, got {checks.shown(X)}. Fit with covariates."

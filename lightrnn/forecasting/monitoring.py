@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .columns import columns_of
-from .frames import FrameForm
+from .forms import FrameForm
 from .stream import ForecastStream
 
 if TYPE_CHECKING:

@@ -17,8 +17,8 @@ from .arguments import ForecastArguments
 from .covariates import Covariates
 from .dates import Calendar
 from .fitted import Fitted
-from .frames import FrameForm
-from .series import ArrayForm, Panel
+from .forms import ArrayForm, FrameForm
+from .series import Panel
 from .windows import Encoding
 
 _FORMS: dict[str, Any] = {form.__name__: form for form in (ArrayForm, FrameForm)}

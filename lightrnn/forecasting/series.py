@@ -1,4 +1,4 @@
-"""Read series in any form that users have, and give forecasts in the same form."""
+"""Read series in any form that users have."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import numpy as np
 
 from ..data.arrays import as_array, as_numbers
 from ..utils.checks import shown
-from .columns import NAME
-from .frames import FrameForm, called, read_frame
+from .forms import ArrayForm, FrameForm
+from .frames import called, read_frame
 from .polars import is_polars
 
 _ONE_NUMBER = "Give one number a step; the horizon is an argument of the constructor."
@@ -85,56 +85,6 @@ class Panel:
             for stop, (X, y) in zip(stops, self.pairs(), strict=True)
         ]
         return replace(self, values=values, covariates=covariates)
-
-
-@dataclass(frozen=True)
-class ArrayForm:
-    """The form of series that are arrays.
-
-    Attributes
-    ----------
-    single : bool
-        Whether there was one series by itself, not a list of some.
-    skipped : tuple of int
-        Number of missing values before the first one of each series, which are left out.
-    """
-
-    single: bool
-    skipped: tuple[int, ...]
-
-    @property
-    def starts(self) -> tuple[int, ...]:
-        """The position of the first value of each series."""
-        return self.skipped
-
-    def beside(self, values: list[np.ndarray], name: str) -> Any:
-        """Return values of each step (T_i,) in the form of the series."""
-        pairs = zip(self.skipped, values, strict=True)
-        whole = [np.append(np.full(start, np.nan), part) for start, part in pairs]
-        return whole[0] if self.single else whole
-
-    def begun(self, start: Any) -> ArrayForm:
-        """Return the form of a series from a date on: arrays have no dates."""
-        raise ValueError(
-            f"start must be None, got {shown(start)}. The forecaster was fitted without dates."
-        )
-
-    def some(self, start: int, stop: int) -> ArrayForm:
-        """Return the form of some of the series: the same."""
-        return self
-
-    def names(self, count: int) -> list[Any]:
-        """Return the numbers of series, for their names."""
-        return list(range(count))
-
-    def dates(self, index: int, first: int, count: int) -> Any:
-        """Return None: arrays have no dates."""
-        return None
-
-    def answer(self, columns: dict[str, np.ndarray]) -> Any:
-        """Return forecasts (n, horizon) by name: the array of medians alone, or else a dict."""
-        arrays = {name: part[0] if self.single else part for name, part in columns.items()}
-        return arrays[NAME] if list(arrays) == [NAME] else arrays
 
 
 def read_panel(y: Any, known: Panel | None = None) -> Panel:
@@ -232,4 +182,4 @@ def check_finite(values: np.ndarray, name: str) -> None:
         raise ValueError(f"{name} must be {wanted}, got {value:g} at step {step}. {remedy}")
 
 
-__all__ = ["ArrayForm", "Panel", "check_finite", "is_frame", "read_panel"]
+__all__ = ["Panel", "check_finite", "is_frame", "read_panel"]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..estimators.regressor import RNNRegressor
     from .fitted import Fitted
-    from .frames import FrameForm
+    from .forms import FrameForm
     from .series import Panel
 
 # Fewest steps between two moves of the last ones to the front of their buffer.
