@@ -30,6 +30,8 @@ from .arrays import as_array, as_numbers, first_bad, first_not_finite, text_foun
 from .containers import unwrapped
 from .feature_names import column_names
 
+_JOINED = 8192  # numbers of the sequences that are checked together
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sequences:
@@ -160,8 +162,10 @@ def _from_array(
             f"{name} must have steps and features, got 0 feature(s) (shape={array.shape}) "
             "while a minimum of 1 is required. Pass arrays without an empty axis."
         )
-    # One by one: reshaping all at once would copy a whole array of another memory order.
-    items = [sequence.reshape(T, F) for sequence in array]
+    items = list(array[:, :, None] if array.ndim == 2 else array)
+    if array.ndim > 3:
+        # One by one: reshaping all at once would copy a whole array of another memory order.
+        items = [frames.reshape(T, F) for frames in items]
     # One pass over the whole array is faster; only after a hit are the sequences looked at.
     if first_not_finite([array], dtype) is not None:
         items = _cut(items, name)
@@ -177,7 +181,7 @@ def _from_array(
 
 
 def _lengths(items: list[np.ndarray]) -> np.ndarray:
-    return np.array([len(item) for item in items], dtype=np.int64)
+    return np.fromiter(map(len, items), np.int64, len(items))
 
 
 def _cut(items: list[np.ndarray], name: str) -> list[np.ndarray]:
@@ -217,7 +221,7 @@ def _from_items(X: Sequence[Any], dtype: npt.DTypeLike, name: str, missing: bool
     # A flat list of numbers may be one sequence or many of one step: that is for the user to say.
     if all(isinstance(x, (numbers.Number, np.generic)) for x in X):
         raise ValueError(_wrong_axes(np.asarray(X, dtype=object), name))
-    items = [_item(x, f"{name}[{i}]") for i, x in enumerate(X)]
+    items = [x if _is_steps(x) else _item(x, f"{name}[{i}]") for i, x in enumerate(X)]
     F = items[0].shape[1]
     for i, item in enumerate(items):
         if item.shape[1] != F:
@@ -238,6 +242,12 @@ def _is_table(X: Sequence[Any], lengths: np.ndarray) -> bool:
     return bool((lengths == lengths[0]).all()) and all(
         type(x) in (list, tuple) and not isinstance(x[0], (list, tuple, np.ndarray)) for x in X
     )
+
+
+def _is_steps(value: Any) -> bool:
+    """Whether a sequence is an array (T, F) of numbers already, as most of thousands are."""
+    is_array = type(value) is np.ndarray and value.ndim == 2 and value.size > 0
+    return is_array and value.dtype.kind in "fiub"
 
 
 def _item(value: Any, where: str) -> np.ndarray:
@@ -281,9 +291,17 @@ def _check_finite(
 
     `hint` is called with the sequence and `name`; it returns a remedy for NaN, or nothing.
     """
-    i = first_not_finite(items, dtype, missing=missing)
-    if i is not None:
-        _check_steps(items[i], dtype, f"{name}[{i}]", missing, hint(items[i], name))
+    together = max(1, _JOINED // max(item.size for item in items))
+    for start in range(0, len(items), together):
+        some = items[start : start + together]
+        # A check of a short sequence costs more than its numbers do, so that many share one.
+        joined = [np.concatenate(some)] if together > 1 else some
+        if first_not_finite(joined, dtype, missing=missing) is None:
+            continue
+        i = first_not_finite(some, dtype, missing=missing)
+        if i is not None:
+            where = f"{name}[{start + i}]"
+            _check_steps(some[i], dtype, where, missing, hint(some[i], name))
 
 
 def _check_steps(

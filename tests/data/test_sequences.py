@@ -124,6 +124,17 @@ def test_a_bad_value_is_named_by_sequence_step_and_feature(value, dtype):
         as_sequences([bad])
 
 
+@pytest.mark.parametrize("index", [0, 511, 512, 999])
+@pytest.mark.parametrize("shape", [(4, 4), (1025, 8)])  # checked 512 at once, and one by one
+def test_short_sequences_are_checked_together_and_named_one_by_one(index, shape):
+    X = [np.full(shape, 1e30, np.float32)] * 1000  # whose squares overflow
+    assert as_sequences(X).items == X
+    X[index] = X[index].copy()
+    X[index][2, 3] = -np.inf
+    with pytest.raises(ValueError, match=rf"^X\[{index}\] must be finite, got -inf at step 2, fea"):
+        as_sequences(X)
+
+
 def test_a_value_must_be_finite_in_the_networks_dtype():
     X = [np.array([[1.0, 1e300]])]
     assert as_sequences(X, np.float64).n_features == 2
