@@ -29,6 +29,7 @@ class ConvertedHead(NamedTuple):
     targets: Targets | None  # None for a language model
     W: np.ndarray | None  # (D, k); None where it is the embedding's
     b: np.ndarray  # (k,)
+    outputs: np.ndarray  # (k,): the source's output that each one is, -1 for none
 
 
 # -- tokens ---------------------------------------------------------------------------------------
@@ -149,12 +150,12 @@ def classifier_head(
                 f"multilabel must be False with classes or a single output, got True and {k} "
                 "outputs. The labels of a multilabel classifier are numbered."
             )
-        return ConvertedHead(MultilabelTargets(k, step), W, b)
+        return ConvertedHead(MultilabelTargets(k, step), W, b, np.arange(k))
     if k == 1:  # softmax([0, z]) is sigmoid(z)
         W = np.hstack([0 * W, W])
         b = np.append(0.0, b)
     classes, outputs = _classes(labels.classes, len(b))
-    return ConvertedHead(ClassTargets(classes, step), W[:, outputs], b[outputs])
+    return ConvertedHead(ClassTargets(classes, step), W[:, outputs], b[outputs], outputs)
 
 
 def _classes(given: Any, count: int) -> tuple[np.ndarray, np.ndarray]:
@@ -206,7 +207,7 @@ def regressor_head(
     targets = RealTargets(
         np.zeros(columns), np.ones(columns), step, dtype, dtype, quantiles=quantiles
     )
-    return ConvertedHead(targets, foreign.W, b)
+    return ConvertedHead(targets, foreign.W, b, np.arange(len(b)))
 
 
 def language_head(
@@ -234,13 +235,13 @@ def language_head(
             f"RNNLanguageModel, got {given}. Use RNNClassifier."
         )
     if not tied:
-        return ConvertedHead(None, _matrix(foreign)[:, rows], foreign.b[rows])
+        return ConvertedHead(None, _matrix(foreign)[:, rows], foreign.b[rows], np.array(rows))
     if foreign.W is not None and not np.array_equal(foreign.W, table.T):
         raise ValueError(
             "tie_weights must be False where the output layer's matrix is not the embedding's, "
             "got True. The source has two matrices."
         )
-    return ConvertedHead(None, None, foreign.b[rows])
+    return ConvertedHead(None, None, foreign.b[rows], np.array(rows))
 
 
 def _matrix(foreign: ForeignNetwork) -> np.ndarray:

@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-import copy
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-import numpy as np
-
-from ..data.dataset import refuse_for_tokens
-from ..data.form import Form
-from ..data.targets import several_quantiles
-from ..data.tokens import Vocabulary
 from ..estimators import RNNClassifier, RNNRegressor
-from ..estimators.declarations import checked, declared
 from ..estimators.language import RNNLanguageModel
-from ..estimators.model import Model, build_network, loss_arguments
-from ..training.history import History
-from ..utils.checks import flag, random_generator, shown
-from .adapt import UserLabels, classifier_head, language_head, read_vocabulary, regressor_head
-from .foreign import ForeignNetwork
+from ..utils.checks import flag, shown
+from .adapt import UserLabels
+from .checking import convert
 from .keras import read_file, read_keras
 from .tensor_files import read_tensors
 from .torch import find_state_dict, read_torch
 
 E = TypeVar("E", RNNClassifier, RNNRegressor, RNNLanguageModel)
+
+_MAYBE_RELU = ("The weights of a plain RNN do not show whether it has tanh, as it is taken to.",)
+_ARRAYS_ALONE = (
+    "A .weights.h5 file holds arrays alone: other activations (relu, hard_sigmoid), masks, "
+    "pooling, a merge_mode or go_backwards do not show in it. A .keras file has them.",
+)
 
 
 def from_torch(
@@ -39,6 +35,8 @@ def from_torch(
     recurrent: str | Sequence[str] | None = None,
     head: str | None = None,
     embedding: str | None = None,
+    read: str | None = None,
+    check: tuple[Any, Any] | None = None,
 ) -> E:
     """Turn a network that PyTorch has trained into a fitted estimator; PyTorch is not needed.
 
@@ -76,6 +74,17 @@ def from_torch(
         none has a bias, with a matrix that fits the last recurrent layer.
     embedding : str, optional
         Name of the embedding. By default the only other module with a matrix and no bias.
+    read : {"final", "last", "mean", "max"}, optional
+        Which states of the last layer the linear layer reads with ``target="sequence"``. "final":
+        those that ``h_n`` has, of a bidirectional network ``torch.cat([h_n[-2], h_n[-1]], dim=1)``.
+        "last": ``output[:, -1]``, which is the same unless the network is bidirectional; there the
+        backward direction has read the last step alone. "mean", "max": ``output.mean(1)`` or
+        ``output.amax(1)``, in place of the estimator's `pooling`, which is the default.
+    check : tuple of (X, outputs), optional
+        Inputs of the network as it reads them, and what it returned for them, in training mode
+        False: arrays or tensors, or lists of them. X are sequences as `predict` takes them, or for
+        an embedding the numbers of its rows. The outputs are raw (logits), probabilities or their
+        logarithms. If the estimator's are others, an error says where.
 
     Returns
     -------
@@ -94,7 +103,13 @@ def from_torch(
         If a weight is missing, misshapen, not finite or left over; if the network has layers that
         are not computed here, such as projections, peepholes or several linear layers; if the
         source is a module with an nn.RNN with ReLU or with another layer of torch's; if a file is
-        damaged; or if an argument does not fit.
+        damaged; if an argument does not fit; or if the outputs are not those of `check`.
+
+    Warns
+    -----
+    UserWarning
+        If there is no `check`, and the weights of a bidirectional network do not show which states
+        are read (`read` says it) or those of a plain RNN whether it has tanh.
 
     See Also
     --------
@@ -102,16 +117,18 @@ def from_torch(
 
     Notes
     -----
-    Weights do not show all of what a model computes, so these are up to the user:
+    Weights do not show all of what a model computes: a relu between the layers, which states the
+    linear layer reads, a normalisation without weights, padded steps that are read as steps. A few
+    inputs and the outputs that PyTorch gave for them do, so give a `check` wherever you can::
 
-    - With ``target="sequence"`` the linear layer must read the final state, as ``h_n`` has it: of a
-      bidirectional network ``torch.cat([h_n[-2], h_n[-1]], dim=1)``. A bidirectional model that
-      reads ``output[:, -1]`` is another function, which sees only one step of the last layer's
-      backward direction.
-    - A linear layer that reads the mean or the maximum of all states is told by the estimator's
-      `pooling`; attention as `to_torch` describes it is known by its weight "attention.weight".
-    - A model that reads padded steps, or applies a function of its own between the layers, is
-      another function too.
+        with torch.no_grad():
+            check = X, model.eval()(X)
+        from_torch(model, RNNClassifier(), check=check)
+
+    - Attention as `to_torch` describes it is known by its weight "attention.weight".
+    - The linear layer of a bidirectional LSTM or RNN with ``read="last"`` reads a last layer of
+      twice the units, whose second half forgets at every step. A GRU cannot; with
+      ``target="step"`` its prediction at the last step is that output.
     - A network that reads p steps as one input needs an estimator with ``patch=p``.
     - An nn.RNN is taken to have tanh, torch's default, unless the source is the module itself.
 
@@ -126,11 +143,9 @@ def from_torch(
     >>> {name: array.shape for name, array in state_dict.items()}  # doctest: +NORMALIZE_WHITESPACE
     {'rnn.weight_ih_l0': (12, 3), 'rnn.weight_hh_l0': (12, 4), 'rnn.bias_ih_l0': (12,),
      'rnn.bias_hh_l0': (12,), 'head.weight': (2, 4), 'head.bias': (2,)}
-    >>> model = from_torch(state_dict, RNNClassifier(), classes=["no", "yes"])
-    >>> model
+    >>> check = X, trained.predict_proba(X)  # in PyTorch: X, model(X)
+    >>> from_torch(state_dict, RNNClassifier(), classes=["no", "yes"], check=check)
     RNNClassifier(hidden_layer_sizes=(4,), bidirectional=False)
-    >>> bool(np.allclose(model.predict_proba(X), trained.predict_proba(X), atol=1e-5))
-    True
     """
     _check_estimator(estimator)
     labels = UserLabels(classes, vocabulary, flag("multilabel", multilabel))
@@ -143,7 +158,9 @@ def from_torch(
             embedding=embedding,
             tied=bool(getattr(estimator, "tie_weights", False)),
         )
-        return _fitted(estimator, foreign, labels)
+        unseen = foreign.cell == "rnn" and not hasattr(source, "named_modules")
+        result: E = convert(estimator, foreign, labels, read, check, _MAYBE_RELU[: int(unseen)])
+        return result
 
 
 def from_keras(
@@ -156,6 +173,8 @@ def from_keras(
     recurrent: str | Sequence[str] | None = None,
     head: str | None = None,
     embedding: str | None = None,
+    read: str | None = None,
+    check: tuple[Any, Any] | None = None,
 ) -> E:
     """Turn a network that Keras has trained into a fitted estimator; Keras is not needed.
 
@@ -190,6 +209,10 @@ def from_keras(
         Path of the Dense layer. By default the only one found.
     embedding : str, optional
         Path of the Embedding. By default the only one found.
+    read : {"final", "last", "mean", "max"}, optional
+        As in `from_torch`, for a ``.weights.h5`` file; a ``.keras`` file says it.
+    check : tuple of (X, outputs), optional
+        As in `from_torch`: ``check=(X, model.predict(X))``.
 
     Returns
     -------
@@ -208,6 +231,11 @@ def from_keras(
         As in `from_torch`; also if a layer, an activation or another setting is not computed here,
         such as a GRU with ``reset_after=False``.
 
+    Warns
+    -----
+    UserWarning
+        If a ``.weights.h5`` file is read without `check`.
+
     See Also
     --------
     from_torch : The same for PyTorch.
@@ -216,7 +244,9 @@ def from_keras(
     --------
     >>> from lightrnn import RNNClassifier, from_keras
     >>> model.save("model.keras")  # doctest: +SKIP
-    >>> from_keras("model.keras", RNNClassifier(), classes=["no", "yes"])  # doctest: +SKIP
+    >>> check = X, model.predict(X)  # doctest: +SKIP
+    >>> options = {"classes": ["no", "yes"], "check": check}  # doctest: +SKIP
+    >>> from_keras("model.keras", RNNClassifier(), **options)  # doctest: +SKIP
     RNNClassifier(hidden_layer_sizes=(5,))
     """
     _check_estimator(estimator)
@@ -229,7 +259,9 @@ def from_keras(
     with _enough_memory():
         file = read_file(source)
         foreign = read_keras(file, recurrent=recurrent, head=head, embedding=embedding)
-        return _fitted(estimator, foreign, labels)
+        doubts = _ARRAYS_ALONE if file.description is None else ()
+        result: E = convert(estimator, foreign, labels, read, check, doubts)
+        return result
 
 
 @contextmanager
@@ -252,132 +284,3 @@ def _check_estimator(estimator: Any) -> None:
             f"{shown(estimator)}. Pass one with the arguments of the result, such as "
             "RNNClassifier()."
         )
-
-
-def _fitted(estimator: E, foreign: ForeignNetwork, labels: UserLabels) -> E:
-    """Return a new estimator with a foreign network."""
-    result: Any = _unfitted(estimator, foreign)
-    language = isinstance(result, RNNLanguageModel)
-    tokens = checked(type(result), {"tokens": result.tokens})["tokens"]
-    vocabulary, rows = read_vocabulary(foreign, labels.vocabulary, tokens, language=language)
-    if vocabulary is not None:
-        result.set_params(tokens=vocabulary.kind)
-    if language:
-        head = language_head(foreign, labels, rows, tied=result.tie_weights)
-    elif isinstance(result, RNNClassifier):
-        head = classifier_head(foreign, labels, result.target == "step")
-    else:
-        given = {name: getattr(result, name) for name in ("dtype", "loss", "quantile")}
-        known = checked(RNNRegressor, given)
-        quantiles = several_quantiles(known["loss"], known["quantile"])
-        step = result.target == "step"
-        head = regressor_head(foreign, labels, step, known["dtype"], quantiles)
-    arrays = foreign.layers()
-    if foreign.embedding is not None:
-        zeros = np.zeros(foreign.embedding.shape[1])
-        # The last row, -1, is that of an unknown token which the source does not have.
-        arrays["embedding.W"] = np.vstack([foreign.embedding, zeros])[rows]
-    if head.W is not None:
-        arrays["head.W"] = head.W
-    arrays["head.b"] = head.b
-    _adopt(result, foreign, arrays, head.targets, vocabulary)
-    return result
-
-
-def _unfitted(estimator: E, foreign: ForeignNetwork) -> E:
-    """Return a copy of an estimator with the arguments that the source determines."""
-    arguments = estimator.get_params(deep=False)
-    arguments["cell"] = foreign.cell
-    arguments["hidden_layer_sizes"] = foreign.sizes
-    # A generator is copied: the given estimator's must not advance when the result is trained on.
-    arguments["random_state"] = copy.deepcopy(arguments["random_state"])
-    if foreign.embedding is not None:
-        arguments["embedding_size"] = foreign.n_features
-    if isinstance(estimator, RNNLanguageModel):
-        _check_language(foreign, arguments["output"])
-        arguments["output"] = "softmax"
-    else:
-        arguments["bidirectional"] = foreign.bidirectional
-        arguments["pooling"] = _pooling(estimator, foreign)
-        arguments["target"] = foreign.target or arguments["target"]
-    return type(estimator)(**arguments)
-
-
-def _pooling(estimator: Any, foreign: ForeignNetwork) -> str:
-    """Return how the source pools: its weights show attention, the user may know of others."""
-    if foreign.attention is not None:
-        return "attention"
-    default = declared(type(estimator))["pooling"]["default"]
-    given: str = estimator.pooling
-    return "last" if given in (default, "attention") else given
-
-
-def _check_language(foreign: ForeignNetwork, output: Any) -> None:
-    """Refuse a network that cannot be a language model's."""
-    if foreign.bidirectional or foreign.target == "sequence":
-        kind = "a bidirectional network" if foreign.bidirectional else "one output per sequence"
-        raise ValueError(
-            "source must read forward and have an output for every step to be an RNNLanguageModel, "
-            f"got {kind}. Use RNNClassifier."
-        )
-    if output == "adaptive":
-        raise ValueError(
-            "output must be 'auto' or 'softmax', got 'adaptive'. The source has one linear layer."
-        )
-
-
-def _form(
-    foreign: ForeignNetwork, patch: int | str, missing: str, vocabulary: Vocabulary | None
-) -> Form:
-    """Return the form of X for which a foreign network was made, perhaps to read patches."""
-    if vocabulary is not None:
-        refuse_for_tokens(patch, missing)
-        return Form(1, is_table=False)
-    if missing != "error":
-        raise ValueError(
-            f"missing must be 'error' for a network of another library, got {missing!r}. Give X "
-            "with the columns that it was trained on."
-        )
-    steps = 1 if patch == "auto" else int(patch)
-    F, rest = divmod(foreign.n_features, steps)
-    if rest:
-        raise ValueError(
-            f"patch must divide the {foreign.n_features} inputs of the source, got {patch}. "
-            "Give the number of steps that it reads as one input."
-        )
-    return Form(F, is_table=False, patch=steps)
-
-
-def _adopt(
-    estimator: Any,
-    foreign: ForeignNetwork,
-    arrays: Mapping[str, np.ndarray],
-    targets: Any,
-    vocabulary: Vocabulary | None,
-) -> None:
-    """Build the model and give it to the estimator."""
-    arguments = estimator._checked()
-    form = _form(foreign, arguments.get("patch", 1), arguments.get("missing", "error"), vocabulary)
-    n_tokens = len(vocabulary or ())
-    if isinstance(estimator, RNNLanguageModel):
-        architecture = estimator._architecture(arguments, n_tokens)
-    else:
-        n_outputs = targets.n_outputs
-        architecture = estimator._architecture(arguments, n_outputs, form.input_features, n_tokens)
-    network = build_network(architecture)
-    # A weight too large for float32 becomes infinite, which is refused below.
-    with np.errstate(over="ignore"):
-        network.assign(arrays)
-    if not np.isfinite(network.parameters).all():
-        raise ValueError(
-            f"dtype must hold the source's weights, got {arguments['dtype']!r}. "
-            "Use dtype='float64'."
-        )
-    rng = random_generator(estimator.random_state)
-    model = Model(
-        architecture, network, targets, vocabulary, arguments["solver"], None, History(), rng
-    )
-    if not isinstance(estimator, RNNLanguageModel):
-        model.form = form
-        model.loss = loss_arguments(arguments)
-    estimator._adopt(model)

@@ -80,6 +80,10 @@ class ForeignNetwork(NamedTuple):
         The function applied to the outputs, where the source says so.
     target : {"sequence", "step"} or None
         Whether there is one output per sequence or per step, where the source says so.
+    attention : ndarray of shape (D,) or None
+        The query of attention, where the source pools by it.
+    pooling : {"last", "mean", "max"} or None
+        Which states the output layer reads, where the source or the user says so.
     """
 
     levels: list[Level]
@@ -89,6 +93,7 @@ class ForeignNetwork(NamedTuple):
     activation: str | None = None
     target: str | None = None
     attention: np.ndarray | None = None
+    pooling: str | None = None
 
     @property
     def cell(self) -> str:

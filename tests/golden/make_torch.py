@@ -57,6 +57,27 @@ def outputs(net, X, step):
         )
 
 
+def _final(rows, state):
+    return torch.cat(list(state[-2:]), dim=1)
+
+
+READINGS = {
+    "final": _final,
+    "last": lambda rows, state: rows[:, -1],
+    "mean": lambda rows, state: rows.mean(1),
+    "max": lambda rows, state: rows.amax(1),
+    "relu": lambda rows, state: torch.relu(_final(rows, state)),  # a functional one, in `forward`
+}
+
+
+def readings(net, X, read):
+    """Return a bidirectional network's outputs if its linear layer reads these states."""
+    with torch.no_grad():
+        found = [net.rnn(torch.tensor(x)[None]) for x in X]
+        rows = [READINGS[read](rows, state[0]) for rows, state in found]
+        return net.fc(torch.cat(rows)).numpy()
+
+
 def main():
     torch.manual_seed(0)
     rng = np.random.default_rng(0)
@@ -93,6 +114,9 @@ def main():
     torch.save(nets["language"][0].state_dict(), HERE / "language.pt")
     torch.save(nets["lstm"][0], HERE / "module.pt")
     expected = {name: outputs(*net) for name, net in nets.items()}
+    both = Net(nn.LSTM, 3, 4, 2, layers=2, both=True)
+    save_file(both.state_dict(), HERE / "both.safetensors")
+    expected |= {f"both_{read}": readings(both, numbers, read) for read in READINGS}
     data = {"numbers": numbers, "codes": codes, "texts": texts}
     data = {name: np.concatenate(rows) for name, rows in data.items()}
     data["lengths"] = np.array(LENGTHS)

@@ -12,6 +12,9 @@ from helpers.torch_weights import F, H, state_dict
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor, from_torch, load
 from lightrnn.losses import sigmoid
 
+# The tests of `check` are about this warning.
+pytestmark = pytest.mark.filterwarnings("ignore:The weights of a:UserWarning")
+
 X = [np.random.default_rng(i).normal(size=(3 + i, F)) for i in range(6)]
 Y = ["a", "b", "a", "b", "a", "b"]
 

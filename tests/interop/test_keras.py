@@ -18,6 +18,9 @@ from lightrnn.interop.keras_config import describe
 
 h5py = pytest.importorskip("h5py", reason="reads Keras's files")
 
+# The tests of `check` are about this warning.
+pytestmark = pytest.mark.filterwarnings("ignore:A .weights.h5 file holds arrays alone:UserWarning")
+
 GOLDEN = Path(__file__).parent.parent / "golden"
 
 

@@ -167,7 +167,7 @@ def test_too_little_memory_is_an_error_about_the_file(name, monkeypatch):
     def full(*args):
         raise MemoryError
 
-    for place in ("tensor_files._decode", "convert.build_network"):
+    for place in ("tensor_files._decode", "building.build_network"):
         with monkeypatch.context() as patch:
             patch.setattr(f"lightrnn.interop.{place}", full)
             with pytest.raises(ValueError, match="source must"):

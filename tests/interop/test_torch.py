@@ -15,6 +15,9 @@ from hypothesis import strategies as st
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor, from_torch
 from lightrnn.losses import sigmoid, softmax
 
+# The tests of `check` are about this warning.
+pytestmark = pytest.mark.filterwarnings("ignore:The weights of a:UserWarning")
+
 GOLDEN = Path(__file__).parent.parent / "golden"
 X = [np.random.default_rng(i).normal(size=(3 + i, F)) for i in range(6)]
 Y = ["a", "b", "a", "b", "a", "b"]
