@@ -121,8 +121,8 @@ def by_step(values: np.ndarray, T: int) -> np.ndarray:
 
     Parameters
     ----------
-    values : ndarray (patches * patch,)
-        One value for each step of each patch.
+    values : ndarray (patches * patch, ...)
+        The values of each step of each patch.
     T : int
         Steps of the sequence.
 
@@ -131,4 +131,4 @@ def by_step(values: np.ndarray, T: int) -> np.ndarray:
     >>> by_step(np.array([1, 2, 3, 4, 5, 6]), 4)
     array([ 1,  2,  3, 15])
     """
-    return np.append(values[: T - 1], values[T - 1 :].sum())
+    return np.concatenate([values[: T - 1], values[T - 1 :].sum(axis=0, keepdims=True)])

@@ -230,6 +230,10 @@ class Steps:
         # With mode "raise" NumPy would copy through a buffer; the index is known to be in range.
         steps.take(index, axis=0, out=rows[self.start : self.stop], mode="clip")
 
+    def rows_at(self, steps: np.ndarray) -> np.ndarray:
+        """Return the row of one step, counted from 0, of each sequence."""
+        return self.first[1 + steps] + np.arange(len(steps))
+
     @cached_property
     def all_rows(self) -> np.ndarray:
         """Every row that is a step."""
@@ -337,6 +341,10 @@ class Windows:
             return stored.reshape(shape)
         # A row begins F elements after the one above, and shares all but F with it.
         return np.lib.stride_tricks.as_strided(stored, shape, (stored.strides[0], stored.itemsize))
+
+    def rows_at(self, steps: np.ndarray) -> np.ndarray:
+        """Return the row of one step, counted from 0, of each sequence; not with `last`."""
+        return self.last_rows - (self.lengths - 1 - steps)
 
     def by_step(self, values: list[np.ndarray]) -> np.ndarray:
         """Return per-step values of each sequence in the order of the outputs."""

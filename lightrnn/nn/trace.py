@@ -26,6 +26,8 @@ class Trace(ForwardBackward):
         The layers to run.
     X : sequence of ndarray (T_i, F), or of codes (T_i,)
         Sequences.
+    at : ndarray of int (B,), optional
+        For target "step" the step of each sequence at which it is read; by default its last one.
 
     Attributes
     ----------
@@ -35,16 +37,25 @@ class Trace(ForwardBackward):
         The run of each layer and direction, by name.
     """
 
-    def __init__(self, network: Stack, X: Sequence[np.ndarray]) -> None:
+    def __init__(
+        self, network: Stack, X: Sequence[np.ndarray], at: np.ndarray | None = None
+    ) -> None:
         super().__init__(network, Batch.of_inputs(X), Workspace(network.levels, network.dtype))
         self.lengths = self.batch.lengths
         self.order = self.batch.order
         self.layers = {run.layer.name: run for level in self._levels for run in level}
         self._unsorted = np.argsort(self.order)
         self._records: dict[str, np.ndarray] = {}
+        self._at = None if at is None else at[self.order]
         self.forward()
 
     # -- forward -----------------------------------------------------------------------------------
+
+    def _ends(self) -> np.ndarray:
+        """Return the row of the features at which each sequence is read."""
+        if self._at is None:
+            return super()._ends()
+        return self.packing.rows_at(self._at)
 
     def last_features(self) -> np.ndarray:
         """Return the head's input at each sequence's end, (B, D) in the batch's order."""

@@ -69,7 +69,7 @@ def test_a_label_of_ones_own_and_columns_of_a_regressor():
     assert not np.array_equal(no, yes) and any(np.array_equal(chosen, share) for share in (no, yes))
     model = RNNRegressor("gru", (4,), **QUICK).fit(X, np.array([[0.0, 1], [1, 5]]))
     assert not np.array_equal(attribution(model, X, 1)[0], attribution(model, X)[0])
-    with pytest.raises(ValueError, match="label must be an integer from 0 to 1, got 2"):
+    with pytest.raises(ValueError, match="output must be an integer from 0 to 1, got 2"):
         attribution(model, X, 2)
 
 
@@ -100,7 +100,7 @@ def test_a_language_models_next_token(options):
         assert not np.array_equal(
             attribution(model, ["to b"], "t", method=method), attribution(model, ["to b"], "e")
         )
-    with pytest.raises(ValueError, match="label must be one that was seen in fit, got '!'"):
+    with pytest.raises(ValueError, match="output must be a label that was seen in fit, got '!'"):
         attribution(model, ["to b"], "!")
     with pytest.raises(TypeError, match="X must be a list of texts"):
         attribution(model, "to b")
