@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..utils.tables import as_table
+from .columns import NAME
+from .dates import pandas
+from .forms import ID, TIME, VALUE, ArrayForm, FrameForm
 
 if TYPE_CHECKING:
     from .series import Panel
 
+# At most so many series have a row in a printed backtest: the worst ones by MASE.
+_SHOWN = 10
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Backtest:
-    """Errors of forecasts from rolling origins; printed, it is a table by step of the horizon.
+    """Errors of forecasts from rolling origins; printed, they are tables by step and by series.
 
     Means leave out what is NaN since a value is missing.
 
@@ -57,6 +63,8 @@ class Backtest:
     pinball: np.ndarray
     coverage: dict[float, np.ndarray]
     ids: list[Any]
+    _positions: np.ndarray  # (windows, n), of the first value of each window
+    _form: ArrayForm | FrameForm
 
     def mean(self, axis: int | tuple[int, ...] | None = None) -> dict[str, Any]:
         """Return the mean of each measure.
@@ -81,25 +89,78 @@ class Backtest:
         >>> model.backtest(y).mean(axis=(0, 2))["mase"].shape
         (2,)
         """
-        measures = {name: getattr(self, name) for name in ("mase", "smape", "pinball")}
-        measures |= {f"coverage-{level:g}": part for level, part in self.coverage.items()}
-        means = {name: mean_of(part, axis) for name, part in measures.items()}
+        means = {name: mean_of(part, axis) for name, part in self._measures().items()}
         return {name: float(part) if axis is None else part for name, part in means.items()}
 
+    def frame(self) -> Any:
+        """Return a DataFrame with a row for each value, as cross-validations of Nixtla's are.
+
+        Returns
+        -------
+        frame : DataFrame
+            The columns "unique_id"; "ds" and "cutoff", the step or date of the value and the last
+            one before the window; "step" of the horizon, from 1; "y" and "lightrnn", value and
+            median; and the measures, as `mean` names them. One of polars if the series were.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lightrnn import RNNForecaster
+        >>> y = [np.arange(80) % 7.0, np.arange(60) % 7.0]
+        >>> model = RNNForecaster(3, 7, hidden_layer_sizes=8, max_iter=2, random_state=0)
+        >>> frame = model.backtest(y).frame()  # doctest: +SKIP
+        >>> frame.groupby(["unique_id", "step"])[["mase", "smape"]].mean()  # doctest: +SKIP
+        """
+        windows, n, horizon = self.truth.shape
+        firsts = self._positions.T[..., None]  # (n, windows, 1)
+        steps = np.arange(horizon)
+        arrays = {VALUE: self.truth, NAME: self.forecast, **self._measures()}
+        columns = {
+            ID: np.repeat(pandas().Index(self.ids, tupleize_cols=False), windows * horizon),
+            TIME: self._form.labels((firsts + steps).ravel()),
+            "cutoff": self._form.labels(np.repeat(firsts - 1, horizon)),
+            "step": np.tile(steps + 1, windows * n),
+            **{name: part.swapaxes(0, 1).ravel() for name, part in arrays.items()},
+        }
+        return self._form.given(pandas().DataFrame(columns))
+
     def __str__(self) -> str:
-        """Return the table by step of the horizon, with the means of all steps."""
+        """Return the table by step of the horizon, and of several series that of each."""
         by_step = self.mean(axis=(0, 1))
-        rows = [
-            [str(step + 1), *(f"{part[step]:.3f}" for part in by_step.values())]
-            for step in range(self.truth.shape[2])
-        ]
-        rows.append(["all", *(f"{part:.3f}" for part in self.mean().values())])
-        return as_table(["step", *by_step], rows)
+        rows = [_row(str(step + 1), by_step, step) for step in range(self.truth.shape[2])]
+        rows.append(_row("all", self.mean()))
+        tables = [as_table(["step", *by_step], rows)]
+        if len(self.ids) > 1:
+            by_series = self.mean(axis=(0, 2))
+            shown = list(range(len(self.ids)))
+            head = "series"
+            if len(self.ids) > _SHOWN:
+                # NaN stand last.
+                shown = np.argsort(-by_series["mase"], kind="stable")[:_SHOWN].tolist()
+                head = f"worst {_SHOWN} of {len(self.ids)}"
+            rows = [_row(str(self.ids[i]), by_series, i) for i in shown]
+            tables.append(as_table([head, *by_series], rows))
+        return "\n\n".join(tables)
+
+    def _measures(self) -> dict[str, np.ndarray]:
+        """Return the arrays of all measures by name."""
+        measures = {name: getattr(self, name) for name in ("mase", "smape", "pinball")}
+        return measures | {f"coverage-{level:g}": part for level, part in self.coverage.items()}
 
     def __repr__(self) -> str:
         """Return the means of all steps."""
         means = ", ".join(f"{name}={value:.3f}" for name, value in self.mean().items())
         return f"Backtest({means})"
+
+
+def _row(name: str, means: dict[str, Any], at: Any = ()) -> list[str]:
+    """Return a row of a table: the name, and of each measure the mean at an index."""
+    return [name, *(f"{np.asarray(part)[at]:.3f}" for part in means.values())]
 
 
 def evaluate(
@@ -140,15 +201,17 @@ def evaluate(
     }
 
 
-def joined(windows: list[dict[str, Any]], ids: list[Any]) -> Backtest:
-    """Return the measures of several windows in one."""
-    names = [field.name for field in fields(Backtest) if field.name not in ("coverage", "ids")]
+def joined(windows: list[dict[str, Any]], panel: Panel, behind: np.ndarray) -> Backtest:
+    """Return the measures of several windows, each so far behind the ends of series, in one."""
+    names = windows[0].keys() - {"coverage"}
     arrays = {name: np.stack([window[name] for window in windows]) for name in names}
     coverage = {
         level: np.stack([window["coverage"][level] for window in windows])
         for level in windows[0]["coverage"]
     }
-    return Backtest(**arrays, coverage=coverage, ids=ids)
+    positions = panel.lengths - behind[:, None] + np.array(panel.form.starts)
+    ids = panel.form.names(len(panel.values))
+    return Backtest(**arrays, coverage=coverage, ids=ids, _positions=positions, _form=panel.form)
 
 
 def check_lengths(panel: Panel, back: int) -> None:

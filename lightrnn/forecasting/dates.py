@@ -205,8 +205,20 @@ def _as_periods(index: Any, frequency: str) -> Any:
 
 
 def pandas() -> Any:
-    """Return pandas, which whoever has given a DataFrame has imported."""
-    return cpu.once.imported("pandas")
+    """Return pandas, which whoever has given a DataFrame of its own has imported.
+
+    Raises
+    ------
+    ImportError
+        If it is not installed.
+    """
+    try:
+        return cpu.once.imported("pandas")
+    except ImportError as error:
+        raise ImportError(
+            "pandas must be installed for DataFrames and their dates, got none. "
+            "Run: python -m pip install pandas"
+        ) from error
 
 
 __all__ = ["Calendar", "frequency_of", "pandas", "read_index"]

@@ -265,7 +265,8 @@ class RNNForecaster(ForecastArguments, FittedAttributes, Monitoring, BaseEstimat
         Returns
         -------
         result : Backtest
-            Errors by window, series and step of the horizon; ``print`` shows a table.
+            Errors by window, series and step of the horizon: ``print`` shows tables, and
+            ``result.frame()`` is a DataFrame.
 
         Raises
         ------
@@ -295,7 +296,7 @@ class RNNForecaster(ForecastArguments, FittedAttributes, Monitoring, BaseEstimat
             if fitted is None or refit:
                 fitted = learn(arguments, panel.until(panel.lengths - back))
             found.append(fitted.measured(panel, back))
-        return joined(found, panel.form.names(len(panel.values)))
+        return joined(found, panel, behind)
 
     # -- saving -----------------------------------------------------------------------------------
 

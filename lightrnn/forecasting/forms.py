@@ -66,6 +66,14 @@ class ArrayForm:
         """Return None: arrays have no dates."""
         return None
 
+    def labels(self, positions: np.ndarray) -> Any:
+        """Return the numbers of steps, which are their positions."""
+        return positions
+
+    def given(self, frame: Any) -> Any:
+        """Return a DataFrame as it is."""
+        return frame
+
     def answer(self, columns: dict[str, np.ndarray]) -> Any:
         """Return forecasts (n, horizon) by name: the array of medians alone, or else a dict."""
         arrays = {name: part[0] if self.single else part for name, part in columns.items()}
@@ -123,6 +131,10 @@ class FrameForm:
         position = self.starts[index] + first
         return self.calendar.dates(position + count)[position:]
 
+    def labels(self, positions: np.ndarray) -> Any:
+        """Return the dates at positions (N,)."""
+        return self.calendar.dates(int(positions.max()) + 1)[positions]
+
     def begun(self, start: Any) -> FrameForm:
         """Return the form of one series from a date on, with the same frequency."""
         calendar = self.calendar
@@ -152,13 +164,13 @@ class FrameForm:
             rows = np.concatenate([np.arange(start, start + count) for start, count in ranges])
             ids = _repeated(self.ids, self.lengths)
             frame = pandas().DataFrame({ID: ids, TIME: dates[rows], name: np.concatenate(values)})
-            return self._given(frame)
+            return self.given(frame)
         whole = np.full((len(dates), len(values)), np.nan)
         for index, part in enumerate(values):
             whole[self.starts[index] :][: len(part), index] = part
         if self.kind == "series":
-            return self._given(pandas().Series(whole[:, 0], dates, name=name))
-        return self._given(pandas().DataFrame(whole, dates, columns=self.ids))
+            return self.given(pandas().Series(whole[:, 0], dates, name=name))
+        return self.given(pandas().DataFrame(whole, dates, columns=self.ids))
 
     def answer(self, columns: dict[str, np.ndarray]) -> Any:
         """Return forecasts (n, horizon) by name, each with the dates behind its series."""
@@ -170,18 +182,18 @@ class FrameForm:
             rows = (ends[:, None] + np.arange(horizon)).ravel()
             ids = _repeated(self.ids, [horizon] * len(self.ids))
             flat = {name: part.ravel() for name, part in columns.items()}
-            return self._given(pandas().DataFrame({ID: ids, TIME: dates[rows]} | flat))
+            return self.given(pandas().DataFrame({ID: ids, TIME: dates[rows]} | flat))
         dates = dates[ends[0] :]
         if self.kind == "series" and plain:
-            return self._given(pandas().Series(columns[NAME][0], dates, name=self.ids[0]))
+            return self.given(pandas().Series(columns[NAME][0], dates, name=self.ids[0]))
         if self.kind == "series" or plain:
             arrays = columns.items() if not plain else zip(self.ids, columns[NAME], strict=True)
-            return self._given(pandas().DataFrame({k: np.ravel(part) for k, part in arrays}, dates))
+            return self.given(pandas().DataFrame({k: np.ravel(part) for k, part in arrays}, dates))
         pairs = pandas().MultiIndex.from_tuples([(i, name) for i in self.ids for name in columns])
         values = np.stack(list(columns.values()), axis=1).reshape(len(pairs), horizon).T
-        return self._given(pandas().DataFrame(values, dates, columns=pairs))
+        return self.given(pandas().DataFrame(values, dates, columns=pairs))
 
-    def _given(self, frame: Any) -> Any:
+    def given(self, frame: Any) -> Any:
         """Return a DataFrame or Series as one of the library that y was of."""
         return from_pandas(frame) if self.polars else frame
 

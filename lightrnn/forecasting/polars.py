@@ -6,6 +6,7 @@ from typing import Any
 
 from ..cpu import once
 from .columns import NAME
+from .dates import pandas
 
 
 def is_polars(frame: Any) -> bool:
@@ -28,16 +29,9 @@ def to_pandas(frame: Any) -> Any:
             f"y and X must be a Series or a DataFrame, got a {type(frame).__name__}. "
             "Call its collect()."
         )
-    try:
-        pandas = once.imported("pandas")
-    except ImportError as error:
-        raise ImportError(
-            "Series and DataFrames of polars need pandas for their dates. "
-            "Run: python -m pip install pandas"
-        ) from error
     if not hasattr(frame, "columns"):
-        return pandas.Series(_values(frame), name=frame.name or None)
-    return pandas.DataFrame({column.name: _values(column) for column in frame.get_columns()})
+        return pandas().Series(_values(frame), name=frame.name or None)
+    return pandas().DataFrame({column.name: _values(column) for column in frame.get_columns()})
 
 
 def _values(column: Any) -> Any:
@@ -46,7 +40,7 @@ def _values(column: Any) -> Any:
     values = column.to_numpy()
     if zone is None:
         return values
-    return once.imported("pandas").DatetimeIndex(values).tz_localize("UTC").tz_convert(zone)
+    return pandas().DatetimeIndex(values).tz_localize("UTC").tz_convert(zone)
 
 
 def from_pandas(frame: Any) -> Any:
@@ -76,7 +70,7 @@ def _column(name: str, values: Any) -> Any:
     dtype = values.dtype
     zone = getattr(dtype, "tz", None)
     if zone is not None:
-        dates = once.imported("pandas").DatetimeIndex(values)
+        dates = pandas().DatetimeIndex(values)
         plain = polars.Series(name, dates.tz_convert("UTC").tz_localize(None).to_numpy())
         return plain.dt.replace_time_zone("UTC").dt.convert_time_zone(str(zone))
     if dtype.kind == "O":

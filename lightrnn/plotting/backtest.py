@@ -35,9 +35,9 @@ class BacktestDisplay(Display):
         Errors by window, series and step, as `RNNForecaster.backtest` returns them.
     measure : {"mase", "smape", "pinball", "coverage"}, default="mase"
         Measure to draw. The band of an error has the middle half of the series, or of the windows
-        if there is one series. A line at a MASE of 1 has the error, before the window, of the
-        forecast that a season repeats itself. Coverage has a curve for each level, and a line where
-        it should be.
+        if there is one series. A grey line at a MASE of 1 has the error, before the window, of the
+        forecast that a season repeats itself. Coverage has a curve for each level, and a grey line
+        where it should be.
     label : str, default="lightrnn"
         Name of the curve, for the legend.
 
@@ -127,6 +127,7 @@ class BacktestDisplay(Display):
         """Draw the curves; those of other displays stay."""
         from matplotlib.ticker import MaxNLocator
 
+        line = {"color": "0.6", "lw": 0.8, "zorder": 0}
         number = sum(line.get_gid() == _CURVE for line in ax.lines)
         if self.measure == "coverage":
             curves = {
@@ -134,7 +135,7 @@ class BacktestDisplay(Display):
                 for level, inside in self.backtest.coverage.items()
             }
             for level in self.backtest.coverage:
-                ax.axhline(level, color="0.6", lw=0.8, zorder=0)
+                ax.axhline(level, **line)
         else:
             curves = {self.label: getattr(self.backtest, self.measure)}
         self.lines_ = [
@@ -142,13 +143,13 @@ class BacktestDisplay(Display):
             for i, (name, errors) in enumerate(curves.items())
         ]
         if self.measure == "mase":
-            ax.axhline(1, color="0.6", lw=0.8, zorder=0)
+            ax.axhline(1, label="" if number else "season before", **line)
         if self.measure != "coverage":
             ax.set_ylim(bottom=0)
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set_xlim(left=0.5)
         ax.set(xlabel="step of the horizon", ylabel=_LABELS[self.measure])
-        ax.legend(frameon=False, loc="best")
+        ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 
     def _curve(self, ax: Any, number: int, name: str, errors: np.ndarray) -> Any:
         """Draw the mean of errors (windows, n, horizon), and half of them as a band."""

@@ -14,7 +14,7 @@ X = np.cos(np.arange(63.0))
 
 
 def forecaster(**options):
-    return RNNForecaster(3, 4, **SMALL | options)
+    return RNNForecaster(**{"horizon": 3, "season": 4} | SMALL | options)
 
 
 @pytest.fixture(scope="module")
@@ -270,6 +270,43 @@ def test_covariates_of_frames_by_column_and_name():
             model.predict(X=wrong)
 
 
+@pytest.mark.parametrize("form", ["array", "wide", "long", "period"])
+def test_a_backtest_as_a_frame_has_a_row_for_each_value(form):
+    frame = pandas.concat([long(T=60, tz="Europe/Paris"), long(name="b", T=40, tz="Europe/Paris")])
+    y, starts = frame, [58, 38]
+    if form == "wide":
+        y, starts = frame.pivot(index="ds", columns="unique_id", values="y").ffill(), [58, 58]
+    elif form == "period":
+        y = pandas.Series(Y, pandas.period_range("2024-01", periods=60, freq="M"), name="a")
+    elif form == "array":
+        y = [np.append([np.nan] * 3, Y[:57]), Y[:40]]
+    result = forecaster(horizon=1).backtest(y, windows=2)
+    found = result.frame()
+    assert list(found.columns[:6]) == ["unique_id", "ds", "cutoff", "step", "y", "lightrnn"]
+    assert len(found) == result.truth.size and (found.step == 1).all()
+    values = {"array": Y[:57], "wide": Y}.get(form, Y)
+    assert found.y.to_list()[:2] == values[-2:].tolist()
+    by_name = found.groupby("unique_id", sort=False)[["mase", "coverage-95"]].mean()
+    assert np.allclose(by_name.mase, result.mean(axis=(0, 2))["mase"])
+    if form == "array":
+        assert found.ds.tolist() == [58, 59, 38, 39] and found.unique_id.tolist() == [0, 0, 1, 1]
+    elif form == "period":
+        assert [str(date) for date in found.cutoff] == ["2028-10", "2028-11"]
+    else:
+        hours = (found.ds - pandas.Timestamp("2024-03-01", tz="Europe/Paris")).dt.total_seconds()
+        assert (hours / 3600).tolist() == [start + k for start in starts for k in (0, 1)]
+        assert found.unique_id.tolist() == ["a", "a", "b", "b"]
+        assert str(result).splitlines()[5].split()[0] == "a"
+
+
+def test_a_printed_backtest_has_the_worst_series():
+    y = [Y[:30], *(Y[:30] + 0.1 * np.arange(30) ** level for level in range(1, 12))]
+    result = forecaster(horizon=1).backtest(y, windows=1)
+    lines = str(result).splitlines()
+    assert lines[4].startswith("worst 10 of 12") and len(lines) == 15
+    assert int(lines[5].split()[0]) == np.argmax(result.mase)
+
+
 def test_polars_frames_are_answered_in_kind():
     polars = pytest.importorskip("polars", reason="reads and returns its DataFrames")
     y = long(T=48, tz="Europe/Paris")
@@ -290,5 +327,6 @@ def test_polars_frames_are_answered_in_kind():
     wide = given.select("ds", a="y", b="y")
     assert forecaster().fit(wide).predict(level=80).columns[:3] == ["ds", "a", "a-lo-80"]
     assert isinstance(forecaster().fit(given["y"]).predict(), polars.Series)
+    assert isinstance(forecaster().backtest(given, windows=1).frame(), polars.DataFrame)
     with pytest.raises(TypeError, match="got a LazyFrame"):
         forecaster().fit(given.lazy())

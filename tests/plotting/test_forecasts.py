@@ -92,7 +92,10 @@ def test_a_backtest_is_drawn_by_step_of_the_horizon(measure):
         np.testing.assert_allclose(line.get_ydata(), factor * errors.mean(axis=(0, 1)))
     names = [text.get_text() for text in ax.get_legend().get_texts()]
     levels = [", 95 %", ", 80 %"] if measure == "coverage" else [""]
-    assert names == [f"{label}{level}" for label in ("one", "two") for level in levels]
+    expected = [f"{label}{level}" for label in ("one", "two") for level in levels]
+    if measure == "mase":
+        expected.insert(1, "season before")
+    assert names == expected
     assert not model.__sklearn_is_fitted__() and ax.get_xlabel() == "step of the horizon"
 
 
