@@ -278,6 +278,8 @@ class Vocabulary:
         Number of codes, the first ones, that stand for no token of the data.
     marks_apart : bool, default=False
         Whether words end where a combining mark begins, as those of files of earlier versions do.
+    padding : str, int or None, default=None
+        Token that fills up sequences where the network was trained, and is refused here.
 
     Examples
     --------
@@ -292,6 +294,7 @@ class Vocabulary:
     tokens: np.ndarray
     n_special: int = 1
     marks_apart: bool = False
+    padding: str | int | None = None
 
     @classmethod
     def learn(
@@ -367,10 +370,28 @@ class Vocabulary:
         return split(item, self.kind)
 
     def encode(self, item: Item) -> np.ndarray:
-        """Return the codes of one item, int64 (T,); 0 for tokens that are not in the vocabulary."""
+        """Return the codes of one item, int64 (T,); 0 for tokens that are not in the vocabulary.
+
+        Raises
+        ------
+        ValueError
+            If the item holds padding.
+        """
         tokens = self.split(item)
+        if self.padding is not None:
+            self._refuse_padding(tokens)
         # map and fromiter keep the loop over a long text in C.
         return np.fromiter(map(self.codes.get, tokens, repeat(0)), np.int64, len(tokens))
+
+    def _refuse_padding(self, tokens: Sequence[Any]) -> None:
+        """Raise a ValueError if there is padding among tokens, the keys of `codes`."""
+        key = split([self.padding], "category")[0]
+        for step, token in enumerate(tokens):
+            if token == key:
+                raise ValueError(
+                    f"X must hold no padding, got {self.padding!r} at step {step}. "
+                    "Leave it out: sequences have their own lengths."
+                )
 
 
 def encoded(items: Iterable[Item], vocabulary: Vocabulary) -> Sequences:

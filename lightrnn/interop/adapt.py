@@ -76,11 +76,14 @@ def read_vocabulary(
             "and for the end of a text."
         )
     # Special tokens have the first codes here, whatever their rows in the source.
-    plain_rows = [row for row, token in enumerate(tokens) if token not in special]
+    padding = tokens[0] if foreign.padded and tokens[0] not in special else None
+    left_out = special if padding is None else [*special, padding]
+    plain_rows = [row for row, token in enumerate(tokens) if token not in left_out]
     plain = [tokens[row] for row in plain_rows]
     special_rows = [tokens.index(token) if token in tokens else -1 for token in special]
     kind = _kind(tokens_argument, plain)
-    vocabulary = Vocabulary(kind, np.array(special + plain, dtype=object), len(special))
+    listed = np.array(special + plain, dtype=object)
+    vocabulary = Vocabulary(kind, listed, len(special), padding=padding)
     return vocabulary, special_rows + plain_rows
 
 

@@ -28,6 +28,7 @@ class Converted(NamedTuple):
     estimator: Any
     rows: list[int]  # of the source's embedding, one for each code; -1 for none
     outputs: np.ndarray  # of the source, one for each of ours; -1 for none
+    padded: bool  # whether the embedding's row 0 is padding, which the source leaves out
 
 
 def build(estimator: Any, foreign: ForeignNetwork, labels: UserLabels) -> Converted:
@@ -63,7 +64,7 @@ def build(estimator: Any, foreign: ForeignNetwork, labels: UserLabels) -> Conver
         arrays["head.W"] = head.W
     arrays["head.b"] = head.b
     _adopt(result, foreign, arrays, head.targets, vocabulary)
-    return Converted(result, rows, head.outputs)
+    return Converted(result, rows, head.outputs, foreign.padded)
 
 
 def _unfitted(estimator: Any, foreign: ForeignNetwork) -> Any:

@@ -163,6 +163,8 @@ def _codes(converted: Converted, item: Any, index: int) -> np.ndarray:
     """Return one sequence of tokens, or of rows of the source's embedding, in our codes."""
     vocabulary = converted.estimator._model.vocabulary
     rows = np.asarray(item)
+    if converted.padded and rows.dtype.kind in "iu":
+        rows = rows[rows != 0]
     if rows.dtype.kind in "OU":
         codes: np.ndarray = vocabulary.encode(item if isinstance(item, str) else rows.tolist())
         return codes
@@ -315,7 +317,7 @@ def _disagreement(found: Difference, agreeing: Iterable[str]) -> str:
         remedy = (
             "The source computes something that its weights do not show, such as a relu before "
             "the output layer or instead of tanh, a normalisation without weights, or another way "
-            "to read the states; or it reads padding as steps."
+            "to read the states; or one of them reads padding as steps and the other leaves it out."
         )
     return (
         f"check's outputs must be those of the converted network, got {found.described()} {remedy}"

@@ -23,6 +23,10 @@ _ARRAYS_ALONE = (
     "A .weights.h5 file holds arrays alone: other activations (relu, hard_sigmoid), masks, "
     "pooling, a merge_mode or go_backwards do not show in it. A .keras file has them.",
 )
+_MASKING = (
+    "The model has a Masking layer, which leaves padded steps out. Here they would be steps like "
+    "others: give each sequence in its own length.",
+)
 
 
 def from_torch(
@@ -180,10 +184,11 @@ def from_keras(
 
     The network is a chain: perhaps an Embedding, then LSTM, GRU (``reset_after=True``) or SimpleRNN
     layers with their default activations, each in a Bidirectional (``merge_mode="concat"``) or
-    none, and a Dense. Layers that change no prediction, such as Dropout, GaussianNoise or a
-    Softmax at the end, may stand among them. Masking and ``mask_zero`` leave padding out; here
-    sequences have their own lengths and no padding, and begin with a state of zeros also where the
-    model is stateful. Files are read by h5py.
+    none, perhaps a GlobalAveragePooling1D or GlobalMaxPooling1D, and a Dense. Layers that change no
+    prediction, such as Dropout, GaussianNoise or a Softmax at the end, may stand among them.
+    Masking and ``mask_zero`` leave padding out; here sequences have their own lengths and no
+    padding: with ``mask_zero`` token 0 is not in the vocabulary and is refused in X. Sequences
+    begin with a state of zeros also where the model is stateful. Files are read by h5py.
 
     Parameters
     ----------
@@ -234,7 +239,7 @@ def from_keras(
     Warns
     -----
     UserWarning
-        If a ``.weights.h5`` file is read without `check`.
+        If there is no `check` for a ``.weights.h5`` file or for a model with a Masking layer.
 
     See Also
     --------
@@ -259,7 +264,7 @@ def from_keras(
     with _enough_memory():
         file = read_file(source)
         foreign = read_keras(file, recurrent=recurrent, head=head, embedding=embedding)
-        doubts = _ARRAYS_ALONE if file.description is None else ()
+        doubts = _ARRAYS_ALONE if file.description is None else _MASKING[: file.description.masked]
         result: E = convert(estimator, foreign, labels, read, check, doubts)
         return result
 

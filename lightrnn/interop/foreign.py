@@ -84,6 +84,8 @@ class ForeignNetwork(NamedTuple):
         The query of attention, where the source pools by it.
     pooling : {"last", "mean", "max"} or None
         Which states the output layer reads, where the source or the user says so.
+    padded : bool
+        Whether the embedding's first row stands for padding, which the source leaves out.
     """
 
     levels: list[Level]
@@ -94,6 +96,7 @@ class ForeignNetwork(NamedTuple):
     target: str | None = None
     attention: np.ndarray | None = None
     pooling: str | None = None
+    padded: bool = False
 
     @property
     def cell(self) -> str:

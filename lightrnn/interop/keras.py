@@ -91,7 +91,7 @@ def _read_open(
             "source must be a chain of layers that are computed here, "
             f"got {os.fspath(path)!r} with {error}. They are an Embedding, LSTM, GRU (reset_after) "
             "or SimpleRNN layers with their default activations, Bidirectional or not, Dropout, "
-            "and one Dense."
+            "a global pooling, and one Dense."
         ) from None
     except (*DAMAGE, MemoryError) as error:
         raise ValueError(
@@ -187,8 +187,13 @@ def read_keras(
     table = _embedding(weights, embedding, head, levels[0].n_features)
     W, b = _head(weights, head, levels[-1].width)
     weights.finish()
-    activation, target = file.description or (None, None)
-    return ForeignNetwork(levels, W, b, table, activation, target)
+    network = ForeignNetwork(levels, W, b, table)
+    told = file.description
+    if told is None:
+        return network
+    return network._replace(
+        activation=told.activation, target=told.target, pooling=told.pooling, padded=told.padded
+    )
 
 
 def _level(

@@ -18,8 +18,11 @@ _ROLES = {
     "Dense": "D",
     "Activation": "A",
     "Softmax": "A",
+    "GlobalAveragePooling1D": "P",
+    "GlobalMaxPooling1D": "P",
 } | dict.fromkeys(_RECURRENT, "R")
-_CHAIN = re.compile("E?R+DA?")
+_CHAIN = re.compile("E?R+P?DA?")
+_POOLINGS = {"GlobalAveragePooling1D": "mean", "GlobalMaxPooling1D": "max"}
 # Layers that leave the prediction of a whole sequence without padding as it is.
 _IGNORED = (
     "InputLayer",
@@ -48,6 +51,9 @@ class Description(NamedTuple):
 
     activation: str  # of the output layer: "linear", "softmax" or "sigmoid"
     target: str  # "sequence" or "step"
+    pooling: str = "last"  # how the states of a sequence are read: "last", "mean" or "max"
+    padded: bool = False  # whether token 0 is padding: an Embedding with mask_zero
+    masked: bool = False  # whether steps of one value are left out: a Masking layer
 
 
 def describe(model: dict[str, Any]) -> Description:
@@ -70,6 +76,7 @@ def describe(model: dict[str, Any]) -> Description:
     layers = [layer for layer in model["config"]["layers"] if layer["class_name"] not in _MASKS]
     if model["class_name"] == "Functional":
         _check_chain(layers)
+    masked = any(layer["class_name"] == "Masking" for layer in layers)
     layers = [layer for layer in map(_in_every_step, layers) if not _has_no_effect(layer)]
     for layer in layers:
         if layer["class_name"] not in _ROLES:
@@ -79,8 +86,13 @@ def describe(model: dict[str, Any]) -> Description:
         listed = ", ".join(map(_shown, layers[:MOST_LISTED]))
         raise UnsupportedError(f"the layers {listed}, in this order")
     head = roles.index("D")
-    target = _target(layers[roles.index("R") : head])
-    return Description(_output_activation(layers[head:]), target)
+    pooling = "last"
+    target = _target([layer for layer in layers[:head] if _ROLES[layer["class_name"]] == "R"])
+    if "P" in roles:
+        pooling = _pooling(layers[roles.index("P")], target)
+        target = "sequence"
+    padded = roles[0] == "E" and bool(layers[0]["config"].get("mask_zero"))
+    return Description(_output_activation(layers[head:]), target, pooling, padded, masked)
 
 
 def _in_every_step(layer: dict[str, Any]) -> dict[str, Any]:
@@ -132,6 +144,15 @@ def _target(layers: list[dict[str, Any]]) -> str:
         if not inner["return_sequences"]:
             raise UnsupportedError(f"{_shown(layer)} before another, with return_sequences=False")
     return "step" if settings[-1]["return_sequences"] else "sequence"
+
+
+def _pooling(layer: dict[str, Any], target: str) -> str:
+    """Return how a layer pools the states of all steps."""
+    settings = layer["config"]
+    plain = settings.get("data_format", "channels_last") == "channels_last"
+    if target != "step" or settings.get("keepdims") or not plain:
+        raise UnsupportedError(f"{_shown(layer)} over another axis than the steps of one sequence")
+    return _POOLINGS[layer["class_name"]]
 
 
 def _check_directions(layer: dict[str, Any]) -> dict[str, Any]:

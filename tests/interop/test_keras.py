@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor, from_keras
+from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor, from_keras, load
 from lightrnn.interop.keras_config import describe
 
 h5py = pytest.importorskip("h5py", reason="reads Keras's files")
@@ -63,6 +63,30 @@ def test_golden_rnn():
     model = from_keras(GOLDEN / "rnn.keras", RNNClassifier())
     assert np.allclose(model.predict_proba(files["codes"])[:, 1:], files["rnn"], rtol=0, atol=1e-6)
     model.partial_fit(files["codes"], [0, 1, 0, 1])
+
+
+def test_padding_is_no_token(tmp_path):
+    """Of an Embedding with mask_zero; Keras leaves it out, also where outputs are compared."""
+    files = golden()
+    filled = np.zeros((4, 12), np.int64)
+    for row, codes in zip(filled, files["codes"], strict=True):
+        row[2 : 2 + len(codes)] = codes
+    model = from_keras(GOLDEN / "rnn.keras", RNNClassifier(), check=(filled, files["rnn"]))
+    assert model.vocabulary_.tolist() == ["<unknown>", 1, 2, 3, 4, 5, 6]
+    model.save(tmp_path / "model")
+    with pytest.raises(ValueError, match="X must hold no padding, got 0 at step 0"):
+        load(tmp_path / "model").predict(filled.tolist())
+
+
+@pytest.mark.parametrize(("name", "pooling"), [("Average", "mean"), ("Max", "max")])
+def test_a_global_pooling_is_read(name, pooling, tmp_path):
+    pooled = with_layer("lstm", 2, f"Global{name}Pooling1D", {"keepdims": False})
+    path = rewritten("lstm.keras", tmp_path, pooled)
+    with pytest.raises(ValueError, match=f"class 'Global{name}Pooling1D' over another axis than"):
+        from_keras(path, RNNClassifier())
+    pooled["config"]["layers"][1]["config"]["return_sequences"] = True
+    model = from_keras(rewritten("lstm.keras", tmp_path, pooled), RNNClassifier())
+    assert model.pooling == pooling and model.target == "sequence"
 
 
 @pytest.mark.parametrize("name", ["reset_before.keras", "reset_before.weights.h5"])
@@ -122,7 +146,7 @@ def test_keras_gives_the_same(keras, kind, both, sizes, step, biased, tokens, tm
             ):
                 from_keras(tmp_path / name, estimator)
             continue
-        model = from_keras(tmp_path / name, estimator)
+        model = from_keras(tmp_path / name, estimator, check=(X, expected))
         assert np.allclose(np.array(model.predict(list(X))), expected, rtol=0, atol=2e-6)
 
 
@@ -134,10 +158,15 @@ def test_other_ways_to_write_a_model(keras, tmp_path):
     rows = layers.TimeDistributed(layers.Dense(3))(layers.Dropout(0.2)(rows))
     step = keras.Model(inputs, layers.Activation("sigmoid")(rows))
     step.save(tmp_path / "step.keras")
-    model = from_keras(tmp_path / "step.keras", RNNClassifier())
+    with pytest.warns(UserWarning, match="has a Masking layer, which leaves padded steps out"):
+        model = from_keras(tmp_path / "step.keras", RNNClassifier())
     assert model.target == "step" and model.classes_.tolist() == [0, 1, 2]
     X = np.random.default_rng(0).normal(size=(2, 5, 3)).astype(np.float32)
     expected = keras.ops.convert_to_numpy(step(X))
+    from_keras(tmp_path / "step.keras", RNNClassifier(), check=(X, expected))
+    filled = X * (np.arange(5) < 3)[:, None]
+    with pytest.raises(ValueError, match="They begin at sequence 0, step 3"):
+        from_keras(tmp_path / "step.keras", RNNClassifier(), check=(filled, step(filled)))
     assert np.allclose(np.array(model.predict_proba(list(X))), expected, rtol=0, atol=1e-6)
 
     class Own(keras.Model):
@@ -330,7 +359,7 @@ def test_functional_models_of_keras_2(tmp_path):
 
 def test_branches_are_refused():
     model = config_of("rnn")
-    assert describe(model) == ("sigmoid", "sequence")
+    assert describe(model) == ("sigmoid", "sequence", "last", True, False)
     for layer in model["config"]["layers"]:
         changed = copy.deepcopy(model)
         index = model["config"]["layers"].index(layer)
@@ -492,7 +521,8 @@ def test_damage_is_found_before_hdf5_is_read(tmp_path_factory, seed):
     rng = np.random.default_rng(seed)
     with zipfile.ZipFile(GOLDEN / "lstm.keras") as file:
         info = file.getinfo("model.weights.h5")
-    content[info.header_offset + 100 + rng.integers(info.file_size)] ^= 1 << rng.integers(8)
+    start = info.header_offset + 30 + len(info.filename)  # of the member's bytes
+    content[start + rng.integers(info.file_size)] ^= 1 << rng.integers(8)
     path = tmp_path_factory.mktemp("keras", numbered=True) / "w.keras"
     path.write_bytes(content)
     with pytest.raises(ValueError, match="It is damaged"):
