@@ -225,3 +225,34 @@ def test_without_matplotlib_the_error_says_how_to_install_it():
         "matplotlib must be installed to draw, got none. "
         "Run: python -m pip install 'lightrnn[plot]'\n"
     )
+
+
+def test_attribution_as_a_heat_map_and_as_bars_of_features():
+    net = RNNRegressor("gru", (4,), **QUICK).fit(X, Y)
+    display = rendered(AttributionDisplay.from_estimator(net, X[0], method="integrated_gradients"))
+    (image,) = display.ax_.images
+    np.testing.assert_array_equal(image.get_array(), display.shares.T)
+    curves = [line.get_ydata() for line in display.series_ax_.lines]
+    np.testing.assert_array_equal(curves, np.asarray(X[0]).T)
+    bar = next(ax for ax in display.figure_.axes if ax.get_label() == "<colorbar>")
+    low, zero, high = (text.get_text() for text in bar.get_yticklabels())
+    assert (low[0], zero, high[0]) == ("\N{MINUS SIGN}", "0", "+") and float(
+        high[1:].split()[0]
+    ) > 0
+    display = rendered(
+        AttributionDisplay.from_estimator(net, X[0], method="shapley", groups="feature")
+    )
+    widths = [bar.get_width() for bar in display.ax_.patches]
+    assert sorted(widths) == sorted(display.shares.tolist())
+    assert len(display.ax_.get_yticklabels()) == len(display.shares)
+
+
+def test_attribution_of_words_is_told_without_colour():
+    words = RNNClassifier("gru", (4,), tokens="word", **QUICK).fit(WORDS, ["food", "water"] * 4)
+    display = rendered(AttributionDisplay.from_estimator(words, WORDS[1], "water"))
+    thickness = np.array([line.get_linewidth() for line in display.ax_.lines])
+    largest = np.abs(display.shares).max()
+    np.testing.assert_allclose(thickness, 3 * np.abs(display.shares) / largest)
+    broken = np.array([line.is_dashed() for line in display.ax_.lines])
+    np.testing.assert_array_equal(broken, display.shares < 0)
+    assert f"probability {words.predict_proba(WORDS[1:2])[0][1]:.0%}" in display.ax_.get_title()
