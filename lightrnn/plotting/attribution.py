@@ -151,7 +151,7 @@ class AttributionDisplay(Display):
             joint="" if vocabulary is not None and vocabulary.kind == "char" else " ",
             series=None if vocabulary is not None else read_steps(estimator, [x])[0],
             features=found.feature_names if found.axes in ("feature", "step_feature") else (),
-            errors=found.standard_errors and found.standard_errors[0],
+            errors=None if found.standard_errors is None else found.standard_errors[0],
             probability=probability,
         ).plot(ax)
 
