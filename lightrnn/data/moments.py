@@ -95,20 +95,26 @@ def _of_observed(steps: np.ndarray, w: np.ndarray) -> Standardization:
 def _blocks(X: Sequences, weights: np.ndarray | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield all steps as float64 copies (N, F) of bounded size, and their weights (N,)."""
     most = max(1, _BLOCK // X.n_features)
+    weights = np.ones(len(X)) if weights is None else weights
     parts: list[np.ndarray] = []
-    of_parts: list[np.ndarray] = []  # their weights
+    of_parts: list[float] = []  # their weights
     held = 0  # steps in `parts`
-    for i, item in enumerate(X.items):
-        weight = 1.0 if weights is None else weights[i]
+    for item, weight in zip(X.items, weights.tolist(), strict=True):
         # Cut before it is converted, for an item may be a memory map of any length.
         for start in range(0, len(item), most):
             parts.append(item[start : start + most])
-            of_parts.append(np.full(len(parts[-1]), weight, np.float64))
+            of_parts.append(weight)
             held += len(parts[-1])
             if held >= most:
-                yield np.concatenate(parts, dtype=np.float64), np.concatenate(of_parts)
+                yield _block(parts, of_parts)
                 parts = []
                 of_parts = []
                 held = 0
     if parts:
-        yield np.concatenate(parts, dtype=np.float64), np.concatenate(of_parts)
+        yield _block(parts, of_parts)
+
+
+def _block(parts: list[np.ndarray], weights: list[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Return parts of sequences as one float64 array, and the weight of each of its steps."""
+    of_steps = np.repeat(np.array(weights, np.float64), list(map(len, parts)))
+    return np.concatenate(parts, dtype=np.float64), of_steps

@@ -146,8 +146,9 @@ class Batch:
 
 def _count(weights: np.ndarray | list[np.ndarray]) -> int:
     """Return the number of positive weights."""
-    parts = weights if isinstance(weights, list) else [weights]
-    return sum(map(np.count_nonzero, parts))
+    if isinstance(weights, list):
+        return sum(map(np.count_nonzero, weights))
+    return int(np.count_nonzero(weights))
 
 
 def _cut(
@@ -286,15 +287,9 @@ class Windows:
         Number of inputs in a row.
     last : bool
         Whether only the last step of each sequence is wanted.
-    starts : ndarray of int64 (B,), optional
-        Index of each sequence's first step in the concatenated sequences, by default as they follow
-        one another.
 
     Attributes
     ----------
-    source : ndarray of int64
-        For each stored input its step in the concatenated sequences, counted from 1; 0 is the row
-        of zeros.
     counts : ndarray of int64 (B,)
         Number of outputs of each sequence.
     n_rows : int
@@ -305,42 +300,75 @@ class Windows:
         As in `Steps`, of the outputs.
     """
 
-    def __init__(
-        self,
-        lengths: np.ndarray,
-        window: int,
-        last: bool,
-        starts: np.ndarray | None = None,
-    ) -> None:
+    def __init__(self, lengths: np.ndarray, window: int, last: bool) -> None:
         self.lengths = lengths
         self.window = window
         self.last = last
         self.counts = np.ones_like(lengths) if last else lengths
-        spans = self.counts + window - 1  # stored inputs of each sequence
-        if starts is None:
-            starts = np.cumsum(lengths) - lengths
-        # Steps within their sequence; those before its start are negative.
-        steps = _ranges(lengths - spans, spans)
-        self.source = np.where(steps < 0, 0, steps + 1 + np.repeat(starts, spans))
+        self._spans = self.counts + window - 1  # stored inputs of each sequence
         if last:
             self.n_rows = len(lengths)
             self.index = np.arange(self.n_rows)
         else:
-            self.n_rows = len(self.source) - window + 1
-            self.index = _ranges(np.cumsum(spans) - spans, lengths)
+            self.n_rows = int(self._spans.sum()) - window + 1
+            self.index = _ranges(np.cumsum(self._spans) - self._spans, lengths)
         self.start = 0
         self.stop = len(self.index)
         self.last_rows = np.cumsum(self.counts) - 1
+        # Whether no window begins before its sequence does.
+        self._whole = last and bool(lengths.min() >= window)
 
-    def inputs(self, steps: np.ndarray) -> np.ndarray:
-        """Return the windows (n_rows, window * F) of a row of zeros and X (1 + n, F)."""
+    @staticmethod
+    def of(lengths: np.ndarray, window: int, last: bool) -> Windows:
+        """Return the packing for these lengths; small batches of the same lengths share it."""
+        if len(lengths) * (window + int(lengths.max())) >= _KEPT_ROWS:
+            return Windows(lengths, window, last)
+        return _windows(lengths.tobytes(), window, last)
+
+    @cached_property
+    def _steps(self) -> np.ndarray:
+        """Step of each stored input within its sequence; those before its start are negative."""
+        return _ranges(self.lengths - self._spans, self._spans)
+
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """Index of each sequence's first step in the batch's sequences, concatenated."""
+        return np.cumsum(self.lengths) - self.lengths
+
+    def row_index(self, offsets: np.ndarray) -> np.ndarray:
+        """Step of each stored input in concatenated sequences, from 1; 0 is the row of zeros."""
+        steps = self._steps
+        return np.where(steps < 0, 0, steps + 1 + np.repeat(offsets, self._spans))
+
+    @cached_property
+    def source(self) -> np.ndarray:
+        """The same in the batch's sequences, concatenated."""
+        return self.row_index(self.offsets)
+
+    def inputs(self, steps: np.ndarray, offsets: np.ndarray | None = None) -> np.ndarray:
+        """Return the windows (n_rows, window * F).
+
+        Parameters
+        ----------
+        steps : ndarray (1 + n, F)
+            A row of zeros and concatenated sequences.
+        offsets : ndarray of int64 (B,), optional
+            Index of each sequence's first step among these; without it they are the batch's
+            sequences alone.
+        """
         F = steps.shape[1]
-        stored = steps[self.source]  # (len(source), F)
+        # A row begins F elements after the one above, and shares all but F with it.
+        strides = (F * steps.itemsize, steps.itemsize)
+        if self._whole:
+            offsets = self.offsets if offsets is None else offsets
+            shape = (len(steps) - self.window + 1, self.window * F)
+            every = np.lib.stride_tricks.as_strided(steps, shape, strides)
+            return every[offsets + (self.lengths - self.window + 1)]
+        stored = steps[self.source if offsets is None else self.row_index(offsets)]
         shape = (self.n_rows, self.window * F)
         if self.last:
             return stored.reshape(shape)
-        # A row begins F elements after the one above, and shares all but F with it.
-        return np.lib.stride_tricks.as_strided(stored, shape, (stored.strides[0], stored.itemsize))
+        return np.lib.stride_tricks.as_strided(stored, shape, strides)
 
     def rows_at(self, steps: np.ndarray) -> np.ndarray:
         """Return the row of one step, counted from 0, of each sequence; not with `last`."""
@@ -358,6 +386,11 @@ class Windows:
     def members(self) -> np.ndarray:
         """Index in the batch of the sequence that each output belongs to."""
         return np.repeat(np.arange(len(self.lengths)), self.counts)
+
+
+@lru_cache(maxsize=16)
+def _windows(lengths: bytes, window: int, last: bool) -> Windows:
+    return Windows(np.frombuffer(lengths, np.int64).copy(), window, last)
 
 
 @lru_cache(maxsize=64)

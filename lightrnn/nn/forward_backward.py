@@ -46,14 +46,13 @@ class ForwardBackward:
         self.workspace = workspace
         # The sequences are not always those that are cached.
         self.cached = None if batch.offsets is None else cached
-        starts = None if cached is None else batch.offsets
         self.step = network.target == "step"
         self.every_step = network.every_step
         self.recurrent = network.recurrent
         self.packing: Any = (
             Steps.of(batch.lengths)
             if self.recurrent
-            else Windows(batch.lengths, network.window, not self.every_step, starts)
+            else Windows.of(batch.lengths, network.window, not self.every_step)
         )
         self._levels = workspace.levels
         self._last_level = len(self._levels) - 1
@@ -97,7 +96,7 @@ class ForwardBackward:
         packing = self.packing
         if not self.recurrent:
             if self.cached is not None:
-                return [packing.inputs(self.cached)]
+                return [packing.inputs(self.cached, self.batch.offsets)]
             sequences = self._embedded() if network.embedding else self.batch.X
             steps = np.empty((1 + int(packing.lengths.sum()), network.n_features), network.dtype)
             steps[0] = 0
@@ -189,7 +188,7 @@ class ForwardBackward:
             if self._mask(number) is None:
                 return [level[0].state]
             paths = [np.arange(start, level[0].rows)]
-        columns = cpu.host.padded(self.network.widths[number], self.network.dtype)
+        columns = self.network.padded_widths[number]
         # (rows, D padded): the directions side by side
         output = self.workspace.outputs[number].at_least(start + len(paths[0]), columns)
         column = 0
@@ -335,7 +334,7 @@ class ForwardBackward:
         if wanted:
             by_token = self._row_tokens and buffers in self._levels[0]
             rows = len(self._codes) if by_token else buffers.rows
-            columns = cpu.host.padded(layer.features, layer.dtype)
+            columns = layer.input_width
         dX = buffers.dX.at_least(rows, columns)
         buffers.backward(dX, dh, gradients[layer.name])
         return dX
@@ -389,7 +388,7 @@ class ForwardBackward:
             # Only the final state is read: no step's h gets a gradient from above.
             B = len(path)
             buffers.dstate[:B, :units] = doutput[:B, column : column + units]
-            return buffers.dstate[:, :0]
+            return buffers.nothing
         # (rows, width); the padding is never written and stays zero
         dh = buffers.dh.at_least(buffers.rows, buffers.layer.width)
         if not self.recurrent:

@@ -17,13 +17,13 @@ from .. import cpu
 from ..losses import Loss, log_softmax
 from .batches import blocks
 from .layers import Embedding, Layer
-from .workspace import Workspace, make_scratch
+from .workspace import LayerBuffers, Workspace, make_scratch
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
 
     from ..cpu.recurrence import LayerWeights, Scratch
-    from ..cpu.softmax import Linear
+    from ..cpu.softmax import Linear, Targets
 
     Gradients = dict[str, LayerWeights]
 
@@ -141,7 +141,7 @@ class LinearHead:
             value = cpu.losses.quantile_loss(draw, buffers.state, start, targets, shares, quantiles)
         else:
             value, draw[start:stop, : self.n_outputs] = loss(raw, targets, shares)
-        dfeatures = buffers.dX.at_least(buffers.rows, cpu.host.padded(self.features, dtype))
+        dfeatures = buffers.dX.at_least(buffers.rows, self.layer.input_width)
         buffers.backward(dfeatures, draw, gradients["head"])
         return value, dfeatures
 
@@ -308,9 +308,8 @@ class AdaptiveHead:
     ) -> np.ndarray:
         """Return some rows of features, reduced to a cluster's dimension."""
         buffers = workspace.output_layer(down)
-        columns = cpu.host.padded(self.features, down.dtype)
         # (rows of the cluster, D padded)
-        some = buffers.X.at_least(len(rows), columns)
+        some = buffers.X.at_least(len(rows), down.input_width)
         cpu.gather.gather(some, 0, 0, h, rows, self.features)
         _linear(down, workspace, some, 0, len(rows))
         return buffers.state
@@ -356,10 +355,8 @@ def _softmax_loss(
     wanted: LossTargets,
 ) -> float:
     """Return the cross-entropy of the softmax of a layer's outputs for rows of h."""
-    logits = _scratch(layer, workspace).before
-    targets = cpu.softmax.Targets(*wanted)
-    loss: float = cpu.softmax.loss(h, start, targets, _as_linear(layer), logits)
-    return loss
+    logits = _scratch(layer, workspace.output_layer(layer)).before
+    return float(cpu.softmax.loss(h, start, _read(wanted), _as_linear(layer), logits))
 
 
 def _softmax_loss_and_gradient(
@@ -371,24 +368,27 @@ def _softmax_loss_and_gradient(
     gradients: LayerWeights,
 ) -> tuple[float, np.ndarray]:
     """Return the cross-entropy and its gradient with respect to h; set that of the layer."""
-    columns = cpu.host.padded(layer.features, layer.dtype)
-    rows = start + len(wanted.values)
-    dh = workspace.output_layer(layer).dX.at_least(rows, columns)
-    targets = cpu.softmax.Targets(*wanted)
+    buffers = workspace.output_layer(layer)
+    dh = buffers.dX.at_least(start + len(wanted.values), layer.input_width)
     backward = cpu.softmax.LinearBackward(layer.transposed, gradients, layer.tied)
-    loss = cpu.softmax.loss_and_gradient(
-        dh, h, start, targets, _as_linear(layer), backward, _scratch(layer, workspace)
-    )
-    return loss, dh
+    run = cpu.jit.machine_code(cpu.softmax.loss_and_gradient, layer.dtype)
+    scratch = _scratch(layer, buffers)
+    return run(dh, h, start, _read(wanted), _as_linear(layer), backward, scratch), dh
 
 
 def _as_linear(layer: Layer) -> Linear:
     return cpu.softmax.Linear(layer.weights, layer.features, layer.units)
 
 
-def _scratch(layer: Layer, workspace: Workspace) -> Scratch:
+def _read(wanted: LossTargets) -> Targets:
+    """Return the targets as machine code reads them: contiguous arrays of these types."""
+    codes = np.ascontiguousarray(wanted.values, np.int64)
+    weights = np.ascontiguousarray(wanted.weights, np.float64)
+    return cpu.softmax.Targets(codes, weights, wanted.total)
+
+
+def _scratch(layer: Layer, buffers: LayerBuffers) -> Scratch:
     """Return scratch arrays for the outputs of some rows."""
-    buffers = workspace.output_layer(layer)
     if buffers.logits is None:
         rows = min(_MOST_ROWS, max(_LEAST_ROWS, _LOGITS // layer.width))
         buffers.logits = make_scratch(layer, rows, rows)

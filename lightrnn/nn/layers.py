@@ -46,8 +46,8 @@ class Layer:
 
     Attributes
     ----------
-    width : int
-        `units` padded to whole SIMD registers.
+    width, input_width : int
+        `units` and `features` padded to whole SIMD registers.
     weights : LayerWeights
         Views of the parameters, once `bind` has been called.
     transposed : Transposed
@@ -72,6 +72,7 @@ class Layer:
         self.units = units
         self.dtype = np.dtype(dtype)
         self.width = cpu.host.padded(units, dtype)
+        self.input_width = cpu.host.padded(features, dtype)
         self.parameters = self._declare()
         self._embedding: Embedding | None = None
 
@@ -200,7 +201,7 @@ class Layer:
         """
         self._embedding = embedding
         # The head's matrix is no parameter of its own any more; its bias is.
-        self.features = embedding.width
+        self.features = self.input_width = embedding.width
         self.parameters = self.parameters[1:]
 
     @property

@@ -89,7 +89,7 @@ class Solver:
         scale = 1.0
         if clip_norm is not None and norm > clip_norm:
             scale = clip_norm / norm
-        moments = tuple(self.state[moment] for moment in self.moments)
+        moments = tuple(map(self.state.__getitem__, self.moments))
         self._update(parameters, gradient, moments, scale, self.advance(learning_rate))
         return norm
 

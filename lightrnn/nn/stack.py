@@ -66,6 +66,8 @@ class Stack:
         The stage between the last level and the head; None if the head reads states.
     head : LinearHead or AdaptiveHead
         Output layer.
+    widths, padded_widths : list of int
+        Number of outputs of each level, directions together, and the same in whole registers.
     layers : list of Layer
         All layers, those of the head last.
     layout : Layout
@@ -111,6 +113,8 @@ class Stack:
             names = [f"layer{number}", f"layer{number}.reverse"][: 1 + bidirectional]
             self.levels.append(tuple(Layer(name, cell, features, units, dtype) for name in names))
             features = len(names) * units
+        self.widths = [sum(layer.units for layer in level) for level in self.levels]
+        self.padded_widths = [cpu.host.padded(width, dtype) for width in self.widths]
         self.pooling = make_pooling(pooling, features, dtype)
         self.head = make_head(head, features, n_outputs, dtype, self.embedding)
         hidden = [layer for level in self.levels for layer in level]
@@ -136,11 +140,6 @@ class Stack:
     def every_step(self) -> bool:
         """Whether the last level outputs every step: to the head, or to be pooled."""
         return self.target == "step" or self.pooling is not None
-
-    @property
-    def widths(self) -> list[int]:
-        """Number of outputs of each level, directions together."""
-        return [sum(layer.units for layer in level) for level in self.levels]
 
     # -- input -------------------------------------------------------------------------------------
 
@@ -178,10 +177,15 @@ class Stack:
             If one has no step, other columns, or another number of steps.
         """
         columns = () if self.embedding else (self.n_features,)
-        for x, T in zip(X, lengths.tolist(), strict=True):
-            if x.shape != (T, *columns) or T < 1:
+        wanted = [(T, *columns) for T in lengths.tolist()]
+        shapes = [x.shape for x in X]
+        # Most often all are as they should be, which two lists show fastest.
+        if shapes == wanted and lengths.min() > 0:
+            return
+        for shape, (T, *_) in zip(shapes, wanted, strict=True):
+            if shape != (T, *columns) or T < 1:
                 raise ValueError(
-                    f"X must hold sequences of the shape {(max(1, T), *columns)}, got {x.shape}. "
+                    f"X must hold sequences of the shape {(max(1, T), *columns)}, got {shape}. "
                     "Pass X itself to the estimator, which reads it."
                 )
 

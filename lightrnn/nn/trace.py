@@ -129,8 +129,7 @@ class Trace(ForwardBackward):
         """Run one layer back, record its states' gradients, return the gradient of its input."""
         layer = buffers.layer
         # (rows, F padded), for the input's gradient is wanted at every level here
-        columns = cpu.host.padded(layer.features, layer.dtype)
-        dX = buffers.dX.at_least(buffers.rows, columns)
+        dX = buffers.dX.at_least(buffers.rows, layer.input_width)
         # (rows, Z * width)
         record = buffers.record.at_least(*buffers.state.shape)
         buffers.backward(dX, dh, gradients[layer.name], record)

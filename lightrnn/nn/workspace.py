@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -61,6 +61,8 @@ class LayerBuffers:
         Filled by `forward`, row by row; the initial state is put into the first rows before.
     dstate : ndarray (>= B, Z * width)
         To be set before `backward`: the gradient of the state in which each sequence ends.
+    nothing : ndarray (>= B, 0)
+        Stands for gradients that there are none of.
     rows : int
         Number of rows of the current run.
     X, dX, dh, record : Buffer
@@ -116,6 +118,7 @@ class LayerBuffers:
         self.slots = cpu.host.aligned(rows, slots, layer.dtype)
         self.state = cpu.host.aligned(rows, states, layer.dtype)
         self.dstate = cpu.host.aligned(sequences, states, layer.dtype)
+        self.nothing = self.dstate[:, :0]
         # The scratch has to fit the new size, and the tape holds the old arrays.
         self._scratch: Scratch | None = None
         self._X = None
@@ -140,7 +143,12 @@ class LayerBuffers:
             # Without codes there is no table: any array will do in its place.
             self.tape = cpu.recurrence.Tape(X, self.slots, self.state, _NO_CODES, self.slots)
             self._X = X
-        self._forward(self.tape, self.layer.weights, self._loop)
+        self._code(self._forward)(self.tape, self.layer.weights, self._loop)
+
+    def _code(self, kernel: Any) -> Callable[..., None]:
+        """Return the machine code of a pass over the tape, which may hold overlapping windows."""
+        overlapping = not self.tape.X.flags.c_contiguous
+        return cpu.jit.machine_code(kernel, self.layer.dtype, overlapping)
 
     def backward(
         self,
@@ -164,9 +172,10 @@ class LayerBuffers:
         """
         scratch = self._scratch or self._make_scratch()
         if record is None:
-            record = self.dstate[:, :0]
+            record = self.nothing
         arrays = cpu.recurrence.TapeGradient(dX, dh, self.dstate, record)
-        self._backward(arrays, self.tape, self.layer.transposed, gradients, scratch, self._loop)
+        backward = self._code(self._backward)
+        backward(arrays, self.tape, self.layer.transposed, gradients, scratch, self._loop)
 
     def _make_scratch(self) -> Scratch:
         """Make the arrays that only the backward pass needs."""

@@ -14,7 +14,6 @@ import numpy as np
 
 from ..data.ragged import pool
 from ..nn.batches import Batch
-from ..nn.groups import longest_first
 from .prior import Prior, prior_of
 from .truncation import chunks
 
@@ -152,49 +151,55 @@ class Minibatches:
 
     def epoch(self, network: TrainableNetwork) -> Iterator[tuple[int, Batch]]:
         """Yield every minibatch, or every chunk of it under truncated backpropagation."""
-        lengths = self.samples.lengths
-        network.cache_sequences(self.samples.items, lengths, self.batch_size)
-        drawn = minibatches(lengths, self.batch_size, self.rng, self.shuffle)
-        for number, indices in enumerate(drawn, 1):
-            for batch in chunks(
-                self._batch(indices, network, self.rng),
-                self.truncate,
-                network,
-            ):
-                yield number, batch
+        whole = self._batches(network, self.batch_size, self.rng, self.shuffle)
+        for number, batch in enumerate(whole, 1):
+            for chunk in chunks(batch, self.truncate, network):
+                yield number, chunk
 
     def whole(self, network: TrainableNetwork, batch_size: int) -> Iterator[Batch]:
         """Yield all samples in order, without dropout."""
-        lengths = self.samples.lengths
-        network.cache_sequences(self.samples.items, lengths, batch_size)
-        for indices in minibatches(lengths, batch_size, None, False):
-            yield self._batch(indices, network, None)
+        return self._batches(network, batch_size, None, False)
 
     def prior(self, loss: Loss) -> Prior:
         """Return the best constant prediction of the targets."""
         return prior_of(loss, pool(self.samples.targets), pool(self.samples.weights))
 
-    def _batch(
-        self, indices: np.ndarray, network: TrainableNetwork, rng: np.random.Generator | None
-    ) -> Batch:
-        """Return the samples of some indices, longest first."""
-        order = longest_first(self.samples.lengths[indices])
-        indices = indices[order]
-        some = self.samples.take(indices)
-        batch = Batch(
-            list(some.items),
-            some.lengths,
-            order,
-            offsets=self._offsets[indices],
-        )
-        if rng is not None and self.token_dropout:
-            batch.X = self._thinned(batch.X, rng)
-            batch.offsets = None  # the sequences are not those that a network keeps
-        return batch.with_targets(
-            some.targets,
-            some.weights,
-            network.dropout_masks(len(indices), rng),
-        )
+    def _batches(
+        self,
+        network: TrainableNetwork,
+        batch_size: int,
+        rng: np.random.Generator | None,
+        shuffle: bool,
+    ) -> Iterator[Batch]:
+        """Yield all samples in batches, each longest first, with dropout if there is `rng`."""
+        lengths = self.samples.lengths
+        network.cache_sequences(self.samples.items, lengths, batch_size)
+        drawn = list(minibatches(lengths, batch_size, rng, shuffle))
+        sizes = [len(indices) for indices in drawn]
+        stops = np.cumsum(sizes)
+        indices = np.concatenate(drawn)
+        # One sort and one selection for all batches: for a small one each takes longer than a step.
+        ranks = np.lexsort((-lengths[indices], np.repeat(np.arange(len(sizes)), sizes)))
+        indices = indices[ranks]
+        order = ranks - np.repeat(stops - sizes, sizes)
+        samples = self.samples.take(indices)
+        offsets = self._offsets[indices]
+        for size, stop in zip(sizes, stops.tolist(), strict=True):
+            part = slice(stop - size, stop)
+            batch = Batch(
+                list(samples.items[part]),
+                samples.lengths[part],
+                order[part],
+                offsets=offsets[part],
+            )
+            if rng is not None and self.token_dropout:
+                batch.X = self._thinned(batch.X, rng)
+                batch.offsets = None  # the sequences are not those that a network keeps
+            yield batch.with_targets(
+                samples.targets[part],
+                samples.weights[part],
+                network.dropout_masks(size, rng),
+            )
 
     def _thinned(self, X: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
         """Return sequences of codes in which some are that of the unknown token."""

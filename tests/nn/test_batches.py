@@ -336,6 +336,15 @@ def test_windows_are_the_last_inputs_side_by_side(lengths, window):
     assert np.array_equal(every.members, np.repeat(np.arange(len(X)), lengths))
     assert np.array_equal(last.members, np.arange(len(X)))
     assert every.inputs(steps).shape == (every.n_rows, window * 2)
+    # The same where the sequences stand among others, in another order.
+    offsets = np.cumsum([1 + len(x) for x in X[::-1]])[::-1] - lengths
+    among = np.zeros((1 + offsets[0] + lengths[0], 2))
+    for x, offset in zip(X, offsets, strict=True):
+        among[1 + offset : 1 + offset + len(x)] = x
+    for windows in (every, last):
+        assert np.array_equal(
+            windows.inputs(among, offsets)[windows.index], windows.inputs(steps)[windows.index]
+        )
 
 
 @given(rows=st.integers(1, 2000), start=st.integers(0, 50))
