@@ -95,7 +95,7 @@ def time_major(
     first: Integers,  # (T + 2,) OUT
     last: Integers,  # (B,) OUT
 ):
-    """Compute the first row of each step and the last row of each sequence: see `batches.Steps`."""
+    """Compute the first row of each step and the last row of each sequence: see `packing.Steps`."""
     row = running = len(lengths)  # the initial state takes the first B rows
     first[0] = 0
     for t in range(lengths[0]):

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from ..nn.batches import Batch, Steps, Windows
+from ..nn.batches import Batch
+from ..nn.packing import Steps, Windows
 from ..nn.stack import Stack
 from . import gather
 from .program import Program
@@ -15,7 +16,7 @@ from .program import Program
 class BatchIndex:
     """Data of a batch and how its rows follow each other; `launch` comes before any use.
 
-    Recurrent layers have one row per step, packed as `batches.Steps` says; other layers have one
+    Recurrent layers have one row per step, packed as `packing.Steps` says; other layers have one
     row per window. N is the number of rows, B that of sequences, n that of steps in all
     sequences.
 

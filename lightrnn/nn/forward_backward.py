@@ -8,8 +8,9 @@ import numpy as np
 
 from .. import cpu
 from ..losses import Loss
-from .batches import Batch, Steps, Windows, blocks
+from .batches import Batch
 from .heads import LossTargets
+from .packing import Steps, Windows, blocks
 from .pooling import Pooling
 from .stack import Stack
 from .workspace import LayerBuffers, Workspace

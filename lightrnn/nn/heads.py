@@ -15,8 +15,8 @@ import numpy as np
 
 from .. import cpu
 from ..losses import Loss, log_softmax
-from .batches import blocks
 from .layers import Embedding, Layer
+from .packing import blocks
 from .workspace import LayerBuffers, Workspace, make_scratch
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import cpu
-from .batches import WINDOW_ROWS
 from .layers import Layer
+from .packing import WINDOW_ROWS
 from .pooling import Pooling
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor
-from lightrnn.nn import batches
 from lightrnn.nn import network as network_module
+from lightrnn.nn import packing
 from lightrnn.nn.network import Network
 
 RNG = np.random.default_rng(0)
@@ -238,9 +238,9 @@ def test_workspaces_are_few_and_small_after_a_crowd_and_a_giant():
         thread.join(60)
     rows = 2 * network_module._PREDICTED_ROWS
     assert len(network._workspaces) <= 8 and held(network) <= 8 * rows * 2 * (4 + 2) * 16 * 4
-    kept = batches._steps.cache_info().currsize
-    network.outputs([np.zeros((batches._KEPT_ROWS, 2))])
-    assert batches._steps.cache_info().currsize == kept
+    kept = packing._steps.cache_info().currsize
+    network.outputs([np.zeros((packing._KEPT_ROWS, 2))])
+    assert packing._steps.cache_info().currsize == kept
 
 
 def test_what_training_needs_is_given_back():

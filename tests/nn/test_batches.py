@@ -7,9 +7,10 @@ from hypothesis import strategies as st
 
 from lightrnn.data.samples import Samples
 from lightrnn.losses import make_loss
-from lightrnn.nn.batches import Batch, Steps, Windows, blocks
+from lightrnn.nn.batches import Batch
 from lightrnn.nn.groups import group_sequences, original_order
 from lightrnn.nn.network import Network
+from lightrnn.nn.packing import Steps, Windows, blocks
 from lightrnn.training.minibatches import BUCKET, Minibatches, minibatches
 from lightrnn.training.truncation import chunks
 

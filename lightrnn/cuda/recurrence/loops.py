@@ -13,7 +13,7 @@ product, so that they arrive during it, for the first sequence and unit of each 
 hides numbers from the compiler, which would otherwise keep all that it can derive from them in
 registers.
 
-Rows are those of `batches.Steps`, one for each (step, sequence), steps in order. Before step t
+Rows are those of `packing.Steps`, one for each (step, sequence), steps in order. Before step t
 sequence b has the state in row first[t] + b, after it that in row first[t + 1] + b; the rows of
 other arrays lack the B initial states.
 """
