@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from ..data.arrays import as_array, as_numbers
+from ..data.arrays import as_array
 from ..utils.checks import shown
 from .dates import pandas, read_index
 from .forms import ID, TIME, VALUE, FrameForm
 from .frames import numbers_of, placed, with_columns
 from .polars import is_polars, to_pandas
-from .series import Panel, check_finite, is_frame
+from .series import Panel, check_finite, is_frame, numbers_in
 
 _ROWS = "Give an array (T, C) for each series, or one row (C,) of what does not change."
 
@@ -103,7 +103,7 @@ def _by_position(X: Any, panel: Panel, horizon: int) -> list[np.ndarray]:
 
 def _numbers(item: Any, name: str) -> np.ndarray:
     """Return an item of X as float64."""
-    array = as_numbers(as_array(item, name, _ROWS), name).astype(np.float64)
+    array = numbers_in(item, name, _ROWS).astype(np.float64)
     if array.ndim > 2:
         raise ValueError(
             f"{name} must be an array (T,) or (T, C), got {shown(array)}. Flatten each step."

@@ -51,7 +51,11 @@ _QUANTILES = Domain("tuple of float in (0, 1)", _quantiles)
 class ForecastArguments:
     """The arguments of `RNNForecaster`, which hands those of the network and its training on."""
 
-    horizon: int = argument(1, COUNT, "Number of steps to forecast.")
+    horizon: int = argument(
+        1,
+        COUNT,
+        "Number of steps to forecast, all at once: those that sktime's ``fh`` from 1 on has.",
+    )
     season: int = argument(
         1,
         COUNT,

@@ -62,7 +62,9 @@ class Panel:
             return
         remedy = "Give more steps, or a shorter season."
         if len(self.values) > longest:
-            remedy += " If each series is a column of an array, give y.T."
+            remedy += (
+                " If each series is a column of an array, give y.T; X comes second: fit(y, X)."
+            )
         raise ValueError(
             f"y must have a series longer than the season, {season}, got {longest} steps. {remedy}"
         )
@@ -154,7 +156,7 @@ def _is_flat(items: Any) -> bool:
 
 def _series(item: Any, name: str) -> np.ndarray:
     """Return one series as float64, (T,)."""
-    array = as_numbers(as_array(item, name, _ONE_NUMBER), name)
+    array = numbers_in(item, name, _ONE_NUMBER)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 1:
@@ -167,6 +169,17 @@ def _series(item: Any, name: str) -> np.ndarray:
     if not np.isfinite(values).any():
         raise ValueError(f"{name} must hold at least one number, got none. Leave the series out.")
     return values
+
+
+def numbers_in(item: Any, name: str, remedy: str) -> np.ndarray:
+    """Return an array of numbers of y or X, which is not one of dates."""
+    array = as_array(item, name, remedy)
+    if array.dtype.kind == "M":
+        raise TypeError(
+            f"{name} must hold numbers, got dates. Call fit(y, X), with dates as the index of y: "
+            "pandas.Series(values, dates)."
+        )
+    return as_numbers(array, name)
 
 
 def check_finite(values: np.ndarray, name: str) -> None:
@@ -182,4 +195,4 @@ def check_finite(values: np.ndarray, name: str) -> None:
         raise ValueError(f"{name} must be {wanted}, got {value:g} at step {step}. {remedy}")
 
 
-__all__ = ["Panel", "check_finite", "is_frame", "read_panel"]
+__all__ = ["Panel", "check_finite", "is_frame", "numbers_in", "read_panel"]

@@ -99,12 +99,17 @@ def test_what_is_missing_before_the_first_value_is_left_out():
         ),
         (lambda f: f.fit([Y, Y], [X[:60], np.ones((60, 2))]), "X must have the same columns"),
         (lambda f: f.fit([Y, Y], [X[:60]]), "X must have one item for each series"),
+        (
+            lambda f: f.fit(Y, np.arange(60).astype("M8[D]")),
+            "X\\[0\\] must hold numbers, got dates",
+        ),
+        (lambda f: f.fit(np.arange(60).astype("M8[D]"), Y), "y must hold .* got dates. Call fit"),
         (lambda f: f.fit(Y, []), "X must have the same columns for each series, one at least"),
     ],
 )
 def test_what_is_refused_changes_nothing(fitted, call, match):
     before = fitted.predict()
-    with pytest.raises(ValueError, match=match):
+    with pytest.raises((ValueError, TypeError), match=match):
         call(fitted)
     assert np.array_equal(fitted.predict(), before)
 
