@@ -214,15 +214,17 @@ def joined(windows: list[dict[str, Any]], panel: Panel, behind: np.ndarray) -> B
     return Backtest(**arrays, coverage=coverage, ids=ids, _positions=positions, _form=panel.form)
 
 
-def check_lengths(panel: Panel, back: int) -> None:
+_SHORTER = "Take fewer windows, a shorter step or horizon, or leave such series out."
+
+
+def check_lengths(panel: Panel, back: int, remedy: str = _SHORTER) -> None:
     """Raise a ValueError unless forecasts may begin `back` steps before the ends of all series."""
     short = panel.lengths <= back
     if short.any():
         name = panel.form.names(len(short))[short.argmax()]
         raise ValueError(
             f"y must have more than the {back} steps that are forecast, got "
-            f"{panel.lengths[short][0]} in series {name!r}. Take fewer windows, a shorter step or "
-            f"horizon, or leave {short.sum()} of {len(short)} series out."
+            f"{panel.lengths[short][0]} in series {name!r}, {short.sum()} of {len(short)}. {remedy}"
         )
     if not any(np.isfinite(series[len(series) - back :]).any() for series in panel.values):
         raise ValueError(

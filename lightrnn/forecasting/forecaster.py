@@ -232,7 +232,7 @@ class RNNForecaster(ForecastArguments, FittedAttributes, Monitoring, BaseEstimat
         fitted = self._fitted()
         horizon = fitted.encoding.horizon
         panel = self._panel(fitted, y, X)
-        check_lengths(panel, horizon)
+        check_lengths(panel, horizon, "Give each series with its past: the last steps are scored.")
         return -float(mean_of(fitted.measured(panel, horizon)["mase"]))
 
     def backtest(

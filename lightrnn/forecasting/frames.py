@@ -18,8 +18,8 @@ from .polars import is_polars, to_pandas
 
 _ENCODE = "Encode it as numbers: pandas.to_numeric, or pandas.get_dummies for categories."
 _WIDE = (
-    f"Make dates the index, y.set_index(...); a long DataFrame has the columns {ID!r}, {TIME!r} "
-    f"and {VALUE!r}."
+    "If it holds dates, make it the index, y.set_index({name!r}); if it names series, the columns "
+    f"of the DataFrame must be {ID!r}, {TIME!r} and {VALUE!r}."
 )
 # Steps for each row, above which a date is taken for a slip of the pen.
 _SPARSEST = 1000
@@ -142,7 +142,7 @@ def _rows(y: Any) -> _Rows:
         index = read_index(y.index, "y")
         return _Rows("series", [y.name], codes, index, numbers_of(y, called(y.name)))
     if ID not in y.columns and not (TIME in y.columns and VALUE in y.columns):
-        parts = [numbers_of(y[name], called(name), _WIDE) for name in y.columns]
+        parts = [numbers_of(y[name], called(name), _WIDE.format(name=name)) for name in y.columns]
         codes = np.repeat(np.arange(len(parts)), len(y))
         values = np.concatenate([np.empty(0), *parts])
         return _Rows("wide", list(y.columns), codes, read_index(y.index, "y"), values)
