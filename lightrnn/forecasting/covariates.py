@@ -201,9 +201,9 @@ def _is_constant(X: np.ndarray) -> np.ndarray:
 
 
 def _shown_twice(panel: Panel, period: float) -> bool:
-    """Return whether steps are finer than a cycle, and the longest series shows it twice."""
+    """Return whether a cycle has two steps at least, and the longest series shows it twice."""
     seconds = panel.seconds
-    return bool(seconds and seconds < period <= (panel.lengths.max() - 1) * seconds / 2)
+    return bool(seconds and 2 * seconds <= period <= (panel.lengths.max() - 1) * seconds / 2)
 
 
 @lru_cache(maxsize=2)

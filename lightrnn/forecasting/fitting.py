@@ -71,7 +71,8 @@ def learn(arguments: dict[str, Any], panel: Panel) -> Fitted:
     truth = task.held_out.targets
     share = share_of(predicted, truth, task.quantiles)
     width = widths(truth)
-    factor = calibration(blended(predicted, share, width, task.quantiles), truth, task.quantiles)
+    predicted = blended(predicted, share, width, task.quantiles)
+    factor = calibration(predicted, truth, task.quantiles, task.held_out.n_independent)
     return Fitted(tuple(nets), encoding, task.linear, task.quantiles, share, width, factor, panel)
 
 

@@ -44,6 +44,13 @@ class HeldOut:
         return np.concatenate([np.empty(0, np.intp), *ends])
 
     @property
+    def n_independent(self) -> float:
+        """The number of windows that there would be if they did not overlap."""
+        horizon = self.windows.encoding.horizon
+        n_series = len(np.unique(self.windows.series(self.origins)))
+        return (sum(self.counts) + n_series * (horizon - 1)) / horizon
+
+    @property
     def targets(self) -> np.ndarray:
         """The steps of each window, (m, horizon), NaN where a value is missing."""
         return self.windows.targets(self.origins)
@@ -93,4 +100,6 @@ def hold_out(windows: Windows, panel: Panel, kept: np.ndarray) -> HeldOut:
         for end in range(last, max(first, last - season + 1) - 1, -1):
             runs.append(windows.run(index, end))
             counts.append((end - first) // season + 1)
-    return HeldOut(windows, runs, counts)
+    held_out = HeldOut(windows, runs, counts)
+    # Where all values of the windows are missing they say nothing.
+    return held_out if np.isfinite(held_out.targets).any() else HeldOut(windows, [], [])

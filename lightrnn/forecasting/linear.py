@@ -41,9 +41,14 @@ _BLOCK = 4096
 
 
 def design(windows: Windows, origins: np.ndarray) -> np.ndarray:
-    """Return what the linear part reads at origins, and 1: (N, n + 1)."""
-    known = windows.encoding.covariates.ahead == "always"
-    return np.column_stack([windows.linear_inputs(origins, known), np.ones(len(origins))])
+    """Return what the linear part reads at origins, and 1: (N, n + 1).
+
+    Covariates that are not always known ahead are 0, as their coefficients will be: a network alone
+    reads them where they are known.
+    """
+    X = np.column_stack([windows.linear_inputs(origins), np.ones(len(origins))])
+    X[:, windows.encoding.sometimes_known()] = 0.0
+    return X
 
 
 def solved(
@@ -97,12 +102,11 @@ def add_linear(windows: Windows, matrix: np.ndarray, origins: np.ndarray | None 
     origins : ndarray of int (N,), default=None
         Where forecasts are wanted; None: everywhere.
     """
-    known = windows.encoding.covariates.ahead == "always"
     wanted = windows.sample(None) if origins is None else origins
     linear = np.zeros((int(windows.last[-1]) + 1, windows.encoding.horizon), np.float32)
     for block in _blocks(wanted):
         forecasts = np.empty((len(block), linear.shape[1]), np.float32)
-        cpu.series.linear(forecasts, windows.linear_inputs(block, known), matrix)
+        cpu.series.linear(forecasts, windows.linear_inputs(block), matrix)
         linear[block] = forecasts
     windows.linear = linear
 

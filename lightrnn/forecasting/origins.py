@@ -61,11 +61,11 @@ class Origins:
 
     def epoch(self, network: TrainableNetwork) -> Iterator[tuple[int, Batch]]:
         """Yield the minibatches of an epoch, each with its number, from 1."""
-        order = self._rng.permutation(self._series)
-        runs = [self._drawn(index) for index in order.tolist()]
-        self.n_targets = sum(map(len, runs))
-        for number, start in enumerate(range(0, len(runs), self._batch_size), 1):
-            yield number, self._batch(runs[start : start + self._batch_size], network)
+        ends, lengths = self._drawn(self._rng.permutation(self._series))
+        self.n_targets = int(lengths.sum())
+        for number, start in enumerate(range(0, self.count, self._batch_size), 1):
+            some = slice(start, start + self._batch_size)
+            yield number, self._batch(ends[some], lengths[some], network)
 
     def whole(self, network: TrainableNetwork, batch_size: int) -> Iterator[Batch]:
         """Not for forecasts: no solver here needs all of the data at once."""
@@ -75,33 +75,35 @@ class Origins:
         """Return a prior that cannot be improved on: of a random walk no forecast is better."""
         return Prior(0.0, 0.0, "the season before")
 
-    def _drawn(self, index: int) -> np.ndarray:
-        """Return the origins of a run over a series, the last one at random."""
-        windows = self._windows
-        season = windows.encoding.season
+    def _drawn(self, series: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the last origin of a run over each of some series, at random, and its length."""
+        season = self._windows.encoding.season
         # Behind the last origin but one there is a target at least.
-        last = int(windows.last[index]) - 1
-        first = int(windows.first[index])
-        latest = last - int(self._rng.integers(min(season, last - first + 1)))
-        surplus = (latest - first) // season + 1 - LONGEST_RUN
-        if surplus > 0:
-            latest -= season * int(self._rng.integers(surplus + 1))
-        return windows.run(index, latest)[-LONGEST_RUN:]
+        last = self._windows.last[series] - 1
+        first = self._windows.first[series]
+        ends = last - self._rng.integers(np.minimum(season, last - first + 1))
+        lengths = (ends - first) // season + 1
+        surplus = np.maximum(lengths - LONGEST_RUN, 0)
+        ends -= season * self._rng.integers(surplus + 1)
+        return ends, lengths - surplus
 
-    def _batch(self, runs: list[np.ndarray], network: TrainableNetwork) -> Batch:
-        """Return the inputs and targets of some runs."""
-        runs = sorted(runs, key=len, reverse=True)
-        lengths = np.array([len(run) for run in runs])
-        origins = np.concatenate(runs)
-        cuts = np.cumsum(lengths)[:-1]
+    def _batch(self, ends: np.ndarray, lengths: np.ndarray, network: TrainableNetwork) -> Batch:
+        """Return the inputs and targets of runs, of which the last origins are given."""
+        order = np.argsort(-lengths, kind="stable")
+        lengths = lengths[order]
+        cuts = np.cumsum(lengths)
+        # How many origins of its run are behind each one.
+        behind = np.repeat(cuts, lengths) - 1 - np.arange(cuts[-1])
+        origins = np.repeat(ends[order], lengths) - self._windows.encoding.season * behind
+        cuts = cuts[:-1]
         targets = np.repeat(self._windows.targets(origins), self._repeats, axis=1)
         # Of half of the runs covariates are not known ahead.
-        known = np.repeat(self._rng.random(len(runs)) < _KNOWN, lengths)
+        known = np.repeat(self._rng.random(len(ends)) < _KNOWN, lengths)
         batch = Batch.of_inputs(np.split(self._windows.inputs(origins, known), cuts))
         return batch.with_targets(
             np.split(targets, cuts),
             np.split(np.ones(len(origins)), cuts),
-            network.dropout_masks(len(runs), self._rng),
+            network.dropout_masks(len(ends), self._rng),
         )
 
 

@@ -93,8 +93,6 @@ def _compared(panel: Panel, kept: np.ndarray, encoding: Encoding) -> _Choice:
         return _Choice(0.0, first, held_out, 0.0, None)
     errors = _errors(held_out, past)
     best = _Choice(1.0, first, held_out, 0.0, None)
-    if encoding.covariates.ahead == "sometimes":
-        return best  # a linear forecast is either with what is known ahead, or without
     X = design(held_out.windows, held_out.origins)
     for penalty, matrix in zip(PENALTIES, solved(first, PENALTIES, _ORIGINS), strict=True):
         choice = best._replace(error=errors(X @ matrix), penalty=penalty, matrix=matrix)

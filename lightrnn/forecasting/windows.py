@@ -122,7 +122,7 @@ class Encoding:
         back = range(1 - self.season, 1)
         rows = [series.Input(series.SCALED, step.filled, offset) for offset in back]
         rows += [series.Input(series.PLAIN, column) for column in (step.drift, step.growth)]
-        rows += self._longer_inputs()
+        rows += self._longer_inputs(1)
         if self.marks:
             marks = step.missing, step.waiting
             rows += [series.Input(series.PLAIN, mark, offset) for mark in marks for offset in back]
@@ -130,23 +130,34 @@ class Encoding:
         return np.array(rows, np.int64)
 
     def linear_table(self) -> np.ndarray:
-        """Return where the inputs of the linear part are: those of the network and more values."""
+        """Return where the inputs of the linear part are: those of the network and more values.
+
+        One longer period is like many others, and a network learns such differences by heart; the
+        linear part weighs it with the one before.
+        """
         series = cpu.series
         count = max(self.season, _LAGS - self.season)
         rows = [
             series.Input(series.SCALED, series.STEP.filled, -self.season - back)
             for back in range(count)
         ]
+        rows += self._longer_inputs(2)
         return np.concatenate([self.table(), np.array(rows, np.int64)])
 
-    def _longer_inputs(self) -> list[Any]:
-        """Return where the horizon was a longer period ago, as changes to the season before."""
+    def sometimes_known(self) -> np.ndarray:
+        """Return the rows of the linear part's table that read what is not always known ahead."""
+        kinds = self.linear_table()[:, cpu.series.INPUT.kind]
+        ahead = np.isin(kinds, (cpu.series.AHEAD, cpu.series.KNOWN))
+        return np.flatnonzero(ahead & (self.covariates.ahead == "sometimes"))
+
+    def _longer_inputs(self, back: int) -> list[Any]:
+        """Return where the horizon was some longer periods ago, as changes to the season before."""
         series = cpu.series
         return [
             series.Input(
                 series.CHANGE,
                 series.STEP.filled,
-                1 - self.longer + step % self.longer,
+                1 - back * self.longer + step % self.longer,
                 1 - self.season + step % self.season,
             )
             for step in range(self.horizon if self.longer else 0)
@@ -237,9 +248,9 @@ class Windows:
         """
         return self._read(self._table, origins, known).astype(np.float32)
 
-    def linear_inputs(self, origins: np.ndarray, known: np.ndarray | bool = True) -> np.ndarray:
+    def linear_inputs(self, origins: np.ndarray) -> np.ndarray:
         """Return what the linear part reads at origins (N,): (N, n) float64."""
-        return self._read(self._linear_table, origins, known)
+        return self._read(self._linear_table, origins, True)
 
     def _read(self, table: np.ndarray, origins: np.ndarray, known: np.ndarray | bool) -> np.ndarray:
         """Return the inputs of a table at origins."""

@@ -1,5 +1,7 @@
 """Calibrated quantiles: values fall below them as often as they should, at every step."""
 
+from statistics import NormalDist
+
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +13,7 @@ from lightrnn.forecasting.calibration import (
     calibration,
     places,
     share_of,
+    small_sample,
     summed,
     widths,
 )
@@ -41,7 +44,7 @@ def test_intervals_of_any_width_come_to_hold(factor, seed):
         return width * [-factor, 0.0, factor], rng.normal(size=(m, 4)) * width[..., 0]
 
     predicted, truth = windows(2000)
-    found = calibration(predicted, truth, QUANTILES)
+    found = calibration(predicted, truth, QUANTILES, 2000)
     fresh, values = windows(20_000)
     low, _, high = np.moveaxis(calibrated(fresh, kernel_factor(1.0, found), options(1)), 2, 0)
     inside = ((low <= values) & (values <= high)).mean(axis=0)
@@ -51,12 +54,25 @@ def test_intervals_of_any_width_come_to_hold(factor, seed):
 def test_few_windows_share_a_factor_and_fewer_have_none():
     predicted = np.tile([-1.0, 0.0, 1.0], (12, 2, 1))
     truth = np.arange(24.0).reshape(12, 2)
-    shared = calibration(predicted, truth, QUANTILES)
+    shared = calibration(predicted, truth, QUANTILES, 6)
     assert (shared[0] == shared[1]).all() and shared[0, 2] > 20
-    assert (calibration(predicted[:3], truth[:3], QUANTILES) == 1).all()
-    assert (calibration(predicted[:0], truth[:0], QUANTILES) == 1).all()
+    wider = small_sample(0.95, 2)
+    few = calibration(predicted[:3], truth[:3], QUANTILES, 2)
+    np.testing.assert_array_equal(few, np.tile([wider, 1, wider], (2, 1)))
+    assert (calibration(predicted[:0], truth[:0], QUANTILES, 0) == 1).all()
     truth[::2] = np.nan
-    assert np.isfinite(calibration(predicted, truth, QUANTILES)).all()
+    assert np.isfinite(calibration(predicted, truth, QUANTILES, 6)).all()
+
+
+@settings(max_examples=5, deadline=None)
+@given(n=st.integers(2, 30), tail=st.sampled_from([0.8, 0.975]))
+def test_a_few_normal_numbers_say_where_the_next_one_falls(n, tail):
+    numbers = np.random.default_rng(n).normal(size=(20_000, n + 1))
+    past, following = numbers[:, :n], numbers[:, n]
+    end = np.sqrt((past**2).mean(axis=1)) * NormalDist().inv_cdf(tail)
+    error = following - past.mean(axis=1)
+    assert (error <= end).mean() < tail - 0.005
+    assert abs((error <= end * small_sample(tail, n)).mean() - tail) < 0.015
 
 
 def test_outputs_ascend_and_places_between_them_are_linear():
@@ -87,11 +103,12 @@ def test_a_median_that_is_off_is_left_out_and_so_are_its_intervals():
     wrong = rng.normal(size=(200, 3, 1)) + apart
     assert share_of(right, truth, QUANTILES) == 1 and share_of(wrong, truth, QUANTILES) == 0
     assert share_of(right[:0], truth[:0], QUANTILES) == 1
-    assert np.allclose(blended(wrong, 0.0, np.full(3, 2.0), QUANTILES), [-2, 0, 2])
+    plain = blended(wrong, 0.0, np.full(3, 2.0), QUANTILES)
+    assert np.allclose(plain, 2 * np.sqrt(np.pi / 2) * 1.644854 * apart)
     # Widths that are noise, of which a factor would make an interval wide that is not.
     noise = np.abs(rng.normal(size=(200, 3, 1))) * apart
     width = widths(truth)
-    factor = calibration(blended(noise, 0.0, width, QUANTILES), truth, QUANTILES)
+    factor = calibration(blended(noise, 0.0, width, QUANTILES), truth, QUANTILES, 200)
     found = calibrated(noise.copy(), kernel_factor(0.0, factor, width.mean()), options(1))
     assert np.ptp(found, axis=0).max() < 1e-12 and (abs(found[..., 2]) < 2.5).all()
     gone = np.full((4, 3), np.nan)

@@ -131,6 +131,16 @@ def test_a_covariate_that_is_known_ahead_helps():
     assert not np.array_equal(sometimes.predict(), known)
 
 
+@pytest.mark.parametrize(
+    ("frequency", "cycles"),
+    [("YS", ()), ("QS", ("year",)), ("12h", ("day", "week")), ("B", ("week",))],
+)
+def test_a_cycle_is_read_if_steps_show_two_times_of_it(frequency, cycles):
+    index = pandas.date_range("1990-01-01", periods=40, freq=frequency)
+    model = RNNForecaster(1, **SMALL).fit(pandas.Series(np.arange(40.0) % 3, index))
+    assert model._state.encoding.covariates.cycles == cycles
+
+
 def test_covariates_in_frames_are_found_by_date_and_name():
     y, x, _ = driven(100)
     index = pandas.date_range("2024-01-01", periods=106, freq="h")

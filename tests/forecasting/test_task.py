@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from lightrnn import RNNForecaster
+from lightrnn.cpu.series import CHANGE, INPUT
+from lightrnn.forecasting.alignment import with_covariates
 from lightrnn.forecasting.holdout import hold_out, stops
 from lightrnn.forecasting.linear import add_linear, solved
 from lightrnn.forecasting.series import read_panel
@@ -107,3 +109,48 @@ def test_no_forecast_of_counts_is_negative():
     assert (found["lightrnn"] >= 0).all()
     shifted = RNNForecaster(4, 1, hidden_layer_sizes=4, max_iter=1, random_state=0).fit(counts - 1)
     assert shifted.predict(level=95)["lightrnn-lo-95"].min() < 0
+
+
+def test_two_of_a_longer_period_are_better_than_one():
+    rng = np.random.default_rng(0)
+    pattern = rng.normal(size=42)
+    noisy = np.tile(pattern, 20) + 0.5 * rng.normal(size=840)
+    chosen = task(noisy, 6, 6)
+    table = chosen.whole.encoding.linear_table()
+    change = table[table[:, INPUT.kind] == CHANGE][:, INPUT.offset]
+    np.testing.assert_array_equal(change, [*range(-41, -35), *range(-83, -77)])
+    weights = np.abs(chosen.linear[:-1][table[:, INPUT.kind] == CHANGE])
+    # Each step is weighed with its own, a period ago and two.
+    one, two = weights[:6].diagonal(), weights[6:].diagonal()
+    assert (two > 0.4 * one).all() and (two > 0.2).all()
+
+
+def test_the_linear_part_leaves_out_what_is_not_always_known_ahead():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=300)
+    # The last value is repeated in part, and the covariate of the same step counts.
+    y = np.zeros(300)
+    for step in range(1, 300):
+        y[step] = 0.8 * y[step - 1] + x[step]
+
+    def linear(X):
+        panel = with_covariates(read_panel(y), X, 2)
+        candidates = Encoding.candidates(panel, 2, 1, "standard")
+        return Task.of(panel, candidates, QUANTILES)
+
+    sometimes = linear(x)
+    hidden = sometimes.whole.encoding.sometimes_known()
+    assert len(hidden) == 3  # two steps, and whether they are known
+    assert (sometimes.linear[hidden] == 0).all()
+    assert np.abs(sometimes.linear).max() > 0.1
+    always = linear(np.append(x, [0.0, 0.0]))
+    assert len(always.whole.encoding.sometimes_known()) == 0
+
+
+@pytest.mark.filterwarnings("error")
+def test_windows_without_a_value_are_not_held_out():
+    y = 10 + np.sin(np.arange(120.0))
+    y[-24:] = np.nan
+    assert not task(y, 4, 4).held_out.runs
+    model = RNNForecaster(4, 4, hidden_layer_sizes=4, max_iter=1, random_state=0).fit(y)
+    assert np.isfinite(model.predict(level=95)["lightrnn-lo-95"]).all()
