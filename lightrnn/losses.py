@@ -8,7 +8,7 @@ over its outputs if there are several. Formula and derivative stand side by side
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import partial, reduce
 from typing import NamedTuple
 
 import numpy as np
@@ -52,18 +52,26 @@ class Loss(NamedTuple):
         return self.call(raw, target, weight)
 
 
+def _greatest(raw: np.ndarray) -> np.ndarray:
+    """Return the greatest of each row, (N, 1)."""
+    if len(raw) < 8 * raw.shape[1]:
+        return raw.max(axis=1, keepdims=True)
+    # Column by column: NumPy spends 60 ns on a row, however short it is.
+    return reduce(np.maximum, raw.T)[:, None]
+
+
 @np.errstate(under="ignore")
 def softmax(raw: np.ndarray) -> np.ndarray:
     """Probabilities of k classes in each row: exp(raw) / sum(exp(raw))."""
     # Less the row's largest, no exponential overflows; the quotient stays the same.
-    powers = np.exp(raw - raw.max(axis=1, keepdims=True))
+    powers = np.exp(raw - _greatest(raw))
     return powers / powers.sum(axis=1, keepdims=True)
 
 
 @np.errstate(under="ignore")
 def log_softmax(raw: np.ndarray) -> np.ndarray:
     """Logarithm of `softmax`; finite where the softmax itself underflows to 0."""
-    shifted = raw - raw.max(axis=1, keepdims=True)
+    shifted = raw - _greatest(raw)
     return shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
 
 

@@ -38,7 +38,8 @@ class Tape(NamedTuple):
     """
 
     X: Rows  # (rows, >= F), or with codes (tokens, >= F)
-    # (rows, S * H): the sums, then what the rule saves instead, then the gradient of the sums
+    # (rows, S * H): the sums, then what the rule saves instead, then the gradient of the sums; or
+    # fewer, as many as a chunk has: then each chunk takes the place of the one before
     slots: Matrix
     state: Matrix  # (rows, Z * H): h first
     codes: Integers  # the token of each row from first[1] on, or empty
@@ -109,6 +110,8 @@ def steps(cell: str) -> Callable[..., Any]:
         H = state.shape[1] // Z
         bias = weights.b_ih if S == G else _all_slots(weights.b_ih, weights.b_hh, S * H)
         start = bias, 0, 0  # every row begins as the bias
+        kept = len(slots) >= first[T + 1]
+        here = 0  # the row in slots of the step's first one
         if len(codes):
             sums = at(table, 0, 0)
             product(sums, start, at(X, 0, 0), weights.W_ih, len(table), time.features, G * H)
@@ -118,25 +121,28 @@ def steps(cell: str) -> Callable[..., Any]:
             end = first[t + 1]
             if (t - 1) % time.chunk == 0:
                 rows = first[min(t + time.chunk, T + 1)] - new
+                here = new if kept else 0
                 if len(codes):
                     for i in range(rows):
-                        copy_row(slots, new + i, table, codes[new - first[1] + i], G * H)
+                        copy_row(slots, here + i, table, codes[new - first[1] + i], G * H)
                 else:
-                    sums = at(slots, new, 0)
+                    sums = at(slots, here, 0)
                     product(sums, start, at(X, new, 0), weights.W_ih, rows, time.features, G * H)
                 if S > G:
-                    fill(at(slots, new, G * H), (bias, G * H, 0), rows, (S - G) * H)
+                    fill(at(slots, here, G * H), (bias, G * H, 0), rows, (S - G) * H)
             if recurrent:
-                sums = at(slots, new, (S - G) * H)
+                sums = at(slots, here, (S - G) * H)
                 product(sums, sums, at(state, old, 0), weights.W_hh, end - new, time.units, G * H)
             # The rule runs over rows that the product has just written: they are in the cache.
             for b in range(end - new):
                 for j in range(0, H, lanes(state)):
                     new_state, saved = rule(
-                        loads(slots, new + b, j, H, S), loads(state, old + b, j, H, Z)
+                        loads(slots, here + b, j, H, S), loads(state, old + b, j, H, Z)
                     )
                     stores(state, new + b, j, H, new_state)
-                    stores(slots, new + b, j, H, saved)
+                    if kept:
+                        stores(slots, here + b, j, H, saved)
+            here += end - new
 
     return loop
 

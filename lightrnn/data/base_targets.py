@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..exceptions import DataConversionWarning, warn
-from .ragged import Values, arranged_like, as_values, pool, split
+from ..utils.indexing import split
+from .ragged import Values, arranged_like, as_values, pool
 
 if TYPE_CHECKING:
     from ..losses import Loss

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..utils.checks import shown
-from ..utils.indexing import object_array
+from ..utils.indexing import object_array, split
 from .arrays import as_array, first_bad, first_not_finite
 from .containers import unwrapped
 
@@ -21,21 +21,6 @@ _ONE_PER_SEQUENCE = "Give one entry per sequence, or use target='step' for one p
 _ONE_PER_STEP = (
     "Give an array with one entry per step, or use target='sequence' for one per sequence."
 )
-
-
-def split(values: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
-    """Cut concatenated values into one view per sequence.
-
-    Examples
-    --------
-    >>> split(np.arange(5), np.array([2, 3]))
-    [array([0, 1]), array([2, 3, 4])]
-    """
-    # Slices: np.split takes several times as long for many short sequences.
-    return [
-        values[end - T : end]
-        for end, T in zip(np.cumsum(lengths).tolist(), lengths.tolist(), strict=True)
-    ]
 
 
 def pool(values: Values) -> np.ndarray:

@@ -5,8 +5,9 @@ from typing import Any
 import numpy as np
 
 from ..utils.checks import real, shown
+from ..utils.indexing import split
 from .arrays import as_numbers
-from .ragged import Values, arranged_like, as_values, check_finite, pool, split
+from .ragged import Values, arranged_like, as_values, check_finite, pool
 
 # Gradients of larger weights overflow in float32 when they are squared.
 _LARGEST = 1e12

@@ -65,13 +65,13 @@ class ForwardBackward:
 
     # -- forward -----------------------------------------------------------------------------------
 
-    def forward(self) -> None:
-        """Run every layer but the head."""
+    def forward(self, kept: bool = True) -> None:
+        """Run every layer but the head; what `learn` needs is `kept`, or at once overwritten."""
         X = self._inputs()
         states = iter(self.batch.states)
         for number, level in enumerate(self._levels):
             for direction, buffers in enumerate(level):
-                buffers.reserve(self._first(number))
+                buffers.reserve(self._first(number), kept)
                 if self.recurrent:
                     # The batch carries states on, or all begin with zeros. They are set every
                     # time, for another run may have used these rows.

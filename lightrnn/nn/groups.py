@@ -21,16 +21,19 @@ def largest_batch(lengths: np.ndarray, batch_size: int) -> tuple[int, int]:
     return size, int(longest.sum())
 
 
-def group_sequences(lengths: np.ndarray, max_steps: int) -> list[np.ndarray]:
+def group_sequences(lengths: np.ndarray, max_steps: int, threads: int = 1) -> list[np.ndarray]:
     """Return indices of sequences in groups, longest first, of about `max_steps` steps or fewer.
 
-    The groups are of about equally many steps, so that threads finish together.
+    The groups are of about equally many steps, and as many for each thread, so that all threads
+    finish together.
     """
     order = longest_first(lengths)
     if lengths[order[-1]] < 1:
         raise ValueError("X must hold sequences of at least one step, got one of 0. Leave it out.")
     total = int(lengths.sum())
     count = -(-total // max_steps)
+    if count > 1:  # a single group is too little work to be divided
+        count = -(-count // threads) * threads
     share = -(-total // count)
     groups = []
     start = 0

@@ -13,6 +13,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 
 from .. import cpu
+from ..utils.indexing import split
 
 # Rows of a batch up to which its packing is kept for the next batch of the same lengths. Packings
 # of larger batches would take more memory than their making takes time compared with the batch
@@ -124,7 +125,7 @@ class Steps:
         """Undo `by_step`: return one array per sequence."""
         joined = np.empty_like(rows)
         joined[self.source] = rows
-        return np.split(joined, np.cumsum(self.lengths)[:-1])
+        return split(joined, self.lengths)
 
 
 @lru_cache(maxsize=16)
@@ -242,7 +243,7 @@ class Windows:
 
     def by_sequence(self, rows: np.ndarray) -> list[np.ndarray]:
         """Undo `by_step`: return one array per sequence."""
-        return np.split(rows, np.cumsum(self.lengths)[:-1])
+        return split(rows, self.lengths)
 
     @cached_property
     def members(self) -> np.ndarray:

@@ -58,7 +58,8 @@ class LayerBuffers:
     Attributes
     ----------
     slots, state : ndarray (>= rows, S * width), (>= rows, Z * width)
-        Filled by `forward`, row by row; the initial state is put into the first rows before.
+        Filled by `forward`, row by row; the initial state is put into the first rows before. Slots
+        that need not be kept have fewer rows.
     dstate : ndarray (>= B, Z * width)
         To be set before `backward`: the gradient of the state in which each sequence ends.
     nothing : ndarray (>= B, 0)
@@ -83,7 +84,9 @@ class LayerBuffers:
         self._most_rows = -1
         self._most_sequences = -1
         self._first = np.empty(0)
+        self._kept = True
         self._X: np.ndarray | None = None
+        self._slots = Buffer(layer.dtype)
         self._table = np.empty((0, 0), layer.dtype)
         self.X = Buffer(layer.dtype)
         self.dX = Buffer(layer.dtype)
@@ -91,10 +94,14 @@ class LayerBuffers:
         self.record = Buffer(layer.dtype)
         self.logits: Scratch | None = None
 
-    def reserve(self, first: np.ndarray) -> None:
-        """Prepare a run over steps that begin at the rows `first`."""
+    def reserve(self, first: np.ndarray, kept: bool = True) -> None:
+        """Prepare a run over steps that begin at the rows `first`.
+
+        Unless `backward` follows, or somebody reads the slots, they need not be `kept`: those of a
+        few rows, which stay in the cache, then serve one product after another.
+        """
         # Batches of the same lengths share one `first`: nothing changes then.
-        if first is self._first:
+        if first is self._first and kept is self._kept:
             return
         layer = self.layer
         rows = int(first[-1])
@@ -105,23 +112,27 @@ class LayerBuffers:
         self._loop = cpu.recurrence.TimeLoop(first, chunk, layer.features, layer.units)
         if rows > self._most_rows or sequences > self._most_sequences:
             self._grow(max(rows, self._most_rows), max(sequences, self._most_sequences))
+        at_once = rows if kept else min(rows, chunk * sequences)
+        columns = len(layer.cell.slots) * layer.width
+        self.slots = self._slots.at_least(at_once, columns)
+        if not kept:
+            self.slots = self.slots[:at_once]
+        self._X = None  # the tape may hold other slots
         self._first = first
+        self._kept = kept
         self.rows = rows
 
     def _grow(self, rows: int, sequences: int) -> None:
         """Make larger arrays."""
         layer = self.layer
-        slots = len(layer.cell.slots) * layer.width
         states = len(layer.cell.states) * layer.width
         self._most_rows = rows
         self._most_sequences = sequences
-        self.slots = cpu.host.aligned(rows, slots, layer.dtype)
         self.state = cpu.host.aligned(rows, states, layer.dtype)
         self.dstate = cpu.host.aligned(sequences, states, layer.dtype)
         self.nothing = self.dstate[:, :0]
-        # The scratch has to fit the new size, and the tape holds the old arrays.
+        # The scratch has to fit the new size.
         self._scratch: Scratch | None = None
-        self._X = None
 
     def forward(self, X: np.ndarray, codes: np.ndarray | None = None) -> None:
         """Fill `slots` and `state` from the initial state on.

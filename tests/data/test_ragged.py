@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightrnn.data.ragged import as_values, check_finite, pool, split
+from lightrnn.data.ragged import as_values, check_finite, pool
+from lightrnn.utils.indexing import split
 
 
 @settings(deadline=None)

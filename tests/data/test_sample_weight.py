@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightrnn.data.labels import ClassTargets, MultilabelTargets
-from lightrnn.data.ragged import pool, split
+from lightrnn.data.ragged import pool
 from lightrnn.data.sample_weight import check_sample_weight, class_weights, of_mean_one
+from lightrnn.utils.indexing import split
 
 N = np.array([2, 3, 1])
 AB = np.array(["a", "b"])

@@ -9,9 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightrnn.data.labels import ClassTargets, MultilabelTargets, read_labels
-from lightrnn.data.ragged import as_values, split
+from lightrnn.data.ragged import as_values
 from lightrnn.data.targets import RealTargets, read_numbers
 from lightrnn.exceptions import DataConversionWarning
+from lightrnn.utils.indexing import split
 
 N = np.array([2, 3, 1])
 LABELS = [

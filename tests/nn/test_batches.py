@@ -356,14 +356,19 @@ def test_blocks_cover_the_rows(rows, start):
     assert sizes.sum() == rows and np.all(sizes > 0) and np.all(np.diff(sizes) <= 0)
 
 
-@given(lengths=lengths_lists.map(np.array), max_steps=st.integers(1, 50))
-def test_groups_have_every_sequence_once(lengths, max_steps):
-    groups = group_sequences(lengths, max_steps)
+@given(lengths=lengths_lists.map(np.array), max_steps=st.integers(1, 50), threads=st.integers(1, 5))
+def test_groups_have_every_sequence_once(lengths, max_steps, threads):
+    groups = group_sequences(lengths, max_steps, threads)
     joined = np.concatenate(groups)
     assert np.array_equal(joined[original_order(groups)], np.arange(len(lengths)))
     # Longest first; a group is longer than wanted by less than its longest sequence.
     assert np.all(np.diff(lengths[joined]) <= 0)
     assert all(lengths[group].sum() < max_steps + lengths[group].max() for group in groups)
+
+
+def test_every_thread_predicts_as_many_groups():
+    sizes = [len(group) for group in group_sequences(np.full(512, 100), 8192, 2)]
+    assert sizes == [64] * 8  # seven would do
 
 
 @given(lengths=lengths_lists)

@@ -1,8 +1,13 @@
 """The arrays that runs keep from batch to batch."""
 
 import numpy as np
+import pytest
 
-from lightrnn.nn.workspace import Buffer
+from lightrnn.nn import workspace
+from lightrnn.nn.batches import Batch
+from lightrnn.nn.forward_backward import ForwardBackward
+from lightrnn.nn.network import Network
+from lightrnn.nn.workspace import Buffer, Workspace
 
 
 def test_a_buffer_keeps_its_array_until_that_is_too_small():
@@ -15,3 +20,26 @@ def test_a_buffer_keeps_its_array_until_that_is_too_small():
     assert buffer.at_least(3, 4) is array
     assert buffer.at_least(5, 4).shape == (5, 4)
     assert buffer.at_least(1, 6).shape == (1, 6)
+
+
+@pytest.mark.parametrize("tokens", [0, 5])
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_slots_that_are_not_kept_are_few_and_change_no_bit(cell, tokens, monkeypatch):
+    monkeypatch.setattr(workspace, "_FEW_ROWS", 16)  # three steps at once, then more
+    network = Network(cell, 3, (17, 5), 2, bidirectional=True, target="step", n_tokens=tokens)
+    rng = np.random.default_rng(0)
+    network.initialize(rng)
+    X = [
+        rng.integers(0, tokens, T) if tokens else rng.normal(size=(T, 3))
+        for T in (40, 31, 30, 2, 1)
+    ]
+    space = Workspace(network.levels, network.dtype)
+    runs = [ForwardBackward(network, Batch.of_inputs(X), space) for _ in range(3)]
+    outputs = []
+    rows = []
+    for run, kept in zip(runs, (False, True, False), strict=True):
+        run.forward(kept=kept)
+        outputs.append(np.concatenate(run.outputs()))
+        rows += [len(buffers.slots) for level in space.levels for buffers in level]
+    assert np.array_equal(outputs[0], outputs[1]) and np.array_equal(outputs[0], outputs[2])
+    assert rows == [15] * 4 + [109] * 4 + [15] * 4
