@@ -9,7 +9,8 @@ The way of data through the packages, from the user's X and y to a prediction:
 - ``data`` reads X, y and weights, checks them once and encodes them; ``preprocessing`` scales and
   cuts series.
 - ``estimators`` holds the scikit-learn interface: arguments, fitting, saving, streams.
-- ``forecasting`` is the estimator for series, made of regressors.
+- ``forecasting`` is the estimator for series, made of regressors; ``distributed`` has estimators
+  that train on a dask cluster.
 - ``training`` runs epochs of a solver, or L-BFGS, over minibatches or texts.
 - ``nn`` is the network: layers over one flat vector of parameters, run forward and back over packed
   batches.

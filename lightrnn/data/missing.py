@@ -14,6 +14,7 @@ References
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from .sequences import Sequences
 COLUMNS = 3  # that a feature becomes
 
 
+@singledispatch
 def with_marks(X: Sequences, fill: np.ndarray) -> Sequences:
     """Return sequences of F features as sequences of 3 * F columns, in float64.
 

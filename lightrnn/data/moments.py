@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import singledispatch
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from .sequences import Sequences
 _BLOCK = 1 << 16
 
 
+@singledispatch
 def standardization_of(
     X: Sequences, weights: np.ndarray | None = None, *, missing: bool = False
 ) -> Standardization:

@@ -14,6 +14,7 @@ References
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import singledispatch
 from typing import Any
 
 import numpy as np
@@ -41,6 +42,7 @@ def count_patches(lengths: npt.ArrayLike, patch: int) -> np.ndarray:
     return -(-np.asarray(lengths) // patch)
 
 
+@singledispatch
 def in_patches(X: Sequences, patch: int) -> Sequences:
     """Return sequences of steps as sequences of patches.
 

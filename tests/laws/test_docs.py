@@ -26,6 +26,7 @@ MODULES = (
     "lightrnn.exceptions",
     "lightrnn.training",
     "lightrnn.comparison",
+    "lightrnn.distributed",
 )
 SECTIONS = re.compile(r"^([A-Z][A-Za-z ]+)\n-{3,}\n", re.MULTILINE)
 ENTRY = re.compile(r"^(?P<names>\*{0,2}\w+(?:, \*{0,2}\w+)*)(?: :(?P<kind>.*))?$")

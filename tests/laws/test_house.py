@@ -19,6 +19,7 @@ ORDER = """
     cli
     __init__ plotting comparison
     inspection interop
+    distributed
     forecasting
     estimators
     devices

@@ -1,0 +1,121 @@
+"""Dask's collections, and lists of partitions: cut into blocks, and computed on the client."""
+
+from __future__ import annotations
+
+import sys
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from .. import cpu
+from ..data.arrays import as_array
+from ..utils.checks import shown
+
+
+def is_collection(values: Any) -> bool:
+    """Return whether values are in partitions: a collection of dask, or a list of Delayed."""
+    if isinstance(values, (list, tuple)):
+        return bool(values) and all(map(_is_block, values))
+    return not _is_block(values) and hasattr(values, "to_delayed")
+
+
+def _is_block(value: Any) -> bool:
+    """Return whether an object stands for one partition: a Delayed or a Future."""
+    # By class: a Delayed has every attribute. Without dask there are none.
+    classes = (("dask.delayed", "Delayed"), ("distributed", "Future"))
+    found = [
+        getattr(sys.modules[module], name) for module, name in classes if module in sys.modules
+    ]
+    return isinstance(value, tuple(found))
+
+
+def blocks_of(values: Any, name: str) -> list[Any]:
+    """Return the partitions of a collection as Delayed or Futures.
+
+    Parameters
+    ----------
+    values : dask.array, dask.dataframe, dask.bag, or list of Delayed or Future
+        Only the first axis of an array may be cut.
+    name : str
+        Name of the values in messages.
+
+    Raises
+    ------
+    TypeError
+        If they are in memory, or of another kind.
+    """
+    if not is_collection(values):
+        raise TypeError(
+            f"{name} must be a dask.array, or a list of Delayed or Future with a partition each, "
+            f"got {shown(values)}. Cut it: dask.array.from_array({name}, chunks=(1000, ...)); or "
+            "fit the estimator that is not on dask, which takes data in memory."
+        )
+    if isinstance(values, (list, tuple)):
+        return list(values)
+    if hasattr(values, "rechunk"):
+        whole = dict.fromkeys(range(1, values.ndim), -1)
+        values = values.rechunk(whole) if whole else values
+    blocks: list[Any] = np.ravel(values.to_delayed()).tolist()
+    return blocks
+
+
+def computed(client: Any, values: Any, name: str) -> list[Any] | None:
+    """Return the partitions of y or sample_weight, computed; None if they are in memory already."""
+    if not is_collection(values):
+        return None
+    return list(client.gather(client.compute(blocks_of(values, name))))
+
+
+def concatenated(parts: list[Any], name: str) -> Any:
+    """Return the values of all partitions: an array, or a list if the partitions are lists."""
+    if all(isinstance(part, (list, tuple)) for part in parts):
+        return list(chain.from_iterable(parts))
+    return np.concatenate([as_array(part, name, "Give an array.") for part in parts])
+
+
+def check_counts(parts: list[Any], counts: np.ndarray, name: str) -> None:
+    """Raise a ValueError unless y has as many rows in each partition as X has sequences."""
+    found = list(map(len, parts))
+    if len(found) != len(counts):
+        raise ValueError(
+            f"{name} must have {len(counts)} partitions as X has, got {len(found)}. Rechunk {name}."
+        )
+    wrong = np.flatnonzero(np.array(found) != counts)
+    if len(wrong):
+        number = wrong[0]
+        raise ValueError(
+            f"{name} must have {counts[number]} rows in partition {number} as X has sequences, got "
+            f"{found[number]}. Rechunk {name}."
+        )
+
+
+def mapped(function: Any, X: Any, tail: tuple[int, ...], dtype: Any) -> Any:
+    """Return the lazy results of a function of each partition.
+
+    Parameters
+    ----------
+    function : callable
+        (partition) -> array (n, *tail), or a list.
+    X : dask.array, or another collection
+        Its partitions.
+    tail : tuple of int
+        Shape of the result for one sequence.
+    dtype : dtype or None
+        Of the results of a dask.array; None: they stay lists of Delayed.
+
+    Returns
+    -------
+    dask.array, or list of Delayed
+        An array of results if X is one and they are arrays.
+    """
+    delayed = cpu.once.imported("dask").delayed(function, pure=False, traverse=False)
+    results = [delayed(block) for block in blocks_of(X, "X")]
+    if dtype is None:
+        return results
+    array = cpu.once.imported("dask.array")
+    pieces = [
+        array.from_delayed(result, (rows, *tail), dtype)
+        for result, rows in zip(results, X.chunks[0], strict=True)
+    ]
+    return array.concatenate(pieces)

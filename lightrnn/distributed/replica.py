@@ -1,0 +1,210 @@
+"""A copy of the network on one worker, together with the partitions that the worker holds.
+
+It is a dask actor. It keeps nothing that training changes: each call brings the parameters, so a
+replica that is lost with its worker is made anew elsewhere and answers with the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from .. import cpu
+from ..data.form import Form
+from ..data.missing import with_marks
+from ..data.moments import standardization_of
+from ..data.sequences import Sequences, as_sequences
+from ..estimators.model import build_network
+from ..losses import Loss
+from ..nn.batches import Batch
+from ..utils.standardization import Standardization
+from .sequences import Summary
+from .sums import Terms, partial_sums
+
+Setup = list[tuple[str, tuple[Any, ...]]]
+
+
+class Replica:
+    """Network and partitions of one worker.
+
+    Parameters
+    ----------
+    partitions : dict of int to object
+        Sequences as a user gave them, by the number of their partition.
+    threads : int or None
+        Threads to use; None: those of the worker.
+    setup : list of (str, tuple)
+        Methods to call for all partitions with their arguments, as they were called of the replica
+        that this one takes the place of.
+    """
+
+    def __init__(self, partitions: dict[int, Any], threads: int | None, setup: Setup) -> None:
+        self._given = partitions
+        self._threads = threads or _worker_threads()
+        self._sequences: dict[int, Sequences] = {}
+        self._items: dict[int, Any] = {}
+        # Where the steps of each partition's sequences begin among all.
+        self._offsets: dict[int, np.ndarray] = {}
+        self._network: Any = None
+        for method, arguments in setup:
+            getattr(self, method)(dict.fromkeys(partitions), *arguments)
+
+    # -- setting up -------------------------------------------------------------------------------
+
+    def read(
+        self, numbers: dict[int, None], estimator: str, dtype: str, missing: bool, form: Form | None
+    ) -> dict[int, Summary]:
+        """Check and read X, and return a summary of each partition that is not empty."""
+        for number in numbers:
+            X = self._given[number]
+            if not len(X):
+                continue
+            try:
+                if form is None:
+                    sequences = as_sequences(X, np.dtype(dtype), missing=missing)
+                else:
+                    sequences = form.read(estimator, X, np.dtype(dtype))
+            except (TypeError, ValueError) as error:
+                raise type(error)(f"In partition {number}: {error}") from error
+            self._sequences[number] = sequences
+        return {
+            number: Summary(X.lengths, X.n_features, X.is_table, X.width, X.feature_names)
+            for number, X in self._sequences.items()
+            if number in numbers
+        }
+
+    def moments(
+        self, weights: dict[int, np.ndarray], fill: np.ndarray | None, missing: bool
+    ) -> dict[int, Standardization]:
+        """Return the standardisation of each partition by sequences of these weights."""
+        found = {}
+        for number, w in weights.items():
+            X = self._sequences[number]
+            X = X if fill is None else with_marks(X, fill)
+            found[number] = standardization_of(X, w, missing=missing)
+        return found
+
+    def prepare(
+        self,
+        numbers: dict[int, None],
+        form: Form,
+        architecture: dict[str, Any],
+        standardization: Standardization | None,
+        batch_size: int,
+    ) -> dict[int, None]:
+        """Encode all sequences and make the network."""
+        encoded = {number: form.encoded(self._sequences[number]) for number in self._sequences}
+        network = build_network(architecture)
+        network.standardization = standardization
+        start = 0
+        for number, X in encoded.items():
+            self._items[number] = X.items
+            self._offsets[number] = start + np.cumsum(X.lengths) - X.lengths
+            start += int(X.lengths.sum())
+        if encoded:
+            items = [item for X in encoded.values() for item in X.items]
+            lengths = np.concatenate([X.lengths for X in encoded.values()])
+            network.cache_sequences(items, lengths, batch_size)
+        self._network = network
+        return numbers
+
+    # -- computing --------------------------------------------------------------------------------
+
+    def gradient(
+        self,
+        shares: dict[int, Batch],
+        parameters: np.ndarray,
+        loss: Loss,
+        tree: tuple[int, Set[int]],
+        carry: bool,
+    ) -> tuple[Terms, dict[int, Any]]:
+        """Return the loss and gradient of the shares of a minibatch, added as far as can be.
+
+        Parameters
+        ----------
+        shares : dict of int to Batch
+            Share of each partition; its X is the array of `share`.
+        parameters : ndarray (size,)
+            Of the network.
+        loss : Loss
+            Is minimised.
+        tree : (int, set of int)
+            Number of all partitions, and those that have a share of this minibatch.
+        carry : bool
+            Whether the final states are wanted, too.
+
+        Returns
+        -------
+        terms : dict
+            Sums over subtrees.
+        states : dict
+            Final states by partition, None if they are not wanted.
+        """
+        network = self._at(parameters)
+        terms: Terms = {}
+        states = {}
+        for number, share in shares.items():
+            batch = self._batch(number, share)
+            value = network.loss_and_gradient(batch, loss, self._threads)
+            terms[number, number + 1] = (value, network.gradient.copy())
+            states[number] = network.final_states if carry else None
+        n_partitions, sharing = tree
+        return partial_sums(terms, 0, n_partitions, sharing - shares.keys()), states
+
+    def run(self, shares: dict[int, Batch], parameters: np.ndarray) -> dict[int, Any]:
+        """Return the states in which the shares of a minibatch end, by partition."""
+        network = self._at(parameters)
+        states = {}
+        for number, share in shares.items():
+            network.run(self._batch(number, share))
+            states[number] = network.final_states
+        return states
+
+    def outputs(
+        self, spans: dict[int, np.ndarray], parameters: np.ndarray, what: str
+    ) -> dict[int, Any]:
+        """Return outputs, or what else a method of the network returns, of spans (n, 3)."""
+        network = self._at(parameters)
+        read = getattr(network, what)
+        return {
+            number: read(self._cut(number, rows), self._threads) for number, rows in spans.items()
+        }
+
+    def _at(self, parameters: np.ndarray) -> Any:
+        """Return the network with these parameters."""
+        self._network.parameters[:] = parameters
+        return self._network
+
+    def _cut(self, number: int, spans: np.ndarray) -> list[Any]:
+        """Return the sequences of spans: rows, first steps, and steps at which they end."""
+        items = self._items[number]
+        return [items[row][start:stop] for row, start, stop in spans.tolist()]
+
+    def _batch(self, number: int, share: Batch) -> Batch:
+        """Return the share of a minibatch with its sequences."""
+        spans: Any = share.X
+        return replace(
+            share,
+            X=self._cut(number, spans),
+            # What was sent may be read-only, for which no kernel is compiled.
+            lengths=np.array(share.lengths),
+            targets=_writable(share.targets),
+            weights=_writable(share.weights),
+            masks=tuple(map(np.array, share.masks)),
+            states=tuple(map(np.array, share.states)),
+            offsets=self._offsets[number][spans[:, 0]] + spans[:, 1],
+        )
+
+
+def _writable(values: Any) -> Any:
+    """Return a copy of an array; a list of them is concatenated later."""
+    return np.array(values) if isinstance(values, np.ndarray) else values
+
+
+def _worker_threads() -> int:
+    """Return the number of threads of the worker that this runs on."""
+    worker = cpu.once.imported("distributed").get_worker()
+    return int(worker.state.nthreads)

@@ -1,0 +1,276 @@
+"""The replicas of one fit: placed where the partitions are, called together, made anew if lost.
+
+Dask computes and keeps the partitions, and knows which workers live. Calls go from the client to
+each worker directly, one for each worker and step: by way of the scheduler a step of a small
+network would take three times as long. Nobody waits for a peer, so nothing hangs if a worker dies:
+its partitions are computed again elsewhere, and the call that failed is made once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from contextlib import suppress
+from typing import Any
+
+from .. import cpu
+from .environment import check_environment
+from .replica import Replica, Setup
+
+_WATCH = 2.0  # seconds of silence after which the scheduler is asked whether a worker still lives
+_PATIENCE = 20.0  # seconds to wait for a worker, after the last one was lost
+_PAUSE = 0.05  # seconds between two looks at where partitions are
+_ATTEMPTS = 5  # of one call, each after another worker was lost
+
+
+class _LostError(Exception):
+    """Workers do not answer any more; the arguments are their addresses."""
+
+
+class Replicas:
+    """Replicas of a network that hold all partitions between them, a context.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Of the cluster.
+    blocks : list of Delayed or Future
+        The partitions of X.
+    threads : int or None
+        Threads of each replica; None: those of its worker.
+    """
+
+    def __init__(self, client: Any, blocks: list[Any], threads: int | None) -> None:
+        self.n_partitions = len(blocks)
+        self._client = client
+        self._blocks = blocks
+        self._threads = threads
+        self._setup: Setup = []
+        self._futures: list[Any] = []
+        # By partition the worker's address and the replica's key.
+        self._homes: dict[int, tuple[str, str]] = {}
+        self._actors: dict[str, Any] = {}  # futures, which keep the replicas alive
+        self._gone: set[str] = set()  # addresses of lost workers
+
+    def __enter__(self) -> Replicas:
+        """Compute the partitions, each near to its neighbours, and place the replicas."""
+        try:
+            addresses = check_environment(self._client)
+            P = self.n_partitions
+            self._futures = [
+                self._client.compute(
+                    block,
+                    # A preference: what is on a worker already stays there.
+                    workers=[addresses[number * len(addresses) // P]],
+                    allow_other_workers=True,
+                )
+                for number, block in enumerate(self._blocks)
+            ]
+            self._place()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        """Let go of everything on the cluster."""
+        self._homes.clear()
+        self._actors.clear()
+        self._futures.clear()
+
+    # -- calls ------------------------------------------------------------------------------------
+
+    def establish(self, method: str, *arguments: Any) -> dict[int, Any]:
+        """Call a method for all partitions, and again of every replica that is made later."""
+        found = self.call(method, dict.fromkeys(range(self.n_partitions)), *arguments)
+        self._setup.append((method, arguments))
+        return found
+
+    def call(self, method: str, by_partition: dict[int, Any], *arguments: Any) -> dict[int, Any]:
+        """Call a method that returns a dict by partition; return all results, in order."""
+        parts = self.gather(method, by_partition, *arguments)
+        found = {number: result for part in parts for number, result in part.items()}
+        return dict(sorted(found.items()))
+
+    def gather(self, method: str, by_partition: dict[int, Any], *arguments: Any) -> list[Any]:
+        """Call a method of each replica that holds one of some partitions.
+
+        Parameters
+        ----------
+        method : str
+            Name of the method.
+        by_partition : dict of int to object
+            The first argument, of which each replica gets the entries of its partitions.
+        *arguments : object
+            Further arguments, the same for all.
+
+        Returns
+        -------
+        list
+            Result of each replica.
+
+        Raises
+        ------
+        RuntimeError
+            If the cluster is lost, or one worker after another.
+        """
+        for _ in range(_ATTEMPTS):
+            calls: dict[tuple[str, str], dict[int, Any]] = {}
+            for number, argument in by_partition.items():
+                calls.setdefault(self._homes[number], {})[number] = argument
+            try:
+                return list(self._sync(self._all, method, calls, arguments))
+            except _LostError as error:
+                self._replace(error.args)
+        raise RuntimeError(
+            f"The workers must stay alive, got {_ATTEMPTS} losses in the same step, the last ones "
+            f"of {sorted(self._gone)}. Look at their logs, and give them more memory."
+        )
+
+    def _sync(self, function: Any, *arguments: Any, **named: Any) -> Any:
+        """Run a coroutine in the client's loop and return its result."""
+        if self._client.status != "running":
+            raise RuntimeError(
+                f"client must stay connected during a fit, got one that is {self._client.status}. "
+                "Fit again with a new client."
+            )
+        return self._client.sync(function, *arguments, **named)
+
+    async def _all(
+        self, method: str, calls: dict[tuple[str, str], Any], arguments: Iterable[Any]
+    ) -> list[Any]:
+        """Call all replicas at once; raise the first error, or _LostError."""
+        tasks = {
+            asyncio.ensure_future(self._one(*home, method, [argument, *arguments])): home[0]
+            for home, argument in calls.items()
+        }
+        waiting = set(tasks)
+        try:
+            while waiting:
+                done, waiting = await asyncio.wait(
+                    waiting, timeout=_WATCH, return_when=asyncio.FIRST_EXCEPTION
+                )
+                for task in done:
+                    task.result()  # which raises
+                if not done:
+                    known = await self._alive()
+                    silent = [tasks[task] for task in waiting if tasks[task] not in known]
+                    if silent:
+                        raise _LostError(*silent)
+        finally:
+            for task in waiting:
+                task.cancel()
+        return [task.result() for task in tasks]
+
+    async def _one(self, address: str, key: str, method: str, arguments: list[Any]) -> Any:
+        """Call one replica."""
+        to_serialize = cpu.once.imported("distributed.protocol").to_serialize
+        try:
+            answer = await self._client.rpc(address).actor_execute(
+                function=method,
+                actor=key,
+                args=[to_serialize(argument) for argument in arguments],
+                kwargs={},
+            )
+        except (OSError, KeyError) as error:  # no connection, or a worker that was restarted
+            raise _LostError(address) from error
+        if answer["status"] != "OK":
+            raise answer["exception"]
+        return answer["result"]
+
+    async def _alive(self) -> set[str]:
+        """Return the addresses of the workers that the scheduler knows."""
+        identity = await self._client.scheduler.identity()
+        return set(identity["workers"])
+
+    # -- places -----------------------------------------------------------------------------------
+
+    def _place(self) -> None:
+        """Make replicas for all partitions that have none, where they are held."""
+        deadline = time.monotonic() + _PATIENCE
+        homeless = [n for n in range(self.n_partitions) if n not in self._homes]
+        while homeless:
+            places = self._places(homeless, deadline)
+            made = {
+                address: self._client.submit(
+                    Replica,
+                    {number: self._futures[number] for number in numbers},
+                    self._threads,
+                    self._setup,
+                    actor=True,
+                    workers=[address],
+                    pure=False,
+                )
+                for address, numbers in places.items()
+            }
+            for address, actor in made.items():
+                while actor.status == "pending" and address in self._sync(self._alive):
+                    self._wait(actor)
+                if actor.status == "error":
+                    raise actor.exception()
+                if actor.status != "finished":
+                    self._gone.add(address)
+                    continue
+                self._actors[actor.key] = actor
+                for number in places[address]:
+                    self._homes[number] = address, actor.key
+            homeless = [n for n in homeless if n not in self._homes]
+
+    def _places(self, numbers: list[int], deadline: float) -> dict[str, list[int]]:
+        """Wait until partitions are computed; return those that each living worker holds."""
+        futures = [self._futures[number] for number in numbers]
+        while True:
+            self._wait(futures)
+            self._refuse_failed(numbers)
+            alive = self._sync(self._alive)
+            if alive:
+                deadline = time.monotonic() + _PATIENCE
+            elif time.monotonic() > deadline:
+                raise RuntimeError(
+                    f"The cluster must have a worker, got none for {_PATIENCE:g} seconds after "
+                    f"{sorted(self._gone)} were lost. Start workers and fit again."
+                )
+            holders = self._client.who_has(futures)
+            places: dict[str, list[int]] = {}
+            for number, future in zip(numbers, futures, strict=True):
+                living = sorted(alive.intersection(holders.get(future.key, ())) - self._gone)
+                if not living:
+                    break
+                places.setdefault(living[0], []).append(number)
+            else:
+                return places
+            time.sleep(_PAUSE)
+
+    def _wait(self, futures: Any) -> None:
+        """Wait for futures, but not long."""
+        distributed = cpu.once.imported("distributed")
+        with suppress(TimeoutError, distributed.client.FuturesCancelledError):
+            distributed.wait(futures, timeout=_WATCH)
+
+    def _refuse_failed(self, numbers: list[int]) -> None:
+        """Raise the error of a partition that cannot be computed."""
+        keys = {self._futures[number].key: number for number in numbers}
+        # A future may count as lost while its partition is computed again.
+        states = self._sync(self._client.scheduler.get_task_status, keys=list(keys))
+        for key, number in keys.items():
+            future = self._futures[number]
+            if future.status == "error":
+                error = future.exception()
+                error.add_note(f"Partition {number} of X could not be computed.")
+                raise error
+            if states[key] in (None, "forgotten"):
+                raise RuntimeError(
+                    f"Partition {number} of X must be there or computable, got one that was lost "
+                    f"with {sorted(self._gone) or 'its worker'}. Pass a dask.array or Delayed, "
+                    "which are computed again, instead of data that were scattered."
+                )
+
+    def _replace(self, addresses: Iterable[str]) -> None:
+        """Make replicas in the place of those of lost workers."""
+        self._gone.update(addresses)
+        for number, (address, key) in list(self._homes.items()):
+            if address in self._gone:
+                del self._homes[number]
+                self._actors.pop(key, None)
+        self._place()

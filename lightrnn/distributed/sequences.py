@@ -1,0 +1,186 @@
+"""Sequences of partitions, as the client sees them: how long each is, and where."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..data.missing import COLUMNS, with_marks
+from ..data.moments import standardization_of
+from ..data.patches import count_patches, in_patches
+from ..data.sequences import Sequences
+from ..utils.standardization import Standardization
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Span:
+    """Steps start .. stop - 1 of one sequence of a partition; it is read where it is.
+
+    Attributes
+    ----------
+    replicas : Replicas
+        They hold the partitions.
+    partition : int
+        Number of the partition.
+    row : int
+        Number of the sequence in it.
+    start, stop : int
+        Steps, as the network reads them.
+    """
+
+    replicas: Any
+    partition: int
+    row: int
+    start: int
+    stop: int
+
+    def __len__(self) -> int:
+        """Return the number of steps."""
+        return self.stop - self.start
+
+    def __getitem__(self, steps: Any) -> Any:
+        """Return some steps that follow one another."""
+        start, stop, _ = steps.indices(len(self))
+        return replace(self, start=self.start + start, stop=self.start + stop)
+
+
+class Summary(NamedTuple):
+    """Facts about the sequences of one partition, which its reader sends to the client."""
+
+    lengths: np.ndarray
+    n_features: int
+    is_table: bool
+    width: int
+    feature_names: np.ndarray | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PartitionedSequences(Sequences):
+    """Sequences of all partitions, one after another; the items are spans.
+
+    Attributes
+    ----------
+    replicas : Replicas
+        They hold the partitions.
+    counts : ndarray of int (P,)
+        Number of sequences in each partition.
+    fill : ndarray (F,) or None
+        If marks of missing values are read, the value of each feature before its first one.
+    """
+
+    replicas: Any = None
+    counts: Any = None
+    fill: np.ndarray | None = None
+
+    def by_partition(self, values: np.ndarray) -> dict[int, np.ndarray]:
+        """Return values (n,) of all sequences by the number of their partition."""
+        parts = np.split(values, np.cumsum(self.counts)[:-1])
+        return {number: part for number, part in enumerate(parts) if len(part)}
+
+
+def joined(replicas: Any, summaries: dict[int, Summary]) -> PartitionedSequences:
+    """Return the sequences of all partitions.
+
+    Parameters
+    ----------
+    replicas : Replicas
+        They hold the partitions.
+    summaries : dict of int to Summary
+        Of each partition that has sequences.
+
+    Raises
+    ------
+    ValueError
+        If no partition has any, or if their features differ.
+    """
+    if not summaries:
+        raise ValueError(
+            "X must hold at least one sequence, got empty partitions alone. Pass data."
+        )
+    numbers = sorted(summaries)
+    first = summaries[numbers[0]]
+    for number in numbers:
+        _check_alike(first, summaries[number], numbers[0], number)
+    lengths = [summaries[number].lengths for number in numbers]
+    counts = np.zeros(replicas.n_partitions, np.int64)
+    counts[numbers] = list(map(len, lengths))
+    return PartitionedSequences(
+        _spans(replicas, numbers, lengths),
+        np.concatenate(lengths),
+        n_features=first.n_features,
+        is_table=first.is_table,
+        width=first.width,
+        feature_names=first.feature_names,
+        replicas=replicas,
+        counts=counts,
+    )
+
+
+def _spans(replicas: Any, numbers: Iterable[int], lengths: list[np.ndarray]) -> list[Any]:
+    """Return a span for each whole sequence."""
+    return [
+        Span(replicas, number, row, 0, T)
+        for number, part in zip(numbers, lengths, strict=True)
+        for row, T in enumerate(part.tolist())
+    ]
+
+
+def _check_alike(first: Summary, other: Summary, number: int, other_number: int) -> None:
+    """Raise a ValueError if two partitions do not hold sequences of the same form."""
+    for what, before, now in (
+        ("features a step", first.n_features, other.n_features),
+        ("the form of a table", first.is_table, other.is_table),
+        ("columns", first.is_table and first.width, other.is_table and other.width),
+        ("column names", _listed(first.feature_names), _listed(other.feature_names)),
+    ):
+        if before != now:
+            raise ValueError(
+                f"X must have the same {what} in every partition, got {before} in partition "
+                f"{number} and {now} in partition {other_number}. Bring them to one form."
+            )
+
+
+def _listed(names: np.ndarray | None) -> list[Any] | None:
+    return None if names is None else names.tolist()
+
+
+# -- computed where the sequences are -------------------------------------------------------------
+
+
+@standardization_of.register
+def _(
+    X: PartitionedSequences, weights: np.ndarray | None = None, *, missing: bool = False
+) -> Standardization:
+    if weights is None:
+        weights = np.ones(len(X))
+    found = X.replicas.call("moments", X.by_partition(weights), X.fill, missing)
+    merged = None
+    for number in sorted(found):
+        moments = found[number]
+        # A partition without weight has no mean.
+        if not np.any(moments.weight):
+            continue
+        merged = moments if merged is None else merged.merged(moments)
+    return merged if merged is not None else found[min(found)]
+
+
+@with_marks.register
+def _(X: PartitionedSequences, fill: np.ndarray) -> PartitionedSequences:
+    return replace(X, n_features=COLUMNS * X.n_features, fill=fill)
+
+
+@in_patches.register
+def _(X: PartitionedSequences, patch: int) -> PartitionedSequences:
+    if patch == 1:
+        return X
+    lengths = count_patches(X.lengths, patch)
+    spans: Any = X.items
+    return replace(
+        X,
+        items=[replace(span, stop=T) for span, T in zip(spans, lengths.tolist(), strict=True)],
+        lengths=lengths,
+        n_features=patch * X.n_features,
+    )
