@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .interop.convert import from_keras, from_torch
     from .interop.numpy_export import export_numpy
     from .interop.onnx import to_onnx
+    from .interop.onnx_import import from_onnx
 
 __all__ = [
     "RNNClassifier",
@@ -47,6 +48,7 @@ __all__ = [
     "export_c",
     "export_numpy",
     "from_keras",
+    "from_onnx",
     "from_torch",
     "load",
     "to_onnx",
@@ -67,6 +69,7 @@ _CONVERTERS = {
     "export_c": "c_export",
     "export_numpy": "numpy_export",
     "from_keras": "convert",
+    "from_onnx": "onnx_import",
     "from_torch": "convert",
     "to_onnx": "onnx",
 }

@@ -294,11 +294,9 @@ def _check_data(kind: str, model: dict[str, Any]) -> None:
         vocabulary = Vocabulary(**tree)
         checks.choice("vocabulary/kind", vocabulary.kind, KINDS)
         _check_array("vocabulary/tokens", vocabulary.tokens, (tokens,), np.dtype(object))
-        _check_names("vocabulary/tokens", vocabulary.tokens)
+        _check_names("vocabulary/tokens", np.append(vocabulary.tokens, vocabulary.padding or ""))
         checks.integer("vocabulary/n_special", vocabulary.n_special, 1, tokens)
         checks.flag("vocabulary/marks_apart", vocabulary.marks_apart)
-        if vocabulary.padding is not None:
-            _check_names("vocabulary/padding", np.array([vocabulary.padding], dtype=object))
     if kind in _TARGETS:
         checks.choice("targets/kind", model["targets"]["kind"], _TARGETS[kind])
         targets = targets_from_tree(model["targets"])

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,7 +18,8 @@ from ..estimators.declarations import checked
 from ..estimators.language import RNNLanguageModel
 from ..estimators.model import Model, build_network, loss_arguments
 from ..training.history import History
-from ..utils.checks import random_generator
+from ..utils.checks import random_generator, shown
+from ..utils.standardization import Standardization
 from .adapt import UserLabels, classifier_head, language_head, read_vocabulary, regressor_head
 from .foreign import ForeignNetwork
 
@@ -29,6 +31,28 @@ class Converted(NamedTuple):
     rows: list[int]  # of the source's embedding, one for each code; -1 for none
     outputs: np.ndarray  # of the source, one for each of ours; -1 for none
     padded: bool  # whether the embedding's row 0 is padding, which the source leaves out
+
+
+@contextmanager
+def enough_memory() -> Iterator[None]:
+    """Raise a ValueError about the source where memory ends."""
+    try:
+        yield
+    except MemoryError as error:
+        raise ValueError(
+            f"source must be a network that fits in memory, got one that does not: {error}. "
+            "Free some memory."
+        ) from error
+
+
+def check_estimator(estimator: Any) -> None:
+    """Refuse anything but an estimator of lightrnn."""
+    if not isinstance(estimator, (RNNClassifier, RNNRegressor, RNNLanguageModel)):
+        raise TypeError(
+            "estimator must be an RNNClassifier, RNNRegressor or RNNLanguageModel, got "
+            f"{shown(estimator)}. Pass one with the arguments of the result, such as "
+            "RNNClassifier()."
+        )
 
 
 def build(estimator: Any, foreign: ForeignNetwork, labels: UserLabels) -> Converted:
@@ -63,7 +87,9 @@ def build(estimator: Any, foreign: ForeignNetwork, labels: UserLabels) -> Conver
     if head.W is not None:
         arrays["head.W"] = head.W
     arrays["head.b"] = head.b
-    _adopt(result, foreign, arrays, head.targets, vocabulary)
+    arguments = result._checked()
+    form = _form(foreign, arguments.get("patch", 1), arguments.get("missing", "error"), vocabulary)
+    adopt(result, None if language else form, arrays, head.targets, vocabulary)
     return Converted(result, rows, head.outputs, foreign.padded)
 
 
@@ -130,18 +156,39 @@ def _form(
     return Form(F, is_table=False, patch=steps)
 
 
-def _adopt(
+def adopt(
     estimator: Any,
-    foreign: ForeignNetwork,
+    form: Form | None,
     arrays: Mapping[str, np.ndarray],
     targets: Any,
     vocabulary: Vocabulary | None,
+    standardization: Standardization | None = None,
 ) -> None:
-    """Build the model and give it to the estimator."""
+    """Build the model and give it to the estimator.
+
+    Parameters
+    ----------
+    estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
+        With the arguments that the network has; it becomes fitted.
+    form : Form or None
+        The form of X; None for a language model.
+    arrays : mapping of str to ndarray
+        The network's arrays by our names.
+    targets : Targets or None
+        What the outputs stand for; None for a language model.
+    vocabulary : Vocabulary or None
+        The tokens, if the network reads some.
+    standardization : Standardization or None, default=None
+        What is done to the columns of a step before the network reads them.
+
+    Raises
+    ------
+    ValueError
+        If a weight is not finite in the estimator's dtype.
+    """
     arguments = estimator._checked()
-    form = _form(foreign, arguments.get("patch", 1), arguments.get("missing", "error"), vocabulary)
     n_tokens = len(vocabulary or ())
-    if isinstance(estimator, RNNLanguageModel):
+    if form is None:
         architecture = estimator._architecture(arguments, n_tokens)
     else:
         n_outputs = targets.n_outputs
@@ -157,9 +204,16 @@ def _adopt(
         )
     rng = random_generator(estimator.random_state)
     model = Model(
-        architecture, network, targets, vocabulary, arguments["solver"], None, History(), rng
+        architecture=architecture,
+        network=network,
+        targets=targets,
+        vocabulary=vocabulary,
+        solver=arguments["solver"],
+        moments=None,
+        history=History(),
+        rng=rng,
+        form=form,
+        loss={} if form is None else loss_arguments(arguments),
+        standardization=standardization,
     )
-    if not isinstance(estimator, RNNLanguageModel):
-        model.form = form
-        model.loss = loss_arguments(arguments)
     estimator._adopt(model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -265,15 +265,36 @@ def convert(
         told = read_as(foreign, read)
     converted = build(estimator, told, labels)
     if check is not None:
-        found = difference(converted, check)
-        if not found.agrees:
-            agreeing = () if found.step else _agreeing(estimator, foreign, labels, check)
-            raise ValueError(_disagreement(found, agreeing))
-        return converted.estimator
+        return compared(converted, check, lambda: _agreeing(estimator, foreign, labels, check))
     if read is None and _reads_unseen_states(converted.estimator, foreign):
         doubts = [*doubts, _UNSEEN_STATES]
     if doubts:
         warn(UserWarning, f"{' '.join(doubts)} check=(X, outputs) compares them.")
+    return converted.estimator
+
+
+def compared(
+    converted: Converted, check: Any, agreeing: Callable[[], Iterable[str]] = tuple
+) -> Any:
+    """Return a converted estimator after a comparison with what its framework gave.
+
+    Parameters
+    ----------
+    converted : Converted
+        The network.
+    check : tuple of (X, outputs)
+        Inputs and outputs of the framework's network.
+    agreeing : callable, default=tuple
+        Returns the readings of the source with which they agree, for the message.
+
+    Raises
+    ------
+    ValueError, TypeError
+        If the outputs differ, or do not fit.
+    """
+    found = difference(converted, check)
+    if not found.agrees:
+        raise ValueError(_disagreement(found, () if found.step else agreeing()))
     return converted.estimator
 
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import Any, TypeVar
 
 from ..estimators import RNNClassifier, RNNRegressor
 from ..estimators.language import RNNLanguageModel
 from ..utils.checks import flag, shown
 from .adapt import UserLabels
+from .building import check_estimator, enough_memory
 from .checking import convert
 from .keras import read_file, read_keras
 from .tensor_files import read_tensors
@@ -151,9 +151,9 @@ def from_torch(
     >>> from_torch(state_dict, RNNClassifier(), classes=["no", "yes"], check=check)
     RNNClassifier(hidden_layer_sizes=(4,), bidirectional=False)
     """
-    _check_estimator(estimator)
+    check_estimator(estimator)
     labels = UserLabels(classes, vocabulary, flag("multilabel", multilabel))
-    with _enough_memory():
+    with enough_memory():
         weights = read_tensors(source) if isinstance(source, (str, os.PathLike)) else source
         foreign = read_torch(
             find_state_dict(weights),
@@ -254,38 +254,16 @@ def from_keras(
     >>> from_keras("model.keras", RNNClassifier(), **options)  # doctest: +SKIP
     RNNClassifier(hidden_layer_sizes=(5,))
     """
-    _check_estimator(estimator)
+    check_estimator(estimator)
     if not isinstance(source, (str, os.PathLike)):
         raise TypeError(
             f"source must be a path, got {shown(source)}. "
             "Save the model: model.save('model.keras')."
         )
     labels = UserLabels(classes, vocabulary, flag("multilabel", multilabel))
-    with _enough_memory():
+    with enough_memory():
         file = read_file(source)
         foreign = read_keras(file, recurrent=recurrent, head=head, embedding=embedding)
         doubts = _ARRAYS_ALONE if file.description is None else _MASKING[: file.description.masked]
         result: E = convert(estimator, foreign, labels, read, check, doubts)
         return result
-
-
-@contextmanager
-def _enough_memory() -> Iterator[None]:
-    """Raise a ValueError about the source where memory ends."""
-    try:
-        yield
-    except MemoryError as error:
-        raise ValueError(
-            f"source must be a network that fits in memory, got one that does not: {error}. "
-            "Free some memory."
-        ) from error
-
-
-def _check_estimator(estimator: Any) -> None:
-    """Refuse anything but an estimator of lightrnn."""
-    if not isinstance(estimator, (RNNClassifier, RNNRegressor, RNNLanguageModel)):
-        raise TypeError(
-            "estimator must be an RNNClassifier, RNNRegressor or RNNLanguageModel, got "
-            f"{shown(estimator)}. Pass one with the arguments of the result, such as "
-            "RNNClassifier()."
-        )

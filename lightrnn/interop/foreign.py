@@ -124,16 +124,18 @@ class ForeignNetwork(NamedTuple):
         for number, level in enumerate(self.levels):
             names = (f"layer{number}", f"layer{number}.reverse")
             for name, direction in zip(names, level.directions, strict=False):
-                arrays[f"{name}.W_ih"] = direction.W_ih
-                arrays[f"{name}.W_hh"] = direction.W_hh
-                if CELLS[level.cell].two_biases:
-                    arrays[f"{name}.b_ih"] = direction.b_ih
-                    arrays[f"{name}.b_hh"] = direction.b_hh
-                else:  # the gates see the sum alone
-                    arrays[f"{name}.b"] = direction.b_ih + direction.b_hh
+                arrays |= direction_arrays(level.cell, name, direction)
         if self.attention is not None:
             arrays["attention.w"] = self.attention
         return arrays
+
+
+def direction_arrays(cell: str, name: str, direction: Direction) -> dict[str, np.ndarray]:
+    """Return a direction's arrays by our names."""
+    arrays = {f"{name}.W_ih": direction.W_ih, f"{name}.W_hh": direction.W_hh}
+    if CELLS[cell].two_biases:
+        return arrays | {f"{name}.b_ih": direction.b_ih, f"{name}.b_hh": direction.b_hh}
+    return arrays | {f"{name}.b": direction.b_ih + direction.b_hh}  # the gates see the sum alone
 
 
 class SourceWeights:

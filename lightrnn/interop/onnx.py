@@ -7,7 +7,8 @@ from typing import Any
 
 from ..utils.files import replacing
 from .onnx_graph import OPERATORS, ModelBuilder
-from .summary import check_cell, summarize
+from .onnx_saved import add_description
+from .summary import check_cell, last_step, summarize
 
 _MOST_BYTES = 2**31 - 2**20  # a protobuf message has to be smaller than 2 GiB
 
@@ -41,7 +42,7 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
 
     The model's metadata hold, as JSON, the ``vocabulary`` in the order of the codes and the
     ``classes`` in the order of the probabilities, and the kind of the ``tokens``: "char", "word" or
-    "category".
+    "category". For `from_onnx` they hold the ``network`` too.
 
     Parameters
     ----------
@@ -67,6 +68,7 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
 
     See Also
     --------
+    from_onnx : The other way.
     export_numpy : Write a Python file that needs NumPy alone.
 
     Examples
@@ -100,5 +102,6 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
             f"got {size / 2**30:.1f} GiB. Use save, or a smaller network."
         )
     model = ModelBuilder(summary).model()
+    add_description(model, summary, last_step(estimator)._model)
     with replacing(path) as file:
         file.write(model.SerializeToString())

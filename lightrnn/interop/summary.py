@@ -58,8 +58,8 @@ class Summary(NamedTuple):
         The label of each output, if `task` is "classes".
     mean, scale : ndarray of float64 (k,) or None
         Predicted numbers are ``outputs * scale + mean``, computed in float64; None for other tasks.
-    quantiles : bool
-        Whether predictions are sorted outputs.
+    quantiles : tuple of float or None
+        What each output predicts, if predictions are sorted outputs.
     result : dtype
         The type of predicted numbers.
     standardization : Standardization or None
@@ -84,7 +84,7 @@ class Summary(NamedTuple):
     classes: np.ndarray | None
     mean: np.ndarray | None
     scale: np.ndarray | None
-    quantiles: bool
+    quantiles: tuple[float, ...] | None
     result: np.dtype
     standardization: Standardization | None
 
@@ -159,7 +159,7 @@ def summarize(estimator: Any) -> Summary:
         classes=targets.classes_ if task == "classes" else None,
         mean=targets.mean if task == "numbers" else None,
         scale=targets.scale if task == "numbers" else None,
-        quantiles=getattr(targets, "quantiles", None) is not None,
+        quantiles=getattr(targets, "quantiles", None),
         result=np.dtype(getattr(targets, "result", network.dtype)),
         standardization=model.standardization,
     )
