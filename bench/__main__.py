@@ -15,6 +15,7 @@ from .adding import ADDING
 from .archive import ARCHIVE
 from .c_step import C_STEP
 from .distance import DISTANCE
+from .explaining import EXPLAINING
 from .forecasting import FORECASTING
 from .gpu import GPU_FIT, GPU_RAGGED, GPU_STEPS
 from .hours import HOURS
@@ -48,6 +49,7 @@ TABLES = (
     STARTUP,
     MEMORY,
     INSPECTION,
+    EXPLAINING,
     MLP,
     DISTANCE,
     ADDING,

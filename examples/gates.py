@@ -57,11 +57,16 @@ def main() -> None:
     print("\nThe three words without which the output falls most.\n")
     for step in np.argsort(-shares)[:3]:
         print(f"{words[step]:>12}  {shares[step]:6.2f}")
+    first = int(np.argmax(shares))
+    print(
+        f"\nThe prediction rests on word {first + 1} of {len(words)}, “{words[first]}”. "
+        f"The forget gate that holds longest\nhas a time constant of {constants.max():.0f} steps."
+    )
     print(f"\n{time.perf_counter() - start:.0f} s")
     try:
         from lightrnn.plotting import AttributionDisplay, GateDisplay
 
-        GateDisplay.from_estimator(net, fresh[0]).figure_.savefig("gates.png")
+        GateDisplay.from_estimator(net, fresh[0], units=holders).figure_.savefig("gates.png")
         AttributionDisplay.from_estimator(net, fresh[0]).figure_.savefig("attribution.png")
         print("Drawn in gates.png and attribution.png.")
     except ImportError:

@@ -27,7 +27,8 @@ def main() -> None:
     print(f"{net}\n\n{parameter_table(net)}\n")
     counted = sum(array.size for array in net.weights_.values())
     print(f"The arrays of the fitted net have {counted:,} elements in all.")
-    print(f"Its n_parameters_ is {net.n_parameters_:,}.")
+    print(f"Its n_parameters_ is {net.n_parameters_:,}: the count by hand is right.")
+    assert counted == net.n_parameters_
 
 
 if __name__ == "__main__":

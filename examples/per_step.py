@@ -32,6 +32,7 @@ def main() -> None:
     """Train every cell at every wait; print its accuracy, and one sequence with its answers."""
     start = time.perf_counter()
     example = {}
+    last = {}
     print("Letters named correctly after a wait:\n")
     print(f"{'wait':>6}" + "".join(f"{cell:>10}" for cell in CELLS))
     for wait in WAITS:
@@ -49,6 +50,7 @@ def main() -> None:
             answers = np.array(net.predict(X_test))
             named = (answers == y_test)[:, -ITEMS:].mean()
             print(f"{named:>10.1%}", end="", flush=True)
+            last[cell] = named
             example[cell] = "".join(answers[0])
         print()
 
@@ -56,6 +58,12 @@ def main() -> None:
     shown = "".join((LETTERS + "!")[code] for code in X_test[0].argmax(axis=1))
     for name, text in ({"shown": shown, "wanted": "".join(y_test[0])} | example).items():
         print(f"{name:>8}  {text}")
+    gated = min(last["gru"], last["lstm"])
+    plain = max(last["ffnn"], last["rnn"])
+    print(
+        f"\nAfter a wait of {WAITS[-1]}, gru and lstm name at least {gated:.0%} of the letters, "
+        f"ffnn and rnn\nat most {plain:.0%}; who guesses names {1 / ITEMS:.0%}."
+    )
     print(f"\n{time.perf_counter() - start:.0f} s")
 
 

@@ -51,8 +51,13 @@ def main() -> None:
         units = parameters["net__hidden_layer_sizes"][0]
         seconds = results["mean_fit_time"][i]
         print(f"{rank:>4}  {parameters['net__cell']:<6}{units:>6}{accuracy:>32}{seconds:>8.2f}")
+    best = search.best_params_["net__cell"]
     accuracy = search.score(X_test, y_test)
     print(f"\nTest accuracy of the best, fitted on all training utterances: {accuracy:.1%}.")
+    if best == "ffnn":
+        print("The search picks ffnn: its window holds a whole vowel, so memory buys nothing here.")
+    else:
+        print(f"The search picks {best}; a window of 20 frames holds most of these vowels, too.")
 
 
 if __name__ == "__main__":

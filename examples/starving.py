@@ -83,6 +83,7 @@ def main() -> None:
     start = time.perf_counter()
     sentence = make_long_context_sentences(SHOWN, 1, random_state=7)[0][0].replace("\n", " ")
     completions = {}
+    furthest: dict[str, float] = {}
     print("Probability of the right last word, and accuracy; 1 in 8 is chance.\n")
     print(
         f"{'words between':>13}  {'net':<16}{'probability':>13}{'accuracy':>10}"
@@ -101,12 +102,19 @@ def main() -> None:
                 f"{model.n_parameters_:>12,}{inputs:>15,}{seconds:>7.1f}",
                 flush=True,
             )
+            furthest[name] = model.score(X, y)
             if distance == SHOWN:
                 completions[name] = model.predict([sentence])[0]
         print()
     print(f"{sentence} ...\n")
     for name, word in completions.items():
         print(f"  {name:<16} ... {word}")
+    known = [name for name, score in furthest.items() if score > 0.95]
+    lost = [name for name, score in furthest.items() if score < 0.25]
+    print(
+        f"\nOver {DISTANCES[-1]} words {', '.join(known) or 'no net'} know the cue (over 95 %),\n"
+        f"and {', '.join(lost) or 'none'} guess (below 25 %, where 12.5 % is chance)."
+    )
     print(f"\n{time.perf_counter() - start:.0f} s")
 
 

@@ -73,6 +73,7 @@ def tagging(text: str) -> None:
         f"Which mark follows? {cut} training speeches; no mark is right for {plain:.1%} of words.\n"
     )
     print(f"{'net':<16}{'accuracy':>10}{'marks found':>13}{'parameters':>12}{'fit s':>8}")
+    scores = {}
     for name, net in NETS.items():
         start = time.perf_counter()
         model = RNNClassifier(
@@ -88,6 +89,19 @@ def tagging(text: str) -> None:
         found = right[truth != "-"].mean()
         size = f"{model.n_parameters_:>12,}"
         print(f"{name:<16}{right.mean():>10.1%}{found:>13.1%}{size}{seconds:>8.1f}")
+        scores[name] = right.mean()
+    print(said(scores, float(plain), "no mark"))
+
+
+def said(scores: dict[str, float], baseline: float, guess: str) -> str:
+    """Return what a table of accuracies says."""
+    best = max(scores, key=lambda name: scores[name])
+    memory = max(score for name, score in scores.items() if not name.startswith("ffnn"))
+    window = max(score for name, score in scores.items() if name.startswith("ffnn"))
+    text = f"\n{best} has the most, {scores[best]:.1%}; {guess} is right for {baseline:.1%}. "
+    if memory <= window:
+        return f"{text}A memory buys nothing here."
+    return f"{text}A memory buys {memory - window:.1%} over a window."
 
 
 def classification(text: str) -> None:
@@ -105,6 +119,7 @@ def classification(text: str) -> None:
     share = max(np.mean(y[cut:] == title) for title in PLAYS)
     print(f"\nWhich play? {cut} training speeches; the commonest play is right for {share:.1%}.\n")
     print(f"{'net':<16}{'accuracy':>10}{'parameters':>12}{'fit s':>8}")
+    scores = {}
     for name, net in NETS.items():
         start = time.perf_counter()
         model = RNNClassifier(
@@ -118,6 +133,8 @@ def classification(text: str) -> None:
         seconds = time.perf_counter() - start
         accuracy = model.score(X[cut:], y[cut:])
         print(f"{name:<16}{accuracy:>10.1%}{model.n_parameters_:>12,}{seconds:>8.1f}")
+        scores[name] = accuracy
+    print(said(scores, float(share), "the commonest play"))
 
 
 def main() -> None:

@@ -13,8 +13,8 @@ from ..utils.tables import as_table, counted
 from .forecaster import choices_of, network_inputs, parameters_of, wrapped
 from .gates import GateSummary, gate_summary
 from .memory_horizon import memory_horizon
-from .objective import fitted_copy
-from .parameter_table import parameter_table
+from .objective import fitted_copy, read_steps
+from .parameter_table import ParameterTable, parameter_table
 
 if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
@@ -32,7 +32,8 @@ def describe(estimator: NetworkEstimator | RNNForecaster, X: Any = None, **sizes
         Sequences on which memory horizon and gates are measured, or the y of a forecaster; the
         estimator must be fitted. None leaves them out.
     **sizes : int
-        T, B, n_features, n_outputs and n_tokens of `parameter_table`; not for a forecaster.
+        T, B, n_features, n_outputs and n_tokens of `parameter_table`; not for a forecaster. With X,
+        T is by default the length of its longest sequence.
 
     Returns
     -------
@@ -58,26 +59,59 @@ def describe(estimator: NetworkEstimator | RNNForecaster, X: Any = None, **sizes
     >>> print(describe(RNNRegressor("rnn", (8,)), T=20, B=1, n_features=2, n_outputs=1))
     RNNRegressor(cell='rnn', hidden_layer_sizes=(8,))
     <BLANKLINE>
-    layer            parameters, by hand  parameters  in PyTorch  FLOPs per step  20 steps   memory
-    layer0             2 x 8 + 8 x 8 + 8          88          96             160     3,200  0.00 MB
-    head                       8 x 1 + 1           9           9              16        16  0.00 MB
-    total                                         97         105             176     3,216  0.00 MB
-    ffnn, window 20                              337         337             656       656  0.00 MB
-    memory kept for back-propagation, for a batch of 1 sequence of 20 steps
+    layer   parameters, by hand  parameters  FLOPs of 20 steps
+    layer0    2 x 8 + 8 x 8 + 8          88              3,200
+    head              8 x 1 + 1           9                 16
+    total                                97              3,216
+    A feed-forward net that sees all 20 steps has 337 parameters.
+    Back-propagation keeps 0.00 MB for a batch of 1 sequence of 20 steps.
     """
     if isinstance(estimator, RNNForecaster):
         return _forecaster(estimator, X, **sizes)
     check_estimator(estimator)
-    paragraphs = [repr(estimator)]  # before fitted_copy, which resets arguments to those of fit
+    # Before fitted_copy, which resets arguments to those of fit.
+    paragraphs = [wrapped(repr(estimator), "    ")]
     fitted = estimator.__sklearn_is_fitted__()
     if fitted or X is not None:  # an error, if X is given too early
         estimator = fitted_copy(estimator)
     if fitted:
-        paragraphs.append(_training(estimator))
-    paragraphs.append(str(parameter_table(estimator, **sizes)))
-    if X is not None:
-        paragraphs += _memory(estimator, X)
-    return "\n\n".join(paragraphs)
+        paragraphs.append(wrapped(_training(estimator)))
+    if X is None:
+        return "\n\n".join([*paragraphs, _parameters(parameter_table(estimator, **sizes))])
+    lengths = np.array([len(x) for x in read_steps(estimator, X)])
+    paragraphs.append(_lengths(lengths))
+    sizes = {"T": int(lengths.max())} | sizes
+    paragraphs.append(_parameters(parameter_table(estimator, **sizes)))
+    horizon, *gates = _memory(estimator, X)
+    return "\n\n".join([*paragraphs, wrapped(horizon), *gates])
+
+
+def _lengths(lengths: np.ndarray) -> str:
+    """Return a line with the number of sequences and their lengths."""
+    shortest, longest = int(lengths.min()), int(lengths.max())
+    count = counted(len(lengths), "sequence")
+    if shortest == longest:
+        return f"X: {count} of {counted(longest, 'step')}"
+    return f"X: {count} of {shortest} to {longest} steps, median {np.median(lengths):g}"
+
+
+def _parameters(table: ParameterTable) -> str:
+    """Return a table of parameters and operations that fits a terminal."""
+    steps = counted(table.T, "step")
+    rows = [
+        (part.name, part.formula, f"{part.parameters:,}", f"{part.sequence_flops:,}")
+        for part in (*table.parts, table.total)
+    ]
+    text = as_table(("layer", "parameters, by hand", "parameters", f"FLOPs of {steps}"), rows)
+    equal = sum(part.parameters for part in table.ffnn)
+    kept = table.total.memory / 1e6
+    batch = f"a batch of {counted(table.B, 'sequence')} of {steps}"
+    patches = f", in patches of {table.patch}" if table.patch > 1 else ""
+    sentences = (
+        f"A feed-forward net that sees all {steps} has {equal:,} parameters.",
+        f"Back-propagation keeps {kept:.2f} MB for {batch}{patches}.",
+    )
+    return "\n".join([text, *map(wrapped, sentences)])
 
 
 def _forecaster(forecaster: RNNForecaster, y: Any) -> str:

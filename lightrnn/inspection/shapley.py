@@ -1,8 +1,8 @@
 """Shapley values of steps, features or groups of both, exact for few and sampled for many [1]_.
 
 A group of values that is absent from a coalition has the values of the baseline. Orders in which
-all groups arrive are drawn with their reverses, whose errors mostly cancel [2]_. A coalition that
-differs from the one before only from some step on is run from the state before that step.
+all groups arrive are drawn with their reverses, whose errors mostly cancel [2]_. Coalitions
+that differ only from some step on share the run up to it.
 
 References
 ----------
@@ -28,8 +28,13 @@ if TYPE_CHECKING:
     pass
 
 GROUPS = ("step", "feature", "step_feature")
-# Steps of coalitions that are predicted together, which bounds the memory.
-_COALITION_STEPS = 1 << 16
+# Steps of coalitions that are held together, which bounds the memory.
+_COALITION_STEPS = 1 << 18
+# Steps that are run at once: more of them would leave the cache.
+_RUN_STEPS = 1 << 13
+# Segments of a sequence in which coalitions share what they have in common. With 8 of them the
+# runs cost 9 sixteenths of whole ones; more of them, and shorter ones, cost more calls.
+_SEGMENTS = 8
 
 
 def group_index(x: np.ndarray, groups: Any, index: int) -> np.ndarray:
@@ -98,32 +103,22 @@ class Coalitions:
         self._x = x[:stop]
         self._baseline = np.asarray(baseline[:stop])
         self._groups = groups[:stop]
-        self._patch = patch_of(estimator)
         flat = self._groups.reshape(stop, -1)
-        self.first = np.full(self.n_groups, stop)  # step of each group
-        np.minimum.at(self.first, flat, np.arange(stop)[:, None])
+        self._first = np.full(self.n_groups, stop)  # the first step of each group
+        np.minimum.at(self._first, flat, np.arange(stop)[:, None])
 
     def value(self, members: np.ndarray) -> np.ndarray:
         """Return the output (n,) of coalitions, rows of `members` (n, groups)."""
         together = max(1, _COALITION_STEPS // len(self._x))
-        parts = [members[i : i + together] for i in range(0, len(members), together)]
-        return np.concatenate([self._values(part) for part in parts])
-
-    def _values(self, members: np.ndarray) -> np.ndarray:
-        inputs = self._inputs(members)
-        if self.reuses:
-            run = self._run(inputs, ())
-            return self._read(run)
-        return self.output.read(self.network, inputs)
-
-    def _inputs(self, members: np.ndarray) -> list[np.ndarray]:
-        """Return what the network reads of each coalition."""
-        dtype = np.result_type(self._x, self._baseline)
-        steps = [
-            np.where(present[self._groups], self._x, self._baseline).astype(dtype)
-            for present in members
-        ]
-        return encode_steps(self.output.estimator, steps)
+        parts = []
+        for start in range(0, len(members), together):
+            present = members[start : start + together, self._groups]  # (n, T, F)
+            steps = list(np.where(present, self._x, self._baseline))
+            if self.reuses:
+                parts.append(self._run(self._encoded(steps), ())[0])
+            else:
+                parts.append(self.output.of_steps(steps))
+        return np.concatenate(parts)
 
     def arrivals(self, orders: np.ndarray) -> np.ndarray:
         """Return how much the output gains as each group arrives, (n, groups).
@@ -133,75 +128,92 @@ class Coalitions:
         orders : ndarray of int (n, groups)
             Orders in which the groups arrive.
         """
-        n, G = orders.shape
-        members = np.zeros((n, G), bool)
-        gains = np.zeros((n, G))
-        rows = np.arange(n)
-        run = _Resumed(self, members) if self.reuses else None
-        before = self.value(members) if run is None else run.outputs.copy()
-        for group in orders.T:
-            members[rows, group] = True
-            if run is None:
-                after = self.value(members)
-            else:
-                after = run.changed(self._inputs(members), self.first[group] // self._patch)
-            gains[rows, group] = after - before
-            before = after
+        G = self.n_groups
+        together = max(1, _COALITION_STEPS // ((G + 1) * len(self._x)))
+        gains = np.zeros(orders.shape)
+        for start in range(0, len(orders), together):
+            some = slice(start, start + together)
+            ranks = np.argsort(orders[some], axis=1)  # of each group
+            values = self._values(ranks)
+            gains[some] = np.take_along_axis(np.diff(values, axis=1), ranks, axis=1)
         return gains
 
-    def _run(self, inputs: list[np.ndarray], states: tuple[np.ndarray, ...]) -> Any:
-        """Run over sequences from states in their order."""
+    def _values(self, ranks: np.ndarray) -> np.ndarray:
+        """Return the output after 0, 1 ... arrivals in each order, (n, 1 + groups).
+
+        Coalition k of an order has the groups of ranks below k. Before some step only those
+        coalitions differ whose groups come before it: a segment of the sequence is run once for
+        each of them, from the state that the last segment left.
+        """
+        n, G = ranks.shape
+        ends = self._segment_ends() if self.reuses else [len(self._x)]
+        known = np.zeros((n, G + 1), bool)  # which coalitions have a row of their own
+        known[:, 0] = True
+        row = np.zeros((n, G + 1), np.int64)  # row of the last segment that each continues
+        states: tuple[np.ndarray, ...] = ()
+        start = 0
+        for end in ends:
+            order, group = np.nonzero(np.broadcast_to(self._first < end, (n, G)))
+            known[order, 1 + ranks[order, group]] = True
+            before = row[known]
+            owner, count = np.nonzero(known)
+            inputs = self._inputs(ranks[owner], count, start, end)
+            if not self.reuses:
+                values = self.output.read(self.network, inputs)
+            else:
+                values, states = self._run(inputs, tuple(state[before] for state in states))
+            row = (np.cumsum(known.ravel()) - 1).reshape(known.shape)
+            start = end
+        return values[row]
+
+    def _segment_ends(self) -> list[int]:
+        """Return the ends of segments in steps, all but the last in whole patches."""
+        T = len(self._x)
+        patch = patch_of(self.output.estimator)
+        length = patch * max(1, -(-T // (patch * _SEGMENTS)))
+        return [*range(length, T, length), T]
+
+    def _inputs(
+        self, ranks: np.ndarray, count: np.ndarray, start: int, end: int
+    ) -> list[np.ndarray]:
+        """Return what the network reads of a segment in coalitions, given by ranks and count."""
+        form = self.output.estimator._model.form
+        if form is not None and form.fill is not None:
+            start, skipped = 0, start  # what is carried over missing values is in the steps before
+        else:
+            skipped = 0
+        present = ranks[:, self._groups[start:end]] < count.reshape(-1, *[1] * self._x.ndim)
+        steps = np.where(present, self._x[start:end], self._baseline[start:end])
+        encoded = self._encoded(list(steps))
+        patches = skipped // patch_of(self.output.estimator)
+        return [x[patches:] for x in encoded] if patches else encoded
+
+    def _encoded(self, steps: list[np.ndarray]) -> list[np.ndarray]:
+        """Return steps as the network reads them."""
+        return encode_steps(self.output.estimator, steps)
+
+    def _run(
+        self, inputs: list[np.ndarray], states: tuple[np.ndarray, ...]
+    ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        """Run over inputs of one length from states; return the outputs and the next states."""
         from ..nn.batches import Batch
 
-        batch = Batch.of_inputs(inputs)
-        run = self.network.acquire(
-            replace(batch, states=tuple(state[batch.order] for state in states))
-        )
-        run.forward()
-        return run
-
-    def _read(self, run: Any) -> np.ndarray:
-        """Return the output (n,) of a run in the order of its inputs, and end the run."""
-        raw = run.final_outputs() if run.step else run.outputs()
-        values = np.empty(len(raw))
-        values[run.batch.order] = self.output.of_raw(raw)
-        self.network.release([run])
-        return values
-
-
-class _Resumed:
-    """One coalition for each order, with the states after each input of its sequence."""
-
-    def __init__(self, coalitions: Coalitions, members: np.ndarray) -> None:
-        self._coalitions = coalitions
-        self._states: list[np.ndarray] = []  # (n, 1 + T, Z * width) of each layer
-        inputs = coalitions._inputs(members)
-        self._length = len(inputs[0])
-        self.outputs = np.zeros(len(inputs))
-        self._update(np.arange(len(inputs)), inputs, np.zeros(len(inputs), np.int64))
-
-    def changed(self, inputs: list[np.ndarray], first: np.ndarray) -> np.ndarray:
-        """Return the outputs (n,) of sequences that are new from the input `first` (n,) on."""
-        rows = np.flatnonzero(first < self._length)  # later groups are never read
-        if len(rows):
-            self._update(rows, [inputs[i][first[i] :] for i in rows.tolist()], first[rows])
-        return self.outputs.copy()
-
-    def _update(self, rows: np.ndarray, inputs: list[np.ndarray], first: np.ndarray) -> None:
-        """Run over the ends of some sequences, and keep their states and outputs."""
-        states = tuple(state[rows, first] for state in self._states)
-        run = self._coalitions._run(inputs, states)
-        packing = run.packing
-        sizes = np.diff(packing.first[1:])
-        step = 1 + np.repeat(np.arange(len(sizes)), sizes)
-        order = run.batch.order[packing.members]
-        for number, buffers in enumerate(run._levels):
-            kept = buffers[0].state[packing.start : packing.stop]
-            if len(self._states) == number:
-                shape = (len(self.outputs), 1 + self._length, kept.shape[1])
-                self._states.append(np.zeros(shape, kept.dtype))
-            self._states[number][rows[order], first[order] + step] = kept
-        self.outputs[rows] = self._coalitions._read(run)
+        together = max(1, _RUN_STEPS // len(inputs[0]))
+        values = []
+        carried = []
+        for start in range(0, len(inputs), together):
+            some = slice(start, start + together)
+            batch = replace(
+                Batch.of_inputs(inputs[some]), states=tuple(state[some] for state in states)
+            )
+            run = self.network.acquire(batch)
+            run.forward()
+            raw = run.final_outputs() if run.step else run.outputs()
+            values.append(self.output.of_raw(raw))
+            carried.append(run.final_states())
+            self.network.release([run])
+        joined = zip(*carried, strict=True)
+        return np.concatenate(values), tuple(np.concatenate(parts) for parts in joined)
 
 
 def shapley(

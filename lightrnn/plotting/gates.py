@@ -10,7 +10,7 @@ import numpy as np
 from ..cells import CELLS
 from ..inspection import gate_activations
 from ..inspection.objective import patch_of, tokens_of
-from ..utils.checks import choice, integer
+from ..utils.checks import choice, integer, shown
 from .style import Display
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ class GateDisplay(Display):
     Parameters
     ----------
     values : ndarray of shape (T, H)
-        Activations at each step, or patch, from 0, closed, to 1, open.
+        Activations at each step, or patch, from 0, closed, to 1, open. An "update" gate of 1 keeps
+        the old state.
     units : ndarray of int of shape (H,)
         Index of each unit in the layer.
     steps : list of str, optional
@@ -75,6 +76,7 @@ class GateDisplay(Display):
         gate: str | None = None,
         layer: str = "layer0",
         n_units: int = 16,
+        units: Any = None,
         ax: Any = None,
     ) -> Self:
         """Compute a gate over one sequence and draw it.
@@ -93,6 +95,8 @@ class GateDisplay(Display):
         n_units : int, default=16
             Largest number of units to draw: those that vary most over the sequence, most varied
             first.
+        units : array-like of int, optional
+            Units to draw, from the top down, instead of those that vary most.
         ax : matplotlib.axes.Axes, optional
             Axes to draw on; None makes a new figure as wide as a journal's column.
 
@@ -110,8 +114,8 @@ class GateDisplay(Display):
         TypeError
             If `estimator` is not an estimator of this package, or an argument has the wrong type.
         ValueError
-            If the cell has no gates, there is no such gate or layer, `n_units` is below 1, or `x`
-            does not match the data of `fit`.
+            If the cell has no gates, there is no such gate, layer or unit, `n_units` is below 1, or
+            `x` does not match the data of `fit`.
         """
         layers = gate_activations(estimator, [x])
         gates = layers[choice("layer", layer, tuple(layers))]
@@ -119,7 +123,9 @@ class GateDisplay(Display):
             gate = CELLS[estimator._model.network.cell].keeps
         values = gates[choice("gate", gate, tuple(gates))][0]  # (T, H)
         n_units = integer("n_units", n_units, 1)
-        units = np.argsort(-values.std(axis=0), kind="stable")[:n_units]
+        if units is None:
+            units = np.argsort(-values.std(axis=0), kind="stable")[:n_units]
+        units = _checked_units(units, values.shape[1])
         tokens = tokens_of(estimator, x)
         return cls(values[:, units], units, tokens, gate=gate, patch=patch_of(estimator)).plot(ax)
 
@@ -139,7 +145,9 @@ class GateDisplay(Display):
             interpolation="nearest",
         )
         bar = ax.figure.colorbar(self.image_, ax=ax)
-        bar.set_ticks([0, 0.5, 1], labels=["0 closed", "0.5", "1 open"])
+        # An update gate of 1 keeps the old state and lets nothing in: no reader would call it open.
+        low, high = ("0 replaces", "1 keeps") if self.gate == "update" else ("0 closed", "1 open")
+        bar.set_ticks([0, 0.5, 1], labels=[low, "0.5", high])
         ax.set_yticks(np.arange(len(self.units)), self.units.tolist())
         ax.tick_params(axis="y", labelsize=6)
         ax.set(ylabel="unit", title=f"{self.gate.capitalize()} gate")
@@ -154,3 +162,15 @@ class GateDisplay(Display):
             fontsize=6,
             parse_math=False,
         )
+
+
+def _checked_units(units: Any, count: int) -> np.ndarray:
+    """Return the indices of units as an array."""
+    found = np.asarray(units)
+    if found.ndim != 1 or found.dtype.kind not in "iu" or not len(found):
+        raise ValueError(f"units must be a list of integers, got {shown(units)}. Name some.")
+    if found.min() < 0 or found.max() >= count:
+        raise ValueError(
+            f"units must be from 0 to {count - 1}, got {shown(units)}. Leave some out."
+        )
+    return found

@@ -14,6 +14,9 @@ from .style import COLOURS, Display
 if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
 
+# Decades of a loss below which a logarithmic scale has too few ticks of its own.
+_NARROW = 0.6
+
 
 @dataclass(eq=False, repr=False)
 class LearningCurveDisplay(Display):
@@ -97,16 +100,25 @@ class LearningCurveDisplay(Display):
 
     def _draw(self, ax: Any) -> None:
         """Draw the losses, and the scores on axes with their own scale to the right."""
-        from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+        from matplotlib.ticker import (
+            LogLocator,
+            MaxNLocator,
+            NullFormatter,
+            StrMethodFormatter,
+        )
 
         epochs = np.arange(1, len(self.losses) + 1)
         marker = "o" if len(epochs) < 3 else ""  # one point makes no line
         ax.plot(epochs, self.losses, color=COLOURS[0], marker=marker, label=self.label)
         if (self.losses > 0).all():  # a likelihood of densities may be negative
             ax.set_yscale("log")
-            # Plain numbers at the ticks rather than powers of ten.
+            # A few plain numbers at the ticks rather than powers of ten: those of a curve that
+            # spans a decade or less would collide.
+            ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=8))
             ax.yaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
-            ax.yaxis.set_minor_formatter(StrMethodFormatter("{x:g}"))
+            ax.yaxis.set_minor_formatter(NullFormatter())
+            if np.ptp(np.log10(self.losses)) < _NARROW:
+                ax.yaxis.set_major_locator(MaxNLocator(5))
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set(xlabel="epoch", ylabel=self.label)
         lines = list(ax.lines)

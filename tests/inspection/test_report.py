@@ -15,9 +15,17 @@ def test_a_description_has_everything(cell):
     X = sequences([4, 30])
     model = RNNClassifier(cell, (4,), early_stopping=cell == "gru", **QUICK).fit(X * 4, [0, 1] * 4)
     text = describe(model, X)
+    assert max(map(len, text.splitlines())) <= 80
+    said = " ".join(text.split())
     assert all(
-        part in text
-        for part in (repr(model), "1 epoch, last loss", "parameters, by hand", f"{cell}: ")
+        part in said
+        for part in (
+            " ".join(repr(model).split()),
+            "1 epoch, last loss",
+            "X: 2 sequences of 4 to 30 steps, median 17",
+            "FLOPs of 30 steps",
+            f"{cell}: ",
+        )
     )
     assert ("time constant" in text) == (cell in ("gru", "lstm"))
     assert ("validation score" in text) == (cell == "gru")
