@@ -7,7 +7,9 @@ from . import once, sources  # noqa: F401
 
 _MODULES = (
     "ahead",
+    "calls",
     "compiling",
+    "forecast_step",
     "gather",
     "host",
     "jacobian",

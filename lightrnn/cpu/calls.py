@@ -67,10 +67,7 @@ def separate(function: Callable[..., None]) -> Callable[..., None]:
 @cache
 def _link(dispatcher: Any, dtype: str, symbol: str) -> None:
     """Compile or load a function for a dtype, and tell the linker where it is."""
-    kinds = signature(dispatcher, dtype)
-    dispatcher.compile(kinds)
-    made = dispatcher.overloads[kinds]
-    add_symbol(symbol, made.library.get_pointer_to_function(made.fndesc.llvm_func_name))
+    add_symbol(symbol, address(dispatcher, dtype))
 
 
 def _dtype(kinds: Iterable[Any]) -> Any:
@@ -93,3 +90,35 @@ def _converted(context: Any, builder: Any, given: Any, wanted: Any, value: Any) 
     values = [_converted(context, builder, *item) for item in items]
     values += [context.get_constant_null(kind) for kind in tuple(wanted)[len(values) :]]
     return context.make_tuple(builder, wanted, values)
+
+
+def address(dispatcher: Any, dtype: str) -> int:
+    """Return where the machine code of a kernel for a dtype is, compiled or loaded if need be.
+
+    Parameters
+    ----------
+    dispatcher : dispatcher
+        The kernel, which must not be deleted as long as it is called there.
+    dtype : {"float32", "float64"}
+        Of the network.
+    """
+    kinds = signature(dispatcher, dtype)
+    dispatcher.compile(kinds)
+    made = dispatcher.overloads[kinds]
+    place: int = made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
+    return place
+
+
+@intrinsic
+def call_at(context, address, first, second):
+    """Call a kernel of two arrays at its address; return the integer that it returns."""
+
+    def generate(context, builder, signature, args):
+        kinds = signature.args[1:]
+        call_conv = context.call_conv
+        kind = call_conv.get_function_type(types.intp, kinds).as_pointer()
+        function = builder.inttoptr(args[0], kind)
+        # Kernels raise nothing: no status is looked at.
+        return call_conv.call_function(builder, function, types.intp, kinds, args[1:])[1]
+
+    return types.intp(address, first, second), generate

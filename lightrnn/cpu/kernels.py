@@ -6,6 +6,7 @@ from typing import Any
 from ..cells import CELLS
 from ..updates import UPDATES
 from . import (
+    forecast_step,
     gather,
     jacobian,
     losses,
@@ -20,6 +21,9 @@ from . import (
 )
 from .calls import SEPARATE
 from .jit import signature
+
+# Modules of kernels that do not depend on the cell.
+_MODULES = (forecast_step, gather, losses, matmul, pooling, sampling, series, softmax, updates)
 
 
 def signatures(cells: Iterable[str], dtype: str) -> Iterator[tuple[Any, tuple[Any, ...]]]:
@@ -50,7 +54,7 @@ def signatures(cells: Iterable[str], dtype: str) -> Iterator[tuple[Any, tuple[An
 def _of_every_network() -> Iterator[Any]:
     """Yield the kernels that do not depend on the cell."""
     yield from SEPARATE
-    for module in (gather, losses, matmul, pooling, sampling, series, softmax, updates):
+    for module in _MODULES:
         yield from (value for value in vars(module).values() if hasattr(value, "py_func"))
     yield from map(updates.update, UPDATES)
     yield recurrence.forward("linear")

@@ -90,11 +90,11 @@ def scale(
 ):
     """Compute what is known of the steps of a series from those before."""
     for t in range(start, stop):
-        _follow(steps, t, t - first, options)
+        follow(steps, t, t - first, options)
 
 
 @register_jitable
-def _follow(steps, t, age, options):
+def follow(steps, t, age, options):
     """Compute what is known of a step, `age` steps behind the first one."""
     now = steps[t]
     value = now[STEP.target]
@@ -167,11 +167,11 @@ def read(
 ):
     """Gather the inputs of a network at some origins, with the precision of float32."""
     for i in range(len(origins)):
-        _read(inputs[i], steps, origins[i], starts[i], known[i] != 0, table, options)
+        read_row(inputs[i], steps, origins[i], starts[i], known[i] != 0, table, options)
 
 
 @register_jitable
-def _read(inputs, steps, o, start, known, table, options):
+def read_row(inputs, steps, o, start, known, table, options):
     """Gather the inputs at an origin o."""
     level = steps[o, STEP.level]
     spread = steps[o, STEP.spread]
@@ -202,16 +202,20 @@ def linear(
     matrix: DoubleRows,  # (F + 1, horizon), IN
 ):
     """Compute ``[inputs, 1] @ matrix``, summed in one order."""
+    sums = np.empty(forecasts.shape[1])
     for i in range(len(forecasts)):
-        _linear(forecasts[i], inputs[i], matrix)
+        apply_linear(sums, inputs[i], matrix)
+        for k in range(len(sums)):
+            forecasts[i, k] = sums[k]
 
 
 @register_jitable
-def _linear(forecast, x, matrix):
-    """Compute the linear forecast of some inputs x."""
-    F = len(x)
-    horizon = len(forecast)
-    sums = matrix[F].copy()
+def apply_linear(sums, x, matrix):
+    """Compute the linear forecast of some inputs x, with the precision of float32."""
+    F = len(matrix) - 1
+    horizon = len(sums)
+    for k in range(horizon):
+        sums[k] = matrix[F, k]
     j = 0
     # Some products at a time, for each sum is read and written then.
     while j + 4 <= F:
@@ -225,135 +229,122 @@ def _linear(forecast, x, matrix):
             sums[k] += x[j] * matrix[j, k]
         j += 1
     for k in range(horizon):
-        forecast[k] = sums[k]
-
-
-@kernel
-def observe(
-    inputs: DoubleRows,  # (1, F), OUT
-    linear: Singles,  # (1, horizon), OUT; (0, horizon) if there is no linear part
-    steps: DoubleRows,  # (N, columns), IN, OUT: the value is in the column `target`
-    table: Table,  # (F, fields of `Input`), IN
-    matrix: DoubleRows,  # (F + 1, horizon) of the linear part, IN
-    options: Integers,  # fields of `Options`, IN
-    row: int,  # of the step, IN
-    age: int,  # steps since the first one, IN
-):
-    """Let a series go on by one step, as `scale`, `read` and `linear` do it for all."""
-    _follow(steps, row, age, options)
-    _read(inputs[0], steps, row, row - age, True, table, options)
-    if len(linear):
-        _linear(linear[0], inputs[0], matrix)
+        sums[k] = np.float32(sums[k])
 
 
 @register_jitable
-def _sort(row, start, q):
-    """Sort q elements of a row from `start` on; they are few, and mostly in order."""
-    for i in range(start + 1, start + q):
-        value = row[i]
-        j = i
-        while j > start and row[j - 1] > value:
-            row[j] = row[j - 1]
-            j -= 1
-        row[j] = value
+def _sort(rows):
+    """Sort each column of some rows (q, horizon), which are few, by exchanging neighbours."""
+    for last in range(1, len(rows)):
+        for j in range(last, 0, -1):
+            low = rows[j - 1]
+            high = rows[j]
+            for k in range(len(low)):
+                a = low[k]
+                b = high[k]
+                low[k] = b if b < a else a
+                high[k] = a if b < a else b
 
 
 @kernel
 def add_quantiles(
-    totals: DoubleRows,  # (n, horizon * q), OUT, or IN and OUT
+    totals: DoubleRows,  # (n, q * horizon), OUT, or IN and OUT
     outputs: Matrix,  # (n, horizon * q) of a network, IN
     q: int,  # quantiles of each step, IN
     number: int,  # of the network: the first one's take the place of what was there, IN
 ):
     """Add a network's quantiles, in ascending order, to those of others."""
-    row = np.empty(outputs.shape[1])
+    shape = q, outputs.shape[1] // q
+    rows = np.empty(shape)
     for i in range(len(outputs)):
-        to = totals[i]
-        for j in range(len(row)):
-            row[j] = outputs[i, j]
-        for start in range(0, len(row), q):
-            _sort(row, start, q)
-        for j in range(len(row)):
-            to[j] = row[j] + (to[j] if number else 0.0)
+        add_sorted(totals[i].reshape(shape), outputs[i], rows, number)
+
+
+@register_jitable
+def add_sorted(to, outputs, rows, number):
+    """Add a network's quantiles to those (q, horizon) of others; `rows` is for them in between."""
+    q, horizon = rows.shape
+    for j in range(q):
+        for step in range(horizon):
+            rows[j, step] = outputs[step * q + j]
+    _sort(rows)
+    for j in range(q):
+        for step in range(horizon):
+            to[j, step] = rows[j, step] + (to[j, step] if number else 0.0)
 
 
 @kernel
 def calibrate(
-    totals: DoubleRows,  # (n, horizon * q), IN, OUT
-    factor: DoubleRows,  # (2 horizon, q) as `Fitted.kernel_factor` returns it, IN
+    totals: DoubleRows,  # (n, q * horizon), IN, OUT
+    factor: DoubleRows,  # (2 q, horizon) as `Fitted.kernel_factor` returns it, IN
     options: Integers,  # fields of `Options`, IN
 ):
     """Make the mean of networks' quantiles, at their calibrated distance from the median."""
+    q = len(factor) // 2
+    middle = np.empty(factor.shape[1])
     for i in range(len(totals)):
-        _calibrate(totals[i], factor, options[OPTIONS.median], options[OPTIONS.n_nets])
+        calibrate_rows(totals[i].reshape((q, len(middle))), middle, factor, options)
 
 
 @register_jitable
-def _calibrate(row, factor, median, n_nets):
-    """Make the mean of networks' quantiles of one row."""
-    q = factor.shape[1]
-    horizon = len(factor) // 2
+def calibrate_rows(rows, middle, factor, options):
+    """Make the mean of networks' quantiles (q, horizon); `middle` is for the medians."""
+    median = options[OPTIONS.median]
+    n_nets = float(options[OPTIONS.n_nets])
+    q, horizon = rows.shape
     for step in range(horizon):
-        start = step * q
-        middle = row[start + median] / n_nets
-        moved = factor[step, median] * middle
-        for j in range(q):
-            distance = factor[step, j] * (row[start + j] / n_nets - middle)
-            row[start + j] = moved + distance + factor[horizon + step, j]
-        _sort(row, start, q)
+        middle[step] = rows[median, step] / n_nets
+    for j in range(q):
+        for step in range(horizon):
+            distance = factor[j, step] * (rows[j, step] / n_nets - middle[step])
+            moved = factor[median, step] * middle[step]
+            rows[j, step] = moved + distance + factor[q + j, step]
+    _sort(rows)
 
 
 @kernel
 def restore(
-    forecasts: DoubleRows,  # (n, horizon * w), OUT
-    quantiles: DoubleRows,  # (n, horizon * q), IN
+    forecasts: DoubleRows,  # (n, w * horizon), OUT
+    quantiles: DoubleRows,  # (n, q * horizon), IN
     places: Doubles,  # (w,) among the q quantiles, with a fraction in between, IN
     steps: DoubleRows,  # (N, columns), IN
     origins: Integers,  # (n,) rows of steps, IN
-    linear: Singles,  # (n, horizon) of the linear part, or (0, horizon) if there is none, IN
+    linear: Singles,  # (n, horizon) of the linear part, or (n, 0) if there is none, IN
     options: Integers,  # fields of `Options`, IN
 ):
     """Make forecasts in the units of the series, at some places between the quantiles."""
+    horizon = options[OPTIONS.horizon]
+    wanted = len(places), horizon
+    learned = quantiles.shape[1] // horizon, horizon
     for i in range(len(origins)):
-        part = linear[i : i + 1]
-        _restore(forecasts[i], quantiles[i], places, steps, origins[i], part, options)
+        forecast = forecasts[i].reshape(wanted)
+        rows = quantiles[i].reshape(learned)
+        restore_rows(forecast, rows, places, steps, origins[i], linear[i], options)
 
 
 @register_jitable
-def _restore(forecast, quantiles, places, steps, o, linear, options):
-    """Make the forecast at an origin o."""
-    w = len(places)
-    q = len(quantiles) // options[OPTIONS.horizon]
+def restore_rows(forecast, quantiles, places, steps, o, linear, options):
+    """Make the forecast (w, horizon) at an origin o of some quantiles (q, horizon)."""
+    season = options[OPTIONS.season]
     spread = steps[o, STEP.spread]
-    for step in range(options[OPTIONS.horizon]):
-        phase = step % options[OPTIONS.season]
-        base = steps[o + 1 - options[OPTIONS.season] + phase, STEP.filled]
-        for k in range(w):
-            at = min(int(places[k]), max(0, q - 2))
-            share = places[k] - at
-            below = quantiles[step * q + at]
-            above = quantiles[step * q + min(at + 1, q - 1)]
-            value = below * (1.0 - share) + above * share
-            if len(linear):
-                value += linear[0, step]
-            value = value * spread + base
-            if options[OPTIONS.kind] == _LOG:
-                value = math.exp(value)
-            bounded = options[OPTIONS.bounded] != 0
-            forecast[step * w + k] = max(value, 0.0) if bounded else value
-
-
-@kernel
-def forecast(
-    totals: DoubleRows,  # (1, horizon * q), IN, OUT: as `calibrate` leaves them
-    factor: DoubleRows,  # (2 horizon, q) as in `calibrate`, IN
-    places: Doubles,  # (w,) as in `restore`, IN
-    steps: DoubleRows,  # (N, columns), IN
-    linear: Singles,  # (1, horizon) of the linear part, or (0, horizon) if there is none, IN
-    options: Integers,  # fields of `Options`, IN
-    row: int,  # of the step, IN
-    forecasts: DoubleRows,  # (1, horizon * w), OUT
-):
-    """Make the forecast at one step, as `calibrate` and `restore` do it for many."""
-    _calibrate(totals[0], factor, options[OPTIONS.median], options[OPTIONS.n_nets])
-    _restore(forecasts[0], totals[0], places, steps, row, linear, options)
+    q, horizon = quantiles.shape
+    for k in range(len(places)):
+        to = forecast[k]
+        low = min(int(places[k]), max(0, q - 2))
+        below = quantiles[low]
+        above = quantiles[min(low + 1, q - 1)]
+        share = places[k] - low
+        for step in range(horizon):
+            to[step] = below[step] * (1.0 - share) + above[step] * share
+        for step in range(len(linear)):
+            to[step] += linear[step]
+        row = o + 1 - season
+        for step in range(horizon):
+            to[step] = to[step] * spread + steps[row, STEP.filled]
+            row = row + 1 if row < o else o + 1 - season
+        if options[OPTIONS.kind] == _LOG:
+            for step in range(horizon):
+                to[step] = math.exp(to[step])
+        if options[OPTIONS.bounded]:
+            for step in range(horizon):
+                to[step] = max(to[step], 0.0)

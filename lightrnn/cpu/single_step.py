@@ -77,25 +77,25 @@ def make_index(network: NetworkRow, layers: list[LayerRow]) -> np.ndarray:
 
 
 @register_jitable
-def _part(vector, start, size):
+def part(vector, start, size):
     """Return a view (size,) of the vector."""
     return vector[start : start + size]
 
 
 @register_jitable
-def _matrix(vector, start, rows, columns):
+def matrix(vector, start, rows, columns):
     """Return a view (rows, columns) of the vector."""
-    return _part(vector, start, rows * columns).reshape((rows, columns))
+    return part(vector, start, rows * columns).reshape((rows, columns))
 
 
 @register_jitable
 def _weights(vector, row):
     """Return views of a layer's weights."""
     return LayerWeights(
-        _part(vector, row[LAYER.W_ih], row[LAYER.W_ih_size]),
-        _part(vector, row[LAYER.b_ih], row[LAYER.b_ih_size]),
-        _part(vector, row[LAYER.W_hh], row[LAYER.W_hh_size]),
-        _part(vector, row[LAYER.b_hh], row[LAYER.b_hh_size]),
+        part(vector, row[LAYER.W_ih], row[LAYER.W_ih_size]),
+        part(vector, row[LAYER.b_ih], row[LAYER.b_ih_size]),
+        part(vector, row[LAYER.W_hh], row[LAYER.W_hh_size]),
+        part(vector, row[LAYER.b_hh], row[LAYER.b_hh_size]),
     )
 
 
@@ -116,9 +116,9 @@ def _pool(vector, row, X):
     B = row[NETWORK.batch]
     first = row[NETWORK.before]
     columns = row[NETWORK.pooled_columns]
-    before = _matrix(vector, row[NETWORK.pooled_before], B, columns)
-    pooled = _matrix(vector, row[NETWORK.pooled], first + B, columns)
-    w = _part(vector, row[NETWORK.w], row[NETWORK.w_size])
+    before = matrix(vector, row[NETWORK.pooled_before], B, columns)
+    pooled = matrix(vector, row[NETWORK.pooled], first + B, columns)
+    w = part(vector, row[NETWORK.w], row[NETWORK.w_size])
     D = columns - lanes(vector)
     for b in range(B):
         copy_row(pooled, first + b, before, b, columns)
@@ -163,7 +163,7 @@ def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], in
         before = index[0, NETWORK.before]
         columns = index[0, NETWORK.X_columns]
         rows = before + B
-        inputs = _matrix(vector, index[0, NETWORK.X], rows, columns)
+        inputs = matrix(vector, index[0, NETWORK.X], rows, columns)
         result = BAD_INPUT
         if _finite(inputs, before, index[0, NETWORK.X_column], B, F):
             X = inputs
@@ -176,8 +176,8 @@ def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], in
             for number in range(1, len(index) - with_head):
                 layer = index[number]
                 H = layer[LAYER.width]
-                slots = _matrix(vector, layer[LAYER.slots], rows, S * H)
-                state = _matrix(vector, layer[LAYER.state], rows, Z * H)
+                slots = matrix(vector, layer[LAYER.slots], rows, S * H)
+                state = matrix(vector, layer[LAYER.state], rows, Z * H)
                 tape = Tape(X, slots, state, no_codes, slots)
                 loop = TimeLoop(first, 1, layer[LAYER.features], layer[LAYER.units])
                 hidden(tape, _weights(vector, layer), loop)
@@ -186,8 +186,8 @@ def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], in
                 X = _pool(vector, index[0], X)
             if with_head:
                 layer = index[len(index) - 1]
-                slots = _matrix(vector, layer[LAYER.slots], rows, layer[LAYER.width])
-                outputs = _matrix(vector, layer[LAYER.state], rows, layer[LAYER.width])
+                slots = matrix(vector, layer[LAYER.slots], rows, layer[LAYER.width])
+                outputs = matrix(vector, layer[LAYER.state], rows, layer[LAYER.width])
                 tape = Tape(X, slots, outputs, no_codes, slots)
                 loop = TimeLoop(block, 1, layer[LAYER.features], layer[LAYER.units])
                 head(tape, _weights(vector, layer), loop)
@@ -198,13 +198,13 @@ def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], in
             for number in range(1, len(index) - with_head):
                 layer = index[number]
                 columns = Z * layer[LAYER.width]
-                state = _matrix(vector, layer[LAYER.state], rows, columns)
+                state = matrix(vector, layer[LAYER.state], rows, columns)
                 for b in range(before):
                     copy_row(state, b, state, before + b, columns)
             if index[0, NETWORK.pooling]:
                 columns = index[0, NETWORK.pooled_columns]
-                pooled = _matrix(vector, index[0, NETWORK.pooled], rows, columns)
-                pooled_before = _matrix(vector, index[0, NETWORK.pooled_before], B, columns)
+                pooled = matrix(vector, index[0, NETWORK.pooled], rows, columns)
+                pooled_before = matrix(vector, index[0, NETWORK.pooled_before], B, columns)
                 for b in range(B):
                     copy_row(pooled_before, b, pooled, before + b, columns)
             if index[0, NETWORK.shifts]:

@@ -42,7 +42,8 @@ def summed(outputs: list[np.ndarray], horizon: int) -> np.ndarray:
     q = outputs[0].shape[1] // horizon
     for number, part in enumerate(outputs):
         cpu.series.add_quantiles(totals, np.ascontiguousarray(part), q, number)
-    return totals.reshape(len(totals), horizon, q)
+    # The kernels have all steps of a quantile beside each other.
+    return totals.reshape(len(totals), q, horizon).transpose(0, 2, 1)
 
 
 def share_of(predicted: np.ndarray, truth: np.ndarray, quantiles: tuple[float, ...]) -> float:
@@ -223,14 +224,15 @@ def calibrated(totals: np.ndarray, factor: np.ndarray, options: np.ndarray) -> n
     Parameters
     ----------
     totals : ndarray (n, horizon, q)
-        The sum of the quantiles of some networks; it is overwritten.
-    factor : ndarray (2 horizon, q)
+        The sum of the quantiles of some networks, as `summed` returns it; it may be overwritten.
+    factor : ndarray (2 q, horizon)
         As `Fitted.kernel_factor` returns it.
     options : ndarray of int
         Fields of `cpu.series.Options`.
     """
-    cpu.series.calibrate(totals.reshape(len(totals), -1), factor, options)
-    return totals
+    rows = np.ascontiguousarray(totals.transpose(0, 2, 1))
+    cpu.series.calibrate(rows.reshape(len(rows), -1), factor, options)
+    return rows.transpose(0, 2, 1)
 
 
 def _present(values: np.ndarray) -> np.ndarray:

@@ -42,10 +42,9 @@ class CovariateStream:
         self._covariates = covariates
         self._horizon = encoding.horizon
         self._form = form
-        start = cpu.series.WIDTH
-        self._columns = slice(start, start + covariates.n_columns)
-        self._present = start + covariates.n_columns
-        self._dates = slice(self._present + 1, encoding.width)
+        self._moments = np.array([covariates.mean, covariates.scale])
+        self._least = 1 + (encoding.horizon if covariates.ahead == "always" else 0)
+        self._dates = slice(encoding.width - covariates.width_of_dates, encoding.width)
         self._cycles = np.empty((0, 0))  # those of some steps, from this one on:
         self._first = 0
         self.ahead = 0
@@ -66,31 +65,19 @@ class CovariateStream:
         else:
             rows = self._rows(x)
             if len(rows):
-                previous = steps[row - 1, self._columns] if age else np.zeros(rows.shape[1])
-                self._write(steps[row : row + len(rows)], rows, previous)
+                cpu.forecast_step.write_covariates(steps, rows, self._moments, row, age)
                 self.ahead = max(self.ahead, len(rows))
         if self._covariates.cycles:
             # The network reads the date of the step that follows.
             steps[row + 1, self._dates] = self._calendar(count + 1)
 
-    def _write(self, steps: np.ndarray, rows: np.ndarray, previous: np.ndarray) -> None:
-        """Write rows of covariates, scaled; what is missing stays as it was."""
-        present = np.isfinite(rows)
-        scaled = (rows - self._covariates.mean) / self._covariates.scale
-        if not present.all():
-            for values, there in zip(scaled, present, strict=True):
-                np.copyto(values, previous, where=~there)
-                previous = values
-        steps[:, self._columns] = scaled
-        steps[:, self._present] = 1.0
-
     def _rows(self, x: Any) -> np.ndarray:
         """Return covariates as checked rows (k, C), none if those given before reach far enough."""
-        C = self._covariates.n_columns
-        least = 1 + (self._horizon if self._covariates.ahead == "always" else 0)
+        C = self._moments.shape[1]
+        least = self._least
         if x is None and self.ahead >= least:
             return np.empty((0, C))
-        array = None if x is None else as_numbers(as_array(x, "x", ""), "x").astype(np.float64)
+        array = None if x is None else as_numbers(as_array(x, "x", ""), "x")
         if array is not None and array.ndim < 2:
             array = array.reshape(-1, C) if C == 1 or array.shape == (C,) else array
         if array is None or array.ndim != 2 or array.shape[1] != C:
@@ -103,7 +90,8 @@ class CovariateStream:
                 f"x must have from {least} to {1 + self._horizon} rows, got {len(array)}. The "
                 "first is that of this step, the others are those of the horizon."
             )
-        return array
+        # A copy, for the kernel is compiled for one order of elements alone.
+        return np.array(array, np.float64, order="C")
 
     def _calendar(self, count: int) -> np.ndarray:
         """Return the calendar's inputs of a step."""

@@ -94,7 +94,12 @@ class Covariates:
     @property
     def width(self) -> int:
         """The number of columns of a step that they are: those of X, the mark, the calendar's."""
-        return self.n_columns + 1 + sum(7 if name == "week" else 2 for name in self.cycles)
+        return self.n_columns + 1 + self.width_of_dates
+
+    @property
+    def width_of_dates(self) -> int:
+        """The number of the last of these columns, which are the calendar's."""
+        return sum(7 if name == "week" else 2 for name in self.cycles)
 
     @property
     def present(self) -> int:

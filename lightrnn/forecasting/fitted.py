@@ -89,14 +89,14 @@ class Fitted(NamedTuple):
         return calibrated(totals, self.kernel_factor(), self.options())
 
     def kernel_factor(self) -> np.ndarray:
-        """Return what kernels calibrate by, (2 horizon, q).
+        """Return what kernels calibrate by, (2 q, horizon).
 
         The first rows are the factor of the distance of the networks' quantiles from their median;
         its own is its share. What is added to them follows.
         """
         # The rest is the same for all series.
         plain = blended(np.zeros(self.factor.shape), self.share, self.width, self.quantiles)
-        return np.concatenate([self.share * self.factor, plain * self.factor])
+        return np.concatenate([(self.share * self.factor).T, (plain * self.factor).T])
 
     def options(self) -> np.ndarray:
         """Return what kernels know of it."""

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .. import cpu
-from ..nn.stepper import Stepper
 from ..utils.checks import shown
 from .calibration import places
 from .covariate_stream import CovariateStream
+from .networks import Networks
 from .scaling import fill_before
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ..estimators.regressor import RNNRegressor
     from .fitted import Fitted
     from .forms import FrameForm
     from .series import Panel
@@ -70,46 +68,41 @@ class ForecastStream:
         self._names = list(wanted)
         self._places = places(tuple(wanted.values()), fitted.quantiles)
         self._least = 0.0 if encoding.scale == "log" else -math.inf
-        self._nets = [_Net(net, encoding.season) for net in fitted.nets]
         self._others = CovariateStream(encoding, form)
         self._lay_out(fitted)
         self._rest = self.snapshot()
 
     def _lay_out(self, fitted: Fitted) -> None:
-        """Make the arrays of a step, and bind the kernels to them."""
+        """Make the arrays of a step, and bind the kernel to them."""
         encoding = self._encoding
-        horizon, q = fitted.factor.shape
-        # The inputs of the networks are the first of those of the linear part.
-        n_features = encoding.n_features
         table = encoding.linear_table() if fitted.linear is not None else encoding.table()
         back = -int(table[:, [cpu.series.INPUT.offset, cpu.series.INPUT.base]].min())
         # The last rows that a step reads.
         self._behind = max(encoding.memory, 2 * encoding.season, back) + 1
-        rows = 2 * self._behind + _BETWEEN + horizon
+        rows = 2 * self._behind + _BETWEEN + encoding.horizon
         self._steps = np.zeros((rows, encoding.width))
-        self._full = rows - horizon - 1
+        self._full = rows - encoding.horizon - 1
         # The row of the next step, the number of steps since the first value, and that of all.
         self._row, self._age, self._count = self._behind, 0, 0
-        options = fitted.options()
-        linear = np.empty((0 if fitted.linear is None else 1, horizon), np.float32)
-        matrix = np.empty((0, horizon)) if fitted.linear is None else fitted.linear
-        inputs = np.zeros((1, len(table)))
-        self._totals = np.empty((1, horizon * q))
-        self._shape = 1, horizon * len(self._places)
-        self._observe = partial(
-            cpu.series.observe, inputs, linear, self._steps, table, matrix, options
-        )
-        self._forecast = partial(
-            cpu.series.forecast,
-            self._totals,
-            fitted.kernel_factor(),
-            self._places,
-            self._steps,
-            linear,
-            options,
-        )
-        for number, net in enumerate(self._nets):
-            net.bind(inputs[:, :n_features], self._totals, q, number)
+        self._networks = Networks(fitted.nets, encoding.season)
+        w = len(self._places)
+        numbers = np.concatenate([part.ravel() for part in self._constants(fitted, len(table))])
+        # A view of what a step computes.
+        forecast = numbers[-w * encoding.horizon :]
+        self._forecast = forecast if w == 1 else forecast.reshape(w, -1)
+        plan = self._networks.plan(table, fitted.factor.shape[1], w, fitted.linear is not None)
+        plan = np.concatenate([fitted.options(), plan])
+        arrays = self._networks.arrays
+        step = cpu.jit.machine_code(cpu.forecast_step.step, arrays.dtype)
+        self._take = partial(step, arrays, self._steps, numbers, plan)
+
+    def _constants(self, fitted: Fitted, inputs: int) -> list[np.ndarray]:
+        """Return the `Constants` of the kernel, and zeros for what it computes."""
+        horizon, q = fitted.factor.shape
+        linear = np.empty(0) if fitted.linear is None else fitted.linear
+        computed = inputs + linear[:1].size + (1 + 2 * q + len(self._places)) * horizon
+        factor = fitted.kernel_factor()
+        return [*self._networks.moments(), linear, factor, self._places, np.zeros(computed)]
 
     def step(self, value: float | None, x: Any = None) -> Any:
         """Read the next value, and forecast those that follow.
@@ -142,37 +135,28 @@ class ForecastStream:
         >>> list(model.stream(y, level=80).step(14.0))
         ['lightrnn', 'lightrnn-lo-80', 'lightrnn-hi-80']
         """
-        row = self._row
-        forecast = np.empty(self._shape)
-        if self._advance(value, x):
-            self._forecast(row, forecast)
-        else:
-            forecast[:] = np.nan
-        if len(self._names) == 1:
-            return forecast[0]
-        columns = forecast.reshape(-1, len(self._names)).T
-        return dict(zip(self._names, columns, strict=True))
+        begun = self._advance(value, x)
+        forecast = self._forecast.copy() if begun else np.full_like(self._forecast, np.nan)
+        return forecast if forecast.ndim == 1 else dict(zip(self._names, forecast, strict=True))
 
     def _advance(self, value: float | None, x: Any) -> bool:
-        """Take a step without a forecast; return whether there has been a value yet."""
+        """Take a step; return whether there has been a value yet."""
         number = value if type(value) is float else _number(value)
         row = self._row
         age = self._age
-        steps = self._steps
         if not number > self._least or number == math.inf:
             self._check(number)
         if self._others.any or x is not None:
-            self._others.write(steps, row, self._count, age, x)
+            self._others.write(self._steps, row, self._count, age, x)
         begun = age > 0 or number == number
         if begun:
-            steps[row, 0] = number
             if age == 0:
-                # What lies before the first value is made of it.
-                self._observe(row, age)
-                fill_before(steps, row + 1 - self._encoding.season, row, self._encoding.season)
-                steps[row, 0] = number
-            self._observe(row, age)
-            self._take(age)
+                self._begin(row, number)
+            if self._take(row, age, number):
+                raise ValueError(
+                    "value must give finite outputs, but the network overflows. Pass NaN instead "
+                    "of values far from all others."
+                )
             self._age = age + 1
         self._count += 1
         self._row = row + 1
@@ -182,16 +166,13 @@ class ForecastStream:
             self._move()
         return begun
 
-    def _take(self, age: int) -> None:
-        """Let the networks read the inputs of a step."""
+    def _begin(self, row: int, number: float) -> None:
+        """Make what lies before the first value of it."""
         season = self._encoding.season
-        phase = age % season
-        for net in self._nets:
-            net.advance(phase if age >= season else -1)
-        # Until a season is whole, the run of each forecast begins with it.
-        if age >= season - 1:
-            for net in self._nets:
-                net.keep(phase)
+        steps = self._steps
+        steps[row, cpu.series.STEP.target] = number
+        cpu.series.scale(steps, row, row, row + 1, self._encoding.options())
+        fill_before(steps, row + 1 - season, row, season)
 
     def _check(self, number: float) -> None:
         """Raise a ValueError if a value cannot be read and is not missing."""
@@ -302,69 +283,22 @@ class ForecastStream:
         row, *others = counts.tolist()
         return bool(self._behind <= row < self._full and min(others) >= 0)
 
+    def __reduce__(self) -> Any:
+        """Refuse to be pickled."""
+        raise TypeError(
+            "A stream cannot be pickled: it holds addresses of machine code. Pickle the forecaster "
+            "and a snapshot."
+        )
+
     def _arrays(self) -> list[np.ndarray]:
         """Return all arrays that a step depends on."""
-        return [self._steps, *(state for net in self._nets for state in net.states)]
+        return [self._steps, self._networks.kept]
 
     def _set(self, snapshot: tuple[np.ndarray, ...]) -> None:
         """Take over a state."""
         for array, part in zip(self._arrays(), snapshot[1:], strict=True):
             array[:] = part
         self._row, self._age, self._count, self._others.ahead = snapshot[0].tolist()
-
-
-class _Net:
-    """A network, whose state there is for each step of a season."""
-
-    def __init__(self, net: RNNRegressor, season: int) -> None:
-        self._stepper = Stepper(net._fitted().network, 1)
-        self._now = self._stepper.states
-        self.states = [np.zeros((season, *part.shape), part.dtype) for part in self._now]
-        # Views are made once, for each takes as long as a copy.
-        self._pairs = [list(zip(*pair, strict=True)) for pair in _by_phase(self.states, self._now)]
-
-    def bind(self, inputs: np.ndarray, totals: np.ndarray, q: int, number: int) -> None:
-        """Bind the kernels to the arrays of a stream."""
-        stepper = self._stepper
-        standardization = stepper.network.standardization
-        self._read: Callable[[], Any] = partial(stepper.write, inputs)
-        if standardization is not None:
-            self._read = partial(
-                cpu.gather.standardize,
-                stepper.inputs,
-                inputs,
-                standardization.mean,
-                standardization.scale,
-            )
-        outputs = stepper.fixed_outputs
-        self._add = partial(cpu.series.add_quantiles, totals, outputs, q, number)
-
-    def advance(self, phase: int) -> None:
-        """Read the inputs in the state of a step of the season, -1 for none, and answer."""
-        if phase < 0:
-            self._stepper.reset()
-        else:
-            for state, now in self._pairs[phase]:
-                np.copyto(now, state)
-        self._read()
-        if self._stepper.advance():
-            raise ValueError(
-                "value must give finite outputs, but the network overflows. Pass NaN instead of "
-                "values far from all others."
-            )
-        self._add()
-
-    def keep(self, phase: int) -> None:
-        """Keep the state for the same step of the next season."""
-        for state, now in self._pairs[phase]:
-            np.copyto(state, now)
-
-
-def _by_phase(
-    states: list[np.ndarray], now: list[np.ndarray]
-) -> list[tuple[list[np.ndarray], list[np.ndarray]]]:
-    """Return for each step of a season views of its states, and the states to swap them with."""
-    return [([state[phase] for state in states], now) for phase in range(len(states[0]))]
 
 
 def _number(value: Any) -> float:

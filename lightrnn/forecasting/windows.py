@@ -317,18 +317,18 @@ class Windows:
         """
         N, horizon, q = quantiles.shape
         at = np.arange(float(q)) if positions is None else positions
-        forecasts = np.empty((N, horizon, len(at)))
-        none = np.empty((0, horizon), np.float32)
+        forecasts = np.empty((N, len(at), horizon))
+        none = np.empty((N, 0), np.float32)
         cpu.series.restore(
             forecasts.reshape(N, -1),
-            np.ascontiguousarray(quantiles, np.float64).reshape(N, -1),
+            np.ascontiguousarray(quantiles.transpose(0, 2, 1), np.float64).reshape(N, -1),
             at,
             self._steps,
             origins,
             none if self.linear is None else self.linear[origins],
             self.encoding.options(),
         )
-        return forecasts
+        return forecasts.transpose(0, 2, 1)
 
     def series(self, origins: np.ndarray) -> np.ndarray:
         """Return the number of the series that each origin belongs to."""

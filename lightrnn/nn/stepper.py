@@ -46,6 +46,10 @@ class Stepper:
         these or the result are not finite: see `cpu.single_step`. The state is then as it was.
     fixed_outputs : ndarray (count, k), or None
         The raw outputs after a step, if the output layer is a matrix.
+    vector, index : ndarray
+        Everything that a step touches, of which all these are views, and where it is.
+    kernel : dispatcher
+        What `advance` calls with them.
     """
 
     def __init__(self, network: Stack, count: int) -> None:
@@ -61,8 +65,9 @@ class Stepper:
         if self._linear:
             layers.append(network.head.layer)
         self._lay_out(layers)
-        kernel = cpu.single_step.advance(network.cell, self._linear)
-        self.advance: Callable[[], int] = partial(kernel, self._vector, self._index)
+        self.kernel = cpu.single_step.advance(network.cell, self._linear)
+        advance = cpu.jit.machine_code(self.kernel, network.dtype)
+        self.advance: Callable[[], int] = partial(advance, self.vector, self.index)
 
     # -- where everything is -----------------------------------------------------------------------
 
@@ -84,14 +89,14 @@ class Stepper:
         )
         head = self._reserve_pooling(head)
         rows = [self._reserve_layer(layer) for layer in layers]
-        self._vector = cpu.host.aligned(1, self._size, network.dtype)[0]
-        self._index = cpu.single_step.make_index(head, rows)
+        self.vector = cpu.host.aligned(1, self._size, network.dtype)[0]
+        self.index = cpu.single_step.make_index(head, rows)
         # The weights are copies: a stream does not see what training does to the network.
         for layer, row in zip(layers, rows, strict=True):
             for start, weights in zip(row.weight_offsets, layer.weights, strict=True):
-                self._vector[start : start + weights.size] = weights
+                self.vector[start : start + weights.size] = weights
         if network.pooling:
-            self._vector[head.w : head.w + head.w_size] = network.pooling.weights
+            self.vector[head.w : head.w + head.w_size] = network.pooling.weights
         # (rows, F), or (count, window * F), of which the last F columns are the new inputs
         inputs = self._matrix(head.X, columns)
         self.inputs = inputs[self._before :, -F:]
@@ -173,13 +178,18 @@ class Stepper:
     def _view_pooled(self, pooling: Pooling, row: NetworkRow) -> None:
         """Let what is pooled take the place of the last layer's state, and be part of the state."""
         columns = pooling.columns
-        before = self._vector[row.pooled_before :][: self.count * columns]
+        before = self.vector[row.pooled_before :][: self.count * columns]
         self.states.append(before.reshape(self.count, columns))
         self.features = self._matrix(row.pooled, columns)[self._before :, : pooling.features]
 
     def _matrix(self, start: int, columns: int) -> np.ndarray:
         """Return a view (rows, columns) of the vector."""
-        return self._vector[start : start + self._rows * columns].reshape(self._rows, columns)
+        return self.vector[start : start + self._rows * columns].reshape(self._rows, columns)
+
+    def offset(self, view: np.ndarray) -> int:
+        """Return where a view of the vector begins."""
+        start: int = view.ctypes.data - self.vector.ctypes.data
+        return start // self.vector.itemsize
 
     # -- steps -------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import functools
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -154,3 +155,26 @@ def test_bad_arguments_are_refused(arguments, match):
 def test_no_covariates_no_x():
     with pytest.raises(ValueError, match="x must be None"):
         fitted("gru", "standard", 1, False, None).stream().step(1.0, [2.0])
+
+
+def test_a_stream_is_not_pickled_but_its_snapshot_is():
+    """Machine code has another address in another process."""
+    model = fitted("gru", "standard", 1, False, None)
+    stream = model.stream(series(20, 5))
+    with pytest.raises(TypeError, match="Pickle the forecaster and a snapshot"):
+        pickle.dumps(stream)
+    other = model.stream()
+    other.restore(pickle.loads(pickle.dumps(stream.snapshot())))
+    assert (other.step(50.0) == stream.step(50.0)).all()
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_covariates_of_any_order_and_kind_are_read(order):
+    """The kernel that writes them is compiled for one of each."""
+    model = fitted("gru", "standard", 1, False, "always")
+    y = series(20, 5)
+    X = np.random.default_rng(2).integers(-3, 3, (24, 2)).astype(np.float32)
+    stream = model.stream(y, X[:23])
+    rows = np.array(X[20:], order=order)
+    rows.flags.writeable = False
+    assert (stream.step(50.0, rows) == model.predict([*y, 50.0], X)).all()
