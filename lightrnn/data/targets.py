@@ -39,8 +39,9 @@ class RealTargets(Targets):
         Of each column of y. Encoded targets are (y - mean) / scale, predictions are
         outputs * scale + mean. The scale of a column in which no two numbers differ is 0.
     quantiles : tuple of float or None
-        What each output predicts of the single column of y; None for one output a column. Sorted
-        outputs are the predictions, which therefore never cross and whose loss is only less [1]_.
+        The q quantiles of each column of y that are predicted, by outputs column by column; None
+        for one output a column. Sorted outputs are the predictions, which therefore never cross and
+        whose loss is only less [1]_.
     robust : bool
         Whether they are not mean and standard deviation but median and median absolute deviation.
     step : bool
@@ -87,8 +88,18 @@ class RealTargets(Targets):
 
     @property
     def n_outputs(self) -> int:  # type: ignore[override]
-        """The number of columns, or of quantiles."""
-        return len(self.quantiles or self.mean)
+        """The number of columns, times that of quantiles."""
+        return len(self.mean) * len(self.quantiles or (0.5,))
+
+    @property
+    def output_mean(self) -> np.ndarray:
+        """The mean of the column of y that each output is of."""
+        return self._per_output(self.mean)
+
+    @property
+    def output_scale(self) -> np.ndarray:
+        """The scale of the column of y that each output is of."""
+        return self._per_output(self.scale)
 
     def loss(
         self,
@@ -108,13 +119,14 @@ class RealTargets(Targets):
         # Imported here to keep `import lightrnn` fast.
         from ..losses import make_loss
 
-        return make_loss(loss, delta=delta, quantile=quantile)
+        of_outputs = quantile if wanted is None else wanted * len(self.mean)
+        return make_loss(loss, delta=delta, quantile=of_outputs)
 
     def score(self, outputs: np.ndarray, encoded: np.ndarray, weights: np.ndarray) -> float:
         """Return R^2, or of several quantiles the negative mean pinball loss in units of y."""
         if self.quantiles is None:
             return r_squared(encoded, outputs, weights)
-        truth = self._in_units_of_y(encoded[:, 0])
+        truth = self._in_units_of_y(encoded[:, :: len(self.quantiles)])
         return self.compare(truth, self._decoded(outputs).astype(np.float64), weights)
 
     def compare(self, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> float:
@@ -123,9 +135,10 @@ class RealTargets(Targets):
             return r_squared(truth, predicted, weights)
         from ..losses import make_loss
 
-        loss = make_loss("quantile", quantile=self.quantiles)
-        repeated = np.repeat(truth[:, None], self.n_outputs, axis=1)
-        return -loss(predicted, repeated, weights)[0] / float(weights.sum())
+        loss = make_loss("quantile", quantile=self.quantiles * len(self.mean))
+        outputs = predicted.reshape(len(predicted), -1)
+        repeated = self._per_output(truth.reshape(len(truth), -1))
+        return -loss(outputs, repeated, weights)[0] / float(weights.sum())
 
     def require_calibration(self, quantile: Any, weights: Values) -> None:
         """Raise a ValueError if these held-out targets are too few for a quantile or several."""
@@ -149,7 +162,7 @@ class RealTargets(Targets):
         .. [1] Romano, Y., Patterson, E. and Candes, E. (2019). Conformalized quantile regression.
            NeurIPS, theorem 2.
         """
-        quantiles = np.broadcast_to(quantile, self.n_outputs).tolist()
+        quantiles = np.tile(quantile, len(self.mean)).tolist()
         columns = zip((encoded - outputs.astype(np.float64)).T, quantiles, strict=True)
         return np.array([weighted_quantile(error, weights, q) for error, q in columns])
 
@@ -174,14 +187,20 @@ class RealTargets(Targets):
         """
         if not (np.array_equal(old.mean, self.mean) and np.array_equal(old.scale, self.scale)):
             divisor = self._divisor
-            network.rescale_outputs(old.scale / divisor, (old.mean - self.mean) / divisor)
+            factor, shift = old.scale / divisor, (old.mean - self.mean) / divisor
+            network.rescale_outputs(self._per_output(factor), self._per_output(shift))
 
     def standardised(self, columns: np.ndarray) -> np.ndarray:
         """Return checked columns (N, k) in units of their scale, in the network's precision."""
         with np.errstate(all="ignore"):
             encoded = (columns - self.mean) / self._divisor
             encoded = (encoded.clip(-_FAR, _FAR) if self.robust else encoded).astype(self.dtype)
-        return encoded if self.quantiles is None else np.repeat(encoded, self.n_outputs, axis=1)
+        return self._per_output(encoded)
+
+    def _per_output(self, columns: np.ndarray) -> np.ndarray:
+        """Return values (..., k) of each column of y for each output."""
+        count = len(self.quantiles or (0.5,))
+        return columns if count == 1 else np.repeat(columns, count, axis=-1)
 
     @property
     def _divisor(self) -> np.ndarray:
@@ -221,12 +240,15 @@ class RealTargets(Targets):
         return self.standardised(self._checked(values, name))
 
     def _decoded(self, outputs: np.ndarray) -> np.ndarray:
+        shape = len(outputs), len(self.mean), -1
         if self.quantiles is not None:
-            outputs = np.sort(outputs, axis=1)
+            outputs = np.sort(outputs.reshape(shape), axis=2).reshape(outputs.shape)
         # Always a copy: a stream goes on writing to its outputs.
         with np.errstate(all="ignore"):  # infinity is refused by who predicts
-            predictions = self._in_units_of_y(outputs).astype(self.result)
-        return predictions if self.quantiles else flat(predictions)
+            predictions = (outputs * self.output_scale + self.output_mean).astype(self.result)
+        if self.quantiles is None:
+            return flat(predictions)
+        return predictions if len(self.mean) == 1 else predictions.reshape(shape)
 
 
 def several_quantiles(loss: str, quantile: float | tuple[float, ...]) -> tuple[float, ...] | None:
@@ -293,7 +315,7 @@ def read_numbers(
         Whether to take median and median absolute deviation instead, as losses that resist outliers
         need them.
     quantiles : tuple of float, optional
-        Several quantiles that are to be predicted of one column.
+        Several quantiles that are to be predicted of each column.
     partial : bool, default=False
         Whether this y is the first of several, which mean and scale are to follow.
 
@@ -312,11 +334,6 @@ def read_numbers(
     """
     values = flat_with_warning(as_values(y, lengths, step), "y")
     columns = _columns(values, dtype, "y")  # (N, k)
-    if quantiles and columns.shape[1] > 1:
-        raise ValueError(
-            f"y must have one column for several quantiles, got {columns.shape[1]}. "
-            "Fit one regressor a column."
-        )
     w = np.ones(len(columns)) if weights is None else pool(weights)
     mean, scale = _mean_and_scale(columns, w, robust)
     # Names, not dtypes: a saved file holds plain values.

@@ -319,7 +319,8 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         the place of F: values with the last one carried, marks, and numbers of steps since, as
         `missing` describes them. A regressor's head gives standardised numbers, of which
         predictions are made in float64: ``module(x).double() * torch.from_numpy(estimator.y_scale_)
-        + torch.from_numpy(estimator.y_mean_)``, several quantiles sorted.
+        + torch.from_numpy(estimator.y_mean_)``; with q quantiles of each of k columns of
+        ``module(x).double().unflatten(-1, (k, q)).sort(-1).values``, whose columns are those of y.
 
         Returns
         -------

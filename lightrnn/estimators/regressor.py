@@ -107,8 +107,8 @@ class RNNRegressor(SupervisedEstimator):
     quantile: float | tuple[float, ...] = argument(
         0.5,
         _QUANTILE,
-        """Quantile to predict with ``loss="quantile"``, or several, as in ``(0.1, 0.5, 0.9)``, of
-        a single column of y: predictions are then (n, q), in ascending order.""",
+        """Quantile to predict with ``loss="quantile"``, or several, as in ``(0.1, 0.5, 0.9)``:
+        predictions are then (n, q), of a y of several columns (n, k, q), in ascending order.""",
     )
     calibrate: bool = argument(
         False,

@@ -327,7 +327,7 @@ def _check_targets(targets: Any, architecture: dict[str, Any]) -> None:
     elif isinstance(targets, RealTargets):
         double = np.dtype(np.float64)
         _same("targets/n_outputs", targets.n_outputs, outputs)
-        columns = outputs if targets.quantiles is None else 1
+        columns = outputs // len(targets.quantiles or (0.5,))
         for name in ("mean", "scale"):
             _check_array(f"targets/{name}", getattr(targets, name), (columns,), double)
         if targets.sample is not None:

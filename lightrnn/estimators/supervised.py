@@ -334,7 +334,8 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         predictions : ndarray (n,) or (n, k), or with ``target="step"`` list of (T_i,) or (T_i, k)
             In the form of y; for steps an object array if X is one. A classifier returns the most
             probable labels, or 0/1 indicators. A regressor returns numbers in the units of y:
-            float32 if y was float32, else float64; of several quantiles there is a column each.
+            float32 if y was float32, else float64; of several quantiles there is a column each,
+            for a y of several columns (n, k, q).
 
         Raises
         ------

@@ -82,6 +82,7 @@ def _regressor(arguments: dict[str, Any]) -> RNNRegressor:
     fixed: dict[str, Any] = {
         "target": "step",
         "loss": "quantile",
+        "quantile": arguments["quantiles"],
         "bidirectional": False,
         "patch": 1,
     }
@@ -180,7 +181,10 @@ def _untrained(arguments: dict[str, Any], task: Task, random_state: Any) -> Mode
     """Return a model with initial weights."""
     windows = task.whole
     n_features = windows.encoding.n_features
-    zeros = np.zeros(task.n_outputs)
+    zeros = np.zeros(windows.encoding.horizon)
+    targets = RealTargets(
+        zeros, zeros + 1, True, arguments["dtype"], "float64", quantiles=task.quantiles
+    )
     sample = as_sequences([windows.inputs(windows.sample(_SAMPLE))], np.float64)
     model = Model.untrained(
         architecture={
@@ -194,7 +198,7 @@ def _untrained(arguments: dict[str, Any], task: Task, random_state: Any) -> Mode
         solver=arguments["solver"],
         forget_bias=arguments["forget_bias"],
         random_state=random_state,
-        targets=RealTargets(zeros, zeros + 1, True, arguments["dtype"], "float64"),
+        targets=targets,
         form=Form(n_features, False),
         standardization=replace(standardization_of(sample), weight=math.inf),
     )

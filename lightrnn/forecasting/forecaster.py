@@ -42,9 +42,9 @@ class RNNForecaster(ForecastArguments, FittedAttributes, Monitoring, BaseEstimat
     ----------
     nets_ : list of RNNRegressor
         The networks, one for each of `n_nets`, for `lightrnn.inspection` and the converters. They
-        read the sequences of `lightrnn.inspection.network_inputs`, and give for each step of the
-        horizon its quantiles, side by side: as differences from the season before and from the
-        linear part, in units of the spread, neither sorted nor calibrated yet.
+        read the sequences of `lightrnn.inspection.network_inputs`. For each origin they predict
+        (horizon, q) quantiles: differences from the season before and from the linear part, in
+        units of the spread, not calibrated yet.
     scale_ : {"log", "mean", "standard"} or None
         How values are scaled, as `scale` says or "auto" found out.
     longer_season_ : int

@@ -203,7 +203,7 @@ def comparable_outputs(estimator: NetworkEstimator, outputs: np.ndarray) -> np.n
     """
     targets = estimator._model.targets
     if isinstance(targets, RealTargets):
-        return outputs * targets.scale
+        return outputs * targets.output_scale
     classes = targets is None or (hasattr(targets, "classes_") and not targets.is_multilabel)
     if not classes or isinstance(estimator._model.network.head, AdaptiveHead):
         return outputs

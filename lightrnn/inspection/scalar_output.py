@@ -47,7 +47,7 @@ class ScalarOutput:
         values = comparable_outputs(self.estimator, raw)
         targets = self.estimator._model.targets
         if isinstance(targets, RealTargets):
-            values = values + targets.mean
+            values = values + targets.output_mean
         return np.asarray(values[:, self.column], np.float64)
 
     def of_steps(self, steps: list[np.ndarray], threads: int = 1) -> np.ndarray:

@@ -191,7 +191,7 @@ def regressor_head(
     Raises
     ------
     ValueError
-        If there are classes, if there is not one output for each of several quantiles, or a Keras
+        If there are classes, if outputs are not whole columns of several quantiles, or a Keras
         model has an activation at its end.
     """
     _refuse_labels(labels, "RNNRegressor")
@@ -201,12 +201,13 @@ def regressor_head(
             f"got {foreign.activation}. A regressor's outputs are linear."
         )
     b = foreign.b
-    if quantiles is not None and len(quantiles) != len(b):
+    q = len(quantiles or (0.5,))
+    columns = len(b) // q
+    if columns * q != len(b):
         raise ValueError(
-            f"quantile must name each of the source's {len(b)} outputs, got {quantiles}. "
-            "Give as many quantiles."
+            f"quantile must name each of the source's {len(b)} outputs of a column, got "
+            f"{quantiles}. Give as many quantiles."
         )
-    columns = len(b) if quantiles is None else 1
     targets = RealTargets(
         np.zeros(columns), np.ones(columns), step, dtype, dtype, quantiles=quantiles
     )

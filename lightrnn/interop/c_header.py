@@ -142,7 +142,11 @@ def _outputs(summary: Summary) -> str:
         return "The output is the probability of each class:"
     if summary.task == "labels":
         return f"The output is the probability of each of {k} labels."
-    what = f"{k} quantiles, least first," if summary.quantiles else "the prediction"
+    what = "the prediction"
+    if summary.quantiles:
+        q = summary.quantiles
+        what = f"{q} quantiles, least first,"
+        what += f" of each of {k // q} columns of y, one column after the other," * (q < k)
     return f"The output is {what} in the units of y."
 
 

@@ -316,12 +316,15 @@ class NetworkWriter:
     def _numbers(self, y: str) -> None:
         """Bring standardised outputs to the units of y."""
         k = self.summary.n_outputs
-        if self.summary.quantiles:
+        q = self.summary.quantiles
+        if q == k:
             self.add(f"sort({y}, {k});")
+        elif q:
+            self.add(f"for (int k = 0; k < {k}; k += {q}) {{", f"    sort({y} + k, {q});", "}")
         kind = np.dtype("float64") if self.wide_output else self.dtype
         units: dict[str, Any] = {"y_mean": self.summary.mean, "y_scale": self.summary.scale}
         for name, values in units.items():
-            self.constant(name, np.broadcast_to(values, k), f"{name} ({k},)", kind)
+            self.constant(name, np.repeat(values, k // len(values)), f"{name} ({k},)", kind)
         self.add(
             f"for (int k = 0; k < {k}; k++) {{",
             f"    output[k] = {y}[k] * y_scale[k] + y_mean[k];",

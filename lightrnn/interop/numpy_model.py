@@ -21,7 +21,7 @@ PATCH = 1  # steps that are one input of the network
 MISSING = False
 STANDARDIZED = False
 OUTPUTS = 2
-QUANTILES = False
+QUANTILES = 0
 SPECIAL = 1  # codes below it are no tokens of a text
 RESULT = "float64"
 
@@ -166,6 +166,13 @@ elif TASK == "labels":
     def probabilities(raw):
         """Return the probability of each label."""
         return sigmoid(raw)
+
+elif QUANTILES and QUANTILES < OUTPUTS:
+
+    def decode(raw):
+        """Return the quantiles of each column, ascending, in the units of y, in float64."""
+        columns = np.sort(raw.reshape(*raw.shape[:-1], -1, QUANTILES), axis=-1)
+        return (columns * WEIGHTS["y_scale"][:, None] + WEIGHTS["y_mean"][:, None]).astype(RESULT)
 
 elif QUANTILES:
 

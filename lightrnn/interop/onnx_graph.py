@@ -260,7 +260,7 @@ class ModelBuilder(InputBuilder):
         k = self.summary.n_outputs
         shape: tuple[Any, ...] = ("batch", "time") if self.summary.step else ("batch",)
         if task == "numbers":
-            shape = (*shape, k) if k > 1 or self.summary.quantiles else shape
+            shape = shape + self._columns()
             kind = {"float32": "FLOAT", "float64": "DOUBLE"}[self.summary.result.name]
             self._numbers(raw, getattr(self.onnx.TensorProto, kind))
             self.outputs.insert(0, self._declare("predictions", shape, kind))
@@ -269,16 +269,31 @@ class ModelBuilder(InputBuilder):
             self._add(operator, raw, out="probabilities")
             self.outputs.insert(0, self._declare("probabilities", (*shape, k)))
 
+    def _columns(self) -> tuple[int, ...]:
+        """Return the shape of a prediction of numbers."""
+        k = self.summary.n_outputs
+        q = self.summary.quantiles
+        if q:
+            return (q,) if q == k else (k // q, q)
+        return (k,) if k > 1 else ()
+
     def _numbers(self, raw: str, result: int) -> None:
         """Bring standardised outputs to the units of y, in float64 as `predict` does."""
         outputs = self._add("Cast", raw, to=self.onnx.TensorProto.DOUBLE)
+        columns = self._columns()
+        units = self.summary.scale, self.summary.mean
+        if len(columns) == 2:
+            # 0 stands for the axis as it is.
+            axes = [0, 0, *columns] if self.summary.step else [0, *columns]
+            outputs = self._add("Reshape", outputs, self._constant("column_shape", axes))
+            units = tuple(part[:, None] for part in units)
         if self.summary.quantiles:
-            count = self._constant("n_quantiles", [self.summary.n_outputs])
+            count = self._constant("n_quantiles", [self.summary.quantiles])
             outputs = self._add("TopK", outputs, count, out=("quantiles", "order"), largest=0)
-        elif self.summary.n_outputs == 1:
+        elif not columns:
             outputs = self._add("Squeeze", outputs, self._constant("last_axis", [-1]))
-        scale = self._constant("y_scale", self.summary.scale, np.float64)
-        mean = self._constant("y_mean", self.summary.mean, np.float64)
+        scale = self._constant("y_scale", units[0], np.float64)
+        mean = self._constant("y_mean", units[1], np.float64)
         numbers = self._add("Add", self._add("Mul", outputs, scale), mean)
         self._add("Cast", numbers, out="predictions", to=result)
 

@@ -39,6 +39,8 @@ def estimators():
     yield RNNClassifier("gru", **SMALL).fit(X, np.array([[0, 1, 0], [1, 1, 0]] * 2)), X
     quantiles = {"loss": "quantile", "quantile": (0.1, 0.5, 0.9)}
     yield RNNRegressor("gru", **SMALL, **quantiles).fit(X, NUMBERS), X
+    two = NUMBERS[:, None] * [1.0, -10.0]
+    yield RNNRegressor("gru", **SMALL, **quantiles).fit(X, two), X
     far = [x * [1, 0.1] + 1e8 for x in X]
     yield RNNRegressor("gru", **SMALL).fit(far, NUMBERS[:, None] + [0.0, 1e8]), far
     yield RNNClassifier("gru", **SMALL, tokens="char").fit(TEXTS, Y), TEXTS
