@@ -58,6 +58,7 @@ def test_forms_of_arrays(y, single, lengths):
         (100, 4, Y),
         (3, 59, Y),
         (3, 4, [Y[:5], Y[:1]]),
+        (3, 4, np.where(np.arange(60) < 6, Y, np.nan)),
     ],
 )
 def test_series_of_which_no_window_can_be_held_out(horizon, season, y):
