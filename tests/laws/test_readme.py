@@ -1,7 +1,9 @@
 """Every Python block of the README runs, from the first to the last."""
 
+import io
 import re
 import warnings
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,11 @@ def test_no_command_takes_the_package_from_an_index():
     assert not FROM_INDEX.findall(text)
 
 
+def numbers(array):
+    """Return the numbers of a printed array."""
+    return [float(number) for number in array.strip("[]").split()]
+
+
 @pytest.mark.slow
 def test_python_blocks_run():
     pytest.importorskip("sklearn", reason="one of the blocks uses scikit-learn")
@@ -25,6 +32,11 @@ def test_python_blocks_run():
     assert len(blocks) >= 2
     names: dict[str, object] = {}
     for block in blocks:
-        with warnings.catch_warnings():
+        printed = io.StringIO()
+        with warnings.catch_warnings(), redirect_stdout(printed):
             warnings.simplefilter("error")
             exec(compile(block, str(README), "exec"), names)
+        # Processors round differently, so figures are compared up to 2 %.
+        found = list(map(numbers, re.findall(r"^\[[\d. ]+\]$", printed.getvalue(), re.MULTILINE)))
+        for shown in map(numbers, re.findall(r"^# (\[[\d. ]+\])$", block, re.MULTILINE)):
+            assert pytest.approx(shown, rel=0.02) in found
