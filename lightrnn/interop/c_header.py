@@ -144,7 +144,7 @@ def _outputs(summary: Summary) -> str:
         return f"The output is the probability of each of {k} labels."
     what = "the prediction"
     if summary.quantiles:
-        q = summary.quantiles
+        q = len(summary.quantiles)
         what = f"{q} quantiles, least first,"
         what += f" of each of {k // q} columns of y, one column after the other," * (q < k)
     return f"The output is {what} in the units of y."

@@ -316,7 +316,7 @@ class NetworkWriter:
     def _numbers(self, y: str) -> None:
         """Bring standardised outputs to the units of y."""
         k = self.summary.n_outputs
-        q = self.summary.quantiles
+        q = len(self.summary.quantiles or ())
         if q == k:
             self.add(f"sort({y}, {k});")
         elif q:

@@ -258,7 +258,7 @@ def _constants(summary: Summary, weights: bytes, inline: bool) -> dict[str, Any]
         "MISSING": summary.fill is not None,
         "STANDARDIZED": summary.standardization is not None,
         "OUTPUTS": summary.n_outputs,
-        "QUANTILES": summary.quantiles is not None,
+        "QUANTILES": len(summary.quantiles or ()),
         "SPECIAL": vocabulary.n_special if vocabulary else 0,
         "RESULT": summary.result.name,
     }

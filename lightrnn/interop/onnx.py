@@ -35,7 +35,8 @@ def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
     - ``probabilities`` (batch, n_outputs), with ``target="step"`` (batch, time, n_outputs), as
       `predict_proba` returns them; a language model's are those of the next token. A regressor has
       ``predictions`` instead, of the dtype that `predict` returns, without the last axis if it has
-      a single output; several quantiles of each of several columns have an axis each. Outputs beyond a sequence's length mean nothing.
+      a single output; several quantiles of each of several columns have an axis each. Outputs
+      beyond a sequence's length mean nothing.
     - ``next_state`` (batch, S), where there is a state: the state after each sequence. Passed as
       ``state``, it lets the next call go on where this one ended, unless the network is
       bidirectional; where it reads patches, after whole ones.

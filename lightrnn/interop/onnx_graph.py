@@ -272,7 +272,7 @@ class ModelBuilder(InputBuilder):
     def _columns(self) -> tuple[int, ...]:
         """Return the shape of a prediction of numbers."""
         k = self.summary.n_outputs
-        q = self.summary.quantiles
+        q = len(self.summary.quantiles or ())
         if q:
             return (q,) if q == k else (k // q, q)
         return (k,) if k > 1 else ()
@@ -281,14 +281,14 @@ class ModelBuilder(InputBuilder):
         """Bring standardised outputs to the units of y, in float64 as `predict` does."""
         outputs = self._add("Cast", raw, to=self.onnx.TensorProto.DOUBLE)
         columns = self._columns()
-        units = self.summary.scale, self.summary.mean
+        units: Any = (self.summary.scale, self.summary.mean)
         if len(columns) == 2:
             # 0 stands for the axis as it is.
             axes = [0, 0, *columns] if self.summary.step else [0, *columns]
             outputs = self._add("Reshape", outputs, self._constant("column_shape", axes))
-            units = tuple(part[:, None] for part in units)
+            units = [part[:, None] for part in units]
         if self.summary.quantiles:
-            count = self._constant("n_quantiles", [self.summary.quantiles])
+            count = self._constant("n_quantiles", [len(self.summary.quantiles)])
             outputs = self._add("TopK", outputs, count, out=("quantiles", "order"), largest=0)
         elif not columns:
             outputs = self._add("Squeeze", outputs, self._constant("last_axis", [-1]))

@@ -201,8 +201,8 @@ def _targets(
         return ClassTargets(np.array(labels, dtype), told["step"])
     quantiles = told["quantiles"]
     return RealTargets(
-        values["y_mean"],
-        values["y_scale"],
+        values["y_mean"].ravel(),
+        values["y_scale"].ravel(),
         told["step"],
         estimator.dtype,
         told["result"],

@@ -58,14 +58,8 @@ class Summary(NamedTuple):
         The label of each output, if `task` is "classes".
     mean, scale : ndarray of float64 (k,) or None
         Predicted numbers are ``outputs * scale + mean``, computed in float64; None for other tasks.
-<<<<<<< HEAD
     quantiles : tuple of float or None
-        What each output predicts, if predictions are sorted outputs.
-=======
-    quantiles : int
-        Number of outputs of each column of y, which sorted are its predictions; 0 if each output is
-        that of a column.
->>>>>>> 60f112f (wip4)
+        What outputs predict of each column of y, if predictions are sorted outputs.
     result : dtype
         The type of predicted numbers.
     standardization : Standardization or None
@@ -90,11 +84,7 @@ class Summary(NamedTuple):
     classes: np.ndarray | None
     mean: np.ndarray | None
     scale: np.ndarray | None
-<<<<<<< HEAD
     quantiles: tuple[float, ...] | None
-=======
-    quantiles: int
->>>>>>> 60f112f (wip4)
     result: np.dtype
     standardization: Standardization | None
 
@@ -169,11 +159,7 @@ def summarize(estimator: Any) -> Summary:
         classes=targets.classes_ if task == "classes" else None,
         mean=targets.mean if task == "numbers" else None,
         scale=targets.scale if task == "numbers" else None,
-<<<<<<< HEAD
         quantiles=getattr(targets, "quantiles", None),
-=======
-        quantiles=len(getattr(targets, "quantiles", None) or ()),
->>>>>>> 60f112f (wip4)
         result=np.dtype(getattr(targets, "result", network.dtype)),
         standardization=model.standardization,
     )
