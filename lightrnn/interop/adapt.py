@@ -14,6 +14,8 @@ from ..data.tokens import UNKNOWN, Vocabulary
 from ..utils.checks import shown
 from .foreign import ForeignNetwork
 
+_NEVER = 50.0  # exp(-50) is 2e-22
+
 
 class UserLabels(NamedTuple):
     """The arguments that name a network's outputs and tokens, which its weights do not."""
@@ -69,12 +71,6 @@ def read_vocabulary(
         return None, []
     tokens = _tokens(given, len(foreign.embedding), language)
     special = [UNKNOWN, END] if language else [UNKNOWN]
-    if language and not set(special) <= set(tokens):
-        raise ValueError(
-            f"vocabulary must hold {UNKNOWN!r} and {END!r} for a language model, "
-            f"got {shown(tokens)}. Put them where the source has its own tokens for unknown words "
-            "and for the end of a text."
-        )
     # Special tokens have the first codes here, whatever their rows in the source.
     padding = tokens[0] if foreign.padded and tokens[0] not in special else None
     left_out = special if padding is None else [*special, padding]
@@ -238,14 +234,18 @@ def language_head(
             f"source must end with a softmax over the embedding's {len(table)} tokens to be an "
             f"RNNLanguageModel, got {given}. Use RNNClassifier."
         )
+    outputs = np.array(rows)
+    # Row -1 is that of a token which the source does not have, and so never predicts.
+    b = np.append(foreign.b, foreign.b.min() - _NEVER)[rows]
     if not tied:
-        return ConvertedHead(None, _matrix(foreign)[:, rows], foreign.b[rows], np.array(rows))
+        W = _matrix(foreign)
+        return ConvertedHead(None, np.pad(W, ((0, 0), (0, 1)))[:, rows], b, outputs)
     if foreign.W is not None and not np.array_equal(foreign.W, table.T):
         raise ValueError(
             "tie_weights must be False where the output layer's matrix is not the embedding's, "
             "got True. The source has two matrices."
         )
-    return ConvertedHead(None, None, foreign.b[rows], np.array(rows))
+    return ConvertedHead(None, None, b, outputs)
 
 
 def _matrix(foreign: ForeignNetwork) -> np.ndarray:

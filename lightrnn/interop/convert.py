@@ -13,12 +13,16 @@ from .adapt import UserLabels
 from .building import check_estimator, enough_memory
 from .checking import convert
 from .keras import read_file, read_keras
-from .tensor_files import read_tensors
+from .tensor_files import part, read_tensors
 from .torch import find_state_dict, read_torch
 
 E = TypeVar("E", RNNClassifier, RNNRegressor, RNNLanguageModel)
 
-_MAYBE_RELU = ("The weights of a plain RNN do not show whether it has tanh, as it is taken to.",)
+_MAYBE_RELU = "The weights of a plain RNN do not show whether it has tanh, as it is taken to."
+_FOLDED = (
+    "The weights do not show that {0!r} stands just before the layer that it was put into, without "
+    "a function between."
+)
 _ARRAYS_ALONE = (
     "A .weights.h5 file holds arrays alone: other activations (relu, hard_sigmoid), masks, "
     "pooling, a merge_mode or go_backwards do not show in it. A .keras file has them.",
@@ -41,11 +45,15 @@ def from_torch(
     embedding: str | None = None,
     read: str | None = None,
     check: tuple[Any, Any] | None = None,
+    state_dict: str | None = None,
+    ignore: str | Sequence[str] = (),
 ) -> E:
     """Turn a network that PyTorch has trained into a fitted estimator; PyTorch is not needed.
 
-    The network is an nn.LSTM, nn.GRU or nn.RNN (with tanh) of any depth, bidirectional or not, with
-    an nn.Linear on top and perhaps an nn.Embedding below.
+    The network is an nn.LSTM, nn.GRU or nn.RNN (with tanh) of any depth, bidirectional or not, or
+    cells such as nn.LSTMCell that read step by step, with an nn.Linear on top and perhaps an
+    nn.Embedding below. A BatchNorm, an nn.Linear before the first layer, and buffers ``mean`` and
+    ``std`` that scale the features are put into the weights of the layer that reads them.
 
     Parameters
     ----------
@@ -66,8 +74,9 @@ def from_torch(
         The token of each row of the embedding, in the rows' order; by default the integers from 0
         on. The row of "<unknown>" stands for all tokens that are not listed, and becomes row 0;
         without it, a row of zeros is put before the others. A row for padding (``padding_idx``) is
-        a token like others that never occurs. A language model needs a vocabulary, with
-        "<unknown>", and with "<end>" for the token that precedes and ends every text.
+        a token like others that never occurs. A language model needs a vocabulary; its "<end>" is
+        the token that precedes and ends every text. Without it, or without "<unknown>", the model
+        has a row of zeros for it and never predicts it.
     multilabel : bool, default=False
         Whether every output of a classifier is a label of its own, with a sigmoid.
     recurrent : str or sequence of str, optional
@@ -89,6 +98,11 @@ def from_torch(
         False: arrays or tensors, or lists of them. X are sequences as `predict` takes them, or for
         an embedding the numbers of its rows. The outputs are raw (logits), probabilities or their
         logarithms. If the estimator's are others, an error says where.
+    state_dict : str, optional
+        Which of a checkpoint's dicts to read: its keys, joined by dots, such as "ema.model". By
+        default the only one.
+    ignore : str or sequence of str, default=()
+        Patterns, as in the shell, of the names of weights to leave out: ``"similarity_*"``.
 
     Returns
     -------
@@ -113,7 +127,8 @@ def from_torch(
     -----
     UserWarning
         If there is no `check`, and the weights of a bidirectional network do not show which states
-        are read (`read` says it) or those of a plain RNN whether it has tanh.
+        are read (`read` says it), those of a plain RNN whether it has tanh, or where a module
+        stands that was put into others.
 
     See Also
     --------
@@ -154,16 +169,22 @@ def from_torch(
     check_estimator(estimator)
     labels = UserLabels(classes, vocabulary, flag("multilabel", multilabel))
     with enough_memory():
-        weights = read_tensors(source) if isinstance(source, (str, os.PathLike)) else source
+        weights = source
+        if isinstance(source, (str, os.PathLike)):
+            weights = read_tensors(source, state_dict)
+        elif state_dict is not None:
+            weights = part(source, state_dict)
         foreign = read_torch(
-            find_state_dict(weights),
+            find_state_dict(weights, ignore),
             recurrent=recurrent,
             head=head,
             embedding=embedding,
             tied=bool(getattr(estimator, "tie_weights", False)),
         )
-        unseen = foreign.cell == "rnn" and not hasattr(source, "named_modules")
-        result: E = convert(estimator, foreign, labels, read, check, _MAYBE_RELU[: int(unseen)])
+        doubts = [_FOLDED.format(module) for module in foreign.folded]
+        if foreign.cell == "rnn" and not hasattr(source, "named_modules"):
+            doubts.append(_MAYBE_RELU)
+        result: E = convert(estimator, foreign, labels, read, check, doubts)
         return result
 
 

@@ -30,6 +30,10 @@ _VECTORS = (
     "Weights of one axis belong to a normalisation (LayerNorm, BatchNorm), which is not computed "
     "here: train the model without it. If they belong to a loss, leave them out."
 )
+NO_RECURRENT = (
+    "Its weights have names that end with weight_ih_l0 and weight_hh_l0, as those of nn.LSTM, "
+    "nn.GRU and nn.RNN do, or lie below cell/vars in a file of Keras."
+)
 ONE_LINEAR = (
     "One linear layer is computed here, after the recurrent ones. Two in a row without an "
     "activation between them are one: its matrix is the product of theirs, and its bias is the "
@@ -84,6 +88,8 @@ class ForeignNetwork(NamedTuple):
         The query of attention, where the source pools by it.
     pooling : {"last", "mean", "max"} or None
         Which states the output layer reads, where the source or the user says so.
+    folded : tuple of str
+        Names of the source's modules that were put into the weights of others.
     padded : bool
         Whether the embedding's first row stands for padding, which the source leaves out.
     """
@@ -97,6 +103,7 @@ class ForeignNetwork(NamedTuple):
     attention: np.ndarray | None = None
     pooling: str | None = None
     padded: bool = False
+    folded: tuple[str, ...] = ()
 
     @property
     def cell(self) -> str:
@@ -165,7 +172,7 @@ class SourceWeights:
         """Return the shape of an array that must exist and have this many axes, none empty."""
         if name not in self.arrays:
             raise ValueError(
-                f"source must hold the weight {shown(name)}, got {_listed(self.arrays)}. "
+                f"source must hold the weight {shown(name)}, got {listed(self.arrays)}. "
                 "Give all weights, under the names that they have in the model."
             )
         shape = tuple(np.shape(self.arrays[name]))
@@ -186,7 +193,7 @@ class SourceWeights:
                 "It does not fit the other layers."
             )
         self.left.pop(name, None)
-        return _as_floats(self.arrays[name], f"source[{shown(name)}]")
+        return as_floats(self.arrays[name], f"source[{shown(name)}]")
 
     def take_or_zeros(self, name: str, length: int) -> np.ndarray:
         """Return a bias of this length, or zeros if the layer has none."""
@@ -202,12 +209,12 @@ class SourceWeights:
             }
             raise ValueError(
                 "source must hold nothing but recurrent layers, one linear layer and an embedding, "
-                f"got also {_listed(self.left)}. "
+                f"got also {listed(self.left)}. "
                 + remedies.get(max(axes), "lightrnn computes no other layers.")
             )
 
 
-def _as_floats(value: Any, name: str) -> np.ndarray:
+def as_floats(value: Any, name: str) -> np.ndarray:
     """Return finite floating-point numbers; biases, which are added to others, as float64."""
     # A tensor of torch is read through its own methods, so that torch need not be imported.
     if hasattr(value, "detach"):
@@ -232,7 +239,7 @@ def _as_floats(value: Any, name: str) -> np.ndarray:
     return array.astype(np.float64) if array.ndim == 1 else array
 
 
-def _listed(names: Iterable[str]) -> str:
+def listed(names: Iterable[str]) -> str:
     """Return names for a message, the first few of many."""
     first = heapq.nsmallest(MOST_LISTED + 1, names)
     listed = [shown(name) for name in first[:MOST_LISTED]]
@@ -269,14 +276,18 @@ def one_module(role: str, found: Sequence[str], chosen: str | None) -> str:
     if len(found) != 1:
         remedy = f" {ONE_LINEAR}" if role == "head" and found else ""
         raise ValueError(
-            f"source must hold one module that can be the {role}, got {_listed(found)}. "
+            f"source must hold one module that can be the {role}, got {listed(found)}. "
             f"Name it: {role}='...'.{remedy}"
         )
     return found[0]
 
 
-def in_order(found: Iterable[str], chosen: str | Sequence[str] | None) -> list[str]:
+def in_order(
+    found: Iterable[str], chosen: str | Sequence[str] | None, there: Iterable[str] = ()
+) -> list[str]:
     """Return the recurrent modules from first to last: as chosen, or by the numbers in their names.
+
+    `there` are all names of the source, for a message.
 
     Raises
     ------
@@ -294,11 +305,13 @@ def in_order(found: Iterable[str], chosen: str | Sequence[str] | None) -> list[s
             )
         return names
     parts = {name: _split_number(name) for name in found}
+    if not parts:
+        raise ValueError(f"source must hold a recurrent layer, got {listed(there)}. {NO_RECURRENT}")
     bases = {base for base, _ in parts.values()}
     if len(bases) != 1 or len(set(parts.values())) < len(parts):
         raise ValueError(
             "source must hold recurrent layers whose names give their order, "
-            f"got {_listed(parts)}. Name them from first to last: recurrent=['...', '...']."
+            f"got {listed(parts)}. Name them from first to last: recurrent=['...', '...']."
         )
     return sorted(parts, key=lambda name: parts[name][1])
 

@@ -33,6 +33,7 @@ from .foreign import (
     one_module,
     reorder_gates,
 )
+from .formats import other_format
 from .keras_config import KERAS_GATES, Description, describe
 from .tensor_files import ZIP_START, read_json
 
@@ -94,10 +95,20 @@ def _read_open(
             "a global pooling, and one Dense."
         ) from None
     except (*DAMAGE, MemoryError) as error:
+        _refuse_other_format(path)
         raise ValueError(
             f"source must be a .keras or .weights.h5 file, got {os.fspath(path)!r}: {error}. "
             "It is damaged or of another format."
         ) from error
+
+
+def _refuse_other_format(path: str | os.PathLike[str]) -> None:
+    """Raise the error about a file of another format that is known."""
+    found = other_format(path, ("an HDF5 file", "a .keras file"))
+    if found is not None:
+        raise ValueError(
+            f"source must be a .keras or .weights.h5 file, got {os.fspath(path)!r}, {found}"
+        ) from None
 
 
 def _arrays(h5py: Any, source: Any, size: int) -> dict[str, np.ndarray]:
@@ -142,7 +153,9 @@ def _datasets(h5py: Any, file: Any) -> Iterator[tuple[str, Any]]:
 def _check_dataset(name: str, item: Any, left: int) -> None:
     """Refuse an array that is not stored plainly, or is larger than the bytes left of the file."""
     if name.startswith("model_weights/") or name.endswith(":0"):
-        raise ValueError("weights in the format of Keras 2, whose models can be saved as .keras")
+        raise UnsupportedError(
+            "weights in the format of Keras 2: load them by Keras and save the model as .keras"
+        )
     # HDF5 can refer to other files, and declare huge arrays of which it stores little or nothing;
     # a chunk may be larger than its array, and a few compressed bytes may fill it.
     plain = not (item.external or item.is_virtual or item.chunks)
@@ -181,7 +194,7 @@ def read_keras(
     found = dict.fromkeys(match[1] for match in matches)  # each layer once, in the file's order
     described = file.description is not None
     levels: list[Level] = []
-    for path in in_order(found, recurrent):
+    for path in in_order(found, recurrent, weights.arrays):
         levels.append(_level(weights, path, levels[-1].width if levels else None, described))
     check_alike(levels)
     table = _embedding(weights, embedding, head, levels[0].n_features)

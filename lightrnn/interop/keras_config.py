@@ -118,6 +118,9 @@ def _shown(layer: dict[str, Any]) -> str:
 
 def _check_chain(layers: list[dict[str, Any]]) -> None:
     """Refuse a functional model unless each layer follows the one before it and no other."""
+    inputs = [_shown(layer) for layer in layers if layer["class_name"] == "InputLayer"]
+    if len(inputs) > 1:
+        raise UnsupportedError(f"a functional model with the inputs {' and '.join(inputs)}")
     previous = None
     for layer in layers:
         nodes = layer["inbound_nodes"]

@@ -16,6 +16,7 @@ from .adapt import UserLabels
 from .building import check_estimator, enough_memory
 from .checking import compared, convert
 from .foreign import ForeignNetwork, Level, UnsupportedError
+from .formats import other_format
 from .onnx_numbers import (
     Activated,
     Block,
@@ -162,6 +163,11 @@ def _loaded(onnx: Any, path: str | os.PathLike[str]) -> Any:
     try:
         return onnx.load(path)
     except damage as error:
+        found = other_format(path, ("an ONNX model",))
+        if found is not None:
+            raise ValueError(
+                f"source must be an ONNX file, got {os.fspath(path)!r}, {found}"
+            ) from None
         raise ValueError(
             f"source must be an ONNX file, got {os.fspath(path)!r}: {error}. "
             "It is damaged or of another format."

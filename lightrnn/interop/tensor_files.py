@@ -17,8 +17,14 @@ import numpy as np
 from ..utils.archive import DAMAGE, check_members
 from ..utils.files import open_regular
 from . import torch_pickle
-from .foreign import SAVE_WEIGHTS, UnsupportedError
+from .foreign import SAVE_WEIGHTS, UnsupportedError, listed
+from .formats import other_format
 from .torch_pickle import MOST_AXES, Opaque, Storage, Tensor, are_sizes
+
+
+class PartError(ValueError):
+    """A checkpoint has no part of the name that the user gave."""
+
 
 _BFLOAT16 = "bfloat16"  # the two upper bytes of a float32; NumPy has no such type
 # The types of numbers that the two formats name, as NumPy writes them.
@@ -54,7 +60,7 @@ ZIP_START = b"PK\x03\x04"
 _PICKLE_START = b"\x80\x02"  # protocol 2, which torch.save writes
 
 
-def read_tensors(path: str | os.PathLike[str]) -> dict[Any, Any]:
+def read_tensors(path: str | os.PathLike[str], inner: str | None = None) -> dict[Any, Any]:
     """Read a ``.safetensors`` file, or one that ``torch.save`` wrote (torch 1.6 or later).
 
     The first bytes say which of the two it is. A safetensors file has no checksum: a changed number
@@ -64,6 +70,8 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[Any, Any]:
     ----------
     path : str or path-like
         The file.
+    inner : str, optional
+        Dotted names of a part of what was saved, see `part`, which alone is read.
 
     Returns
     -------
@@ -83,17 +91,70 @@ def read_tensors(path: str | os.PathLike[str]) -> dict[Any, Any]:
     with open_regular(path) as file:
         try:
             start = file.read(len(ZIP_START))
-            return (_read_torch if start == ZIP_START else _read_safetensors)(file)
+            if start == ZIP_START:
+                return _read_torch(file, inner)
+            arrays = _read_safetensors(file)
+            return arrays if inner is None else part(arrays, inner)
+        except PartError:
+            raise
         except UnsupportedError as error:
+            _refuse_other_format(path)
             raise ValueError(
                 f"source must hold tensors and plain values alone, got {shown} with {error}. "
                 f"{SAVE_WEIGHTS}"
             ) from None
         except (*DAMAGE, MemoryError) as error:
+            _refuse_other_format(path)
             raise ValueError(
                 "source must be a .safetensors file or one that torch.save wrote, "
                 f"got {shown}: {error}. It is damaged or of another format."
             ) from error
+
+
+def _refuse_other_format(path: str | os.PathLike[str]) -> None:
+    """Raise the error about a file of another format that is known."""
+    found = other_format(path, ("a file of torch.save",))
+    if found is not None:
+        raise ValueError(
+            "source must be a .safetensors file or one that torch.save wrote, "
+            f"got {os.fspath(path)!r}, {found}"
+        ) from None
+
+
+def part(source: Any, names: str) -> Any:
+    """Return a part of nested dicts.
+
+    Parameters
+    ----------
+    source : mapping
+        A checkpoint.
+    names : str
+        Keys from the outermost on, joined by dots, such as "ema.model". A key may have dots itself;
+        names that are the beginning of several keys mean all of these, without that beginning.
+
+    Raises
+    ------
+    PartError
+        If there is no such part.
+    """
+    left = names
+    while left:
+        keys = [key for key in source if isinstance(key, str)] if isinstance(source, dict) else []
+        whole = [key for key in keys if left == key or left.startswith(f"{key}.")]
+        if whole:
+            key = max(whole, key=len)
+            source = source[key]
+            left = left[len(key) + 1 :]
+            continue
+        beginning = f"{left}."
+        below = [key for key in keys if key.startswith(beginning)]
+        if not below:
+            raise PartError(
+                f"state_dict must name a part of the source, got {names!r:.80} where it holds "
+                f"{listed(keys)}. Join the keys that lead to it by dots."
+            )
+        return {key[len(beginning) :]: source[key] for key in below}
+    return source
 
 
 def read_json(file: IO[bytes], size: int) -> Any:
@@ -196,7 +257,7 @@ def _decode(
 # -- torch.save -----------------------------------------------------------------------------------
 
 
-def _read_torch(file: BinaryIO) -> dict[Any, Any]:
+def _read_torch(file: BinaryIO, inner: str | None) -> dict[Any, Any]:
     """Return the dict in an archive: a pickle that describes tensors, and a member per storage."""
     size = os.fstat(file.fileno()).st_size
     with zipfile.ZipFile(file) as archive:
@@ -208,7 +269,8 @@ def _read_torch(file: BinaryIO) -> dict[Any, Any]:
         marker = f"{folder}byteorder"  # written by torch 2.1 and later
         big = marker in archive.namelist() and archive.read(marker) == b"big"
         reader = _StorageReader(archive, folder, ">" if big else "<", _MOST_SHARED * size)
-        return reader.arrays(torch_pickle.read(archive.read(pickles[0])))
+        whole = torch_pickle.read(archive.read(pickles[0]))
+        return reader.arrays(whole if inner is None else part(whole, inner))
 
 
 class _StorageReader:

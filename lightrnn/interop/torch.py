@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from .foreign import (
     in_order,
     one_module,
 )
+from .torch_folds import fold
 from .torch_pickle import Opaque
 
 # Recurrent layers with more than lightrnn computes, by parts of the names of their weights.
@@ -35,16 +37,19 @@ _UNSUPPORTED = {
 # A weight's name within its module. Three digits at most: no name can make the loop over layers
 # long.
 _RECURRENT = re.compile(r"(weight|bias)_[ih]h_l(\d{1,3})(_reverse)?")
+_OF_CELL = re.compile(r"(weight|bias)_[ih]h")  # a cell reads step by step from a state of zeros
 # Names of weights of classes in a loss, and of an embedding where its shape does not show it.
 _OF_LOSS = re.compile(r"loss|crit|class_?weight|pos_?weight", re.IGNORECASE)
 _OF_EMBEDDING = re.compile(r"emb|token|vocab|wte", re.IGNORECASE)
 # Files of torch.nn.modules whose layers are computed here, or change no prediction.
-_SUPPORTED_FILES = ("rnn", "linear", "sparse", "dropout", "container", "loss")
+_SUPPORTED_FILES = ("rnn", "linear", "sparse", "dropout", "container", "loss", "batchnorm")
 _OUTPUT_ACTIVATIONS = ("Softmax", "LogSoftmax", "Sigmoid")
 
 
-def find_state_dict(source: Any) -> Mapping[str, Any]:
+def find_state_dict(source: Any, ignore: str | Sequence[str] = ()) -> Mapping[str, Any]:
     """Return the weights by name of a module, a state_dict, or a checkpoint with one state_dict.
+
+    Weights whose names match one of the patterns `ignore` are left out.
 
     Raises
     ------
@@ -63,7 +68,7 @@ def find_state_dict(source: Any) -> Mapping[str, Any]:
             "Pass model.state_dict()."
         )
     if _is_state_dict(source):
-        return source
+        return _without(source, ignore)
     # By identity, since a file can name one dict under many keys.
     values = {id(value): value for value in source.values()}.values()
     found = [value for value in values if _is_state_dict(value)]
@@ -74,7 +79,22 @@ def find_state_dict(source: Any) -> Mapping[str, Any]:
         found = [value for value in found if any("weight_hh" in name for name in value)] or found
     if len(found) != 1:
         raise ValueError(_not_one(source, len(found)))
-    return found[0]
+    return _without(found[0], ignore)
+
+
+def _without(state: Mapping[str, Any], ignore: str | Sequence[str]) -> Mapping[str, Any]:
+    """Return a state_dict without the weights that match a pattern."""
+    patterns = [ignore] if isinstance(ignore, str) else list(ignore)
+    if not all(isinstance(pattern, str) for pattern in patterns):
+        raise TypeError(
+            f"ignore must be patterns of names, got {shown(ignore)}. Give strings, such as "
+            "['similarity_*']."
+        )
+    return {
+        name: array
+        for name, array in state.items()
+        if not any(fnmatchcase(name, pattern) for pattern in patterns)
+    }
 
 
 def _not_one(source: Mapping[Any, Any], count: int) -> str:
@@ -88,7 +108,7 @@ def _not_one(source: Mapping[Any, Any], count: int) -> str:
     keys = shown([key for key in source if isinstance(key, str)])
     return (
         f"source must be a state_dict or hold one, got {keys} with {count} of them. "
-        "Pass the state_dict itself, or save it by itself: torch.save(checkpoint[name], path)."
+        "Name it, state_dict='...', or pass the state_dict itself."
     )
 
 
@@ -110,8 +130,8 @@ def _check_modules(module: Any) -> None:
         if not _is_supported(type(part)):
             raise ValueError(
                 f"source must have layers that are computed here, got {name!r} of class "
-                f"{type(part).__name__}. They are nn.LSTM, nn.GRU, nn.RNN, nn.Linear, nn.Embedding "
-                "and dropout; train the model without others."
+                f"{type(part).__name__}. They are nn.LSTM, nn.GRU, nn.RNN, nn.Linear, "
+                "nn.Embedding, BatchNorm and dropout; train the model without others."
             )
         nonlinearity = getattr(part, "nonlinearity", "tanh")
         # Any module may have an attribute `nonlinearity`; a recurrent one has a `hidden_size` too.
@@ -156,12 +176,16 @@ def read_torch(
         If a weight is missing, misshapen or left over, or belongs to a layer that is not computed
         here.
     """
-    weights = SourceWeights(state)
-    modules = _modules(weights.arrays)
+    state = {_name_in_layer(name): array for name, array in state.items()}
+    modules = _modules(state)
     _refuse_unsupported(modules)
     found = [name for name, ends in modules.items() if any(map(_RECURRENT.fullmatch, ends))]
+    names = in_order(found, recurrent, state)
+    state, folded = fold(state, names, head, tied)
+    weights = SourceWeights(state)
+    modules = _modules(weights.arrays)
     levels: list[Level] = []
-    for name in in_order(found, recurrent):
+    for name in names:
         width = levels[-1].width if levels else None
         levels += _module_levels(weights, name, modules.get(name, []), width)
     check_alike(levels)
@@ -175,7 +199,12 @@ def read_torch(
     W, b = _head(weights, linear, output, levels[-1].width, table if tied else None)
     _drop_loss(weights, levels, len(b))
     weights.finish()
-    return ForeignNetwork(levels, W, b, table, attention=attention)
+    return ForeignNetwork(levels, W, b, table, attention=attention, folded=tuple(folded))
+
+
+def _name_in_layer(name: str) -> str:
+    """Return the name that a weight of a cell, such as nn.LSTMCell, has in a layer."""
+    return f"{name}_l0" if _OF_CELL.fullmatch(name.rpartition(".")[2]) else name
 
 
 def _modules(names: Iterable[str]) -> dict[str, list[str]]:
@@ -198,13 +227,6 @@ def _refuse_unsupported(modules: Mapping[str, list[str]]) -> None:
                         f"source must have recurrent layers without {feature}, got {shown(name)}. "
                         "They are not computed here; train the model without."
                     )
-            if end == "weight_hh":
-                raise ValueError(
-                    "source must have layers that read whole sequences, such as nn.LSTM, got "
-                    f"{shown(name)} of a cell. A cell that reads step by step, from a state of "
-                    "zeros, is a layer whose weights have other names: {re.sub('_([ih]h)$', "
-                    r"r'_\1_l0', name): array for name, array in state_dict.items()}."
-                )
 
 
 def _module_levels(

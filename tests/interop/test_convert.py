@@ -285,12 +285,6 @@ CALLS = {
         {"vocabulary": ["ab", "c", "d", "e"]},
         "tokens='char' says",
     ),
-    "no end": (
-        TOKENS,
-        RNNLanguageModel(),
-        {"vocabulary": list("abcd")},
-        "must hold '<unknown>' and '<end>'",
-    ),
     "none": (TOKENS, RNNLanguageModel(), {}, "vocabulary must list a different token"),
     "outputs": (
         TOKENS,
