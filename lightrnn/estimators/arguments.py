@@ -296,7 +296,11 @@ class TrainingArguments:
         """Source of initial weights, validation split, minibatches and dropout masks. An integer
         gives the same result every time; ``np.random.seed`` has no effect.""",
     )
-    verbose: int = argument(0, VERBOSE, "Whether to print progress: 0 is silent.")
+    verbose: int = argument(
+        0,
+        VERBOSE,
+        "Whether to print progress. On a terminal 0, too, says when kernels are compiled first.",
+    )
     callbacks: Callable[..., Any] | list[Callable[..., Any]] | None = argument(
         None,
         CALLBACKS,

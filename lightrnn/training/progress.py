@@ -4,7 +4,8 @@ Both show the epoch, its loss, its mean gradient norm, the validation score if t
 sequences (or tokens) per second and the time left. Within a long epoch they are updated every
 second on a terminal, every half minute elsewhere. Lines go to stdout, or where tqdm is installed to
 stderr as its bars do, and are at most a hundred; a log file gets no bar. What takes longer because
-kernels are compiled is said in a line of its own on stderr, and no clock counts it.
+kernels are compiled is said in a line of its own on stderr, and no clock counts it; on a terminal
+that line comes without ``verbose``, too.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ class Progress:
     Parameters
     ----------
     verbose : int
-        0 shows nothing.
+        0 shows no epochs.
     epochs : int
         The most epochs that may come; the time left counts them all.
     count : int
@@ -65,7 +66,8 @@ class Progress:
         """Begin the first epoch."""
         self._start = self._last = self._began = cpu.compiling.clock()
         self._working = Event()  # whether the first batch has been learned
-        if self.verbose:
+        # Whoever sits at a terminal and wants no progress still wonders why nothing happens.
+        if self.verbose or _is_terminal(sys.stderr):
             watch = Thread(target=self._announce, args=(cpu.compiling.seconds(),), daemon=True)
             with suppress(RuntimeError):  # there may be no more threads
                 watch.start()

@@ -98,6 +98,20 @@ def test_a_fit_that_ends_early_leaves_no_time_left(monkeypatch, capsys, stream, 
         assert "4/50 epochs" in before and " left" not in before and before.endswith("in 0:00:00")
 
 
+@pytest.mark.parametrize("terminal", [True, False])
+def test_without_verbose_compiling_is_said_on_a_terminal_alone(monkeypatch, terminal):
+    stream = Terminal() if terminal else io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr("lightrnn.training.progress._PATIENCE", 0.01)
+    said = threading.Event()
+    monkeypatch.setattr(stream, "flush", said.set)
+    progress = Progress(0, 8, 10, cell="lstm")
+    monkeypatch.setattr(compiling, "seconds", lambda: 1e9)
+    assert said.wait(20 if terminal else 0.05) == terminal
+    progress.close()
+    assert stream.getvalue() == "compiling lstm, once on this machine\n" * terminal
+
+
 def test_compiling_is_said_once_and_no_clock_counts_it(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     now = [100.0]
