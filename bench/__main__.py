@@ -1,6 +1,7 @@
 """Print the tables: ``python -m bench [--cuda] [--only steps,share] [--quick] [--write]``.
 
-The tables m4 and hours read their data from ``--data FOLDER``. ``python -m bench --fuzz`` loads
+``python -m bench --share`` prints one line that you can send: this machine and a few ratios. The
+tables m4 and hours read their data from ``--data FOLDER``. ``python -m bench --fuzz`` loads
 corrupted model files instead.
 """
 
@@ -10,7 +11,7 @@ import warnings
 
 from lightrnn import cuda
 
-from . import fuzz, peers
+from . import fuzz, peers, sharing
 from .adding import ADDING
 from .archive import ARCHIVE
 from .c_step import C_STEP
@@ -33,12 +34,15 @@ from .short_texts import SHORT_TEXTS
 from .startup import MEMORY, STARTUP
 from .steps import SHARE, STEPS
 from .text import SENTENCES, TEXT
+from .uses import GROWTH_TABLE, USES_TABLE
 from .vowels import VOWELS
 
 GPU_TABLES = (GPU_STEPS, GPU_RAGGED, GPU_FIT)
 TABLES = (
     STEPS,
     SHARE,
+    USES_TABLE,
+    GROWTH_TABLE,
     RAGGED,
     VOWELS,
     PREDICT,
@@ -72,6 +76,9 @@ def main() -> None:
         sys.exit(not fuzz.main(arguments.fuzz))
     # The tables fix the number of epochs, converged or not.
     warnings.filterwarnings("ignore", message=".*Maximum iterations")
+    if arguments.share:
+        print(sharing.line(arguments.quick))
+        return
     run = Run(arguments.quick, arguments.data)
     summary = []
     machine = describe(0) if arguments.quick else describe()
@@ -102,6 +109,9 @@ def _arguments() -> argparse.Namespace:
     )
     parser.add_argument(
         "--write", action="store_true", help="write the tables into bench/README.md"
+    )
+    parser.add_argument(
+        "--share", action="store_true", help="print one line to send: machine and a few ratios"
     )
     parser.add_argument(
         "--fuzz",

@@ -117,3 +117,53 @@ def language_step(V: int, E: int, sizes: tuple[int, ...], B: int, T: int) -> Cal
         solver.step()
 
     return step
+
+
+class StackTraining:
+    """A stack of LSTM layers with its loss and Adam, for one target per sequence or per step."""
+
+    def __init__(
+        self, sizes: tuple[int, int, int], layers: int, both: bool, double: bool, every: bool
+    ) -> None:
+        features, units, outputs = sizes
+        self.every = every
+        kind = torch.float64 if double else torch.float32
+        options: dict[str, Any] = {"batch_first": True, "bidirectional": both, "dtype": kind}
+        self.lstm = torch.nn.LSTM(features, units, layers, **options)
+        self.head = torch.nn.Linear(units * (1 + both), outputs, dtype=kind)
+        self.parameters = [*self.lstm.parameters(), *self.head.parameters()]
+        self.solver = torch.optim.Adam(self.parameters)
+        self.loss = torch.nn.CrossEntropyLoss()
+
+    def step(self, X: torch.Tensor, y: torch.Tensor) -> float:
+        """Train on one minibatch, (B, T, F) and (B,) or (B, T)."""
+        self.solver.zero_grad()
+        states, (final, _) = self.lstm(X)
+        directions = 1 + self.lstm.bidirectional
+        h = states if self.every else torch.cat([*final[-directions:]], dim=1)
+        loss = self.loss(self.head(h).flatten(0, -2), y.flatten())
+        loss.backward()
+        clip_grad_norm_(self.parameters, 1.0)
+        self.solver.step()
+        return loss.item()
+
+
+def adaptive_step(V: int, E: int, H: int, B: int, T: int) -> Callable[[], Any]:
+    """Return a training step of a language model with an adaptive softmax; no state is carried."""
+    embedding = torch.nn.Embedding(V, E)
+    lstm = torch.nn.LSTM(E, H, batch_first=True)
+    head = torch.nn.AdaptiveLogSoftmaxWithLoss(H, V, [V // 20, V // 4], head_bias=True)
+    parameters = [*embedding.parameters(), *lstm.parameters(), *head.parameters()]
+    solver = torch.optim.Adam(parameters)
+    text = torch.from_numpy(zipf(V, B * (T * 50 + 1))).reshape(B, -1)
+    starts = itertools.cycle(range(0, text.shape[1] - T, T))
+
+    def step() -> None:
+        t = next(starts)
+        solver.zero_grad()
+        h, _ = lstm(embedding(text[:, t : t + T]))
+        head(h.reshape(-1, H), text[:, t + 1 : t + T + 1].reshape(-1)).loss.backward()
+        clip_grad_norm_(parameters, 1.0)
+        solver.step()
+
+    return step

@@ -27,9 +27,16 @@ class Training:
     """The training of lightrnn, as `RNNLanguageModel.fit` does it chunk by chunk."""
 
     def __init__(
-        self, V: int, E: int, sizes: tuple[int, ...], B: int, T: int, threads: int
+        self,
+        V: int,
+        E: int,
+        sizes: tuple[int, ...],
+        B: int,
+        T: int,
+        threads: int,
+        head: str = "linear",
     ) -> None:
-        self.network = Network("lstm", E, sizes, V, target="step", n_tokens=V)
+        self.network = Network("lstm", E, sizes, V, target="step", n_tokens=V, head=head)
         self.network.initialize(np.random.default_rng(0))
         self.solver = make_solver("adam", self.network.layout.size, "float32")
         self.loss = make_loss("softmax")

@@ -1,0 +1,174 @@
+"""What users run beside one layer in float32, and how the time of an epoch grows with the data."""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from lightrnn import RNNClassifier
+from lightrnn.losses import make_loss
+from lightrnn.nn.batches import Batch
+from lightrnn.nn.network import Network
+from lightrnn.nn.solvers import make_solver
+from lightrnn.training import Epoch
+
+from . import peers, text
+from .report import Row, Run, Table, milliseconds, times_faster, verdict
+from .timing import alternate, median, ratio
+
+OUTPUTS = 9
+VOCABULARY = 10_000
+
+
+class Use(NamedTuple):
+    """A network and the sizes of a minibatch: batch, steps, features, units."""
+
+    shape: tuple[int, int, int, int]
+    layers: int = 1
+    both: bool = False
+    double: bool = False
+    every: bool = False  # whether each step has a target
+    bar: float | None = None  # on one thread
+
+
+USES = {
+    "2 layers, both ways, B32 T100 F16 H64": Use((32, 100, 16, 64), layers=2, both=True, bar=1.9),
+    "float64, B32 T100 F32 H64": Use((32, 100, 32, 64), double=True),
+    "T = 4,000, B8 F1 H32": Use((8, 4000, 1, 32)),
+    "T = 4,000 in patches of 40, B8 F1 H32": Use((8, 100, 40, 32)),
+    "a target for each step, B32 T100 F32 H64": Use((32, 100, 32, 64), every=True),
+}
+
+
+def sides(use: Use, threads: int) -> dict[str, Callable[[], Any]]:
+    """Return a training step for each side, on the same minibatch."""
+    B, T, F, H = use.shape
+    dtype = "float64" if use.double else "float32"
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((B, T, F)).astype(dtype)
+    y = rng.integers(0, OUTPUTS, (B, T) if use.every else B)
+    options = {"bidirectional": use.both, "target": "step" if use.every else "sequence"}
+    network = Network("lstm", F, (H,) * use.layers, OUTPUTS, dtype=dtype, **options)
+    network.initialize(rng)
+    solver = make_solver("adam", network.layout.size, dtype)
+    weights = np.ones(y.shape)
+    given = (list(y), list(weights)) if use.every else (y, weights)
+    step = partial(_step, network, solver, lambda: Batch.of(list(X), *given), threads)
+    calls: dict[str, Callable[[], Any]] = {"lightrnn": step}
+    if peers.HAS_TORCH:
+        import torch
+
+        from .pytorch import StackTraining
+
+        other = StackTraining((F, H, OUTPUTS), use.layers, use.both, use.double, use.every)
+        calls["torch"] = partial(other.step, torch.from_numpy(X), torch.from_numpy(y))
+    return calls
+
+
+def _step(network: Network, solver: Any, batch: Callable[[], Batch], threads: int) -> None:
+    network.learn(batch(), make_loss("softmax"), solver, 1e-3, 1.0, threads)()
+
+
+def adaptive_sides(threads: int) -> dict[str, Callable[[], Any]]:
+    """Return a training step of a language model with an adaptive softmax for each side."""
+    sizes = (VOCABULARY, 200, (200,), 20, 35)
+    training = text.Training(*sizes, threads, head="adaptive")
+    calls: dict[str, Callable[[], Any]] = {"lightrnn": training.step}
+    if peers.HAS_TORCH:
+        from .pytorch import adaptive_step
+
+        calls["torch"] = adaptive_step(VOCABULARY, 200, 200, 20, 35)
+    return calls
+
+
+def _use_rows(run: Run) -> Iterator[Row]:
+    cases = {name: (partial(sides, use), use.bar) for name, use in USES.items()}
+    name = f"adaptive softmax of {VOCABULARY:,} words, B20 T35 H200"
+    cases[name] = (adaptive_sides, None)
+    for threads in run.threads:
+        for name, (make, bar) in cases.items():
+            with peers.limited(threads):
+                times = alternate(make(threads), quick=run.quick)
+            faster = ratio(times, "torch")
+            yield (
+                name,
+                str(threads),
+                milliseconds(median(times, "lightrnn")),
+                milliseconds(median(times, "torch")),
+                times_faster(faster),
+                *verdict(faster, bar if threads == 1 else None),
+            )
+
+
+# -- growth ----------------------------------------------------------------------------------------
+
+BATCH = 32
+LARGEST = {"T": 1.05, "n": 1.05, "H": 2.05}  # exponents
+# n, T and H, of which one grows
+GROWTH = {
+    "T": [(128, T, 64) for T in (50, 200, 800)],
+    "n": [(n, 50, 64) for n in (128, 512, 2048)],
+    "H": [(128, 20, H) for H in (64, 128, 256, 512)],
+}
+
+
+def epoch_seconds(cell: str, size: tuple[int, int, int], epochs: int) -> float:
+    """Fit to random sequences of 8 features; return the median seconds of an epoch."""
+    n, T, H = size
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, T, 8)).astype(np.float32)
+    seconds: list[float] = []
+
+    def note(record: Epoch) -> None:
+        seconds.append(record.seconds)
+
+    RNNClassifier(
+        cell,
+        (H,),
+        patch=1,
+        batch_size=BATCH,
+        max_iter=1 + epochs,
+        n_iter_no_change=1 + epochs,
+        callbacks=note,
+        n_jobs=1,
+        random_state=0,
+    ).fit(X, rng.integers(0, 2, n))
+    return float(np.median(seconds[1:]))
+
+
+def _growth_rows(run: Run) -> Iterator[Row]:
+    rounds = 1 if run.quick else 3
+    for cell in ("lstm", "gru", "rnn"):
+        for name, sizes in GROWTH.items():
+            # All sizes take turns, so that other work on the machine slows all of them alike.
+            times = np.array([[epoch_seconds(cell, s, 2) for s in sizes] for _ in range(rounds)])
+            values = [size["nTH".index(name)] for size in sizes]
+            exponents = np.median(np.diff(np.log(times)) / np.diff(np.log(values)), axis=0)
+            yield (
+                cell,
+                f"{name} = {', '.join(map(str, values))}",
+                " ".join(f"{1e3 * seconds:.3g}" for seconds in np.median(times, axis=0)),
+                " ".join(f"{exponent:.2f}" for exponent in exponents),
+                *verdict(float(exponents.max()), LARGEST[name], at_most=True),
+            )
+
+
+USES_TABLE = Table(
+    "uses",
+    "Training step of an LSTM as users run it, ms: forward, loss, backward, clipping, Adam",
+    ("network and minibatch", "threads", "lightrnn", "torch", "torch / lightrnn", "bar", "reached"),
+    _use_rows,
+    "As in the table of training steps; float32 where it does not say float64. A patch is read as "
+    "one step of 40 features, by torch too. torch's adaptive softmax has the same cutoffs and "
+    "divisors, and a bias in its head; lightrnn carries the state from chunk to chunk.",
+)
+GROWTH_TABLE = Table(
+    "growth",
+    "How the time of an epoch grows: exponents of T, n and H, one thread",
+    ("cell", "what grows", "ms an epoch", "exponent from each to the next", "bar", "reached"),
+    _growth_rows,
+    f"`RNNClassifier.fit` with batches of {BATCH} and 8 features; n 128 and H 64 where T grows, "
+    "T 50 and H 64 where n grows, T 20 where H grows. An exponent of 1 means twice the "
+    "time for twice as much.",
+)
