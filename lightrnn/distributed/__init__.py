@@ -7,5 +7,6 @@ the partitions, the seed and the arguments, and never on the number of workers o
 """
 
 from .estimators import DaskRNNClassifier, DaskRNNRegressor
+from .language import DaskRNNLanguageModel
 
-__all__ = ["DaskRNNClassifier", "DaskRNNRegressor"]
+__all__ = ["DaskRNNClassifier", "DaskRNNLanguageModel", "DaskRNNRegressor"]

@@ -47,12 +47,14 @@ def blocks_of(values: Any, name: str) -> list[Any]:
     """
     if not is_collection(values):
         raise TypeError(
-            f"{name} must be a dask.array, or a list of Delayed or Future with a partition each, "
-            f"got {shown(values)}. Cut it: dask.array.from_array({name}, chunks=(1000, ...)); or "
-            "fit the estimator that is not on dask, which takes data in memory."
+            f"{name} must be a collection of dask, or a list of Delayed or Future with a partition "
+            f"each, got {shown(values)}. Cut it, as in dask.array.from_array({name}, "
+            "chunks=(1000, ...)); or fit the estimator that is not on dask."
         )
     if isinstance(values, (list, tuple)):
         return list(values)
+    if hasattr(values, "map_partitions") and hasattr(values, "fold"):
+        values = values.map_partitions(list)  # partitions of a bag may be iterators
     if hasattr(values, "rechunk"):
         whole = dict.fromkeys(range(1, values.ndim), -1)
         values = values.rechunk(whole) if whole else values

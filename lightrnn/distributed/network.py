@@ -76,9 +76,17 @@ class DistributedNetwork(Network):
 
     def run(self, batch: Batch) -> None:
         """Run over a batch, so that `final_states` are those of its ends."""
+        if not isinstance(batch.X[0], Span):
+            super().run(batch)
+            return
         members = _members(batch.X)
         shares = {number: _share(batch, rows) for number, rows in members.items()}
         self._states = _arranged(self.replicas.call("run", shares, self.parameters), members)
+
+    def _run(self, batch: Batch, read: Any) -> Any:
+        result = super()._run(batch, read)
+        self._states = super().final_states
+        return result
 
     @property
     def final_states(self) -> tuple[np.ndarray, ...]:
@@ -122,7 +130,8 @@ def _share(batch: Batch, rows: np.ndarray) -> Batch:
         X=some,
         lengths=batch.lengths[rows],
         order=np.arange(len(rows)),
-        targets=None if targets is None else take(targets, rows),
+        # Those of texts are spans, too: their next tokens, which the partition has.
+        targets=None if targets is None or isinstance(targets[0], Span) else take(targets, rows),
         weights=None if targets is None else take(batch.weights, rows),
         masks=tuple(mask[rows] for mask in batch.masks),
         states=tuple(state[rows] for state in batch.states),

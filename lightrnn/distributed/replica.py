@@ -6,23 +6,29 @@ replica that is lost with its worker is made anew elsewhere and answers with the
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Set
 from dataclasses import replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from .. import cpu
+from ..data.corpus import BOUNDARY
 from ..data.form import Form
 from ..data.missing import with_marks
 from ..data.moments import standardization_of
 from ..data.sequences import Sequences, as_sequences
+from ..data.tokens import Vocabulary, as_items, is_blank, kind_of, split
 from ..estimators.model import build_network
 from ..losses import Loss
 from ..nn.batches import Batch
 from ..utils.standardization import Standardization
-from .sequences import Summary
+from .sequences import Summary, TokenCounts
 from .sums import Terms, partial_sums
+
+_FEWEST_SHARDS = 2  # of the share of one partition, for workers of several threads
 
 Setup = list[tuple[str, tuple[Any, ...]]]
 
@@ -45,6 +51,7 @@ class Replica:
         self._given = partitions
         self._threads = threads or _worker_threads()
         self._sequences: dict[int, Sequences] = {}
+        self._texts: dict[int, list[Any]] = {}
         self._items: dict[int, Any] = {}
         # Where the steps of each partition's sequences begin among all.
         self._offsets: dict[int, np.ndarray] = {}
@@ -76,6 +83,35 @@ class Replica:
             if number in numbers
         }
 
+    def count(self, numbers: dict[int, None], tokens: str) -> dict[int, TokenCounts]:
+        """Count the tokens of each partition that has texts; blank ones are left out."""
+        found = {}
+        for number in numbers:
+            texts = list(self._given[number])
+            kind = kind_of(texts, tokens)
+            kind = "category" if kind == "number" else kind  # no number can be predicted
+            texts = [text for text in texts if not is_blank(text, kind)]
+            if texts:
+                items = as_items(texts, kind, f"texts in partition {number}")
+                parts = [split(item, kind) for item in items]
+                lengths = np.array(list(map(len, parts)), np.int64)
+                counts = Counter(chain.from_iterable(parts))
+                n_characters = sum(len(item) for item in items if isinstance(item, str))
+                found[number] = TokenCounts(kind, counts, lengths, n_characters)
+                self._texts[number] = items
+        return found
+
+    def encode(self, numbers: dict[int, None], vocabulary: Vocabulary) -> dict[int, None]:
+        """Encode the texts, each between two boundaries."""
+        dtype = np.min_scalar_type(len(vocabulary) - 1)
+        for number in numbers:
+            # Steps read the codes from the first boundary on, and predict those after it.
+            self._items[number] = [
+                np.concatenate([[BOUNDARY], vocabulary.encode(item), [BOUNDARY]]).astype(dtype)
+                for item in self._texts.pop(number, [])
+            ]
+        return numbers
+
     def moments(
         self, weights: dict[int, np.ndarray], fill: np.ndarray | None, missing: bool
     ) -> dict[int, Standardization]:
@@ -90,15 +126,18 @@ class Replica:
     def prepare(
         self,
         numbers: dict[int, None],
-        form: Form,
+        form: Form | None,
         architecture: dict[str, Any],
         standardization: Standardization | None,
         batch_size: int,
+        n_partitions: int,
     ) -> dict[int, None]:
-        """Encode all sequences and make the network."""
-        encoded = {number: form.encoded(self._sequences[number]) for number in self._sequences}
+        """Make the network, and encode the sequences that are not texts."""
+        encoded = {number: form.encoded(X) for number, X in self._sequences.items()} if form else {}
         network = build_network(architecture)
         network.standardization = standardization
+        # The partitions are shards already: many small ones would cost more than threads win.
+        network.most_shards = max(_FEWEST_SHARDS, network.most_shards // n_partitions)
         start = 0
         for number, X in encoded.items():
             self._items[number] = X.items
@@ -186,16 +225,23 @@ class Replica:
     def _batch(self, number: int, share: Batch) -> Batch:
         """Return the share of a minibatch with its sequences."""
         spans: Any = share.X
+        offsets = None
+        targets = share.targets
+        if number in self._offsets:
+            offsets = self._offsets[number][spans[:, 0]] + spans[:, 1]
+        elif share.weights is not None:
+            after = spans + np.array([0, 1, 1])
+            targets = [codes.astype(np.int64) for codes in self._cut(number, after)]
         return replace(
             share,
             X=self._cut(number, spans),
+            offsets=offsets,
             # What was sent may be read-only, for which no kernel is compiled.
             lengths=np.array(share.lengths),
-            targets=_writable(share.targets),
+            targets=_writable(targets),
             weights=_writable(share.weights),
             masks=tuple(map(np.array, share.masks)),
             states=tuple(map(np.array, share.states)),
-            offsets=self._offsets[number][spans[:, 0]] + spans[:, 1],
         )
 
 

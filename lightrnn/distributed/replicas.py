@@ -15,6 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from .. import cpu
+from ..estimators.model import Model
 from .environment import check_environment
 from .replica import Replica, Setup
 
@@ -86,6 +87,12 @@ class Replicas:
         found = self.call(method, dict.fromkeys(range(self.n_partitions)), *arguments)
         self._setup.append((method, arguments))
         return found
+
+    def prepare(self, model: Model, batch_size: int) -> None:
+        """Let every replica make the network of a model, and encode its sequences."""
+        network = model.network
+        how = model.form, model.architecture, network.standardization
+        self.establish("prepare", *how, batch_size, self.n_partitions)
 
     def call(self, method: str, by_partition: dict[int, Any], *arguments: Any) -> dict[int, Any]:
         """Call a method that returns a dict by partition; return all results, in order."""

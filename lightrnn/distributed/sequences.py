@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -57,6 +58,27 @@ class Summary(NamedTuple):
     feature_names: np.ndarray | None
 
 
+class TokenCounts(NamedTuple):
+    """Facts about the texts of one partition.
+
+    Attributes
+    ----------
+    kind : str
+        Kind of the tokens.
+    counts : Counter
+        How often each token occurs.
+    lengths : ndarray of int (n,)
+        Number of tokens of each text.
+    n_characters : int
+        In all of them; 0 for categories.
+    """
+
+    kind: str
+    counts: Counter[Any]
+    lengths: np.ndarray
+    n_characters: int
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class PartitionedSequences(Sequences):
     """Sequences of all partitions, one after another; the items are spans.
@@ -108,7 +130,7 @@ def joined(replicas: Any, summaries: dict[int, Summary]) -> PartitionedSequences
     counts = np.zeros(replicas.n_partitions, np.int64)
     counts[numbers] = list(map(len, lengths))
     return PartitionedSequences(
-        _spans(replicas, numbers, lengths),
+        spans_of(replicas, numbers, lengths),
         np.concatenate(lengths),
         n_features=first.n_features,
         is_table=first.is_table,
@@ -119,7 +141,7 @@ def joined(replicas: Any, summaries: dict[int, Summary]) -> PartitionedSequences
     )
 
 
-def _spans(replicas: Any, numbers: Iterable[int], lengths: list[np.ndarray]) -> list[Any]:
+def spans_of(replicas: Any, numbers: Iterable[int], lengths: list[np.ndarray]) -> list[Any]:
     """Return a span for each whole sequence."""
     return [
         Span(replicas, number, row, 0, T)

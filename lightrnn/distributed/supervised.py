@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -13,40 +11,25 @@ from ..data.containers import warn_of_swapped_axes
 from ..data.dataset import Data, Inputs
 from ..data.ragged import Values, pool
 from ..estimators.continuing import refuse_other_form
-from ..estimators.declarations import Domain, argument
 from ..estimators.estimator import Arguments
 from ..estimators.model import Model
 from ..estimators.supervised import SupervisedEstimator
 from .collections import blocks_of, check_counts, computed, concatenated, is_collection, mapped
-from .environment import connected
+from .estimator import DaskEstimator
 from .network import DistributedNetwork
 from .replicas import Replicas
 from .sequences import PartitionedSequences, joined
 
-CLIENT = Domain("distributed.Client or None", lambda name, value: value)
-
 if TYPE_CHECKING:
-    _Local = SupervisedEstimator
-else:  # a dataclass would put its own defaults in the place of those of the local class
-    _Local = object
+
+    class _Local(DaskEstimator, SupervisedEstimator):
+        """Both bases, of which only the first is one: see `estimator.py`."""
+else:
+    _Local = DaskEstimator
 
 
-@dataclass(kw_only=True, repr=False, eq=False)
 class DaskSupervisedEstimator(_Local):
     """Base class that stands before a local class, whose arguments and results it shares."""
-
-    client: Any = argument(
-        None,
-        CLIENT,
-        """Client of the cluster that fits. None: the current client. It is neither saved nor
-        pickled.""",
-    )
-    _local: ClassVar[type[SupervisedEstimator]]
-
-    @property
-    def client_(self) -> Any:
-        """The client that `fit` uses."""
-        return connected(self.client)
 
     # -- fitting ----------------------------------------------------------------------------------
 
@@ -104,11 +87,6 @@ class DaskSupervisedEstimator(_Local):
 
     def _checked(self) -> Arguments:
         arguments = super()._checked()
-        if arguments["device"] != "cpu":
-            raise ValueError(
-                f"device must be 'cpu' on dask, got {arguments['device']!r}. Workers compute on "
-                "their CPUs."
-            )
         if arguments["tokens"] not in ("auto", "number"):
             raise ValueError(
                 f"tokens must be 'auto' or 'number' on dask, got {arguments['tokens']!r}. Encode "
@@ -150,43 +128,13 @@ class DaskSupervisedEstimator(_Local):
         model = super()._model_for(arguments, data, before, warm=warm)
         span: Any = data.samples.items[0]
         replicas = span.replicas
-        replicas.establish(
-            "prepare",
-            data.form,
-            model.architecture,
-            model.network.standardization,
-            arguments["batch_size"],
-        )
+        replicas.prepare(model, arguments["batch_size"])
         # A chunk begins with the states in which the one before it ended.
         carries = bool(arguments["truncate"]) and arguments["target"] == "step"
         model.network = DistributedNetwork.of(model.network, replicas, carries)
         return model
 
-    def _adopt(self, model: Model) -> None:
-        if isinstance(model.network, DistributedNetwork):
-            model.network = model.network.local()
-        super()._adopt(model)
-
     # -- using what was fitted --------------------------------------------------------------------
-
-    def to_local(self) -> Any:
-        """Return the fitted estimator of the local class: it saves, streams and exports.
-
-        Returns
-        -------
-        estimator : RNNClassifier or RNNRegressor
-            It shares the fitted network with this one; neither changes it.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator was not fitted.
-        """
-        self._fitted()
-        local = object.__new__(self._local)
-        vars(local).update(vars(self))
-        del vars(local)["client"]
-        return local
 
     def predict(self, X: Any) -> Any:
         """Return the prediction for each sequence or step; of partitions lazily.
@@ -257,28 +205,6 @@ class DaskSupervisedEstimator(_Local):
         parts = computed(self.client_, mapped(function, X, (), None), "X")
         values = concatenated(parts or [], "X")
         return pool(values), values
-
-    # -- copies -----------------------------------------------------------------------------------
-
-    def save(self, path: Any) -> None:
-        """Write the fitted estimator of the local class to one file; see `to_local`.
-
-        Parameters
-        ----------
-        path : str or path-like
-            The file.
-        """
-        self.to_local().save(path)
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Return the attributes without the client, which belongs to this process."""
-        return super().__getstate__() | {"client": None}
-
-    def __sklearn_clone__(self) -> Self:
-        """Return a copy that is not fitted, with the same client."""
-        given = self.get_params(deep=False)
-        client = given.pop("client")
-        return type(self)(**copy.deepcopy(given), client=client)
 
 
 def _check_validation(arguments: Arguments, X_val: Any) -> None:

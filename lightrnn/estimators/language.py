@@ -140,6 +140,8 @@ class RNNLanguageModel(BaseLanguageModel):
         vocabulary, or by an adaptive softmax [11]_, which "auto" takes from 20,000 tokens on.""",
     )
 
+    _text_batches = staticmethod(text_batches)  # another reader of the corpus may take its place
+
     # -- fitting ----------------------------------------------------------------------------------
 
     def fit(self, texts: Any, y: Any = None, *, texts_val: Any = None) -> Self:
@@ -322,7 +324,7 @@ class RNNLanguageModel(BaseLanguageModel):
         from ..losses import make_loss
 
         batches_of = partial(
-            text_batches,
+            self._text_batches,
             model.architecture,
             batch_size=arguments["batch_size"],
             truncate=arguments["truncate"],

@@ -76,6 +76,7 @@ class Network(Stack):
     ) -> None:
         super().__init__(cell, n_features, hidden_layer_sizes, n_outputs, **options)
         self.cached: tuple[Sequence[np.ndarray], np.ndarray] | None = None
+        self.most_shards = _SHARDS  # of a batch
         self._gradients: list[Gradient] = []
         self._workspaces: deque[Workspace] = deque(maxlen=_SHARDS)
         # Number of sequences of the last batch, and its shards, which hold the final states.
@@ -221,7 +222,7 @@ class Network(Stack):
         work = 6.0 * self.layout.size * steps
         if work < _WORTH_TWO:
             return 1
-        most = _SHARDS
+        most = self.most_shards
         if self.layout.size > _LARGE:
             most = 2
         elif self.layout.size > _MEDIUM:

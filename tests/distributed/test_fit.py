@@ -8,8 +8,8 @@ import warnings
 import numpy as np
 import pytest
 
-from lightrnn import RNNClassifier, RNNRegressor
-from lightrnn.distributed import DaskRNNClassifier, DaskRNNRegressor
+from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor
+from lightrnn.distributed import DaskRNNClassifier, DaskRNNLanguageModel, DaskRNNRegressor
 
 distributed = pytest.importorskip("distributed")
 da = pytest.importorskip("dask.array")
@@ -161,7 +161,7 @@ def test_errors_name_what_is_wrong_and_leave_the_estimator_as_it_was(client):
     bad[25, 2, 1] = np.inf
     model = DaskRNNRegressor(**SMALL)
     for arguments, message in (
-        ((X, y), "X must be a dask.array, or a list of Delayed"),
+        ((X, y), "X must be a collection of dask, or a list of Delayed"),
         ((partitioned(bad), y), r"In partition 2: X\[5\] must be finite"),
         ((partitioned(X), da.from_array(y, chunks=20)), "y must have 4 partitions"),
         (([dask.delayed(X), dask.delayed(X[:, :, :1])], y), "same features a step in every part"),
@@ -184,3 +184,38 @@ def test_a_closed_client_and_a_cluster_without_workers_are_clear_errors():
             DaskRNNRegressor(client=client).fit(partitioned(X), y)
     with pytest.raises(ValueError, match="client must be given, or be the current one, got None"):
         DaskRNNRegressor().fit(partitioned(X), y)
+
+
+@pytest.mark.parametrize("cell", ["gru", "ffnn"])
+def test_texts_in_partitions_are_learned_as_texts_in_memory(client, cell):
+    texts = ["to be or not to be", "that is the question", "", "whether tis nobler", "in the mind"]
+    arguments = {"cell": cell, "hidden_layer_sizes": (4,), "embedding_size": 3, "window": 3}
+    arguments |= {"max_iter": 2, "batch_size": 4, "truncate": 5, "random_state": 0}
+    local = RNNLanguageModel(**arguments).fit(texts, texts_val=texts[:2])
+    bag = pytest.importorskip("dask.bag")
+    one = DaskRNNLanguageModel(**arguments)
+    one.fit(bag.from_sequence(texts, npartitions=1), texts_val=texts[:2])
+    assert equal(one.weights_, local.weights_)
+    assert one.loss_curve_ == local.loss_curve_
+    assert one.validation_scores_ == local.validation_scores_
+    parts = [dask.delayed(texts[:2]), dask.delayed(texts[2:])]
+    two = DaskRNNLanguageModel(**arguments).fit(parts)
+    assert two.vocabulary_.tolist() == local.vocabulary_.tolist()
+    for name, value in local.weights_.items():
+        np.testing.assert_allclose(two.weights_[name], value, rtol=0, atol=2e-4)
+    two.partial_fit(parts)
+    assert two.n_iter_ == 3
+    assert two.score(parts) == two.to_local().score(texts)
+
+
+def test_a_later_fit_goes_on_from_an_earlier_one(client):
+    X, y = data()
+    local = RNNClassifier(**SMALL).partial_fit(X, y > 0).partial_fit(X, y > 0)
+    model = DaskRNNClassifier(**SMALL)
+    for _ in range(2):
+        model.partial_fit(partitioned(X, N), y > 0, classes=[False, True])
+    assert equal(model.weights_, local.weights_)
+    local = RNNRegressor(**SMALL, warm_start=True).fit(X, y).fit(X, 2 * y)
+    model = DaskRNNRegressor(**SMALL, warm_start=True)
+    model.fit(partitioned(X, N), y).fit(partitioned(X, N), 2 * y)
+    assert equal(model.weights_, local.weights_)

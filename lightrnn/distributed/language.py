@@ -1,0 +1,227 @@
+"""`DaskRNNLanguageModel`: the next token, learned from texts in partitions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from ..data.corpus import END, Corpus
+from ..data.tokens import Vocabulary
+from ..estimators.documentation import documented
+from ..estimators.estimator import Arguments
+from ..estimators.generation import text_batches
+from ..estimators.language import RNNLanguageModel
+from ..estimators.model import Model
+from ..losses import Loss
+from ..training.prior import RELEVANT, Prior, entropy
+from ..training.texts import Cursor, TextBatches
+from .collections import blocks_of, computed, concatenated, is_collection
+from .estimator import DaskEstimator
+from .network import DistributedNetwork
+from .replicas import Replicas
+from .sequences import TokenCounts, spans_of
+
+
+@dataclass(frozen=True, eq=False)
+class PartitionedCorpus(Corpus):
+    """Encoded texts that partitions hold.
+
+    Attributes
+    ----------
+    replicas : Replicas
+        They hold the partitions.
+    counts : ndarray of int (V,)
+        How often each code occurs.
+    """
+
+    replicas: Replicas
+    counts: np.ndarray
+
+
+class PartitionedTexts(TextBatches):
+    """Texts that are read where they are."""
+
+    counts: np.ndarray  # how often each code occurs
+
+    def prior(self, loss: Loss) -> Prior:
+        """Return the frequencies of the tokens as a prediction."""
+        counts = self.counts.astype(np.float64)
+        counts[self.boundary] += len(self.texts)
+        mean = entropy(counts)
+        return Prior(mean, RELEVANT * mean, "the frequencies of the tokens")
+
+    def _piece(self, cursor: Cursor) -> tuple[Any, Any, np.ndarray]:
+        start = cursor.at
+        stop = min(start + self.truncate, cursor.stop)
+        first = max(0, start - max(0, self.window - 1))
+        sample_weight = np.ones(stop - first)
+        sample_weight[: start - first] = 0  # steps that were learned from, and fill windows now
+        text: Any = cursor.codes
+        # A text of N tokens has N + 1 steps.
+        steps = replace(text, start=first, stop=stop)
+        return steps, steps, sample_weight
+
+
+def _partitioned_batches(
+    architecture: dict[str, Any], corpus: Corpus, batch_size: int, truncate: int, **order: Any
+) -> TextBatches:
+    """Return the minibatches of a corpus, in partitions or not, for a network."""
+    batches = text_batches(architecture, corpus, batch_size, truncate, **order)
+    if not isinstance(corpus, PartitionedCorpus):
+        return batches
+    sizes = batches.boundary, batch_size, truncate, batches.window
+    texts = PartitionedTexts(corpus.texts, *sizes, **order)
+    texts.counts = corpus.counts
+    return texts
+
+
+@documented
+@dataclass(kw_only=True, repr=False, eq=False)
+class DaskRNNLanguageModel(DaskEstimator, RNNLanguageModel):
+    """Learn which token comes next [8]_, on a dask cluster.
+
+    It is `RNNLanguageModel`, with the same arguments and results, for texts in partitions: see
+    `fit`. The result depends on the partitions, the seed and the arguments, bit for bit, and never
+    on the number of workers, as `DaskRNNClassifier` describes.
+
+    Parameters
+    ----------
+    {parameters}
+
+    Attributes
+    ----------
+    client_ : distributed.Client
+        The client that `fit` uses.
+    tokens_ : {"char", "word", "category"}
+        Meaning of a token, as `tokens` says or "auto" found out.
+    vocabulary_ : ndarray of object (V,)
+        Token of each output, as in `RNNLanguageModel`.
+    {attributes}
+
+    References
+    ----------
+    {references}
+    .. [8] Mikolov, T., Karafiat, M., Burget, L., Cernocky, J. and Khudanpur, S. (2010). Recurrent
+       neural network based language model. Interspeech.
+    .. [9] Bengio, Y., Ducharme, R., Vincent, P. and Jauvin, C. (2003). A neural probabilistic
+       language model. JMLR 3.
+    .. [10] Press, O. and Wolf, L. (2017). Using the output embedding to improve language models.
+       EACL.
+    .. [11] Grave, E., Joulin, A., Cisse, M., Grangier, D. and Jegou, H. (2017). Efficient softmax
+       approximation for GPUs. ICML.
+
+    Examples
+    --------
+    >>> from lightrnn.distributed import DaskRNNLanguageModel
+    >>> DaskRNNLanguageModel(tokens="word")
+    DaskRNNLanguageModel(tokens='word')
+    """
+
+    _local = RNNLanguageModel
+    _text_batches = staticmethod(_partitioned_batches)
+
+    def fit(self, texts: Any, y: Any = None, *, texts_val: Any = None) -> Self:
+        """Train on texts where they are.
+
+        Parameters
+        ----------
+        texts : dask.bag of str or of token lists, or list of Delayed or Future
+            Texts in partitions; blank ones, such as empty lines, are left out. Each item of a list
+            is a list of texts.
+        y : None, default=None
+            Ignored.
+        texts_val : in memory, default=None
+            Validation texts, as the local class takes them.
+
+        Returns
+        -------
+        self : DaskRNNLanguageModel
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError, RuntimeError
+            As `DaskRNNClassifier.fit`. The estimator is then as it was before the call.
+        """
+        if is_collection(texts_val):
+            raise TypeError("texts_val must be in memory, got partitions. Compute a part of them.")
+        with Replicas(self.client_, blocks_of(texts, "texts"), self._checked()["n_jobs"]) as texts:
+            return super().fit(texts, texts_val=texts_val)
+
+    def partial_fit(self, texts: Any, y: Any = None) -> Self:
+        """Train for one epoch on texts where they are, from where the last call left off.
+
+        Parameters
+        ----------
+        texts : as in `fit`
+            Texts in partitions.
+        y : None, default=None
+            Ignored.
+
+        Returns
+        -------
+        self : DaskRNNLanguageModel
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError, RuntimeError
+            As `fit`, and with ``early_stopping=True``.
+        """
+        with Replicas(self.client_, blocks_of(texts, "texts"), self._checked()["n_jobs"]) as texts:
+            return super().partial_fit(texts)
+
+    def _read(self, arguments: Arguments, texts: Any, before: Model | None) -> Corpus:
+        """Count the tokens of all partitions, and let them encode their texts."""
+        known = None if before is None else before.vocabulary
+        tokens = arguments["tokens"] if known is None else known.kind
+        found = texts.establish("count", tokens)
+        kind, counts = _merged(found)
+        vocabulary = known
+        if vocabulary is None:
+            sizes = arguments["min_count"], arguments["max_vocabulary"]
+            vocabulary = Vocabulary.of_counts(kind, counts, *sizes, (END,))
+        texts.establish("encode", vocabulary)
+        codes = np.zeros(len(vocabulary), np.int64)
+        for token, count in counts.items():
+            codes[vocabulary.codes.get(token, 0)] += count
+        return PartitionedCorpus(
+            vocabulary,
+            spans_of(texts, found, [part.lengths for part in found.values()]),
+            sum(part.n_characters for part in found.values()),
+            replicas=texts,
+            counts=codes,
+        )
+
+    def _model_for(
+        self, arguments: Arguments, corpus: Corpus, before: Model | None, *, warm: bool
+    ) -> Model:
+        model = super()._model_for(arguments, corpus, before, warm=warm)
+        replicas: Replicas = corpus.replicas  # type: ignore[attr-defined]
+        replicas.prepare(model, arguments["batch_size"])
+        model.network = DistributedNetwork.of(model.network, replicas, model.network.recurrent)
+        return model
+
+    def _mean_loss(self, texts: Any) -> tuple[float, Corpus]:
+        if is_collection(texts):
+            texts = concatenated(computed(self.client_, texts, "texts") or [], "texts")
+        return super()._mean_loss(texts)
+
+
+def _merged(found: dict[int, TokenCounts]) -> tuple[str, Counter[Any]]:
+    """Return the kind of the tokens of all partitions, and how often each token occurs."""
+    if not found:
+        raise ValueError("texts must hold at least one text, got blank ones alone. Pass text.")
+    kinds = {part.kind: number for number, part in found.items()}
+    if len(kinds) > 1:
+        raise TypeError(
+            f"texts must hold one kind of tokens in every partition, got {kinds}: a partition of "
+            "each. Convert them, or set `tokens`."
+        )
+    counts: Counter[Any] = Counter()
+    for part in found.values():
+        counts.update(part.counts)
+    return next(iter(kinds)), counts
