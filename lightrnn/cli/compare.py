@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..comparison import compare
+from ..comparison.report import report
 from ..utils.checks import shown
 from ..utils.files import open_regular
 
@@ -49,6 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, help="seed of the folds and weights (default: 0)"
     )
+    parser.add_argument(
+        "--html", metavar="FILE", help="write a page with the table, pictures and advice, too"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -68,6 +72,8 @@ def run(arguments: argparse.Namespace) -> int:
                 random_state=arguments.seed,
                 progress=_show_progress,
             )
+            if arguments.html:
+                report(found).write(arguments.html)
     except (MemoryError, OSError, TypeError, ValueError) as error:
         _show_progress("")
         reason = error if str(error) else type(error).__name__

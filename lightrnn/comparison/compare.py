@@ -49,6 +49,10 @@ class Result(NamedTuple):
     horizon : float
         Memory horizon in steps, the median over folds; inf if it lies beyond the longest sequence,
         NaN for a baseline.
+    predicted : ndarray of shape (n,) or None, default=None
+        Prediction for each sequence by the model of the fold that holds it out.
+    loss_curve : tuple of float, default=()
+        Training loss by epoch of the last fold's model; empty for a baseline.
 
     Examples
     --------
@@ -64,6 +68,8 @@ class Result(NamedTuple):
     n_parameters: int
     seconds: float
     horizon: float
+    predicted: np.ndarray | None = None
+    loss_curve: tuple[float, ...] = ()
 
 
 class Comparison(NamedTuple):
@@ -75,6 +81,8 @@ class Comparison(NamedTuple):
         One for each baseline and network, the baselines first.
     score : {"accuracy", "R^2"}
         Name of the score.
+    y : ndarray of shape (n,) or None, default=None
+        The targets, as the predictions of the results are to be.
 
     Examples
     --------
@@ -88,11 +96,17 @@ class Comparison(NamedTuple):
 
     results: tuple[Result, ...]
     score: str
+    y: np.ndarray | None = None
 
     def __str__(self) -> str:
         """Return a table with one line per result."""
-        header = ("net", self.score, "parameters", "seconds per fit", "memory horizon")
-        return as_table(header, [_row(result) for result in self.results])
+        return as_table(*rows_of(self))
+
+
+def rows_of(comparison: Comparison) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return the header and the rows of the table of a comparison."""
+    header = ("net", comparison.score, "parameters", "seconds per fit", "memory horizon")
+    return header, [_row(result) for result in comparison.results]
 
 
 def compare(
@@ -176,7 +190,7 @@ def compare(
         candidates.append((name, partial(estimator, **cell, **options)))
     report = progress or (lambda line: None)
     results = tuple(_result(candidate, items, y, fold, report) for candidate in candidates)
-    return Comparison(results, "accuracy" if classifies else "R^2")
+    return Comparison(results, "accuracy" if classifies else "R^2", y)
 
 
 def _sequences(X: Any) -> tuple[list[np.ndarray], np.ndarray]:
@@ -254,11 +268,14 @@ def _result(
     """Fit and score one network or baseline on every fold."""
     name, make = candidate
     folds = int(fold.max()) + 1
+    predicted = np.empty_like(y)
     rounds = []
-    for held_out in range(folds):
-        report(f"{name or 'baseline'}: fold {held_out + 1} of {folds}")
+    for number in range(folds):
+        report(f"{name or 'baseline'}: fold {number + 1} of {folds}")
         model = make()
-        rounds.append(_round(model, X, y, fold == held_out))
+        held_out = fold == number
+        predicted[held_out], *figures = _round(model, X, y, held_out)
+        rounds.append(figures)
     scores, seconds, horizons = np.array(rounds).T
     return Result(
         name or model.name,
@@ -266,6 +283,8 @@ def _result(
         model.n_parameters_,
         float(np.median(seconds)),
         float(np.median(horizons)),
+        predicted,
+        tuple(getattr(model, "loss_curve_", ())),
     )
 
 
@@ -274,18 +293,19 @@ def _round(
     X: list[np.ndarray],
     y: np.ndarray,
     held_out: np.ndarray,
-) -> tuple[float, float, float]:
-    """Fit to one fold and return score, seconds and memory horizon."""
+) -> tuple[np.ndarray, float, float, float]:
+    """Fit to one fold and return predictions, score, seconds and memory horizon."""
     seen = take(X, np.flatnonzero(~held_out))
     unseen = take(X, np.flatnonzero(held_out))
     start = cpu.compiling.clock()
     model.fit(seen, y[~held_out])
     seconds = cpu.compiling.clock() - start
-    score = _score(model.predict(unseen), y[held_out])
+    predicted = model.predict(unseen)
+    score = _score(predicted, y[held_out])
     # A horizon needs a step to look back on.
     if isinstance(model, Naive | SummaryLinear) or max(map(len, unseen)) < 2:
-        return score, seconds, math.nan
-    return score, seconds, memory_horizon(model, unseen).horizon
+        return predicted, score, seconds, math.nan
+    return predicted, score, seconds, memory_horizon(model, unseen).horizon
 
 
 def _score(predicted: np.ndarray, y: np.ndarray) -> float:
