@@ -52,8 +52,7 @@ class Calendar:
         name = index.name
         if isinstance(frequency, str):
             zone = index.tz and str(index.tz)
-            nanoseconds = int(first.as_unit("ns").value)
-            return cls(nanoseconds, frequency, zone=zone, unit=index.unit, name=name)
+            return cls(nanoseconds(first), frequency, zone=zone, unit=index.unit, name=name)
         periods = getattr(index, "freqstr", None)
         return cls(int(getattr(first, "ordinal", first)), frequency, periods, name=name)
 
@@ -94,6 +93,17 @@ class Calendar:
         dates = self.dates(_MEASURED + 1)
         dates = dates.to_timestamp() if self.periods else dates
         return float((dates[-1] - dates[0]).total_seconds()) / _MEASURED
+
+
+def nanoseconds(date: Any) -> int:
+    """Return a date as nanoseconds since 1970."""
+    try:
+        return int(date.as_unit("ns").value)
+    except ValueError as error:  # out of bounds
+        raise ValueError(
+            f"y must have dates from 1678 to 2261, got {date}. Convert others to periods: "
+            "y.to_period('M')."
+        ) from error
 
 
 def read_index(index: Any, where: str) -> Any:
@@ -221,4 +231,4 @@ def pandas() -> Any:
         ) from error
 
 
-__all__ = ["Calendar", "frequency_of", "pandas", "read_index"]
+__all__ = ["Calendar", "frequency_of", "nanoseconds", "pandas", "read_index"]

@@ -13,7 +13,7 @@ import numpy as np
 
 from ..utils.checks import shown
 from .columns import NAME
-from .dates import Calendar, pandas
+from .dates import Calendar, nanoseconds, pandas
 from .polars import from_pandas
 
 # Columns of a long DataFrame, as Nixtla's libraries have them.
@@ -143,7 +143,7 @@ class FrameForm:
         elif isinstance(calendar.frequency, str):
             date = pandas().Timestamp(getattr(start, "start_time", start))
             zone = calendar.zone if date.tz is None else None
-            first = int((date.tz_localize(zone) if zone else date).as_unit("ns").value)
+            first = nanoseconds(date.tz_localize(zone) if zone else date)
         elif isinstance(start, int | np.integer):
             first = int(start)
         else:
