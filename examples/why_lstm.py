@@ -153,15 +153,21 @@ def gradients(page: Page, models: dict[str, RNNClassifier]) -> None:
             f"{title}: norm of the gradient by words before the end, for {', '.join(curves)}.",
             log="y",
         )
-        page.figure(chart, f"{title}, sentences of {distance} words (logarithmic).")
+        page.figure(chart, f"{title}, sentences of {distance} words (logarithmic, down to 1e-9).")
     arrives = {name: curve[-1] for name, curve in before.items()}
     listed = "; ".join(f"{name} {share:.1e}" for name, share in arrives.items())
     rate = models["rnn"].get_params()["learning_rate_init"]
     page.text(
         f"What arrives at the first word before training: {listed}. An LSTM whose forget gate "
         "starts half open (bias 0) forgets as fast as a plain net; it is where the gates start "
-        "that makes the memory. Chrono gates start at the length of the data. A net in which "
-        f"nothing arrives has nothing to learn from. learning_rate_init was {rate!r} for all."
+        "that makes the memory. Chrono gates start at the length of the data."
+    )
+    listed = "; ".join(f"{name} {curve[-1]:.1e}" for name, curve in after.items())
+    page.text(
+        f"After training: {listed}. The start does not decide all: training sentences have all "
+        "lengths from 8 words on, and a net that learns the short ones opens its gates, so that "
+        "more arrives from further back. Chrono gates need not wait for that. "
+        f"learning_rate_init was {rate!r} for all."
     )
 
 
@@ -192,7 +198,7 @@ def distances(page: Page, windows: dict[str, list[float]]) -> dict[str, RNNClass
     lost = [name for name, values in scores.items() if values[-1] < 2 * CHANCE]
     page.text(
         f"Over {DISTANCES[-1]} words {' and '.join(held) or 'none'} still know the cue; "
-        f"{' and '.join(lost) or 'none'} guess."
+        f"below {2 * CHANCE:.0%}, close to a guess, are {', '.join(lost) or 'none'}."
     )
     return models
 

@@ -71,12 +71,10 @@ def test_a_page_is_whole_and_escapes_what_it_shows():
     page.code("a\n  b")
     page.table(("<net>", "score"), [("lstm", "1 & 2")], "caption")
     page.words(["<unk>", "b"], np.array([-0.5, 1.0]), "words")
-    page.figure(
-        heat_map(np.array([[0.0, 1.0]]), ["<r>"], ["a", "b"], "a heat map of two values"), "x"
-    )
+    page.figure(heat_map(np.array([[0.0, 1.0]]), ["<r>"], ["a", "b"], "two values in a map"), "x")
     page.figure(unrolled(["a", "b"], "an unrolled net"), "y")
     curves = {"a<": ([1, 2, 3], [1.0, np.nan, 0.1]), "b": ([1, 2], [0.0, 0.5])}
-    chart = line_chart(curves, ("x", "y"), "two curves", log="y", marks=True)
+    chart = line_chart(curves, ("x", "y"), "two named curves", log="y", marks=True)
     page.figure(chart, "z")
     seen = [tag for tag, _ in read(page.html())]
     assert seen.count("svg") == 3 and seen.count("polyline") == 2 and "<unk>" not in page.html()
