@@ -15,6 +15,7 @@ import numpy as np
 
 from .exceptions import NotFittedError, resolve
 from .utils.checks import choice, shown
+from .utils.html import table
 
 # The methods to which scikit-learn's meta-estimators pass metadata on.
 REQUEST_METHODS = (
@@ -196,6 +197,24 @@ class BaseEstimator:
             # By repr, since comparing arrays or NaN gives no single truth.
             if repr(value) != repr(default):
                 yield f"{name}={value!r}"
+
+    def _repr_html_(self) -> str:
+        """Return what a notebook shows: scikit-learn's diagram if it is loaded, else a table."""
+        sklearn = sys.modules.get("sklearn.utils")
+        if sklearn is not None:
+            diagram: str = sklearn.estimator_html_repr(self)
+            return diagram
+        fitted = "fitted" if self.__sklearn_is_fitted__() else "not fitted"
+        arguments = ((name, repr(getattr(self, name, None))) for name in self._defaults())
+        return table(f"{type(self).__name__}, {fitted}", arguments)
+
+    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
+        """Return the forms of display; scikit-learn's ``display="text"`` leaves HTML out."""
+        bundle = {"text/plain": repr(self)}
+        sklearn = sys.modules.get("sklearn")
+        if sklearn is None or sklearn.get_config()["display"] == "diagram":
+            bundle["text/html"] = self._repr_html_()
+        return bundle
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether `fit` has set an attribute with a trailing underscore."""

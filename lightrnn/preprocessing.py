@@ -1,7 +1,7 @@
-"""Prepare data for a network: scale features, and cut a long series into windows.
+"""Prepare data for a network: scale features, cut series into windows, read other layouts.
 
-Both take and return the forms that the estimators read, so a `SequenceScaler` can precede them in a
-Pipeline.
+The first two take and return the forms that the estimators read, so a `SequenceScaler` can precede
+them in a Pipeline.
 """
 
 import copy
@@ -16,13 +16,15 @@ from .base import BaseEstimator, TransformerMixin, check_input_features, check_i
 from .data.arrays import as_array
 from .data.containers import unwrapped
 from .data.form import Form
+from .data.layouts import as_sequences
 from .data.moments import standardization_of
-from .data.sequences import Sequences, as_sequences, as_series
+from .data.sequences import Sequences, as_series
+from .data.sequences import as_sequences as read_sequences
 from .utils import checks
 from .utils.indexing import object_array
 from .utils.standardization import Standardization
 
-__all__ = ["SequenceScaler", "make_windows"]
+__all__ = ["SequenceScaler", "as_sequences", "make_windows"]
 
 _Function = Callable[[NDArray[Any]], NDArray[Any]]  # maps steps (..., F) to as many steps
 
@@ -95,7 +97,7 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
         TypeError, ValueError
             If X is no such data, or so large that its variance overflows float64.
         """
-        sequences = as_sequences(X, np.float64)
+        sequences = read_sequences(X, np.float64)
         self._keep(standardization_of(sequences), Form.of(sequences))
         return self
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lightrnn import exceptions
+from lightrnn import RNNClassifier, exceptions
 from lightrnn.base import BaseEstimator, TransformerMixin, check_is_fitted
 from lightrnn.data import feature_names
 from lightrnn.data.form import Form
@@ -343,3 +343,16 @@ def test_scikit_learns_tools_take_the_estimator():
     with sklearn.config_context(transform_output="pandas"):
         pytest.importorskip("pandas", reason="pandas is optional")
         assert ReadoutClassifier().fit(X, Y).transform(X).columns[0] == "readoutclassifier0"
+
+
+# -- notebooks ------------------------------------------------------------------------------------
+
+
+def test_notebooks_show_a_diagram_or_a_table(monkeypatch):
+    model = RNNClassifier(cell="lstm", tokens="<b>")
+    for name in [name for name in sys.modules if name.partition(".")[0] == "sklearn"]:
+        monkeypatch.delitem(sys.modules, name)
+    bundle = model._repr_mimebundle_()
+    assert bundle["text/plain"] == repr(model) and bundle["text/html"] == model._repr_html_()
+    assert "RNNClassifier, not fitted" in bundle["text/html"]
+    assert "&lt;b&gt;" in bundle["text/html"] and "<b>" not in bundle["text/html"]

@@ -142,6 +142,14 @@ class RNNLanguageModel(BaseLanguageModel):
 
     _text_batches = staticmethod(text_batches)  # another reader of the corpus may take its place
 
+    def __sklearn_tags__(self) -> Any:
+        """Return scikit-learn's description: texts are its input."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.three_d_array = False
+        tags.input_tags.string = True
+        return tags
+
     # -- fitting ----------------------------------------------------------------------------------
 
     def fit(self, texts: Any, y: Any = None, *, texts_val: Any = None) -> Self:

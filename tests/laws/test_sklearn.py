@@ -22,7 +22,7 @@ from sklearn.model_selection import (  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.utils.estimator_checks import estimator_checks_generator  # noqa: E402
 
-from lightrnn import RNNClassifier, RNNRegressor  # noqa: E402
+from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor  # noqa: E402
 from lightrnn.preprocessing import SequenceScaler  # noqa: E402
 from lightrnn.utils.indexing import object_array  # noqa: E402
 
@@ -214,3 +214,22 @@ def test_set_output():
     frame = model.transform(X)
     assert isinstance(frame, pandas.DataFrame)
     assert list(frame.columns) == list(model.get_feature_names_out())
+
+
+def test_notebooks_show_scikit_learns_diagram():
+    model = RNNClassifier(cell="lstm")
+    assert "sk-top-container" in model._repr_html_()
+    assert "sk-top-container" in make_pipeline(SequenceScaler(), model)._repr_html_()
+    with sklearn.config_context(display="text"):
+        assert model._repr_mimebundle_() == {"text/plain": repr(model)}
+    assert set(model._repr_mimebundle_(include=None)) == {"text/plain", "text/html"}
+
+
+def test_texts_are_the_language_models_input():
+    tags = RNNLanguageModel().__sklearn_tags__().input_tags
+    assert tags.string and not (tags.two_d_array or tags.three_d_array)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Estimator .* does not inherit")
+        warnings.filterwarnings("ignore", "Can't test estimator")  # those that need numbers
+        for estimator, check in estimator_checks_generator(RNNLanguageModel(**BRIEF)):
+            check(estimator)

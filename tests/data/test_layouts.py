@@ -1,0 +1,73 @@
+"""Every layout of another library becomes the same list of sequences."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lightrnn.preprocessing import as_sequences
+
+
+def equal(found, expected):
+    return len(found) == len(expected) and all(map(np.array_equal, found, expected))
+
+
+@given(
+    lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4),
+    F=st.integers(1, 3),
+    seed=st.integers(0, 99),
+)
+def test_layouts_hold_the_same_sequences(lengths, F, seed):
+    rng = np.random.default_rng(seed)
+    X = [rng.normal(size=(T, F)) for T in lengths]
+    assert equal(as_sequences([x.T for x in X], form="aeon"), X)
+    filled = np.full((len(X), max(lengths) + 1, F), np.nan)
+    for row, x in zip(filled, X, strict=True):
+        row[: len(x)] = x
+    assert equal(as_sequences(filled, form="tslearn"), X)
+    joined = np.concatenate(X)
+    assert equal(as_sequences(joined, form="hmmlearn", lengths=lengths), X)
+    pandas = pytest.importorskip("pandas", reason="makes DataFrames")
+    names = np.repeat([f"s{-i}" for i in range(len(X))], lengths)
+    times = np.concatenate([np.arange(T) for T in lengths])
+    values = {f"x{j}": joined[:, j] for j in range(F)}
+    frame = pandas.DataFrame({"id": names, "time": times, **values})
+    assert equal(as_sequences(frame.set_index(["id", "time"]), form="sktime"), X)
+    mixed = frame.iloc[rng.permutation(len(frame))]
+    order = list(dict.fromkeys(mixed["id"]))
+    expected = [X[-int(name[1:])] for name in order]
+    assert equal(as_sequences(mixed, form="long"), expected)
+
+
+def test_arrays_of_channels():
+    X = np.arange(24.0).reshape(2, 3, 4)
+    for form in ("aeon", "sktime"):
+        assert equal(as_sequences(X, form=form), list(X.swapaxes(1, 2)))
+
+
+REFUSED = {
+    "form": (np.ones((2, 3, 4)), {"form": "sktim"}, "Did you mean 'sktime'"),
+    "axes": (np.ones((2, 3)), {"form": "aeon"}, r"data must have the shape \(n, channels, time\)"),
+    "flat": ([np.ones(3)], {"form": "aeon"}, r"data\[0\] must have the shape \(channels, time\)"),
+    "nothing": (np.full((1, 2, 1), np.nan), {"form": "tslearn"}, r"data\[0\] must have at least"),
+    "no lengths": (np.ones((4, 1)), {"form": "hmmlearn"}, "lengths must be given for form='hmm"),
+    "lengths": (np.ones((4, 1)), {"form": "aeon", "lengths": [4]}, "lengths must be given for"),
+    "sum": (np.ones((4, 1)), {"form": "hmmlearn", "lengths": [1, 2]}, "with the sum 4"),
+    "no frame": (np.ones((4, 3)), {"form": "long"}, "must be a DataFrame with columns for name"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_other_data_are_refused(case):
+    data, options, message = REFUSED[case]
+    with pytest.raises(ValueError, match=message):
+        as_sequences(data, **options)
+
+
+def test_a_time_that_occurs_twice_is_refused():
+    pandas = pytest.importorskip("pandas", reason="makes DataFrames")
+    frame = pandas.DataFrame({"id": ["a", "a"], "t": [1, 1], "x": [1.0, 2.0]})
+    with pytest.raises(ValueError, match="one row for each time of a sequence, got 1 twice for 'a"):
+        as_sequences(frame, form="long")
+    with pytest.raises(ValueError, match=r"must have an index \(instance, time\)"):
+        as_sequences(frame[["t", "x"]], form="sktime")
