@@ -147,10 +147,12 @@ def _first_phase(
     """Return a model that was trained without the held-out windows, for as long as it helped.
 
     If the loss on them rises again, training is repeated with fewer epochs: the weights are then
-    those of a schedule that has come to its end, which are better than those on its way.
+    those of a schedule that has come to its end, which are better than those on its way. A loss
+    that was low on its way by chance is not that low at the end: the better end counts.
     """
     score = _score(task.held_out.some(_SCORED), loss, len(task.quantiles))
     epochs = arguments["max_iter"]
+    kept = None
     while True:
         model = _untrained(arguments, task, random_state)
         given = {"max_iter": epochs, "callbacks": (*arguments["callbacks"], _RisesSteeply())}
@@ -158,6 +160,9 @@ def _first_phase(
         scores = model.history.scores
         if model.history.stop_reason == "interrupted":
             return model
+        if kept is not None and scores[-1] <= kept.history.scores[-1]:
+            return kept
+        kept = model
         best = int(np.argmax(scores)) + 1
         if best == epochs or scores[-1] > scores[best - 1] * (1 + _RISE):
             return model

@@ -32,7 +32,8 @@ class RNNForecaster(ForecastArguments, FittedAttributes, Monitoring, BaseEstimat
 
     y is one series (T,), or a list of series of any lengths (T_i,). The network is trained to say
     all steps of the horizon at once, at each step of each series [8]_, as quantiles. Intervals are
-    calibrated on the last windows of the series, which training first leaves out [9]_.
+    calibrated on the last windows of the series, which training first leaves out [9]_,
+    and wider where these are few.
 
     Parameters
     ----------

@@ -52,7 +52,8 @@ class Task:
     def of(cls, panel: Panel, candidates: list[Encoding], quantiles: tuple[float, ...]) -> Self:
         """Return the task to learn from a panel, encoded in the best of several ways."""
         kept = stops(panel.lengths, candidates[0])
-        choices = [_compared(panel, kept, encoding) for encoding in candidates]
+        # One by one, for each holds all series twice.
+        choices = (_compared(panel, kept, encoding) for encoding in candidates)
         _, first, held_out, penalty, matrix = min(choices, key=lambda choice: choice.error)
         # The same series, with a linear part of its own.
         whole = copy.copy(held_out.windows)

@@ -61,7 +61,8 @@ class Encoding:
         The other variables that it reads.
     longer : int
         Number of steps in a longer period, such as a week of hours that repeat by the day; 0 for
-        none. The network also reads the horizon as it was that long ago.
+        none. The network also reads the horizon as it was that long ago, and the linear part as it
+        was one more of them before.
     bounded : bool
         Whether no forecast is below 0: the least value learned from is 0, as of counts.
     """

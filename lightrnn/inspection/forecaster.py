@@ -99,7 +99,7 @@ def choices_of(fitted: Fitted, arguments: dict[str, Any]) -> str:
     rows = {
         "series": _series(fitted),
         "step of the network": f"a season of {counted(encoding.season, 'step')}",
-        "longer period": f"{encoding.longer} steps" if encoding.longer else "none",
+        "longer period": _longer(encoding.longer, linear=fitted.linear is not None),
         "scale": f"{encoding.scale}{_automatic(arguments['scale'])}",
         "calendar": ", ".join(_CYCLES[name] for name in encoding.covariates.cycles) or "none",
         "covariates": _covariates(encoding.covariates) or "none",
@@ -120,6 +120,13 @@ def parameters_of(net: RNNRegressor) -> str:
         (part.name, part.formula, f"{part.parameters:,}") for part in (*table.parts, table.total)
     ]
     return as_table(("layer", "parameters, by hand", "parameters"), rows)
+
+
+def _longer(steps: int, *, linear: bool) -> str:
+    """Return how far back the longer period is read."""
+    if not steps:
+        return "none"
+    return f"{steps} steps" + (", and in the linear part the one before" if linear else "")
 
 
 def _automatic(argument: Any) -> str:

@@ -94,3 +94,20 @@ def test_a_forecaster_that_reads_dates_refuses_arrays():
     model = RNNForecaster(3, 6, **SMALL).fit(y)
     with pytest.raises(ValueError, match="y must have dates, as in fit, got arrays"):
         model.predict(Y)
+
+
+@pytest.mark.parametrize(("seed", "fewer"), [(0, False), (1, True)])
+def test_training_with_fewer_epochs_counts_if_it_ends_better(seed, fewer):
+    runs = []
+
+    def record(epoch):
+        if epoch.validation_score is not None:
+            if epoch.epoch == 1:
+                runs.append([])
+            runs[-1].append(epoch.validation_score)
+
+    options = SMALL | {"max_iter": 30, "batch_size": 64, "learning_rate_init": 0.05}
+    model = RNNForecaster(3, 6, callbacks=[record], **options)
+    model.fit(np.random.default_rng(seed).normal(size=150) + np.sin(2.0 * np.arange(150)))
+    assert len(runs) == 2 and (runs[0][-1] < runs[1][-1]) == fewer
+    assert model.nets_[0].validation_scores_ == runs[int(fewer)]
