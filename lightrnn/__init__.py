@@ -4,6 +4,24 @@
 ``cell="ffnn" | "rnn" | "gru" | "lstm"`` is one argument of the same estimator. Importing compiles
 nothing and loads neither numba nor scipy.
 
+Classify sequences, label their steps, predict numbers, write text, forecast series:
+
+>>> import numpy as np
+>>> from lightrnn import RNNClassifier
+>>> X = [np.full((length, 2), length % 2.0) for length in range(4, 24)]
+>>> model = RNNClassifier("gru", (8,), max_iter=5, random_state=0).fit(X, [len(x) % 2 for x in X])
+>>> model.predict(X[:2]).shape
+(2,)
+
+- ``RNNClassifier``, ``RNNRegressor``: one target per sequence, or per step; numbers, text, video.
+- ``RNNForecaster``: the next steps of one series or thousands, with intervals.
+- ``RNNLanguageModel``: the next character or word.
+- ``load`` reads what ``save`` wrote; ``from_torch``, ``from_keras``, ``to_onnx``, ``export_numpy``
+  and ``export_c`` bring models in and out.
+- ``lightrnn.inspection`` measures what a net remembers and which feature mattered at which step,
+  ``lightrnn.plotting`` draws it, ``lightrnn.datasets`` has data to try.
+- ``python -m lightrnn compare data.npz --html report.html`` says which net suits your data.
+
 The way of data through the packages, from the user's X and y to a prediction:
 
 - ``data`` reads X, y and weights, checks them once and encodes them; ``preprocessing`` scales and

@@ -1,0 +1,128 @@
+"""Write examples/README.md: what each example shows, twenty tasks, other libraries, questions, API.
+
+`python examples/gallery.py` writes the page from the outputs that are kept in examples/outputs.
+`python examples/gallery.py run speech gates` runs these examples first and keeps their outputs.
+"""
+
+import ast
+import importlib
+import inspect
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:0] = [str(HERE), str(HERE.parent)]  # a clone need not be installed
+
+from guide import COMING, EXAMPLES, QUESTIONS, TASKS  # noqa: E402
+
+OUTPUTS = HERE / "outputs"
+PAGE = HERE / "README.md"
+HEAD = 14  # lines of an output that are shown
+MODULES = ("", ".inspection", ".plotting", ".datasets", ".preprocessing", ".metrics", ".comparison")
+MADE = "<!-- made by python examples/gallery.py -->"
+
+
+def run(name: str) -> None:
+    """Run an example and keep its seconds and output."""
+    start = time.perf_counter()
+    done = subprocess.run(
+        [sys.executable, HERE / f"{name}.py"], capture_output=True, text=True, check=True
+    )
+    seconds = time.perf_counter() - start
+    OUTPUTS.mkdir(exist_ok=True)
+    (OUTPUTS / f"{name}.txt").write_text(f"{seconds:.0f}\n{done.stdout}", encoding="utf-8")
+
+
+def purpose(name: str) -> str:
+    """Return the first sentence of an example's docstring."""
+    tree = ast.parse((HERE / f"{name}.py").read_text(encoding="utf-8"))
+    return (ast.get_docstring(tree) or "").splitlines()[0]
+
+
+def example(name: str, lines: str) -> list[str]:
+    """Return the section of one example: sentence, lines that matter, picture or output."""
+    parts = [f"### [{name}.py]({name}.py)", purpose(name)]
+    if lines:
+        parts.append(fenced(lines, "python"))
+    picture = HERE / "pictures" / f"{name}.png"
+    if picture.exists():
+        parts.append(f"![{purpose(name)}](pictures/{name}.png)")
+    output = OUTPUTS / f"{name}.txt"
+    if output.exists():
+        seconds, *text = output.read_text(encoding="utf-8").splitlines()
+        parts += [
+            fenced("\n".join(text[:HEAD]).rstrip()),
+            f"It took {seconds} s on two busy cores.",
+        ]
+    return parts
+
+
+def fenced(text: str, language: str = "text") -> str:
+    """Return a block of code."""
+    return f"```{language}\n{text}\n```"
+
+
+def anchor(title: str) -> str:
+    """Return the address of a heading as GitHub makes it."""
+    kept = [letter for letter in title.lower() if letter.isalnum() or letter in " -_"]
+    return "#" + "".join(kept).replace(" ", "-")
+
+
+def index() -> list[str]:
+    """Return a table with a line for each public name, from its docstring."""
+    rows = ["| name | what it is |", "|---|---|"]
+    for module_name in MODULES:
+        module = importlib.import_module(f"lightrnn{module_name}")
+        for name in sorted(getattr(module, "__all__", ())):
+            thing = getattr(module, name)
+            if not callable(thing):
+                continue
+            line = (inspect.getdoc(thing) or "").splitlines()[0].replace("|", "\\|")
+            rows.append(f"| `lightrnn{module_name}.{name}` | {line} |")
+    return rows
+
+
+def page() -> str:
+    """Return the whole page."""
+    parts = [MADE, "# Examples", "Each prints a table and ends with the sentence that it supports."]
+    parts.append(
+        "[Twenty tasks](#twenty-tasks) · [All examples](#all-examples) · "
+        "[Coming from another library](#coming-from-another-library) · "
+        "[Questions](#questions) · [API index](#api-index)"
+    )
+    parts += ["## Twenty tasks", "`X` is a list of arrays `(T_i, F)`, `y` a label for each."]
+    parts.append("\n".join(f"{i}. [{title}]({anchor(title)})" for i, (title, _) in numbered(TASKS)))
+    for title, code in TASKS.items():
+        parts += [f"### {title}", fenced(code.strip(), "python")]
+    parts.append("## All examples")
+    for name, lines in EXAMPLES.items():
+        parts += example(name, lines.strip())
+    parts.append("## Coming from another library")
+    for name, (theirs, ours) in COMING.items():
+        parts += [f"### {name}", fenced(theirs.strip(), "python"), "is here"]
+        parts.append(fenced(ours.strip(), "python"))
+    parts.append("## Questions")
+    for question, answer in QUESTIONS.items():
+        parts.append(f"**{question}** {' '.join(answer.split())}")
+    parts += ["## API index", "\n".join(index())]
+    return "\n\n".join(parts) + "\n"
+
+
+def numbered(items: dict[str, str]) -> enumerate:
+    """Return the items of a dict with their numbers from 1."""
+    return enumerate(items.items(), 1)
+
+
+def main() -> None:
+    """Run what is named, and write the page."""
+    for name in sys.argv[2:]:
+        print(name, flush=True)
+        run(name)
+    PAGE.write_text(page(), encoding="utf-8")
+    print(f"Written to {PAGE}.")
+
+
+if __name__ == "__main__":
+    main()

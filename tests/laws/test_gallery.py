@@ -1,0 +1,54 @@
+"""The gallery is what its command writes; its tasks are short and run."""
+
+import ast
+import importlib.util
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
+
+
+@pytest.fixture(scope="module")
+def gallery():
+    spec = importlib.util.spec_from_file_location("gallery", EXAMPLES / "gallery.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_up_to_date(gallery):
+    assert gallery.PAGE.read_text(encoding="utf-8") == gallery.page()
+
+
+def test_every_example_is_in_it_with_lines_of_its_own(gallery):
+    scripts = {path.stem for path in EXAMPLES.glob("*.py")} - {"gallery", "guide"}
+    assert scripts == set(gallery.EXAMPLES)
+    for name, lines in gallery.EXAMPLES.items():
+        text = (EXAMPLES / f"{name}.py").read_text(encoding="utf-8")
+        assert "".join(lines.split()) in "".join(text.split()), name
+
+
+def test_there_are_twenty_short_tasks(gallery):
+    assert len(gallery.TASKS) >= 20
+    for title, code in gallery.TASKS.items():
+        assert len(code.strip().splitlines()) <= 15, title
+        ast.parse(code)
+    addresses = [gallery.anchor(title) for title in gallery.TASKS]
+    assert len(set(addresses)) == len(addresses)
+
+
+@pytest.mark.slow
+def test_tasks_run(gallery, tmp_path, monkeypatch):
+    pytest.importorskip("sklearn", reason="one task uses scikit-learn")
+    pytest.importorskip("pandas", reason="one task uses pandas")
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for title, code in gallery.TASKS.items():
+        X = [rng.normal(size=(T, 2)) for T in rng.integers(4, 9, 60)]
+        names = {"X": X, "y": np.array(["a", "b", "b"] * 20)}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of so short a training
+            exec(compile(code, title, "exec"), names)
