@@ -1,4 +1,4 @@
-"""What users run beside one layer in float32, and how the time of an epoch grows with the data."""
+"""Time networks of users, more than one layer in float32, and an epoch as the data grow."""
 
 from collections.abc import Callable, Iterator
 from functools import partial

@@ -19,7 +19,7 @@ _LABELS = {
     "mase": "absolute error (MASE)",
     "smape": "absolute error in % (sMAPE)",
     "pinball": "pinball loss",
-    "coverage": "values inside of the interval in %",
+    "coverage": "coverage in %",
 }
 # Marks the curves of displays, so that later ones find how many the axes have already.
 _CURVE = "backtest"
@@ -145,9 +145,9 @@ class BacktestDisplay(Display):
         if self.measure == "mase":
             ax.axhline(1, label="" if number else "season before", **line)
         if self.measure != "coverage":
-            ax.set_ylim(bottom=0)
+            ax.set_ylim(bottom=0, auto=True)  # later displays may need more room above
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
-        ax.set_xlim(left=0.5)
+        ax.set_xlim(left=0.5, auto=True)
         ax.set(xlabel="step of the horizon", ylabel=_LABELS[self.measure])
         ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
 

@@ -1,5 +1,7 @@
 """Forecasts and backtests drawn: the curves are those that were computed, at their dates."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from plotting.test_plotting import _close, rendered  # noqa: F401
@@ -16,6 +18,13 @@ Y = [5 + np.arange(40) % 6.0, 9 - np.arange(50) % 6.0]
 @pytest.fixture(scope="module")
 def fitted():
     return RNNForecaster(**OPTIONS).fit(Y)
+
+
+def flat(result):
+    """Return a backtest without errors and without coverage."""
+    zeros = {name: np.zeros_like(result.mase) for name in ("mase", "smape", "pinball")}
+    coverage = {level: np.zeros_like(part) for level, part in result.coverage.items()}
+    return replace(result, **zeros, coverage=coverage)
 
 
 def dates_on(ax):
@@ -90,6 +99,10 @@ def test_a_backtest_is_drawn_by_step_of_the_horizon(measure):
         assert line.get_xdata().tolist() == [1, 2, 3, 4]
         factor = 100 if measure == "coverage" else 1
         np.testing.assert_allclose(line.get_ydata(), factor * errors.mean(axis=(0, 1)))
+    # A later curve is not cut off, as it would be by limits that are those of the first.
+    display.plot(BacktestDisplay(flat(result), measure).plot().ax_)
+    top = max(np.max(line.get_ydata()) for line in display.ax_.lines)
+    assert display.ax_.get_ylim()[1] >= top and display.ax_.get_ylim()[0] <= 0
     names = [text.get_text() for text in ax.get_legend().get_texts()]
     levels = [", 95 %", ", 80 %"] if measure == "coverage" else [""]
     expected = [f"{label}{level}" for label in ("one", "two") for level in levels]
