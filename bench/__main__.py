@@ -16,6 +16,7 @@ from .adding import ADDING
 from .archive import ARCHIVE
 from .c_step import C_STEP
 from .distance import DISTANCE
+from .distributed import DISTRIBUTED
 from .explaining import EXPLAINING
 from .forecasting import FORECASTING
 from .gpu import GPU_FIT, GPU_RAGGED, GPU_STEPS
@@ -56,6 +57,7 @@ TABLES = (
     EXPLAINING,
     MLP,
     DISTANCE,
+    DISTRIBUTED,
     ADDING,
     ARCHIVE,
     REGRESSION,

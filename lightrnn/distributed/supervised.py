@@ -40,10 +40,11 @@ class DaskSupervisedEstimator(_Local):
 
         Parameters
         ----------
-        X : dask.array (n, T, F) or (n, T), or list of Delayed or Future
-            Sequences, in partitions. An array is cut along its first axis. Each item of a list is a
-            partition in any form that the local class takes.
-        y : dask.array (n,) or (n, k), list of Delayed or Future, or array-like
+        X : dask.array (n, T, F) or (n, T), dask.dataframe, dask.bag, list of Delayed or Future
+            Sequences of numbers, in partitions. An array is cut along its first axis; each row of
+            a DataFrame is a sequence, as in a table, and so is each item of a bag. Each item of a
+            list is a partition in any form that the local class takes.
+        y : dask.array (n,) or (n, k), another collection, or array-like
             Targets, in the partitions of X or in memory. They are gathered on the client.
         sample_weight : as y, default=None
             Weights; only their ratios over all partitions count. None: equal weights.

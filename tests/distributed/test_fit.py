@@ -155,6 +155,23 @@ def test_lists_of_delayed_and_of_futures_are_partitions_of_any_lengths(client):
     assert equal(model.weights_, local_steps.weights_)
 
 
+def test_bags_hold_a_sequence_in_each_item_and_dataframes_in_each_row(client):
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(n, F)) for n in rng.integers(2, 9, 20)]
+    y = np.array([x.sum() > 0 for x in X])
+    bag = pytest.importorskip("dask.bag")
+    model = DaskRNNClassifier(**SMALL)
+    model.fit(bag.from_sequence(X, npartitions=2), bag.from_sequence(y.tolist(), npartitions=2))
+    delayed = DaskRNNClassifier(**SMALL).fit([dask.delayed(X[:10]), dask.delayed(X[10:])], y)
+    assert equal(model.weights_, delayed.weights_)
+    frames = pytest.importorskip("dask.dataframe")
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(rng.normal(size=(20, 4)), columns=list("abcd"))
+    model.fit(frames.from_pandas(table, npartitions=1), y)
+    assert model.feature_names_in_.tolist() == list("abcd")
+    assert equal(model.weights_, RNNClassifier(**SMALL).fit(table, y).weights_)
+
+
 def test_errors_name_what_is_wrong_and_leave_the_estimator_as_it_was(client):
     X, y = data()
     bad = X.copy()
