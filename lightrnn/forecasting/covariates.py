@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .series import Panel
 
 # Of these cycles of a calendar the network reads those that the series show at least twice.
-_CYCLES = {"day": 86_400.0, "week": 604_800.0, "year": 31_556_952.0}
+CYCLES = {"day": 86_400.0, "week": 604_800.0, "year": 31_556_952.0}
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Covariates:
     @classmethod
     def of(cls, panel: Panel, horizon: int) -> Self:
         """Return the variables of a panel that is learned from."""
-        cycles = tuple(name for name, period in _CYCLES.items() if _shown_twice(panel, period))
+        cycles = tuple(name for name, period in CYCLES.items() if _shown_twice(panel, period))
         if panel.covariates is None:
             return cls(cycles=cycles)
         steps = np.concatenate(panel.covariates)

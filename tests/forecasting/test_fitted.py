@@ -1,13 +1,19 @@
 """A fitted forecaster: its surprise, its files, and what it refuses."""
 
+import copy
+import json
 import pickle
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from lightrnn import RNNForecaster
+from bench import fuzz_npz
+from lightrnn import RNNForecaster, load
 
 SMALL = {"hidden_layer_sizes": 8, "max_iter": 3, "random_state": 0}
 Y = 10 + np.sin(np.arange(60) * np.pi / 3)
@@ -111,3 +117,47 @@ def test_training_with_fewer_epochs_counts_if_it_ends_better(seed, fewer):
     model.fit(np.random.default_rng(seed).normal(size=150) + np.sin(2.0 * np.arange(150)))
     assert len(runs) == 2 and (runs[0][-1] < runs[1][-1]) == fewer
     assert model.nets_[0].validation_scores_ == runs[int(fewer)]
+
+
+# Values of every kind, also such as make arrays of them too large to be made.
+_JUNK = (None, True, 0, -1, 7, 10**12, 2**63, 0.5, "", "6h", [], {}, [1, 2], {"!tuple": ["a"]})
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """Return the bytes of files of forecasters that read covariates, and dates."""
+    pandas = pytest.importorskip("pandas")
+    path = tmp_path_factory.mktemp("files") / "model.npz"
+    X = np.random.default_rng(0).normal(size=(63, 2))
+    dated = pandas.Series(Y, pandas.date_range("2024-01-01", periods=60, freq="6h", tz="UTC"))
+    found = []
+    for y, covariates in ((Y, X), (dated, None)):
+        options = SMALL | {"hidden_layer_sizes": 4, "max_iter": 1}
+        RNNForecaster(3, 4, **options).fit(y, covariates).save(path)
+        found.append(path.read_bytes())
+    return found
+
+
+@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@given(data=st.data())
+def test_a_damaged_file_is_refused_or_forecasts(files, data, tmp_path):
+    """One value or a whole array of what was learned is another one; the checksums are right."""
+    members = fuzz_npz.members_of(data.draw(st.sampled_from(files)))
+    header = fuzz_npz.header_of(members)
+    fitted = header["content"]["state"]["fitted"]
+    learned = {name: part for name, part in fitted.items() if name != "nets"}
+    holder, key = data.draw(st.sampled_from(list(fuzz_npz.spots(learned))))
+    holder = fitted if holder is learned else holder
+    change = data.draw(st.sampled_from(["junk", "gone"]))
+    if change == "junk":
+        holder[key] = copy.deepcopy(data.draw(st.sampled_from(_JUNK)))
+    else:
+        del holder[key]
+    path = tmp_path / "model.npz"
+    path.write_bytes(fuzz_npz.sealed(members, json.dumps(header).encode()))
+    try:
+        model = load(path)
+    except ValueError as error:
+        assert str(error).startswith("path must be")
+    else:
+        assert np.shape(model.predict()) == (3,)
