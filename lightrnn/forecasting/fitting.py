@@ -33,7 +33,7 @@ from .holdout import HeldOut
 from .origins import Origins
 from .series import Panel
 from .task import Task
-from .windows import Encoding, Windows
+from .windows import Encoding
 
 if TYPE_CHECKING:
     from ..losses import Loss
@@ -50,6 +50,8 @@ _RISE = 0.02
 _STEEP = 0.1
 # Epochs of the last phase, as a part of those before, and its learning rate.
 _LAST_EPOCHS = 0.25
+# Reasons by which a user ends training: no further phase follows.
+_BY_USER = ("callback", "interrupted")
 _LAST_RATE = 0.25
 
 
@@ -65,8 +67,15 @@ def learn(arguments: dict[str, Any], panel: Panel) -> Fitted:
     task = Task.of(panel, candidates, arguments["quantiles"])
     encoding = task.whole.encoding
     states = _random_states(arguments["random_state"], len(nets))
-    tasks = [partial(fit_net, *pair, task) for pair in zip(nets, states, strict=True)]
-    outputs = cpu.threads.run(tasks, n_threads)
+    interruption = _Interruption()
+    tasks = [
+        partial(interruption.unless, fit_net, net, state, replace(task, name=name))
+        for net, state, name in zip(nets, states, _names(len(nets)), strict=True)
+    ]
+    found = cpu.threads.run(tasks, n_threads)
+    # Networks that an interruption came before are left out.
+    nets = [net for net, part in zip(nets, found, strict=True) if part is not None]
+    outputs = [part for part in found if part is not None]
     predicted = summed(outputs, encoding.horizon) / len(outputs)
     truth = task.held_out.targets
     share = share_of(predicted, truth, task.quantiles)
@@ -96,7 +105,42 @@ def _random_states(random_state: Any, count: int) -> list[Any]:
     return random_generator(random_state).spawn(count)
 
 
-def fit_net(regressor: RNNRegressor, random_state: Any, task: Task) -> np.ndarray:
+def _names(count: int) -> list[str]:
+    """Return what is shown of networks while they are trained: nothing of a single one."""
+    return [f"net {number}/{count}" if count > 1 else "" for number in range(1, count + 1)]
+
+
+class _Interruption:
+    """An interruption from the keyboard: it ends the training of all networks.
+
+    It is a callback of each. Those that have not begun stay as they are.
+    """
+
+    def __init__(self) -> None:
+        self._came = False
+
+    def __call__(self, epoch: Epoch) -> None:
+        """Interrupt one network as another one was."""
+        if self._came:
+            raise KeyboardInterrupt
+
+    def unless(
+        self, fit: Callable[..., np.ndarray], net: RNNRegressor, *others: Any
+    ) -> np.ndarray | None:
+        """Fit a network and return its outputs, or None if the interruption came before."""
+        if self._came:
+            return None
+        outputs = fit(net, *others, (self,))
+        self._came |= net.stop_reason_ == "interrupted"
+        return outputs
+
+
+def fit_net(
+    regressor: RNNRegressor,
+    random_state: Any,
+    task: Task,
+    callbacks: tuple[Callable[[Epoch], Any], ...] = (),
+) -> np.ndarray:
     """Fit the network of a regressor to forecast.
 
     Parameters
@@ -107,6 +151,8 @@ def fit_net(regressor: RNNRegressor, random_state: Any, task: Task) -> np.ndarra
         Source of initial weights and of runs.
     task : Task
         What to learn.
+    callbacks : tuple of callable, default=()
+        Called after each epoch, after those of the regressor.
 
     Returns
     -------
@@ -114,18 +160,19 @@ def fit_net(regressor: RNNRegressor, random_state: Any, task: Task) -> np.ndarra
         The outputs for the windows that were held out, before the network learned from them.
     """
     arguments = regressor._checked()
+    arguments["callbacks"] = (*arguments["callbacks"], *callbacks)
     loss = task.loss()
     held_out = task.held_out
     if not held_out.runs:
         model = _untrained(arguments, task, random_state)
-        _train(regressor, arguments, model, task.whole, loss)
+        _train(regressor, arguments, model, task, loss)
         regressor._adopt(model)
         return np.empty((0, task.n_outputs), model.network.dtype)
     model = _first_phase(regressor, arguments, task, loss, random_state)
     with regressor._placed(model.network, 0) as network:
         outputs = held_out.outputs(network, held_out.inputs(), regressor._threads())
     before = model.history
-    if before.stop_reason == "interrupted":
+    if before.stop_reason in _BY_USER:
         regressor._adopt(model)
         return outputs
     model.history = History()
@@ -134,7 +181,7 @@ def fit_net(regressor: RNNRegressor, random_state: Any, task: Task) -> np.ndarra
         "max_iter": max(1, round(_LAST_EPOCHS * before.epochs)),
         "learning_rate_init": _LAST_RATE * arguments["learning_rate_init"],
     }
-    _train(regressor, arguments | last, model, task.whole, loss)
+    _train(regressor, arguments | last, model, task, loss)
     losses = before.losses + model.history.losses
     model.history = replace(model.history, losses=losses, scores=before.scores)
     regressor._adopt(model)
@@ -155,10 +202,13 @@ def _first_phase(
     kept = None
     while True:
         model = _untrained(arguments, task, random_state)
-        given = {"max_iter": epochs, "callbacks": (*arguments["callbacks"], _RisesSteeply())}
-        _train(regressor, arguments | given, model, task.first, loss, score)
+        rises = _RisesSteeply()
+        given = {"max_iter": epochs, "callbacks": (*arguments["callbacks"], rises)}
+        _train(regressor, arguments | given, model, task, loss, score)
         scores = model.history.scores
-        if model.history.stop_reason == "interrupted":
+        if rises.for_good:
+            model.history.stop_reason = "n_iter_no_change"
+        if model.history.stop_reason in _BY_USER:
             return model
         if kept is not None and scores[-1] <= kept.history.scores[-1]:
             return kept
@@ -174,12 +224,14 @@ class _RisesSteeply:
 
     def __init__(self) -> None:
         self._least = math.inf
+        self.for_good = False
 
     def __call__(self, epoch: Epoch) -> Any:
         """Return `STOP`, or None."""
         loss = -(epoch.validation_score or 0.0)
         self._least = min(self._least, loss)
-        return STOP if loss > self._least * (1 + _STEEP) else None
+        self.for_good = loss > self._least * (1 + _STEEP)
+        return STOP if self.for_good else None
 
 
 def _untrained(arguments: dict[str, Any], task: Task, random_state: Any) -> Model:
@@ -215,13 +267,15 @@ def _train(
     regressor: RNNRegressor,
     arguments: dict[str, Any],
     model: Model,
-    windows: Windows,
+    task: Task,
     loss: Loss,
     score: Callable[[TrainableNetwork], float] | None = None,
 ) -> None:
-    """Run a phase of training."""
-    repeats = model.targets.n_outputs // windows.encoding.horizon
-    batches = Origins(windows, arguments["batch_size"], repeats, model.rng)
+    """Run a phase of training: with a score without the windows that it is taken of."""
+    windows = task.whole if score is None else task.first
+    batches = Origins(
+        windows, arguments["batch_size"], len(task.quantiles), model.rng, name=task.name
+    )
     epochs = arguments["max_iter"]
     regressor._train(
         arguments,

@@ -38,13 +38,21 @@ class Origins:
         Outputs for each step of the horizon.
     rng : Generator
         Draws the runs.
+    name : str, default=""
+        What is shown of the network that learns from them.
     """
 
     unit = "series"
 
     def __init__(
-        self, windows: Windows, batch_size: int, repeats: int, rng: np.random.Generator
+        self,
+        windows: Windows,
+        batch_size: int,
+        repeats: int,
+        rng: np.random.Generator,
+        name: str = "",
     ) -> None:
+        self.name = name
         self._windows = windows
         self._batch_size = batch_size
         self._repeats = repeats

@@ -40,6 +40,8 @@ class Task:
         What is learned of each step of the horizon.
     linear : ndarray or None
         The linear part of forecasts, which the networks correct.
+    name : str
+        What is shown of a network while it is trained, if there are several.
     """
 
     first: Windows
@@ -47,6 +49,7 @@ class Task:
     held_out: HeldOut
     quantiles: tuple[float, ...]
     linear: np.ndarray | None = None
+    name: str = ""
 
     @classmethod
     def of(cls, panel: Panel, candidates: list[Encoding], quantiles: tuple[float, ...]) -> Self:

@@ -78,6 +78,7 @@ def train(
         If interrupted from the keyboard; the network then has the best weights so far.
     """
     progress = Progress(options.verbose, epochs, batches.count, batches.unit, network.cell)
+    progress.name = batches.name
     check = LearningCheck(batches, loss, options)
     monitor = Monitor(network, options, history, validate, progress, check)
     run = (

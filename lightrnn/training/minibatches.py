@@ -53,10 +53,13 @@ class BatchSource(Protocol):
         The name of what is counted.
     n_targets : int
         Targets with a positive weight in an epoch.
+    name : str
+        What is shown of the network, if several are trained at once.
     """
 
     count: int
     unit: str
+    name: str
     n_targets: int
 
     def epoch(self, network: TrainableNetwork) -> Iterator[tuple[int, Batch]]:
@@ -140,6 +143,7 @@ class Minibatches:
     rng: np.random.Generator
     token_dropout: float = 0.0
     unit = "sequences"
+    name = ""
 
     def __post_init__(self) -> None:
         """Count what an epoch yields."""

@@ -54,6 +54,7 @@ class Progress:
     unit: str = "sequences"
     cell: str = "kernels"
 
+    name = ""  # of the network, if there are several
     _done = 0  # epochs that have ended
     _shown = 0.0  # epochs that the bar shows
     _figures = ""  # of the last update
@@ -117,9 +118,10 @@ class Progress:
             return
         if history.stop_reason == "max_iter" and history.best_epoch == history.epochs:
             return
+        name = f"{self.name}: " if self.name else ""
         line = (
-            f"{history.epochs} epochs in {self._took}, ended by {history.stop_reason}; the weights "
-            f"are those of epoch {history.best_epoch}"
+            f"{name}{history.epochs} epochs in {self._took}, ended by {history.stop_reason}; the "
+            f"weights are those of epoch {history.best_epoch}"
         )
         with self._survived():
             if self._bar is None:
@@ -144,7 +146,7 @@ class Progress:
         with self._survived():
             self._stream = _stream()
             terminal = _is_terminal(self._stream)
-            self._bar = _bar(self.epochs, terminal)
+            self._bar = _bar(self.epochs, terminal, self.name)
             self._live = terminal and self._bar is None
 
     def _announce(self, before: float) -> None:
@@ -168,7 +170,8 @@ class Progress:
                 self._bar.update(done - self._shown)
                 self._shown = done
             else:
-                self._print(f"epoch {self._done + 1}/{self.epochs}  {prefix}{figures}", end)
+                name = f"{self.name}  " if self.name else ""
+                self._print(f"{name}epoch {self._done + 1}/{self.epochs}  {prefix}{figures}", end)
 
     def _print(self, line: str, end: str) -> None:
         """Print a line; on a terminal `end` lets the next one replace it."""
@@ -202,7 +205,7 @@ def _is_terminal(stream: Any) -> bool:
         return False
 
 
-def _bar(epochs: int, terminal: bool) -> Any:
+def _bar(epochs: int, terminal: bool, name: str) -> Any:
     """Return a bar, or None where there is none to be drawn."""
     auto = _tqdm()
     if auto is None:
@@ -212,4 +215,4 @@ def _bar(epochs: int, terminal: bool) -> Any:
         return None
     form = "{l_bar}{bar}| {n:.4g}/{total_fmt} epochs{postfix}"
     with cpu.once.MAKING:  # a first bar imports locks for processes
-        return auto.tqdm(total=epochs, bar_format=form)
+        return auto.tqdm(total=epochs, bar_format=form, desc=name or None)

@@ -63,6 +63,7 @@ class TextBatches:
     rng: np.random.Generator | None = None
     shuffle: bool = True
     unit = "tokens"
+    name = ""
 
     def __post_init__(self) -> None:
         """Count what an epoch yields."""

@@ -3,6 +3,7 @@
 import copy
 import json
 import pickle
+import runpy
 import subprocess
 import sys
 import threading
@@ -13,7 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench import fuzz_npz
-from lightrnn import RNNForecaster, load
+from lightrnn import RNNForecaster, export_c, export_numpy, load, to_onnx
+from lightrnn.inspection import network_inputs
+from lightrnn.training import STOP
 
 SMALL = {"hidden_layer_sizes": 8, "max_iter": 3, "random_state": 0}
 Y = 10 + np.sin(np.arange(60) * np.pi / 3)
@@ -161,3 +164,95 @@ def test_a_damaged_file_is_refused_or_forecasts(files, data, tmp_path):
         assert str(error).startswith("path must be")
     else:
         assert np.shape(model.predict()) == (3,)
+
+
+@pytest.mark.parametrize("after", [1, 4])
+def test_a_callback_that_stops_ends_the_fit_of_its_network(after):
+    """Not one of its phases: no other one begins."""
+    epochs = []
+
+    def stop(epoch):
+        epochs.append(epoch)
+        return STOP if len(epochs) == after else None
+
+    model = RNNForecaster(3, 6, callbacks=[stop], **SMALL | {"max_iter": 9}).fit(Y)
+    assert len(epochs) == after and model.nets_[0].stop_reason_ == "callback"
+
+
+def test_an_interruption_leaves_out_networks_that_have_not_begun():
+    def interrupt(epoch):
+        raise KeyboardInterrupt
+
+    options = SMALL | {"n_nets": 3, "n_jobs": 1, "callbacks": [interrupt]}
+    model = RNNForecaster(3, 6, **options)
+    with pytest.warns(UserWarning, match="Training was interrupted"):
+        model.fit(Y)
+    assert len(model.nets_) == 1 and np.isfinite(model.predict()).all()
+
+
+def test_an_interruption_ends_networks_that_are_trained_at_once():
+    """Whichever comes first; none of them runs all of its epochs."""
+    begun = threading.Barrier(2, timeout=60)
+    epochs = []
+
+    def interrupt(epoch):
+        epochs.append(epoch)
+        if len(epochs) <= 2:
+            begun.wait()
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
+
+    options = SMALL | {"n_nets": 2, "n_jobs": 2, "max_iter": 5000, "callbacks": [interrupt]}
+    with pytest.warns(UserWarning, match="Training was interrupted"):
+        model = RNNForecaster(3, 6, **options).fit(Y)
+    assert [net.stop_reason_ for net in model.nets_] == ["interrupted"] * 2
+    assert np.isfinite(model.predict()).all()
+
+
+def test_verbose_says_which_network_is_trained(capsys):
+    options = SMALL | {"max_iter": 2, "n_jobs": 1, "verbose": 1}
+    for n_nets, begins in ((1, ["epoch 1/2"]), (2, ["net 1/2  epoch 1/2", "net 2/2  epoch 1/2"])):
+        RNNForecaster(3, 6, n_nets=n_nets, **options).fit(Y)
+        written = "".join(capsys.readouterr()).splitlines()
+        assert all(any(line.startswith(begin) for line in written) for begin in begins)
+
+
+def test_threads_that_forecast_at_once_have_the_same_bits():
+    model = RNNForecaster(3, 6, n_nets=2, n_jobs=2, **SMALL).fit([Y, Y[:40], Y[3:]])
+    expected = [model.predict(level=80), model.predict([Y[:20], Y]), model.surprise([Y])]
+    found = []
+
+    def work():
+        for _ in range(5):
+            found.append([model.predict(level=80), model.predict([Y[:20], Y]), model.surprise([Y])])
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 20
+    for first, second, third in found:
+        assert all((first[name] == column).all() for name, column in expected[0].items())
+        assert (second == expected[1]).all()
+        assert np.array_equal(third, expected[2], equal_nan=True)
+
+
+@pytest.mark.parametrize("function", [to_onnx, export_numpy, export_c])
+def test_networks_are_exported_as_what_they_are(function, tmp_path):
+    """Regressors of (horizon, q) quantiles; a forecaster itself is refused with that remedy."""
+    if function is to_onnx:
+        pytest.importorskip("onnx", reason="writes ONNX models")
+    model = RNNForecaster(3, 6, **SMALL).fit(Y)
+    net = model.nets_[0]
+    sequences = network_inputs(model)
+    predicted = net.predict(sequences)[0]
+    assert predicted.shape == (len(sequences[0]), 3, 5) and (np.diff(predicted) >= 0).all()
+    assert net.quantile == model.quantiles and net.y_scale_.tolist() == [1.0] * 3
+    path = tmp_path / "model.c" if function is export_c else tmp_path / "model.py"
+    function(net, path)
+    if function is export_numpy:
+        alone = runpy.run_path(str(path))["predict"](sequences)[0]
+        assert np.allclose(alone, predicted, atol=1e-5)
+    with pytest.raises(TypeError, match="one of a forecaster's nets_"):
+        function(model, path)
