@@ -208,10 +208,13 @@ def _first_phase(
         scores = model.history.scores
         if rises.for_good:
             model.history.stop_reason = "n_iter_no_change"
-        if model.history.stop_reason in _BY_USER:
-            return model
-        if kept is not None and scores[-1] <= kept.history.scores[-1]:
+        ended = model.history.stop_reason in _BY_USER
+        if kept is not None and max(scores[-1:], default=-math.inf) <= kept.history.scores[-1]:
+            if ended:
+                kept.history.stop_reason = model.history.stop_reason
             return kept
+        if ended:
+            return model
         kept = model
         best = int(np.argmax(scores)) + 1
         if best == epochs or scores[-1] > scores[best - 1] * (1 + _RISE):
