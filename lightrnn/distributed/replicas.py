@@ -252,7 +252,8 @@ class Replicas:
     def _wait(self, futures: Any) -> None:
         """Wait for futures, but not long."""
         distributed = cpu.once.imported("distributed")
-        with suppress(TimeoutError, distributed.client.FuturesCancelledError):
+        lost = (TimeoutError, distributed.client.FuturesCancelledError)
+        with self._client.as_current(), suppress(*lost):
             distributed.wait(futures, timeout=_WATCH)
 
     def _refuse_failed(self, numbers: list[int]) -> None:

@@ -225,6 +225,13 @@ def test_texts_in_partitions_are_learned_as_texts_in_memory(client, cell):
     assert two.score(parts) == two.to_local().score(texts)
 
 
+def test_a_client_that_is_not_the_current_one_fits(cluster):
+    X, y = data()
+    with distributed.Client(cluster, set_as_default=False) as client:
+        model = DaskRNNRegressor(client=client, **SMALL).fit(partitioned(X), y)
+        assert np.isfinite(model.score(partitioned(X), da.from_array(y, chunks=10)))
+
+
 def test_a_later_fit_goes_on_from_an_earlier_one(client):
     X, y = data()
     local = RNNClassifier(**SMALL).partial_fit(X, y > 0).partial_fit(X, y > 0)
