@@ -19,7 +19,7 @@ def _cases() -> Iterator[tuple[str, Callable[[], Calls]]]:
     tiny = steps.Shape(8, 20, 4, 16)
     yield f"lstm {tiny}", partial(steps.sides, "lstm", tiny, 1)
     both = next(iter(uses.USES))
-    yield f"lstm, {both}", lambda: uses.sides(uses.USES[both], 1)
+    yield f"lstm, {both}", lambda: uses.sides(uses.USES[both])
     n, F, batch = mlp.CASES[1]
     yield f"ffnn, fit of n{n} F{F} B{batch}", lambda: mlp.sides(*mlp.make_data(n, F, 0), batch, 1)
 

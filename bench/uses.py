@@ -1,5 +1,6 @@
 """Time networks of users, more than one layer in float32, and an epoch as the data grow."""
 
+import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, NamedTuple
@@ -29,7 +30,7 @@ class Use(NamedTuple):
     both: bool = False
     double: bool = False
     every: bool = False  # whether each step has a target
-    bar: float | None = None  # on one thread
+    bar: float | None = None
 
 
 USES = {
@@ -41,7 +42,7 @@ USES = {
 }
 
 
-def sides(use: Use, threads: int) -> dict[str, Callable[[], Any]]:
+def sides(use: Use) -> dict[str, Callable[[], Any]]:
     """Return a training step for each side, on the same minibatch."""
     B, T, F, H = use.shape
     dtype = "float64" if use.double else "float32"
@@ -54,7 +55,7 @@ def sides(use: Use, threads: int) -> dict[str, Callable[[], Any]]:
     solver = make_solver("adam", network.layout.size, dtype)
     weights = np.ones(y.shape)
     given = (list(y), list(weights)) if use.every else (y, weights)
-    step = partial(_step, network, solver, lambda: Batch.of(list(X), *given), threads)
+    step = partial(_step, network, solver, lambda: Batch.of(list(X), *given))
     calls: dict[str, Callable[[], Any]] = {"lightrnn": step}
     if peers.HAS_TORCH:
         import torch
@@ -66,14 +67,14 @@ def sides(use: Use, threads: int) -> dict[str, Callable[[], Any]]:
     return calls
 
 
-def _step(network: Network, solver: Any, batch: Callable[[], Batch], threads: int) -> None:
-    network.learn(batch(), make_loss("softmax"), solver, 1e-3, 1.0, threads)()
+def _step(network: Network, solver: Any, batch: Callable[[], Batch]) -> None:
+    network.learn(batch(), make_loss("softmax"), solver, 1e-3, 1.0)()
 
 
-def adaptive_sides(threads: int) -> dict[str, Callable[[], Any]]:
+def adaptive_sides() -> dict[str, Callable[[], Any]]:
     """Return a training step of a language model with an adaptive softmax for each side."""
     sizes = (VOCABULARY, 200, (200,), 20, 35)
-    training = text.Training(*sizes, threads, head="adaptive")
+    training = text.Training(*sizes, 1, head="adaptive")
     calls: dict[str, Callable[[], Any]] = {"lightrnn": training.step}
     if peers.HAS_TORCH:
         from .pytorch import adaptive_step
@@ -83,27 +84,28 @@ def adaptive_sides(threads: int) -> dict[str, Callable[[], Any]]:
 
 
 def _use_rows(run: Run) -> Iterator[Row]:
-    cases = {name: (partial(sides, use), use.bar) for name, use in USES.items()}
+    cases: dict[str, tuple[Callable[[], Any], float | None]] = {
+        name: (partial(sides, use), use.bar) for name, use in USES.items()
+    }
     name = f"adaptive softmax of {VOCABULARY:,} words, B20 T35 H200"
     cases[name] = (adaptive_sides, None)
-    for threads in run.threads:
-        for name, (make, bar) in cases.items():
-            with peers.limited(threads):
-                times = alternate(make(threads), quick=run.quick)
-            faster = ratio(times, "torch")
-            yield (
-                name,
-                str(threads),
-                milliseconds(median(times, "lightrnn")),
-                milliseconds(median(times, "torch")),
-                times_faster(faster),
-                *verdict(faster, bar if threads == 1 else None),
-            )
+    for name, (make, bar) in cases.items():
+        with peers.limited(1):
+            times = alternate(make(), quick=run.quick)
+        faster = ratio(times, "torch")
+        yield (
+            name,
+            milliseconds(median(times, "lightrnn")),
+            milliseconds(median(times, "torch")),
+            times_faster(faster),
+            *verdict(faster, bar),
+        )
 
 
 # -- growth ----------------------------------------------------------------------------------------
 
 BATCH = 32
+EPOCHS = 6  # of each fit, after the first one, which may compile
 LARGEST = {"T": 1.05, "n": 1.05, "H": 2.05}  # exponents
 # n, T and H, of which one grows
 GROWTH = {
@@ -114,14 +116,14 @@ GROWTH = {
 
 
 def epoch_seconds(cell: str, size: tuple[int, int, int], epochs: int) -> float:
-    """Fit to random sequences of 8 features; return the median seconds of an epoch."""
+    """Fit to random sequences of 8 features; return the median CPU time of an epoch."""
     n, T, H = size
     rng = np.random.default_rng(0)
     X = rng.standard_normal((n, T, 8)).astype(np.float32)
-    seconds: list[float] = []
+    clock: list[float] = []
 
     def note(record: Epoch) -> None:
-        seconds.append(record.seconds)
+        clock.append(time.process_time())
 
     RNNClassifier(
         cell,
@@ -134,7 +136,7 @@ def epoch_seconds(cell: str, size: tuple[int, int, int], epochs: int) -> float:
         n_jobs=1,
         random_state=0,
     ).fit(X, rng.integers(0, 2, n))
-    return float(np.median(seconds[1:]))
+    return float(np.median(np.diff(clock)))
 
 
 def _growth_rows(run: Run) -> Iterator[Row]:
@@ -142,7 +144,9 @@ def _growth_rows(run: Run) -> Iterator[Row]:
     for cell in ("lstm", "gru", "rnn"):
         for name, sizes in GROWTH.items():
             # All sizes take turns, so that other work on the machine slows all of them alike.
-            times = np.array([[epoch_seconds(cell, s, 2) for s in sizes] for _ in range(rounds)])
+            times = np.array(
+                [[epoch_seconds(cell, s, EPOCHS) for s in sizes] for _ in range(rounds)]
+            )
             values = [size["nTH".index(name)] for size in sizes]
             exponents = np.median(np.diff(np.log(times)) / np.diff(np.log(values)), axis=0)
             yield (
@@ -156,8 +160,8 @@ def _growth_rows(run: Run) -> Iterator[Row]:
 
 USES_TABLE = Table(
     "uses",
-    "Training step of an LSTM as users run it, ms: forward, loss, backward, clipping, Adam",
-    ("network and minibatch", "threads", "lightrnn", "torch", "torch / lightrnn", "bar", "reached"),
+    "Training step of an LSTM as users run it, ms, one thread: with loss, clipping and Adam",
+    ("network and minibatch", "lightrnn", "torch", "torch / lightrnn", "bar", "reached"),
     _use_rows,
     "As in the table of training steps; float32 where it does not say float64. A patch is read as "
     "one step of 40 features, by torch too. torch's adaptive softmax has the same cutoffs and "
@@ -166,7 +170,7 @@ USES_TABLE = Table(
 GROWTH_TABLE = Table(
     "growth",
     "How the time of an epoch grows: exponents of T, n and H, one thread",
-    ("cell", "what grows", "ms an epoch", "exponent from each to the next", "bar", "reached"),
+    ("cell", "what grows", "CPU ms an epoch", "exponent from each to the next", "bar", "reached"),
     _growth_rows,
     f"`RNNClassifier.fit` with batches of {BATCH} and 8 features; n 128 and H 64 where T grows, "
     "T 50 and H 64 where n grows, T 20 where H grows. An exponent of 1 means twice the "
