@@ -15,7 +15,7 @@ import numpy as np
 
 from .exceptions import NotFittedError, resolve
 from .utils.checks import choice, shown
-from .utils.html import table
+from .utils.notebook import NotebookMixin, inherit_from_sklearn
 
 # The methods to which scikit-learn's meta-estimators pass metadata on.
 REQUEST_METHODS = (
@@ -87,11 +87,12 @@ def _request_setter(method: str, names: list[str]) -> Callable[..., Any]:
     return set_request
 
 
-class BaseEstimator:
+class BaseEstimator(NotebookMixin):
     """Base class that derives parameters, repr and tags from the constructor's signature.
 
     A subclass stores each constructor argument unchanged under its own name and sets `_kind` to
-    "classifier" or "regressor" if it is one.
+    "classifier" or "regressor" if it is one. Once scikit-learn is loaded, this class is made a
+    subclass of `sklearn.base.BaseEstimator`, from which nothing is taken but the kinship.
 
     Examples
     --------
@@ -105,6 +106,14 @@ class BaseEstimator:
     """
 
     _kind: str = ""
+
+    def __init__(self) -> None:
+        """Let scikit-learn know the class, if it is loaded."""
+        inherit_from_sklearn(BaseEstimator)
+
+    def __post_init__(self) -> None:
+        """Do the same for a subclass that is a dataclass."""
+        inherit_from_sklearn(BaseEstimator)
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Give the subclass a `set_<method>_request` for every method that takes metadata."""
@@ -197,24 +206,6 @@ class BaseEstimator:
             # By repr, since comparing arrays or NaN gives no single truth.
             if repr(value) != repr(default):
                 yield f"{name}={value!r}"
-
-    def _repr_html_(self) -> str:
-        """Return what a notebook shows: scikit-learn's diagram if it is loaded, else a table."""
-        sklearn = sys.modules.get("sklearn.utils")
-        if sklearn is not None:
-            diagram: str = sklearn.estimator_html_repr(self)
-            return diagram
-        fitted = "fitted" if self.__sklearn_is_fitted__() else "not fitted"
-        arguments = ((name, repr(getattr(self, name, None))) for name in self._defaults())
-        return table(f"{type(self).__name__}, {fitted}", arguments)
-
-    def _repr_mimebundle_(self, **kwargs: Any) -> dict[str, str]:
-        """Return the forms of display; scikit-learn's ``display="text"`` leaves HTML out."""
-        bundle = {"text/plain": repr(self)}
-        sklearn = sys.modules.get("sklearn")
-        if sklearn is None or sklearn.get_config()["display"] == "diagram":
-            bundle["text/html"] = self._repr_html_()
-        return bundle
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether `fit` has set an attribute with a trailing underscore."""

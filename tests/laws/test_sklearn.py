@@ -1,6 +1,7 @@
 """The estimators pass scikit-learn's own checks and work in its tools."""
 
 import os
+import pickle
 import warnings
 
 import numpy as np
@@ -42,16 +43,13 @@ FAILING_IN_FLOAT32 = {
 
 def checks(failing, **arguments):
     """Return every check of scikit-learn for both estimators, as parameters of a test."""
-    with warnings.catch_warnings():
-        # They do without scikit-learn's base class on purpose.
-        warnings.filterwarnings("ignore", "Estimator .* does not inherit")
-        return [
-            pair
-            for kind in KINDS
-            for pair in estimator_checks_generator(
-                kind(**arguments), expected_failed_checks=failing, mark="xfail", xfail_strict=True
-            )
-        ]
+    return [
+        pair
+        for kind in KINDS
+        for pair in estimator_checks_generator(
+            kind(**arguments), expected_failed_checks=failing, mark="xfail", xfail_strict=True
+        )
+    ]
 
 
 def name_of(value):
@@ -229,7 +227,14 @@ def test_texts_are_the_language_models_input():
     tags = RNNLanguageModel().__sklearn_tags__().input_tags
     assert tags.string and not (tags.two_d_array or tags.three_d_array)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Estimator .* does not inherit")
         warnings.filterwarnings("ignore", "Can't test estimator")  # those that need numbers
         for estimator, check in estimator_checks_generator(RNNLanguageModel(**BRIEF)):
             check(estimator)
+
+
+@pytest.mark.parametrize("kind", [RNNClassifier, RNNLanguageModel, SequenceScaler])
+def test_estimators_are_scikit_learns_once_it_is_loaded(kind):
+    assert isinstance(kind(), sklearn.base.BaseEstimator)
+    # Nothing comes from there that is defined here, nor into a pickle.
+    assert kind.get_params.__module__.startswith("lightrnn")
+    assert b"sklearn" not in pickle.dumps(kind())
