@@ -12,7 +12,7 @@ from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor
 from lightrnn.distributed import DaskRNNClassifier, DaskRNNLanguageModel, DaskRNNRegressor
 
 distributed = pytest.importorskip("distributed")
-da = pytest.importorskip("dask.array")
+da = pytest.importorskip("dask.array", exc_type=ImportError)
 dask = pytest.importorskip("dask")
 
 # Dask leaves sockets open for a moment, and says when a worker was lost.
@@ -159,12 +159,12 @@ def test_bags_hold_a_sequence_in_each_item_and_dataframes_in_each_row(client):
     rng = np.random.default_rng(0)
     X = [rng.normal(size=(n, F)) for n in rng.integers(2, 9, 20)]
     y = np.array([x.sum() > 0 for x in X])
-    bag = pytest.importorskip("dask.bag")
+    bag = pytest.importorskip("dask.bag", exc_type=ImportError)
     model = DaskRNNClassifier(**SMALL)
     model.fit(bag.from_sequence(X, npartitions=2), bag.from_sequence(y.tolist(), npartitions=2))
     delayed = DaskRNNClassifier(**SMALL).fit([dask.delayed(X[:10]), dask.delayed(X[10:])], y)
     assert equal(model.weights_, delayed.weights_)
-    frames = pytest.importorskip("dask.dataframe")
+    frames = pytest.importorskip("dask.dataframe", exc_type=ImportError)
     pandas = pytest.importorskip("pandas")
     table = pandas.DataFrame(rng.normal(size=(20, 4)), columns=list("abcd"))
     model.fit(frames.from_pandas(table, npartitions=1), y)
@@ -209,7 +209,7 @@ def test_texts_in_partitions_are_learned_as_texts_in_memory(client, cell):
     arguments = {"cell": cell, "hidden_layer_sizes": (4,), "embedding_size": 3, "window": 3}
     arguments |= {"max_iter": 2, "batch_size": 4, "truncate": 5, "random_state": 0}
     local = RNNLanguageModel(**arguments).fit(texts, texts_val=texts[:2])
-    bag = pytest.importorskip("dask.bag")
+    bag = pytest.importorskip("dask.bag", exc_type=ImportError)
     one = DaskRNNLanguageModel(**arguments)
     one.fit(bag.from_sequence(texts, npartitions=1), texts_val=texts[:2])
     assert equal(one.weights_, local.weights_)
