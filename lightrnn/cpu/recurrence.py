@@ -18,7 +18,7 @@ from ..cells import CELLS
 from .denormals import flush_denormals, restore_denormals
 from .jit import Integers, Matrix, Numbers, Rows, factory, kernel, named, register_jitable
 from .matmul import add_row, copy_row, fill, product, products_t
-from .registers import at, lanes, load, loads, stores
+from .registers import at, fetches, lanes, load, loads, stores
 
 
 class TimeLoop(NamedTuple):
@@ -78,7 +78,8 @@ class Transposed(NamedTuple):
 class Scratch(NamedTuple):
     """Arrays that backward overwrites; nothing in them outlasts a call."""
 
-    # (rows, H): the old h of each row, gathered so that the gradient of W_hh is one product
+    # (rows of a chunk, H): the old h of each row, gathered so that the gradient of W_hh is one
+    # product
     before: Matrix
     panels: Numbers  # (rows of a chunk * columns of two panels,)
     zeros: Numbers  # (columns of the widest matrix,)
@@ -215,6 +216,7 @@ def backward(cell: str) -> Callable[..., None]:
             old = first[t - 1]
             new = first[t]
             end = first[t + 1]
+            chunk_start = first[t - (t - 1) % time.chunk]
             if recurrent:
                 # The step after this one sends its gradient back through the gates. Sequences that
                 # end here have no row in it and keep the gradient that they came with.
@@ -235,10 +237,11 @@ def backward(cell: str) -> Callable[..., None]:
                         loads(state, new + b, j, H, Z),
                         loads(state, old + b, j, H, Z),
                     )
+                    fetches(slots, old + b, j, H, S)  # the step before is next
                     stores(slots, new + b, j, H, dslots)
                     stores(dstate, b, j, H, dold)
                 if recurrent:
-                    copy_row(scratch.before, new + b, state, old + b, H)
+                    copy_row(scratch.before, new - chunk_start + b, state, old + b, H)
             if (t - 1) % time.chunk == 0:
                 products_back(dX, tape, weights, gradients, scratch, time, t)
         if len(codes):
@@ -279,7 +282,7 @@ def _products_back(cell: str) -> Callable[..., Any]:
         sums_hh = at(slots, new, (S - G) * H)
         bias = gradients.b_ih, ones, 1
         by_input = gradients.W_ih, at(X, new, 0), time.features
-        by_state = gradients.W_hh, at(scratch.before, new, 0), time.units
+        by_state = gradients.W_hh, at(scratch.before, 0, 0), time.units
         # Where input and state feed the same slots, one pass over the sums serves all gradients.
         if S > G:
             bias_hh = gradients.b_hh, ones, 1

@@ -77,6 +77,14 @@ def write(builder, pointer, value):
     builder.store(value, there, align=_alignment(value.type))
 
 
+def fetch(builder, pointer):
+    """Prefetch a line to the second-level cache; an address outside of any array is no error."""
+    line = builder.bitcast(pointer, ir.IntType(8).as_pointer())
+    kind = ir.FunctionType(ir.VoidType(), [line.type, INT32, INT32, INT32])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [line, INT32(0), INT32(2), INT32(1)])  # read, locality 2, data
+
+
 @intrinsic
 def at(context, array, row, column):
     """Return the view of a 2-D array that begins at (row, column)."""
@@ -160,6 +168,20 @@ def loads(context, array, row, column, step, count):
         return context.make_tuple(builder, out, values)
 
     return out(array, types.intp, types.intp, types.intp, count), generate
+
+
+@intrinsic(prefer_literal=True)
+def fetches(context, array, row, column, step, count):
+    """Prefetch `count` registers, `step` columns apart, to the second-level cache."""
+
+    def generate(context, builder, signature, args):
+        *place, step, _ = args
+        start = _address(context, builder, signature.args[0], *place)
+        for pointer in _spaced(builder, start, step, count.literal_value):
+            fetch(builder, pointer)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, types.intp, types.intp, count), generate
 
 
 @intrinsic

@@ -14,8 +14,8 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .host import CACHE_LINE, TILE_ROWS, TILE_VECTORS
-from .registers import element, read, write
-from .simd import INT32, INTP, call_intrinsic, splat, vector_of
+from .registers import element, fetch, read, write
+from .simd import INTP, call_intrinsic, splat, vector_of
 
 # Rows of the tiles that what TILE_ROWS leaves over is cut into; these extend over two panels.
 LOWER = tuple(height for height in (4, 2, 1) if height < TILE_ROWS)
@@ -71,14 +71,6 @@ def _opaque(builder, value):
     return builder.asm(kind, "", "=r,0", [value], side_effect=False)
 
 
-def _fetch(builder, pointer):
-    """Prefetch a line to the second-level cache; an address outside of any array is no error."""
-    line = builder.bitcast(pointer, ir.IntType(8).as_pointer())
-    kind = ir.FunctionType(ir.VoidType(), [line.type, INT32, INT32, INT32])
-    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    builder.call(function, [line, INT32(0), INT32(2), INT32(1)])  # read, locality 2, data
-
-
 def _chain(builder, operands, start, lines, ahead):
     """Return the accumulators plus their products over k: a loop whose phi nodes they are.
 
@@ -124,7 +116,7 @@ def _chain(builder, operands, start, lines, ahead):
         "panels": builder.gep(phi["panels"], [INTP(operands.width * kind.count)]),
     }
     if ahead:
-        _fetch(builder, phi["ahead"])
+        fetch(builder, phi["ahead"])
         following["ahead"] = builder.gep(phi["ahead"], [INTP(_line(kind))])
     for name, value in (following | sums).items():
         phi[name].add_incoming(first[name], before)

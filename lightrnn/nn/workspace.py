@@ -190,9 +190,9 @@ class LayerBuffers:
 
     def _make_scratch(self) -> Scratch:
         """Make the arrays that only the backward pass needs."""
-        before = self._most_rows if self.layer.cell.recurrent else 0
         # A product takes a chunk of rows, a block of windows, or one step of the whole batch.
         rows = max(self._rows_at_once, WINDOW_ROWS, self._most_sequences)
+        before = rows if self.layer.cell.recurrent else 0
         self._scratch = make_scratch(self.layer, before, rows)
         return self._scratch
 

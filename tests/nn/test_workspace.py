@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lightrnn.losses import make_loss
 from lightrnn.nn import workspace
 from lightrnn.nn.batches import Batch
 from lightrnn.nn.forward_backward import ForwardBackward
@@ -43,3 +44,19 @@ def test_slots_that_are_not_kept_are_few_and_change_no_bit(cell, tokens, monkeyp
         rows += [len(buffers.slots) for level in space.levels for buffers in level]
     assert np.array_equal(outputs[0], outputs[1]) and np.array_equal(outputs[0], outputs[2])
     assert rows == [15] * 4 + [109] * 4 + [15] * 4
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_rows_at_once_do_not_change_the_gradient(cell, monkeypatch):
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(T, 3)) for T in (40, 31, 30, 2, 1)]
+    batch = Batch.of(X, rng.integers(0, 2, 5), np.ones(5))
+    gradients = []
+    for rows in (5, 16, 384):  # one step at a time, three, all
+        monkeypatch.setattr(workspace, "_FEW_ROWS", rows)
+        network = Network(cell, 3, (17,), 2)
+        network.initialize(np.random.default_rng(1))
+        network.loss_and_gradient(batch, make_loss("softmax"))
+        gradients.append(network.gradient)
+    largest = np.abs(gradients[0]).max()
+    assert np.abs(gradients - gradients[0]).max() < 1e-5 * largest
