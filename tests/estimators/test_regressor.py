@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from lightrnn import RNNRegressor, export_numpy, load, to_onnx
+from lightrnn import RNNRegressor, export_numpy, from_onnx, load, to_onnx
 from lightrnn.inspection import attribution
 
 RNG = np.random.default_rng(0)
@@ -281,6 +281,8 @@ def test_onnx_sorts_quantiles(tmp_path):
         factor = np.resize([1.0, -3.0, 2.0], model.n_outputs_)
         model._model.network.rescale_outputs(factor, np.zeros_like(factor))
         to_onnx(model, tmp_path / "model.onnx")
+        back = from_onnx(tmp_path / "model.onnx", RNNRegressor())
+        assert np.array_equal(back.predict(X), model.predict(X))
         session = runtime.InferenceSession(
             tmp_path / "model.onnx", providers=["CPUExecutionProvider"]
         )
