@@ -347,10 +347,12 @@ def test_a_fit_of_tokens_with_validation(gpu, tmp_path):
     assert close(there.validation_scores_, here.validation_scores_)
 
 
-def test_a_fit_of_a_regressor_goes_on_where_it_stopped(gpu, tmp_path):
+@pytest.mark.parametrize("loss", ["huber", "quantile"])
+def test_a_fit_of_a_regressor_goes_on_where_it_stopped(gpu, tmp_path, loss):
     X = sequences()
     y = [[0.1, 2.0], [1.0, 3.0], [0.5, -1.0], [0.2, 0.3], [2.0, 0.1], [0.7, 0.2]]
-    options = {"cell": "rnn", "hidden_layer_sizes": (2,), "loss": "huber", "truncate": 2}
+    options = {"cell": "rnn", "hidden_layer_sizes": (2,), "loss": loss, "truncate": 2}
+    options["quantile"] = (0.1, 0.5, 0.9)
     here, there, _ = same_fit(tmp_path, RNNRegressor, X, y, **options)
     for model in (here, there):
         model.partial_fit(X, y)
