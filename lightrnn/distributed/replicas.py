@@ -16,6 +16,7 @@ from typing import Any
 
 from .. import cpu
 from ..estimators.model import Model
+from ..exceptions import warn
 from .environment import check_environment
 from .replica import Replica, Setup
 
@@ -69,6 +70,7 @@ class Replicas:
                 for number, block in enumerate(self._blocks)
             ]
             self._place()
+            self._warn_of_idle(len(addresses))
         except BaseException:
             self.__exit__()
             raise
@@ -79,6 +81,16 @@ class Replicas:
         self._homes.clear()
         self._actors.clear()
         self._futures.clear()
+
+    def _warn_of_idle(self, workers: int) -> None:
+        """Warn of workers that hold no partition, so that a fit is not slow without a word."""
+        used = len({address for address, _ in self._homes.values()})
+        if used < workers:
+            warn(
+                UserWarning,
+                f"{used} of {workers} workers hold the {self.n_partitions} partition(s), the "
+                "others stay idle. Cut the data into more partitions, or rebalance them.",
+            )
 
     # -- calls ------------------------------------------------------------------------------------
 

@@ -64,6 +64,11 @@ class DaskSupervisedEstimator(_Local):
             If the cluster has no worker, if a worker has other versions or another processor, or if
             workers are lost and none takes their place. The estimator is then as it was.
 
+        Warns
+        -----
+        UserWarning
+            If a worker holds no partition.
+
         Examples
         --------
         >>> import dask.array as da  # doctest: +SKIP

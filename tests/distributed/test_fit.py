@@ -232,6 +232,12 @@ def test_a_client_that_is_not_the_current_one_fits(cluster):
         assert np.isfinite(model.score(partitioned(X), da.from_array(y, chunks=10)))
 
 
+def test_workers_without_a_partition_are_not_idle_in_silence(client):
+    X, y = data()
+    with pytest.warns(UserWarning, match=r"1 of 2 workers hold the 1 partition"):
+        DaskRNNRegressor(**SMALL).fit(partitioned(X, N), y)
+
+
 def test_a_later_fit_goes_on_from_an_earlier_one(client):
     X, y = data()
     local = RNNClassifier(**SMALL).partial_fit(X, y > 0).partial_fit(X, y > 0)
