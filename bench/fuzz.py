@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -180,7 +181,9 @@ class ForeignJudge(Judge):
         name = self.path.name
         kind = RNNRegressor if "gru" in name else RNNClassifier
         read = lightrnn.from_keras if name.endswith(("h5", "keras")) else lightrnn.from_torch
-        return read(self.path, kind(target="step" if "gru" in name else "sequence"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # nothing is compared here
+            return read(self.path, kind(target="step" if "gru" in name else "sequence"))
 
     def is_equal(self, model: Any) -> bool:
         """Whether the damaged file holds the original weights; a sign of zero counts too."""

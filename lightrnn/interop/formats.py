@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import zipfile
 
+from ..utils.archive import DAMAGE
 from ..utils.files import open_regular
 
 _STARTS = {
@@ -66,7 +67,7 @@ def _of_archive(path: str | os.PathLike[str]) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             members = {name.rpartition("/")[2] for name in archive.namelist()}
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except DAMAGE:
         return None
     for member, found in _ARCHIVES.items():
         if member in members:
