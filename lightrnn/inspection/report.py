@@ -106,11 +106,12 @@ def _parameters(table: ParameterTable) -> str:
     equal = sum(part.parameters for part in table.ffnn)
     kept = table.total.memory / 1e6
     batch = f"a batch of {counted(table.B, 'sequence')} of {steps}"
-    patches = f", in patches of {table.patch}" if table.patch > 1 else ""
-    sentences = (
+    sentences = [
         f"A feed-forward net that sees all {steps} has {equal:,} parameters.",
-        f"Back-propagation keeps {kept:.2f} MB for {batch}{patches}.",
-    )
+        f"Back-propagation keeps {kept:.2f} MB for {batch}.",
+    ]
+    if table.patch > 1:
+        sentences.append(f"The network reads them in patches of {table.patch}.")
     return "\n".join([text, *map(wrapped, sentences)])
 
 
