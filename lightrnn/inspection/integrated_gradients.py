@@ -23,6 +23,9 @@ _REFINED_POINTS = 4
 # rounding error.
 _TOLERANCE = 1e-5
 _HALVINGS = 24
+# Intervals of one round from which on what is left is taken as it is: the gaps of that many kinks
+# are tiny and of both signs.
+_INTERVALS = 4096
 # Steps that are run at once, and values of gradients that are kept until they are added up.
 _RUN_STEPS = 4096
 _KEPT_VALUES = 1 << 22
@@ -167,13 +170,14 @@ def _integral(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     allowed = _TOLERANCE
     count = _POINTS
     for halvings in range(_HALVINGS + 1):
+        last = halvings == _HALVINGS or len(edges) > _INTERVALS
         waiting = []
         for first in range(0, len(edges), together):
             some = slice(first, first + together)
             parts = _parts(path, edges[some], count)
             gaps = np.abs(parts.sum(axis=(1, 2)) - (ends[some, 1] - ends[some, 0]))
             budget = max(allowed * len(gaps) / len(edges) / 2, 0.0)
-            done = _smallest(gaps, budget, rounding) | (halvings == _HALVINGS)
+            done = _smallest(gaps, budget, rounding) | last
             allowed -= float(gaps[done & (gaps > rounding)].sum())
             total += parts[done].sum(axis=0)
             waiting.append(~done)
