@@ -196,8 +196,13 @@ model = RNNClassifier("lstm", (64,), patch=1, bidirectional=False, max_iter=100)
         """
 model = keras.Sequential([layers.Masking(), layers.LSTM(64), layers.Dense(9, "softmax")])
 model.compile("adam", "sparse_categorical_crossentropy", metrics=["accuracy"])
-model.fit(pad_sequences(X, dtype="float32"), y, epochs=100, validation_split=0.1,
-          callbacks=[keras.callbacks.EarlyStopping(patience=10)])
+model.fit(
+    pad_sequences(X, dtype="float32"),
+    y,
+    epochs=100,
+    validation_split=0.1,
+    callbacks=[keras.callbacks.EarlyStopping(patience=10)],
+)
 """,
         """
 model = RNNClassifier("lstm", (64,), max_iter=100, early_stopping=True).fit(X, y)
