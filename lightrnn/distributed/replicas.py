@@ -253,7 +253,7 @@ class Replicas:
             holders = self._client.who_has(futures)
             places: dict[str, list[int]] = {}
             for number, future in zip(numbers, futures, strict=True):
-                living = sorted(alive.intersection(holders.get(future.key, ())) - self._gone)
+                living = sorted(alive.intersection(holders.get(future.key, ())))
                 if not living:
                     break
                 places.setdefault(living[0], []).append(number)
