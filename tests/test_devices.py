@@ -47,17 +47,10 @@ MACHINES = {
 }
 
 
-@pytest.fixture
-def real(monkeypatch):
-    """Not the simulator, should it be on."""
-    monkeypatch.setattr(cuda.driver, "SIMULATED", False)
-    return monkeypatch
-
-
 @pytest.mark.parametrize("machine", MACHINES)
-def test_a_gpu_that_cannot_be_used_is_an_error_and_changes_nothing(machine, real):
+def test_a_gpu_that_cannot_be_used_is_an_error_and_changes_nothing(machine, monkeypatch):
     there, device, message = MACHINES[machine]
-    real.setattr(cuda.driver, "cuda", lambda: there)
+    monkeypatch.setattr(cuda.driver, "cuda", lambda: there)
     for estimator in (RNNClassifier(**QUICK), RNNClassifier(**QUICK).fit(X, Y)):
         before = vars(estimator.set_params(device=device)).copy()
         with pytest.raises(RuntimeError, match=message):
@@ -69,8 +62,8 @@ def test_a_gpu_that_cannot_be_used_is_an_error_and_changes_nothing(machine, real
             estimator.set_params(device="cpu").predict(X)
 
 
-def test_a_missing_package_is_an_error(real):
-    real.setattr(cuda.driver, "find_spec", lambda name: None)
+def test_a_missing_package_is_an_error(monkeypatch):
+    monkeypatch.setattr(cuda.driver, "find_spec", lambda name: None)
     with pytest.raises(
         RuntimeError, match=r"numba-cuda, which is not installed. pip install 'lightrnn\[cuda12\]'"
     ):
@@ -78,9 +71,9 @@ def test_a_missing_package_is_an_error(real):
 
 
 @pytest.mark.parametrize("gpus", [NoDriver(), []])
-def test_auto_takes_the_cpu_where_there_is_no_gpu(gpus, real):
-    real.setattr(cuda.driver, "cuda", lambda: module(gpus))
-    real.setattr(devices, "_WORTH", 0.0)
+def test_auto_takes_the_cpu_where_there_is_no_gpu(gpus, monkeypatch):
+    monkeypatch.setattr(cuda.driver, "cuda", lambda: module(gpus))
+    monkeypatch.setattr(devices, "_WORTH", 0.0)
     auto, cpu = (RNNClassifier(device=device, **QUICK).fit(X, Y) for device in ("auto", "cpu"))
     assert auto.device_ == "cpu"
     assert all(np.array_equal(auto.weights_[name], array) for name, array in cpu.weights_.items())

@@ -1,37 +1,24 @@
 """The GPU and the package numba-cuda: whether they can be used, their limits, memory and copies.
 
-Every call of NVIDIA's driver is here and in `jit`. Where Numba's simulator runs instead, the
-functions marked `stand_in` are those of `simulated`; no other module asks which of the two it is,
-but for sizes.
+Every call of NVIDIA's driver is here and in `jit`.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
 from functools import cache
-from importlib import import_module
 from importlib.util import find_spec
 from threading import Lock
 from typing import Any, NamedTuple
 
 import numpy as np
 
-SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
-THREADS = 4 if SIMULATED else 256  # of a block, unless a kernel says otherwise; a power of two
+THREADS = 256  # of a block, unless a kernel says otherwise; a power of two
 SHARED = 48 * 1024  # bytes of shared memory that a block may have without an attribute being set
 # Compute capability. Older GPUs lack the acquire and release operations of the barrier between
 # blocks (before 7.0), or were never tested.
 OLDEST = (7, 5)
 _INSTALL = "pip install 'lightrnn[cuda12]' or 'lightrnn[cuda13]', for the driver's version of CUDA"
 _ELSEWHERE = "Use device='cpu' where there is no GPU; the weights are the same"
-
-
-def stand_in(function: Callable[..., Any]) -> Any:
-    """Return the function, or where the simulator runs that of its name in `simulated`."""
-    if not SIMULATED:
-        return function
-    return getattr(import_module(".simulated", __package__), function.__name__)
 
 
 # -- the GPU ---------------------------------------------------------------------------------------
@@ -81,8 +68,6 @@ def open_device(number: int) -> Limits:
         If numba-cuda is not installed, no driver is found, there is no such GPU, or it is too old.
     """
     module = cuda()
-    if SIMULATED:
-        return Limits(2, threads=8)
     count = _count(module)
     if not count:
         raise RuntimeError(
@@ -193,7 +178,6 @@ def allocate(size: int, dtype: np.dtype) -> Array:
     return Array(holder, address, size, dtype.name, device)
 
 
-@stand_in
 def address_of(holder: Any) -> tuple[int, int]:
     """Return where an array of numba-cuda begins, and on which GPU it is."""
     return holder.__cuda_array_interface__["data"][0], cuda().get_current_device().id
@@ -205,14 +189,12 @@ def pinned(size: int, dtype: np.dtype) -> np.ndarray:
     return array
 
 
-@stand_in
 def copy_to_device(target: Array, source: np.ndarray, size: int, stream: Any) -> None:
     """Copy the first `size` elements of a host array to the beginning of a device array."""
     count = size * source.itemsize
     call("cuMemcpyHtoDAsync", target.address, source.ctypes.data, count, int(stream))
 
 
-@stand_in
 def copy_on_device(
     target: tuple[Array, int], source: tuple[Array, int], size: int, stream: Any
 ) -> None:
@@ -222,7 +204,6 @@ def copy_on_device(
     call("cuMemcpyDtoDAsync", to, of, size * itemsize, int(stream))
 
 
-@stand_in
 def copy_to_host(target: np.ndarray, source: Array, place: int, stream: Any) -> None:
     """Copy the elements from `place` on to a host array; returns at once if that is pinned."""
     start = source.address + place * target.itemsize

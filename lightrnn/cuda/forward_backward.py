@@ -191,18 +191,14 @@ class CudaForwardBackward:
         blocks = tiling.groups * tiling.blocks
         together = tiling.blocks > 1
         grid = Grid((blocks, 1, 1), (tiling.threads, 1, 1), tiling.shared, together)
-        T = int(self.batch.lengths[0])
-        for begin, end in loops.launched_steps(T, tiling.blocks, back):
-            schedule = Schedule(
-                lengths=self.index.lengths,
-                first=self.index.first,
-                counters=run.counters[back],
-                B=self.B,
-                begin=begin,
-                end=end,
-                tiling=tiling,
-            )
-            self.program.launch(kernel, grid, arguments(run.layer.units, schedule))
+        schedule = Schedule(
+            lengths=self.index.lengths,
+            first=self.index.first,
+            counters=run.counters[back],
+            B=self.B,
+            tiling=tiling,
+        )
+        self.program.launch(kernel, grid, arguments(run.layer.units, schedule))
 
     def _apply(self, make: Callable[[str], Any], run: CudaLayerBuffers, state: int) -> None:
         """Apply the rule of a cell without recurrence, or its gradient, to all rows."""

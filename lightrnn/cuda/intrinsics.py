@@ -1,19 +1,12 @@
-"""Instructions of the GPU that Numba lacks; `simulated` has their meanings in Python."""
+"""Instructions of the GPU that Numba lacks."""
 
 from llvmlite import ir
 from numba import cuda, types
 from numba.core import cgutils
 from numba.extending import intrinsic, register_jitable
 
-from .driver import SIMULATED, stand_in
 
-
-def machine_code(function):
-    """Let kernels call the generated code, or in the simulator its meaning in Python."""
-    return stand_in(function) if SIMULATED else intrinsic(function)
-
-
-@machine_code
+@intrinsic
 def pointer(context, array):
     """Return where an array begins."""
 
@@ -23,7 +16,7 @@ def pointer(context, array):
     return types.CPointer(array.dtype)(array), generate
 
 
-@machine_code
+@intrinsic
 def load4(context, array, index):
     """Load four elements at once; the first must lie at a multiple of 16 bytes."""
     result = types.UniTuple(array.dtype, 4)
@@ -40,7 +33,7 @@ def load4(context, array, index):
     return result(array, types.int64), generate
 
 
-@machine_code
+@intrinsic
 def store4(context, array, index, values):
     """Store four elements at once; the first must lie at a multiple of 16 bytes."""
 
@@ -71,7 +64,7 @@ def _assembly(builder, result, text, constraints, args):
     return builder.asm(function, text, constraints, args, True)
 
 
-@machine_code
+@intrinsic
 def load_uncached(context, array, index):
     """Load past the first cache, which does not see what other blocks have written."""
 
@@ -84,7 +77,7 @@ def load_uncached(context, array, index):
     return array.dtype(array, types.int64), generate
 
 
-@machine_code
+@intrinsic
 def acquire(context, array, index):
     """Load a counter; what other blocks wrote before they raised it is then seen."""
 
@@ -96,7 +89,7 @@ def acquire(context, array, index):
     return types.int64(array, types.int64), generate
 
 
-@machine_code
+@intrinsic
 def add(context, array, index, number):
     """Add to a counter that other blocks look at."""
 
@@ -109,7 +102,7 @@ def add(context, array, index, number):
     return types.void(array, types.int64, types.int64), generate
 
 
-@machine_code
+@intrinsic
 def fence(context):
     """Keep reads and writes before it from moving behind it, and the reverse."""
 
@@ -120,7 +113,7 @@ def fence(context):
     return types.void(), generate
 
 
-@machine_code
+@intrinsic
 def opaque(context, x):
     """Return a number of which the compiler knows nothing any more."""
 
@@ -132,7 +125,6 @@ def opaque(context, x):
     return x(x), generate
 
 
-@stand_in
 def shared_memory(dtype):
     """Build the function that returns a block's dynamic shared memory, as numbers of a dtype.
 

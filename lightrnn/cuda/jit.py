@@ -24,7 +24,7 @@ from numba.extending import register_jitable
 from ..cpu import cache as disk
 from ..cpu.compiling import STOPWATCH
 from . import driver
-from .driver import Array, bindings, cuda, most_shared, stand_in
+from .driver import Array, bindings, cuda, most_shared
 from .registers import short, tuple_of
 
 Shape = tuple[int, int, int]
@@ -106,12 +106,6 @@ class Arguments:
 # -- what kernels are built of ---------------------------------------------------------------------
 
 
-@stand_in
-def device_function(function: Callable[..., Any]) -> Any:
-    """Let kernels of other modules call a function that uses the thread's own index."""
-    return register_jitable(function)
-
-
 def kernel(*made_of: Any) -> Callable[[Callable[..., Any]], Kernel]:
     """Let a function, made of something, be a `Kernel`."""
     return lambda function: Kernel(function, made_of)
@@ -191,7 +185,6 @@ class Kernel:
         return text
 
 
-@stand_in
 def load_kernel(kernel: Kernel, dtype: str) -> Any:
     """Load a kernel to the current GPU, and let a block have as much shared memory as there is."""
     device = cuda().get_current_device()
@@ -202,7 +195,6 @@ def load_kernel(kernel: Kernel, dtype: str) -> Any:
     return function
 
 
-@stand_in
 def launch_kernel(
     function: Any, arguments: Arguments, grid: Grid, shared: int, stream: Any
 ) -> None:

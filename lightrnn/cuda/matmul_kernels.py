@@ -14,14 +14,13 @@ from typing import Any, NamedTuple
 
 from numba import cuda
 
-from .driver import SIMULATED
 from .intrinsics import load4, shared_memory, store4
 from .jit import Kernel, kernel, reader
 from .memory import Matrix
 from .registers import each, outer_sum, plus, put, register_jitable, take_some, tuple_of, zeros
 
-SIDE = 2 if SIMULATED else 16  # threads along a side of a block
-DEPTH = 4 if SIMULATED else 16  # terms of the sums that are in shared memory at once
+SIDE = 16  # threads along a side of a block
+DEPTH = 16  # terms of the sums that are in shared memory at once
 # Terms of a sum that are worth a block of their own; the parts must then be added.
 LEAST_PART = 4 * DEPTH
 _plus = plus(4)

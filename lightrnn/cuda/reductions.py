@@ -12,15 +12,13 @@ from typing import Any, NamedTuple
 
 from numba import cuda
 
-from .driver import SIMULATED, THREADS
+from .driver import THREADS
 from .intrinsics import shared_memory
-from .jit import Kernel, device_function, kernel, reader
+from .jit import Kernel, kernel, reader
 from .program import Program
 from .registers import register_jitable, zeros
 
-LANES = (
-    2 if SIMULATED else 32
-)  # columns that a block sums at the same time: a warp reads neighbours
+LANES = 32  # columns that a block sums at the same time: a warp reads neighbours
 PARTS = 256  # of a sum over many numbers, at most
 
 
@@ -41,7 +39,7 @@ def _of_block(combine: Callable[[Any, Any], Any], lanes: int = 1) -> Callable[..
     With several lanes those of every `lanes`-th thread are combined, and each gets its lane's.
     """
 
-    @device_function
+    @register_jitable
     def of_block(shared, value):
         thread = cuda.threadIdx.x
         shared[thread] = value

@@ -1,8 +1,7 @@
 """Tuples of numbers, which are registers of a thread once a kernel is compiled.
 
 Numba unrolls no loop over a tuple. `tuple_of` builds a function of its own for each length instead,
-so that a cell may have any number of gates and states. Plain Python throughout: the simulator runs
-what the GPU does.
+so that a cell may have any number of gates and states.
 """
 
 import math

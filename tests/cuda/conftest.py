@@ -1,37 +1,48 @@
-"""Tests of the GPU side: by the simulator, by what compilers say, and on a GPU where there is one.
-
-The simulator has to be chosen before numba is imported, so it needs a process of its own:
-``NUMBA_ENABLE_CUDASIM=1 python -m pytest tests/cuda``.
-"""
-
-import os
-import sys
+"""Tests of the GPU side: on a GPU where there is one, else on a machine that runs PTX."""
 
 import pytest
 
-SIMULATED = os.environ.get("NUMBA_ENABLE_CUDASIM", "0") not in ("", "0")
-
-if SIMULATED:
-    sys.setswitchinterval(1e-5)  # its threads wait for each other by looking again and again
-
 
 @pytest.fixture(scope="session")
-def gpu():
-    """The simulator or a GPU, or the test is skipped."""
+def device():
+    """The machine that runs PTX; None if there is a GPU."""
     pytest.importorskip("numba_cuda")
     from lightrnn import cuda
 
-    if not cuda.driver.present():
-        pytest.skip("neither the simulator (NUMBA_ENABLE_CUDASIM=1) nor a GPU is here")
-    return cuda.network
+    if cuda.driver.present():
+        yield None
+        return
+    from helpers.ptx.device import Device, install
+
+    with pytest.MonkeyPatch.context() as patch:
+        made = Device()
+        install(patch, made)
+        yield made
+
+
+@pytest.fixture(scope="session")
+def gpu(device):
+    """What runs networks on a GPU, or on the machine."""
+    from lightrnn.cuda import network
+
+    return network
+
+
+@pytest.fixture(autouse=True)
+def no_fault_of_a_kernel(request):
+    """Fail where the machine found a fault of which the library made another error."""
+    yield
+    device = "gpu" in request.fixturenames and request.getfixturevalue("device")
+    if device:
+        faults = device.faults.copy()
+        device.faults.clear()
+        assert not faults
 
 
 @pytest.fixture
 def compilers():
     """The compiler from kernels to PTX, which needs no GPU, or the test is skipped."""
     pytest.importorskip("numba_cuda")
-    if SIMULATED:
-        pytest.skip("the simulator compiles nothing; run without NUMBA_ENABLE_CUDASIM")
     from numba import cuda
 
     return cuda

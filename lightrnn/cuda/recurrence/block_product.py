@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 from numba import cuda
 
 from ..intrinsics import load_uncached
-from ..jit import device_function
 from ..registers import STORE, register_jitable, short, tuple_of, zeros
 from .thread_product import CHUNK, Form, product_of
 
@@ -21,7 +20,7 @@ PAD = 4  # elements of the widest read
 BANKS = 16  # elements of float64 after which the 32 banks of four bytes begin anew
 
 
-@device_function
+@register_jitable
 def wait():
     """Wait for all threads of the block."""
     cuda.syncthreads()

@@ -27,7 +27,6 @@ from typing import Any
 from numba import cuda
 
 from ...cells import CELLS
-from ..driver import stand_in
 from ..intrinsics import shared_memory
 from ..jit import Kernel, kernel, reader
 from ..registers import register_jitable, short, zeros
@@ -41,9 +40,12 @@ from .rule import (
     Loop,
     backward_operands,
     backward_rule,
-    first_sequence,
+    first_share,
     forward_operands,
     forward_rule,
+    has_share,
+    no_backward_operands,
+    no_forward_operands,
     opaque_arguments,
 )
 from .thread_product import Columns, Form, Weights, hold_of
@@ -85,8 +87,7 @@ def _start_of(form: Form, weights_of: Callable[..., Any]) -> Callable[..., Any]:
         rule = rule_share_of(sequences, thread, threads, width, schedule.B)
         length = ints[schedule.lengths + group] if group < schedule.B else 0
         # The group's first sequence is its longest.
-        steps = short(min(schedule.end, length))
-        return Loop(a, group, low, width, steps, cut, rule, weights)
+        return Loop(a, group, low, width, short(length), cut, rule, weights)
 
     return start
 
@@ -101,6 +102,7 @@ def forward(form: Form) -> Kernel:
     Z = len(cell.states)
     sums = sums_of(form)
     load = forward_operands(form)
+    nothing = no_forward_operands(form)
     apply = forward_rule(form)
     take_bias = bias_of(form.cell)
     memory = shared_memory(form.dtype)
@@ -124,10 +126,10 @@ def forward(form: Form) -> Kernel:
         stride = Z * a.H
         biases = take_bias(floats, a.bias + loop.low + loop.rule.unit, a.H)
         # The rows at which steps begin are loaded a step ahead.
-        at_t = ints[first + schedule.begin]
-        at_next = ints[first + schedule.begin + 1]
-        after_next = ints[first + schedule.begin + 2]
-        for t in range(schedule.begin, loop.steps):
+        at_t = ints[first]
+        at_next = ints[first + 1]
+        after_next = ints[first + 2]
+        for t in range(loop.steps):
             old = short(at_t + group)
             row = short(at_next - B + group)
             last = short(after_next - B)
@@ -135,20 +137,22 @@ def forward(form: Form) -> Kernel:
             at_next = after_next
             after_next = ints[first + t + 3]
             # A single block finds the new h of the step before in its shared memory.
-            fetch = not single_block or t == schedule.begin
+            fetch = not single_block or t == 0
             begin = short(0)
             while row + begin < last:
                 left = last - row - begin
                 chunk = Chunk(begin, left, old, row)
                 address = a.state + (old + begin) * stride
-                b = first_sequence(loop, chunk)
-                loaded = load(floats, a, chunk, b, loop.low + loop.rule.unit)
-                source = Source(fetch, address, stride, a.state, tiling.groups, left, left)
+                loaded = nothing
+                if has_share(loop, chunk):
+                    b, u = first_share(loop, chunk)
+                    loaded = load(floats, a, chunk, b, u)
+                source = Source(fetch, address, stride, a.W_hh, tiling.groups, left, left)
                 sums(floats, shared, source, loop.weights, loop.cut)
                 apply(floats, shared, loop, chunk, biases, loaded)
                 begin = short(begin + tiling.tiles * sequences * tiling.groups)
             if tiling.blocks > 1 and not single_block and t + 1 < loop.steps:
-                _wait_for_group(ints, loop, t + 1 - schedule.begin)
+                _wait_for_group(ints, loop, t + 1)
 
     return forward
 
@@ -163,6 +167,7 @@ def backward(form: Form) -> Kernel:
     S = len(cell.slots)
     sums = sums_of(form)
     load = backward_operands(form)
+    nothing = no_backward_operands(form)
     apply = backward_rule(form)
     memory = shared_memory(form.dtype)
 
@@ -189,7 +194,7 @@ def backward(form: Form) -> Kernel:
         at_next = ints[first + steps]
         after_next = ints[first + steps + 1]
         later = ints[first + steps + 2]
-        for t in range(steps - 1, schedule.begin - 1, -1):
+        for t in range(steps - 1, -1, -1):
             old = short(at_t + group)
             row = short(at_next - B + group)
             last = short(after_next - B)
@@ -204,22 +209,15 @@ def backward(form: Form) -> Kernel:
                 left = last - row - begin
                 chunk = Chunk(begin, left, old, row)
                 address = a.slots + (last + group + begin) * stride + (S - G) * a.H
-                b = first_sequence(loop, chunk)
-                u = loop.low + loop.rule.unit
-                loaded = load(floats, opaque_arguments(a), group, chunk, b, u)
-                source = Source(
-                    fetch, address, stride, a.slots, tiling.groups, handed - begin, left
-                )
+                loaded = nothing
+                if has_share(loop, chunk):
+                    b, u = first_share(loop, chunk)
+                    loaded = load(floats, opaque_arguments(a), group, chunk, b, u)
+                source = Source(fetch, address, stride, a.W_hh, tiling.groups, handed - begin, left)
                 sums(floats, shared, source, loop.weights, loop.cut)
                 apply(floats, shared, loop, chunk, loaded)
                 begin = short(begin + tiling.tiles * sequences * tiling.groups)
-            if tiling.blocks > 1 and not single_block and t > schedule.begin:
+            if tiling.blocks > 1 and not single_block and t > 0:
                 _wait_for_group(ints, loop, steps - t)
 
     return backward
-
-
-@stand_in
-def launched_steps(T: int, blocks: int, back: bool) -> list[tuple[int, int]]:
-    """Return the first step and the end of each launch of a loop: one launch has all steps."""
-    return [(0, T)]

@@ -16,14 +16,12 @@ from .tiling import Tiling
 
 
 class Schedule(NamedTuple):
-    """Steps and sequences of a launch, and how they are tiled: the same for both loops."""
+    """The sequences, and how they are tiled: the same for both loops."""
 
     lengths: int  # (B,)  # IN
     first: int  # (T + 3,)  # IN
     counters: int  # (groups * COUNTER_STRIDE,), zero before the first launch  # IN, OUT
     B: Int32
-    begin: Int32  # first step
-    end: Int32  # step after the last one
     tiling: Tiling
 
 
@@ -58,7 +56,7 @@ class Loop(NamedTuple):
     group: int  # also its first sequence
     low: int  # first unit of the block
     width: int  # units of the block
-    steps: int  # step after the last one that the group has
+    steps: int  # of the group's longest sequence
     cut: Cut
     rule: RuleShare
     weights: Weights
@@ -74,10 +72,19 @@ class Chunk(NamedTuple):
 
 
 @register_jitable
-def first_sequence(loop, chunk):
-    """Return the thread's first sequence in a chunk; the chunk's first if it has none."""
-    r = loop.rule.sequence * loop.a.schedule.tiling.groups
-    return short(chunk.begin + (r if r < chunk.left else 0))
+def has_share(loop, chunk):
+    """Whether a thread has a unit of a sequence in a chunk."""
+    r = loop.rule.sequence
+    tiling = loop.a.schedule.tiling
+    fits = r < tiling.tiles * tiling.tile_sequences
+    return fits and r * tiling.groups < chunk.left and loop.rule.unit < loop.width
+
+
+@register_jitable
+def first_share(loop, chunk):
+    """Return the thread's first sequence and unit in a chunk."""
+    b = chunk.begin + loop.rule.sequence * loop.a.schedule.tiling.groups
+    return short(b), loop.low + loop.rule.unit
 
 
 # -- forward ---------------------------------------------------------------------------------------
@@ -97,6 +104,12 @@ def forward_operands(form: Form) -> Callable[..., Any]:
         return x, take_state(floats, a.state + (chunk.old + b) * Z * a.H + u, a.H)
 
     return load
+
+
+def no_forward_operands(form: Form) -> Any:
+    """Return operands of the forward rule for a thread that has no share of a chunk."""
+    cell = CELLS[form.cell]
+    return zeros(form.dtype, len(cell.gates)), zeros(form.dtype, len(cell.states))
 
 
 def forward_rule(form: Form) -> Callable[..., Any]:
@@ -183,6 +196,14 @@ def backward_operands(form: Form) -> Callable[..., Any]:
         )
 
     return load
+
+
+def no_backward_operands(form: Form) -> Operands:
+    """Return operands of the backward rule for a thread that has no share of a chunk."""
+    cell = CELLS[form.cell]
+    states = zeros(form.dtype, len(cell.states))
+    saved = zeros(form.dtype, len(cell.slots))
+    return Operands(saved, states, states, states, states[0])
 
 
 @register_jitable

@@ -1,0 +1,126 @@
+"""Loads, stores and counters of one thread."""
+
+import numba as nb
+import numpy as np
+
+from . import shadow
+from .parse import (
+    CODE,
+    CODES,
+    COUNT,
+    D1,
+    GLOBAL,
+    ORDER,
+    RELAXED,
+    SPACE,
+    WEAK,
+    WIDTH,
+    A,
+    B,
+    D,
+)
+from .state import LANES
+
+_LOAD = CODES["load"]
+
+
+@nb.njit
+def touch(row, number, g, s, shape, r, base, slot, block, clock, thread, lane):
+    """Load or store what one thread asks for; return a fault or `DONE`, and the address."""
+    width = row[WIDTH]
+    count = width * row[COUNT]
+    address = r.s64[base + row[A] * LANES + lane] + number
+    if address % (4 * count):
+        return shadow.MISALIGNED, address
+    first = address >> 2
+    load = row[CODE] == _LOAD
+    for i in range(count):
+        word = first + i
+        if row[SPACE] == GLOBAL:
+            if row[ORDER] >= RELAXED:
+                fault = shadow.touch_counter(
+                    g.words,
+                    g.readers,
+                    g.order,
+                    g.counters,
+                    shape.launch,
+                    shape.threads,
+                    word,
+                    block,
+                    clock,
+                    thread,
+                )
+                if fault == shadow.DONE and i == 0:
+                    counter = g.words[word, shadow.ATOMIC]
+                    relaxed = row[ORDER] == RELAXED
+                    shadow.acquire(g.order, counter, shape.threads, block, thread, relaxed)
+            elif load:
+                fault = shadow.read(
+                    g.words,
+                    g.readers,
+                    g.order,
+                    shape.launch,
+                    shape.threads,
+                    word,
+                    block,
+                    clock,
+                    thread,
+                    row[ORDER] != WEAK,
+                )
+            else:
+                fault = shadow.write(
+                    g.words,
+                    g.readers,
+                    g.order,
+                    shape.launch,
+                    shape.threads,
+                    word,
+                    block,
+                    clock,
+                    thread,
+                )
+            memory = g.memory
+        else:
+            if load:
+                fault = shadow.read_shared(s.words[slot], word, clock, thread)
+            else:
+                fault = shadow.write_shared(s.words[slot], word, clock, thread)
+            memory = s.memory[slot]
+        if fault != shadow.DONE:
+            return fault, address + 4 * i
+        part = i // width
+        value = row[D] if part == 0 else row[D1 + part - 1]
+        place = 2 * (base + value * LANES + lane) + i % width
+        if load:
+            r.u32[place] = memory[word]
+        else:
+            memory[word] = r.u32[place]
+    return shadow.DONE, address
+
+
+@nb.njit
+def add(row, number, g, shape, r, base, block, clock, thread, lane):
+    """Add to a counter; return a fault or `DONE`, and the address."""
+    address = r.s64[base + row[A] * LANES + lane] + number
+    if address % 8:
+        return shadow.MISALIGNED, address
+    for i in range(2):
+        fault = shadow.touch_counter(
+            g.words,
+            g.readers,
+            g.order,
+            g.counters,
+            shape.launch,
+            shape.threads,
+            (address >> 2) + i,
+            block,
+            clock,
+            thread,
+        )
+        if fault != shadow.DONE:
+            return fault, address
+    counter = g.words[address >> 2, shadow.ATOMIC]
+    shadow.release(g.order, counter, shape.threads, block, thread)
+    words = g.memory[address >> 2 : (address >> 2) + 2].view(np.uint64)
+    words[0] += r.u64[base + row[B] * LANES + lane]
+    return shadow.DONE, address

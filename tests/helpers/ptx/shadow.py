@@ -1,0 +1,290 @@
+"""Who touched which word of memory, and whether an order holds two accesses apart.
+
+This is FastTrack (Flanagan and Freund 2009) on the scopes of a GPU. The clock of a block is the
+number of its barriers, which order all that its threads did before them. Blocks know of each other
+what they were given by a release (a fence and an atomic addition behind it) that another block has
+acquired (PTX ISA, "Memory Consistency Model": release and acquire patterns, causality order). As a
+thread releases what its block did before the last barrier, and no more, an order is never seen
+where there is none.
+
+An access is one number: block, clock and thread. The last write of a word is kept, and the reads
+since: one number while each is ordered before the next, or comes from the same block, else the last
+one of every block. Within a launch a word is read through the first-level cache only if no other
+block wrote it ("Cache Operators": these caches are not coherent).
+"""
+
+from typing import NamedTuple
+
+import numba as nb
+import numpy as np
+
+FREE, UNWRITTEN, WRITTEN = range(3)
+STATE, WRITE, READ, LAUNCH, ATOMIC, FIELDS = range(6)
+NONE = -1
+SEVERAL = -2  # blocks that read a word without an order: what they did is elsewhere
+MANY = 4095  # the thread of several reads in one block between two barriers
+
+(
+    DONE,
+    OUT_OF_BOUNDS,
+    MISALIGNED,
+    NEVER_WRITTEN,
+    RACE,
+    STALE,
+    MIXED,
+    DEADLOCK,
+    DIVERGED,
+    ENDLESS,
+    ALONE,
+) = range(11)
+
+MEANINGS = {
+    OUT_OF_BOUNDS: "touches memory that nobody has allocated",
+    MISALIGNED: "loads or stores several numbers at an address that is no multiple of their size",
+    NEVER_WRITTEN: "reads what nobody has written",
+    RACE: "races",
+    STALE: "reads through the first cache what another block has written",
+    MIXED: "touches a counter as if it were a plain number",
+    DEADLOCK: "waits at a barrier for ever",
+    DIVERGED: "waits at another barrier than other threads of its block",
+    ENDLESS: "goes on for ever",
+    ALONE: "waits for blocks that need not run at the same time",
+}
+
+
+class Order(NamedTuple):
+    """What blocks know of each other, in a launch of blocks that run together; else empty.
+
+    Attributes
+    ----------
+    seen : array (blocks, blocks) of int32
+        Clock up to which all that a block (column) did is known in another (row).
+    acquired : array (blocks * threads, blocks) of int32
+        The same, which one thread has acquired since the block's last barrier.
+    fenced : array (blocks * threads, blocks) of int32
+        What a thread knew at its last fence.
+    relaxed : array (blocks * threads, blocks) of int32
+        What relaxed reads will have acquired at the next fence.
+    released : array (counters, blocks) of int32
+        What was released at each counter.
+    """
+
+    seen: np.ndarray
+    acquired: np.ndarray
+    fenced: np.ndarray
+    relaxed: np.ndarray
+    released: np.ndarray
+
+
+def order(blocks, threads, together, counters=256):
+    """Return the order at the start of a launch."""
+    n = blocks if together else 0
+    shapes = (n, n), *[(n * threads, n)] * 3, (counters, n)
+    return Order(*(np.zeros(shape, np.int32) for shape in shapes))
+
+
+@nb.njit(inline="always")
+def access_of(block, clock, thread):
+    """Return an access as a number."""
+    return (np.int64(block) << 36) | (np.int64(clock) << 12) | np.int64(thread)
+
+
+@nb.njit(inline="always")
+def _block_of(access):
+    return access >> 36
+
+
+@nb.njit(inline="always")
+def _clock_of(access):
+    return (access >> 12) & 0xFFFFFF
+
+
+@nb.njit(inline="always")
+def _thread_of(access):
+    return access & 0xFFF
+
+
+@nb.njit
+def _before(order, threads, earlier, block, clock, thread):
+    """Whether an access is ordered before whatever a thread does now."""
+    of = _block_of(earlier)
+    at = _clock_of(earlier)
+    if of == block:
+        return at < clock or _thread_of(earlier) == thread
+    if order.seen.shape[0] == 0:
+        return False
+    known = max(order.seen[block, of], order.acquired[block * threads + thread, of])
+    return at < known
+
+
+@nb.njit
+def _renew(words, word, launch):
+    """Forget accesses of launches before, which all end before the next begins."""
+    if words[word, LAUNCH] != launch:
+        words[word, LAUNCH] = launch
+        words[word, WRITE] = NONE
+        words[word, READ] = NONE
+        words[word, ATOMIC] = NONE
+
+
+@nb.njit
+def read(words, readers, order, launch, threads, word, block, clock, thread, uncached):
+    """Note a read of a word of global memory; return a fault or `DONE`."""
+    if word < 0 or word >= len(words) or words[word, STATE] == FREE:
+        return OUT_OF_BOUNDS
+    if words[word, STATE] == UNWRITTEN:
+        return NEVER_WRITTEN
+    _renew(words, word, launch)
+    if words[word, ATOMIC] != NONE:
+        return MIXED
+    written = words[word, WRITE]
+    if written != NONE:
+        if not _before(order, threads, written, block, clock, thread):
+            return RACE
+        if not uncached and _block_of(written) != block:
+            return STALE
+    now = access_of(block, clock, thread)
+    last = words[word, READ]
+    if last == NONE:
+        words[word, READ] = now
+    elif last < NONE:
+        readers[word, block] = _joined(readers[word, block], now)
+    elif _block_of(last) == block:
+        words[word, READ] = _joined(last, now)
+    elif _before(order, threads, last, block, clock, thread):
+        words[word, READ] = now
+    else:
+        readers[word, :] = NONE
+        readers[word, _block_of(last)] = last
+        readers[word, block] = now
+        words[word, READ] = SEVERAL
+    return DONE
+
+
+@nb.njit(inline="always")
+def _joined(last, now):
+    """Return the last read of a block's threads after one more."""
+    if last == NONE or _clock_of(last) < _clock_of(now) or last == now:
+        return now
+    return now | MANY
+
+
+@nb.njit
+def write(words, readers, order, launch, threads, word, block, clock, thread):
+    """Note a write of a word of global memory; return a fault or `DONE`."""
+    if word < 0 or word >= len(words) or words[word, STATE] == FREE:
+        return OUT_OF_BOUNDS
+    _renew(words, word, launch)
+    if words[word, ATOMIC] != NONE:
+        return MIXED
+    if not _all_before(words, readers, order, threads, word, block, clock, thread):
+        return RACE
+    words[word, STATE] = WRITTEN
+    words[word, WRITE] = access_of(block, clock, thread)
+    words[word, READ] = NONE
+    return DONE
+
+
+@nb.njit
+def _all_before(words, readers, order, threads, word, block, clock, thread):
+    """Whether the last write of a word and all reads since are ordered before now."""
+    written = words[word, WRITE]
+    if written != NONE and not _before(order, threads, written, block, clock, thread):
+        return False
+    last = words[word, READ]
+    if last > NONE:
+        return _before(order, threads, last, block, clock, thread)
+    if last < NONE:
+        for other in readers[word]:
+            if other != NONE and not _before(order, threads, other, block, clock, thread):
+                return False
+    return True
+
+
+# -- counters --------------------------------------------------------------------------------------
+
+
+@nb.njit
+def touch_counter(words, readers, order, counters, launch, threads, word, block, clock, thread):
+    """Note that a word is used as a counter; return a fault or `DONE`."""
+    if word < 0 or word >= len(words) or words[word, STATE] == FREE:
+        return OUT_OF_BOUNDS
+    if words[word, STATE] == UNWRITTEN:
+        return NEVER_WRITTEN
+    if order.seen.shape[0] == 0:
+        return ALONE
+    _renew(words, word, launch)
+    if words[word, ATOMIC] == NONE:
+        if not _all_before(words, readers, order, threads, word, block, clock, thread):
+            return RACE
+        words[word, ATOMIC] = counters[0]
+        counters[0] += 1
+    return DONE
+
+
+@nb.njit
+def _join(target, source):
+    for i in range(len(target)):
+        target[i] = max(target[i], source[i])
+
+
+@nb.njit
+def fence(order, threads, block, clock, thread):
+    """Let a thread's later additions to counters release what it knows now."""
+    if order.seen.shape[0]:
+        me = block * threads + thread
+        _join(order.acquired[me], order.relaxed[me])
+        _join(order.fenced[me], order.seen[block])
+        _join(order.fenced[me], order.acquired[me])
+        order.fenced[me, block] = clock
+
+
+@nb.njit
+def release(order, counter, threads, block, thread):
+    """Give what a thread knew at its last fence to whoever acquires the counter."""
+    _join(order.released[counter], order.fenced[block * threads + thread])
+
+
+@nb.njit
+def acquire(order, counter, threads, block, thread, relaxed):
+    """Let a thread know what was released at a counter, at once or at its next fence."""
+    me = block * threads + thread
+    _join(order.relaxed[me] if relaxed else order.acquired[me], order.released[counter])
+
+
+@nb.njit
+def pass_barrier(order, threads, block):
+    """Let all threads of a block know what one of them has acquired."""
+    if order.seen.shape[0]:
+        for thread in range(threads):
+            _join(order.seen[block], order.acquired[block * threads + thread])
+
+
+# -- shared memory ---------------------------------------------------------------------------------
+
+
+@nb.njit
+def read_shared(words, word, clock, thread):
+    """Note a read of a word of a block's shared memory (words, 2); return a fault or `DONE`."""
+    if word < 0 or word >= len(words):
+        return OUT_OF_BOUNDS
+    written = words[word, 0]
+    if written == NONE:
+        return NEVER_WRITTEN
+    if _clock_of(written) == clock and _thread_of(written) != thread:
+        return RACE
+    words[word, 1] = _joined(words[word, 1], access_of(0, clock, thread))
+    return DONE
+
+
+@nb.njit
+def write_shared(words, word, clock, thread):
+    """Note a write of a word of a block's shared memory; return a fault or `DONE`."""
+    if word < 0 or word >= len(words):
+        return OUT_OF_BOUNDS
+    for last in words[word]:
+        if last != NONE and _clock_of(last) == clock and _thread_of(last) != thread:
+            return RACE
+    words[word, 0] = access_of(0, clock, thread)
+    words[word, 1] = NONE
+    return DONE
