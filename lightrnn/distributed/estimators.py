@@ -44,8 +44,8 @@ class DaskRNNClassifier(DaskSupervisedEstimator, RNNClassifier):
     Examples
     --------
     >>> from lightrnn.distributed import DaskRNNClassifier
-    >>> DaskRNNClassifier(cell="gru", max_iter=20)
-    DaskRNNClassifier(cell='gru', max_iter=20)
+    >>> DaskRNNClassifier(cell="lstm", max_iter=20)
+    DaskRNNClassifier(cell='lstm', max_iter=20)
     """
 
     _kind = "classifier"

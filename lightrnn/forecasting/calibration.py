@@ -100,11 +100,11 @@ def widths(truth: np.ndarray) -> np.ndarray:
 def blended(
     predicted: np.ndarray, share: float, width: np.ndarray, quantiles: tuple[float, ...]
 ) -> np.ndarray:
-    """Return the share of a network's quantiles, and for the rest those of a constant width.
+    """Return a network's quantiles around the share of its median; of no share those of a width.
 
     Where a network's median is of no use, its intervals are not either: they may be narrow by
-    chance, and a factor that makes these wide enough makes the others far too wide. Those of the
-    rest are of normal errors.
+    chance, and a factor that makes these wide enough makes the others far too wide. Those of
+    normal errors with one width for all series take their place.
 
     Parameters
     ----------
@@ -119,12 +119,17 @@ def blended(
 
     Examples
     --------
-    >>> blended(np.zeros((1, 1, 3)), 0.5, np.array([2.0]), (0.1, 0.5, 0.9)).round(2)
-    array([[[-1.61,  0.  ,  1.61]]])
+    >>> predicted = np.array([[[1.0, 2.0, 4.0]]])
+    >>> blended(predicted, 0.5, np.array([2.0]), (0.1, 0.5, 0.9))
+    array([[[0., 1., 3.]]])
+    >>> blended(predicted, 0.0, np.array([2.0]), (0.1, 0.5, 0.9)).round(2)
+    array([[[-3.21,  0.  ,  3.21]]])
     """
+    if share:
+        middle = quantiles.index(0.5)
+        return predicted - (1 - share) * predicted[..., middle : middle + 1]
     normal = list(map(NormalDist(sigma=_OF_MEAN_ERROR).inv_cdf, quantiles))
-    mixed: np.ndarray = share * predicted + (1 - share) * width[:, None] * normal
-    return mixed
+    return np.broadcast_to(width[:, None] * np.array(normal), predicted.shape)
 
 
 def calibration(

@@ -94,9 +94,11 @@ class Fitted(NamedTuple):
         The first rows are the factor of the distance of the networks' quantiles from their median;
         its own is its share. What is added to them follows.
         """
-        # The rest is the same for all series.
+        of_networks = np.full(len(self.quantiles), float(self.share > 0))
+        of_networks[self.quantiles.index(0.5)] = self.share
+        # Without networks the rest is the same for all series.
         plain = blended(np.zeros(self.factor.shape), self.share, self.width, self.quantiles)
-        return np.concatenate([(self.share * self.factor).T, (plain * self.factor).T])
+        return np.concatenate([(of_networks * self.factor).T, (plain * self.factor).T])
 
     def options(self) -> np.ndarray:
         """Return what kernels know of it."""

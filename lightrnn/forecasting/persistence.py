@@ -81,6 +81,7 @@ def _check(fitted: Fitted) -> None:
     longest = int(fitted.panel.lengths.max())
     checks.integer("season", encoding.season, 1, longest)
     checks.integer("longer", encoding.longer, 0, longest)
+    checks.integer("depth", encoding.depth, 1, 2)
     shape = encoding.horizon, len(fitted.quantiles)
     _check_array("width", fitted.width, shape[:1])
     _check_array("factor", fitted.factor, shape)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..forecasting.arguments import check_forecaster
 from ..forecasting.columns import levels_of
-from ..forecasting.windows import Windows
+from ..forecasting.windows import Encoding, Windows
 from ..utils.tables import as_table, counted
 from .parameter_table import parameter_table
 
@@ -99,7 +99,7 @@ def choices_of(fitted: Fitted, arguments: dict[str, Any]) -> str:
     rows = {
         "series": _series(fitted),
         "step of the network": f"a season of {counted(encoding.season, 'step')}",
-        "longer period": _longer(encoding.longer, linear=fitted.linear is not None),
+        "longer period": _longer(encoding, linear=fitted.linear is not None),
         "scale": f"{encoding.scale}{_automatic(arguments['scale'])}",
         "calendar": ", ".join(_CYCLES[name] for name in encoding.covariates.cycles) or "none",
         "covariates": _covariates(encoding.covariates) or "none",
@@ -122,11 +122,12 @@ def parameters_of(net: RNNRegressor) -> str:
     return as_table(("layer", "parameters, by hand", "parameters"), rows)
 
 
-def _longer(steps: int, *, linear: bool) -> str:
+def _longer(encoding: Encoding, *, linear: bool) -> str:
     """Return how far back the longer period is read."""
-    if not steps:
+    if not encoding.longer:
         return "none"
-    return f"{steps} steps" + (", and in the linear part the one before" if linear else "")
+    more = linear and encoding.depth > 1
+    return f"{encoding.longer} steps" + (", and in the linear part the one before" if more else "")
 
 
 def _automatic(argument: Any) -> str:

@@ -22,7 +22,7 @@ def device():
 
 @pytest.fixture(scope="session")
 def gpu(device):
-    """What runs networks on a GPU, or on the machine."""
+    """The module of networks on a GPU, which may be the machine."""
     from lightrnn.cuda import network
 
     return network

@@ -146,14 +146,16 @@ def test_covariates_in_frames_are_found_by_date_and_name():
     index = pandas.date_range("2024-01-01", periods=106, freq="h")
     series = pandas.Series(y, index[:100])
     X = pandas.DataFrame({"temperature": x, "place": 2.0}, index)
-    model = RNNForecaster(6, 6, **SMALL).fit(series, X[:100])
+    # Enough training for the network, which alone reads them, to be of use.
+    options = SMALL | {"hidden_layer_sizes": 16, "max_iter": 30}
+    model = RNNForecaster(6, 6, **options).fit(series, X[:100])
     covariates = model._state.encoding.covariates
     assert covariates.static == (False, True) and covariates.cycles == ("day",)
     found = model.predict(X=X.sample(frac=1, random_state=0))
     assert found.equals(model.predict(X=X[100:])) and not found.equals(model.predict())
     frame = series.rename("y").rename_axis("ds").reset_index().assign(temperature=x[:100], place=2)
     ahead = X[100:].rename_axis("ds").reset_index()
-    long = RNNForecaster(6, 6, **SMALL).fit(frame)
+    long = RNNForecaster(6, 6, **options).fit(frame)
     assert np.allclose(long.predict(X=ahead).lightrnn, found, rtol=1e-6)
     with pytest.raises(ValueError, match="X must have the columns"):
         model.predict(X=X.rename(columns={"place": "other"}))

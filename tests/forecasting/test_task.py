@@ -123,6 +123,8 @@ def test_two_of_a_longer_period_are_better_than_one():
     # Each step is weighed with its own, a period ago and two.
     one, two = weights[:6].diagonal(), weights[6:].diagonal()
     assert (two > 0.4 * one).all() and (two > 0.2).all()
+    # Of few of them one is read.
+    assert (chosen.whole.encoding.depth, task(noisy[:210], 6, 6).whole.encoding.depth) == (2, 1)
 
 
 def test_the_linear_part_leaves_out_what_is_not_always_known_ahead():

@@ -1,4 +1,4 @@
-"""What PTX's instructions without memory do: for each its meaning, as an expression of Numba.
+"""PTX's instructions without memory: for each its meaning, as an expression of Numba.
 
 `a`, `b` and `c` are the operands, of the instruction's type; results are rounded or cut to the type
 of the result. The titles are those of sections in the PTX ISA's chapter "Instructions".

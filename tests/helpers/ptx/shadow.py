@@ -53,7 +53,7 @@ MEANINGS = {
 
 
 class Order(NamedTuple):
-    """What blocks know of each other, in a launch of blocks that run together; else empty.
+    """Clocks that blocks know of each other, if they run together; else empty.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What the machine holds while a launch runs."""
+"""Registers, memory and threads of the machine while a launch runs."""
 
 from typing import NamedTuple
 
@@ -60,7 +60,7 @@ class Shared(NamedTuple):
 
 
 class Threads(NamedTuple):
-    """What resident threads (slots, threads) and blocks (slots,) are at."""
+    """The places of resident threads (slots, threads) and blocks (slots,) in the program."""
 
     line: np.ndarray
     state: np.ndarray
