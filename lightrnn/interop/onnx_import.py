@@ -52,8 +52,8 @@ def from_onnx(
     (``linear_before_reset=1``) or RNN layers in any directions, a mean or maximum over all steps,
     linear layers (Gemm, or MatMul and Add), and a Softmax, LogSoftmax or Sigmoid; constants that
     scale or shift, as a BatchNormalization does, are put into the weights. Whatever only rearranges
-    may stand between. That is what ``torch.onnx`` writes of nn.LSTM, nn.GRU and nn.RNN, and what
-    Keras exports. The graph shows which states a layer reads, so nothing has to be said about it.
+    may stand between. That is what ``torch.onnx`` writes of nn.LSTM, nn.GRU and nn.RNN. The graph
+    shows which states a layer reads, so nothing has to be said about it.
 
     Parameters
     ----------
