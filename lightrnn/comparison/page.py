@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from html import escape
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ..utils.files import replacing
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #fff; --ink: #1b1b1b; --soft: #595959; --line: #d0d0d0;
@@ -121,7 +122,8 @@ class Page:
 
     def write(self, path: Any) -> None:
         """Write the file."""
-        Path(path).write_text(self.html(), encoding="utf-8")
+        with replacing(path) as file:
+            file.write(self.html().encode())
 
 
 def line_chart(

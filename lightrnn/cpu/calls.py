@@ -20,7 +20,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 
 from .cache import KernelCache
-from .jit import kernel, signature
+from .jit import compiled, kernel, signature
 
 SEPARATE: list[Any] = []  # the kernels behind the functions that were made here
 
@@ -102,9 +102,7 @@ def address(dispatcher: Any, dtype: str) -> int:
     dtype : {"float32", "float64"}
         Of the network.
     """
-    kinds = signature(dispatcher, dtype)
-    dispatcher.compile(kinds)
-    made = dispatcher.overloads[kinds]
+    made = compiled(dispatcher, dtype)
     place: int = made.library.get_pointer_to_function(made.fndesc.llvm_func_name)
     return place
 

@@ -148,6 +148,7 @@ def _whole(dispatcher: Any) -> Callable[[Any], Any]:
 
 
 @cache
+@cache
 def machine_code(kernel: Any, dtype: np.dtype, overlapping: bool = False) -> Callable[..., Any]:
     """Return what calls the machine code of a kernel for a dtype, compiled or loaded if need be.
 
@@ -169,8 +170,17 @@ def machine_code(kernel: Any, dtype: np.dtype, overlapping: bool = False) -> Cal
     callable
         It takes the arguments of the kernel by position.
     """
-    code: Callable[..., Any] = kernel.compile(signature(kernel, str(dtype), overlapping))
+    code: Callable[..., Any] = compiled(kernel, str(dtype), overlapping).entry_point
     return code
+
+
+def compiled(kernel: Any, dtype: str, overlapping: bool = False) -> Any:
+    """Return Numba's result of compiling a kernel for a dtype, which it does if need be."""
+    kinds = signature(kernel, dtype, overlapping)
+    # What is there already is found without the compiler's lock.
+    if kinds not in kernel.overloads:
+        kernel.compile(kinds)
+    return kernel.overloads[kinds]
 
 
 def register_jitable(function: Function) -> Function:

@@ -24,7 +24,7 @@ from numba.extending import register_jitable
 from ..cpu import cache as disk
 from ..cpu.compiling import STOPWATCH
 from . import driver
-from .driver import Array, bindings, cuda, most_shared
+from .driver import Array, bindings, most_shared
 from .registers import short, tuple_of
 
 Shape = tuple[int, int, int]
@@ -181,13 +181,13 @@ class Kernel:
 
     def ptx(self, dtype: str, capability: tuple[int, ...]) -> str:
         """Compile to PTX, which the assembler turns into machine code of one architecture."""
-        text: str = cuda().compile_ptx(self.py_func, signature(dtype), cc=capability[:2])[0]
+        text: str = driver.cuda().compile_ptx(self.py_func, signature(dtype), cc=capability[:2])[0]
         return text
 
 
 def load_kernel(kernel: Kernel, dtype: str) -> Any:
     """Load a kernel to the current GPU, and let a block have as much shared memory as there is."""
-    device = cuda().get_current_device()
+    device = driver.cuda().get_current_device()
     entry, _, code = kernel.code(dtype, tuple(device.compute_capability)).partition(b"\0")
     function = driver.call("cuModuleGetFunction", driver.call("cuModuleLoadData", code), entry)
     attribute = bindings().CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES

@@ -10,14 +10,10 @@ def device():
     from lightrnn import cuda
 
     if cuda.driver.present():
-        yield None
-        return
-    from helpers.ptx.device import Device, install
+        return None
+    from helpers.ptx.device import Device
 
-    with pytest.MonkeyPatch.context() as patch:
-        made = Device()
-        install(patch, made)
-        yield made
+    return Device()
 
 
 @pytest.fixture(scope="session")
@@ -29,14 +25,20 @@ def gpu(device):
 
 
 @pytest.fixture(autouse=True)
-def no_fault_of_a_kernel(request):
-    """Fail where the machine found a fault of which the library made another error."""
-    yield
+def machine_in_place_of_a_gpu(request, monkeypatch):
+    """Let a test of the GPU use the machine, and fail where that found a fault of a kernel."""
     device = "gpu" in request.fixturenames and request.getfixturevalue("device")
-    if device:
-        faults = device.faults.copy()
-        device.faults.clear()
-        assert not faults
+    if not device:
+        yield
+        return
+    from helpers.ptx.device import install
+
+    install(monkeypatch, device)
+    yield
+    # Also if the library made another error of it.
+    faults = device.faults.copy()
+    device.faults.clear()
+    assert not faults
 
 
 @pytest.fixture

@@ -298,7 +298,6 @@ def install(patch, device):
     module = device.module(cuda.compile_ptx)
     patch.setattr(dispatcher, "get_current_device", lambda: device)
     patch.setattr(driver, "cuda", lambda: module)
-    patch.setattr(jit, "cuda", lambda: module)
     patch.setattr(driver, "call", device.call)
     patch.setattr(driver, "_streams", {})
 
