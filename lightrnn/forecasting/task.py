@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Origins of which each encoding's linear forecast is learned, to compare them.
 _ORIGINS = 12_000
-# The error of another scale counts for so much more than that of "standard".
+# The error of another scale than "standard" counts for so much more, and that without a calendar.
 _MARGIN = 1.05
 
 
@@ -57,7 +57,14 @@ class Task:
         kept = stops(panel.lengths, candidates[0])
         # One by one, for each holds all series twice.
         choices = (_compared(panel, kept, encoding) for encoding in candidates)
-        _, first, held_out, penalty, matrix = min(choices, key=lambda choice: choice.error)
+
+        def weighed(choice: _Choice) -> float:
+            # Of ways that do equally well, by few windows, the usual one is the safest.
+            encoding = choice.first.encoding
+            usual = encoding.scale == "standard", encoding.covariates == candidates[0].covariates
+            return choice.error * _MARGIN ** usual.count(False)
+
+        _, first, held_out, penalty, matrix = min(choices, key=weighed)
         # The same series, with a linear part of its own.
         whole = copy.copy(held_out.windows)
         linear = None
@@ -101,8 +108,7 @@ def _compared(panel: Panel, kept: np.ndarray, encoding: Encoding) -> _Choice:
     for penalty, matrix in zip(PENALTIES, solved(first, PENALTIES, _ORIGINS), strict=True):
         choice = best._replace(error=errors(X @ matrix), penalty=penalty, matrix=matrix)
         best = min(best, choice, key=lambda choice: choice.error)
-    # Between scales that do equally well, by few windows, the plainest is the safest.
-    return best if encoding.scale == "standard" else best._replace(error=_MARGIN * best.error)
+    return best
 
 
 def _errors(held_out: HeldOut, past: Panel) -> Callable[[np.ndarray], float]:

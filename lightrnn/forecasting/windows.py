@@ -14,7 +14,7 @@ References
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -97,12 +97,14 @@ class Encoding:
             scales = [name for name, low in least.items() if present.min() >= low]
         marks = len(present) < len(values)
         covariates = Covariates.of(panel, horizon)
+        calendars = dict.fromkeys([covariates, replace(covariates, cycles=())])
         period = season * _LONGER.get(season, 7)
         periods = [0, period] if _SHOWN * period <= panel.lengths.max() else [0]
         depth = 2 if _DEEP * period <= panel.lengths.max() else 1
         bounded = bool(present.min() == 0)
         return [
-            cls(horizon, season, scale, marks, covariates, longer, depth, bounded)
+            cls(horizon, season, scale, marks, read, longer, depth, bounded)
+            for read in calendars
             for longer in periods
             for scale in scales
         ]

@@ -101,7 +101,7 @@ def choices_of(fitted: Fitted, arguments: dict[str, Any]) -> str:
         "step of the network": f"a season of {counted(encoding.season, 'step')}",
         "longer period": _longer(encoding, linear=fitted.linear is not None),
         "scale": f"{encoding.scale}{_automatic(arguments['scale'])}",
-        "calendar": ", ".join(_CYCLES[name] for name in encoding.covariates.cycles) or "none",
+        "calendar": _calendar(encoding.covariates.cycles),
         "covariates": _covariates(encoding.covariates) or "none",
         "missing values": "marked for the network" if encoding.marks else "none in the fit",
         "linear part": "none" if fitted.linear is None else "ridge regression",
@@ -128,6 +128,13 @@ def _longer(encoding: Encoding, *, linear: bool) -> str:
         return "none"
     more = linear and encoding.depth > 1
     return f"{encoding.longer} steps" + (", and in the linear part the one before" if more else "")
+
+
+def _calendar(cycles: tuple[str, ...]) -> str:
+    """Return the cycles of dates that are read."""
+    if not cycles:
+        return "none"
+    return ", ".join(_CYCLES[name] for name in cycles) + _automatic("auto")
 
 
 def _automatic(argument: Any) -> str:

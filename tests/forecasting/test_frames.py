@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from lightrnn import RNNForecaster, load
+from lightrnn.forecasting.covariates import Covariates
 from lightrnn.forecasting.series import read_panel
+from lightrnn.inspection import describe
 
 pandas = pytest.importorskip("pandas", reason="reads and returns its DataFrames")
 SMALL = {"hidden_layer_sizes": 4, "max_iter": 1, "random_state": 0}
@@ -135,10 +137,22 @@ def test_a_covariate_that_is_known_ahead_helps():
     ("frequency", "cycles"),
     [("YS", ()), ("QS", ("year",)), ("12h", ("day", "week")), ("B", ("week",))],
 )
-def test_a_cycle_is_read_if_steps_show_two_times_of_it(frequency, cycles):
+def test_a_cycle_may_be_read_if_steps_show_two_times_of_it(frequency, cycles):
     index = pandas.date_range("1990-01-01", periods=40, freq=frequency)
-    model = RNNForecaster(1, **SMALL).fit(pandas.Series(np.arange(40.0) % 3, index))
+    panel = read_panel(pandas.Series(np.arange(40.0) % 3, index))
+    assert Covariates.of(panel, 1).cycles == cycles
+
+
+@pytest.mark.parametrize(("late", "cycles"), [(1.0, ("day", "week")), (-2.5, ())])
+def test_the_calendar_is_left_out_where_it_misleads(late, cycles):
+    hours = np.arange(960)
+    size = np.where(hours < 880, 1.0, late)
+    y = 10 + size * np.sin(hours * 2 * np.pi / 24) + np.random.default_rng(0).normal(size=960)
+    series = pandas.Series(y, pandas.date_range("2024-01-01", periods=960, freq="h"))
+    model = RNNForecaster(1, 1, **SMALL).fit(series)
     assert model._state.encoding.covariates.cycles == cycles
+    said = "time of day, day of the week, chosen" if cycles else "none"
+    assert f"calendar {said}" in " ".join(describe(model).split())
 
 
 def test_covariates_in_frames_are_found_by_date_and_name():

@@ -58,8 +58,8 @@ def test_a_forecaster_says_what_it_has_chosen(cell):
     for part in (
         "2 of 60 steps, 0.8% of the values missing",
         "a season of 6 steps",
-        "scale mean calendar time of day covariates promotion (known of the past, ahead where "
-        "given); area (constant)",
+        "scale mean calendar none covariates promotion (known of the past, ahead where given); "
+        "area (constant)",
         "marked for the network",
         "network's part",
         "95 % times",
