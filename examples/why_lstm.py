@@ -195,10 +195,10 @@ def distances(page: Page, windows: dict[str, list[float]]) -> dict[str, RNNClass
     header = ("net", *(f"{d} words" for d in DISTANCES))
     page.table(header, [(name, *map(percent, v)) for name, v in drawn.items()])
     held = [name for name, values in scores.items() if min(values) > KNOWS]
-    lost = [name for name, values in scores.items() if values[-1] < 2 * CHANCE]
+    lost = [name for name, values in drawn.items() if values[-1] < 2 * CHANCE]
     page.text(
         f"Over {DISTANCES[-1]} words {' and '.join(held) or 'none'} still know the cue; "
-        f"below {2 * CHANCE:.0%}, close to a guess, are {', '.join(lost) or 'none'}."
+        f"{' and '.join(lost) or 'none'} are below {2 * CHANCE:.0%}, close to a guess."
     )
     return models
 
