@@ -148,7 +148,6 @@ def _whole(dispatcher: Any) -> Callable[[Any], Any]:
 
 
 @cache
-@cache
 def machine_code(kernel: Any, dtype: np.dtype, overlapping: bool = False) -> Callable[..., Any]:
     """Return what calls the machine code of a kernel for a dtype, compiled or loaded if need be.
 

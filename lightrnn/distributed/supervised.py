@@ -108,19 +108,25 @@ class DaskSupervisedEstimator(_Local):
         given: tuple[Any, Any, Any],
     ) -> tuple[PartitionedSequences, Any, Any]:
         """Read X where it is, and gather y and sample_weight."""
-        X, *others = given
+        X, y, sample_weight = given
         warn_of_swapped_axes(X)
         missing = arguments["missing"] == "mask"
         form = before and before.form
         kind = type(self).__name__
         summaries = replicas.establish("read", kind, arguments["dtype"], missing, form)
         sequences = joined(replicas, summaries)
-        for i, name in enumerate(("y", "sample_weight")):
-            parts = computed(self.client_, others[i], name)
-            if parts is not None:
-                check_counts(parts, sequences.counts, name)
-                others[i] = concatenated([part for part in parts if len(part)], name)
-        return sequences, others[0], others[1]
+        counts = sequences.counts
+        weights = self._gathered(sample_weight, "sample_weight", counts)
+        return sequences, self._gathered(y, "y", counts), weights
+
+    def _gathered(self, values: Any, name: str, counts: np.ndarray | None = None) -> Any:
+        """Return what partitions hold beside X, checked against their numbers of sequences."""
+        parts = computed(self.client_, values, name)
+        if parts is None:
+            return values
+        if counts is not None:
+            check_counts(parts, counts, name)
+        return concatenated([part for part in parts if len(part)] or parts, name)
 
     def _read_inputs(self, arguments: Arguments, X: Any, before: Model | None) -> Inputs:
         if before is None:
@@ -198,11 +204,8 @@ class DaskSupervisedEstimator(_Local):
         self, X: Any, y: Any, sample_weight: Any
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return predictions, checked y and weights, all pooled over steps."""
-        gathered = []
-        for name, values in (("y", y), ("sample_weight", sample_weight)):
-            parts = None if values is None else computed(self.client_, values, name)
-            gathered.append(values if parts is None else concatenated(parts, name))
-        return super()._compared(X, *gathered)
+        others = self._gathered(y, "y"), self._gathered(sample_weight, "sample_weight")
+        return super()._compared(X, *others)
 
     def _outputs(self, model: Model, X: Any, what: str = "outputs") -> tuple[np.ndarray, Values]:
         if not is_collection(X):

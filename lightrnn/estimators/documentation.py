@@ -70,6 +70,14 @@ _SHARED = {
        missing values. Scientific Reports 8.
     .. [11] Iyyer, M. et al. (2015). Deep unordered composition rivals syntactic methods for text
        classification. ACL.""",
+    "language_references": """.. [8] Mikolov, T., Karafiat, M., Burget, L., Cernocky, J. and
+       Khudanpur, S. (2010). Recurrent neural network based language model. Interspeech.
+    .. [9] Bengio, Y., Ducharme, R., Vincent, P. and Jauvin, C. (2003). A neural probabilistic
+       language model. JMLR 3.
+    .. [10] Press, O. and Wolf, L. (2017). Using the output embedding to improve language models.
+       EACL.
+    .. [11] Grave, E., Joulin, A., Cisse, M., Grangier, D. and Jegou, H. (2017). Efficient softmax
+       approximation for GPUs. ICML.""",
 }
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..forecasting.forecaster import RNNForecaster
 
 _CYCLES = {"day": "time of day", "week": "day of the week", "year": "time of year"}
+_CHOSEN = ", chosen by the windows that were held out"
 _AHEAD = {
     "never": "known of the past",
     "sometimes": "known of the past, ahead where given",
@@ -100,7 +101,7 @@ def choices_of(fitted: Fitted, arguments: dict[str, Any]) -> str:
         "series": _series(fitted),
         "step of the network": f"a season of {counted(encoding.season, 'step')}",
         "longer period": _longer(encoding, linear=fitted.linear is not None),
-        "scale": f"{encoding.scale}{_automatic(arguments['scale'])}",
+        "scale": f"{encoding.scale}{_CHOSEN if arguments['scale'] == 'auto' else ''}",
         "calendar": _calendar(encoding.covariates.cycles),
         "covariates": _covariates(encoding.covariates) or "none",
         "missing values": "marked for the network" if encoding.marks else "none in the fit",
@@ -134,12 +135,7 @@ def _calendar(cycles: tuple[str, ...]) -> str:
     """Return the cycles of dates that are read."""
     if not cycles:
         return "none"
-    return ", ".join(_CYCLES[name] for name in cycles) + _automatic("auto")
-
-
-def _automatic(argument: Any) -> str:
-    """Return the words that name a choice."""
-    return ", chosen by the windows that were held out" if argument == "auto" else ""
+    return ", ".join(_CYCLES[name] for name in cycles) + _CHOSEN
 
 
 def _series(fitted: Fitted) -> str:

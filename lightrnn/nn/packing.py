@@ -219,15 +219,15 @@ class Windows:
             Index of each sequence's first step among these; without it they are the batch's
             sequences alone.
         """
-        offsets = self.offsets if offsets is None else offsets
         F = steps.shape[1]
         # A row begins F elements after the one above, and shares all but F with it.
         strides = (F * steps.itemsize, steps.itemsize)
         if self._whole:
             shape = (len(steps) - self.window + 1, self.window * F)
             every = np.lib.stride_tricks.as_strided(steps, shape, strides)
-            return every[offsets + (self.lengths - self.window + 1)]
-        stored = steps[self.row_index(offsets)]
+            starts = self.offsets if offsets is None else offsets
+            return every[starts + (self.lengths - self.window + 1)]
+        stored = steps[self.source if offsets is None else self.row_index(offsets)]
         shape = (self.n_rows, self.window * F)
         if self.last:
             return stored.reshape(shape)

@@ -38,47 +38,15 @@ def touch(row, number, g, s, shape, r, base, slot, block, clock, thread, lane):
         word = first + i
         if row[SPACE] == GLOBAL:
             if row[ORDER] >= RELAXED:
-                fault = shadow.touch_counter(
-                    g.words,
-                    g.readers,
-                    g.order,
-                    g.counters,
-                    shape.launch,
-                    shape.threads,
-                    word,
-                    block,
-                    clock,
-                    thread,
-                )
+                fault = shadow.touch_counter(g, shape, word, block, clock, thread)
                 if fault == shadow.DONE and i == 0:
                     counter = g.words[word, shadow.ATOMIC]
                     relaxed = row[ORDER] == RELAXED
                     shadow.acquire(g.order, counter, shape.threads, block, thread, relaxed)
             elif load:
-                fault = shadow.read(
-                    g.words,
-                    g.readers,
-                    g.order,
-                    shape.launch,
-                    shape.threads,
-                    word,
-                    block,
-                    clock,
-                    thread,
-                    row[ORDER] != WEAK,
-                )
+                fault = shadow.read(g, shape, word, block, clock, thread, row[ORDER] != WEAK)
             else:
-                fault = shadow.write(
-                    g.words,
-                    g.readers,
-                    g.order,
-                    shape.launch,
-                    shape.threads,
-                    word,
-                    block,
-                    clock,
-                    thread,
-                )
+                fault = shadow.write(g, shape, word, block, clock, thread)
             memory = g.memory
         else:
             if load:
@@ -105,18 +73,7 @@ def add(row, number, g, shape, r, base, block, clock, thread, lane):
     if address % 8:
         return shadow.MISALIGNED, address
     for i in range(2):
-        fault = shadow.touch_counter(
-            g.words,
-            g.readers,
-            g.order,
-            g.counters,
-            shape.launch,
-            shape.threads,
-            (address >> 2) + i,
-            block,
-            clock,
-            thread,
-        )
+        fault = shadow.touch_counter(g, shape, (address >> 2) + i, block, clock, thread)
         if fault != shadow.DONE:
             return fault, address
     counter = g.words[address >> 2, shadow.ATOMIC]

@@ -107,7 +107,6 @@ class Device:
         self.functions = []
         self.launches = 0
         self.executed = {}  # arrays (2, instructions) of a program's name
-        self.programs = {}
         self.faults = []
         self.rng = np.random.default_rng(seed)
         self.random = self.rng.integers(1, 2**63, 1).astype(np.uint64)
@@ -138,7 +137,6 @@ class Device:
     def cuModuleGetFunction(self, module, entry):
         program = parse(module.decode())
         assert program.name.encode() == entry
-        self.programs[program.name] = program
         return program
 
     def cuFuncSetAttribute(self, function, attribute, value):

@@ -128,36 +128,36 @@ def _renew(words, word, launch):
 
 
 @nb.njit
-def read(words, readers, order, launch, threads, word, block, clock, thread, uncached):
+def read(g, shape, word, block, clock, thread, uncached):
     """Note a read of a word of global memory; return a fault or `DONE`."""
-    if word < 0 or word >= len(words) or words[word, STATE] == FREE:
+    if word < 0 or word >= len(g.words) or g.words[word, STATE] == FREE:
         return OUT_OF_BOUNDS
-    if words[word, STATE] == UNWRITTEN:
+    if g.words[word, STATE] == UNWRITTEN:
         return NEVER_WRITTEN
-    _renew(words, word, launch)
-    if words[word, ATOMIC] != NONE:
+    _renew(g.words, word, shape.launch)
+    if g.words[word, ATOMIC] != NONE:
         return MIXED
-    written = words[word, WRITE]
+    written = g.words[word, WRITE]
     if written != NONE:
-        if not _before(order, threads, written, block, clock, thread):
+        if not _before(g.order, shape.threads, written, block, clock, thread):
             return RACE
         if not uncached and _block_of(written) != block:
             return STALE
     now = access_of(block, clock, thread)
-    last = words[word, READ]
+    last = g.words[word, READ]
     if last == NONE:
-        words[word, READ] = now
+        g.words[word, READ] = now
     elif last < NONE:
-        readers[word, block] = _joined(readers[word, block], now)
+        g.readers[word, block] = _joined(g.readers[word, block], now)
     elif _block_of(last) == block:
-        words[word, READ] = _joined(last, now)
-    elif _before(order, threads, last, block, clock, thread):
-        words[word, READ] = now
+        g.words[word, READ] = _joined(last, now)
+    elif _before(g.order, shape.threads, last, block, clock, thread):
+        g.words[word, READ] = now
     else:
-        readers[word, :] = NONE
-        readers[word, _block_of(last)] = last
-        readers[word, block] = now
-        words[word, READ] = SEVERAL
+        g.readers[word, :] = NONE
+        g.readers[word, _block_of(last)] = last
+        g.readers[word, block] = now
+        g.words[word, READ] = SEVERAL
     return DONE
 
 
@@ -170,33 +170,33 @@ def _joined(last, now):
 
 
 @nb.njit
-def write(words, readers, order, launch, threads, word, block, clock, thread):
+def write(g, shape, word, block, clock, thread):
     """Note a write of a word of global memory; return a fault or `DONE`."""
-    if word < 0 or word >= len(words) or words[word, STATE] == FREE:
+    if word < 0 or word >= len(g.words) or g.words[word, STATE] == FREE:
         return OUT_OF_BOUNDS
-    _renew(words, word, launch)
-    if words[word, ATOMIC] != NONE:
+    _renew(g.words, word, shape.launch)
+    if g.words[word, ATOMIC] != NONE:
         return MIXED
-    if not _all_before(words, readers, order, threads, word, block, clock, thread):
+    if not _all_before(g, shape.threads, word, block, clock, thread):
         return RACE
-    words[word, STATE] = WRITTEN
-    words[word, WRITE] = access_of(block, clock, thread)
-    words[word, READ] = NONE
+    g.words[word, STATE] = WRITTEN
+    g.words[word, WRITE] = access_of(block, clock, thread)
+    g.words[word, READ] = NONE
     return DONE
 
 
 @nb.njit
-def _all_before(words, readers, order, threads, word, block, clock, thread):
+def _all_before(g, threads, word, block, clock, thread):
     """Whether the last write of a word and all reads since are ordered before now."""
-    written = words[word, WRITE]
-    if written != NONE and not _before(order, threads, written, block, clock, thread):
+    written = g.words[word, WRITE]
+    if written != NONE and not _before(g.order, threads, written, block, clock, thread):
         return False
-    last = words[word, READ]
+    last = g.words[word, READ]
     if last > NONE:
-        return _before(order, threads, last, block, clock, thread)
+        return _before(g.order, threads, last, block, clock, thread)
     if last < NONE:
-        for other in readers[word]:
-            if other != NONE and not _before(order, threads, other, block, clock, thread):
+        for other in g.readers[word]:
+            if other != NONE and not _before(g.order, threads, other, block, clock, thread):
                 return False
     return True
 
@@ -205,20 +205,20 @@ def _all_before(words, readers, order, threads, word, block, clock, thread):
 
 
 @nb.njit
-def touch_counter(words, readers, order, counters, launch, threads, word, block, clock, thread):
+def touch_counter(g, shape, word, block, clock, thread):
     """Note that a word is used as a counter; return a fault or `DONE`."""
-    if word < 0 or word >= len(words) or words[word, STATE] == FREE:
+    if word < 0 or word >= len(g.words) or g.words[word, STATE] == FREE:
         return OUT_OF_BOUNDS
-    if words[word, STATE] == UNWRITTEN:
+    if g.words[word, STATE] == UNWRITTEN:
         return NEVER_WRITTEN
-    if order.seen.shape[0] == 0:
+    if g.order.seen.shape[0] == 0:
         return ALONE
-    _renew(words, word, launch)
-    if words[word, ATOMIC] == NONE:
-        if not _all_before(words, readers, order, threads, word, block, clock, thread):
+    _renew(g.words, word, shape.launch)
+    if g.words[word, ATOMIC] == NONE:
+        if not _all_before(g, shape.threads, word, block, clock, thread):
             return RACE
-        words[word, ATOMIC] = counters[0]
-        counters[0] += 1
+        g.words[word, ATOMIC] = g.counters[0]
+        g.counters[0] += 1
     return DONE
 
 
