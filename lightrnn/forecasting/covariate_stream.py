@@ -86,8 +86,10 @@ class CovariateStream:
                 "with those of the steps ahead."
             )
         if not least <= max(len(array), self.ahead) or len(array) > 1 + self._horizon:
+            most = 1 + self._horizon
+            count = f"{most} rows" if least == most else f"from {least} to {most} rows"
             raise ValueError(
-                f"x must have from {least} to {1 + self._horizon} rows, got {len(array)}. The "
+                f"x must have {count}, got {len(array)}. The "
                 "first is that of this step, the others are those of the horizon."
             )
         # A copy, for the kernel is compiled for one order of elements alone.

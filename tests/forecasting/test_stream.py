@@ -128,7 +128,7 @@ def test_covariates_that_were_given_ahead_need_not_be_given_again():
     stream = model.stream(y, X[:23])
     with pytest.raises(ValueError, match="x must be the 2 covariates"):
         stream.step(50.0)
-    with pytest.raises(ValueError, match="x must have from 4 to 4 rows, got 1"):
+    with pytest.raises(ValueError, match="x must have 4 rows, got 1"):
         stream.step(50.0, X[20])
     found = stream.step(50.0, X[20:24])
     assert (found == model.predict([*y, 50.0], X[:24])).all()
