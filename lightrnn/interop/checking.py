@@ -1,232 +1,37 @@
-"""`check` of the converters: a converted network beside the outputs that its framework gave."""
+"""`check` of the converters: a converted network is compared with what its source gave."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
-
-from ..data.ragged import Values, pool
-from ..estimators import RNNRegressor
+from ..estimators.language import RNNLanguageModel
 from ..exceptions import warn
-from ..losses import sigmoid, softmax
-from ..utils.checks import choice, shown
+from ..utils.checks import choice
 from .adapt import UserLabels
 from .building import Converted, build
+from .difference import Difference, difference
 from .foreign import ForeignNetwork
+from .live import Check, has_step_outputs
 from .reading import READINGS, read_as
 
-# Two float32 libraries differ by some 1e-6 of the largest output; another function by far more.
-_TOLERANCE = 1e-4
-_SMALLEST = 1e-6
-_UNSEEN_STATES = (
-    "The weights of a bidirectional network do not show which states its output layer reads, and "
-    "it is taken to read the final ones of both directions, read='final'. A model that reads "
-    "output[:, -1] has read='last'; others have read='mean' or read='max'."
+_UNSEEN_FUNCTIONS = (
+    "The weights of a network do not show whether a function without weights, such as a relu, "
+    "stands between its layers."
 )
-
-
-class Difference(NamedTuple):
-    """How far a network's outputs are from the expected ones, in the form that is nearest to them.
-
-    Attributes
-    ----------
-    here, there : ndarray of shape (N, k)
-        The converted network's and the framework's outputs, of all sequences or steps.
-    lengths : ndarray of int64, shape (n,)
-        Steps of each sequence.
-    step : bool
-        Whether there are outputs for every step.
-    tolerance : float
-        Differences from which on they disagree.
-    """
-
-    here: np.ndarray
-    there: np.ndarray
-    lengths: np.ndarray
-    step: bool
-    tolerance: float
-
-    @property
-    def by_row(self) -> np.ndarray:
-        """The greatest difference of each row."""
-        greatest: np.ndarray = np.abs(self.here - self.there).max(axis=1)
-        return greatest
-
-    @property
-    def agrees(self) -> bool:
-        """Whether no difference is greater than the tolerance."""
-        return bool((self.by_row <= self.tolerance).all())
-
-    def described(self) -> str:
-        """Return the greatest difference, and where differences begin, for a message."""
-        differences = self.by_row
-        row = int(differences.argmax())
-        column = int(np.abs(self.here[row] - self.there[row]).argmax())
-        wrong = np.flatnonzero(differences > self.tolerance)
-        if self.step:
-            begin = f"They begin at {self._place(wrong[self._steps[wrong].argmin()])}."
-        else:
-            shortest = wrong[self.lengths[wrong].argmin()]
-            begin = (
-                f"They begin with {self._place(shortest)} of {self.lengths[shortest]} steps, the "
-                "shortest that differs."
-            )
-        return (
-            f"the difference {differences[row]:.2g} at {self._place(row)}, output {column}: "
-            f"{self.here[row, column]:.6g} instead of {self.there[row, column]:.6g}. {begin}"
-        )
-
-    @property
-    def _steps(self) -> np.ndarray:
-        """The step of each row."""
-        return np.concatenate([np.arange(T) for T in self.lengths])
-
-    def _place(self, row: int) -> str:
-        """Return the sequence of a row, and its step."""
-        if not self.step:
-            return f"sequence {row}"
-        sequence = int(np.searchsorted(np.cumsum(self.lengths), row, side="right"))
-        return f"sequence {sequence}, step {self._steps[row]}"
-
-
-def difference(converted: Converted, check: Any) -> Difference:
-    """Return how far a converted network is from what its framework gave.
-
-    Parameters
-    ----------
-    converted : Converted
-        The network.
-    check : tuple of (X, outputs)
-        Inputs of the framework's network, and its outputs; see `from_torch`.
-
-    Raises
-    ------
-    ValueError, TypeError
-        If they do not fit each other or the network.
-    """
-    if not isinstance(check, (tuple, list)) or len(check) != 2:
-        raise TypeError(
-            f"check must be a pair (X, outputs), got {shown(check)}. "
-            "Give inputs, and what the framework's model returned for them."
-        )
-    X, outputs = map(_arrays, check)
-    raw, lengths = _raw(converted, X)
-    step = isinstance(raw, list)
-    here = _in_source_order(converted, pool(raw).astype(np.float64))
-    there = _rows(outputs, lengths, here.shape[1], step)
-    if not np.isfinite(there).all():
-        raise ValueError(
-            "check's outputs must be finite, got NaN or infinity. Give the outputs before a "
-            "logarithm, or another X."
-        )
-    relative = max(_TOLERANCE, 4 * _precision(check[1]))
-    found = [
-        Difference(ours, theirs, lengths, step, relative * np.abs(theirs).max() + _SMALLEST)
-        for ours, theirs in _forms(converted.estimator, here, there)
-    ]
-    return min(found, key=lambda one: float((one.by_row / one.tolerance).max()))
-
-
-def _arrays(values: Any) -> Any:
-    """Return tensors as arrays, also those in a list."""
-    if isinstance(values, (list, tuple)):
-        return [_arrays(value) if hasattr(value, "shape") else value for value in values]
-    if hasattr(values, "detach"):  # a tensor of torch, which need not be imported
-        values = values.detach().cpu()
-        values = values.float() if "bfloat16" in str(values.dtype) else values
-    return np.asarray(values) if hasattr(values, "__array__") else values
-
-
-def _precision(outputs: Any) -> float:
-    """Return the rounding of the outputs' type, of an array or tensor or of a list of them."""
-    first = outputs[0] if isinstance(outputs, (list, tuple)) and len(outputs) else outputs
-    name = str(getattr(first, "dtype", "")).rpartition(".")[2]  # "torch.float16" is one too
-    return {"float16": 2.0**-10, "bfloat16": 2.0**-7}.get(name, 0.0)
-
-
-def _raw(converted: Converted, X: Any) -> tuple[Values, np.ndarray]:
-    """Return the converted network's outputs before any softmax, and the lengths of sequences."""
-    estimator = converted.estimator
-    model = estimator._fitted()
-    if model.vocabulary is None:
-        sequences = estimator._read_sequences(model, X)
-    else:
-        sequences = [_codes(converted, item, i) for i, item in enumerate(X)]
-    _, values = estimator._computed(model, sequences, "outputs", "check[0]")
-    return values, np.array([len(x) for x in sequences], np.int64)
-
-
-def _codes(converted: Converted, item: Any, index: int) -> np.ndarray:
-    """Return one sequence of tokens, or of rows of the source's embedding, in our codes."""
-    vocabulary = converted.estimator._model.vocabulary
-    rows = np.asarray(item)
-    if converted.padded and rows.dtype.kind in "iu":
-        rows = rows[rows != 0]
-    if rows.dtype.kind in "OU":
-        codes: np.ndarray = vocabulary.encode(item if isinstance(item, str) else rows.tolist())
-        return codes
-    of_row = {row: code for code, row in enumerate(converted.rows)}
-    if rows.ndim != 1 or not len(rows) or not all(row in of_row for row in rows.tolist()):
-        raise ValueError(
-            f"check[0][{index}] must hold rows of the source's embedding, or tokens of the "
-            f"vocabulary, got {shown(item)}. Give what the source's model reads."
-        )
-    return np.array([of_row[row] for row in rows.tolist()], np.int64)
-
-
-def _in_source_order(converted: Converted, raw: np.ndarray) -> np.ndarray:
-    """Return raw outputs as the source has them."""
-    kept = converted.outputs >= 0
-    source = np.empty((len(raw), kept.sum()))
-    source[:, converted.outputs[kept]] = raw[:, kept]
-    return source
-
-
-def _rows(outputs: Any, lengths: np.ndarray, k: int, step: bool) -> np.ndarray:
-    """Return the framework's outputs as one array (N, k), or (N, 1) of a single logit."""
-    if step and (isinstance(outputs, list) or np.ndim(outputs) > 2):
-        if len(outputs) == len(lengths):  # the shorter sequences may be filled up
-            outputs = np.concatenate(
-                [np.asarray(one)[:T].reshape(-1) for one, T in zip(outputs, lengths, strict=True)]
-            )
-    array = np.asarray(outputs, np.float64)
-    N = int(lengths.sum()) if step else len(lengths)
-    for columns in (k, 1) if k == 2 else (k,):
-        if array.size == N * columns:
-            return array.reshape(N, columns)
-    raise ValueError(
-        f"check's outputs must be {k} for each of {N} {'steps' if step else 'sequences'}, got "
-        f"{shown(outputs)}. Give what the framework's model returned for the X of check."
-    )
-
-
-def _forms(
-    estimator: Any, here: np.ndarray, there: np.ndarray
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Yield both outputs in each form that a framework may give: raw, or as probabilities."""
-    targets = estimator._model.targets  # None for a language model
-    if there.shape[1] < here.shape[1]:  # a single logit z, whose two outputs here are 0 and z
-        here = here[:, 1:] - here[:, :1]
-        yield here, there
-        yield sigmoid(here), there
-    elif isinstance(estimator, RNNRegressor):
-        yield here, there
-    elif targets is not None and targets.is_multilabel:
-        yield here, there
-        yield sigmoid(here), there
-    else:
-        # A logarithm of probabilities differs from the raw outputs by a constant for each row.
-        yield _centred(here), _centred(there)
-        yield softmax(here), there
-
-
-def _centred(rows: np.ndarray) -> np.ndarray:
-    """Return rows less their means."""
-    centred: np.ndarray = rows - rows.mean(axis=1, keepdims=True)
-    return centred
+_UNSEEN_STATES = (
+    "The weights of a network do not show which states its output layer reads, or whether a "
+    "function without weights, such as a relu, stands before it: the final states are read as they "
+    "are, and read='last', 'mean' or 'max' reads others."
+)
+_CHECK = "check's outputs must be those of the converted network"
+_ITSELF = "source must give the outputs of its layers, one after the other"
+_LAYERS_ALONE = "Give source.state_dict() to take the layers as they are."
+_GRU_BACKWARDS = (
+    "If it reads output[:, -1] of a bidirectional GRU, convert it with target='step', whose "
+    "prediction at a sequence's last step is that output. "
+)
 
 
 def convert(
@@ -236,6 +41,7 @@ def convert(
     read: Any,
     check: Any,
     doubts: Sequence[str] = (),
+    run: Callable[[ForeignNetwork], Iterable[Check]] | None = None,
 ) -> Any:
     """Return a new estimator with a foreign network, compared with what its framework gave.
 
@@ -253,21 +59,22 @@ def convert(
         Inputs and outputs of the framework's network.
     doubts : sequence of str, default=()
         Sentences on what the source does not show, for a warning where nothing is compared.
+    run : callable, optional
+        Returns checks of a source that can be run here, in each layout that it may read.
 
     Raises
     ------
     ValueError, TypeError
         If an argument does not fit the network, or the outputs differ.
     """
-    told = foreign
-    if read is not None:
-        _check_reading(estimator, foreign, read)
-        told = read_as(foreign, read)
-    converted = build(estimator, told, labels)
+    if check is None and run is not None:
+        result = _compared_by_itself(estimator, foreign, labels, read, run(foreign))
+        if result is not None:
+            return result
+    converted = build(estimator, _told(estimator, foreign, read), labels)
     if check is not None:
         return compared(converted, check, lambda: _agreeing(estimator, foreign, labels, check))
-    if read is None and _reads_unseen_states(converted.estimator, foreign):
-        doubts = [*doubts, _UNSEEN_STATES]
+    doubts = [*doubts, *_unseen(converted.estimator, foreign, read)]
     if doubts:
         warn(UserWarning, f"{' '.join(doubts)} check=(X, outputs) compares them.")
     return converted.estimator
@@ -294,43 +101,82 @@ def compared(
     """
     found = difference(converted, check)
     if not found.agrees:
-        raise ValueError(_disagreement(found, () if found.step else agreeing()))
+        raise ValueError(_disagreement(_CHECK, found, agreeing()))
     return converted.estimator
 
 
-def _check_reading(estimator: Any, foreign: ForeignNetwork, read: Any) -> None:
-    """Refuse a reading that is none, or that does not fit the target."""
+def _told(estimator: Any, foreign: ForeignNetwork, read: Any) -> ForeignNetwork:
+    """Return a network that reads as the user says.
+
+    Raises
+    ------
+    ValueError
+        If that is no reading, or does not fit the target.
+    """
+    if read is None:
+        return foreign
     choice("read", read, READINGS)
     if (foreign.target or getattr(estimator, "target", "step")) == "step":
         raise ValueError(
             f"read must be None where there is an output for every step, got {read!r}. "
             "Each output reads the state at its own step."
         )
+    return read_as(foreign, read)
 
 
-def _reads_unseen_states(estimator: Any, foreign: ForeignNetwork) -> bool:
-    """Whether neither source nor user says which states of a bidirectional network are read."""
-    told = foreign.target is not None or foreign.attention is not None
-    return foreign.bidirectional and not told and _ends(estimator)
+def _unseen(estimator: Any, foreign: ForeignNetwork, read: Any) -> list[str]:
+    """Return what neither the source nor the user says of a network."""
+    pooled = getattr(estimator, "pooling", "last") != "last"
+    if foreign.target is not None or pooled or read is not None:
+        return []
+    step = getattr(estimator, "target", "step") == "step"
+    return [_UNSEEN_FUNCTIONS if step else _UNSEEN_STATES]
 
 
-def _ends(estimator: Any) -> bool:
-    """Whether an estimator reads final states."""
-    return estimator.target == "sequence" and estimator.pooling == "last"
+def _compared_by_itself(
+    estimator: Any, foreign: ForeignNetwork, labels: UserLabels, read: Any, checks: Iterable[Check]
+) -> Any:
+    """Return an estimator with the outputs of a source that has been run; None where it was not.
+
+    The outputs also show whether there is one for every step and, without `read`, which states are
+    read.
+    """
+    found = None
+    for check in checks:
+        step = has_step_outputs(check) and not isinstance(estimator, RNNLanguageModel)
+        if step and read is not None:  # the user reads another output than the source's
+            continue
+        told = foreign._replace(target="step", pooling="last") if step else foreign
+        converted = build(estimator, _told(estimator, told, read), labels)
+        with suppress(ValueError):  # outputs of another form than the estimator's
+            one = difference(converted, check)
+            if one.agrees:
+                return converted.estimator
+            agreeing = list(_agreeing(estimator, told, labels, check))
+            if read is None and agreeing:
+                return build(estimator, read_as(told, agreeing[0]), labels).estimator
+            found = found or (one, agreeing)
+    if found is not None:
+        one, agreeing = found
+        gru = _GRU_BACKWARDS if foreign.bidirectional and foreign.cell == "gru" else ""
+        remedy = "" if agreeing else f" {gru}{_LAYERS_ALONE}"
+        raise ValueError(f"{_disagreement(_ITSELF, one, agreeing)}{remedy}")
+    return None
 
 
 def _agreeing(
     estimator: Any, foreign: ForeignNetwork, labels: UserLabels, check: Any
 ) -> Iterator[str]:
     """Yield the readings with which the outputs are the expected ones."""
-    for read in () if foreign.target or foreign.attention is not None else READINGS:
+    step = getattr(estimator, "target", "step") == "step"
+    for read in () if step or foreign.target or foreign.attention is not None else READINGS:
         with suppress(ValueError):  # a reading that is not computed here
             if difference(build(estimator, read_as(foreign, read), labels), check).agrees:
                 yield read
 
 
-def _disagreement(found: Difference, agreeing: Iterable[str]) -> str:
-    """Return the message about outputs that differ."""
+def _disagreement(requirement: str, found: Difference, agreeing: Iterable[str]) -> str:
+    """Return the message about outputs that differ from what is required."""
     reading = next(iter(agreeing), None)
     if reading is not None:
         remedy = f"With read={reading!r} they agree."
@@ -340,6 +186,4 @@ def _disagreement(found: Difference, agreeing: Iterable[str]) -> str:
             "the output layer or instead of tanh, a normalisation without weights, or another way "
             "to read the states; or one of them reads padding as steps and the other leaves it out."
         )
-    return (
-        f"check's outputs must be those of the converted network, got {found.described()} {remedy}"
-    )
+    return f"{requirement}, got {found.described()} {remedy}"

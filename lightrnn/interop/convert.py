@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from ..estimators import RNNClassifier, RNNRegressor
@@ -12,7 +13,8 @@ from ..utils.checks import flag, shown
 from .adapt import UserLabels
 from .building import check_estimator, enough_memory
 from .checking import convert
-from .keras import read_file, read_keras
+from .keras import read_file, read_keras, read_model
+from .live import is_keras_model, is_module, run_keras, run_module
 from .tensor_files import part, read_tensors
 from .torch import find_state_dict, read_torch
 
@@ -60,8 +62,8 @@ def from_torch(
     source : str, path-like, mapping of str to array or tensor, or nn.Module
         A ``.safetensors`` file; a ``.pt`` file of ``torch.save(model.state_dict(), path)``, also
         within a checkpoint's dict, whatever stands beside it there; a state_dict of tensors or
-        arrays; or the module itself. Nothing that a file names is executed. Weights that a loss has
-        for its classes are passed over.
+        arrays; or the module itself, of which copies are run (see Notes). Nothing that a file names
+        is executed. Weights that a loss has for its classes are passed over.
     estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
         Gives the result's arguments: its target, its dtype, and all that further training needs. It
         is not changed. The arguments `cell`, `hidden_layer_sizes`, `bidirectional`,
@@ -121,14 +123,14 @@ def from_torch(
         If a weight is missing, misshapen, not finite or left over; if the network has layers that
         are not computed here, such as projections, peepholes or several linear layers; if the
         source is a module with an nn.RNN with ReLU or with another layer of torch's; if a file is
-        damaged; if an argument does not fit; or if the outputs are not those of `check`.
+        damaged; if an argument does not fit; or if the outputs are not those of `check` or of the
+        module.
 
     Warns
     -----
     UserWarning
-        If there is no `check`, and the weights of a bidirectional network do not show which states
-        are read (`read` says it), those of a plain RNN whether it has tanh, or where a module
-        stands that was put into others.
+        If nothing is compared: there is no `check`, and no module that runs. The weights do not
+        show which states are read (`read` says it), or what stands between the layers.
 
     See Also
     --------
@@ -136,13 +138,16 @@ def from_torch(
 
     Notes
     -----
-    Weights do not show all of what a model computes: a relu between the layers, which states the
-    linear layer reads, a normalisation without weights, padded steps that are read as steps. A few
-    inputs and the outputs that PyTorch gave for them do, so give a `check` wherever you can::
+    Weights do not show all of what a model computes: which states the linear layer reads, a relu
+    between the layers, a normalisation without weights, padded steps that are read as steps. A
+    module is therefore run here on a few random sequences, and gives the same outputs as the
+    estimator or an error; they also show `read`, and whether there is an output for every step.
+    Weights alone, or a module that takes more than X, need a `check`, a few inputs and the outputs
+    that PyTorch gave for them::
 
         with torch.no_grad():
             check = X, model.eval()(X)
-        from_torch(model, RNNClassifier(), check=check)
+        from_torch("weights.pt", RNNClassifier(), check=check)
 
     - Attention as `to_torch` describes it is known by its weight "attention.weight".
     - The linear layer of a bidirectional LSTM or RNN with ``read="last"`` reads a last layer of
@@ -182,14 +187,15 @@ def from_torch(
             tied=bool(getattr(estimator, "tie_weights", False)),
         )
         doubts = [_FOLDED.format(module) for module in foreign.folded]
-        if foreign.cell == "rnn" and not hasattr(source, "named_modules"):
+        if foreign.cell == "rnn" and not is_module(source):
             doubts.append(_MAYBE_RELU)
-        result: E = convert(estimator, foreign, labels, read, check, doubts)
+        run = partial(run_module, source) if is_module(source) else None
+        result: E = convert(estimator, foreign, labels, read, check, doubts, run)
         return result
 
 
 def from_keras(
-    source: str | os.PathLike[str],
+    source: Any,
     estimator: E,
     *,
     classes: Any = None,
@@ -213,10 +219,10 @@ def from_keras(
 
     Parameters
     ----------
-    source : str or path-like
-        A ``.keras`` file of Keras 2.13 or later, whose configuration is checked; or a
-        ``.weights.h5`` file, which holds arrays alone, so that other activations, a ``merge_mode``
-        or ``go_backwards`` go unnoticed.
+    source : str, path-like or keras.Model
+        The model itself, which is run on random inputs for comparison; a ``.keras`` file of Keras
+        2.13 or later, whose configuration is checked; or a ``.weights.h5`` file, which holds arrays
+        alone, so that other activations, a ``merge_mode`` or ``go_backwards`` go unnoticed.
         The state of Keras's optimizer is not read. HDF5 is read by h5py, a C library: open files of
         people you trust.
     estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
@@ -276,15 +282,17 @@ def from_keras(
     RNNClassifier(hidden_layer_sizes=(5,))
     """
     check_estimator(estimator)
-    if not isinstance(source, (str, os.PathLike)):
+    live = is_keras_model(source)
+    if not live and not isinstance(source, (str, os.PathLike)):
         raise TypeError(
-            f"source must be a path, got {shown(source)}. "
+            f"source must be a path or a Keras model, got {shown(source)}. "
             "Save the model: model.save('model.keras')."
         )
     labels = UserLabels(classes, vocabulary, flag("multilabel", multilabel))
     with enough_memory():
-        file = read_file(source)
+        file = read_model(source) if live else read_file(source)
         foreign = read_keras(file, recurrent=recurrent, head=head, embedding=embedding)
         doubts = _ARRAYS_ALONE if file.description is None else _MASKING[: file.description.masked]
-        result: E = convert(estimator, foreign, labels, read, check, doubts)
+        run = partial(run_keras, source) if live else None
+        result: E = convert(estimator, foreign, labels, read, check, doubts, run)
         return result

@@ -13,6 +13,7 @@ import os
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
+from tempfile import TemporaryDirectory
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
@@ -69,6 +70,14 @@ def read_file(path: str | os.PathLike[str]) -> KerasFile:
     h5py = import_extra("h5py", "to read HDF5 files", "keras")
     with open_regular(path) as file:
         return _read_open(h5py, path, file)
+
+
+def read_model(model: Any) -> KerasFile:
+    """Return what Keras writes of a model."""
+    with TemporaryDirectory() as folder:
+        path = os.path.join(folder, "model.keras")
+        model.save(path)
+        return read_file(path)
 
 
 def _read_open(

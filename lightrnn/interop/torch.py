@@ -26,6 +26,7 @@ from .foreign import (
     in_order,
     one_module,
 )
+from .live import is_module
 from .torch_folds import fold
 from .torch_pickle import Opaque
 
@@ -59,7 +60,7 @@ def find_state_dict(source: Any, ignore: str | Sequence[str] = ()) -> Mapping[st
         If a module has layers that are not computed here, or a checkpoint has no state_dict or
         several.
     """
-    if hasattr(source, "state_dict") and hasattr(source, "named_modules"):
+    if is_module(source):
         _check_modules(source)
         source = source.state_dict()
     if not isinstance(source, Mapping):

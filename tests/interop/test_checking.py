@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.torch_weights import F, state_dict
+from helpers.torch_weights import F, H, state_dict
 
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor, from_keras, from_torch
 from lightrnn.losses import log_softmax, sigmoid, softmax
@@ -14,6 +14,8 @@ BOTH = GOLDEN / "both.safetensors"
 X = [np.random.default_rng(T).normal(size=(T, F)).astype(np.float32) for T in (5, 2, 7)]
 READINGS = ["final", "last", "mean", "max"]
 PLAIN_RNN = pytest.mark.filterwarnings("ignore:The weights of a plain RNN")
+# Warnings are what the tests with `pytest.warns` are about.
+pytestmark = pytest.mark.filterwarnings("ignore:The weights of a network:UserWarning")
 
 
 @pytest.fixture(scope="module")
@@ -72,17 +74,111 @@ def test_reading_takes_the_place_of_the_estimators_pooling():
     assert from_torch(state_dict(), RNNRegressor(pooling="max")).pooling == "max"
 
 
-def test_unseen_readings_and_activations_warn(golden):
-    with pytest.warns(UserWarning, match="do not show which states its output layer reads") as got:
-        from_torch(BOTH, RNNClassifier())
-    assert len(got) == 1 and got[0].filename == __file__
-    with pytest.warns(UserWarning, match=r"whether it has tanh.* check=\(X, outputs\) compares"):
-        from_torch(state_dict("rnn"), RNNClassifier())
-    # Nothing is doubtful here: a warning would be an error.
+@pytest.mark.filterwarnings("error")
+def test_what_weights_do_not_show_warns(golden):
+    unseen = r"do not show which states its output layer reads.* read='last', 'mean' .* check=\(X"
+    for source in (BOTH, state_dict(), state_dict("gru", 2)):
+        with pytest.warns(UserWarning, match=unseen) as got:
+            from_torch(source, RNNClassifier())
+        assert len(got) == 1 and got[0].filename == __file__
+    for cell, message in (("rnn", "whether it has tanh"), ("gru", "a function without weights")):
+        with pytest.warns(UserWarning, match=rf"{message}.* check=\(X, outputs\) compares"):
+            from_torch(state_dict(cell), RNNClassifier(target="step"))
+    # The user says which states are read: a warning would be an error.
     from_torch(BOTH, RNNClassifier(), read="final")
     from_torch(BOTH, RNNClassifier(pooling="mean"))
-    from_torch(BOTH, RNNClassifier(target="step"))
     from_torch(BOTH, RNNRegressor(), check=(golden["X"], golden["both_final"]))
+
+
+# -- a module that runs ----------------------------------------------------------------------------
+
+
+def net_of(torch, kind="LSTM", read="final", **options):
+    """Return a network of torch whose class is written as users write theirs."""
+    both, layers, k = (options.get(name, 1) for name in ("both", "layers", "k"))
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            first = options.get("batch_first", True)
+            self.table = torch.nn.Embedding(7, F) if options.get("tokens") else torch.nn.Identity()
+            self.rnn = getattr(torch.nn, kind)(
+                F, H, layers, batch_first=first, bidirectional=both == 2
+            )
+            self.dropout = torch.nn.Dropout(0.5)
+            self.fc = torch.nn.Linear(H * both, k)
+            self.steps = int(first)
+            self.kept = None
+
+        def forward(self, x):
+            rows, state = self.rnn(self.table(x), self.kept)
+            if options.get("keeps"):
+                self.kept = state
+            h = state[0] if kind == "LSTM" else state
+            states = {
+                "final": lambda: torch.cat(list(h[-both:]), 1),
+                "first": lambda: h[0],
+                "last": lambda: rows.select(self.steps, -1),
+                "mean": lambda: rows.mean(self.steps),
+                "max": lambda: rows.amax(self.steps),
+                "step": lambda: rows,
+                "relu": lambda: torch.relu(h[-1]),
+            }[read]()
+            y = self.fc(self.dropout(states))
+            return (state, y) if options.get("beside") else y
+
+    torch.manual_seed(0)
+    return Net()
+
+
+RUN = {
+    "the last step": ({"read": "last", "both": 2}, ("sequence", "last")),
+    "a mean": ({"read": "mean", "kind": "GRU", "batch_first": False}, ("sequence", "mean")),
+    "a maximum": ({"read": "max", "kind": "RNN", "both": 2, "k": 3}, ("sequence", "max")),
+    "all steps": ({"read": "step", "tokens": True, "beside": True, "k": 3}, ("step", "last")),
+    "a state that is kept": ({"keeps": True}, ("sequence", "last")),
+}
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("case", RUN)
+def test_a_module_is_run_and_shows_what_it_computes(case):
+    torch = pytest.importorskip("torch", reason="torch is an optional peer")
+    options, (target, pooling) = RUN[case]
+    net = net_of(torch, **options)
+    model = from_torch(net, RNNRegressor(pooling="mean" if pooling == "last" else "last"))
+    assert net.training and net.kept is None
+    assert model.target == target and (target == "step" or model.pooling == pooling)
+
+
+@pytest.mark.parametrize("read", ["relu", "first"])
+def test_a_module_that_computes_something_else_is_refused(read):
+    torch = pytest.importorskip("torch", reason="torch is an optional peer")
+    net = net_of(torch, read=read, layers=2)
+    with pytest.raises(ValueError, match=r"source must give the outputs of its layers.*state_dict"):
+        from_torch(net, RNNRegressor())
+    from_torch(net.state_dict(), RNNRegressor(), read="final")
+    both = net_of(torch, "GRU", "last", both=2)
+    with pytest.raises(ValueError, match=r"of a bidirectional GRU, convert it with target='step'"):
+        from_torch(both, RNNRegressor())
+    from_torch(both, RNNRegressor(target="step"))
+    with pytest.raises(ValueError, match="With read='final' they agree"):
+        from_torch(net_of(torch, read="last"), RNNRegressor(), read="mean")
+
+
+def test_outputs_for_the_last_token_are_those_of_a_language_model():
+    torch = pytest.importorskip("torch", reason="torch is an optional peer")
+    net = net_of(torch, read="last", tokens=True, k=7)
+    from_torch(net, RNNLanguageModel(), vocabulary=list("abcdefg"))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_module_that_does_not_run_warns_as_its_weights_do():
+    torch = pytest.importorskip("torch", reason="torch is an optional peer")
+    net = net_of(torch)
+    net.forward = lambda x, lengths: None
+    with pytest.warns(UserWarning, match="do not show which states"):
+        from_torch(net, RNNRegressor())
 
 
 # -- check ----------------------------------------------------------------------------------------

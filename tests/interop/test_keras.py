@@ -139,6 +139,7 @@ def test_keras_gives_the_same(keras, kind, both, sizes, step, biased, tokens, tm
     X = rng.integers(0, tokens, (3, 6)) if tokens else rng.normal(size=(3, 6, 3)).astype(np.float32)
     expected = np.asarray(keras.ops.convert_to_numpy(theirs(X)))
     estimator = RNNRegressor(target="step" if step else "sequence")
+    from_keras(theirs, estimator)
     for name in ("model.keras", "model.weights.h5"):
         if name.endswith("h5") and kind == "GRU" and not biased:
             with pytest.raises(
@@ -508,7 +509,7 @@ def test_hostile_files_are_refused(tmp_path):
         from_keras(h5(path, **{"model_weights/lstm/kernel": np.ones((3, 4))}), RNNRegressor())
     with pytest.raises(ValueError, match="the format of Keras 2"):
         from_keras(h5(path, **{"lstm/lstm/lstm_cell/kernel:0": np.ones((3, 4))}), RNNRegressor())
-    with pytest.raises(TypeError, match=r"source must be a path, got \{\}"):
+    with pytest.raises(TypeError, match=r"source must be a path or a Keras model, got \{\}"):
         from_keras({}, RNNRegressor())
     with pytest.raises(FileNotFoundError):
         from_keras(tmp_path / "absent.keras", RNNRegressor())

@@ -23,6 +23,9 @@ from lightrnn import RNNClassifier, RNNRegressor, from_keras, from_torch
 from lightrnn.interop.tensor_files import read_tensors
 from lightrnn.interop.torch_pickle import Opaque
 
+# The tests of `check` are about this warning.
+pytestmark = pytest.mark.filterwarnings("ignore:The weights of a network:UserWarning")
+
 GOLDEN = Path(__file__).parent.parent / "golden"
 FILES = {name: (GOLDEN / name).read_bytes() for name in ("lstm.pt", "gru.safetensors", "rnn.pt")}
 

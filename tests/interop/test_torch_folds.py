@@ -8,6 +8,9 @@ from helpers.torch_weights import F, H, state_dict
 
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor, from_torch
 
+# The tests of `check` are about this warning.
+pytestmark = pytest.mark.filterwarnings("ignore:The weights of a network:UserWarning")
+
 X = [np.random.default_rng(T).normal(size=(T, F)).astype(np.float32) for T in (5, 2, 7)]
 
 

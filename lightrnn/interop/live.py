@@ -1,0 +1,122 @@
+"""Networks of other frameworks that can be run here, on random inputs, so that imports check them.
+
+A module of PyTorch or a model of Keras is at hand together with its framework. What it gives for a
+few random sequences shows what its weights do not.
+"""
+
+from __future__ import annotations
+
+import copy
+import sys
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from .foreign import ForeignNetwork
+
+Check = tuple[list[np.ndarray], list[np.ndarray]]  # inputs, and the outputs of a network for them
+_LENGTHS = (5, 8)  # they differ, so that outputs for every step are told from those for the last
+# The forms in which a module may read one sequence (T,) or (T, F): batch first, steps first, alone,
+# channels before steps.
+_LAYOUTS: tuple[Callable[[np.ndarray], np.ndarray], ...] = (
+    lambda x: x[None],
+    lambda x: x[:, None],
+    lambda x: x,
+    lambda x: x.T[None],
+)
+
+
+def is_module(source: Any) -> bool:
+    """Whether an object is a module of PyTorch."""
+    return hasattr(source, "state_dict") and hasattr(source, "named_modules")
+
+
+def is_keras_model(source: Any) -> bool:
+    """Whether an object is a model of Keras."""
+    return hasattr(source, "get_config") and hasattr(source, "predict") and hasattr(source, "save")
+
+
+def run_module(module: Any, foreign: ForeignNetwork) -> Iterator[Check]:
+    """Yield a check for each layout of X in which a module gives outputs that may be its head's.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The module; copies of it are run, in evaluation mode and without gradients.
+    foreign : ForeignNetwork
+        Its network, which says what it reads.
+    """
+    torch = sys.modules["torch"]
+    parameter = next(iter(module.parameters()))
+    X = _inputs(foreign, _LENGTHS)
+    for layout in _LAYOUTS:
+        outputs = []
+        for x in X:
+            # Whatever the user's own code raises, this is not how it is called.
+            try:
+                given = torch.as_tensor(layout(x), device=parameter.device)
+                given = given.to(parameter.dtype) if given.is_floating_point() else given
+                with warnings.catch_warnings(), torch.no_grad():
+                    warnings.simplefilter("ignore")
+                    # A module may keep its last state, with which it would go on.
+                    given = copy.deepcopy(module).eval()(given)
+            except Exception:
+                break
+            fitting = [value for value in _tensors(given) if _fits(value.numel(), len(x), foreign)]
+            if not fitting:
+                break
+            outputs.append(_rows(fitting[0].float().cpu().numpy(), foreign))
+        if len(outputs) == len(X):
+            yield X, outputs
+
+
+def run_keras(model: Any, foreign: ForeignNetwork) -> Iterator[Check]:
+    """Yield a check if a model gives outputs for a sequence of its length.
+
+    A stateful one would go on with a state that it has kept.
+    """
+    if any(getattr(layer, "stateful", False) for layer in model.layers):
+        return
+    try:
+        X = _inputs(foreign, (model.input_shape[1] or _LENGTHS[0],))
+        outputs = [np.asarray(model.predict(x[None], verbose=0)) for x in X]
+    except Exception:  # of the user's own code, or of a model for batches of another size
+        return
+    if all(_fits(row.size, len(x), foreign) for row, x in zip(outputs, X, strict=True)):
+        yield X, [_rows(row, foreign) for row in outputs]
+
+
+def has_step_outputs(check: Check) -> bool:
+    """Whether there are more outputs for the longer of two sequences."""
+    sizes = {len(row) for row in check[1]}
+    return len(sizes) > 1
+
+
+def _inputs(foreign: ForeignNetwork, lengths: Iterable[int]) -> list[np.ndarray]:
+    """Return random sequences as a network reads them."""
+    rng = np.random.default_rng(0)
+    if foreign.embedding is not None:  # row 0 may be padding
+        rows = len(foreign.embedding)
+        return [rng.integers(min(1, rows - 1), rows, T) for T in lengths]
+    return [rng.normal(size=(T, foreign.n_features)).astype(np.float32) for T in lengths]
+
+
+def _tensors(outputs: Any) -> Iterator[Any]:
+    """Yield the tensors of what a module returned, perhaps beside its states."""
+    if hasattr(outputs, "numel"):
+        yield outputs
+    elif isinstance(outputs, (tuple, list)):
+        for value in outputs:
+            yield from _tensors(value)
+
+
+def _fits(size: int, steps: int, foreign: ForeignNetwork) -> bool:
+    """Whether numbers may be the outputs for a sequence, or for each of its steps."""
+    return size in (len(foreign.b), steps * len(foreign.b))
+
+
+def _rows(outputs: np.ndarray, foreign: ForeignNetwork) -> np.ndarray:
+    """Return the outputs for one sequence as rows, one for each step or for the last."""
+    return outputs.reshape(-1, len(foreign.b))
