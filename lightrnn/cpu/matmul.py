@@ -1,4 +1,4 @@
-"""Products on packed panels: ``C = start + A @ B`` and ``C = start + A.T @ B``.
+"""Products on packed panels: ``C = start + A @ B`` and ``C += A.T @ B``.
 
 B (K, N) is packed into panels: blocks of `TILE_VECTORS` registers of columns (the last may have
 fewer), each contiguous, so that the tile reads it from start to end. N is a whole number of
@@ -67,16 +67,14 @@ def product(
 
 @separate
 def products_t(
-    # up to three of (C, A, M): C the panels of (M, N), OUT; A (K, M), IN
+    # up to three of (C, A, M): C the panels of (M, N), IN, OUT; A (K, M), IN
     products: tuple[Product, Product, Product],
-    added: bool,  # whether to add to what C holds, IN
-    zeros: Pointer,  # (columns of a panel,) IN
     B: View,  # (K, N), IN
     panels: Pointer,  # (K * columns of two panels,) OUT: two panels of B
     K: int,  # IN
     N: int,  # IN
 ):
-    """``C[:M, :N] = A[:K, :M].T @ B[:K, :N]`` for each product, or added to C.
+    """``C[:M, :N] += A[:K, :M].T @ B[:K, :N]`` for each product.
 
     The products share each panel of B, which is packed once.
     """
@@ -89,7 +87,7 @@ def products_t(
             _pack_panel((panels, v * L * K), _shifted(B, j + v * L), K, width)
         for C, A, M in products:
             here = C, j * M, width * L, M * width * L
-            strip_t(here, here if added else (zeros, 0, 0, 0), A, (panels, 0), M, K, vectors)
+            strip_t(here, here, A, (panels, 0), M, K, vectors)
         j += vectors * L
 
 

@@ -98,7 +98,7 @@ def mean(
 @kernel
 def mean_back(
     drows: Matrix,  # (rows, D), OUT
-    dw: Numbers,  # as w, OUT
+    dw: Numbers,  # as w, IN, OUT
     dpooled: Matrix,  # (B, D), IN
     pooled: Matrix,  # (B, D + lanes), IN: as `mean` leaves it
     rows: Matrix,  # (rows, >= D), IN
@@ -106,13 +106,14 @@ def mean_back(
     members: Integers,  # (n,) the sequence of each row from `start` on, IN
     w: Numbers,  # as in `mean`, IN
 ):
-    """Compute the gradients of the rows, and of w, from that of the means."""
+    """Compute the gradient of the rows from that of the means, and add to that of w.
+
+    The last row comes first, so that a sequence in pieces, the last one first, gives the same bits.
+    """
     control = flush_denormals()
     L = lanes(pooled)
     D = pooled.shape[1] - L
-    for j in range(len(dw)):
-        dw[j] = 0
-    for i in range(len(members)):
+    for i in range(len(members) - 1, -1, -1):
         b = members[i]
         row = start + i
         share = like(pooled[b, D], 1) / pooled[b, D + WEIGHT]

@@ -28,6 +28,9 @@ class TimeLoop(NamedTuple):
     chunk: int  # steps in a product over many rows
     features: int  # F, columns of X
     units: int  # H before padding
+    # Whether these are a batch's first steps, and whether its last: a batch may be run in segments
+    begins: bool
+    ends: bool
 
 
 class Tape(NamedTuple):
@@ -43,8 +46,7 @@ class Tape(NamedTuple):
     slots: Matrix
     state: Matrix  # (rows, Z * H): h first
     codes: Integers  # the token of each row from first[1] on, or empty
-    # (tokens, G * H): the input's part of each token's sums, then the gradient of that part
-    table: Matrix
+    table: Matrix  # (tokens, G * H): the input's part of each token's sums
 
 
 class TapeGradient(NamedTuple):
@@ -57,6 +59,9 @@ class TapeGradient(NamedTuple):
     # ends, and is carried back in place
     dstate: Matrix
     record: Matrix  # (rows, Z * H), OUT: the gradient with respect to the state after each step
+    # as the tape's table, which may be the same array, OUT: the gradient of the input's part of
+    # each token's sums
+    dtable: Matrix
 
 
 class LayerWeights(NamedTuple):
@@ -113,7 +118,7 @@ def steps(cell: str) -> Callable[..., Any]:
         start = bias, 0, 0  # every row begins as the bias
         kept = len(slots) >= first[T + 1]
         here = 0  # the row in slots of the step's first one
-        if len(codes):
+        if len(codes) and time.begins:
             sums = at(table, 0, 0)
             product(sums, start, at(X, 0, 0), weights.W_ih, len(table), time.features, G * H)
         for t in range(1, T + 1):
@@ -188,7 +193,11 @@ def _all_slots(b_ih, b_hh, size):
 
 @factory
 def backward(cell: str) -> Callable[..., None]:
-    """Compile backpropagation through time."""
+    """Compile backpropagation through time.
+
+    Gradients of parameters are added to what is there, so that the segments of a batch, the last
+    one first, give the same bits as all its steps at once.
+    """
     rule = CELLS[cell].backward
     recurrent = CELLS[cell].recurrent
     G, S, Z = counts(cell)
@@ -197,21 +206,21 @@ def backward(cell: str) -> Callable[..., None]:
     @kernel
     @named(f"backward_{cell}")
     def backward(
-        tape_gradient: TapeGradient,  # dh IN; dstate IN, OUT; dX, record OUT
-        tape: Tape,  # X, state, codes IN; slots IN, OUT: the gradient of the sums; table OUT
+        tape_gradient: TapeGradient,  # dh IN; dstate IN, OUT; dX, record, dtable OUT
+        tape: Tape,  # X, state, codes IN; slots IN, OUT: the gradient of the sums
         weights: Transposed,  # IN
-        gradients: LayerWeights,  # OUT
+        gradients: LayerWeights,  # IN, OUT
         scratch: Scratch,  # OUT
         time: TimeLoop,  # IN: as in forward
     ):
         control = flush_denormals()
-        dX, dh, dstate, record = tape_gradient
-        _, slots, state, codes, table = tape
+        dX, dh, dstate, record, dtable = tape_gradient
+        _, slots, state, codes, _ = tape
         first = time.first
         T = len(first) - 2
         H = state.shape[1] // Z
-        if len(codes):
-            table[:] = 0
+        if len(codes) and time.ends:
+            dtable[:] = 0
         for t in range(T, 0, -1):
             old = first[t - 1]
             new = first[t]
@@ -243,9 +252,14 @@ def backward(cell: str) -> Callable[..., None]:
                 if recurrent:
                     copy_row(scratch.before, new - chunk_start + b, state, old + b, H)
             if (t - 1) % time.chunk == 0:
-                products_back(dX, tape, weights, gradients, scratch, time, t)
-        if len(codes):
-            _tokens_back(dX, tape, weights, gradients, scratch, time.features)
+                products_back(dX, dtable, tape, weights, gradients, scratch, time, t)
+        if recurrent and not time.begins:
+            # The segment before goes on from the gradient of the state in which it ended.
+            carried = at(dstate, 0, 0)
+            sums = at(slots, first[1], (S - G) * H)
+            product(carried, carried, sums, weights.W_hh, first[2] - first[1], G * H, H)
+        if len(codes) and time.begins:
+            _tokens_back(dX, dtable, tape.X, weights, gradients, scratch, time.features)
         restore_denormals(control)
 
     return backward
@@ -260,17 +274,17 @@ def _products_back(cell: str) -> Callable[..., Any]:
     @named(f"products_back_{cell}")
     def products_back(
         dX,  # (rows, F padded), OUT
-        tape,  # Tape: X, codes IN; slots IN, the gradient of the sums; table OUT
+        dtable,  # (tokens, G * H), IN, OUT
+        tape,  # Tape: X, codes IN; slots IN, the gradient of the sums
         weights,  # Transposed, IN
-        gradients,  # LayerWeights, OUT
+        gradients,  # LayerWeights, IN, OUT
         scratch,  # Scratch: before IN; panels OUT
         time,  # TimeLoop, IN
         t,  # the chunk's first step, IN
     ):
-        X, slots, state, codes, table = tape
+        X, slots, state, codes, _ = tape
         first = time.first
         later = t + time.chunk  # the first step of the chunk after this one
-        added = later < len(first) - 1  # the last chunk sets the gradients, the others add to them
         new = first[t]
         rows = first[min(later, len(first) - 1)] - new
         H = state.shape[1] // Z
@@ -286,17 +300,17 @@ def _products_back(cell: str) -> Callable[..., Any]:
         # Where input and state feed the same slots, one pass over the sums serves all gradients.
         if S > G:
             bias_hh = gradients.b_hh, ones, 1
-            products_t((bias_hh, by_state), added, zeros, sums_hh, panels, rows, N)
+            products_t((bias_hh, by_state), sums_hh, panels, rows, N)
         if len(codes):
             for i in range(rows):
-                add_row(table, codes[new - first[1] + i], slots, new + i, N)
+                add_row(dtable, codes[new - first[1] + i], slots, new + i, N)
             if recurrent and S == G:
-                products_t((by_state,), added, zeros, sums, panels, rows, N)
+                products_t((by_state,), sums, panels, rows, N)
         else:
             if recurrent and S == G:
-                products_t((bias, by_input, by_state), added, zeros, sums, panels, rows, N)
+                products_t((bias, by_input, by_state), sums, panels, rows, N)
             else:
-                products_t((bias, by_input), added, zeros, sums, panels, rows, N)
+                products_t((bias, by_input), sums, panels, rows, N)
             product(at(dX, new, 0), (zeros, 0, 0), sums, weights.W_ih, rows, N, dX.shape[1])
 
     return products_back
@@ -305,21 +319,21 @@ def _products_back(cell: str) -> Callable[..., Any]:
 @register_jitable
 def _tokens_back(
     dX,  # (tokens, F padded), OUT
-    tape,  # Tape, IN: the table holds the gradient of the input's part of each token's sums
+    dtable,  # (tokens, G * H), IN: the gradient of the input's part of each token's sums
+    X,  # (tokens, >= F), IN
     weights,  # Transposed, IN
-    gradients,  # LayerWeights: W_ih, b_ih OUT
+    gradients,  # LayerWeights: W_ih, b_ih IN, OUT
     scratch,  # Scratch: panels OUT
     features,  # F, IN
 ):
-    """Set the gradients of W_ih, b_ih and X from that of the input's part of each token's sums."""
-    table = tape.table
+    """Set the gradient of X, and add to those of W_ih and b_ih, from that of the tokens' sums."""
     zeros = scratch.zeros
-    N = table.shape[1]
+    N = dtable.shape[1]
     block = len(scratch.ones)
-    for start in range(0, len(table), block):
-        rows = min(block, len(table) - start)
-        sums = at(table, start, 0)
+    for start in range(0, len(dtable), block):
+        rows = min(block, len(dtable) - start)
+        sums = at(dtable, start, 0)
         bias = gradients.b_ih, at(scratch.ones, 0, 0), 1
-        by_input = gradients.W_ih, at(tape.X, start, 0), features
-        products_t((bias, by_input), start > 0, zeros, sums, scratch.panels, rows, N)
+        by_input = gradients.W_ih, at(X, start, 0), features
+        products_t((bias, by_input), sums, scratch.panels, rows, N)
         product(at(dX, start, 0), (zeros, 0, 0), sums, weights.W_ih, rows, N, dX.shape[1])

@@ -179,7 +179,7 @@ def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], in
                 slots = matrix(vector, layer[LAYER.slots], rows, S * H)
                 state = matrix(vector, layer[LAYER.state], rows, Z * H)
                 tape = Tape(X, slots, state, no_codes, slots)
-                loop = TimeLoop(first, 1, layer[LAYER.features], layer[LAYER.units])
+                loop = TimeLoop(first, 1, layer[LAYER.features], layer[LAYER.units], True, True)
                 hidden(tape, _weights(vector, layer), loop)
                 X = state
             if index[0, NETWORK.pooling]:
@@ -189,7 +189,7 @@ def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], in
                 slots = matrix(vector, layer[LAYER.slots], rows, layer[LAYER.width])
                 outputs = matrix(vector, layer[LAYER.state], rows, layer[LAYER.width])
                 tape = Tape(X, slots, outputs, no_codes, slots)
-                loop = TimeLoop(block, 1, layer[LAYER.features], layer[LAYER.units])
+                loop = TimeLoop(block, 1, layer[LAYER.features], layer[LAYER.units], True, True)
                 head(tape, _weights(vector, layer), loop)
                 X = outputs
             units = index[len(index) - 1, LAYER.units]

@@ -33,11 +33,11 @@ class Linear(NamedTuple):
 
 
 class LinearBackward(NamedTuple):
-    """The arrays that the backward pass of the layer reads and sets."""
+    """The arrays that the backward pass of the layer reads, and adds to."""
 
     transposed: Transposed
     gradients: LayerWeights
-    tied: bool  # whether W_ih is the transpose of an embedding, to whose gradient it adds
+    tied: bool  # whether W_ih is the transpose of an embedding
 
 
 @register_jitable
@@ -117,10 +117,10 @@ def loss_and_gradient(
     start: int,  # IN   the first row of features
     wanted: Targets,  # IN
     linear: Linear,  # IN
-    backward: LinearBackward,  # IN, OUT  its gradients are set, an embedding's is added to
+    backward: LinearBackward,  # IN, OUT  its gradients are added to
     scratch: Scratch,  # OUT  `before` (chunk, K) is for logits
 ):
-    """Do what `loss` does, and set the gradients of the features and of the layer."""
+    """Do what `loss` does, set the gradient of the features, and add to those of the layer."""
     control = flush_denormals()
     transposed, gradients, tied = backward
     logits = scratch.before
@@ -134,16 +134,15 @@ def loss_and_gradient(
         features = at(h, start + first, 0)
         losses = _add_losses(losses, logits, features, wanted, (first, rows), linear)
         outputs = at(logits, 0, 0)
-        more = first > 0  # whether there are gradients of earlier chunks to add to
         db = (gradients.b_ih, at(scratch.ones, 0, 0), 1)
         if tied:
             # The embedding's gradient (k, D) is outputs.T @ features; the look-up adds to it too.
             dtable = (gradients.W_ih, outputs, linear.units)
-            products_t((db,), more, zeros, outputs, panels, rows, K)
-            products_t((dtable,), True, zeros, features, panels, rows, dh.shape[1])
+            products_t((db,), outputs, panels, rows, K)
+            products_t((dtable,), features, panels, rows, dh.shape[1])
         else:
             dW = (gradients.W_ih, features, linear.features)
-            products_t((db, dW), more, zeros, outputs, panels, rows, K)
+            products_t((db, dW), outputs, panels, rows, K)
         inner = linear.units if tied else K
         dX = at(dh, start + first, 0)
         product(dX, (zeros, 0, 0), outputs, transposed.W_ih, rows, inner, dh.shape[1])

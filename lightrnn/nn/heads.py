@@ -41,6 +41,11 @@ class LossTargets(NamedTuple):
     weights: np.ndarray  # (N,) float64
     total: float  # number of the whole batch's targets, of which these rows may be a part
 
+    def part(self, start: int, stop: int) -> LossTargets:
+        """Return the rows from `start` up to `stop`."""
+        rows = slice(start, stop)
+        return LossTargets(self.values[rows], self.weights[rows], self.total)
+
     def some(self, rows: np.ndarray, first_code: int) -> LossTargets:
         """Return some of the rows, their codes counted from `first_code`."""
         return LossTargets(self.values[rows] - first_code, self.weights[rows], self.total)
@@ -112,7 +117,7 @@ class LinearHead:
         loss : Loss
             Loss of the outputs.
         gradients : dict of str to LayerWeights
-            Gradients of the parameters, by layer; those of this head's layers are set.
+            Gradients of the parameters, by layer; those of this head's layers are added to.
 
         Returns
         -------
@@ -264,10 +269,7 @@ class AdaptiveHead:
             self.layer, workspace, h, start, wanted._replace(values=codes), gradients["head"]
         )
         for (begin, _, down, up), rows in self._members(codes):
-            # A gradient is set even where no row has a class of the cluster: solvers read it all.
             if not len(rows):
-                _set_to_zero(gradients[down.name])
-                _set_to_zero(gradients[up.name])
                 continue
             low = self._reduced(workspace, h, start + rows, down)
             # The total stays the whole batch's, so that the parts of the loss add up.
@@ -367,7 +369,7 @@ def _softmax_loss_and_gradient(
     wanted: LossTargets,
     gradients: LayerWeights,
 ) -> tuple[float, np.ndarray]:
-    """Return the cross-entropy and its gradient with respect to h; set that of the layer."""
+    """Return the cross-entropy and its gradient with respect to h; add to that of the layer."""
     buffers = workspace.output_layer(layer)
     dh = buffers.dX.at_least(start + len(wanted.values), layer.input_width)
     backward = cpu.softmax.LinearBackward(layer.transposed, gradients, layer.tied)
@@ -393,8 +395,3 @@ def _scratch(layer: Layer, buffers: LayerBuffers) -> Scratch:
         rows = min(_MOST_ROWS, max(_LEAST_ROWS, _LOGITS // layer.width))
         buffers.logits = make_scratch(layer, rows, rows)
     return buffers.logits
-
-
-def _set_to_zero(gradients: LayerWeights) -> None:
-    for array in gradients:
-        array[:] = 0

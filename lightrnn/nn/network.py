@@ -21,7 +21,9 @@ import numpy as np
 from .. import cpu
 from ..losses import Loss
 from ..utils.indexing import take
+from . import memory
 from .batches import Batch
+from .checkpoints import CheckpointedRun
 from .forward_backward import ForwardBackward
 from .groups import group_sequences, original_order
 from .stack import Stack
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from .solvers import Outcome, Solver
 
 Read = Callable[[ForwardBackward], Any]
+Run = ForwardBackward | CheckpointedRun
 
 # A batch is cut in two from this many FLOP on, and into more shards of at least _WORTH_MORE FLOP
 # each. A shard costs some Python, which a second thread must win back: at 61 MFLOP (JapaneseVowels
@@ -48,6 +51,8 @@ _LARGE = 1_000_000
 _CACHED_BYTES = 1 << 26
 # Rows that are predicted at once: many enough for Python to cost little, few enough for the cache.
 _PREDICTED_ROWS = 8192
+# Of the memory, that a batch's gates may take.
+_SHARE = 0.25
 
 
 class Network(Stack):
@@ -57,6 +62,9 @@ class Network(Stack):
     ----------
     device : str
         Where it computes: "cpu".
+    memory : float
+        Bytes of memory there are. If a batch would take more than a quarter of them, the gates of
+        a recurrent network are kept for few of its steps at a time, and computed twice.
     steps_in_flight : int
         How many training steps to begin before the outcome of the first one is awaited.
     cached : (sequence of ndarray, ndarray) or None
@@ -77,26 +85,16 @@ class Network(Stack):
         super().__init__(cell, n_features, hidden_layer_sizes, n_outputs, **options)
         self.cached: tuple[Sequence[np.ndarray], np.ndarray] | None = None
         self.most_shards = _SHARDS  # of a batch
+        self.memory = math.inf
         self._gradients: list[Gradient] = []
         self._workspaces: deque[Workspace] = deque(maxlen=_SHARDS)
         # Number of sequences of the last batch, and its shards, which hold the final states.
-        self._last_run: tuple[int, list[ForwardBackward]] = (0, [])
+        self._last_run: tuple[int, Sequence[Run]] = (0, [])
 
     def bytes_needed(self, batch_size: int, steps: int) -> int:
         """Return the memory that training takes on batches of this size and sum of lengths."""
-        # What each row keeps for the backward pass.
-        columns = 0
-        for layer in self.layers:
-            arrays = len(layer.cell.slots) + 2 * len(layer.cell.states) + 3
-            columns += layer.features + arrays * layer.width
-        if self.pooling:  # the states side by side, and their gradient
-            columns += 2 * self.pooling.width
         most = 2 if self.layout.size > _LARGE else _SHARDS
-        shards = min(most, -(-batch_size // 8))
-        # The parameters, their transposes, moments and temporary copies; a gradient per shard.
-        vectors = 6 + shards
-        elements = vectors * self.layout.size + (steps + batch_size) * columns
-        return self.dtype.itemsize * elements
+        return memory.training_bytes(self, batch_size, steps, min(most, -(-batch_size // 8)))
 
     # -- training ----------------------------------------------------------------------------------
 
@@ -151,8 +149,9 @@ class Network(Stack):
         count = self._shard_count(batch)
         self.transpose(inputs=False)
         gradients = self._shard_gradients(count)
-        shards = [self.acquire(batch.shard(s, count)) for s in range(count)]
-        tasks = [partial(shard.train, loss, gradients[s].layers) for s, shard in enumerate(shards)]
+        make = CheckpointedRun if self._is_large(batch) else ForwardBackward
+        shards = [make(*self._acquired(batch.shard(s, count))) for s in range(count)]
+        tasks = [partial(_train, *each, loss) for each in zip(shards, gradients, strict=False)]
         losses = cpu.threads.run(tasks, threads)
         # The order of these sums is fixed, so that threads change no bit.
         total = gradients[0].vector
@@ -229,6 +228,15 @@ class Network(Stack):
             most = max(2, B // 16)
         count = max(1, min(most, B // 8, max(2, int(work / _WORTH_MORE))))
         return 1 << (count.bit_length() - 1)
+
+    def _is_large(self, batch: Batch) -> bool:
+        """Return whether a batch would take too much memory if all of its gates were kept."""
+        steps = int(batch.lengths.sum())
+        return (
+            self.recurrent
+            and len(self.levels[0]) == 1
+            and self.bytes_needed(len(batch.X), steps) > self.memory * _SHARE
+        )
 
     def _shard_gradients(self, count: int) -> list[Gradient]:
         """Return at least `count` gradients, one per shard; the first is the network's."""
@@ -335,13 +343,17 @@ class Network(Stack):
 
     def acquire(self, batch: Batch) -> ForwardBackward:
         """Return a run over a batch in a workspace that nobody else uses until `release`."""
+        return ForwardBackward(*self._acquired(batch))
+
+    def _acquired(self, batch: Batch) -> tuple[Network, Batch, Workspace, np.ndarray | None]:
+        """Return what a run over a batch needs."""
         try:
             workspace = self._workspaces.pop()
         except IndexError:
             workspace = Workspace(self.levels, self.dtype)
-        return ForwardBackward(self, batch, workspace, self.cached and self.cached[1])
+        return self, batch, workspace, self.cached and self.cached[1]
 
-    def release(self, shards: list[ForwardBackward]) -> None:
+    def release(self, shards: Sequence[Run]) -> None:
         """Take the workspaces back, up to the number that training uses."""
         # Prediction may have had more, one for each of a crowd of threads: the deque drops these.
         # Reversed, so that each shard gets the workspace of its size again.
@@ -370,6 +382,12 @@ class Gradient(NamedTuple):
 
     vector: np.ndarray
     layers: dict[str, Any]
+
+
+def _train(run: Run, gradient: Gradient, loss: Loss) -> float:
+    """Return the loss of a run and set its gradient."""
+    gradient.vector.fill(0)
+    return run.train(loss, gradient.layers)
 
 
 def _pieces(x: np.ndarray, before: int) -> Iterator[tuple[np.ndarray, int]]:

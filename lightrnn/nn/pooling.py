@@ -106,7 +106,7 @@ class Pooling:
     def backward(
         self, drows: np.ndarray, dpooled: np.ndarray, gradient: np.ndarray, *run: Any
     ) -> None:
-        """Set the gradients of the rows and of w.
+        """Set the gradient of the rows, and add to that of w.
 
         Parameters
         ----------
@@ -115,7 +115,7 @@ class Pooling:
         dpooled : ndarray (B, D padded)
             That of the pooled values; it is overwritten.
         gradient : ndarray (D padded,)
-            Set to that of w; empty unless `kind` is "attention".
+            That of w is added to it; empty unless `kind` is "attention".
         *run
             The arguments of `forward`, which has filled `pooled`.
         """

@@ -60,7 +60,7 @@ class Trace(ForwardBackward):
     def last_features(self) -> np.ndarray:
         """Return the head's input at each sequence's end, (B, D) in the batch's order."""
         D = self.network.head.features
-        return np.array(self._features[self._ends(), :D])
+        return np.array(self.head_inputs[self._ends(), :D])
 
     def last_outputs(self) -> np.ndarray:
         """Return the raw outputs (B, k) at each sequence's end, in the batch's order."""
@@ -90,9 +90,9 @@ class Trace(ForwardBackward):
     def _tokens(self, embedding: Embedding) -> list[np.ndarray]:
         """Return one row per step, however few the tokens: each step has a gradient of its own."""
         packing = self.packing
-        self._codes = embedding.joined(self.batch.X)[packing.source]
+        self.codes = embedding.joined(self.batch.X)[packing.source]
         X = self.workspace.X.at_least(packing.stop, embedding.width)
-        embedding.look_up(self._codes, X, packing.start)
+        embedding.look_up(self.codes, X, packing.start)
         return self._both_ways(0, X)
 
     # -- back --------------------------------------------------------------------------------------

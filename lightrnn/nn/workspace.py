@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from .. import cpu
 from .layers import Layer
 from .packing import WINDOW_ROWS
 from .pooling import Pooling
+from .segments import WHOLE, Segment
 
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike
@@ -28,6 +30,8 @@ _NO_CODES = np.empty(0, np.int64)
 _ROWS = 384
 _FEW_ROWS = 64
 _CACHED = 2 << 20
+# Rows of a segment, see `steps_at_once`; fewer are not worth the calls that each one costs.
+SEGMENT_ROWS = 4096
 
 
 class Buffer:
@@ -61,7 +65,8 @@ class LayerBuffers:
         Filled by `forward`, row by row; the initial state is put into the first rows before. Slots
         that need not be kept have fewer rows.
     dstate : ndarray (>= B, Z * width)
-        To be set before `backward`: the gradient of the state in which each sequence ends.
+        To be set before `backward`: the gradient of the state in which each sequence ends. That of
+        the state before a segment's first step is left there.
     nothing : ndarray (>= B, 0)
         Stands for gradients that there are none of.
     rows : int
@@ -85,31 +90,38 @@ class LayerBuffers:
         self._most_sequences = -1
         self._first = np.empty(0)
         self._kept = True
+        self._segment = WHOLE
         self._X: np.ndarray | None = None
         self._slots = Buffer(layer.dtype)
         self._table = np.empty((0, 0), layer.dtype)
+        self._dtable = Buffer(layer.dtype)
         self.X = Buffer(layer.dtype)
         self.dX = Buffer(layer.dtype)
         self.dh = Buffer(layer.dtype)
         self.record = Buffer(layer.dtype)
         self.logits: Scratch | None = None
 
-    def reserve(self, first: np.ndarray, kept: bool = True) -> None:
+    def chunk(self, sequences: int) -> int:
+        """Return the steps that products outside the recurrence of so many sequences take."""
+        recurrent = self.layer.cell.recurrent
+        return max(1, self._rows_at_once // max(1, sequences)) if recurrent else 1
+
+    def reserve(self, first: np.ndarray, kept: bool = True, segment: Segment = WHOLE) -> None:
         """Prepare a run over steps that begin at the rows `first`.
 
         Unless `backward` follows, or somebody reads the slots, they need not be `kept`: those of a
-        few rows, which stay in the cache, then serve one product after another.
+        few rows, which stay in the cache, then serve one product after another. The steps may be a
+        segment of a batch.
         """
         # Batches of the same lengths share one `first`: nothing changes then.
-        if first is self._first and kept is self._kept:
+        if first is self._first and kept is self._kept and segment == self._segment:
             return
         layer = self.layer
         rows = int(first[-1])
-        sequences = int(first[2] - first[1])
-        chunk = 1
-        if layer.cell.recurrent:
-            chunk = max(1, self._rows_at_once // max(1, sequences))
-        self._loop = cpu.recurrence.TimeLoop(first, chunk, layer.features, layer.units)
+        sequences = segment.sequences or int(first[2] - first[1])
+        chunk = self.chunk(sequences)
+        ends = segment.begins, segment.ends
+        self._loop = cpu.recurrence.TimeLoop(first, chunk, layer.features, layer.units, *ends)
         if rows > self._most_rows or sequences > self._most_sequences:
             self._grow(max(rows, self._most_rows), max(sequences, self._most_sequences))
         at_once = rows if kept else min(rows, chunk * sequences)
@@ -120,6 +132,7 @@ class LayerBuffers:
         self._X = None  # the tape may hold other slots
         self._first = first
         self._kept = kept
+        self._segment = segment
         self.rows = rows
 
     def _grow(self, rows: int, sequences: int) -> None:
@@ -168,7 +181,7 @@ class LayerBuffers:
         gradients: LayerWeights,
         record: np.ndarray | None = None,
     ) -> None:
-        """Set `gradients` and `dX` from `dstate` and `dh`.
+        """Add to `gradients` and set `dX` from `dstate` and `dh`.
 
         Parameters
         ----------
@@ -177,14 +190,18 @@ class LayerBuffers:
         dh : ndarray (>= rows, width), or of no columns
             Gradient that reaches each h from the layers above; zeros in the padding.
         gradients : LayerWeights
-            Set to the gradient of the parameters.
+            The gradient of the parameters is added to them.
         record : ndarray (>= rows, Z * width), optional
             Set to the gradient of the state after each step.
         """
         scratch = self._scratch or self._make_scratch()
         if record is None:
             record = self.nothing
-        arrays = cpu.recurrence.TapeGradient(dX, dh, self.dstate, record)
+        table = self.tape.table
+        if len(self.tape.codes) and self._segment != WHOLE:
+            # The forward pass over the next segment needs the table as it is.
+            table = self._dtable.at_least(*table.shape)
+        arrays = cpu.recurrence.TapeGradient(dX, dh, self.dstate, record, table)
         backward = self._code(self._backward)
         backward(arrays, self.tape, self.layer.transposed, gradients, scratch, self._loop)
 
@@ -195,6 +212,26 @@ class LayerBuffers:
         before = rows if self.layer.cell.recurrent else 0
         self._scratch = make_scratch(self.layer, before, rows)
         return self._scratch
+
+
+def steps_at_once(levels: Sequence[Sequence[LayerBuffers]], sequences: int, steps: int) -> int:
+    """Return the steps of each segment into which a batch is cut, from its sizes alone.
+
+    The states that are kept between segments, and all that is kept of one, take the least memory
+    together if a segment has the square root of the steps, times that of their ratio [1]_; a short
+    one costs time. Products take as many steps as they do in a whole batch.
+
+    References
+    ----------
+    .. [1] Chen, T., Xu, B., Zhang, C. and Guestrin, C. (2016). Training deep nets with sublinear
+       memory cost. arXiv:1604.06174, section 3.
+    """
+    layers = [buffers.layer for level in levels for buffers in level]
+    states = sum(len(layer.cell.states) * layer.width for layer in layers)
+    kept = states + sum(len(layer.cell.slots) * layer.width for layer in layers)
+    least = max(math.sqrt(steps * states / kept), SEGMENT_ROWS / sequences)
+    chunk = math.lcm(*(buffers.chunk(sequences) for level in levels for buffers in level))
+    return chunk * math.ceil(least / chunk)
 
 
 class PoolingBuffers:
@@ -255,7 +292,7 @@ class PoolingBuffers:
         return dropped
 
     def backward(self, dpooled: np.ndarray, gradients: Mapping[str, Any]) -> np.ndarray:
-        """Return the gradient of `rows` from that of the result, and set that of w."""
+        """Return the gradient of `rows` from that of the result, and add to that of w."""
         for drop in self._drop:
             cpu.gather.scale(dpooled, 0, *drop)
         drows = self._drows.at_least(len(self._run[1]), self._pooling.width)

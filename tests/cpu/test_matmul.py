@@ -51,22 +51,20 @@ def begin(
 
 @kernel
 def gradients(
-    C,  # (M, N) in panels, OUT
-    sums,  # (N,) OUT
+    C,  # (M, N) in panels, IN, OUT
+    sums,  # (N,) IN, OUT
     A,  # (array, row, column), IN
     B,  # (array, row, column), IN
-    added,  # IN
     M,  # IN
     K,  # IN
     N,  # IN
 ):
     ones = np.ones((K, 1), C.dtype)
-    zeros = np.zeros(N, C.dtype)
     panel = np.empty(K * N, C.dtype)
     array, row, column = A
     products = (C, at(array, row, column), M), (sums, at(ones, 0, 0), 1)
     array, row, column = B
-    products_t(products, added, zeros, at(array, row, column), panel, K, N)
+    products_t(products, at(array, row, column), panel, K, N)
 
 
 @kernel
@@ -141,21 +139,20 @@ def test_product_that_begins_from_one_row(dtype, data, M, K):
     M=st.integers(1, 10),
     K=st.integers(1, 9),
     starts=st.tuples(*[st.integers(0, 3)] * 2),
-    added=st.booleans(),
 )
-def test_products_of_the_transpose_at_every_tail(dtype, data, M, K, starts, added):
-    """Two products share each panel of B; they are added to what is there, or replace it."""
+def test_products_of_the_transpose_at_every_tail(dtype, data, M, K, starts):
+    """Two products share each panel of B; they are added to what is there."""
     N = data.draw(widths(dtype))
     a_row, b_row = starts
     b_column = host.lanes(dtype) * a_row
     rng = np.random.default_rng(M + 11 * K)
     A = whole(rng, (a_row + K, M + 3), dtype)
     B = whole(rng, (b_row + K, b_column + N), dtype)
-    C = whole(rng, (M, N), dtype) if added else np.zeros((M, N), dtype)
-    sums = whole(rng, N, dtype) if added else np.zeros(N, dtype)
-    got = packed(C) if added else np.full(C.size, np.nan, dtype)
-    got_sums = sums.copy() if added else np.full(N, np.nan, dtype)
-    gradients(got, got_sums, (A, a_row, 0), (B, b_row, b_column), added, M, K, N)
+    C = whole(rng, (M, N), dtype)
+    sums = whole(rng, N, dtype)
+    got = packed(C)
+    got_sums = sums.copy()
+    gradients(got, got_sums, (A, a_row, 0), (B, b_row, b_column), M, K, N)
     factor = B[b_row:, b_column:]
     assert np.array_equal(got, packed(C + A[a_row:, :M].T @ factor))
     assert np.array_equal(got_sums, sums + factor.sum(axis=0))
