@@ -15,7 +15,8 @@ import numpy as np
 
 from .exceptions import NotFittedError, resolve
 from .utils.checks import choice, shown
-from .utils.notebook import NotebookMixin, inherit_from_sklearn
+from .utils.kinship import inherit_from_sklearn
+from .utils.notebook import NotebookMixin
 
 # The methods to which scikit-learn's meta-estimators pass metadata on.
 REQUEST_METHODS = (
@@ -30,6 +31,7 @@ REQUEST_METHODS = (
     "inverse_transform",
 )
 
+_MIXINS = {"classifier": "ClassifierMixin", "regressor": "RegressorMixin"}  # of scikit-learn
 _FRAMES = ("pandas", "polars")  # libraries whose DataFrames `transform` can return
 
 
@@ -92,7 +94,8 @@ class BaseEstimator(NotebookMixin):
 
     A subclass stores each constructor argument unchanged under its own name and sets `_kind` to
     "classifier" or "regressor" if it is one. Once scikit-learn is loaded, this class is made a
-    subclass of `sklearn.base.BaseEstimator`, from which nothing is taken but the kinship.
+    subclass of `sklearn.base.BaseEstimator`, and a classifier or regressor one of the mixin of its
+    kind; nothing is taken from them but the kinship.
 
     Examples
     --------
@@ -107,17 +110,12 @@ class BaseEstimator(NotebookMixin):
 
     _kind: str = ""
 
-    def __init__(self) -> None:
-        """Let scikit-learn know the class, if it is loaded."""
-        inherit_from_sklearn(BaseEstimator)
-
-    def __post_init__(self) -> None:
-        """Do the same for a subclass that is a dataclass."""
-        inherit_from_sklearn(BaseEstimator)
-
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Give the subclass a `set_<method>_request` for every method that takes metadata."""
         super().__init_subclass__(**kwargs)
+        mixin = _MIXINS.get(cls.__dict__.get("_kind", ""))
+        if mixin is not None:
+            inherit_from_sklearn(cls, mixin, "BaseEstimator")
         for method in REQUEST_METHODS:
             names = _metadata_names(cls, method)
             if names:
@@ -251,6 +249,9 @@ class BaseEstimator(NotebookMixin):
             for name in _metadata_names(self, method):
                 getattr(routing, method).add_request(param=name, alias=requests.get(name))
         return routing
+
+
+inherit_from_sklearn(BaseEstimator, "BaseEstimator")
 
 
 class TransformerMixin:

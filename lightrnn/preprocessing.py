@@ -22,6 +22,7 @@ from .data.sequences import Sequences, as_series
 from .data.sequences import as_sequences as read_sequences
 from .utils import checks
 from .utils.indexing import object_array
+from .utils.kinship import inherit_from_sklearn
 from .utils.standardization import Standardization
 
 __all__ = ["SequenceScaler", "as_sequences", "make_windows"]
@@ -229,6 +230,9 @@ class SequenceScaler(TransformerMixin, BaseEstimator):
             var_=standardization.variance,
             scale_=standardization.scale,
         )
+
+
+inherit_from_sklearn(SequenceScaler, "TransformerMixin", "BaseEstimator")
 
 
 def _mapped(function: _Function, sequences: Sequences, X: Any) -> Any:

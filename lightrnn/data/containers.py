@@ -12,13 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..exceptions import warn
 from ..utils.checks import shown
 from .arrays import as_array, is_tensor
-
-# An array (n, T, F) looks swapped with at most this many steps, of so many times more features.
-_FEW_STEPS = 3
-_MANY_FEATURES = 20
 
 
 def unwrapped(X: Any, name: str = "X") -> Any:
@@ -153,22 +148,6 @@ def refuse_long_frame(names: Any, items: list[np.ndarray], n: int) -> None:
                 f"X has {len(items)} sequences but y has {n}: each row of a DataFrame is one. If "
                 f"{shown(name)} names the sequence of each row: {_grouped('X', name)}."
             )
-
-
-def warn_of_swapped_axes(X: Any) -> None:
-    """Warn of an array that looks as other libraries have it, (n, F, T), when a fit begins.
-
-    Few steps of far more features are legal, so that it is a warning, and seldom meant.
-    """
-    if getattr(X, "ndim", 0) != 3:
-        return
-    T, F = X.shape[1:]
-    if T <= _FEW_STEPS and F >= _MANY_FEATURES * T:
-        warn(
-            UserWarning,
-            f"X is read as (n, T, F): {T} steps of {F} features. If its axes are (n, F, T), give "
-            "X.swapaxes(1, 2); list(X) is read without this warning.",
-        )
 
 
 def _grouped(name: str, column: Any) -> str:

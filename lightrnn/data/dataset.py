@@ -13,10 +13,11 @@ from ..cells import CELLS
 from ..utils.indexing import take, take_rows
 from ..utils.standardization import Standardization
 from .base_targets import Targets
-from .containers import refuse_long_frame, unwrapped, warn_of_swapped_axes
+from .containers import refuse_long_frame, unwrapped
 from .form import Form
 from .holdout import hold_out
 from .moments import standardization_of
+from .orientation import warn_of_single_steps, warn_of_swapped_axes
 from .patches import patch_length
 from .ragged import Values, pool
 from .sample_weight import check_absolute, check_sample_weight, of_mean_one
@@ -89,6 +90,7 @@ def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:
     if kind == "number":
         sequences = as_sequences(X, arguments["dtype"], missing=arguments["missing"] == "mask")
         warn_of_swapped_axes(X)
+        warn_of_single_steps(X, sequences, arguments["cell"])
         return Inputs(sequences, None, None)
     refuse_for_tokens(arguments["patch"], arguments["missing"])
     items = as_items(X, kind)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..data.containers import warn_of_swapped_axes
 from ..data.dataset import Data, Inputs
+from ..data.orientation import warn_of_swapped_axes
 from ..data.ragged import Values, pool
 from ..estimators.continuing import refuse_other_form
 from ..estimators.estimator import Arguments

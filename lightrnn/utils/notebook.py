@@ -1,4 +1,4 @@
-"""Estimators in notebooks and among scikit-learn's, which is used only where it is loaded."""
+"""Estimators in notebooks, shown by scikit-learn where it is loaded."""
 
 from __future__ import annotations
 
@@ -47,13 +47,3 @@ class NotebookMixin:
         if sklearn is None or sklearn.get_config()["display"] == "diagram":
             bundle["text/html"] = self._repr_html_()
         return bundle
-
-
-def inherit_from_sklearn(kind: type) -> None:
-    """Make a class a subclass of scikit-learn's BaseEstimator, once scikit-learn is loaded.
-
-    Tools such as sktime's ask for that class. Its methods come last, so that those of `kind` stay.
-    """
-    theirs = getattr(sys.modules.get("sklearn.base"), "BaseEstimator", None)
-    if theirs is not None and theirs not in kind.__mro__:
-        kind.__bases__ = (*kind.__bases__, theirs)

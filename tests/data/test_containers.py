@@ -130,17 +130,6 @@ def test_a_column_that_names_the_sequence_is_seen(pandas, kind):
         RNNRegressor(**QUICK).fit(frame.sample(frac=1, random_state=0), [1.0, 2, 3, 4])
 
 
-@pytest.mark.parametrize(("T", "F"), [(1, 20), (3, 60)])
-def test_an_array_whose_axes_look_swapped_is_warned_of(T, F):
-    X = np.ones((4, T, F))
-    y = [1.0, 2, 3, 4]
-    with pytest.warns(UserWarning, match=rf"{T} steps of {F} features.*X\.swapaxes\(1, 2\)"):
-        RNNRegressor("rnn", **QUICK).fit(X, y)
-    # Neither of these warns, and pytest makes errors of warnings.
-    for plain in (list(X), X.swapaxes(1, 2), X[..., : F - 1]):
-        RNNRegressor("rnn", **QUICK).fit(plain, y)
-
-
 @pytest.mark.parametrize("estimator", [RNNClassifier, RNNRegressor])
 @pytest.mark.parametrize("form", [list, lambda y: [*map(list, y)]])
 def test_a_list_with_an_entry_per_step_needs_a_target(estimator, form):

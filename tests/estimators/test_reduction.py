@@ -73,7 +73,6 @@ def test_sktime(strategy, regressor):
     pytest.importorskip("sktime")
     from sktime.forecasting.compose import make_reduction
 
-    kind = "tabular-regressor"  # sktime knows regressors by scikit-learn's mixin alone
-    forecaster = make_reduction(regressor, strategy, window_length=LAGS, scitype=kind)
+    forecaster = make_reduction(regressor, strategy, window_length=LAGS)
     forecaster.fit(pandas.Series(Y), fh=range(1, HORIZON + 1))
     check(forecaster.predict())

@@ -2,6 +2,8 @@
 
 import os
 import pickle
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -232,9 +234,39 @@ def test_texts_are_the_language_models_input():
             check(estimator)
 
 
-@pytest.mark.parametrize("kind", [RNNClassifier, RNNLanguageModel, SequenceScaler])
-def test_estimators_are_scikit_learns_once_it_is_loaded(kind):
+@pytest.mark.parametrize(
+    ("kind", "mixin"),
+    [
+        (RNNClassifier, "ClassifierMixin"),
+        (RNNRegressor, "RegressorMixin"),
+        (SequenceScaler, "TransformerMixin"),
+        (RNNLanguageModel, None),
+    ],
+)
+def test_estimators_are_scikit_learns_once_it_is_loaded(kind, mixin):
+    mixins = ["ClassifierMixin", "RegressorMixin", "TransformerMixin"]
+    found = [name for name in mixins if issubclass(kind, getattr(sklearn.base, name))]
+    assert found == [mixin] * (mixin is not None)
     assert isinstance(kind(), sklearn.base.BaseEstimator)
     # Nothing comes from there that is defined here, nor into a pickle.
-    assert kind.get_params.__module__.startswith("lightrnn")
+    for name in ("get_params", "__sklearn_tags__", "fit", "__repr__"):
+        assert getattr(kind, name).__module__.startswith("lightrnn")
     assert b"sklearn" not in pickle.dumps(kind())
+
+
+def test_estimators_made_before_scikit_learn_is_loaded_are_its_too():
+    code = """
+import sys
+from lightrnn import RNNClassifier, RNNRegressor
+model = RNNClassifier()
+class Mine(RNNRegressor):
+    pass
+assert "sklearn" not in sys.modules
+import sklearn.base
+assert isinstance(model, sklearn.base.ClassifierMixin)
+assert isinstance(model, sklearn.base.BaseEstimator)
+assert issubclass(Mine, sklearn.base.RegressorMixin)
+assert type(sys.meta_path[0]).__module__ != "lightrnn.utils.kinship"
+assert sklearn.base.clone(model).score.__module__.startswith("lightrnn")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
