@@ -1,5 +1,7 @@
 """The machine that runs PTX finds what is wrong with a kernel, and computes what a GPU does."""
 
+import doctest
+import inspect
 import re
 
 import numpy as np
@@ -10,37 +12,22 @@ THREADS = 40  # of a block: a whole warp and part of another
 
 
 @pytest.fixture
-def machine(compilers, monkeypatch):
+def machine(compilers):
     """A function that compiles a kernel, changes its text, runs it and returns its numbers."""
-    import numba.cuda.dispatcher as dispatcher
-    from helpers.ptx import shadow
     from helpers.ptx.device import Device
-    from helpers.ptx.parse import parse
-
-    from lightrnn.cuda.jit import signature
 
     def run(kernel, floats, ints, *, changes=(), seed=0, together=True, shared=4 * THREADS):
         device = Device(seed=seed)
-        monkeypatch.setattr(dispatcher, "get_current_device", lambda: device)
-        text = compilers.compile_ptx(kernel, signature("float32"), cc=(8, 0))[0]
+        text = device.ptx(kernel)
         for old, new in changes:
             changed = re.sub(old, new, text)
             assert changed != text
             text = changed
-        arrays = [np.array(floats, np.float32), np.array(ints, np.int64)]
-        held = [device.allocate(a.size, a.dtype) for a in arrays]
-        for there, array in zip(held, arrays, strict=True):
-            written = ~np.isnan(array) if array.dtype == np.float32 else np.ones(array.size, bool)
-            states = np.repeat(written, array.itemsize // 4)
-            part = slice(there.first, there.first + there.size)
-            device.memory[part] = array.view(np.uint32)
-            device.words[part, shadow.STATE] += states
-        addresses = [4 * there.first for there in held]
-        grid = (BLOCKS, 1, 1), (THREADS, 1, 1)
-        arguments = np.array([*addresses, 0])
-        device.run(parse(text), arguments, *grid, shared, together=together)
-        first = held[0].first
-        return device.memory[first : first + arrays[0].size].view(np.float32).copy()
+        held = device.array(floats, "float32")
+        ints = device.array(ints, "int64")
+        grid = {"blocks": BLOCKS, "threads": THREADS, "shared": shared}
+        device.launch(text, held, ints, **grid, together=together)
+        return held.read("float32")
 
     return run
 
@@ -107,8 +94,21 @@ def test_what_is_planted_in_its_text_is_found(machine, name):
     changes, message = FAULTS[name]
     if "half" in name:
         changes = [*changes, (r"(ld\.param\.u64)", r"mov.u32 %r999, %tid.x; \1")]
-    with pytest.raises(AssertionError, match=message):
+    with pytest.raises(AssertionError, match=message) as caught:
         machine(rotated(), NUMBERS, [0], changes=changes)
+    names_where(caught.value, rotated())
+
+
+def names_where(error, kernel):
+    """Check that an error names kernel, line, thread, block and address."""
+    assert kernel.__name__ in error.kernel and error.kind in str(error)
+    assert 0 <= error.thread < THREADS and 0 <= error.block < BLOCKS
+    lines, first = inspect.getsourcelines(kernel)
+    files, numbers = zip(*(place.rsplit(":", 1) for place in error.places), strict=True)
+    assert files[-1] == __file__ and first <= int(numbers[-1]) < first + len(lines)
+    text = lines[int(numbers[-1]) - first].strip()
+    assert f"{error.places[-1]}: {text}" in str(error)
+    assert error.instruction in str(error) and error.address % 4 == 0
 
 
 def planted(fault):
@@ -175,10 +175,53 @@ MESSAGES = {
 def test_what_is_planted_in_python_is_found(machine, monkeypatch, fault):
     from helpers.ptx import device
 
-    monkeypatch.setattr(device, "MOST", 20000)
+    monkeypatch.setattr(device, "IDLE", 20000)
     floats = NUMBERS[: BLOCKS * THREADS] if fault == "outside" else NUMBERS
-    with pytest.raises(AssertionError, match=MESSAGES[fault]):
+    with pytest.raises(AssertionError, match=MESSAGES[fault]) as caught:
         machine(planted(fault), floats, [0])
+    names_where(caught.value, planted(fault))
+
+
+def test_a_kernel_without_lines_is_compiled_again_for_those_of_its_fault(compilers):
+    from helpers.ptx.device import Device
+    from helpers.ptx.faults import GpuError
+    from helpers.ptx.parse import parse
+
+    device = Device()
+    text = re.sub(FENCE, "", device.ptx(rotated(), lines=False))
+    program = parse(text)
+    assert not any(program.places)
+    device.kernels[program.name] = rotated(), "float32"
+    arrays = device.array(NUMBERS, "float32"), device.array([0], "int64")
+    grid = {"blocks": BLOCKS, "threads": THREADS, "shared": 4 * THREADS}
+    with pytest.raises(GpuError, match="races") as caught:
+        device.launch(text, *arrays, **grid, together=True)
+    names_where(caught.value, rotated())
+    assert device.faults == [str(caught.value)]
+
+
+def test_the_example_of_the_machine_runs(compilers):
+    from helpers.ptx import device
+
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
+    (test,) = doctest.DocTestFinder(recurse=False).find(
+        device.Device, "Device", globs=vars(device).copy()
+    )
+    assert runner.run(test).failed == 0
+
+
+def test_more_counters_than_there_is_room_for_are_named(machine):
+    from helpers.ptx import shadow
+    from numba import cuda
+
+    from lightrnn.cuda.intrinsics import add
+
+    def many(floats, ints, at):
+        for i in range(cuda.threadIdx.x, 3000, cuda.blockDim.x):
+            add(ints, i, 1)
+
+    with pytest.raises(AssertionError, match=f"more counters than {shadow.COUNTERS // 2}"):
+        machine(many, NUMBERS, np.zeros(3000))
 
 
 def test_blocks_that_wait_must_run_together(machine):

@@ -1,9 +1,9 @@
 """Loads, stores and counters of one thread."""
 
-import numba as nb
 import numpy as np
 
 from . import shadow
+from .jit import njit
 from .parse import (
     CODE,
     CODES,
@@ -22,9 +22,10 @@ from .parse import (
 from .state import LANES
 
 _LOAD = CODES["load"]
+_ADD = CODES["add"]
 
 
-@nb.njit
+@njit
 def touch(row, number, g, s, shape, r, base, slot, block, clock, thread, lane):
     """Load or store what one thread asks for; return a fault or `DONE`, and the address."""
     width = row[WIDTH]
@@ -66,7 +67,7 @@ def touch(row, number, g, s, shape, r, base, slot, block, clock, thread, lane):
     return shadow.DONE, address
 
 
-@nb.njit
+@njit
 def add(row, number, g, shape, r, base, block, clock, thread, lane):
     """Add to a counter; return a fault or `DONE`, and the address."""
     address = r.s64[base + row[A] * LANES + lane] + number
@@ -81,3 +82,43 @@ def add(row, number, g, shape, r, base, block, clock, thread, lane):
     words = g.memory[address >> 2 : (address >> 2) + 2].view(np.uint64)
     words[0] += r.u64[base + row[B] * LANES + lane]
     return shadow.DONE, address
+
+
+@njit
+def transfers(row, number, r, base, lanes, count):
+    """Return the transfers of a warp's access, and the fewest that its bytes need.
+
+    Global memory comes in sectors of 32 bytes. Shared memory has 32 banks of 4 bytes: a transfer
+    has one word of each, which any threads may want, and at most 128 bytes of different threads;
+    of numbers of 8 or 16 bytes it serves a half or a quarter of a warp (CUDA C++ Programming
+    Guide, "Shared Memory" and "Global Memory").
+    """
+    words = max(1, row[WIDTH] * row[COUNT]) if row[CODE] != _ADD else 2
+    if row[SPACE] == GLOBAL:
+        sectors = np.empty(LANES * 2, np.int64)
+        n = 0
+        for k in range(count):
+            address = r.s64[base + row[A] * LANES + lanes[k]] + number
+            for sector in range(address >> 5, ((address + 4 * words - 1) >> 5) + 1):
+                if sector not in sectors[:n]:
+                    sectors[n] = sector
+                    n += 1
+        return n, -(-count * words // 8)
+    wanted = np.empty(LANES, np.int64)
+    passes = 0
+    least = 0
+    side = LANES // words
+    for first in range(0, LANES, side):
+        n = 0
+        banks = np.zeros(LANES, np.int64)
+        for k in range(count):
+            if first <= lanes[k] < first + side:
+                at = (r.s64[base + row[A] * LANES + lanes[k]] + number) >> 2
+                for word in range(at, at + words):
+                    if word not in wanted[:n]:
+                        wanted[n] = word
+                        n += 1
+                        banks[word % LANES] += 1
+        passes += banks.max()
+        least += n > 0
+    return passes, least

@@ -2,9 +2,9 @@
 
 import re
 
-import numba as nb
 import numpy as np
 
+from .jit import njit
 from .parse import CODES
 from .rules import ARRAYS, CALLED, PLAIN, WIDTH
 
@@ -37,8 +37,9 @@ def _branch(number, rule):
 
 def _compiled(lines, names):
     """Return the last function of a source, compiled."""
-    exec("\n".join(lines), names)
-    return nb.njit(error_model="numpy")(names["obey"])
+    # Numba keeps machine code of functions that are in a file.
+    exec(compile("\n".join(lines), __file__, "exec"), names)
+    return njit(error_model="numpy")(names["obey"])
 
 
 def _dispatch():

@@ -11,18 +11,18 @@ from types import SimpleNamespace
 import numpy as np
 
 from . import shadow
+from .faults import GpuError, error
 from .interpreter import run
+from .lines import compiled, moved
 from .parse import parse
 from .state import Global, Shape, Shared, Threads, registers
 
 ARENA = 1 << 25  # words of global memory, of which the first is never allocated
 GUARD = 64  # words between allocations, and what their beginnings are a multiple of
 QUANTA = (3, 40, 1000)  # most instructions of a turn, one of which is drawn for a launch
-MOST = 100_000_000
-
-
-class GpuError(AssertionError):
-    """A kernel that does what it must not."""
+MOST = 1_000_000_000  # instructions of a launch
+IDLE = 5_000_000  # in which no thread does anything that others could wait for
+FAR = 2**40  # more instructions than any turn has
 
 
 class Holder:
@@ -37,6 +37,10 @@ class Holder:
     def __del__(self):
         self.device.words[self.first : self.first + self.size, shadow.STATE] = shadow.FREE
         self.device.held.pop(self.first, None)
+
+    def read(self, dtype):
+        """Return a copy of what is there."""
+        return self.device.memory[self.first : self.first + self.size].view(dtype).copy()
 
 
 class Stream:
@@ -92,12 +96,36 @@ class Device:
         Number of them, which is how many blocks that wait for each other may be.
     seed : int
         Seed of the order in which threads, blocks and streams go on.
+    lockstep : bool
+        Whether threads of a warp stay together as far as they can, as on a GPU, and transfers of
+        memory are counted in `executed`; else their order is drawn.
+
+    Examples
+    --------
+    A kernel of the arguments ``(floats, ints, at)``, in which neighbours touch one number:
+
+    >>> from numba import cuda
+    >>> def shift(floats, ints, at):
+    ...     i = cuda.threadIdx.x
+    ...     floats[i] = floats[i + 1]
+    >>> device = Device(seed=1)
+    >>> floats = device.array([1, 2, 3, 4, 5], "float32")
+    >>> device.launch(shift, floats, device.array([0], "int64"), blocks=1, threads=4)
+    Traceback (most recent call last):
+    ...
+    helpers.ptx.faults.GpuError: helpers.ptx.device.shift: thread 1 of block 0 races
+      at address 260, byte 4 of an array of 20, read by thread 0 of block 0
+      in instruction 6: st.global.f32 ...
+      ...:3: ...
+
+    The error's attributes `kernel`, `kind`, `places`, `thread`, `block` and `address` say the same.
+    `ptx` returns the kernel as text, in which an instruction can be changed before `launch`.
     """
 
     id = 0
     MAX_SHARED_MEMORY_PER_BLOCK_OPTIN = 101376
 
-    def __init__(self, capability=(8, 0), multiprocessors=4, seed=0):
+    def __init__(self, capability=(8, 0), multiprocessors=4, seed=0, lockstep=False):
         self.compute_capability = capability
         self.MULTIPROCESSOR_COUNT = multiprocessors
         self.memory = np.zeros(ARENA, np.uint32)
@@ -106,8 +134,14 @@ class Device:
         self.streams = []
         self.functions = []
         self.launches = 0
-        self.executed = {}  # arrays (2, instructions) of a program's name
+        self.kernels = {}  # Python functions and dtypes by names in PTX, as far as they are known
+        self.executed = []  # programs, with arrays (4, instructions); see `interpreter.run`
         self.faults = []
+        self.lockstep = lockstep
+        self.reseed(seed)
+
+    def reseed(self, seed):
+        """Begin anew to draw orders."""
         self.rng = np.random.default_rng(seed)
         self.random = self.rng.integers(1, 2**63, 1).astype(np.uint64)
 
@@ -182,9 +216,9 @@ class Device:
         self._held(address, size)
         self.words[address // 4 : (address + size) // 4, shadow.STATE] = shadow.WRITTEN
 
-    def _fail(self, message):
-        self.faults.append(message)
-        raise GpuError(message)
+    def _fail(self, failure):
+        self.faults.append(str(failure))
+        raise failure if isinstance(failure, GpuError) else GpuError(failure)
 
     # -- launches ----------------------------------------------------------------------------------
 
@@ -198,19 +232,63 @@ class Device:
         if together:
             assert np.prod(blocks) <= self.MULTIPROCESSOR_COUNT, blocks
         assert shared <= self.MAX_SHARED_MEMORY_PER_BLOCK_OPTIN
-        self._queue(
-            stream, lambda: self.run(program, arguments, blocks, block, shared, together=together)
-        )
+        shape = blocks, block, shared
+        self._queue(stream, lambda: self.run(program, arguments, shape, together=together))
 
-    def run(self, program, arguments, blocks, block, shared, *, together):
-        """Run a launch."""
+    def ptx(self, kernel, dtype="float32", *, lines=True):
+        """Return a function of ``(floats, ints, at)`` as PTX, with its lines of Python or not."""
+        function = getattr(kernel, "py_func", kernel)
+        return compiled(function, dtype, self.compute_capability, lines=lines)
+
+    def launch(
+        self, kernel, floats, ints, at=0, *, blocks, threads, shared=0, dtype="float32", **how
+    ):
+        """Run a kernel.
+
+        Parameters
+        ----------
+        kernel : callable or str
+            A function of ``(floats, ints, at)``, a `Kernel` of lightrnn, or its text in PTX.
+        floats, ints, at : Holder, Holder, int
+            Its arguments; see `array` and `allocate`.
+        blocks, threads : int
+            Blocks, and threads of each.
+        shared : int
+            Bytes of shared memory of each block.
+        dtype : str
+            Of `floats`.
+        together : bool
+            Whether all blocks run at the same time, as those that wait for each other must.
+
+        Raises
+        ------
+        GpuError
+            If it races, waits for ever, or touches memory that it must not.
+        """
+        program = parse(kernel if isinstance(kernel, str) else self.ptx(kernel, dtype))
+        arguments = np.array([4 * floats.first, 4 * ints.first, at])
+        self.run(program, arguments, ((blocks, 1, 1), (threads, 1, 1), shared), **how)
+
+    def run(self, program, arguments, shape, *, together=False):
+        """Run a launch of blocks and threads along x, y and z, with bytes of shared memory."""
+        blocks, block, shared = shape
         self.launches += 1
         count = int(np.prod(blocks))
         threads = int(np.prod(block))
         warps = -(-threads // 32)
         slots = count if together else min(count, int(self.rng.integers(1, 5)))
         shape = Shape(
-            self.launches, blocks, block, threads, warps, slots, program.rows, shared, MOST
+            launch=self.launches,
+            blocks=blocks,
+            block=block,
+            threads=threads,
+            warps=warps,
+            slots=slots,
+            rows=program.rows,
+            shared=shared,
+            most=MOST,
+            idle=IDLE,
+            lockstep=self.lockstep,
         )
         top = max(self.held.values(), default=0)
         readers = np.zeros((top, count), np.int64)
@@ -228,9 +306,9 @@ class Device:
         here = Shared(
             np.zeros((slots, shared // 4), np.uint32), np.zeros((slots, shared // 4, 2), np.int64)
         )
-        executed = self.executed.setdefault(
-            program.name, np.zeros((2, len(program.lines)), np.int64)
-        )
+        executed = np.zeros((4, len(program.lines)), np.int64)
+        if self.lockstep:
+            self.executed.append((program, executed))
         fault = run(
             program.table,
             program.numbers,
@@ -242,15 +320,18 @@ class Device:
             state,
             shape,
             self.random,
-            QUANTA[self.rng.integers(len(QUANTA))],
+            FAR if self.lockstep else QUANTA[self.rng.integers(len(QUANTA))],
             executed,
         )
         if fault.kind:
-            self._fail(
-                f"{program.name}, thread {fault.thread} of block {fault.block}, "
-                f"{shadow.MEANINGS[fault.kind]}, at address {fault.address}, in instruction "
-                f"{fault.line}: {program.lines[fault.line]}"
-            )
+            places = self._places(program)[fault.line]
+            self._fail(error(self, program, fault, places, state, here))
+
+    def _places(self, program):
+        """Return the lines of Python of a program's instructions; compile it anew for them."""
+        if any(program.places) or program.name not in self.kernels:
+            return program.places
+        return moved(program, parse(self.ptx(*self.kernels[program.name])))
 
     # -- numba.cuda --------------------------------------------------------------------------------
 
@@ -269,6 +350,16 @@ class Device:
         self.words[first : first + words] = shadow.NONE
         self.words[first : first + words, shadow.STATE] = shadow.UNWRITTEN
         return Holder(self, first, words)
+
+    def array(self, values, dtype):
+        """Return an array in global memory; NaN stands for what nobody has written."""
+        array = np.array(values, dtype)
+        held = self.allocate(array.size, dtype)
+        part = slice(held.first, held.first + held.size)
+        self.memory[part] = array.view(np.uint32)
+        written = np.where(array == array, shadow.WRITTEN, shadow.UNWRITTEN)
+        self.words[part, shadow.STATE] = np.repeat(written, array.itemsize // 4)
+        return held
 
     def module(self, compile_ptx):
         """Return what stands in for the module numba.cuda, but for its compiler."""
@@ -306,6 +397,8 @@ def install(patch, device):
         if found is None:
             found = kernel.ptx(dtype, capability).encode()
             disk.write(file, found)
-        return found.split(b".entry")[1].split(b"(")[0].strip() + b"\0" + found
+        entry = found.split(b".entry")[1].split(b"(")[0].strip()
+        device.kernels[entry.decode()] = kernel, dtype
+        return entry + b"\0" + found
 
     patch.setattr(jit.Kernel, "code", code)

@@ -5,12 +5,12 @@ instructions together; most often those that are furthest behind, so that the th
 together again, and at times any others: PTX promises neither.
 """
 
-import numba as nb
 import numpy as np
 
 from . import shadow
-from .access import add, touch
+from .access import add, touch, transfers
 from .arithmetic import obey
+from .jit import njit
 from .parse import CODE, CODES, D1, GUARD, NEGATED, A, B, C, D
 from .state import ENDED, LANES, RUNNING, WAITING, Fault
 
@@ -30,7 +30,7 @@ _PACK = CODES["pack"]
 _UNPACK = CODES["unpack"]
 
 
-@nb.njit
+@njit
 def _draw(random, n):
     """Return one of n numbers (xorshift64*, Vigna 2016)."""
     x = random[0]
@@ -41,7 +41,7 @@ def _draw(random, n):
     return np.int64((x * np.uint64(2685821657736338717)) >> np.uint64(33)) % n
 
 
-@nb.njit
+@njit
 def _begin(slot, block, shape, threads, shared):
     """Let a block become resident."""
     threads.block[slot] = block
@@ -54,7 +54,7 @@ def _begin(slot, block, shape, threads, shared):
     shared.words[slot] = shadow.NONE
 
 
-@nb.njit
+@njit
 def _open(slot, shape, threads, order):
     """Let a block go on behind its barrier, once all of its threads wait there."""
     if threads.waiting[slot] and threads.waiting[slot] == threads.alive[slot]:
@@ -66,8 +66,8 @@ def _open(slot, shape, threads, order):
                 threads.state[slot, thread] = RUNNING
 
 
-@nb.njit
-def _chosen(slot, first, threads, random, lanes):
+@njit
+def _chosen(slot, first, threads, random, lanes, lockstep):
     """Choose threads of a warp at one line; return their number, the line and the one to stop at.
 
     They stop where others of the warp are, so that these can go on with them.
@@ -78,7 +78,7 @@ def _chosen(slot, first, threads, random, lanes):
             lowest = min(lowest, threads.line[slot, first + lane])
     if lowest == FAR:
         return 0, lowest, lowest
-    if _draw(random, ANY) == 0:
+    if not lockstep and _draw(random, ANY) == 0:
         start = _draw(random, LANES)
         for i in range(LANES):
             lane = (start + i) % LANES
@@ -98,7 +98,7 @@ def _chosen(slot, first, threads, random, lanes):
     return count, lowest, stop
 
 
-@nb.njit
+@njit
 def _built_in(number, block, thread, shape):
     """Return a number that every thread has."""
     along = number % 3
@@ -115,7 +115,7 @@ def _built_in(number, block, thread, shape):
     return index // (n[0] * n[1])
 
 
-@nb.njit
+@njit
 def _prepare(constants, r, shape, threads):
     """Fill the rows of registers that never change, and free all slots."""
     for slot in range(shape.slots):
@@ -127,7 +127,7 @@ def _prepare(constants, r, shape, threads):
             r.u64[at : at + LANES] = constants[k, 1]
 
 
-@nb.njit
+@njit
 def _shuffled(n, random):
     """Return the numbers below n in a random order."""
     found = np.arange(n)
@@ -137,7 +137,7 @@ def _shuffled(n, random):
     return found
 
 
-@nb.njit
+@njit
 def _stuck(shape, threads):
     """Return the fault of a thread that waits at a barrier for ever."""
     for slot in range(shape.slots):
@@ -148,7 +148,7 @@ def _stuck(shape, threads):
     return Fault(shadow.DEADLOCK, 0, 0, 0, 0)
 
 
-@nb.njit
+@njit
 def _holds(row, r, base, lane):
     """Whether an instruction's guard lets a thread run it."""
     if row[GUARD] < 0:
@@ -156,7 +156,7 @@ def _holds(row, r, base, lane):
     return (r.u32[2 * (base + row[GUARD] * LANES + lane)] != 0) != (row[NEGATED] == 1)
 
 
-@nb.njit
+@njit
 def _move(row, number, arguments, r, base, block, first, shape, lanes, count):
     """Give registers what is no result of a rule."""
     code = row[CODE]
@@ -176,7 +176,7 @@ def _move(row, number, arguments, r, base, block, first, shape, lanes, count):
             r.u32[2 * (base + row[D1] * LANES + lane)] = r.u32[2 * (a + lane) + 1]
 
 
-@nb.njit
+@njit
 def _reach(row, g, s, shape, threads, r, number, base, slot, first, lanes, count):
     """Let threads touch memory, one after the other; return the fault."""
     block = threads.block[slot]
@@ -198,7 +198,7 @@ def _reach(row, g, s, shape, threads, r, number, base, slot, first, lanes, count
     return Fault(shadow.DONE, 0, 0, 0, 0)
 
 
-@nb.njit
+@njit
 def run(table, numbers, constants, arguments, r, g, s, threads, shape, random, quantum, executed):
     """Run a launch to its end; return the fault.
 
@@ -214,8 +214,9 @@ def run(table, numbers, constants, arguments, r, g, s, threads, shape, random, q
         State of the random numbers.
     quantum : int
         Most instructions of a turn.
-    executed : array (2, instructions) of int64
-        Threads and warps that ran each instruction are added to it.
+    executed : array (4, instructions) of int64
+        To it are added, for each instruction, the threads and the warps that ran it; and, in
+        lockstep, the transfers of memory, and the fewest that could be; see `access.transfers`.
     """
     lanes = np.zeros(LANES, np.int64)
     chosen = np.zeros(LANES, np.int64)
@@ -225,6 +226,7 @@ def run(table, numbers, constants, arguments, r, g, s, threads, shape, random, q
     begun = 0
     ended = 0
     instructions = 0
+    last = 0  # instruction for which others may have waited
     while ended < blocks:
         for slot in range(shape.slots):
             if threads.block[slot] < 0 and begun < blocks:
@@ -240,7 +242,7 @@ def run(table, numbers, constants, arguments, r, g, s, threads, shape, random, q
             warp = (start + i) % warps
             slot = warp // shape.warps
             first = warp % shape.warps * LANES
-            count, line, stop = _chosen(slot, first, threads, random, lanes)
+            count, line, stop = _chosen(slot, first, threads, random, lanes, shape.lockstep)
             if count:
                 break
         if count == 0:
@@ -262,7 +264,13 @@ def run(table, numbers, constants, arguments, r, g, s, threads, shape, random, q
             executed[1, line] += 1
             following = line + 1
             go = instructions < end
+            if code in (_STORE, _ADD, _BARRIER, _EXIT):
+                last = instructions
             if code in (_LOAD, _STORE, _ADD, _FENCE):
+                if shape.lockstep and code != _FENCE:
+                    passes, least = transfers(row, number, r, base, chosen, some)
+                    executed[2, line] += passes
+                    executed[3, line] += least
                 fault = _reach(
                     row, g, s, shape, threads, r, number, base, slot, first, chosen, some
                 )
@@ -311,6 +319,6 @@ def run(table, numbers, constants, arguments, r, g, s, threads, shape, random, q
             ended += 1
             threads.block[slot] = -1
             threads.alive[slot] = 1
-        if instructions > shape.most:
+        if instructions > min(shape.most, last + shape.idle):
             return Fault(shadow.ENDLESS, line, threads.block[slot], first + lanes[0], 0)
     return Fault(shadow.DONE, 0, 0, 0, 0)

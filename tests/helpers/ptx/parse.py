@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .lines import Lines
 from .rules import PLAIN, RULES
 
 # Instructions that are no rules: what they do to memory, to other threads and to the next line.
@@ -53,6 +54,8 @@ class Program(NamedTuple):
         Registers of a thread.
     lines : list of str
         The text of each instruction.
+    places : list of tuple of str
+        Where in Python each instruction comes from, as far as the text says so; see `Lines`.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Program(NamedTuple):
     constants: np.ndarray
     rows: int
     lines: list[str]
+    places: list[tuple[str, ...]]
 
 
 class _Reader:
@@ -99,11 +103,16 @@ def parse(text):
     reader.shared = set(re.findall(r"\.extern \.shared \.align \d+ \.b8 (\w+)\[\]", text))
     name = re.search(r"\.entry\s+(\w+)", text)[1]
     parameters = re.findall(r"\.param \.u64 (\w+)", text)
-    body = text[text.index(")", text.index(".entry")) :]
+    begin = text.index(")", text.index(".entry"))
+    python = Lines(text)
     lines = []
+    places = []
     labels = {}
-    for raw in body.splitlines():
+    for raw in text[begin : text.index("\n}", begin)].splitlines():
         line = raw.split("//")[0].strip()
+        if line.startswith(".loc"):
+            python.read(line)
+            continue
         if line.endswith(":"):
             labels[line[:-1]] = len(lines)
             continue
@@ -111,6 +120,7 @@ def parse(text):
         inner = line[1:-1] if line.startswith("{") and line.endswith("}") else line
         parts = (part.strip() for part in inner.split(";"))
         lines += [part for part in parts if part and part[0] not in ".){}"]
+        places += [python.here] * (len(lines) - len(places))
     table = np.full((len(lines), COLUMNS), -1, np.int32)
     numbers = np.zeros(len(lines), np.int64)
     for at, line in enumerate(lines):
@@ -123,7 +133,7 @@ def parse(text):
         for column, value in columns.items():
             table[at, column] = value
     constants = np.array(list(reader.constants.items()), np.uint64).reshape(-1, 2)
-    return Program(name, table, numbers, constants, len(reader.rows), lines)
+    return Program(name, table, numbers, constants, len(reader.rows), lines, places)
 
 
 def _encoded(reader, parameters, labels, instruction, rest, line):

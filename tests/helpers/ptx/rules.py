@@ -6,9 +6,10 @@ of the result. The titles are those of sections in the PTX ISA's chapter "Instru
 
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
 from numba.extending import intrinsic
+
+from .jit import njit
 
 # -- what expressions call -------------------------------------------------------------------------
 
@@ -23,7 +24,7 @@ def fma(context, a, b, c):
     return a(a, a, a), generate
 
 
-@nb.njit
+@njit
 def quotient(a, b):
     """Return the quotient of signed integers, cut towards zero; any number for a divisor of 0."""
     if b == 0:
@@ -34,13 +35,13 @@ def quotient(a, b):
     return whole + 1 if whole < 0 and whole * b != a else whole
 
 
-@nb.njit
+@njit
 def remainder(a, b):
     """Return what is left by `quotient`; it has the sign of `a`."""
     return a if b == 0 else a - b * quotient(a, b)
 
 
-@nb.njit
+@njit
 def high_product(a, b):
     """Return the upper 64 of the 128 bits of the product of signed integers."""
     low = np.int64(0xFFFFFFFF)
@@ -55,7 +56,7 @@ def high_product(a, b):
     return a1 * b1 + (middle >> 32) + (other >> 32)
 
 
-@nb.njit
+@njit
 def towards_zero(a, b):
     """Return the sum of float32, cut towards zero."""
     x = np.float64(a)
@@ -71,7 +72,7 @@ def towards_zero(a, b):
     return found
 
 
-@nb.njit
+@njit
 def upper_reciprocal(a):
     """Return the reciprocal of a float64, of which the lower 32 bits are 0."""
     cut = np.array([1.0 / a]).view(np.uint64)

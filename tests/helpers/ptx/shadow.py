@@ -15,8 +15,9 @@ block wrote it ("Cache Operators": these caches are not coherent).
 
 from typing import NamedTuple
 
-import numba as nb
 import numpy as np
+
+from .jit import njit
 
 FREE, UNWRITTEN, WRITTEN = range(3)
 STATE, WRITE, READ, LAUNCH, ATOMIC, FIELDS = range(6)
@@ -36,7 +37,10 @@ MANY = 4095  # the thread of several reads in one block between two barriers
     DIVERGED,
     ENDLESS,
     ALONE,
-) = range(11)
+    CROWDED,
+) = range(12)
+OF_MEMORY = (OUT_OF_BOUNDS, MISALIGNED, NEVER_WRITTEN, RACE, STALE, MIXED, ALONE, CROWDED)
+COUNTERS = 4096  # words that may be counters in one launch
 
 MEANINGS = {
     OUT_OF_BOUNDS: "touches memory that nobody has allocated",
@@ -45,10 +49,11 @@ MEANINGS = {
     RACE: "races",
     STALE: "reads through the first cache what another block has written",
     MIXED: "touches a counter as if it were a plain number",
-    DEADLOCK: "waits at a barrier for ever",
+    DEADLOCK: "waits at a barrier for ever: a deadlock",
     DIVERGED: "waits at another barrier than other threads of its block",
-    ENDLESS: "goes on for ever",
+    ENDLESS: "goes on for ever: a deadlock, or a loop without an end",
     ALONE: "waits for blocks that need not run at the same time",
+    CROWDED: f"has more counters than {COUNTERS // 2}, for which the machine has room",
 }
 
 
@@ -76,35 +81,35 @@ class Order(NamedTuple):
     released: np.ndarray
 
 
-def order(blocks, threads, together, counters=256):
+def order(blocks, threads, together):
     """Return the order at the start of a launch."""
     n = blocks if together else 0
-    shapes = (n, n), *[(n * threads, n)] * 3, (counters, n)
+    shapes = (n, n), *[(n * threads, n)] * 3, (COUNTERS, n)
     return Order(*(np.zeros(shape, np.int32) for shape in shapes))
 
 
-@nb.njit(inline="always")
+@njit(inline="always")
 def access_of(block, clock, thread):
     """Return an access as a number."""
     return (np.int64(block) << 36) | (np.int64(clock) << 12) | np.int64(thread)
 
 
-@nb.njit(inline="always")
+@njit(inline="always")
 def _block_of(access):
     return access >> 36
 
 
-@nb.njit(inline="always")
+@njit(inline="always")
 def _clock_of(access):
     return (access >> 12) & 0xFFFFFF
 
 
-@nb.njit(inline="always")
+@njit(inline="always")
 def _thread_of(access):
     return access & 0xFFF
 
 
-@nb.njit
+@njit
 def _before(order, threads, earlier, block, clock, thread):
     """Whether an access is ordered before whatever a thread does now."""
     of = _block_of(earlier)
@@ -117,7 +122,7 @@ def _before(order, threads, earlier, block, clock, thread):
     return at < known
 
 
-@nb.njit
+@njit
 def _renew(words, word, launch):
     """Forget accesses of launches before, which all end before the next begins."""
     if words[word, LAUNCH] != launch:
@@ -127,7 +132,7 @@ def _renew(words, word, launch):
         words[word, ATOMIC] = NONE
 
 
-@nb.njit
+@njit
 def read(g, shape, word, block, clock, thread, uncached):
     """Note a read of a word of global memory; return a fault or `DONE`."""
     if word < 0 or word >= len(g.words) or g.words[word, STATE] == FREE:
@@ -161,7 +166,7 @@ def read(g, shape, word, block, clock, thread, uncached):
     return DONE
 
 
-@nb.njit(inline="always")
+@njit(inline="always")
 def _joined(last, now):
     """Return the last read of a block's threads after one more."""
     if last == NONE or _clock_of(last) < _clock_of(now) or last == now:
@@ -169,7 +174,7 @@ def _joined(last, now):
     return now | MANY
 
 
-@nb.njit
+@njit
 def write(g, shape, word, block, clock, thread):
     """Note a write of a word of global memory; return a fault or `DONE`."""
     if word < 0 or word >= len(g.words) or g.words[word, STATE] == FREE:
@@ -185,7 +190,7 @@ def write(g, shape, word, block, clock, thread):
     return DONE
 
 
-@nb.njit
+@njit
 def _all_before(g, threads, word, block, clock, thread):
     """Whether the last write of a word and all reads since are ordered before now."""
     written = g.words[word, WRITE]
@@ -204,7 +209,7 @@ def _all_before(g, threads, word, block, clock, thread):
 # -- counters --------------------------------------------------------------------------------------
 
 
-@nb.njit
+@njit
 def touch_counter(g, shape, word, block, clock, thread):
     """Note that a word is used as a counter; return a fault or `DONE`."""
     if word < 0 or word >= len(g.words) or g.words[word, STATE] == FREE:
@@ -217,18 +222,20 @@ def touch_counter(g, shape, word, block, clock, thread):
     if g.words[word, ATOMIC] == NONE:
         if not _all_before(g, shape.threads, word, block, clock, thread):
             return RACE
+        if g.counters[0] == COUNTERS:
+            return CROWDED
         g.words[word, ATOMIC] = g.counters[0]
         g.counters[0] += 1
     return DONE
 
 
-@nb.njit
+@njit
 def _join(target, source):
     for i in range(len(target)):
         target[i] = max(target[i], source[i])
 
 
-@nb.njit
+@njit
 def fence(order, threads, block, clock, thread):
     """Let a thread's later additions to counters release what it knows now."""
     if order.seen.shape[0]:
@@ -239,20 +246,20 @@ def fence(order, threads, block, clock, thread):
         order.fenced[me, block] = clock
 
 
-@nb.njit
+@njit
 def release(order, counter, threads, block, thread):
     """Give what a thread knew at its last fence to whoever acquires the counter."""
     _join(order.released[counter], order.fenced[block * threads + thread])
 
 
-@nb.njit
+@njit
 def acquire(order, counter, threads, block, thread, relaxed):
     """Let a thread know what was released at a counter, at once or at its next fence."""
     me = block * threads + thread
     _join(order.relaxed[me] if relaxed else order.acquired[me], order.released[counter])
 
 
-@nb.njit
+@njit
 def pass_barrier(order, threads, block):
     """Let all threads of a block know what one of them has acquired."""
     if order.seen.shape[0]:
@@ -263,7 +270,7 @@ def pass_barrier(order, threads, block):
 # -- shared memory ---------------------------------------------------------------------------------
 
 
-@nb.njit
+@njit
 def read_shared(words, word, clock, thread):
     """Note a read of a word of a block's shared memory (words, 2); return a fault or `DONE`."""
     if word < 0 or word >= len(words):
@@ -277,7 +284,7 @@ def read_shared(words, word, clock, thread):
     return DONE
 
 
-@nb.njit
+@njit
 def write_shared(words, word, clock, thread):
     """Note a write of a word of a block's shared memory; return a fault or `DONE`."""
     if word < 0 or word >= len(words):

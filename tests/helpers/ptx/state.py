@@ -40,6 +40,8 @@ class Shape(NamedTuple):
     rows: int  # registers of a thread
     shared: int  # bytes of shared memory of a block
     most: int  # instructions of warps, after which a launch goes on for ever
+    idle: int  # the same for those without a store, an addition, a barrier or an end among them
+    lockstep: bool  # whether threads of a warp stay together, and transfers are counted
 
 
 class Global(NamedTuple):
