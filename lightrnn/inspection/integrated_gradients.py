@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,14 +16,16 @@ if TYPE_CHECKING:
     from ..estimators.estimator import NetworkEstimator
     from ..nn.network import Network
 
-# Points of the whole path, and of each half of an interval whose shares do not add up: a path
+# Points of the whole path, and of each part of an interval whose shares do not add up: a path
 # without kinks needs no second round, and one of a feed-forward net is a line between its kinks.
 _POINTS = 16
 _REFINED_POINTS = 4
-# Largest sum of the gaps of completeness, in raw outputs, and halvings after which a gap is a
+# Part of an interval up to which no kink is looked for at its ends.
+_NEAREST = 1e-3
+# Largest sum of the gaps of completeness, in raw outputs, and splits after which a gap is a
 # rounding error.
 _TOLERANCE = 1e-5
-_HALVINGS = 24
+_SPLITS = 24
 # Intervals of one round from which on what is left is taken as it is: the gaps of that many kinks
 # are tiny and of both signs.
 _INTERVALS = 4096
@@ -58,13 +61,17 @@ class Path:
         """Return the output (n,) at points of the path from 0 to 1, in raw units."""
         return self._output.read(self._network, self._inputs(points)) / self.scale
 
-    def shares(self, points: np.ndarray, weights: np.ndarray) -> np.ndarray:
-        """Return the weighted sums of gradient times change, (n, T, C) for (n, q) points."""
+    def shares(self, points: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the weighted sums of gradient times change, (n, T, C), and slopes at the points.
+
+        A slope is the sum of gradient times change at one of the (n, q) points.
+        """
         from ..nn.trace import Trace
 
         n, q = points.shape
         T, C = self._change.shape
         sums = np.zeros((n, T, C))
+        slopes = np.zeros(n * q)
         inputs = self._inputs(points.ravel())
         for group in group_sequences(np.full(n * q, T), _RUN_STEPS):
             at = None if self._output.step is None else np.full(len(group), self._output.step)
@@ -72,8 +79,10 @@ class Path:
             columns = np.full(len(group), self._output.column)
             trace.back(output_gradient(self._output.estimator, trace, columns))
             for i, gradient in zip(group.tolist(), trace.input_gradients(), strict=True):
-                sums[i // q] += weights.ravel()[i] / self.scale * gradient
-        return sums * self._change
+                share = gradient * self._change / self.scale
+                sums[i // q] += weights.ravel()[i] * share
+                slopes[i] = share.sum()
+        return sums, slopes.reshape(n, q)
 
     def _inputs(self, points: np.ndarray) -> list[np.ndarray]:
         """Return the sequence at each point of the path."""
@@ -159,7 +168,7 @@ def _integral(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     """Return the integral of gradient times change along a path.
 
     The shares of every interval must add up to the difference of the outputs at its ends. Intervals
-    in which they do not are halved, those with the largest gaps first.
+    in which they do not are split, those with the largest gaps first.
     """
     total = np.zeros(shape)
     edges = np.array([[0.0, 1.0]])
@@ -169,12 +178,14 @@ def _integral(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     together = max(1, _KEPT_VALUES // max(1, total.size))
     allowed = _TOLERANCE
     count = _POINTS
-    for halvings in range(_HALVINGS + 1):
-        last = halvings == _HALVINGS or len(edges) > _INTERVALS
+    for splits in range(_SPLITS + 1):
+        last = splits == _SPLITS or len(edges) > _INTERVALS
         waiting = []
+        slopes = np.empty((len(edges), 2))
         for first in range(0, len(edges), together):
             some = slice(first, first + together)
-            parts = _parts(path, edges[some], count)
+            parts, inner = _parts(path, edges[some], count)
+            slopes[some] = inner[:, [0, -1]]
             gaps = np.abs(parts.sum(axis=(1, 2)) - (ends[some, 1] - ends[some, 0]))
             budget = max(allowed * len(gaps) / len(edges) / 2, 0.0)
             done = _smallest(gaps, budget, rounding) | last
@@ -184,14 +195,14 @@ def _integral(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         rest = np.concatenate(waiting)
         if not rest.any():
             break
-        edges, ends = _halved(path, edges[rest], ends[rest])
+        edges, ends = _split(path, edges[rest], ends[rest], slopes[rest])
         count = _REFINED_POINTS
     return total
 
 
-def _parts(path: Path, edges: np.ndarray, count: int) -> np.ndarray:
-    """Return the integral over each interval by Gauss and Legendre's rule, (n, T, C)."""
-    nodes, weights = np.polynomial.legendre.leggauss(count)
+def _parts(path: Path, edges: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return each interval's integral (n, T, C) by Gauss and Legendre's rule, and its slopes."""
+    nodes, weights = _rule(count)
     half = np.diff(edges, axis=1) / 2  # (n, 1)
     return path.shares(edges[:, :1] + half * (1 + nodes), half * weights)
 
@@ -204,10 +215,32 @@ def _smallest(gaps: np.ndarray, budget: float, rounding: float) -> np.ndarray:
     return chosen | (gaps <= rounding)
 
 
-def _halved(path: Path, edges: np.ndarray, ends: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return both halves of each interval, and the outputs at their ends."""
-    middle = edges.mean(axis=1)
-    value = path.values(middle)
-    left = np.stack([edges[:, 0], middle, middle, edges[:, 1]], axis=1)
+@lru_cache
+def _rule(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return nodes and weights of Gauss and Legendre's rule, which take time to compute."""
+    return np.polynomial.legendre.leggauss(count)
+
+
+def _split(
+    path: Path, edges: np.ndarray, ends: np.ndarray, slopes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return both parts of each interval, and the outputs at their ends.
+
+    Parameters
+    ----------
+    path : Path
+        The path.
+    edges, ends, slopes : ndarray (n, 2)
+        Ends of the intervals, the outputs there, and the slopes of the output next to them.
+    """
+    width = np.diff(edges, axis=1)[:, 0]
+    bend = slopes[:, 0] - slopes[:, 1]
+    # Between ReLUs the output is a line: a single kink is where the lines of both ends meet.
+    beyond = np.diff(ends, axis=1)[:, 0] - slopes[:, 1] * width
+    place = np.divide(beyond, bend * width, out=np.full_like(bend, 0.5), where=bend * width != 0)
+    place[(place < _NEAREST) | (place > 1 - _NEAREST)] = 0.5
+    cut = edges[:, 0] + place * width
+    value = path.values(cut)
+    parts = np.stack([edges[:, 0], cut, cut, edges[:, 1]], axis=1)
     outputs = np.stack([ends[:, 0], value, value, ends[:, 1]], axis=1)
-    return left.reshape(-1, 2), outputs.reshape(-1, 2)
+    return parts.reshape(-1, 2), outputs.reshape(-1, 2)
