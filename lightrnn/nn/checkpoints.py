@@ -1,19 +1,13 @@
 """A long batch forward and back in little memory.
 
 The steps are cut into segments. Only the states in which each segment begins are kept, and on the
-way back each segment is run forward again [1]_ [2]_. Products, sums and their order are those of a
-run over all steps at once, so the gradient has the same bits.
-
-References
-----------
-.. [1] Chen, T., Xu, B., Zhang, C. and Guestrin, C. (2016). Training deep nets with sublinear memory
-   cost. arXiv:1604.06174.
-.. [2] Gruslys, A., Munos, R., Danihelka, I., Lanctot, M. and Graves, A. (2016). Memory-efficient
-   backpropagation through time. NIPS.
+way back each segment is run forward again. Products, sums and their order are those of a run over
+all steps at once, so the gradient has the same bits.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -30,14 +24,35 @@ if TYPE_CHECKING:
     from .stack import Stack
 
 
-class CheckpointedRun:
-    """A run over a batch that learns segment by segment, for recurrent networks of one direction.
+class Chain:
+    """Layers of one direction, each segment of steps of which all of them run together.
 
-    The arguments are those of `ForwardBackward`.
+    Parameters
+    ----------
+    network : Stack
+        The layers to run.
+    batch, workspace, cached
+        As in `ForwardBackward`.
+    above : bool, default=False
+        Whether the input is the output of other layers, to which its gradient goes.
+
+    Attributes
+    ----------
+    final_states : list of ndarray (B, Z * width)
+        The states in which the sequences end, see `Batch.states`.
+    features : ndarray (B, D padded)
+        For target "sequence" what the head reads.
     """
 
+    features: np.ndarray
+
     def __init__(
-        self, network: Stack, batch: Batch, workspace: Workspace, cached: np.ndarray | None = None
+        self,
+        network: Stack,
+        batch: Batch,
+        workspace: Workspace,
+        cached: np.ndarray | None = None,
+        above: bool = False,
     ) -> None:
         self.network = network
         self.batch = batch
@@ -49,42 +64,36 @@ class CheckpointedRun:
         # How many sequences, the first ones, reach each segment, and 0 beyond the last one
         counts = np.searchsorted(-batch.lengths, [-start for start in self._starts])
         self._counts = [*counts.tolist(), 0]
-        self._n_steps = int(batch.lengths.sum())
+        self._whole = Segment(len(batch.X), int(batch.lengths.sum()), above=above)
         self._checkpoints: list[tuple[np.ndarray, ...]] = []  # the states before each segment
-        self._final_states: list[np.ndarray] = []
-        # (B, D padded): for target "sequence" what the head reads
-        self._features: np.ndarray | None = None
-        # (B, D): of a maximum the segment in which it is first reached
-        self._reached = np.zeros(0)
-        # Codes of the segments so far, and the gradients of their vectors
-        self._dinputs: list[tuple[np.ndarray, np.ndarray]] = []
+        self.final_states: list[np.ndarray] = []
 
-    def final_states(self) -> list[np.ndarray]:
-        """Return what a batch of the next steps begins with, see `Batch.states`."""
-        return self._final_states
+    def forward(self) -> Iterator[ForwardBackward]:
+        """Yield the run over each segment after its forward pass."""
+        states = self.batch.states
+        for number in range(len(self._starts)):
+            run = self._run(number, states)
+            self._checkpoints.append(run.batch.states)
+            run.forward(kept=run.segment.ends)
+            states = tuple(run.final_states())
+            self._keep_ends(run, states)
+            yield run
+        # The last segment is the first one on the way back.
+        self._last = run
 
-    def train(self, loss: Loss, gradients: dict[str, Any]) -> float:
-        """Return the shard's part of the batch's loss and add to each layer's gradient."""
-        run = self._forward()
-        value = 0.0
-        dfeatures = None
-        if self._features is not None:
-            batch = self.batch
-            wanted = LossTargets(batch.targets, batch.weights, float(batch.n_targets))
-            h = self.workspace, self._features, 0
-            value, dfeatures = self.network.head.learn(*h, wanted, loss, gradients)
-        for number in reversed(range(len(self._starts))):
-            if number < len(self._checkpoints):
-                run = self._run(number, self._checkpoints[number])
-                run.forward()
-            if dfeatures is None:
-                part, doutput = run.head_back(loss, gradients)
-                value += part
-            else:
-                doutput = self._arriving(number, dfeatures)
-            self._inputs_back(run, run.levels_back(doutput, gradients), gradients)
-        self._checkpoints.clear()
-        return value
+    def backward(self) -> Iterator[ForwardBackward]:
+        """Yield the run over each segment, the last one first, ready to go back.
+
+        The gradient of the states in which a segment begins is left where the segment before it
+        finds it, so each must go back before the next is drawn.
+        """
+        yield self._last
+        self._checkpoints.pop()
+        while self._checkpoints:
+            states = self._checkpoints.pop()
+            run = self._run(len(self._checkpoints), states)
+            run.forward()
+            yield run
 
     def _run(self, number: int, states: tuple[np.ndarray, ...]) -> ForwardBackward:
         """Return the run over a segment that begins with these states."""
@@ -92,53 +101,87 @@ class CheckpointedRun:
         batch = replace(self.batch, states=states).steps(start, start + self._k)
         # The loss is divided by the number of the whole batch's targets.
         batch.n_targets = self.batch.n_targets
-        going_on = self._counts[number + 1]
-        segment = Segment(len(self.batch.X), self._n_steps, number == 0, going_on)
+        segment = self._whole._replace(start=start, going_on=self._counts[number + 1])
         return ForwardBackward(self.network, batch, self.workspace, self._cached, segment)
 
-    # -- forward -----------------------------------------------------------------------------------
-
-    def _forward(self) -> ForwardBackward:
-        """Run forward, keep the states between segments, and return the last segment's run."""
-        states = self.batch.states
-        for number in range(len(self._starts)):
-            run = self._run(number, states)
-            self._checkpoints.append(run.batch.states)
-            run.forward(kept=run.segment.ends)
-            states = tuple(run.final_states())
-            self._keep_ends(number, run, states)
-        self._checkpoints.pop()  # the last segment need not be run again
-        return run
-
-    def _keep_ends(self, number: int, run: ForwardBackward, states: tuple[np.ndarray, ...]) -> None:
-        """Keep what comes of each sequence: some may have no later steps."""
+    def _keep_ends(self, run: ForwardBackward, states: tuple[np.ndarray, ...]) -> None:
+        """Keep where each sequence has come to: some have no later steps."""
         count = len(run.batch.X)
-        if not number:
-            self._final_states = [np.array(state) for state in states]
-            self._reached = np.zeros(self._final_states[-1].shape, int)
-        if self.network.pooling:
-            risen = states[-1] != self._final_states[-1][:count]
-            self._reached[:count][risen] = number
-        for final, state in zip(self._final_states, states, strict=True):
+        if run.segment.begins:
+            self.final_states = [np.array(state) for state in states]
+        for final, state in zip(self.final_states, states, strict=True):
             final[:count] = state
         if self.network.target == "sequence":
-            if self._features is None:
-                self._features = np.array(run.head_inputs)
-            self._features[:count] = run.head_inputs[:count]
+            if run.segment.begins:
+                self.features = np.array(run.head_inputs[:count])
+            self.features[:count] = run.head_inputs[:count]
 
-    # -- back --------------------------------------------------------------------------------------
 
-    def _arriving(self, number: int, dfeatures: np.ndarray) -> np.ndarray:
+class CheckpointedRun:
+    """A run over a batch that learns in segments, for recurrent networks of one direction.
+
+    The arguments are those of `ForwardBackward`.
+    """
+
+    def __init__(
+        self, network: Stack, batch: Batch, workspace: Workspace, cached: np.ndarray | None = None
+    ) -> None:
+        self.network = network
+        self.batch = batch
+        self.workspace = workspace
+        self._chain = Chain(network, batch, workspace, cached)
+        # (B, columns): of a maximum the step at which the segment begins in which it is reached
+        self._reached = np.zeros(0)
+        # Codes of the segments so far, and the gradients of their vectors
+        self._dinputs: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def final_states(self) -> list[np.ndarray]:
+        """Return what a batch of the next steps begins with, see `Batch.states`."""
+        return self._chain.final_states
+
+    def train(self, loss: Loss, gradients: dict[str, Any]) -> float:
+        """Return the shard's part of the batch's loss and add to each layer's gradient."""
+        self._forward()
+        value = 0.0
+        dfeatures = None
+        if self.network.target == "sequence":
+            batch = self.batch
+            wanted = LossTargets(batch.targets, batch.weights, float(batch.n_targets))
+            h = self.workspace, self._chain.features, 0
+            value, dfeatures = self.network.head.learn(*h, wanted, loss, gradients)
+        for run in self._chain.backward():
+            if dfeatures is None:
+                part, doutput = run.head_back(loss, gradients)
+                value += part
+            else:
+                doutput = self._arriving(run, dfeatures)
+            self._inputs_back(run, run.levels_back(doutput, gradients), gradients)
+        return value
+
+    def _forward(self) -> None:
+        """Run forward over all segments."""
+        chain = self._chain
+        pooled = np.zeros(0)
+        for run in chain.forward():
+            if self.network.pooling:
+                if run.segment.begins:
+                    pooled = chain.final_states[-1].copy()
+                    self._reached = np.zeros(pooled.shape, int)
+                risen = chain.final_states[-1] != pooled
+                self._reached[risen] = run.segment.start
+                pooled = chain.final_states[-1].copy()
+
+    def _arriving(self, run: ForwardBackward, dfeatures: np.ndarray) -> np.ndarray:
         """Return the gradient of what a segment's sequences are read or pooled to."""
-        count = self._counts[number]
+        count = len(run.batch.X)
         dfeatures = dfeatures[:count].copy()  # the backward pass overwrites it
         pooling = self.network.pooling
         if pooling:
             # Its backward pass reads what is pooled of all steps.
-            self.workspace.pooling.pooled[:count] = self._final_states[-1][:count]
+            self.workspace.pooling.pooled[:count] = self._chain.final_states[-1][:count]
             if pooling.kind == "max":
-                D = dfeatures.shape[1]
-                dfeatures[self._reached[:count, :D] != number] = 0
+                reached = self._reached[:count, : dfeatures.shape[1]]
+                dfeatures[reached != run.segment.start] = 0
         return dfeatures
 
     def _inputs_back(self, run: ForwardBackward, dX: np.ndarray, gradients: dict[str, Any]) -> None:

@@ -46,9 +46,9 @@ class ForwardBackward(BatchInputs):
             X = self._outputs_of(number)
         self.head_inputs = X[0]
         if self.network.pooling:
-            self.head_inputs = self._pooled(self.network.pooling, X[0], next(states, None))
+            self.head_inputs = self.pooled(self.network.pooling, X[0], next(states, None))
 
-    def _pooled(self, pooling: Pooling, rows: np.ndarray, before: np.ndarray | None) -> np.ndarray:
+    def pooled(self, pooling: Pooling, rows: np.ndarray, before: np.ndarray | None) -> np.ndarray:
         """Return the last level's output pooled for each sequence; `before` is of earlier steps."""
         context = self.batch.context
         run = pooling, rows, self.packing.start + context, self.packing.members[context:]
@@ -240,7 +240,7 @@ class ForwardBackward(BatchInputs):
         """Run one level back, from the gradient of its output to that of its input."""
         level = self._levels[number]
         # Numbers of the user need no gradient, the vectors of an embedding do.
-        wanted = number > 0 or self.network.embedding is not None
+        wanted = number > 0 or self.network.embedding is not None or self.segment.above
         # The factors of the forward pass are those of the backward pass, too.
         self._drop(number, doutput)
         dX = []

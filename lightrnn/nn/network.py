@@ -24,6 +24,7 @@ from ..utils.indexing import take
 from . import memory
 from .batches import Batch
 from .checkpoints import CheckpointedRun
+from .directions import BidirectionalRun
 from .forward_backward import ForwardBackward
 from .groups import group_sequences, original_order
 from .stack import Stack
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from .solvers import Outcome, Solver
 
 Read = Callable[[ForwardBackward], Any]
-Run = ForwardBackward | CheckpointedRun
+Run = ForwardBackward | CheckpointedRun | BidirectionalRun
 
 # A batch is cut in two from this many FLOP on, and into more shards of at least _WORTH_MORE FLOP
 # each. A shard costs some Python, which a second thread must win back: at 61 MFLOP (JapaneseVowels
@@ -149,7 +150,9 @@ class Network(Stack):
         count = self._shard_count(batch)
         self.transpose(inputs=False)
         gradients = self._shard_gradients(count)
-        make = CheckpointedRun if self._is_large(batch) else ForwardBackward
+        make: type[Run] = ForwardBackward
+        if self._is_large(batch):
+            make = BidirectionalRun if len(self.levels[0]) > 1 else CheckpointedRun
         shards = [make(*self._acquired(batch.shard(s, count))) for s in range(count)]
         tasks = [partial(_train, *each, loss) for each in zip(shards, gradients, strict=False)]
         losses = cpu.threads.run(tasks, threads)
@@ -232,11 +235,7 @@ class Network(Stack):
     def _is_large(self, batch: Batch) -> bool:
         """Return whether a batch would take too much memory if all of its gates were kept."""
         steps = int(batch.lengths.sum())
-        return (
-            self.recurrent
-            and len(self.levels[0]) == 1
-            and self.bytes_needed(len(batch.X), steps) > self.memory * _SHARE
-        )
+        return self.recurrent and self.bytes_needed(len(batch.X), steps) > self.memory * _SHARE
 
     def _shard_gradients(self, count: int) -> list[Gradient]:
         """Return at least `count` gradients, one per shard; the first is the network's."""

@@ -1,4 +1,12 @@
-"""Segments of steps, into which a long batch is cut to be run in little memory."""
+"""Segments of steps, into which a long batch is cut to be run in little memory [1]_ [2]_.
+
+References
+----------
+.. [1] Chen, T., Xu, B., Zhang, C. and Guestrin, C. (2016). Training deep nets with sublinear memory
+   cost. arXiv:1604.06174.
+.. [2] Gruslys, A., Munos, R., Danihelka, I., Lanctot, M. and Graves, A. (2016). Memory-efficient
+   backpropagation through time. NIPS.
+"""
 
 from __future__ import annotations
 
@@ -15,16 +23,24 @@ class Segment(NamedTuple):
     ----------
     sequences, steps : int
         Number of sequences of the whole batch, and of all their steps; 0 if this is the whole.
-    begins : bool
-        Whether these are the first steps.
+    start : int
+        How many steps come before.
     going_on : int
         How many sequences, the first ones, have later steps.
+    above : bool
+        Whether the input is the output of other layers, to which its gradient goes.
     """
 
     sequences: int = 0
     steps: int = 0
-    begins: bool = True
+    start: int = 0
     going_on: int = 0
+    above: bool = False
+
+    @property
+    def begins(self) -> bool:
+        """Whether these are the first steps."""
+        return not self.start
 
     @property
     def ends(self) -> bool:
