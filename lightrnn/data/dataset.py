@@ -23,7 +23,15 @@ from .ragged import Values, pool
 from .sample_weight import check_absolute, check_sample_weight, of_mean_one
 from .samples import Samples
 from .sequences import Sequences, as_sequences
-from .tokens import Vocabulary, as_items, encoded, kind_of, kind_of_texts, refuse_numbers
+from .tokens import (
+    Vocabulary,
+    as_items,
+    encoded,
+    has_blank,
+    kind_of,
+    kind_of_texts,
+    refuse_numbers,
+)
 
 # (y, lengths, weights) -> targets, learned or known, and y encoded by them
 TargetsFrom = Callable[[Any, np.ndarray, Values], tuple[Targets, Values]]
@@ -98,7 +106,7 @@ def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:
         refuse_numbers(items, X)
         # Whoever has a target for each word has the words.
         if kind == "char" and arguments["target"] == "sequence":
-            kind = kind_of_texts(items)
+            kind = kind_of_texts(list(map(has_blank, items)))
             items = as_items(X, kind)  # a blank text has a character, but no word
     vocabulary = Vocabulary.learn(kind, items, arguments["min_count"], arguments["max_vocabulary"])
     return Inputs(encoded(items, vocabulary), None, vocabulary)

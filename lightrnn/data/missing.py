@@ -46,7 +46,7 @@ def with_marks(X: Sequences, fill: np.ndarray) -> Sequences:
     """
     lazy = [LazyMarks(item, fill) for item in X.items]
     items: list[Any] = [
-        x if isinstance(item, np.memmap) else np.asarray(x)
+        np.asarray(x) if type(item) is np.ndarray else x
         for x, item in zip(lazy, X.items, strict=True)
     ]
     return replace(X, items=items, n_features=COLUMNS * X.n_features)

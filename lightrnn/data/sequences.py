@@ -29,6 +29,7 @@ from ..utils.tables import counted
 from .arrays import as_array, as_numbers, first_bad, first_not_finite, text_found
 from .containers import unwrapped
 from .feature_names import column_names
+from .on_disk import blocks, release_pages
 
 _JOINED = 8192  # numbers of the sequences that are checked together
 
@@ -167,7 +168,7 @@ def _from_array(
         # One by one: reshaping all at once would copy a whole array of another memory order.
         items = [frames.reshape(T, F) for frames in items]
     # One pass over the whole array is faster; only after a hit are the sequences looked at.
-    if first_not_finite([array], dtype) is not None:
+    if first_not_finite(blocks(array), dtype) is not None:
         items = _cut(items, name)
         _check_finite(items, dtype, name, missing, _hint_for_swapped_axes)
     return Sequences(
@@ -296,7 +297,10 @@ def _check_finite(
         some = items[start : start + together]
         # A check of a short sequence costs more than its numbers do, so that many share one.
         joined = [np.concatenate(some)] if together > 1 else some
-        if first_not_finite(joined, dtype, missing=missing) is None:
+        found = first_not_finite(joined, dtype, missing=missing)
+        for item in some:
+            release_pages(item)
+        if found is None:
             continue
         i = first_not_finite(some, dtype, missing=missing)
         if i is not None:

@@ -106,18 +106,17 @@ def _single_column(array: np.ndarray) -> np.ndarray:
     return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
 
-def kind_of_texts(items: list[Item]) -> str:
+def has_blank(item: Item) -> bool:
+    """Whether a text has a blank between other characters."""
+    return _BLANK_INSIDE.search(str(item)) is not None
+
+
+def kind_of_texts(spaced: Sequence[bool]) -> str:
     """Return the kind of tokens that texts with one target each hold for "auto".
 
-    It is "word" if at least half of the texts have a blank between other characters, else "char".
-
-    Examples
-    --------
-    >>> kind_of_texts(["a good film", "boring"]), kind_of_texts(["Smith", "Garcia", "De Vries"])
-    ('word', 'char')
+    It is "word" if at least half of the texts have a blank inside, else "char".
     """
-    blank = sum(_BLANK_INSIDE.search(str(item)) is not None for item in items)
-    return "word" if 2 * blank >= len(items) else "char"
+    return "word" if 2 * sum(spaced) >= len(spaced) else "char"
 
 
 def refuse_numbers(items: list[Item], X: Any, name: str = "X") -> None:

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from itertools import chain
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from .. import cpu
 from ..data.arrays import as_array
 from ..utils.checks import shown
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """Partitions of sequences in the order in which they were given.
+
+    Attributes
+    ----------
+    blocks : list of Delayed or Future
+        The partitions.
+    column : None
+        No column names sequences.
+    """
+
+    blocks: list[Any]
+    column: ClassVar[None] = None
+
+    def arranged(self, values: Any, name: str, step: bool) -> Any:
+        """Return targets or weights as they are; see `LongFrame`."""
+        return values
 
 
 def is_collection(values: Any) -> bool:
@@ -66,11 +87,25 @@ def computed(client: Any, values: Any, name: str) -> list[Any] | None:
     """Return the partitions of y or sample_weight, computed; None if they are in memory already."""
     if not is_collection(values):
         return None
-    return list(client.gather(client.compute(blocks_of(values, name))))
+    return gathered(client, blocks_of(values, name))
+
+
+def gathered(client: Any, blocks: list[Any]) -> list[Any]:
+    """Return the values of Delayed or Futures; an error leaves nothing on the cluster."""
+    futures = client.compute(blocks)
+    try:
+        return list(client.gather(futures))
+    finally:
+        # The traceback of an error would keep them.
+        for future, block in zip(futures, blocks, strict=True):
+            if future is not block:
+                future.release()
 
 
 def concatenated(parts: list[Any], name: str) -> Any:
-    """Return the values of all partitions: an array, or a list if the partitions are lists."""
+    """Return the values of all partitions: an array, a list if the partitions are lists."""
+    if all(hasattr(part, "iloc") for part in parts):
+        return cpu.once.imported("pandas").concat(parts)  # the index may say which is which
     if all(isinstance(part, (list, tuple)) for part in parts):
         return list(chain.from_iterable(parts))
     return np.concatenate([as_array(part, name, "Give an array.") for part in parts])
@@ -111,8 +146,8 @@ def mapped(function: Any, X: Any, tail: tuple[int, ...], dtype: Any) -> Any:
     dask.array, or list of Delayed
         An array of results if X is one and they are arrays.
     """
-    delayed = cpu.once.imported("dask").delayed(function, pure=False, traverse=False)
-    results = [delayed(block) for block in blocks_of(X, "X")]
+    delayed = cpu.once.imported("dask").delayed(_applied, pure=False, traverse=False)
+    results = [delayed(function, block) for block in blocks_of(X, "X")]
     if dtype is None:
         return results
     array = cpu.once.imported("dask.array")
@@ -121,3 +156,8 @@ def mapped(function: Any, X: Any, tail: tuple[int, ...], dtype: Any) -> Any:
         for result, rows in zip(results, X.chunks[0], strict=True)
     ]
     return array.concatenate(pieces)
+
+
+def _applied(function: Any, block: Any) -> Any:
+    """Return the result of a function of a partition, of an empty one an empty list."""
+    return function(block) if len(block) else []

@@ -67,7 +67,8 @@ class DaskEstimator(_Local):
         self._fitted()
         local = object.__new__(self._local)
         vars(local).update(vars(self))
-        del vars(local)["client"]
+        for name in ("client", "sequence", "sequence_"):
+            vars(local).pop(name, None)
         return local
 
     # -- copies -----------------------------------------------------------------------------------

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import numpy as np
 
-from ..data.corpus import END, Corpus
+from ..data.corpus import BOUNDARY, END, Corpus
 from ..data.tokens import Vocabulary
 from ..estimators.documentation import documented
 from ..estimators.estimator import Arguments
@@ -21,8 +20,9 @@ from ..training.texts import Cursor, TextBatches
 from .collections import blocks_of, computed, concatenated, is_collection
 from .estimator import DaskEstimator
 from .network import DistributedNetwork
+from .partitions import Reading
 from .replicas import Replicas
-from .sequences import TokenCounts, spans_of
+from .sequences import common_kind, merged_counts, spans_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,8 +141,8 @@ class DaskRNNLanguageModel(DaskEstimator, RNNLanguageModel):
         """
         if is_collection(texts_val):
             raise TypeError("texts_val must be in memory, got partitions. Compute a part of them.")
-        with Replicas(self.client_, blocks_of(texts, "texts"), self._checked()["n_jobs"]) as texts:
-            return super().fit(texts, texts_val=texts_val)
+        with self._replicas(texts) as replicas:
+            return super().fit(replicas, texts_val=texts_val)
 
     def partial_fit(self, texts: Any, y: Any = None) -> Self:
         """Train for one epoch on texts where they are, from where the last call left off.
@@ -164,28 +164,37 @@ class DaskRNNLanguageModel(DaskEstimator, RNNLanguageModel):
         ValueError, TypeError, RuntimeError
             As `fit`, and with ``early_stopping=True``.
         """
-        with Replicas(self.client_, blocks_of(texts, "texts"), self._checked()["n_jobs"]) as texts:
-            return super().partial_fit(texts)
+        with self._replicas(texts) as replicas:
+            return super().partial_fit(replicas)
+
+    def _replicas(self, texts: Any) -> Replicas:
+        """Return the replicas that read texts, a context."""
+        arguments = self._checked()
+        reading = Reading(type(self).__name__, tokens=arguments["tokens"], texts=True)
+        return Replicas(self.client_, blocks_of(texts, "texts"), reading, arguments["n_jobs"])
 
     def _read(self, arguments: Arguments, texts: Any, before: Model | None) -> Corpus:
         """Count the tokens of all partitions, and let them encode their texts."""
+        replicas: Replicas = texts
         known = None if before is None else before.vocabulary
-        tokens = arguments["tokens"] if known is None else known.kind
-        found = texts.establish("count", tokens)
-        kind, counts = _merged(found)
+        kind = common_kind(replicas.summaries(), "texts") if known is None else known.kind
+        found = replicas.establish("count", kind, known, True)
+        counts = merged_counts(found)
+        if not counts:
+            raise ValueError("texts must hold at least one text, got blank ones alone. Pass text.")
         vocabulary = known
         if vocabulary is None:
             sizes = arguments["min_count"], arguments["max_vocabulary"]
             vocabulary = Vocabulary.of_counts(kind, counts, *sizes, (END,))
-        texts.establish("encode", vocabulary)
+        replicas.establish("encode", vocabulary, (BOUNDARY,))
         codes = np.zeros(len(vocabulary), np.int64)
         for token, count in counts.items():
             codes[vocabulary.codes.get(token, 0)] += count
         return PartitionedCorpus(
             vocabulary,
-            spans_of(texts, found, [part.lengths for part in found.values()]),
+            spans_of(replicas, found, [part.lengths for part in found.values()]),
             sum(part.n_characters for part in found.values()),
-            replicas=texts,
+            replicas=replicas,
             counts=codes,
         )
 
@@ -202,19 +211,3 @@ class DaskRNNLanguageModel(DaskEstimator, RNNLanguageModel):
         if is_collection(texts):
             texts = concatenated(computed(self.client_, texts, "texts") or [], "texts")
         return super()._mean_loss(texts)
-
-
-def _merged(found: dict[int, TokenCounts]) -> tuple[str, Counter[Any]]:
-    """Return the kind of the tokens of all partitions, and how often each token occurs."""
-    if not found:
-        raise ValueError("texts must hold at least one text, got blank ones alone. Pass text.")
-    kinds = {part.kind: number for number, part in found.items()}
-    if len(kinds) > 1:
-        raise TypeError(
-            f"texts must hold one kind of tokens in every partition, got {kinds}: a partition of "
-            "each. Convert them, or set `tokens`."
-        )
-    counts: Counter[Any] = Counter()
-    for part in found.values():
-        counts.update(part.counts)
-    return next(iter(kinds)), counts

@@ -13,7 +13,7 @@ from ..losses import Loss
 from ..nn.batches import Batch
 from ..nn.network import Network
 from ..utils.indexing import take
-from .sequences import Span
+from .sequences import Span, SpanRows
 from .sums import total
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class DistributedNetwork(Network):
         if not isinstance(X[0], Span):
             return super().outputs(X, threads)
         members = _members(X)
-        spans = {number: _spans([X[i] for i in rows]) for number, rows in members.items()}
+        spans = {number: SpanRows.of([X[i] for i in rows]) for number, rows in members.items()}
         found = self.replicas.call("outputs", spans, self.parameters, "outputs")
         order = np.argsort(np.concatenate([members[number] for number in found]))
         if self.target == "step":
@@ -116,14 +116,9 @@ def _members(X: Sequence[Any]) -> dict[int, np.ndarray]:
     return dict(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True))
 
 
-def _spans(X: Sequence[Any]) -> np.ndarray:
-    """Return row, first step and end of each span, (n, 3)."""
-    return np.array([(span.row, span.start, span.stop) for span in X], np.int64)
-
-
 def _share(batch: Batch, rows: np.ndarray) -> Batch:
-    """Return the part of a batch that one partition holds, with an array in the place of X."""
-    some: Any = _spans([batch.X[i] for i in rows.tolist()])
+    """Return the part of a batch that one partition holds, with `SpanRows` in the place of X."""
+    some: Any = SpanRows.of([batch.X[i] for i in rows.tolist()])
     targets = batch.targets
     return replace(
         batch,

@@ -9,23 +9,25 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Set
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
 from .. import cpu
-from ..data.corpus import BOUNDARY
 from ..data.form import Form
 from ..data.missing import with_marks
 from ..data.moments import standardization_of
-from ..data.sequences import Sequences, as_sequences
-from ..data.tokens import Vocabulary, as_items, is_blank, kind_of, split
+from ..data.sequences import Sequences
+from ..data.tokens import Vocabulary, as_items, is_blank, split
 from ..estimators.model import build_network
 from ..losses import Loss
 from ..nn.batches import Batch
 from ..utils.standardization import Standardization
-from .sequences import Summary, TokenCounts
+from .messages import packed, unpacked
+from .partitions import Partition, Summary
+from .sequences import SpanRows, TokenCounts
 from .sums import Terms, partial_sums
 
 _FEWEST_SHARDS = 2  # of the share of one partition, for workers of several threads
@@ -38,8 +40,8 @@ class Replica:
 
     Parameters
     ----------
-    partitions : dict of int to object
-        Sequences as a user gave them, by the number of their partition.
+    partitions : dict of int to Partition
+        What was read, by the number of the partition.
     threads : int or None
         Threads to use; None: those of the worker.
     setup : list of (str, tuple)
@@ -47,10 +49,9 @@ class Replica:
         that this one takes the place of.
     """
 
-    def __init__(self, partitions: dict[int, Any], threads: int | None, setup: Setup) -> None:
-        self._given = partitions
+    def __init__(self, partitions: dict[int, Partition], threads: int | None, setup: Setup) -> None:
+        self._partitions = partitions
         self._threads = threads or _worker_threads()
-        self._sequences: dict[int, Sequences] = {}
         self._texts: dict[int, list[Any]] = {}
         self._items: dict[int, Any] = {}
         # Where the steps of each partition's sequences begin among all.
@@ -61,53 +62,40 @@ class Replica:
 
     # -- setting up -------------------------------------------------------------------------------
 
-    def read(
-        self, numbers: dict[int, None], estimator: str, dtype: str, missing: bool, form: Form | None
-    ) -> dict[int, Summary]:
-        """Check and read X, and return a summary of each partition that is not empty."""
-        for number in numbers:
-            X = self._given[number]
-            if not len(X):
-                continue
-            try:
-                if form is None:
-                    sequences = as_sequences(X, np.dtype(dtype), missing=missing)
-                else:
-                    sequences = form.read(estimator, X, np.dtype(dtype))
-            except (TypeError, ValueError) as error:
-                raise type(error)(f"In partition {number}: {error}") from error
-            self._sequences[number] = sequences
-        return {
-            number: Summary(X.lengths, X.n_features, X.is_table, X.width, X.feature_names)
-            for number, X in self._sequences.items()
-            if number in numbers
-        }
+    def summaries(self, numbers: dict[int, None]) -> dict[int, Summary]:
+        """Return a summary of each partition that is not empty."""
+        found = ((number, self._partitions[number].summary) for number in numbers)
+        return {number: summary for number, summary in found if summary is not None}
 
-    def count(self, numbers: dict[int, None], tokens: str) -> dict[int, TokenCounts]:
-        """Count the tokens of each partition that has texts; blank ones are left out."""
+    def count(
+        self, numbers: dict[int, None], kind: str, vocabulary: Vocabulary | None, blank: bool
+    ) -> dict[int, TokenCounts]:
+        """Count the tokens of each partition that has some; `blank` leaves out blank texts."""
         found = {}
+        split_item = partial(split, kind=kind) if vocabulary is None else vocabulary.split
         for number in numbers:
-            texts = list(self._given[number])
-            kind = kind_of(texts, tokens)
-            kind = "category" if kind == "number" else kind  # no number can be predicted
-            texts = [text for text in texts if not is_blank(text, kind)]
+            texts = self._partitions[number].texts
+            if blank:
+                texts = [text for text in texts if not is_blank(text, kind)]
             if texts:
                 items = as_items(texts, kind, f"texts in partition {number}")
-                parts = [split(item, kind) for item in items]
+                parts = list(map(split_item, items))
                 lengths = np.array(list(map(len, parts)), np.int64)
                 counts = Counter(chain.from_iterable(parts))
                 n_characters = sum(len(item) for item in items if isinstance(item, str))
-                found[number] = TokenCounts(kind, counts, lengths, n_characters)
+                found[number] = TokenCounts(counts, lengths, n_characters)
                 self._texts[number] = items
         return found
 
-    def encode(self, numbers: dict[int, None], vocabulary: Vocabulary) -> dict[int, None]:
-        """Encode the texts, each between two boundaries."""
+    def encode(
+        self, numbers: dict[int, None], vocabulary: Vocabulary, bounds: tuple[int, ...]
+    ) -> dict[int, None]:
+        """Encode the tokens, each sequence between two codes, or none, that bound a text."""
         dtype = np.min_scalar_type(len(vocabulary) - 1)
         for number in numbers:
-            # Steps read the codes from the first boundary on, and predict those after it.
+            # Steps of a text read the codes from the first bound on, and predict those after it.
             self._items[number] = [
-                np.concatenate([[BOUNDARY], vocabulary.encode(item), [BOUNDARY]]).astype(dtype)
+                np.concatenate([bounds, vocabulary.encode(item), bounds]).astype(dtype)
                 for item in self._texts.pop(number, [])
             ]
         return numbers
@@ -117,11 +105,17 @@ class Replica:
     ) -> dict[int, Standardization]:
         """Return the standardisation of each partition by sequences of these weights."""
         found = {}
+        sequences = self._sequences()
         for number, w in weights.items():
-            X = self._sequences[number]
+            X = sequences[number]
             X = X if fill is None else with_marks(X, fill)
             found[number] = standardization_of(X, w, missing=missing)
         return found
+
+    def _sequences(self) -> dict[int, Sequences]:
+        """Return the sequences of numbers by partition."""
+        found = ((number, part.sequences) for number, part in self._partitions.items())
+        return {number: sequences for number, sequences in found if sequences is not None}
 
     def prepare(
         self,
@@ -132,8 +126,8 @@ class Replica:
         batch_size: int,
         n_partitions: int,
     ) -> dict[int, None]:
-        """Make the network, and encode the sequences that are not texts."""
-        encoded = {number: form.encoded(X) for number, X in self._sequences.items()} if form else {}
+        """Make the network, and encode the sequences that are numbers."""
+        encoded = {number: form.encoded(X) for number, X in self._sequences().items() if form}
         network = build_network(architecture)
         network.standardization = standardization
         # The partitions are shards already: many small ones would cost more than threads win.
@@ -151,6 +145,10 @@ class Replica:
         return numbers
 
     # -- computing --------------------------------------------------------------------------------
+
+    def answer(self, method: str, *frames: Any) -> list[Any]:
+        """Call a method with packed arguments and return its packed result."""
+        return packed(getattr(self, method)(*unpacked(list(frames))))
 
     def gradient(
         self,
@@ -203,9 +201,9 @@ class Replica:
         return states
 
     def outputs(
-        self, spans: dict[int, np.ndarray], parameters: np.ndarray, what: str
+        self, spans: dict[int, SpanRows], parameters: np.ndarray, what: str
     ) -> dict[int, Any]:
-        """Return outputs, or what else a method of the network returns, of spans (n, 3)."""
+        """Return outputs, or what else a method of the network returns, of some spans."""
         network = self._at(parameters)
         read = getattr(network, what)
         return {
@@ -217,10 +215,14 @@ class Replica:
         self._network.parameters[:] = parameters
         return self._network
 
-    def _cut(self, number: int, spans: np.ndarray) -> list[Any]:
-        """Return the sequences of spans: rows, first steps, and steps at which they end."""
+    def _cut(self, number: int, spans: SpanRows) -> list[Any]:
+        """Return the sequences of spans."""
         items = self._items[number]
-        return [items[row][start:stop] for row, start, stop in spans.tolist()]
+        found = [items[row][start:stop] for row, start, stop in spans.steps.tolist()]
+        if spans.read is None:
+            return found
+        # All others are read as the unknown token, whose code is 0.
+        return [codes * read for codes, read in zip(found, spans.read, strict=True)]
 
     def _batch(self, number: int, share: Batch) -> Batch:
         """Return the share of a minibatch with its sequences."""
@@ -228,9 +230,9 @@ class Replica:
         offsets = None
         targets = share.targets
         if number in self._offsets:
-            offsets = self._offsets[number][spans[:, 0]] + spans[:, 1]
-        elif share.weights is not None:
-            after = spans + np.array([0, 1, 1])
+            offsets = self._offsets[number][spans.steps[:, 0]] + spans.steps[:, 1]
+        if targets is None and share.weights is not None:
+            after = SpanRows(spans.steps + np.array([0, 1, 1]))
             targets = [codes.astype(np.int64) for codes in self._cut(number, after)]
         return replace(
             share,

@@ -18,6 +18,8 @@ from .. import cpu
 from ..estimators.model import Model
 from ..exceptions import warn
 from .environment import check_environment
+from .messages import packed, unpacked
+from .partitions import Reading, Summary, read_partition
 from .replica import Replica, Setup
 
 _WATCH = 2.0  # seconds of silence after which the scheduler is asked whether a worker still lives
@@ -39,12 +41,17 @@ class Replicas:
         Of the cluster.
     blocks : list of Delayed or Future
         The partitions of X.
+    reading : Reading
+        How to read them.
     threads : int or None
         Threads of each replica; None: those of its worker.
     """
 
-    def __init__(self, client: Any, blocks: list[Any], threads: int | None) -> None:
+    def __init__(
+        self, client: Any, blocks: list[Any], reading: Reading, threads: int | None
+    ) -> None:
         self.n_partitions = len(blocks)
+        self._reading = reading
         self._client = client
         self._blocks = blocks
         self._threads = threads
@@ -56,19 +63,10 @@ class Replicas:
         self._gone: set[str] = set()  # addresses of lost workers
 
     def __enter__(self) -> Replicas:
-        """Compute the partitions, each near to its neighbours, and place the replicas."""
+        """Read the partitions, each near to its neighbours, and place the replicas."""
         try:
             addresses = check_environment(self._client)
-            P = self.n_partitions
-            self._futures = [
-                self._client.compute(
-                    block,
-                    # A preference: what is on a worker already stays there.
-                    workers=[addresses[number * len(addresses) // P]],
-                    allow_other_workers=True,
-                )
-                for number, block in enumerate(self._blocks)
-            ]
+            self._futures = self._read(addresses)
             self._place()
             self._warn_of_idle(len(addresses))
         except BaseException:
@@ -76,9 +74,28 @@ class Replicas:
             raise
         return self
 
+    def _read(self, addresses: list[str]) -> list[Any]:
+        """Return the futures of all partitions."""
+        P = self.n_partitions
+        delayed = cpu.once.imported("dask").delayed(read_partition, pure=False, traverse=False)
+        share = -(-P // len(addresses))
+        held = cpu.once.imported("distributed").client.futures_of
+        return [
+            self._client.compute(
+                delayed(block, number, self._reading, share),
+                # A preference; what is on a worker already stays there.
+                workers=None if held(block) else [addresses[number * len(addresses) // P]],
+                allow_other_workers=not held(block),
+            )
+            for number, block in enumerate(self._blocks)
+        ]
+
     def __exit__(self, *details: object) -> None:
         """Let go of everything on the cluster."""
         self._homes.clear()
+        # By name: the traceback of an error would keep them.
+        for future in (*self._actors.values(), *self._futures):
+            future.release()
         self._actors.clear()
         self._futures.clear()
 
@@ -99,6 +116,10 @@ class Replicas:
         found = self.call(method, dict.fromkeys(range(self.n_partitions)), *arguments)
         self._setup.append((method, arguments))
         return found
+
+    def summaries(self) -> dict[int, Summary]:
+        """Return a summary of each partition that is not empty."""
+        return self.call("summaries", dict.fromkeys(range(self.n_partitions)))
 
     def prepare(self, model: Model, batch_size: int) -> None:
         """Let every replica make the network of a model, and encode its sequences."""
@@ -187,16 +208,16 @@ class Replicas:
         to_serialize = cpu.once.imported("distributed.protocol").to_serialize
         try:
             answer = await self._client.rpc(address).actor_execute(
-                function=method,
+                function="answer",
                 actor=key,
-                args=[to_serialize(argument) for argument in arguments],
+                args=[method, *map(to_serialize, packed(arguments))],
                 kwargs={},
             )
         except (OSError, KeyError) as error:  # no connection, or a worker that was restarted
             raise _LostError(address) from error
         if answer["status"] != "OK":
             raise answer["exception"]
-        return answer["result"]
+        return unpacked(answer["result"])
 
     async def _alive(self) -> set[str]:
         """Return the addresses of the workers that the scheduler knows."""
@@ -226,12 +247,12 @@ class Replicas:
             for address, actor in made.items():
                 while actor.status == "pending" and address in self._sync(self._alive):
                     self._wait(actor)
+                self._actors[actor.key] = actor
                 if actor.status == "error":
                     raise actor.exception()
                 if actor.status != "finished":
                     self._gone.add(address)
                     continue
-                self._actors[actor.key] = actor
                 for number in places[address]:
                     self._homes[number] = address, actor.key
             homeless = [n for n in homeless if n not in self._homes]
@@ -277,7 +298,7 @@ class Replicas:
             future = self._futures[number]
             if future.status == "error":
                 error = future.exception()
-                error.add_note(f"Partition {number} of X could not be computed.")
+                error.add_note(f"Partition {number} of X could not be read.")
                 raise error
             if states[key] in (None, "forgotten"):
                 raise RuntimeError(

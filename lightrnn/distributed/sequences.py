@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from ..data.moments import standardization_of
 from ..data.patches import count_patches, in_patches
 from ..data.sequences import Sequences
 from ..utils.standardization import Standardization
+from .partitions import Summary
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,6 +31,8 @@ class Span:
         Number of the sequence in it.
     start, stop : int
         Steps, as the network reads them.
+    read : ndarray of bool (stop - start,) or None
+        Tokens that are read; the others count as unknown. None: all are.
     """
 
     replicas: Any
@@ -37,6 +40,7 @@ class Span:
     row: int
     start: int
     stop: int
+    read: np.ndarray | None = None
 
     def __len__(self) -> int:
         """Return the number of steps."""
@@ -45,17 +49,34 @@ class Span:
     def __getitem__(self, steps: Any) -> Any:
         """Return some steps that follow one another."""
         start, stop, _ = steps.indices(len(self))
-        return replace(self, start=self.start + start, stop=self.start + stop)
+        read = None if self.read is None else self.read[start:stop]
+        return replace(self, start=self.start + start, stop=self.start + stop, read=read)
+
+    def __mul__(self, read: np.ndarray) -> Span:
+        """Return the tokens where `read` is true, and unknown ones elsewhere."""
+        return replace(self, read=read)
 
 
-class Summary(NamedTuple):
-    """Facts about the sequences of one partition, which its reader sends to the client."""
+class SpanRows(NamedTuple):
+    """Spans of one partition, as they are sent to it.
 
-    lengths: np.ndarray
-    n_features: int
-    is_table: bool
-    width: int
-    feature_names: np.ndarray | None
+    Attributes
+    ----------
+    steps : ndarray of int64 (n, 3)
+        Row, first step and end of each.
+    read : list of ndarray of bool, or None
+        As in `Span`.
+    """
+
+    steps: np.ndarray
+    read: list[np.ndarray] | None = None
+
+    @classmethod
+    def of(cls, X: Iterable[Span]) -> Self:
+        """Return spans of one partition as arrays."""
+        steps = np.array([(span.row, span.start, span.stop) for span in X], np.int64)
+        read = [span.read for span in X if span.read is not None]
+        return cls(steps, read or None)
 
 
 class TokenCounts(NamedTuple):
@@ -63,8 +84,6 @@ class TokenCounts(NamedTuple):
 
     Attributes
     ----------
-    kind : str
-        Kind of the tokens.
     counts : Counter
         How often each token occurs.
     lengths : ndarray of int (n,)
@@ -73,7 +92,6 @@ class TokenCounts(NamedTuple):
         In all of them; 0 for categories.
     """
 
-    kind: str
     counts: Counter[Any]
     lengths: np.ndarray
     n_characters: int
@@ -116,12 +134,8 @@ def joined(replicas: Any, summaries: dict[int, Summary]) -> PartitionedSequences
     Raises
     ------
     ValueError
-        If no partition has any, or if their features differ.
+        If their features differ.
     """
-    if not summaries:
-        raise ValueError(
-            "X must hold at least one sequence, got empty partitions alone. Pass data."
-        )
     numbers = sorted(summaries)
     first = summaries[numbers[0]]
     for number in numbers:
@@ -139,6 +153,51 @@ def joined(replicas: Any, summaries: dict[int, Summary]) -> PartitionedSequences
         replicas=replicas,
         counts=counts,
     )
+
+
+def of_tokens(replicas: Any, found: dict[int, TokenCounts]) -> PartitionedSequences:
+    """Return the sequences of tokens of all partitions."""
+    lengths = [part.lengths for part in found.values()]
+    counts = np.zeros(replicas.n_partitions, np.int64)
+    counts[list(found)] = list(map(len, lengths))
+    return PartitionedSequences(
+        spans_of(replicas, found, lengths),
+        np.concatenate(lengths),
+        n_features=1,
+        replicas=replicas,
+        counts=counts,
+    )
+
+
+def common_kind(summaries: dict[int, Summary], name: str) -> str:
+    """Return the kind of the tokens of all partitions, or "number".
+
+    Raises
+    ------
+    ValueError
+        If all partitions are empty.
+    TypeError
+        If their kinds differ.
+    """
+    if not summaries:
+        raise ValueError(
+            f"{name} must hold at least one sequence, got empty partitions alone. Pass data."
+        )
+    kinds = {summary.kind: number for number, summary in summaries.items()}
+    if len(kinds) > 1:
+        raise TypeError(
+            f"{name} must hold one kind of tokens in every partition, got {kinds}: a partition of "
+            "each. Convert them, or set `tokens`."
+        )
+    return next(iter(kinds))
+
+
+def merged_counts(found: dict[int, TokenCounts]) -> Counter[Any]:
+    """Return how often each token occurs in all partitions."""
+    counts: Counter[Any] = Counter()
+    for part in found.values():
+        counts.update(part.counts)
+    return counts
 
 
 def spans_of(replicas: Any, numbers: Iterable[int], lengths: list[np.ndarray]) -> list[Any]:

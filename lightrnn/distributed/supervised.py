@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from ..data.dataset import Data, Inputs
-from ..data.orientation import warn_of_swapped_axes
+from .. import cpu
+from ..data.dataset import Data, Inputs, refuse_for_tokens
+from ..data.orientation import warn_of_single_steps, warn_of_swapped_axes
 from ..data.ragged import Values, pool
+from ..data.tokens import Vocabulary, kind_of_texts
 from ..estimators.continuing import refuse_other_form
+from ..estimators.declarations import Domain, argument
 from ..estimators.estimator import Arguments
 from ..estimators.model import Model
 from ..estimators.supervised import SupervisedEstimator
-from .collections import blocks_of, check_counts, computed, concatenated, is_collection, mapped
+from .collections import (
+    Blocks,
+    blocks_of,
+    check_counts,
+    computed,
+    concatenated,
+    is_collection,
+    mapped,
+)
 from .estimator import DaskEstimator
+from .long_frames import LongFrame
 from .network import DistributedNetwork
+from .partitions import Reading, Summary
 from .replicas import Replicas
-from .sequences import PartitionedSequences, joined
+from .sequences import common_kind, joined, merged_counts, of_tokens
 
 if TYPE_CHECKING:
 
@@ -28,28 +42,51 @@ else:
     _Local = DaskEstimator
 
 
+@dataclass(kw_only=True, repr=False, eq=False)
 class DaskSupervisedEstimator(_Local):
     """Base class that stands before a local class, whose arguments and results it shares."""
+
+    sequence: Any = argument(
+        None,
+        Domain("str or None", lambda name, value: value),
+        """Column of a long dask.dataframe, or name of its index, that names the sequence of each
+        row; a row is a step. None: each row of a DataFrame is a sequence.""",
+    )
 
     # -- fitting ----------------------------------------------------------------------------------
 
     def fit(
-        self, X: Any, y: Any, sample_weight: Any = None, X_val: Any = None, y_val: Any = None
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        *,
+        sequence: Any = None,
     ) -> Self:
         """Train on the partitions of a dask collection, where they are.
 
         Parameters
         ----------
         X : dask.array (n, T, F) or (n, T), dask.dataframe, dask.bag, list of Delayed or Future
-            Sequences of numbers, in partitions. An array is cut along its first axis; each row of
-            a DataFrame is a sequence, as in a table, and so is each item of a bag. Each item of a
-            list is a partition in any form that the local class takes.
-        y : dask.array (n,) or (n, k), another collection, or array-like
-            Targets, in the partitions of X or in memory. They are gathered on the client.
+            Sequences of numbers or of tokens, in partitions. An array is cut along its first axis.
+            Each row of a DataFrame is a sequence, as in a table; or it is a step, see `sequence`.
+            Each item of a bag is a sequence, or a pair (sequence, target). Each item of a list is a
+            partition in any form that the local class takes, a list of pairs, or a tuple of
+            sequences and their targets.
+        y : dask.array (n,) or (n, k), another collection, or array-like, default=None
+            Targets, in the partitions of X or in memory. They are gathered on the client. None: X
+            has pairs. For a long DataFrame there is one for each row, or for each sequence: a
+            Series whose index has the names of the sequences, or others in the order in which the
+            names first occur.
         sample_weight : as y, default=None
             Weights; only their ratios over all partitions count. None: equal weights.
         X_val, y_val : in memory, default=None
             Validation data, as the local class takes them.
+        sequence : str, default=None
+            Column of X that names the sequence of each row, sorted by time within each sequence.
+            None: the constructor's `sequence`.
 
         Returns
         -------
@@ -80,44 +117,76 @@ class DaskSupervisedEstimator(_Local):
         arguments = self._checked()
         _check_validation(arguments, X_val)
         before = vars(self).get("_model") if arguments["warm_start"] else None
-        with Replicas(self.client_, blocks_of(X, "X"), arguments["n_jobs"]) as replicas:
-            data = self._read(arguments, before, replicas, (X, y, sample_weight))
-            return super().fit(*data, X_val, y_val)
+        warn_of_swapped_axes(X)
+        source = self._source(X, self.sequence if sequence is None else sequence)
+        with self._replicas(arguments, before, source, y is None) as replicas:
+            data = self._read(arguments, before, replicas, source, (y, sample_weight))
+            if data[0].vocabulary is None:
+                warn_of_single_steps(X, data[0].steps, arguments["cell"])
+            super().fit(*data, X_val, y_val)
+        self.sequence_ = source.column
+        return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
         arguments = self._checked()
         before = vars(self).get("_model")
-        with Replicas(self.client_, blocks_of(X, "X"), arguments["n_jobs"]) as replicas:
-            data = self._read(arguments, before, replicas, (X, y, sample_weight))
-            return super()._partial_fit(*data, classes)
+        source = self._source(X, self.sequence)
+        with self._replicas(arguments, before, source, y is None) as replicas:
+            data = self._read(arguments, before, replicas, source, (y, sample_weight))
+            super()._partial_fit(*data, classes)
+        self.sequence_ = source.column
+        return self
 
-    def _checked(self) -> Arguments:
-        arguments = super()._checked()
-        if arguments["tokens"] not in ("auto", "number"):
-            raise ValueError(
-                f"tokens must be 'auto' or 'number' on dask, got {arguments['tokens']!r}. Encode "
-                "tokens as numbers, or fit the local class."
-            )
-        return arguments
+    def _source(self, X: Any, sequence: Any) -> Blocks | LongFrame:
+        """Return X in partitions of sequences."""
+        if sequence is None:
+            return Blocks(blocks_of(X, "X"))
+        return LongFrame(self.client_, X, sequence)
+
+    def _replicas(
+        self, arguments: Arguments, before: Model | None, source: Blocks | LongFrame, pairs: bool
+    ) -> Replicas:
+        """Return the replicas that read a source, a context."""
+        tokens = arguments["tokens"]
+        if before is not None:
+            tokens = "number" if before.vocabulary is None else before.vocabulary.kind
+        reading = Reading(
+            type(self).__name__,
+            arguments["dtype"],
+            arguments["missing"] == "mask",
+            tokens,
+            None if before is None else before.form,
+            pairs,
+        )
+        return Replicas(self.client_, source.blocks, reading, arguments["n_jobs"])
 
     def _read(
         self,
         arguments: Arguments,
         before: Model | None,
         replicas: Replicas,
-        given: tuple[Any, Any, Any],
-    ) -> tuple[PartitionedSequences, Any, Any]:
+        source: Blocks | LongFrame,
+        given: tuple[Any, Any],
+    ) -> tuple[Inputs, Any, Any]:
         """Read X where it is, and gather y and sample_weight."""
-        X, y, sample_weight = given
-        warn_of_swapped_axes(X)
-        missing = arguments["missing"] == "mask"
-        form = before and before.form
-        kind = type(self).__name__
-        summaries = replicas.establish("read", kind, arguments["dtype"], missing, form)
-        sequences = joined(replicas, summaries)
-        counts = sequences.counts
-        weights = self._gathered(sample_weight, "sample_weight", counts)
-        return sequences, self._gathered(y, "y", counts), weights
+        summaries = replicas.summaries()
+        inputs = _inputs(arguments, before, replicas, summaries)
+        y, sample_weight = given
+        if y is None:
+            y = concatenated([summaries[number].targets for number in sorted(summaries)], "y")
+        sequences: Any = inputs.steps
+        counts = None if isinstance(source, LongFrame) else sequences.counts
+        step = arguments["target"] == "step"
+        y = source.arranged(self._gathered(y, "y", counts), "y", step)
+        if inputs.steps.is_table and inputs.steps.feature_names is not None:
+            _refuse_long_table(len(inputs.steps), len(y))
+        return (
+            inputs,
+            y,
+            source.arranged(
+                self._gathered(sample_weight, "sample_weight", counts), "sample_weight", step
+            ),
+        )
 
     def _gathered(self, values: Any, name: str, counts: np.ndarray | None = None) -> Any:
         """Return what partitions hold beside X, checked against their numbers of sequences."""
@@ -129,10 +198,8 @@ class DaskSupervisedEstimator(_Local):
         return concatenated([part for part in parts if len(part)] or parts, name)
 
     def _read_inputs(self, arguments: Arguments, X: Any, before: Model | None) -> Inputs:
-        if before is None:
-            return super()._read_inputs(arguments, X, before)
-        refuse_other_form(before.form, arguments)
-        return Inputs(X, before.form, before.vocabulary)  # the replicas read X by this form
+        inputs: Inputs = X  # which replicas have read
+        return inputs
 
     def _model_for(
         self, arguments: Arguments, data: Data, before: Model | None, *, warm: bool
@@ -194,26 +261,73 @@ class DaskSupervisedEstimator(_Local):
         function = getattr(self.to_local(), method)
         if not is_collection(X):
             return function(X)
+        source = self._seen(X)
+        if isinstance(source, LongFrame):
+            columns = vars(self)["classes_"] if "proba" in method else None
+            results = mapped(function, source.blocks, (), None)
+            return source.labelled(results, columns, function([self._one_step()]))
         # Steps of sequences of an array may be fewer than it has: their results stay apart.
         if hasattr(X, "chunks") and not self._fitted().targets.step:
             sample = function(np.zeros((1, *X.shape[1:])))
             return mapped(function, X, sample.shape[1:], sample.dtype)
         return mapped(function, X, (), None)
 
+    def _seen(self, X: Any) -> Blocks | LongFrame:
+        """Return X in partitions of sequences, as in `fit`."""
+        return self._source(X, self.sequence_ if hasattr(X, "columns") else None)
+
+    def _one_step(self) -> Any:
+        """Return a sequence of one step."""
+        vocabulary = self._fitted().vocabulary
+        if vocabulary is not None:
+            return vocabulary.tokens[-1:].tolist()
+        step = np.zeros((1, vars(self)["n_features_in_"]))
+        names = vars(self).get("feature_names_in_")
+        return step if names is None else cpu.once.imported("pandas").DataFrame(step, columns=names)
+
     def _compared(
         self, X: Any, y: Any, sample_weight: Any
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return predictions, checked y and weights, all pooled over steps."""
-        others = self._gathered(y, "y"), self._gathered(sample_weight, "sample_weight")
-        return super()._compared(X, *others)
+        y, sample_weight = self._gathered(y, "y"), self._gathered(sample_weight, "sample_weight")
+        if is_collection(X):
+            source = self._seen(X)
+            step = self._fitted().targets.step
+            X = source.blocks
+            y = source.arranged(y, "y", step)
+            sample_weight = source.arranged(sample_weight, "sample_weight", step)
+        return super()._compared(X, y, sample_weight)
 
     def _outputs(self, model: Model, X: Any, what: str = "outputs") -> tuple[np.ndarray, Values]:
         if not is_collection(X):
             return super()._outputs(model, X, what)
         function = partial(_values, self.to_local(), what)
-        parts = computed(self.client_, mapped(function, X, (), None), "X")
-        values = concatenated(parts or [], "X")
+        parts = computed(self.client_, mapped(function, X, (), None), "X") or []
+        values = concatenated([part for part in parts if len(part)], "X")
         return pool(values), values
+
+
+def _inputs(
+    arguments: Arguments, before: Model | None, replicas: Replicas, summaries: dict[int, Summary]
+) -> Inputs:
+    """Return the sequences of all partitions, and learn the vocabulary of tokens."""
+    kind = common_kind(summaries, "X")
+    form = vocabulary = None
+    if before is not None:
+        refuse_other_form(before.form, arguments)
+        form, vocabulary = before.form, before.vocabulary
+    if kind == "number":
+        return Inputs(joined(replicas, summaries), form, None)
+    refuse_for_tokens(arguments["patch"], arguments["missing"])
+    if kind == "char" and arguments["tokens"] == "auto" and arguments["target"] == "sequence":
+        if vocabulary is None:
+            kind = kind_of_texts([b for part in summaries.values() for b in part.spaced])
+    found = replicas.establish("count", kind, vocabulary, False)
+    if vocabulary is None:
+        sizes = arguments["min_count"], arguments["max_vocabulary"]
+        vocabulary = Vocabulary.of_counts(kind, merged_counts(found), *sizes)
+    replicas.establish("encode", vocabulary, ())
+    return Inputs(of_tokens(replicas, found), form, vocabulary)
 
 
 def _check_validation(arguments: Arguments, X_val: Any) -> None:
@@ -228,6 +342,15 @@ def _check_validation(arguments: Arguments, X_val: Any) -> None:
         raise ValueError(
             "scoring must be 'loss' or 'score' for sequences that are held out in partitions, got "
             f"{arguments['scoring']!r}. Or pass X_val and y_val, in memory."
+        )
+
+
+def _refuse_long_table(n: int, n_targets: int) -> None:
+    """Raise a ValueError if a DataFrame of n rows, each read as a sequence, has other targets."""
+    if n != n_targets:
+        raise ValueError(
+            f"X has {n} sequences but y has {n_targets}: each row of a DataFrame is one. If a "
+            "column names the sequence of each row, give sequence=<its name>."
         )
 
 

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import time
 import warnings
 
 import numpy as np
@@ -10,6 +9,8 @@ import pytest
 
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor
 from lightrnn.distributed import DaskRNNClassifier, DaskRNNLanguageModel, DaskRNNRegressor
+
+from .conftest import equal
 
 distributed = pytest.importorskip("distributed")
 da = pytest.importorskip("dask.array", exc_type=ImportError)
@@ -30,32 +31,6 @@ def data(seed=0):
 
 def partitioned(X, chunk=10):
     return da.from_array(X, chunks=(chunk, *X.shape[1:]))
-
-
-def equal(one, other):
-    return all(np.array_equal(one[name], other[name]) for name in one)
-
-
-@pytest.fixture(scope="module")
-def cluster():
-    with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-    ) as cluster:
-        yield cluster
-
-
-@pytest.fixture
-def client(cluster):
-    with distributed.Client(cluster) as client:
-        client.wait_for_workers(2)
-        yield client
-        # Dask lets go a moment later.
-        for _ in range(100):
-            left = client.run(lambda dask_worker: len(dask_worker.state.actors))
-            if not any(left.values()):
-                break
-            time.sleep(0.05)
-        assert not any(left.values()), "a fit leaves no replica behind"
 
 
 CASES = {
@@ -153,23 +128,6 @@ def test_lists_of_delayed_and_of_futures_are_partitions_of_any_lengths(client):
     local_steps = RNNRegressor(**step).fit(X, steps)
     model = DaskRNNRegressor(**step).fit([dask.delayed(X)], [dask.delayed(steps)])
     assert equal(model.weights_, local_steps.weights_)
-
-
-def test_bags_hold_a_sequence_in_each_item_and_dataframes_in_each_row(client):
-    rng = np.random.default_rng(0)
-    X = [rng.normal(size=(n, F)) for n in rng.integers(2, 9, 20)]
-    y = np.array([x.sum() > 0 for x in X])
-    bag = pytest.importorskip("dask.bag", exc_type=ImportError)
-    model = DaskRNNClassifier(**SMALL)
-    model.fit(bag.from_sequence(X, npartitions=2), bag.from_sequence(y.tolist(), npartitions=2))
-    delayed = DaskRNNClassifier(**SMALL).fit([dask.delayed(X[:10]), dask.delayed(X[10:])], y)
-    assert equal(model.weights_, delayed.weights_)
-    frames = pytest.importorskip("dask.dataframe", exc_type=ImportError)
-    pandas = pytest.importorskip("pandas")
-    table = pandas.DataFrame(rng.normal(size=(20, 4)), columns=list("abcd"))
-    model.fit(frames.from_pandas(table, npartitions=1), y)
-    assert model.feature_names_in_.tolist() == list("abcd")
-    assert equal(model.weights_, RNNClassifier(**SMALL).fit(table, y).weights_)
 
 
 def test_errors_name_what_is_wrong_and_leave_the_estimator_as_it_was(client):

@@ -38,7 +38,7 @@ def test_an_estimator_is_pickled_and_cloned_with_its_arguments():
     assert clone(model).client is client
     other = pickle.loads(pickle.dumps(model))
     assert other.client is None and other.cell == "gru"
-    assert DaskRNNClassifier().get_params().keys() - {"client"} == (
+    assert DaskRNNClassifier().get_params().keys() - {"client", "sequence"} == (
         DaskRNNClassifier._local().get_params().keys()
     )
 

@@ -1,0 +1,96 @@
+"""Sequences in memory maps, read so that the process does not grow by what it has read."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator
+from typing import Any, Self
+
+import numpy as np
+
+_BLOCK = 1 << 25  # bytes of a memory map that are looked at before they are let go
+
+
+def release_pages(array: np.ndarray) -> None:
+    """Take the pages of a memory map out of this process; they are read again when needed.
+
+    Operating systems count them as memory of the process until others need it, and so do the
+    limits that clusters set.
+    """
+    if not isinstance(array, np.memmap) or getattr(array, "mode", "c") == "c":
+        return  # pages that were copied on writing would be lost
+    base: Any = array
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if not isinstance(base, mmap.mmap) or not hasattr(base, "madvise") or not array.size:
+        return
+    origin = np.frombuffer(base, np.uint8).ctypes.data
+    low, high = (end - origin for end in np.lib.array_utils.byte_bounds(array))
+    start = low - low % mmap.PAGESIZE
+    base.madvise(mmap.MADV_DONTNEED, start, high - start)
+
+
+def blocks(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield an array; a memory map in parts of bounded size, which are let go one by one.
+
+    Examples
+    --------
+    >>> [block.shape for block in blocks(np.zeros((3, 2)))]
+    [(3, 2)]
+    """
+    if not isinstance(array, np.memmap):
+        yield array
+        return
+    rows = max(1, _BLOCK * len(array) // max(1, array.nbytes))
+    for start in range(0, len(array), rows):
+        block = array[start : start + rows]
+        yield block
+        release_pages(block)
+
+
+class OnDisk:
+    """A sequence in a memory map, whose pages are let go when it has become an array.
+
+    Parameters
+    ----------
+    steps : memmap (T, F)
+        The sequence.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        (T, F).
+    size : int
+        Number of elements.
+    dtype : dtype
+        Of the elements.
+    """
+
+    def __init__(self, steps: Any) -> None:
+        self.shape = steps.shape
+        self.size = steps.size
+        self.dtype = steps.dtype
+        self._steps = steps
+
+    def __len__(self) -> int:
+        """Return the number of steps."""
+        return int(self.shape[0])
+
+    def __getitem__(self, steps: slice) -> OnDisk:
+        """Return some steps."""
+        return OnDisk(self._steps[steps])
+
+    def take(self, indices: np.ndarray, axis: int, mode: Any) -> np.ndarray:
+        """Return some steps, as `numpy.take` does."""
+        taken: np.ndarray = np.asarray(self).take(indices, axis=axis, mode=mode)
+        return taken
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Return a copy."""
+        values = np.array(self._steps, dtype)
+        release_pages(self._steps)
+        return values
+
+    def __reduce__(self) -> tuple[type[Self], tuple[np.ndarray]]:
+        """Go to another process as an array in memory."""
+        return type(self), (np.asarray(self),)
