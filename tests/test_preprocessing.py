@@ -54,10 +54,10 @@ def test_inverse_transform_gives_the_data_back(lengths, n_features, seed):
         np.testing.assert_allclose(back, x, rtol=1e-12, atol=1e-12 * np.abs(x).max())
 
 
-@pytest.mark.parametrize("batch", [1, 7, 5000, 20_000])
+@pytest.mark.parametrize("batch", [1, 7, 1000, 5000])
 def test_a_small_deviation_on_a_large_mean_is_not_lost(batch):
     # The textbook formula, mean of squares less square of the mean, has no digit right here.
-    noise = np.random.default_rng(0).standard_normal((20_000, 1)).round(3)
+    noise = np.random.default_rng(0).standard_normal((5000, 1)).round(3)
     steps = 1e9 + noise
     scaler = SequenceScaler()
     for start in range(0, len(steps), batch):
@@ -68,7 +68,7 @@ def test_a_small_deviation_on_a_large_mean_is_not_lost(batch):
 
 
 def test_float32_data_is_summed_in_float64():
-    steps = np.full((3_000_000, 1), 0.1, dtype=np.float32)
+    steps = np.full((1_000_000, 1), 0.1, dtype=np.float32)
     steps[::2] += np.float32(1e-3)
     scaler = SequenceScaler().fit([steps])
     np.testing.assert_allclose(scaler.mean_, steps.astype(np.float64).mean(axis=0), rtol=1e-12)

@@ -228,9 +228,9 @@ def test_batch_too_large_for_memory(estimator):
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_one_long_sequence_among_short_ones_fits_into_memory(method, monkeypatch):
     """A batch needs memory for its own steps, not for as many as its longest sequence has each."""
-    monkeypatch.setattr("lightrnn.estimators.model.memory", lambda: 2**30)
+    monkeypatch.setattr("lightrnn.estimators.model.memory", lambda: 2**27)
     monkeypatch.setattr("lightrnn.estimators.estimator.train", lambda *_, **__: None)
-    long = np.lib.stride_tricks.as_strided(np.zeros(1), (10**6, 1), (0, 0))
+    long = np.lib.stride_tricks.as_strided(np.zeros(1), (10**5, 1), (0, 0))
     short = [np.zeros((50, 1))] * 255
     labels = np.arange(256) % 2
     model = RNNClassifier("rnn", (16,), patch=1, batch_size=32)

@@ -28,7 +28,7 @@ guard.enable(at_end)
 def supervised(rng, arguments):
     kind = rng.choice([RNNClassifier, RNNRegressor])
     step = rng.random() < 0.5
-    lengths = rng.integers(1, 12, rng.integers(4, 40))
+    lengths = rng.integers(1, 12, rng.integers(4, 25))
     arguments["target"] = "step" if step else "sequence"
     if arguments["cell"] != "ffnn":
         arguments["bidirectional"] = bool(rng.random() < 0.4)
@@ -58,7 +58,7 @@ def supervised(rng, arguments):
 
 def language(rng, arguments):
     words = ["to", "be", "or", "not", "that", "is"]
-    texts = [" ".join(rng.choice(words, n)) for n in rng.integers(1, 30, 20)]
+    texts = [" ".join(rng.choice(words, n)) for n in rng.integers(1, 30, 8)]
     arguments["tokens"] = str(rng.choice(["word", "char"]))
     arguments["output"] = str(rng.choice(["softmax", "adaptive"]))
     if arguments["cell"] != "ffnn":

@@ -46,8 +46,9 @@ MODULES = {
 }
 
 
+@cache
 def imports(module, *, inner=True, types=True):
-    """Yield the dotted names that a module imports.
+    """Return the dotted names that a module imports.
 
     With `inner=False` imports inside of functions are left out, with `types=False` those that only
     type checkers see.
@@ -55,19 +56,21 @@ def imports(module, *, inner=True, types=True):
     tree = parse(MODULES[module])
     package = ["lightrnn", *module.split(".")[:-1]]
     waiting = list(tree.body)
+    found = []
     while waiting:
         node = waiting.pop()
         if not types and isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
             continue
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found.extend(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             base = package[: len(package) - node.level + 1] if node.level else []
             source = ".".join([*base, *filter(None, [node.module])])
             names = [f"{source}.{alias.name}" for alias in node.names]
-            yield from (name if own(name) else source for name in names)
+            found.extend(name if own(name) else source for name in names)
         elif inner or not isinstance(node, ast.FunctionDef | ast.Lambda):
             waiting.extend(ast.iter_child_nodes(node))
+    return found
 
 
 def own(name):
@@ -87,15 +90,14 @@ def test_every_package_has_its_place():
     assert {package(module) for module in MODULES} == set(LEVELS)
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_imports_run_only_downward(module):
-    found = {own(name) for name in imports(module)} - {None}
+def test_imports_run_only_downward():
     upward = {
-        name
-        for name in found
+        f"{module} imports {name}, which does not stand below it"
+        for module in MODULES
+        for name in {own(name) for name in imports(module)} - {None}
         if package(name) != package(module) and LEVELS[package(name)] <= LEVELS[package(module)]
     }
-    assert not upward, f"{module} imports {sorted(upward)}, which do not stand below it"
+    assert not upward
 
 
 def test_no_module_is_in_a_circle():
@@ -114,29 +116,35 @@ def test_no_module_is_in_a_circle():
     assert not left, f"a circle: {left}"
 
 
-@pytest.mark.parametrize(
-    "module", [name for name in MODULES if not name.startswith(("cpu.", "cuda."))]
-)
-def test_only_numpy_is_imported_outside_the_compiled_side(module):
-    heavy = (
-        {name.split(".")[0] for name in imports(module, inner=False, types=False)}
-        - LIGHT
-        - {"lightrnn"}
-    )
-    assert not heavy, f"{module} imports {sorted(heavy)} when it is imported"
+def test_only_numpy_is_imported_outside_the_compiled_side():
+    heavy = {
+        f"{module} imports {name} when it is imported"
+        for module in MODULES
+        if package(module) not in ("cpu", "cuda")
+        for name in imports(module, inner=False, types=False)
+        if name.partition(".")[0] not in LIGHT | {"lightrnn"}
+    }
+    assert not heavy
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_only_the_compiled_side_imports_numba(module):
+def test_only_the_compiled_side_imports_numba():
     """Only the sources of these packages are in the key of the cache (`cpu/cache.py`)."""
-    found = {name.partition(".")[0] for name in imports(module)}
-    assert "numba" not in found or package(module) in ("cpu", "cuda", "cli")
+    found = {
+        module
+        for module in MODULES
+        if "numba" in {name.partition(".")[0] for name in imports(module)}
+    }
+    assert {package(module) for module in found} <= {"cpu", "cuda", "cli"}, found
 
 
-@pytest.mark.parametrize("module", [name for name in MODULES if not name.startswith("cuda.")])
-def test_only_the_cuda_package_imports_numba_cuda(module):
-    assert not {name for name in imports(module) if name.startswith("numba.cuda")}
-    assert "from numba import cuda" not in MODULES[module].read_text(encoding="utf-8")
+def test_only_the_cuda_package_imports_numba_cuda():
+    found = {
+        module
+        for module in MODULES
+        if any(name.startswith("numba.cuda") for name in imports(module))
+        or "from numba import cuda" in text_of(MODULES[module])
+    }
+    assert {package(module) for module in found} == {"cuda"}, found
 
 
 def test_importing_compiles_nothing_and_loads_nothing_heavy():
@@ -152,22 +160,35 @@ def test_importing_compiles_nothing_and_loads_nothing_heavy():
     assert done.stdout.strip() == "[]", done.stderr
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_every_file_opens_with_its_purpose(module):
-    text = MODULES[module].read_text(encoding="utf-8")
-    assert not text.strip() or ast.get_docstring(ast.parse(text))
+def test_every_file_opens_with_its_purpose():
+    silent = {
+        module
+        for module, path in MODULES.items()
+        if text_of(path).strip() and not ast.get_docstring(parse(path))
+    }
+    assert not silent
 
 
 # -- figures ---------------------------------------------------------------------------------------
 
 
 @cache
+def text_of(path):
+    return path.read_text(encoding="utf-8")
+
+
+@cache
 def parse(path):
-    return ast.parse(path.read_text(encoding="utf-8"))
+    return ast.parse(text_of(path))
 
 
-def functions(tree):
-    return [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+@cache
+def nodes(path):
+    return list(ast.walk(parse(path)))
+
+
+def functions(path):
+    return [node for node in nodes(path) if isinstance(node, ast.FunctionDef)]
 
 
 def body_lines(function):
@@ -200,7 +221,7 @@ def test_docstrings_do_not_begin_with_what(folder):
     found = [
         f"{path}: {ast.get_docstring(node)}"
         for path in sorted((PACKAGE.parent / folder).rglob("*.py"))
-        for node in ast.walk(parse(path))
+        for node in nodes(path)
         if isinstance(node, documented) and (ast.get_docstring(node) or "").startswith("What ")
     ]
     assert not found
@@ -212,7 +233,7 @@ def test_lines_have_at_most_100_columns(folder):
     long = [
         f"{path}:{number}"
         for path in paths
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)
+        for number, line in enumerate(text_of(path).splitlines(), 1)
         if len(line) > 100
     ]
     assert not long
@@ -223,7 +244,7 @@ def test_no_test_reads_a_clock():
     found = [
         f"{path}:{node.lineno}"
         for path in sorted((PACKAGE.parent / "tests").rglob("*.py"))
-        for node in ast.walk(parse(path))
+        for node in nodes(path)
         if clocks(node)
     ]
     assert not found
@@ -239,36 +260,33 @@ def clocks(node):
     return names & {"timeit"}
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_files_stay_small(module):
-    assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= 400
+def test_files_stay_small():
+    lines = {module: len(text_of(path).splitlines()) for module, path in MODULES.items()}
+    assert not {module: count for module, count in lines.items() if count > 400}
 
 
 def test_functions_stay_small():
     lengths = sorted(
-        body_lines(function) for path in MODULES.values() for function in functions(parse(path))
+        body_lines(function) for path in MODULES.values() for function in functions(path)
     )
     assert lengths[len(lengths) // 2] <= 6
     assert lengths[int(0.9 * len(lengths))] <= 24
 
 
-@pytest.mark.parametrize("module", MODULES)
-def test_functions_have_at_most_8_arguments(module):
+def test_functions_have_at_most_8_arguments():
     """Constructors and converters are excepted: their arguments are a public face, by keyword."""
-    found = [
-        (function.name, n_arguments(function))
-        for function in functions(parse(MODULES[module]))
+    found = {
+        f"{module}.{function.name}": n_arguments(function)
+        for module, path in MODULES.items()
+        for function in functions(path)
         if function.name not in ("__init__", *lightrnn.__all__)
-    ]
-    assert not [(name, count) for name, count in found if count > 8]
+    }
+    assert not {name: count for name, count in found.items() if count > 8}
 
 
 def test_a_line_assigns_one_value():
     """A swap, or coordinates that belong together, may share a line: 0.6 % of all statements."""
     statements = [
-        node
-        for path in MODULES.values()
-        for node in ast.walk(parse(path))
-        if isinstance(node, ast.stmt)
+        node for path in MODULES.values() for node in nodes(path) if isinstance(node, ast.stmt)
     ]
     assert sum(map(is_parallel, statements)) <= 0.006 * len(statements)

@@ -63,7 +63,7 @@ def test_the_gate_that_keeps_starts_open():
 
 @pytest.mark.parametrize(("cell", "bias"), [("lstm", "layer0.b"), ("gru", "layer0.b_ih")])
 def test_chrono_gates_span_the_longest_sequence(cell, bias):
-    drawn = initial(cell, 3, 500, forget_bias="chrono", longest=100)
+    drawn = initial(cell, 3, 200, forget_bias="chrono", longest=100)
     gates = dict(zip(CELLS[cell].gates, np.split(drawn[bias], len(CELLS[cell].gates)), strict=True))
     keeps = gates.pop("f" if cell == "lstm" else "z")
     assert 1 <= np.exp(keeps).min() < 3 and 97 < np.exp(keeps).max() <= 99
@@ -72,7 +72,7 @@ def test_chrono_gates_span_the_longest_sequence(cell, bias):
         assert np.array_equal(gates.pop("i"), -keeps)
     assert not np.any(list(gates.values()))
     # Every other parameter is drawn as with a number.
-    plain = initial(cell, 3, 500, forget_bias=0.0)
+    plain = initial(cell, 3, 200, forget_bias=0.0)
     assert all(np.array_equal(drawn[name], plain[name]) for name in plain if name != bias)
     for steps in (1, 2):
         assert not initial(cell, 3, 4, forget_bias="chrono", longest=steps)[bias].any()
