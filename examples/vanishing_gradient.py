@@ -105,7 +105,7 @@ def draw(
         ax.get_legend().remove()
     right.legend(frameon=False, fontsize=7, loc="center left", bbox_to_anchor=(1, 0.5))
     right.axhline(1 / 8, color="0.6", lw=0.8, zorder=0)
-    right.annotate("chance", (DISTANCES[0], 1 / 8), va="bottom", color="0.4")
+    right.annotate("chance", (DISTANCES[0], 1 / 8 - 0.02), va="top", color="0.4")
     right.set(title="Accuracy after training", xlabel="words between cue and answer")
     right.set(xscale="log", xticks=DISTANCES, xticklabels=DISTANCES, ylim=(0, 1.05))
     right.minorticks_off()

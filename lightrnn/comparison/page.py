@@ -22,15 +22,16 @@ body { background: var(--paper); color: var(--ink); font: 17px/1.55 system-ui, s
   max-width: 46rem; margin: 2rem auto; padding: 0 1rem; overflow-wrap: break-word; }
 h1, h2 { line-height: 1.2; } h2 { margin-top: 2.5rem; }
 figure { margin: 1.5rem 0; } figcaption { color: var(--soft); font-size: .88rem; }
-svg { width: 100%; height: auto; display: block; }
+svg { width: 100%; height: auto; display: block; overflow: visible; }
 svg text { fill: var(--ink); font: 12px system-ui, sans-serif; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: .92rem; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right; }
-th:first-child, td:first-child { text-align: left; }
+th:first-child, td:first-child { text-align: left; white-space: nowrap; }
 .words span { display: inline-block; text-align: center; padding: .1rem .3rem; margin: .15rem .1rem;
   border-radius: .2rem; } .words small { display: block; color: var(--ink); font-size: .72rem; }
 pre { overflow-x: auto; border-left: 3px solid var(--line); padding-left: .8rem; }
+@media (max-width: 38rem) { svg.chart text { font-size: 14px; } }
 """
 # Sizes of a chart in SVG's units, and of the margins for its labels.
 _WIDTH = 640
@@ -83,7 +84,7 @@ class Page:
         top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
         body = "".join(
             "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-        )
+        ).replace(" ± ", "&nbsp;±&nbsp;")
         # The caption stays outside of what scrolls on a narrow screen.
         self._parts.append(
             f'<figure><figcaption>{escape(caption)}</figcaption><div class="scroll"><table>'
@@ -147,12 +148,13 @@ def line_chart(
     log : {"", "x", "y", "xy"}, default=""
         Which axes are logarithmic; values that are not positive are then left out.
     marks : bool, default=False
-        Whether points are marked.
+        Whether points are marked; they then keep off the axes.
     """
     known = {name: _finite(*curve, log) for name, curve in curves.items()}
     known = {name: points for name, points in known.items() if len(points)}
     joined = np.concatenate(list(known.values()))
-    axes = [_Axis(joined[:, 0], "x" in log), _Axis(joined[:, 1], "y" in log)]
+    margin = 0.06 if marks else 0.0
+    axes = [_Axis(joined[:, i], name in log, margin) for i, name in enumerate("xy")]
     parts = [_frame(axes, labels)]
     ends: list[float] = []
     for number, (name, points) in enumerate(known.items()):
@@ -174,19 +176,23 @@ def line_chart(
             f'<text x="{x[-1] + 6:.1f}" y="{height:.1f}" style="fill: {colour}">'
             f"{escape(name)}</text>"
         )
-    return _svg(_WIDTH, _HEIGHT, alt, parts)
+    return _svg(_WIDTH, _HEIGHT, alt, parts, "chart")
 
 
 def heat_map(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], alt: str) -> str:
     """Draw values from 0 to 1, the darker the larger, each with one digit; return the SVG."""
     left = 8 + 7 * max(map(len, rows))
-    top = 8 + 7 * max(map(len, columns))
+    upright = max(map(len, columns)) <= 3  # names that fit above their columns
+    top = _CELL if upright else 8 + 7 * max(map(len, columns))
     size = 2 * _CELL
     parts = []
     for number, name in enumerate(columns):
         x = left + (number + 0.6) * size
+        anchor, angle = ("middle", 0) if upright else ("start", -90)
         parts.append(
-            f'<text transform="translate({x:.0f} {top - 4}) rotate(-90)">{escape(name)}</text>'
+            f'<text transform="translate({x:.0f} {top - 4}) rotate({angle})" '
+            f'text-anchor="{anchor}">'
+            f"{escape(name)}</text>"
         )
     for i, (name, line) in enumerate(zip(rows, values.tolist(), strict=True)):
         y = top + i * _CELL
@@ -227,11 +233,12 @@ def unrolled(words: Sequence[str], alt: str) -> str:
 class _Axis:
     """The range of an axis and its ticks."""
 
-    def __init__(self, values: np.ndarray, log: bool) -> None:
+    def __init__(self, values: np.ndarray, log: bool, margin: float) -> None:
         self._log = log
         scaled = np.log10(values) if log else values
-        self._low = float(scaled.min())
-        self._span = float(scaled.max()) - self._low or 1.0
+        span = float(scaled.max() - scaled.min()) or 1.0
+        self._low = float(scaled.min()) - margin * span
+        self._span = (1 + 2 * margin) * span
 
     def place(self, values: Any) -> Any:
         """Return where values stand between the ends of the axis, from 0 to 1."""
@@ -311,10 +318,10 @@ def _arrow(x0: float, y0: float, x1: float, y1: float) -> str:
     )
 
 
-def _svg(width: float, height: float, alt: str, parts: Sequence[str]) -> str:
-    """Return a picture with its text for those who do not see it."""
+def _svg(width: float, height: float, alt: str, parts: Sequence[str], kind: str = "") -> str:
+    """Return a picture with its text for those who do not see it; `kind` is its class."""
     style = f"max-width: {1.15 * width:.0f}px"  # a small picture need not fill the page
     return (
-        f'<svg viewBox="0 0 {width:.0f} {height:.0f}" style="{style}" role="img" '
+        f'<svg class="{kind}" viewBox="0 0 {width:.0f} {height:.0f}" style="{style}" role="img" '
         f'aria-label="{escape(alt)}"><title>{escape(alt)}</title>{"".join(parts)}</svg>'
     )

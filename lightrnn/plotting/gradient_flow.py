@@ -42,6 +42,9 @@ class GradientFlowDisplay(Display):
         Name of the curve, for the legend.
     patch : int, default=1
         Number of steps from one lag to the next.
+    n_sequences : ndarray of int, shape (K,), optional
+        Number of sequences that reach each lag. The first display of an axes writes them at its
+        upper edge unless all are the same.
 
     Attributes
     ----------
@@ -77,6 +80,7 @@ class GradientFlowDisplay(Display):
     kind: str
     label: str
     patch: int = 1
+    n_sequences: np.ndarray | None = None
 
     _height = 2.6
 
@@ -132,8 +136,17 @@ class GradientFlowDisplay(Display):
         mean = flow.mean(kind, layer)
         low, high = flow.quantile([0.1, 0.9], kind, layer)
         unit = mean[0] if mean[0] > 0 else 1.0
+        reached = np.isfinite(flow.values(kind, layer)).sum(axis=0)
         names = {"kind": kind, "label": label or flow.cell}
-        return cls(mean / unit, low / unit, high / unit, patch=flow.patch, **names).plot(ax)
+        display = cls(
+            mean / unit,
+            low / unit,
+            high / unit,
+            patch=flow.patch,
+            n_sequences=reached,
+            **names,
+        )
+        return display.plot(ax)
 
     def _draw(self, ax: Any) -> None:
         """Draw the mean as a curve and the quantiles as a band; other displays' curves stay."""
@@ -174,3 +187,13 @@ class GradientFlowDisplay(Display):
             ylabel=f"{_SYMBOLS[self.kind]}, relative to the end",
             title="Gradient flow (band: 10 to 90 % of sequences)",
         )
+        if self.n_sequences is not None and np.ptp(self.n_sequences):
+            counts = ax.secondary_xaxis("top")
+            counts.xaxis.set_major_formatter(self._reached)
+            counts.set_xlabel("sequences that are as long")
+
+    def _reached(self, lag: float, _: int) -> str:
+        """Return the number of sequences that reach a lag, for the tick there."""
+        index = round(lag / self.patch)
+        known: Any = self.n_sequences
+        return str(known[index]) if 0 <= index < len(known) else ""

@@ -54,7 +54,7 @@ def luminance(colour):
 
 
 def test_colours_of_text_and_curves_have_contrast_in_light_and_dark():
-    light, dark = _STYLE.split("@media")
+    light, dark, _ = _STYLE.split("@media")
     for mode in (light, dark):
         colours = dict(re.findall(r"--(\w+): #([0-9a-f]{3,6});", mode))
         paper = luminance(colours["paper"])
@@ -98,3 +98,16 @@ def test_a_comparison_is_reported():
         read(html)
         for text in ("has the best", "How the nets learned", "What to change next", "lstm"):
             assert text in html
+
+
+def test_points_keep_off_the_axes_and_each_other():
+    svg = line_chart({"a": ([1], [0.5]), "b": ([2], [0.9])}, ("x", "y"), "Two points.", marks=True)
+    places = [(float(x), float(y)) for x, y in re.findall(r'cx="([\d.]+)" cy="([\d.]+)"', svg)]
+    frame = re.search(r"M(\d+) (\d+)V(\d+)H(\d+)", svg)
+    left, top, floor, right = map(int, frame.groups())
+    assert all(left + 9 < x < right - 9 and top + 9 < y < floor - 9 for x, y in places)
+
+
+def test_short_names_stand_upright_above_a_heat_map():
+    assert "rotate(0)" in heat_map(np.eye(2), ["0", "1"], ["0", "1"], "Two classes.")
+    assert "rotate(-90)" in heat_map(np.eye(2), ["0", "1"], ["zero", "one"], "Two classes.")

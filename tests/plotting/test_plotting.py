@@ -68,6 +68,19 @@ def test_gradient_flow_draws_what_was_measured_and_overlays_cells():
     assert again.ax_ is not ax and len(again.ax_.get_legend().get_texts()) == 1
 
 
+def test_the_number_of_sequences_at_each_lag_stands_above():
+    net = RNNRegressor("gru", (4,), **QUICK).fit(X, Y)
+    display = rendered(GradientFlowDisplay.from_estimator(net, [*X, X[0][:4]]))
+    assert display.n_sequences.tolist() == [13] * 4 + [12] * 5
+    (above,) = display.ax_.child_axes
+    ticks = [
+        (tick, label.get_text())
+        for tick, label in zip(above.get_xticks(), above.get_xticklabels(), strict=True)
+    ]
+    assert (2.0, "13") in ticks and (6.0, "12") in ticks and (10.0, "12") not in ticks
+    assert not rendered(GradientFlowDisplay.from_estimator(net, X)).ax_.child_axes
+
+
 @pytest.mark.parametrize("kind", ["input", "jacobian", "spectral"])
 def test_other_norms_have_their_own_label(kind):
     net = RNNRegressor("gru", (4,), **QUICK).fit(X, Y)
