@@ -30,7 +30,7 @@ variant that applies the reset gate after the product, as cuDNN, PyTorch and Ker
 from collections.abc import Callable
 from typing import NamedTuple
 
-from .elementwise import Value, positive, sigmoid, tanh
+from .elementwise import Value, normal_cdf, normal_density, positive, sigmoid, tanh
 
 Values = tuple[Value, ...]
 
@@ -146,6 +146,35 @@ def ffnn_backward(
     return (positive(saved[0], dstate[0]),), (None,)
 
 
+def sigmoid_forward(slots: Values, state: Values) -> tuple[Values, Values]:
+    """``h = sigmoid(a)``."""
+    h = sigmoid(slots[0])
+    return (h,), (h,)
+
+
+def sigmoid_backward(
+    dstate: Values, saved: Values, state: Values, old: Values
+) -> tuple[Values, Values]:
+    """``da = dh (h - h^2)``."""
+    (dh,) = dstate
+    (h,) = saved
+    return (dh * (h - h * h),), (None,)
+
+
+def gelu_forward(slots: Values, state: Values) -> tuple[Values, Values]:
+    """``h = a Phi(a)``, Phi the distribution function of the normal distribution."""
+    return (slots[0] * normal_cdf(slots[0]),), slots
+
+
+def gelu_backward(
+    dstate: Values, saved: Values, state: Values, old: Values
+) -> tuple[Values, Values]:
+    """``da = dh (Phi(a) + a phi(a))``, phi the density."""
+    (dh,) = dstate
+    (a,) = saved
+    return (dh * (normal_cdf(a) + a * normal_density(a)),), (None,)
+
+
 def linear_forward(slots: Values, state: Values) -> tuple[Values, Values]:
     """``h = a``: the output layer, since the link function belongs to the loss."""
     return slots, slots
@@ -161,6 +190,10 @@ def linear_backward(
 CELLS = {
     "linear": Cell(linear_forward, linear_backward, ("h",), ("h",), ("h",), recurrent=False),
     "ffnn": Cell(ffnn_forward, ffnn_backward, ("h",), ("h",), ("h",), recurrent=False),
+    # Layers of one matrix as that of "ffnn", with other functions
+    "tanh": Cell(rnn_forward, rnn_backward, ("h",), ("h",), ("h",), recurrent=False),
+    "sigmoid": Cell(sigmoid_forward, sigmoid_backward, ("h",), ("h",), ("h",), recurrent=False),
+    "gelu": Cell(gelu_forward, gelu_backward, ("h",), ("h",), ("h",), recurrent=False),
     "rnn": Cell(rnn_forward, rnn_backward, ("h",), ("h",), ("h",)),
     "gru": Cell(
         gru_forward,
@@ -182,4 +215,6 @@ CELLS = {
     ),
 }
 # The cells that users choose from.
-HIDDEN_CELLS = tuple(name for name in CELLS if name != "linear")
+HIDDEN_CELLS = ("ffnn", "rnn", "gru", "lstm")
+# The cells of the output layer's hidden layers, by their activation.
+HEAD_CELLS = {"relu": "ffnn", "tanh": "tanh", "sigmoid": "sigmoid", "gelu": "gelu"}

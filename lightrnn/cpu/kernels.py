@@ -1,9 +1,10 @@
 """Every kernel, with the types that it is compiled for: what can be compiled ahead."""
 
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
-from ..cells import CELLS
+from ..cells import CELLS, HEAD_CELLS
 from ..updates import UPDATES
 from . import (
     forecast_step,
@@ -41,11 +42,11 @@ def signatures(cells: Iterable[str], dtype: str) -> Iterator[tuple[Any, tuple[An
     kernel, tuple of types
         ``kernel.compile(types)`` compiles it, or loads it from the disk cache.
     """
-    for kernel in _of_every_network():
+    of_cells = (kernel for cell in cells for kernel in _of_cell(cell))
+    # The hidden layers of a head have kernels of "ffnn", too.
+    for kernel in dict.fromkeys(chain(_of_every_network(), of_cells)):
         yield kernel, signature(kernel, dtype)
     for cell in cells:
-        for kernel in _of_cell(cell):
-            yield kernel, signature(kernel, dtype)
         if not CELLS[cell].recurrent:  # the windows of its first layer may overlap
             for make in (recurrence.forward, recurrence.backward):
                 yield make(cell), signature(make(cell), dtype, overlapping=True)
@@ -57,8 +58,10 @@ def _of_every_network() -> Iterator[Any]:
     for module in _MODULES:
         yield from (value for value in vars(module).values() if hasattr(value, "py_func"))
     yield from map(updates.update, UPDATES)
-    yield recurrence.forward("linear")
-    yield recurrence.backward("linear")
+    for cell in ("linear", *HEAD_CELLS.values()):
+        yield recurrence.forward(cell)
+        yield recurrence.backward(cell)
+    yield from map(single_step.head_layers, HEAD_CELLS.values())
 
 
 def _of_cell(cell: str) -> Iterator[Any]:

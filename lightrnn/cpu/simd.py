@@ -305,6 +305,9 @@ def _expm1(x):
 register_jitable(elementwise.tanh)
 register_jitable(elementwise.relative_exp)
 register_jitable(elementwise.sigmoid)
+register_jitable(elementwise._bell)
+register_jitable(elementwise.normal_density)
+register_jitable(elementwise.normal_cdf)
 for _cell in cells.CELLS.values():
     register_jitable(_cell.forward)
     register_jitable(_cell.backward)

@@ -3,7 +3,8 @@
 It serves streams, where the call costs as much as the step. Everything that a step touches is in
 one vector: inputs, states, and copies of the weights. A table of integers holds the offsets and
 sizes: its first row is a `NetworkRow`, each further one the `LayerRow` of a layer, the output layer
-last. Arrays in the vector have rows for the states before the step, then those for the step itself.
+last, after its hidden layers. Arrays in the vector have rows for the states before the step, then
+those for the step itself.
 """
 
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..cells import CELLS
+from .calls import call_at
 from .denormals import flush_denormals, restore_denormals
 from .jit import Numbers, Table, factory, kernel, named, register_jitable
 from .matmul import copy_row
@@ -36,6 +38,10 @@ class NetworkRow(NamedTuple):
     pooled_before: int = 0  # (B, pooled_columns), without it
     w: int = 0  # of attention, with its size; see `pooling.py`
     w_size: int = 0
+    hidden: int = 0  # hidden layers of the output layer
+    hidden_kernel: int = 0  # address of the `head_layers` that runs them
+    hidden_X: int = 0  # their input (before + B, hidden_columns)
+    hidden_columns: int = 0
 
 
 MEAN = 1
@@ -138,6 +144,34 @@ BAD_OUTPUT = 2
 
 
 @factory
+def head_layers(cell: str) -> Callable[[np.ndarray, np.ndarray], int]:
+    """Compile ``head_layers(vector, index)``: a step of the output layer's hidden layers."""
+    loop = steps(cell)
+
+    @kernel
+    @named(f"head_layers_{cell}")
+    def head_layers(
+        vector: Numbers,  # as in `advance`, IN, OUT
+        index: Table,  # IN
+    ):
+        before = index[0, NETWORK.before]
+        rows = before + index[0, NETWORK.batch]
+        block = np.array([before, before, rows])
+        X = matrix(vector, index[0, NETWORK.hidden_X], rows, index[0, NETWORK.hidden_columns])
+        for number in range(len(index) - 1 - index[0, NETWORK.hidden], len(index) - 1):
+            layer = index[number]
+            slots = matrix(vector, layer[LAYER.slots], rows, layer[LAYER.width])
+            state = matrix(vector, layer[LAYER.state], rows, layer[LAYER.width])
+            tape = Tape(X, slots, state, index[0, :0], slots)
+            time = TimeLoop(block, 1, layer[LAYER.features], layer[LAYER.units], True, True)
+            loop(tape, _weights(vector, layer), time)
+            X = state
+        return TAKEN
+
+    return head_layers
+
+
+@factory
 def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], int]:
     """Compile ``advance(vector, index)``: one step, and the output if a head is among the layers.
 
@@ -163,6 +197,9 @@ def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], in
         before = index[0, NETWORK.before]
         columns = index[0, NETWORK.X_columns]
         rows = before + B
+        end = (
+            len(index) - with_head - index[0, NETWORK.hidden]
+        )  # one more than the last level's row
         inputs = matrix(vector, index[0, NETWORK.X], rows, columns)
         result = BAD_INPUT
         if _finite(inputs, before, index[0, NETWORK.X_column], B, F):
@@ -173,7 +210,7 @@ def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], in
             first = np.array([0 if recurrent else before, before, rows])
             # The layers are run here, not by a function shared with the head: that made a stream's
             # step 5 % slower.
-            for number in range(1, len(index) - with_head):
+            for number in range(1, end):
                 layer = index[number]
                 H = layer[LAYER.width]
                 slots = matrix(vector, layer[LAYER.slots], rows, S * H)
@@ -185,6 +222,10 @@ def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], in
             if index[0, NETWORK.pooling]:
                 X = _pool(vector, index[0], X)
             if with_head:
+                if index[0, NETWORK.hidden]:
+                    call_at(index[0, NETWORK.hidden_kernel], vector, index)
+                    layer = index[len(index) - 2]
+                    X = matrix(vector, layer[LAYER.state], rows, layer[LAYER.width])
                 layer = index[len(index) - 1]
                 slots = matrix(vector, layer[LAYER.slots], rows, layer[LAYER.width])
                 outputs = matrix(vector, layer[LAYER.state], rows, layer[LAYER.width])
@@ -195,7 +236,7 @@ def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], in
             units = index[len(index) - 1, LAYER.units]
             result = TAKEN if _finite(X, before, 0, B, units) else BAD_OUTPUT
         if result == TAKEN:
-            for number in range(1, len(index) - with_head):
+            for number in range(1, end):
                 layer = index[number]
                 columns = Z * layer[LAYER.width]
                 state = matrix(vector, layer[LAYER.state], rows, columns)

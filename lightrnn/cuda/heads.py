@@ -12,11 +12,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..losses import Loss, log_softmax
-from ..nn.heads import AdaptiveHead
+from ..nn.adaptive import AdaptiveHead
 from ..nn.layers import Layer
-from . import losses
+from . import gather, losses
 from .driver import THREADS
-from .gather import let_be_zero
 from .matmul import add_product, bias_gradient, weight_gradient
 from .memory import Matrix
 from .program import Program, Sent
@@ -36,6 +35,15 @@ class Rows(NamedTuple):
     losses: int  # (n,)
     dfeatures: int  # (n, D), -1 if no gradient is wanted
     constant: int = -1  # (k,) of the loss, one for each output
+
+
+class HiddenLayer(NamedTuple):
+    """A hidden layer of a head, its input, and the addresses of its arrays."""
+
+    layer: Layer
+    X: Matrix  # (n, D)
+    sums: int  # (n, units), then what the gradient needs of them
+    state: int  # (n, units)
 
 
 class Head:
@@ -65,7 +73,8 @@ class Head:
 
     def outputs(self, program: Program, features: Matrix, count: int) -> Read:
         """Compute raw outputs; returns the function that reads them, (count, k)."""
-        return self._raw(program, self.layer, features, count)
+        _, h = self._hidden(program, features, count)
+        return self._raw(program, self.layer, h, count)
 
     def learn(
         self, program: Program, loss: Loss, features: Matrix, sent: dict[str, Sent], learn: bool
@@ -77,12 +86,50 @@ class Head:
         int
             Address of the gradient of the features, -1 if there is none.
         """
-        rows = self._rows(program, features, sent, sent["weights"].size, learn)
+        n = sent["weights"].size
+        hidden, h = self._hidden(program, features, n)
+        rows = self._rows(program, h, sent, n, learn)
         if "constant" in sent:
             rows = rows._replace(constant=sent["constant"].address)
         self._loss(program, self.layer, loss, rows)
         add_up(program, rows.losses, rows.n, program.context.addresses.results)
-        return rows.dfeatures
+        dh = rows.dfeatures
+        if learn:
+            for run in reversed(hidden):
+                dh = self._hidden_back(program, run, dh, n)
+        return dh
+
+    # -- hidden layers -----------------------------------------------------------------------------
+
+    def _hidden(
+        self, program: Program, features: Matrix, count: int
+    ) -> tuple[list[HiddenLayer], Matrix]:
+        """Run the hidden layers; return them, and what the last layer reads."""
+        runs: list[HiddenLayer] = []
+        h = features
+        for layer in self.host.hidden:
+            size = count * layer.units
+            run = HiddenLayer(layer, h, program.allocate(size), program.allocate(size))
+            self._linear(program, layer, h, run.sums, count)
+            arguments = gather.CellArguments(run.sums, size, run.state)
+            program.over(gather.apply(layer.cell_name), size, arguments)
+            runs.append(run)
+            h = Matrix(run.state, layer.units)
+        return runs, h
+
+    def _hidden_back(self, program: Program, run: HiddenLayer, dstate: int, count: int) -> int:
+        """Set the gradients of a hidden layer's parameters; return that of its input."""
+        layer = run.layer
+        size = count * layer.units
+        arguments = gather.CellArguments(run.sums, size, dstate)
+        program.over(gather.apply_back(layer.cell_name), size, arguments)
+        dsums = Matrix(run.sums, layer.units)
+        self._back(program, layer, run.X, dsums, count, False)
+        dX = Matrix(program.allocate(count * layer.features), layer.features)
+        W = program.context.addresses.weights(layer).W_ih
+        shape = count, layer.features, layer.units
+        add_product(program, dsums, W, dX, shape, turn_b=True)
+        return dX.address
 
     # -- parts of it -------------------------------------------------------------------------------
 
@@ -93,7 +140,7 @@ class Head:
         targets = sent["targets"]
         weights = sent["weights"]
         place = program.allocate(losses)
-        dfeatures = program.allocate(weights.size * self.host.features) if learn else -1
+        dfeatures = program.allocate(weights.size * self._width(self.layer)) if learn else -1
         return Rows(features, weights.size, targets.address, weights.address, place, dfeatures)
 
     def _linear(
@@ -192,7 +239,7 @@ class Head:
 
 
 class Adaptive(Head):
-    """The adaptive softmax; see `lightrnn.nn.heads.AdaptiveHead`."""
+    """The adaptive softmax; see `lightrnn.nn.adaptive.AdaptiveHead`."""
 
     def sends(
         self,
@@ -279,8 +326,8 @@ class Adaptive(Head):
         """Set the gradients of layers to zero."""
         for layer in layers:
             gradient = program.context.addresses.gradients(layer)
-            let_be_zero(program, gradient.W_ih.address, layer.features * layer.units)
-            let_be_zero(program, gradient.b_ih, layer.units)
+            gather.let_be_zero(program, gradient.W_ih.address, layer.features * layer.units)
+            gather.let_be_zero(program, gradient.b_ih, layer.units)
 
 
 def make_head(host: Any) -> Head:

@@ -1,4 +1,4 @@
-"""The constructor arguments that estimators share, and the rules between them.
+"""The constructor arguments that estimators share; `rules.py` says which exclude each other.
 
 Each argument is declared once, with type, default, domain and description. The groups are joined
 by inheritance: arguments of the network come first, those of training last.
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
 from typing import Any
 
-from ..cells import CELLS, HIDDEN_CELLS
+from ..cells import HEAD_CELLS, HIDDEN_CELLS
 from ..devices import check_device
 from .declarations import (
     CALLBACKS,
@@ -18,13 +18,13 @@ from .declarations import (
     FRACTION,
     N_JOBS,
     NOT_NEGATIVE,
-    OWN_SCORES,
     POSITIVE,
     POSITIVE_FRACTION,
     RANDOM_STATE,
     SCHEDULE,
     SCORING,
     SIZES,
+    SIZES_OR_NONE,
     VERBOSE,
     Domain,
     argument,
@@ -41,6 +41,8 @@ ARCHITECTURE = (
     "bidirectional",
     "window",
     "pooling",
+    "head_layer_sizes",
+    "head_activation",
     "dropout",
     "dtype",
 )
@@ -166,6 +168,19 @@ class SupervisedArguments(NetworkArguments):
         it begins as the mean. Pooled states give every step a short way to the output, whatever
         the length. All steps are pooled, with `truncate` too; then the gradient reaches the states
         of the last ones alone. With ``target="step"`` it must be "last".""",
+    )
+    head_layer_sizes: tuple[int, ...] = argument(
+        (),
+        SIZES_OR_NONE,
+        """Number of units of each hidden layer of the output layer, between what it reads of the
+        states and the outputs: (32,) makes of it a multilayer perceptron with 32 hidden units. ():
+        the outputs are linear in the states. `dropout` acts before the first of these layers.""",
+    )
+    head_activation: str = argument(
+        "relu",
+        one_of(*HEAD_CELLS),
+        """Activation of the layers of `head_layer_sizes`; "gelu" is the exact one, with the
+        distribution function of the normal distribution. Without such layers it is ignored.""",
     )
     standardize: bool = argument(
         True,
@@ -308,92 +323,3 @@ class TrainingArguments:
         ends after it when one returns `lightrnn.training.STOP` or raises
         `lightrnn.training.StopTraining`; other results are ignored.""",
     )
-
-
-def check_decay(solver: str, learning_rate_init: float, alpha: float, **others: Any) -> None:
-    """Refuse a weight decay that overshoots: a step takes learning_rate_init * alpha of a weight.
-
-    Raises
-    ------
-    ValueError
-        If it takes more than all.
-    """
-    if solver != "lbfgs" and learning_rate_init * alpha > 1:
-        raise ValueError(
-            f"alpha must be at most 1 / learning_rate_init = {1 / learning_rate_init:g}, got "
-            f"{alpha:g}. Every step shrinks the weights by learning_rate_init * alpha of their "
-            "size; lower one of the two."
-        )
-
-
-def check_together(
-    cell: str = "",
-    bidirectional: bool | str = False,
-    truncate: int | None = None,
-    solver: str = "",
-    dropout: float | str = 0.0,
-    target: str = "",
-    **others: Any,
-) -> None:
-    """Refuse checked arguments of a supervised estimator that exclude each other.
-
-    Raises
-    ------
-    ValueError
-        If two of them do.
-    """
-    windowed = cell in CELLS and not CELLS[cell].recurrent
-    if bidirectional is True and windowed:
-        raise ValueError(
-            f"bidirectional must be False with cell={cell!r}, got True. "
-            "A window looks back only; use a recurrent cell."
-        )
-    if truncate is not None and windowed:
-        raise ValueError(
-            f"truncate must be None with cell={cell!r}, got {truncate}. "
-            "There is no state to carry; set window instead."
-        )
-    if truncate is not None and bidirectional is True:
-        raise ValueError(
-            f"truncate must be None with bidirectional=True, got {truncate}. "
-            "The backward direction needs the whole sequence."
-        )
-    if solver == "lbfgs" and dropout not in (0, "auto"):
-        raise ValueError(
-            f"dropout must be 0 with solver='lbfgs', got {dropout}. "
-            "Use solver='adam' for training with dropout."
-        )
-    if solver == "lbfgs" and others.get("token_dropout", 0) not in (0, "auto"):
-        raise ValueError(
-            f"token_dropout must be 0 with solver='lbfgs', got {others['token_dropout']}. "
-            "A line search needs the same loss each time; use solver='adam'."
-        )
-    if solver == "lbfgs" and truncate is not None:
-        raise ValueError(
-            f"truncate must be None with solver='lbfgs', got {truncate}. "
-            "A line search needs the whole gradient."
-        )
-    if target == "step":
-        _check_per_step(**others)
-
-
-def _check_per_step(
-    patch: int | str = 1, pooling: str = "last", scoring: Any = "loss", **others: Any
-) -> None:
-    """Refuse checked arguments that have no meaning where each step has a target."""
-    if patch not in ("auto", 1):
-        raise ValueError(
-            f"patch must be 'auto' or 1 with target='step', got {patch}. "
-            "The network gives one output for each input that it reads."
-        )
-    if pooling != "last":
-        raise ValueError(
-            f"pooling must be 'last' with target='step', got {pooling!r}. "
-            "Each step has an output of its own there; use target='sequence' to pool all steps."
-        )
-    if isinstance(scoring, str) and scoring not in OWN_SCORES:
-        raise ValueError(
-            f"scoring must be 'loss', 'score' or a function with target='step', got {scoring!r}. "
-            "A scorer of scikit-learn takes one target a sequence; write lambda estimator, X, y: "
-            "metric(np.concatenate(y), np.concatenate(estimator.predict(X)))."
-        )

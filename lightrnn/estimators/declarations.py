@@ -157,8 +157,8 @@ POSITIVE_FRACTION = Domain(
 )
 
 
-def _sizes(name: str, value: Any) -> tuple[int, ...]:
-    """Return the layers' units; one layer may be given as a plain integer."""
+def _sizes(name: str, value: Any, least: int = 1) -> tuple[int, ...]:
+    """Return the units of at least so many layers; one may be given as a plain integer."""
     if isinstance(value, numbers.Integral):
         value = (value,)
     remedy = "Write (64,) for one layer of 64 units."
@@ -166,12 +166,13 @@ def _sizes(name: str, value: Any) -> tuple[int, ...]:
     if isinstance(value, str | bytes | dict | set) or not hasattr(value, "__iter__"):
         raise TypeError(f"{name} must be a tuple of integers, got {shown(value)}. {remedy}")
     sizes = tuple(checks.integer(f"{name}[{index}]", size, 1) for index, size in enumerate(value))
-    if not sizes:
+    if len(sizes) < least:
         raise ValueError(f"{name} must have at least one layer, got {shown(value)}. {remedy}")
     return sizes
 
 
 SIZES = Domain("tuple of int >= 1, or int", _sizes)
+SIZES_OR_NONE = Domain("tuple of int >= 1, or int", partial(_sizes, least=0))
 
 
 def _forget_bias(name: str, value: Any) -> str | float:

@@ -49,7 +49,8 @@ _SHARED = {
         "layer0.W_hh" (H, G*H), "layer0.b" (G*H,) and so on, with the gates in the order i, f, g, o
         or r, z, n. A GRU has "b_ih" and "b_hh", a backward direction "layer0.reverse.W_ih" and so
         on, an "ffnn" "layer0.W" (window*F, H). The output layer is "head.W" (D, n_outputs) and
-        "head.b"; ``pooling="attention"`` adds "attention.w" (D,).
+        "head.b", its hidden layers "head0.W" and so on; ``pooling="attention"`` adds "attention.w"
+        (D,).
     device_ : str
         Device on which the network was trained.""",
     "references": """.. [1] Hochreiter, S. and Schmidhuber, J. (1997). Long short-term memory.

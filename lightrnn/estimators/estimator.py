@@ -17,10 +17,11 @@ from ..nn.state_dict import torch_arrays
 from ..training.history import TrainingOptions
 from ..training.loop import train
 from ..utils.checks import choice, shown
-from .arguments import NetworkArguments, TrainingArguments, check_decay
+from .arguments import NetworkArguments, TrainingArguments
 from .declarations import N_JOBS, checked, declared
 from .model import Model
 from .outputs import check_outputs, overflow
+from .rules import check_decay
 
 if TYPE_CHECKING:
     from ..losses import Loss
@@ -305,21 +306,24 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         read, ``rnn = nn.LSTM(...)``, nn.GRU or nn.RNN, and ``head = nn.Linear(D, n_outputs_)``. The
         names are "embedding.weight", "rnn.weight_ih_l0", "rnn.weight_hh_l0", "rnn.bias_ih_l0",
         "rnn.bias_hh_l0", the same with "_reverse" for a backward direction, the same for layer 1,
-        and so on, then "head.weight" and "head.bias". Layers of different sizes are modules of
-        their own: "rnn0", "rnn1". A module pools the states of all steps, ``h`` (n, T, D) of n
-        sequences of T steps, by ``h.mean(1)``, by ``h.amax(1)``, or with ``attention = nn.Linear(D,
-        1, bias=False)``, whose "attention.weight" is there then, by ``(attention(h).softmax(1) *
-        h).sum(1)``; without pooling the head reads ``h_n``. Where this package has one bias and
-        PyTorch two, the second is zeros. Row r of the embedding is token r of `vocabulary_`, row k
-        of the head is class k of `classes_`. The standardisation of X is part of the first layer's
-        weights, so the module takes X as it is; where `X_mean_` is large compared with `X_scale_`,
-        float32 loses digits by that. With ``p = estimator.patch_`` above 1 the module reads patches
-        of p steps, of each sequence x (T, F) ``np.pad(x, [(0, -len(x) % p), (0, 0)],
-        "edge").reshape(-1, p * F)``. With ``missing="mask"`` it reads 3 * F columns of each step in
-        the place of F: values with the last one carried, marks, and numbers of steps since, as
-        `missing` describes them. A regressor's head gives standardised numbers, of which
-        predictions are made in float64: ``module(x).double() * torch.from_numpy(estimator.y_scale_)
-        + torch.from_numpy(estimator.y_mean_)``; with q quantiles of each of k columns of
+        and so on, then "head.weight" and "head.bias". With `head_layer_sizes` the head is
+        ``nn.Sequential(nn.Linear(D, h), nn.ReLU(), nn.Linear(h, n_outputs_))``, or with the module
+        of another `head_activation`, and its names are "head.0.weight", "head.2.weight" and so on.
+        Layers of different sizes are modules of their own: "rnn0", "rnn1". A module pools the
+        states of all steps, ``h`` (n, T, D) of n sequences of T steps, by ``h.mean(1)``, by
+        ``h.amax(1)``, or with ``attention = nn.Linear(D, 1, bias=False)``, whose "attention.weight"
+        is there then, by ``(attention(h).softmax(1) * h).sum(1)``; without pooling the head reads
+        ``h_n``. Where this package has one bias and PyTorch two, the second is zeros. Row r of the
+        embedding is token r of `vocabulary_`, row k of the head is class k of `classes_`. The
+        standardisation of X is part of the first layer's weights, so the module takes X as it is;
+        where `X_mean_` is large compared with `X_scale_`, float32 loses digits by that. With ``p =
+        estimator.patch_`` above 1 the module reads patches of p steps, of each sequence x (T, F)
+        ``np.pad(x, [(0, -len(x) % p), (0, 0)], "edge").reshape(-1, p * F)``. With
+        ``missing="mask"`` it reads 3 * F columns of each step in the place of F: values with the
+        last one carried, marks, and numbers of steps since, as `missing` describes them. A
+        regressor's head gives standardised numbers, of which predictions are made in float64:
+        ``module(x).double() * torch.from_numpy(estimator.y_scale_) +
+        torch.from_numpy(estimator.y_mean_)``; with q quantiles of each of k columns of
         ``module(x).double().unflatten(-1, (k, q)).sort(-1).values``, whose columns are those of y.
 
         Returns

@@ -29,10 +29,10 @@ from .arguments import (
     SMALLEST_ADAPTIVE,
     SupervisedArguments,
     TrainingArguments,
-    check_together,
 )
 from .declarations import checked, declared
 from .model import Model, build_network, loss_arguments, targets_from_tree
+from .rules import check_together
 
 if TYPE_CHECKING:
     from ..nn.network import Network
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 SAVED = frozenset({"_model", "_metadata_request", "_sklearn_output_config"})
 # The sizes of a network, with the least that each may be.
 _SIZES = {"n_features": 1, "n_outputs": 1, "n_tokens": 0}
+# What a language model does without, and what files of earlier versions do not say.
+_NONE = {"pooling": "last", "head_layer_sizes": (), "head_activation": "relu"}
 _TARGETS = {"classifier": ("ClassTargets", "MultilabelTargets"), "regressor": ("RealTargets",)}
 
 
@@ -88,8 +90,7 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
     if unknown:
         raise ValueError(f"{name} has no argument {shown(unknown[0])} in this version")
     _same("_model", set(model), {field.name for field in fields(Model)})
-    # A language model pools nothing, and nor do files of earlier versions.
-    model["architecture"] = {"pooling": "last"} | model["architecture"]
+    model["architecture"] = _NONE | model["architecture"]
     check_device("device", model["device"])
     network = _network(model["architecture"], len(model["network"]))
     _check_arrays("network", model["network"], network)
@@ -208,14 +209,11 @@ def _network(architecture: dict[str, Any], most: int) -> Network:
     """Check the arguments of a network of at most `most` layers; return it without parameters."""
     given = {"head": "linear"} | architecture
     bidirectional = given.get("bidirectional", False)
-    known = {*_SIZES, *ARCHITECTURE, "head"}
-    _same("architecture", given.keys() | {"bidirectional"}, known)
-    sizes = given["hidden_layer_sizes"]
-    # Each layer has arrays of its own: more layers than arrays would only take time.
-    if type(sizes) is not tuple or len(sizes) > most:
-        raise ValueError(
-            f"hidden_layer_sizes must be those of the saved layers, got {shown(sizes)}"
-        )
+    _same("architecture", given.keys() | {"bidirectional"}, {*_SIZES, *ARCHITECTURE, "head"})
+    for name in ("hidden_layer_sizes", "head_layer_sizes"):
+        # Each layer has arrays of its own: more layers than arrays would only take time.
+        if type(given[name]) is not tuple or len(given[name]) > most:
+            raise ValueError(f"{name} must be those of the saved layers, got {shown(given[name])}")
     plain: dict[str, Any] = {
         name: checks.integer(name, given[name], low) for name, low in _SIZES.items()
     }
@@ -225,9 +223,11 @@ def _network(architecture: dict[str, Any], most: int) -> Network:
     # Compared with the given values, types included: a float 3.0 or True is refused.
     plain["head"] = checks.choice("head", given["head"], ("linear", "tied", "adaptive"))
     _same("architecture", given, plain)
+    if given["head"] != "linear":
+        _same("head_layer_sizes", given["head_layer_sizes"], ())
     if given["head"] == "tied":
         found = given["n_features"], given["n_outputs"]
-        wanted = sizes[-1] * (1 + bidirectional), given["n_tokens"]
+        wanted = given["hidden_layer_sizes"][-1] * (1 + bidirectional), given["n_tokens"]
         _same("n_features, n_outputs", found, wanted)
     if given["head"] == "adaptive":
         checks.integer("n_outputs", given["n_outputs"], SMALLEST_ADAPTIVE)

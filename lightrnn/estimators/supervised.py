@@ -32,11 +32,12 @@ from ..nn.groups import largest_batch
 from ..training.history import warn_of_the_end
 from ..training.lbfgs import LBFGS_BATCH
 from ..training.minibatches import Minibatches
-from .arguments import ARCHITECTURE, SupervisedArguments, check_together
+from .arguments import ARCHITECTURE, SupervisedArguments
 from .automatic import chosen_batch_size, chosen_structure, chosen_token_dropout
 from .continuing import check_same_classes, refuse_other_form
 from .estimator import Arguments, NetworkEstimator
 from .model import Model, loss_arguments
+from .rules import check_together
 from .scoring import make_score
 
 

@@ -19,8 +19,9 @@ from ..estimators.arguments import ARCHITECTURE
 from ..estimators.estimator import NetworkEstimator, check_estimator
 from ..estimators.regressor import RNNRegressor
 from ..estimators.supervised import SupervisedEstimator
+from ..nn.adaptive import AdaptiveHead
 from ..nn.groups import group_sequences
-from ..nn.heads import AdaptiveHead, LossTargets
+from ..nn.output_layer import LossTargets
 from ..utils.checks import shown
 
 if TYPE_CHECKING:
@@ -214,7 +215,18 @@ def _gradient_through_head(trace: Trace, doutputs: np.ndarray) -> np.ndarray:
     """Return the gradient of what a linear head reads, (B, D), from that of its outputs, (B, k)."""
     arrays = trace.network.arrays()
     W = arrays["head.W"] if "head.W" in arrays else arrays["embedding.W"].T  # (D, k)
-    return doutputs @ W.T
+    hidden: Any = trace.network.head.layers[:-1]
+    h = trace.last_features()
+    kept = []
+    for layer in hidden:
+        sums = h @ arrays[f"{layer.name}.W"] + arrays[f"{layer.name}.b"]
+        (h,), saved = layer.cell.forward((sums,), (sums,))
+        kept.append(saved)
+    dh = doutputs @ W.T
+    for layer, saved in zip(reversed(hidden), reversed(kept), strict=True):
+        (dsums,), _ = layer.cell.backward((dh,), saved, saved, saved)
+        dh = dsums @ arrays[f"{layer.name}.W"].T
+    return dh
 
 
 def _adaptive_gradient(trace: Trace, targets: np.ndarray) -> np.ndarray:

@@ -13,8 +13,8 @@ import numpy as np
 from ..utils.checks import choice, flag, shown
 from ..utils.files import replacing
 from .c_header import effect, header
-from .c_network import quantized
 from .c_program import Program
+from .c_text import quantized
 from .summary import Summary, last_step, summarize
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")

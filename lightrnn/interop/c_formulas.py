@@ -13,8 +13,10 @@ from ..cells import CELLS, Cell
 _FUNCTIONS = {"tanh": "tanhf", "exp": "expf"}
 
 
-def cell_function(name: str) -> str:
+def cell_function(name: str, called: str = "") -> str:
     """Return the C function that takes one step of a cell, from its slots and its old state.
+
+    It has the name `called`, by default that of the cell.
 
     Examples
     --------
@@ -31,12 +33,13 @@ def cell_function(name: str) -> str:
     }
     """
     cell = CELLS[name]
+    called = called or name
     states = ", ".join(f"float *{state}" for state in cell.states)
     lines = [f"        {line}" for line in _Translation(cell).lines]
     return "\n".join(
         [
-            _comment(name, cell),
-            f"static void {name}(const float *a, int units, {states})",
+            _comment(called, cell),
+            f"static void {called}(const float *a, int units, {states})",
             "{",
             "    for (int k = 0; k < units; k++) {",
             *lines,
@@ -55,7 +58,8 @@ def count_exponentials(name: str) -> int:
     (5, 0)
     """
     calls = (node for node in ast.walk(_forward(CELLS[name])) if isinstance(node, ast.Call))
-    return sum(ast.unparse(call.func) in ("tanh", "sigmoid", "exp") for call in calls)
+    counted = ("tanh", "sigmoid", "exp", "normal_cdf")
+    return sum(ast.unparse(call.func) in counted for call in calls)
 
 
 def _comment(name: str, cell: Cell) -> str:

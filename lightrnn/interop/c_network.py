@@ -6,15 +6,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..cells import CELLS
+from ..cells import CELLS, HEAD_CELLS
 from ..nn.state_dict import Direction
 from ..utils.checks import check_finite_weights
 from .c_formulas import count_exponentials
-from .c_text import array
+from .c_text import array, quantized
 from .foreign import reorder_gates
 from .summary import Summary
 
-_LARGEST_8BIT = 127
 # A mean beyond this multiple of the scale: float would round off more than 6e-5 of a deviation.
 _FAR = 1000.0
 _BYTES = {"int": 4, "float": 4, "double": 8}
@@ -150,7 +149,7 @@ class NetworkWriter:
             features = self._layer(number, features)
         if self.summary.pooling != "last" and not self.summary.step:
             features = self._pooled(features)
-        self.local("a", self._sums)
+        self.local("a", max(self._sums, *self.summary.head_units, 0))
         self.add("if (!output) {", "    return;", "}")
         self._head(features)
 
@@ -300,6 +299,7 @@ class NetworkWriter:
         elif summary.head == "tied":
             self._tied(features)
         else:
+            features = self._hidden_of_head(features)
             self.add(f"/* head: {y} = b + h W */")
             self.linear(y, features, "head")
         if summary.task == "numbers":
@@ -312,6 +312,23 @@ class NetworkWriter:
         elif summary.head != "adaptive":
             self.exponentials += k
             self.add(f"softmax(output, {k});")
+
+    @property
+    def head_function(self) -> str:
+        """Name of the function of the head's hidden layers."""
+        return f"{self.summary.head_activation}_layer"
+
+    def _hidden_of_head(self, features: str) -> str:
+        """Add the hidden layers of the head; return the name of the last one's h."""
+        cell = HEAD_CELLS[self.summary.head_activation]
+        for number, units in enumerate(self.summary.head_units):
+            name = f"head{number}"
+            self.exponentials += units * count_exponentials(cell)
+            self.add(f"/* {name}: a = b + h W */")
+            self.linear("a", features, name)
+            features = self.local(f"{name}_h", units)
+            self.add(f"{self.head_function}(a, {units}, {features});", "")
+        return features
 
     def _numbers(self, y: str) -> None:
         """Bring standardised outputs to the units of y."""
@@ -377,19 +394,3 @@ class NetworkWriter:
                 "}",
             )
             start += size
-
-
-def quantized(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a matrix as integers from -127 to 127, and the scale of each row.
-
-    Examples
-    --------
-    >>> scale, integers = quantized(np.array([[1.0, -2.0, 0.5], [0.0, 0.0, 0.0]]))
-    >>> integers.tolist(), (scale * 127).tolist()
-    ([[64, -127, 32], [0, 0, 0]], [2.0, 0.0])
-    """
-    scale = abs(W).max(axis=1) / W.dtype.type(_LARGEST_8BIT)
-    scale[scale < np.finfo(W.dtype).tiny] = 0
-    divisor = np.where(scale > 0, scale, 1)[:, None]
-    integers = np.rint(W / divisor) * (scale > 0)[:, None]
-    return scale, integers.astype(np.int8)

@@ -14,6 +14,7 @@ import numpy as np
 
 WIDTH = 100  # columns of the files
 INDENT = "    "
+_LARGEST_8BIT = 127
 
 # The helper functions in the order of the file, of which each stands in it if it is called.
 HELPERS = {
@@ -85,6 +86,12 @@ static float sigmoid(float a)
     const float e = expf(a > 80.0f ? 80.0f : a);
     return e / (e + 1.0f);
 }""",
+    "normal_cdf": """
+/* Return the share of a normal distribution that is below x. */
+static float normal_cdf(float x)
+{
+    return 0.5f * erfcf(-0.70710678118654752f * x);
+}""",
     "positive": """
 /* Return x where a > 0, else 0. */
 static float positive(float a, float x)
@@ -140,7 +147,7 @@ def in_double(code: str) -> str:
     >>> in_double("const float y = 2.0f * expf(x);")
     'const double y = 2.0 * exp(x);'
     """
-    code = re.sub(r"\b(exp|tanh)f\b", r"\1", re.sub(r"\bfloat\b", "double", code))
+    code = re.sub(r"\b(exp|tanh|erfc)f\b", r"\1", re.sub(r"\bfloat\b", "double", code))
     return re.sub(r"(\d\.\d+)f\b", r"\1", code)
 
 
@@ -205,3 +212,19 @@ def _quoted(value: Any) -> str:
     text = ascii(str(value))[1:-1].replace('"', '\\"').replace("\\'", "'")
     text = text.replace("*/", "*\\x2f").replace("/*", "\\x2f*").replace("??", "?\\x3f")
     return f'"{text}"' if isinstance(value, str) else text
+
+
+def quantized(W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return a matrix as integers from -127 to 127, and the scale of each row.
+
+    Examples
+    --------
+    >>> scale, integers = quantized(np.array([[1.0, -2.0, 0.5], [0.0, 0.0, 0.0]]))
+    >>> integers.tolist(), (scale * 127).tolist()
+    ([[64, -127, 32], [0, 0, 0]], [2.0, 0.0])
+    """
+    scale = abs(W).max(axis=1) / W.dtype.type(_LARGEST_8BIT)
+    scale[scale < np.finfo(W.dtype).tiny] = 0
+    divisor = np.where(scale > 0, scale, 1)[:, None]
+    integers = np.rint(W / divisor) * (scale > 0)[:, None]
+    return scale, integers.astype(np.int8)

@@ -245,6 +245,8 @@ def _constants(summary: Summary, weights: bytes, inline: bool) -> dict[str, Any]
         "BIDIRECTIONAL": summary.bidirectional,
         "POOLING": summary.pooling,
         "HEAD": summary.head,
+        "HEAD_DEPTH": len(summary.head_units),
+        "ACTIVATION": summary.head_activation,
         "STORE": "text" if inline else "file",
         "DEPTH": len(summary.layers),
         "BASE64": base64.b64encode(weights).decode() if inline else "",

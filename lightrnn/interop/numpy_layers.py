@@ -10,6 +10,7 @@ half.
 import base64
 import hashlib
 import io
+import math
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,8 @@ CELL = "lstm"
 BIDIRECTIONAL = False
 POOLING = "last"
 HEAD = "linear"
+HEAD_DEPTH = 0  # hidden layers of the output layer
+ACTIVATION = "relu"
 STORE = "none"
 DEPTH = 1  # layers
 BASE64 = ""
@@ -170,7 +173,42 @@ else:
         return states[-1]
 
 
-if HEAD == "linear":
+if ACTIVATION == "relu":
+
+    def activation(a):
+        """Return 0 in the place of negative numbers."""
+        return np.maximum(a, 0)
+
+elif ACTIVATION == "tanh":
+
+    def activation(a):
+        """Squash numbers into (-1, 1)."""
+        return np.tanh(a)
+
+elif ACTIVATION == "sigmoid":
+
+    def activation(a):
+        """Squash numbers into (0, 1)."""
+        return sigmoid(a)
+
+else:
+
+    def activation(a):
+        """Return gelu(a): a times the normal distribution's share of numbers below it."""
+        erfc = np.vectorize(math.erfc, otypes=[a.dtype])
+        return a / 2 * erfc(-a / 2**0.5)
+
+
+if HEAD_DEPTH:
+
+    def head(features):
+        """Return the raw outputs for features (..., D), by way of hidden layers."""
+        for number in range(HEAD_DEPTH):
+            sums = features @ WEIGHTS[f"head{number}.W"] + WEIGHTS[f"head{number}.b"]
+            features = activation(sums)
+        return features @ WEIGHTS["head.W"] + WEIGHTS["head.b"]
+
+elif HEAD == "linear":
 
     def head(features):
         """Return the raw outputs for features (..., D)."""

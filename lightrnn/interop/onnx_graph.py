@@ -34,6 +34,8 @@ OPERATORS = {
 # The operator that turns raw outputs into a task's predictions.
 _OUTPUTS = {"classes": "Softmax", "labels": "Sigmoid", "language": "Softmax"}
 
+_ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
+
 
 class ModelBuilder(InputBuilder):
     """Builds the graph: each method adds nodes and returns the name of their result.
@@ -235,9 +237,21 @@ class ModelBuilder(InputBuilder):
         if self.summary.head == "adaptive":
             return self._adaptive(features)
         if self.summary.head == "linear":
+            for number in range(len(self.summary.head_units)):
+                features = self._activated(self._linear(features, f"head{number}"))
             return self._linear(features, "head")
         W = self._add("Transpose", "embedding.W", perm=(1, 0))
         return self._add("Add", self._add("MatMul", features, W), self._weight("head.b"))
+
+    def _activated(self, sums: str) -> str:
+        """Return what the activation of the head's hidden layers makes of sums."""
+        if self.summary.head_activation != "gelu":
+            return self._add(_ACTIVATIONS[self.summary.head_activation], sums)
+        # a (1 + erf(a / sqrt(2))) / 2: this version of ONNX has no operator for it
+        scaled = self._add("Mul", sums, self._constant("gelu.scale", 0.5**0.5))
+        share = self._add("Add", self._add("Erf", scaled), self._constant("gelu.one", 1.0))
+        half = self._add("Mul", sums, self._constant("gelu.half", 0.5))
+        return self._add("Mul", half, share)
 
     def _adaptive(self, features: str) -> str:
         """Return the log probabilities of the frequent tokens, then of the rare ones by cluster."""

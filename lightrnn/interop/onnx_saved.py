@@ -31,7 +31,7 @@ _CLASSES = {kind.__name__: kind for kind in (RNNClassifier, RNNRegressor, RNNLan
 # Fields of a summary that are arguments of an estimator, or that targets need, as they are.
 _FIELDS = (
     *("cell", "task", "step", "n_features", "patch", "n_outputs", "units", "window", "pooling"),
-    *("head", "quantiles"),
+    *("head", "head_units", "head_activation", "quantiles"),
 )
 
 
@@ -176,6 +176,9 @@ def _arguments(
     else:
         found["target"] = "step" if told["step"] else "sequence"
         found["pooling"] = told["pooling"]
+        if told.get("head_units"):  # older files have none
+            found["head_layer_sizes"] = tuple(told["head_units"])
+            found["head_activation"] = told["head_activation"]
         found["bidirectional"] = told["bidirectional"]
         found["patch"] = told["patch"]
         found["missing"] = "error" if told["fill"] is None else "mask"

@@ -50,6 +50,10 @@ class Summary(NamedTuple):
         Which states the output layer reads, unless `step`; see `nn/pooling.py`.
     head : {"linear", "tied", "adaptive"}
         The output layer; see `nn/heads.py`.
+    head_units : tuple of int
+        Units of its hidden layers, whose names are "head0" and so on.
+    head_activation : {"relu", "tanh", "sigmoid", "gelu"}
+        Activation of these.
     weights : dict of str to ndarray
         The arrays of `weights_`, by their names there.
     vocabulary : Vocabulary or None
@@ -79,6 +83,8 @@ class Summary(NamedTuple):
     window: int
     pooling: str
     head: str
+    head_units: tuple[int, ...]
+    head_activation: str
     weights: dict[str, np.ndarray]
     vocabulary: Vocabulary | None
     classes: np.ndarray | None
@@ -154,6 +160,8 @@ def summarize(estimator: Any) -> Summary:
         window=0 if network.recurrent else network.window,
         pooling=architecture.get("pooling", "last"),
         head=architecture.get("head", "linear"),
+        head_units=tuple(architecture.get("head_layer_sizes", ())),
+        head_activation=architecture.get("head_activation", "relu"),
         weights=weights,
         vocabulary=model.vocabulary,
         classes=targets.classes_ if task == "classes" else None,
@@ -215,7 +223,8 @@ def described(summary: Summary) -> str:
     read = f", reads {inputs}" if summary.patch > 1 and not summary.window else ""
     directions = ", read from both ends" if summary.bidirectional else ""
     pooled = _POOLED[summary.pooling]
-    sizes = " -> ".join(map(str, [summary.n_features, *summary.units, summary.n_outputs]))
+    head = [f"{units} {summary.head_activation}" for units in summary.head_units]
+    sizes = " -> ".join(map(str, [summary.n_features, *summary.units, *head, summary.n_outputs]))
     return (
         f"The network is {article} {summary.cell}{window}{read}{directions}{pooled}, "
         f"from inputs to outputs {sizes}."

@@ -15,7 +15,7 @@ import numpy as np
 
 from .batches import Batch
 from .forward_backward import ForwardBackward
-from .heads import LossTargets
+from .output_layer import LossTargets
 from .segments import Segment
 from .workspace import Workspace, steps_at_once
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from .. import cpu
 from ..losses import Loss
-from .heads import LossTargets
 from .inputs import BatchInputs
+from .output_layer import LossTargets
 from .packing import blocks
 from .pooling import Pooling
 from .segments import WHOLE, spans

@@ -53,6 +53,10 @@ class Stack:
     head : {"linear", "tied", "adaptive"}, default="linear"
         Output layer: one of its own, the embedding's matrix, or an adaptive softmax; see
         `heads.py`.
+    head_layer_sizes : sequence of int, default=()
+        Units of each hidden layer of a linear head, between its features and its output.
+    head_activation : {"relu", "tanh", "sigmoid", "gelu"}, default="relu"
+        Activation of these.
     dtype : {"float32", "float64"}, default="float32"
         Type of the parameters and of all computation.
 
@@ -97,6 +101,8 @@ class Stack:
         dropout: float = 0.0,
         n_tokens: int = 0,
         head: str = "linear",
+        head_layer_sizes: Sequence[int] = (),
+        head_activation: str = "relu",
         dtype: DTypeLike = "float32",
     ) -> None:
         self.cell = cell
@@ -116,7 +122,8 @@ class Stack:
         self.widths = [sum(layer.units for layer in level) for level in self.levels]
         self.padded_widths = [cpu.host.padded(width, dtype) for width in self.widths]
         self.pooling = make_pooling(pooling, features, dtype)
-        self.head = make_head(head, features, n_outputs, dtype, self.embedding)
+        outputs = head, features, n_outputs, dtype, self.embedding
+        self.head = make_head(*outputs, head_layer_sizes, head_activation)
         hidden = [layer for level in self.levels for layer in level]
         self.layers = [*hidden, *self.head.layers]
         # Everything with parameters, in the order in which they are stored and drawn.

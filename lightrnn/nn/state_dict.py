@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 import numpy as np
 
 from ..utils.checks import check_finite_weights
+from .adaptive import AdaptiveHead
 
 if TYPE_CHECKING:
     from ..utils.standardization import Standardization
@@ -68,7 +69,7 @@ def torch_arrays(network: Stack) -> dict[str, np.ndarray]:
             f"cell must be 'rnn', 'gru' or 'lstm' for to_torch, got {network.cell!r}. Use weights_."
         )
     # An adaptive softmax is several output layers: the frequent tokens' and each cluster's.
-    if len(network.layers) > sum(map(len, network.levels)) + 1:
+    if isinstance(network.head, AdaptiveHead):
         raise ValueError(
             "output must not be 'adaptive' for to_torch, got 'adaptive'. Use weights_."
         )
@@ -90,8 +91,12 @@ def torch_arrays(network: Stack) -> dict[str, np.ndarray]:
                 state[f"{module}.{name}_l{index}{suffix}"] = array.T
     if "attention.w" in ours:
         state["attention.weight"] = ours["attention.w"][None]  # of a linear layer with one output
-    # Tied weights: the embedding (V, E) already is a matrix (outputs, inputs), as torch has it.
-    state["head.weight"] = ours["head.W"].T if "head.W" in ours else ours["embedding.W"]
-    state["head.bias"] = ours["head.b"]
+    for number, layer in enumerate(network.head.layers):
+        # Layers of a sequence alternate with their activations, which have numbers, too.
+        module = f"head.{2 * number}" if len(network.head.layers) > 1 else "head"
+        # Tied weights: the embedding (V, E) already is a matrix (outputs, inputs), as torch has it.
+        matrix = ours["embedding.W"] if layer.tied else ours[f"{layer.name}.W"].T
+        state[f"{module}.weight"] = matrix
+        state[f"{module}.bias"] = ours[f"{layer.name}.b"]
     check_finite_weights(state, "Bring the features of X nearer to unit scale, and fit once more.")
     return {name: array.copy() for name, array in state.items()}

@@ -55,17 +55,16 @@ class Stepper:
     def __init__(self, network: Stack, count: int) -> None:
         self.network = network
         self.count = count
-        self._linear = isinstance(network.head, LinearHead)
+        self._head: tuple[Layer, ...] = ()  # the layers of a head that is a part of the step
+        if isinstance(network.head, LinearHead):
+            self._head = network.head.layers
         # Rows of the states before a step: a feed-forward network has none.
         self._before = count if network.recurrent else 0
         self._rows = self._before + count
         self._workspace: Workspace | None = None
         network.refresh()
-        layers = [level[0] for level in network.levels]
-        if self._linear:
-            layers.append(network.head.layer)
-        self._lay_out(layers)
-        self.kernel = cpu.single_step.advance(network.cell, self._linear)
+        self._lay_out([*(level[0] for level in network.levels), *self._head])
+        self.kernel = cpu.single_step.advance(network.cell, bool(self._head))
         advance = cpu.jit.machine_code(self.kernel, network.dtype)
         self.advance: Callable[[], int] = partial(advance, self.vector, self.index)
 
@@ -89,6 +88,7 @@ class Stepper:
         )
         head = self._reserve_pooling(head)
         rows = [self._reserve_layer(layer) for layer in layers]
+        head = self._with_hidden(head, layers, rows)
         self.vector = cpu.host.aligned(1, self._size, network.dtype)[0]
         self.index = cpu.single_step.make_index(head, rows)
         # The weights are copies: a stream does not see what training does to the network.
@@ -127,6 +127,25 @@ class Stepper:
             pooled_before=self._reserve(self.count * pooling.columns),
             w=self._reserve(pooling.weights.size),
             w_size=pooling.weights.size,
+        )
+
+    def _with_hidden(
+        self, row: NetworkRow, layers: list[Layer], rows: list[LayerRow]
+    ) -> NetworkRow:
+        """Return the row of the network with what it says of the head's hidden layers."""
+        hidden = self._head[:-1]
+        if not hidden:
+            return row
+        kernel = cpu.single_step.head_layers(hidden[0].cell_name)
+        last = len(self.network.levels) - 1
+        place = rows[last].state, len(layers[last].cell.states) * layers[last].width
+        if self.network.pooling:
+            place = row.pooled, row.pooled_columns
+        return row._replace(
+            hidden=len(hidden),
+            hidden_kernel=cpu.calls.address(kernel, str(self.network.dtype)),
+            hidden_X=place[0],
+            hidden_columns=place[1],
         )
 
     def _reserve_layer(self, layer: Layer) -> LayerRow:
@@ -172,7 +191,7 @@ class Stepper:
         self._last_state = states[depth - 1]
         self.features = self._last_state[before:, : layers[depth - 1].units]
         self.fixed_outputs: np.ndarray | None = None
-        if self._linear:
+        if self._head:
             self.fixed_outputs = states[-1][before:, : layers[-1].units]
 
     def _view_pooled(self, pooling: Pooling, row: NetworkRow) -> None:

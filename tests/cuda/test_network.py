@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor, load
+from lightrnn.cells import HEAD_CELLS
 from lightrnn.nn.solvers import make_solver
 from lightrnn.training import STOP
 from lightrnn.training.truncation import chunks
@@ -120,6 +121,13 @@ def test_every_cell_direction_depth_and_target(gpu, cell, bidirectional, sizes, 
 def test_every_pooling(gpu, cell, dtype, pooling):
     options = {"dropout": 0.4, "bidirectional": cell != "ffnn", "dtype": dtype}
     problem = problem_of(cell, sizes=(4, 2), pooling=pooling, **options)
+    network = problem.network()
+    check(problem, gpu.CudaNetwork(network, 0), network)
+
+
+@pytest.mark.parametrize("activation", HEAD_CELLS)
+def test_hidden_layers_of_the_head(gpu, activation):
+    problem = problem_of("rnn", head_layer_sizes=(3, 2), head_activation=activation)
     network = problem.network()
     check(problem, gpu.CudaNetwork(network, 0), network)
 

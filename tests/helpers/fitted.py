@@ -8,6 +8,7 @@ from helpers.strategies import POOLINGS
 from hypothesis import strategies as st
 
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor
+from lightrnn.cells import HEAD_CELLS
 
 WORDS = ("to", "be", "or", "not", "don't", "süß", ",", "nobler")
 QUICK = {"max_iter": 1, "learning_rate": "cosine", "random_state": 0}
@@ -77,6 +78,8 @@ def fitted(draw, cells=("ffnn", "rnn", "gru", "lstm"), dtypes=("float32", "float
         "bidirectional": cell != "ffnn" and draw(st.booleans()),
         "window": draw(st.integers(1, 6)),
         "pooling": "last" if step else draw(st.sampled_from(POOLINGS)),
+        "head_layer_sizes": draw(st.lists(st.integers(1, 20), max_size=2).map(tuple)),
+        "head_activation": draw(st.sampled_from(list(HEAD_CELLS))),
         "dropout": draw(st.sampled_from([0.0, 0.4])),
         "dtype": draw(st.sampled_from(dtypes)),
         "embedding_size": draw(st.integers(1, 9)),

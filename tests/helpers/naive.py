@@ -4,6 +4,8 @@ Weights are the public named arrays (`weights_`). A mask multiplies the output o
 are what a sequence starts from, one for each layer and direction: (h,) or, for the lstm, (h, c).
 """
 
+from math import erf
+
 import numpy as np
 
 
@@ -123,14 +125,28 @@ def hidden(weights, cell, X, window=1, masks=None, states=None, pooling="last"):
     return X, summary, finals
 
 
-def outputs(weights, cell, X, target="sequence", **options):
+ACTIVATIONS = {
+    "relu": lambda a: np.maximum(a, 0),
+    "tanh": np.tanh,
+    "sigmoid": sigmoid,
+    # Hendrycks and Gimpel (2016)
+    "gelu": lambda a: a / 2 * (1 + np.vectorize(erf)(a / np.sqrt(2))),
+}
+
+
+def outputs(weights, cell, X, target="sequence", activation="relu", **options):
     """Return raw outputs: (k,) for the sequence, or (T, k)."""
     steps, summary, _ = hidden(weights, cell, np.asarray(X), **options)
-    return head(weights, steps if target == "step" else summary)
+    return head(weights, steps if target == "step" else summary, activation)
 
 
-def head(weights, features):
+def head(weights, features, activation="relu"):
     """Return the raw outputs of features (..., D), of whatever output layer the weights are."""
+    number = 0
+    while f"head{number}.W" in weights:
+        layer = part(weights, f"head{number}")
+        features = ACTIVATIONS[activation](features @ layer["W"] + layer["b"])
+        number += 1
     W = weights["head.W"] if "head.W" in weights else weights["embedding.W"].T
     raw = features @ W + weights["head.b"]
     clusters = sum(name.endswith(".down.W") for name in weights)

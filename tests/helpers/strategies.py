@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from hypothesis import strategies as st
 
+from lightrnn.cells import HEAD_CELLS
 from lightrnn.losses import LOSSES, make_loss
 from lightrnn.nn.batches import Batch
 from lightrnn.nn.network import Network
@@ -37,6 +38,17 @@ class Problem:
     truncate: int | None
     seed: int
     pooling: str = "last"
+    head_layer_sizes: tuple[int, ...] = ()
+    head_activation: str = "relu"
+
+    @property
+    def shape(self) -> dict[str, Any]:
+        """Return what the oracle cannot see of the weights."""
+        return {
+            "window": self.window,
+            "pooling": self.pooling,
+            "activation": self.head_activation,
+        }
 
     def network(self, **changes: Any) -> Network:
         """Return a network with random parameters, biases included."""
@@ -50,6 +62,8 @@ class Problem:
                 "dropout",
                 "n_tokens",
                 "head",
+                "head_layer_sizes",
+                "head_activation",
                 "dtype",
             )
         }
@@ -153,6 +167,10 @@ def problems(
     heads = ["linear", "tied", "adaptive"] if fields["loss"] == "softmax" else ["linear"]
     if "head" not in fixed:
         fields["head"] = draw(st.sampled_from(heads))
+    if fields["head"] == "linear" and "head_layer_sizes" not in fixed:
+        hidden = st.lists(st.integers(1, max_size), max_size=2).map(tuple)
+        fields["head_layer_sizes"] = draw(st.just(()) | hidden)
+        fields["head_activation"] = draw(st.sampled_from(list(HEAD_CELLS)))
     if fields["head"] == "tied":
         # The embedding is as wide as the features, and its tokens are the classes.
         last = fields["sizes"][-1] * (1 + fields["bidirectional"])

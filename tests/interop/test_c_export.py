@@ -9,6 +9,7 @@ from helpers.compiled import COMPILER, WARNINGS, compiled, run
 from helpers.fitted import QUICK, randomize
 
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor, export_c
+from lightrnn.cells import HEAD_CELLS
 
 RNG = np.random.default_rng(0)
 X = [RNG.normal(size=(length, 2)) * [1, 3] + [0, 20] for length in (5, 1, 8, 3)]
@@ -33,6 +34,9 @@ def estimators():
     for cell in ("ffnn", "rnn", "gru", "lstm"):
         yield RNNClassifier(cell, **deep, window=3).fit(X, Y), X
     yield RNNClassifier("gru", **SMALL, target="step", standardize=False).fit(X, STEPS), X
+    for cell, activation in zip(("ffnn", "rnn", "gru", "lstm"), HEAD_CELLS, strict=True):
+        head = {"head_layer_sizes": (18, 3), "head_activation": activation}
+        yield RNNClassifier(cell, **SMALL, **head, window=3, patch=1).fit(X, Y), X
     for patch, pooling in ((1, "mean"), (2, "max"), (3, "attention")):
         options = SMALL | {"patch": patch, "pooling": pooling}
         yield RNNRegressor("gru", **options, missing="mask").fit(GAPS, NUMBERS), GAPS
@@ -102,6 +106,7 @@ def test_8_bits_predict_as_the_copy_that_is_returned(folder, capsys):
     cases = [
         (RNNClassifier("lstm", **options).fit(X, Y), X),
         (RNNClassifier("gru", **options, tokens="char").fit(TEXTS, Y), TEXTS),
+        (RNNClassifier("rnn", **options, head_layer_sizes=(20,)).fit(X, Y), X),
         (
             RNNLanguageModel("gru", (4,), max_iter=1, tie_weights=True, embedding_size=4).fit(
                 TEXTS

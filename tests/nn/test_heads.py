@@ -28,7 +28,7 @@ def test_outputs_loss_and_gradient(head, data):
     network = problem.network()
     batch = problem.batch(network)
     weights = network.arrays()
-    shape = {"window": problem.window, "pooling": problem.pooling}
+    shape = problem.shape
     options = [
         shape | {"masks": [mask[b] for mask in batch.masks] or None} for b in range(len(batch.X))
     ]

@@ -34,7 +34,7 @@ def expected_outputs(problem, weights, masks=None):
         }
         steps, summary, _ = naive.hidden(weights, problem.cell, X, **options)
         states.append(steps if problem.target == "step" else summary)
-        raws.append(naive.outputs(weights, problem.cell, X, problem.target, **options))
+        raws.append(naive.head(weights, states[-1], problem.head_activation))
     return raws, states
 
 
