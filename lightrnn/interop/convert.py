@@ -211,8 +211,10 @@ def from_keras(
 
     The network is a chain: perhaps an Embedding, then LSTM, GRU (``reset_after=True``) or SimpleRNN
     layers with their default activations, each in a Bidirectional (``merge_mode="concat"``) or
-    none, perhaps a GlobalAveragePooling1D or GlobalMaxPooling1D, and a Dense. Layers that change no
-    prediction, such as Dropout, GaussianNoise or a Softmax at the end, may stand among them.
+    none, perhaps a GlobalAveragePooling1D or GlobalMaxPooling1D, and a Dense. A BatchNormalization,
+    a Normalization and a linear Dense before the first layer are put into the weights of the layer
+    that reads them. Layers that change no prediction, such as Dropout or GaussianNoise, a Softmax
+    at the end and models within the model may stand among them.
     Masking and ``mask_zero`` leave padding out; here sequences have their own lengths and no
     padding: with ``mask_zero`` token 0 is not in the vocabulary and is refused in X. Sequences
     begin with a state of zeros also where the model is stateful. Files are read by h5py.
@@ -221,8 +223,9 @@ def from_keras(
     ----------
     source : str, path-like or keras.Model
         The model itself, which is run on random inputs for comparison; a ``.keras`` file of Keras
-        2.13 or later, whose configuration is checked; or a ``.weights.h5`` file, which holds arrays
-        alone, so that other activations, a ``merge_mode`` or ``go_backwards`` go unnoticed.
+        2.13 or later, or a whole model that Keras 2 or 3 has saved as ``.h5``, whose configuration
+        is checked; or a ``.weights.h5`` file, which holds arrays alone, so that other activations,
+        a ``merge_mode`` or ``go_backwards`` go unnoticed.
         The state of Keras's optimizer is not read. HDF5 is read by h5py, a C library: open files of
         people you trust.
     estimator : RNNClassifier, RNNRegressor or RNNLanguageModel

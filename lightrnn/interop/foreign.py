@@ -45,6 +45,13 @@ class UnsupportedError(ValueError):
     """A file is intact but holds something that is not read here; the message is for the user."""
 
 
+class Affine(NamedTuple):
+    """A function of columns: ``x @ W + b``."""
+
+    W: np.ndarray  # (m, n)
+    b: np.ndarray  # (n,)
+
+
 class Level(NamedTuple):
     """One recurrent layer: its cell, and its forward direction or both."""
 

@@ -35,24 +35,25 @@ from .foreign import (
     reorder_gates,
 )
 from .formats import other_format
-from .keras_config import KERAS_GATES, Description, describe
+from .keras_chain import SIDES, Layout, Place, array_names, fold, named
+from .keras_config import KERAS_GATES, Description, describe, layout
 from .tensor_files import ZIP_START, read_json
 
-# The folders of a Bidirectional layer's two copies.
-_SIDES = ("forward_layer", "backward_layer")
 # Arrays that predictions do not need: the optimizer's, the metrics', the random generators'.
 _IGNORED = re.compile(r"(?:optimizer|compile_metrics|metrics)/.*|.*seed_generator.*")
 # No model has more groups and arrays, or deeper ones.
 _MOST_OBJECTS = 10_000
 _DEEPEST = 32
 _ARRAYS = "model.weights.h5"
+_LAYERS_OF_2 = "_layer_checkpoint_dependencies"
 
 
 class KerasFile(NamedTuple):
     """A file's arrays by their path in it, and its model's configuration, if it has one."""
 
     arrays: dict[str, np.ndarray]
-    description: Description | None
+    description: Description | None = None
+    layout: Layout | None = None
 
 
 def read_file(path: str | os.PathLike[str]) -> KerasFile:
@@ -89,19 +90,23 @@ def _read_open(
     size = os.fstat(file.fileno()).st_size
     try:
         if file.read(len(ZIP_START)) != ZIP_START:
-            return KerasFile(_arrays(h5py, path, size), None)
+            return _read_hdf5(h5py, path, size)
         with zipfile.ZipFile(file) as archive:
             check_members(archive, size)
             with archive.open("config.json") as member:
-                description = describe(read_json(member, archive.getinfo("config.json").file_size))
+                model = read_json(member, archive.getinfo("config.json").file_size)
+            description = describe(model)
             content = archive.read(_ARRAYS)
-            return KerasFile(_arrays(h5py, io.BytesIO(content), len(content)), description)
+            arrays = _arrays(h5py, io.BytesIO(content), len(content))
+            # Functional models of Keras 2 have their layers in a folder of another name.
+            arrays = {name.replace(_LAYERS_OF_2, "layers"): arrays[name] for name in arrays}
+            return KerasFile(arrays, description, layout(model))
     except UnsupportedError as error:
         raise ValueError(
             "source must be a chain of layers that are computed here, "
             f"got {os.fspath(path)!r} with {error}. They are an Embedding, LSTM, GRU (reset_after) "
             "or SimpleRNN layers with their default activations, Bidirectional or not, Dropout, "
-            "a global pooling, and one Dense."
+            "a global pooling, normalisations with fixed statistics, and one Dense."
         ) from None
     except (*DAMAGE, MemoryError) as error:
         _refuse_other_format(path)
@@ -109,6 +114,52 @@ def _read_open(
             f"source must be a .keras or .weights.h5 file, got {os.fspath(path)!r}: {error}. "
             "It is damaged or of another format."
         ) from error
+
+
+def _read_hdf5(h5py: Any, path: str | os.PathLike[str], size: int) -> KerasFile:
+    """Read a file of arrays alone, or a whole model as Keras 2 and `save("model.h5")` write it."""
+    with h5py.File(path, "r") as file:
+        config = file.attrs.get("model_config")
+    if config is None:
+        return KerasFile(_arrays(h5py, path, size))
+    content = config if isinstance(config, bytes) else str(config).encode()
+    model = read_json(io.BytesIO(content), len(content))
+    description = describe(model)
+    with h5py.File(path, "r") as file:
+        arrays = _of_whole_model(h5py, file["model_weights"], model, size)
+    return KerasFile(arrays, description, layout(model))
+
+
+def _of_whole_model(
+    h5py: Any, group: Any, model: dict[str, Any], size: int
+) -> dict[str, np.ndarray]:
+    """Return a whole model's arrays by the paths that they have in files of Keras 3.
+
+    Each layer has a group of its name, with the names of its arrays in their order; a model within
+    the model has those that are trained before the others.
+    """
+    datasets = dict(_datasets(h5py, group))
+    inner: dict[str, list[Place]] = {}
+    for place, name in named(model):
+        inner.setdefault(name, []).append(place)
+    arrays = {}
+    for name, places in inner.items():
+        both = zip(*map(array_names, places), strict=True)
+        names = [one for part in both for each in part for one in each]
+        given = [_text(one) for one in group[name].attrs["weight_names"]] if name in group else []
+        if len(given) != len(names):
+            raise ValueError(f"{len(given)} arrays of the layer {name!r:.60}, not {len(names)}")
+        for wanted, one in zip(names, given, strict=True):
+            dataset = datasets[f"{name}/{one}"]
+            _check_dataset(wanted, dataset, size)
+            arrays[wanted] = dataset[()]
+            size -= arrays[wanted].nbytes
+    return arrays
+
+
+def _text(name: Any) -> str:
+    """Return a name in a file as text."""
+    return name.decode() if isinstance(name, bytes) else str(name)
 
 
 def _refuse_other_format(path: str | os.PathLike[str]) -> None:
@@ -198,10 +249,14 @@ def read_keras(
         If an array is missing, misshapen or left over, or belongs to a layer that is not computed
         here.
     """
-    weights = SourceWeights(file.arrays)
-    matches = weights.names(rf"(.*?)(?:/(?:{'|'.join(_SIDES)}))?/cell/vars/\d+")
+    weights = SourceWeights(fold(file.arrays, file.layout.folds) if file.layout else file.arrays)
+    matches = weights.names(rf"(.*?)(?:/(?:{'|'.join(SIDES)}))?/cell/vars/\d+")
     found = dict.fromkeys(match[1] for match in matches)  # each layer once, in the file's order
     described = file.description is not None
+    if file.layout is not None:
+        recurrent = recurrent or file.layout.recurrent
+        head = head or file.layout.head
+        embedding = embedding or file.layout.embedding
     levels: list[Level] = []
     for path in in_order(found, recurrent, weights.arrays):
         levels.append(_level(weights, path, levels[-1].width if levels else None, described))
@@ -228,8 +283,8 @@ def _level(
 
     `described` says whether there is a configuration, which was checked.
     """
-    both = f"{path}/{_SIDES[1]}/cell/vars/1" in weights
-    sides = [f"{path}/{side}" for side in _SIDES] if both else [path]
+    both = f"{path}/{SIDES[1]}/cell/vars/1" in weights
+    sides = [f"{path}/{side}" for side in SIDES] if both else [path]
     prefixes = [f"{side}/cell/vars/" for side in sides]
     recurrent_name = f"{prefixes[0]}1"
     H, columns = weights.shape(recurrent_name, 2)

@@ -6,6 +6,7 @@ import re
 from typing import Any, NamedTuple
 
 from .foreign import MOST_LISTED, UnsupportedError
+from .keras_chain import MASKS, MODELS, Layout, Place, flattened, shown_layer
 
 # The order of the gates in Keras's SimpleRNN, GRU and LSTM, by our names (Keras's c is our g, and a
 # GRU's h our n).
@@ -20,8 +21,10 @@ _ROLES = {
     "Softmax": "A",
     "GlobalAveragePooling1D": "P",
     "GlobalMaxPooling1D": "P",
+    "BatchNormalization": "N",
+    "Normalization": "N",
 } | dict.fromkeys(_RECURRENT, "R")
-_CHAIN = re.compile("E?R+P?DA?")
+_CHAIN = re.compile("E?[ND]*R(N*R)*N*P?N*DA?")
 _POOLINGS = {"GlobalAveragePooling1D": "mean", "GlobalMaxPooling1D": "max"}
 # Layers that leave the prediction of a whole sequence without padding as it is.
 _IGNORED = (
@@ -35,7 +38,6 @@ _IGNORED = (
     "GaussianNoise",
     "ActivityRegularization",
 )
-_MASKS = ("NotEqual", "Any")  # the forms that Masking and mask_zero take in a functional model
 # The settings of a recurrent layer without which it is another function.
 _REQUIRED = {
     "activation": "tanh",
@@ -71,28 +73,80 @@ def describe(model: dict[str, Any]) -> Description:
     KeyError, TypeError, ValueError
         If the configuration is damaged.
     """
-    if model["class_name"] not in ("Sequential", "Functional"):
-        raise UnsupportedError(f"a model of the class {model['class_name']!r:.60}")
-    layers = [layer for layer in model["config"]["layers"] if layer["class_name"] not in _MASKS]
-    if model["class_name"] == "Functional":
-        _check_chain(layers)
-    masked = any(layer["class_name"] == "Masking" for layer in layers)
-    layers = [layer for layer in map(_in_every_step, layers) if not _has_no_effect(layer)]
-    for layer in layers:
-        if layer["class_name"] not in _ROLES:
-            raise UnsupportedError(f"the layer {_shown(layer)}")
-    roles = "".join(_ROLES[layer["class_name"]] for layer in layers)
-    if not _CHAIN.fullmatch(roles):
-        listed = ", ".join(map(_shown, layers[:MOST_LISTED]))
-        raise UnsupportedError(f"the layers {listed}, in this order")
-    head = roles.index("D")
+    places, roles = _chain(model)
+    layers = [place.layer for place in places]
+    head = roles.rindex("D")
     pooling = "last"
-    target = _target([layer for layer in layers[:head] if _ROLES[layer["class_name"]] == "R"])
+    target = _target([layer for layer, role in zip(layers, roles, strict=True) if role == "R"])
     if "P" in roles:
         pooling = _pooling(layers[roles.index("P")], target)
         target = "sequence"
     padded = roles[0] == "E" and bool(layers[0]["config"].get("mask_zero"))
+    masked = any(place.kind == "Masking" for place in flattened(model))
     return Description(_output_activation(layers[head:]), target, pooling, padded, masked)
+
+
+def layout(model: dict[str, Any]) -> Layout:
+    """Return where the arrays of a model's layers are.
+
+    Parameters
+    ----------
+    model : dict
+        As in `describe`, which has checked it.
+
+    Raises
+    ------
+    UnsupportedError
+        If a layer cannot be put into the one that reads it.
+    """
+    places, roles = _chain(model)
+    last = roles.rindex("R")
+    head = places[roles.rindex("D")]
+    rows = [place.layer for place, role in zip(places, roles, strict=True) if role == "R"]
+    step = _target(rows) == "step"
+    folds = []
+    for i, (place, role) in enumerate(zip(places, roles, strict=True)):
+        if role == "N" or (role == "D" and i < last):
+            # Into a recurrent layer go those just before it and, later, those before them.
+            following = roles.index("R", i) if i < last else roles.rindex("D")
+            if "P" in roles[i:following] and "Max" in places[roles.index("P")].kind:
+                raise UnsupportedError(f"{shown_layer(place.layer)} before a maximum")
+            _check_axis(place, 3 if i < last or (step and "P" not in roles[:i]) else 2)
+            folds.append((place, places[following].path))
+    recurrent = [place.path for place, role in zip(places, roles, strict=True) if role == "R"]
+    embedding = places[0].path if roles[0] == "E" else None
+    return Layout(recurrent, head.path, embedding, folds[::-1])
+
+
+def _chain(model: dict[str, Any]) -> tuple[list[Place], str]:
+    """Return the layers that change a prediction, and a letter for each one's role."""
+    if model["class_name"] not in MODELS:
+        raise UnsupportedError(f"a model of the class {model['class_name']!r:.60}")
+    found = (place for place in flattened(model) if place.kind not in MASKS)
+    places = [place._replace(layer=_in_every_step(place.layer)) for place in found]
+    places = [place for place in places if not _has_no_effect(place.layer)]
+    for place in places:
+        if place.kind not in _ROLES:
+            raise UnsupportedError(f"the layer {shown_layer(place.layer)}")
+    roles = "".join(_ROLES[place.kind] for place in places)
+    if not _CHAIN.fullmatch(roles):
+        listed = ", ".join(shown_layer(place.layer) for place in places[:MOST_LISTED])
+        raise UnsupportedError(f"the layers {listed}, in this order")
+    for place, role in zip(places[: roles.rindex("R")], roles, strict=False):
+        if role == "D" and place.settings["activation"] != "linear":
+            activation = place.settings["activation"]
+            raise UnsupportedError(
+                f"{shown_layer(place.layer)} with the activation {activation!r:.60}"
+            )
+    return places, roles
+
+
+def _check_axis(place: Place, axes: int) -> None:
+    """Refuse a normalisation of another axis than the last of so many."""
+    axis = place.settings.get("axis", -1)
+    given = axis if isinstance(axis, list) else [axis]
+    if place.kind != "Dense" and not set(given) <= {-1, axes - 1, None}:
+        raise UnsupportedError(f"{shown_layer(place.layer)} with axis={axis!r:.60}")
 
 
 def _in_every_step(layer: dict[str, Any]) -> dict[str, Any]:
@@ -101,7 +155,7 @@ def _in_every_step(layer: dict[str, Any]) -> dict[str, Any]:
         return layer
     inner: dict[str, Any] = layer["config"]["layer"]
     if _ROLES.get(inner["class_name"]) not in ("D", "A") and inner["class_name"] not in _IGNORED:
-        raise UnsupportedError(f"{_shown(layer)} around {_shown(inner)}")
+        raise UnsupportedError(f"{shown_layer(layer)} around {shown_layer(inner)}")
     return inner
 
 
@@ -111,41 +165,14 @@ def _has_no_effect(layer: dict[str, Any]) -> bool:
     return linear or layer["class_name"] in _IGNORED
 
 
-def _shown(layer: dict[str, Any]) -> str:
-    """Return a layer's name and class for a message."""
-    return f"{layer['config']['name']!r:.60} of class {layer['class_name']!r:.60}"
-
-
-def _check_chain(layers: list[dict[str, Any]]) -> None:
-    """Refuse a functional model unless each layer follows the one before it and no other."""
-    inputs = [_shown(layer) for layer in layers if layer["class_name"] == "InputLayer"]
-    if len(inputs) > 1:
-        raise UnsupportedError(f"a functional model with the inputs {' and '.join(inputs)}")
-    previous = None
-    for layer in layers:
-        nodes = layer["inbound_nodes"]
-        source = _source(nodes[0]) if nodes else None
-        if source != previous or len(nodes) > 1:
-            raise UnsupportedError(f"{_shown(layer)}, which does not follow {previous!r:.60} alone")
-        previous = layer["config"]["name"]
-
-
-def _source(node: Any) -> Any:
-    """Return the name of the one layer whose first output a node reads, None for another node."""
-    if isinstance(node, dict):  # Keras 3
-        tensors = [tensor["config"]["keras_history"] for tensor in node["args"]]
-        (name, _, output), *others = tensors
-    else:  # Keras 2.13 to 2.15
-        (name, _, output, _), *others = node
-    return None if others or output else name
-
-
 def _target(layers: list[dict[str, Any]]) -> str:
     """Check the recurrent layers; return "step" or "sequence", which the last one's outputs are."""
     settings = [_check_directions(layer) for layer in layers]
     for layer, inner in zip(layers[:-1], settings[:-1], strict=True):
         if not inner["return_sequences"]:
-            raise UnsupportedError(f"{_shown(layer)} before another, with return_sequences=False")
+            raise UnsupportedError(
+                f"{shown_layer(layer)} before another, with return_sequences=False"
+            )
     return "step" if settings[-1]["return_sequences"] else "sequence"
 
 
@@ -154,7 +181,9 @@ def _pooling(layer: dict[str, Any], target: str) -> str:
     settings = layer["config"]
     plain = settings.get("data_format", "channels_last") == "channels_last"
     if target != "step" or settings.get("keepdims") or not plain:
-        raise UnsupportedError(f"{_shown(layer)} over another axis than the steps of one sequence")
+        raise UnsupportedError(
+            f"{shown_layer(layer)} over another axis than the steps of one sequence"
+        )
     return _POOLINGS[layer["class_name"]]
 
 
@@ -164,9 +193,9 @@ def _check_directions(layer: dict[str, Any]) -> dict[str, Any]:
         return _check_settings(layer, backwards=False)
     outer = layer["config"]
     if outer["merge_mode"] != "concat":
-        raise UnsupportedError(f"{_shown(layer)} with merge_mode={outer['merge_mode']!r}")
+        raise UnsupportedError(f"{shown_layer(layer)} with merge_mode={outer['merge_mode']!r}")
     if outer["layer"]["class_name"] not in _RECURRENT:
-        raise UnsupportedError(f"{_shown(layer)} around {_shown(outer['layer'])}")
+        raise UnsupportedError(f"{shown_layer(layer)} around {shown_layer(outer['layer'])}")
     if outer.get("backward_layer"):  # by default a copy of the forward one
         _check_settings(outer["backward_layer"], backwards=True)
     return _check_settings(outer["layer"], backwards=False)
@@ -176,8 +205,11 @@ def _check_settings(layer: dict[str, Any], *, backwards: bool) -> dict[str, Any]
     """Check the settings of one recurrent layer and return them."""
     settings: dict[str, Any] = layer["config"]
     for name, wanted in (_REQUIRED | {"go_backwards": backwards}).items():
-        if settings.get(name, wanted) != wanted:  # an LSTM has no reset_after, for example
-            raise UnsupportedError(f"{_shown(layer)} with {name}={settings[name]!r:.60}")
+        # An LSTM has no reset_after, and a GRU of the first versions of Keras 2 resets before.
+        missing = False if name == "reset_after" and layer["class_name"] == "GRU" else wanted
+        found = settings.get(name, missing)
+        if found != wanted:
+            raise UnsupportedError(f"{shown_layer(layer)} with {name}={found!r:.60}")
     return settings
 
 
@@ -187,10 +219,12 @@ def _output_activation(layers: list[dict[str, Any]]) -> str:
     activations = [head["config"]["activation"]]
     for layer in others:
         if layer["class_name"] == "Softmax" and layer["config"].get("axis", -1) != -1:
-            raise UnsupportedError(f"{_shown(layer)} with axis={layer['config']['axis']!r:.60}")
+            raise UnsupportedError(
+                f"{shown_layer(layer)} with axis={layer['config']['axis']!r:.60}"
+            )
         activations.append(layer["config"].get("activation", "softmax"))
     *before, last = activations
     if last not in _OUTPUT_ACTIVATIONS or set(before) - {"linear"}:
         listed = " and ".join(f"{activation!r:.60}" for activation in activations)
-        raise UnsupportedError(f"{_shown(head)} with the activation {listed}")
+        raise UnsupportedError(f"{shown_layer(head)} with the activation {listed}")
     return str(last)

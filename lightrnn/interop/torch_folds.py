@@ -14,19 +14,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..nn.state_dict import TORCH_SUFFIXES
-from .foreign import as_floats
+from .foreign import Affine, as_floats
 
 _EPSILON = 1e-5  # torch's, of a BatchNorm
 _NORMALIZED = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
 _SCALER = re.compile(r"((?:.*\.)?(?:x_|input_|inputs_|feature_|features_)?)(mean|mu)")
 _SCALES = {"mean": ("std", "scale", "sigma"), "mu": ("sigma", "std")}
-
-
-class Affine(NamedTuple):
-    """A function of columns: ``x @ W + b``."""
-
-    W: np.ndarray  # (m, n)
-    b: np.ndarray  # (n,)
 
 
 class Fold(NamedTuple):

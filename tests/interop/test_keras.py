@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor, from_keras, load
-from lightrnn.interop.keras_config import describe
+from lightrnn.interop.keras_config import describe, layout
 
 h5py = pytest.importorskip("h5py", reason="reads Keras's files")
 
@@ -243,7 +243,14 @@ MODELS = {
         with_layer("lstm", 2, "Dense"),
         "class 'Dense', 'dense' of class 'Dense', in this order",
     ),
-    "no memory": (with_layer("lstm", 1, "Dense"), "in this order"),
+    "a relu": (
+        with_layer("lstm", 1, "Dense", {"activation": "relu"}),
+        "'new' of class 'Dense' with the activation 'relu'",
+    ),
+    "an axis": (
+        with_layer("lstm", 1, "BatchNormalization", {"axis": 1}),
+        "'new' of class 'BatchNormalization' with axis=1",
+    ),
     "cut short": (
         with_layer("lstm", 2, "LSTM"),
         "'lstm' of class 'LSTM' before another, with return_sequences",
@@ -386,6 +393,7 @@ def test_any_change_of_a_configuration_is_survived(data):
     parent[key] = data.draw(st.sampled_from([None, 3, "x", [], {}, [None], {"class_name": "LSTM"}]))
     try:
         describe(model)
+        layout(model)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         pass
 
