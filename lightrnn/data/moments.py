@@ -97,26 +97,23 @@ def _of_observed(steps: np.ndarray, w: np.ndarray) -> Standardization:
 def _blocks(X: Sequences, weights: np.ndarray | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield all steps as float64 copies (N, F) of bounded size, and their weights (N,)."""
     most = max(1, _BLOCK // X.n_features)
-    weights = np.ones(len(X)) if weights is None else weights
-    parts: list[np.ndarray] = []
-    of_parts: list[float] = []  # their weights
-    held = 0  # steps in `parts`
-    for item, weight in zip(X.items, weights.tolist(), strict=True):
-        # Cut before it is converted, for an item may be a memory map of any length.
-        for start in range(0, len(item), most):
-            parts.append(item[start : start + most])
-            of_parts.append(weight)
-            held += len(parts[-1])
-            if held >= most:
-                yield _block(parts, of_parts)
-                parts = []
-                of_parts = []
-                held = 0
-    if parts:
-        yield _block(parts, of_parts)
-
-
-def _block(parts: list[np.ndarray], weights: list[float]) -> tuple[np.ndarray, np.ndarray]:
-    """Return parts of sequences as one float64 array, and the weight of each of its steps."""
-    of_steps = np.repeat(np.array(weights, np.float64), list(map(len, parts)))
-    return np.concatenate(parts, dtype=np.float64), of_steps
+    weights = np.ones(len(X)) if weights is None else np.asarray(weights, np.float64)
+    ends = np.cumsum(X.lengths)
+    i = 0  # the first sequence of a block, and its first step
+    start = 0
+    while i < len(X):
+        begin = int(ends[i] - X.lengths[i]) + start
+        # The sequence with which the block is full, or the last one.
+        last = min(int(np.searchsorted(ends, begin + most)), len(X) - 1)
+        parts = list(X.items[i : last + 1])
+        # Cut before they are converted, for an item may be a memory map of any length.
+        parts[-1] = parts[-1][:most]
+        if start:
+            parts[0] = X.items[i][start : start + most]
+        counts = list(map(len, parts))
+        yield np.concatenate(parts, dtype=np.float64), np.repeat(weights[i : last + 1], counts)
+        start = counts[-1] if i < last else start + counts[-1]
+        i = last
+        if start == X.lengths[last]:
+            i += 1
+            start = 0

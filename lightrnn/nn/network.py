@@ -113,7 +113,7 @@ class Network(Stack):
         shape = (int(lengths.sum()), *items[0].shape[1:])
         few = math.prod(shape) * self.dtype.itemsize <= _CACHED_BYTES
         # Memory maps, and what reads patches of them.
-        on_disk = any(type(x) is not np.ndarray for x in items)
+        on_disk = set(map(type, items)) != {np.ndarray}
         if few and not on_disk and self.embedding is None:
             joined = np.zeros((1 + shape[0], *shape[1:]), self.dtype)
             self.join(items, joined[1:])

@@ -151,6 +151,7 @@ class Minibatches:
         self.count = len(lengths)
         # Where each sequence begins among all, concatenated.
         self._offsets = np.cumsum(lengths) - lengths
+        self._of_one_length = bool((lengths == lengths[0]).all())
         self.n_targets = int(np.count_nonzero(pool(self.samples.weights)))
 
     def epoch(self, network: TrainableNetwork) -> Iterator[tuple[int, Batch]]:
@@ -183,8 +184,10 @@ class Minibatches:
         stops = np.cumsum(sizes)
         indices = np.concatenate(drawn)
         # One sort and one selection for all batches: for a small one each takes longer than a step.
-        ranks = np.lexsort((-lengths[indices], np.repeat(np.arange(len(sizes)), sizes)))
-        indices = indices[ranks]
+        ranks = np.arange(len(indices))
+        if not self._of_one_length:
+            ranks = np.lexsort((-lengths[indices], np.repeat(np.arange(len(sizes)), sizes)))
+            indices = indices[ranks]
         order = ranks - np.repeat(stops - sizes, sizes)
         samples = self.samples.take(indices)
         offsets = self._offsets[indices]
