@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,25 +15,19 @@ from ..utils.extras import import_extra
 from .adapt import UserLabels
 from .building import check_estimator, enough_memory
 from .checking import compared, convert
-from .foreign import ForeignNetwork, Level, UnsupportedError
+from .foreign import ForeignNetwork, UnsupportedError
 from .formats import other_format
+from .onnx_chain import chain
+from .onnx_loops import Candidate, captured, follow
 from .onnx_numbers import (
-    Activated,
-    Block,
-    Combination,
-    Given,
-    Layer,
-    Linear,
-    Looked,
     Numbers,
-    Pooled,
 )
 from .onnx_operators import Operators
 from .onnx_saved import description, read_back
-from .reading import read_as
 
 # Lengths for axes without one. They differ, so that a layer that mixes up two axes is found.
 _LENGTHS = (3, 5, 2, 7)
+_RECURRENT = ("LSTM", "GRU", "RNN", "Loop")
 
 
 def from_onnx(
@@ -52,8 +46,9 @@ def from_onnx(
     (``linear_before_reset=1``) or RNN layers in any directions, a mean or maximum over all steps,
     linear layers (Gemm, or MatMul and Add), and a Softmax, LogSoftmax or Sigmoid; constants that
     scale or shift, as a BatchNormalization does, are put into the weights. Whatever only rearranges
-    may stand between. That is what ``torch.onnx`` writes of nn.LSTM, nn.GRU and nn.RNN. The graph
-    shows which states a layer reads, so nothing has to be said about it.
+    may stand between. That is what ``torch.onnx`` writes of nn.LSTM, nn.GRU and nn.RNN, and tf2onnx
+    of Keras's layers on TensorFlow (a GRU and a SimpleRNN as a Loop, which is read in one
+    direction). The graph shows which states a layer reads, so nothing has to be said about it.
 
     Parameters
     ----------
@@ -199,10 +194,18 @@ class _Graph:
     def network(self) -> ForeignNetwork:
         """Return the network that the first output comes from."""
         self._give_inputs()
+        if not any(node.op_type in _RECURRENT for node in self._graph.node):
+            raise UnsupportedError(
+                "a graph without LSTM, GRU, RNN or Loop, perhaps with the steps written out one "
+                "after the other (of Keras give the model itself to from_keras)"
+            )
         for node in self._graph.node:
             inputs = [self._values[name] if name else None for name in node.input]
             try:
-                outputs = self._operators.outputs(node, inputs)
+                if node.op_type == "Loop":
+                    outputs = self._followed(node)
+                else:
+                    outputs = self._operators.outputs(node, inputs)
             except UnsupportedError as error:
                 name = node.name or (node.output[0] if node.output else "")
                 raise UnsupportedError(f"{error} at the node {name!r:.80}") from None
@@ -216,7 +219,7 @@ class _Graph:
         named = [value for value in found if isinstance(value, Numbers)]
         if not named:
             raise UnsupportedError("no output that depends on the input")
-        return _chain(self._operators, named[0])
+        return chain(self._operators, named[0])
 
     # -- running ------------------------------------------------------------------------------
 
@@ -227,6 +230,41 @@ class _Graph:
         names = [name for name in node.input if name]
         feeds = dict(zip(names, [value for value in inputs if value is not None], strict=False))
         return list(ReferenceEvaluator(node, opsets=self._opsets).run(None, feeds))
+
+    def _followed(self, node: Any) -> list[Any]:
+        """Return what a loop gives that is a recurrent layer."""
+        body = self._attributes(node)["body"]
+        names = dict.fromkeys([*filter(None, node.input), *captured(body)])
+        values = {name: self._values[name] for name in names}
+        arrays = [self._onnx.numpy_helper.to_array(array) for array in body.initializer]
+
+        def run(feeds: dict[str, Any]) -> list[Any]:
+            return self._run_with(node, feeds)
+
+        def run_layer(candidate: Candidate, X: Any) -> list[Any]:
+            made = self._onnx.helper.make_node(
+                candidate.operator, ["X", "W", "R", "B"], ["Y", "Y_h"], **candidate.attributes
+            )
+            inputs = [X, candidate.W, candidate.R, candidate.B]
+            named = isinstance(X, Numbers)
+            return self._operators.outputs(made, inputs) if named else self._run_node(made, inputs)
+
+        return follow(values, arrays, run, run_layer)
+
+    def _run_with(self, node: Any, feeds: dict[str, Any]) -> list[Any]:
+        """Return what a node gives that reads more than its inputs: its body reads the rest."""
+        from onnx.reference import ReferenceEvaluator
+
+        helper = self._onnx.helper
+        inputs = [
+            helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), None)
+            for name, array in feeds.items()
+        ]
+        outputs = [helper.make_empty_tensor_value_info(name) for name in node.output if name]
+        graph = helper.make_graph([node], "loop", inputs, outputs)
+        opsets = [helper.make_opsetid(*entry) for entry in self._opsets.items()]
+        model = helper.make_model(graph, opset_imports=opsets)
+        return list(ReferenceEvaluator(model).run(None, feeds))
 
     def _attributes(self, node: Any) -> dict[str, Any]:
         """Return a node's attributes."""
@@ -266,95 +304,3 @@ class _Graph:
                 size = self._lengths.setdefault(name, _LENGTHS[count % len(_LENGTHS)])
             shape.append(size)
         return tuple(shape)
-
-
-# -- the chain ----------------------------------------------------------------------------------
-
-
-class _Head(NamedTuple):
-    """The last linear layer: what it reads, and its function."""
-
-    of: Combination
-    activation: str | None
-
-
-def _chain(operators: Operators, output: Numbers) -> ForeignNetwork:
-    """Return the layers that an output comes from."""
-    head = _head(operators, output)
-    block, reading = _reading(head.of)
-    levels: list[Level] = []
-    while isinstance(block.made, Layer):
-        levels.insert(0, block.made.level)
-        block = block.made.source.block
-    if not isinstance(block.made, (Given, Looked)):
-        raise UnsupportedError("a recurrent layer that reads pooled states")
-    table = block.made.table if isinstance(block.made, Looked) else None
-    target = "step" if reading == "step" else "sequence"
-    network = ForeignNetwork(levels, head.of.matrix, head.of.b, table, head.activation, target)
-    return network if reading == "step" else read_as(network, reading)
-
-
-def _head(operators: Operators, output: Numbers) -> _Head:
-    """Return the last linear layer; a graph that ends with states has none but the identity."""
-    blocks = operators.blocks
-    block = blocks.block_of(output.names)
-    if isinstance(block.made, Activated):
-        if output.scale is not None:
-            raise UnsupportedError("probabilities that are scaled")
-        return _Head(_head(operators, block.made.of).of, block.made.name)
-    if isinstance(block.made, Linear):
-        # The outputs' own axis may be gone, as where a single one is squeezed.
-        columns = (output.names - block.first) % block.width
-        whole = np.array_equal(np.sort(output.names, axis=None), block.names.reshape(-1))
-        scale, shift = (np.zeros(block.width) for _ in range(2))
-        for part, values in zip((scale, shift), output.affine, strict=True):
-            part[columns] = values
-            whole = whole and np.array_equal(part[columns], values)
-        if not whole:
-            raise UnsupportedError("an output that is a part of the last layer's")
-        of = block.made.of
-        return _Head(of._replace(W=of.W * scale, b=of.b * scale + shift), None)
-    if isinstance(block.made, Layer):
-        return _Head(_identity(block, block.made, output), None)
-    raise UnsupportedError("a graph without a recurrent layer")
-
-
-def _identity(block: Block, layer: Layer, output: Numbers) -> Combination:
-    """Return the states themselves that a graph without a linear layer gives."""
-    width = block.width
-    steps = np.arange(block.rows).reshape(layer.steps, layer.batch)
-    rows = np.repeat(steps.reshape(-1, 1), width, axis=1)
-    if output.names.size < block.names.size:  # of the last steps
-        ends = [steps[-1], steps[0]][: len(layer.level.directions)]
-        rows = np.repeat(np.stack(ends, axis=1), layer.level.units, axis=1)
-    if (
-        output.scale is not None
-        or not np.isin(output.names, block.first + rows * width + np.arange(width)).all()
-    ):
-        raise UnsupportedError("an output that is a part of the states")
-    return Combination(block, rows, np.arange(width), np.eye(width), np.zeros(width))
-
-
-def _reading(of: Combination) -> tuple[Block, str]:
-    """Return the layer that the last linear layer reads, and how: "step", or as `read` says."""
-    block = of.block
-    if isinstance(block.made, Pooled):
-        if np.array_equal(of.row, np.arange(block.rows)):
-            return block.made.layer, block.made.how
-        raise UnsupportedError("an output for other sequences than the input's")
-    if not isinstance(block.made, Layer):
-        raise UnsupportedError("a graph without a recurrent layer")
-    made = block.made
-    step, sequence = np.divmod(of.rows, made.batch)
-    if len(of.rows) == block.rows and made.steps > 1:
-        if np.array_equal(np.sort(of.row), np.arange(block.rows)):
-            return block, "step"
-    elif len(of.rows) == made.batch and (sequence == np.arange(made.batch)[:, None]).all():
-        forward = of.columns < made.level.units
-        last = step == made.steps - 1
-        if last[:, forward].all():
-            if (step[:, ~forward] == 0).all():
-                return block, "final"
-            if last.all():
-                return block, "last"
-    raise UnsupportedError("an output that reads other steps than the last one, or all")

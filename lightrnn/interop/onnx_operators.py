@@ -55,6 +55,7 @@ class Operators:
         attributes: Callable[[Any], dict[str, Any]],
     ) -> None:
         self.blocks = Blocks()
+        self.reads_tokens = False  # whether the input must be rows of an embedding
         self._run = run
         self._attributes = attributes
 
@@ -82,6 +83,9 @@ class Operators:
             return named[0].rearranged(lambda array: self._run(node, [array, *inputs[1:]]))
         if kind == "Concat" and len(named) == len(inputs):
             return self._concatenated(node, named)
+        if kind == "Less" and named[0] is inputs[0] and not np.any(inputs[1]):
+            self.reads_tokens = True  # none is negative
+            return [np.zeros(named[0].names.shape, bool)]
         if kind in ("Add", "Sub", "Mul", "Div") and len(named) == 1:
             return [_scaled(kind, *inputs)]
         if kind == "BatchNormalization" and len(named) == 1:
@@ -112,7 +116,9 @@ class Operators:
     def _embedded(self, table: np.ndarray, tokens: Numbers) -> Numbers:
         """Return the rows of an embedding."""
         given = self.blocks.block_of(tokens.names)
-        if not isinstance(given.made, Given) or np.ndim(table) != 2 or tokens.scale is not None:
+        scale, shift = tokens.affine
+        changed = (scale != 1).any() or shift.any()
+        if not isinstance(given.made, Given) or np.ndim(table) != 2 or changed:
             raise UnsupportedError("a lookup of other numbers than the input's tokens")
         block = self.blocks.add(given.rows * given.width, table.shape[1], Looked(table))
         return Numbers(block.names[tokens.names - given.first])
@@ -260,8 +266,8 @@ def _direction(cell: str, W: Any, R: Any, B: Any) -> Direction:
     return Direction(*(reorder_gates(array, OPERATORS[cell].gates, gates) for array in arrays))
 
 
-def _scaled(kind: str, first: Any, second: Any) -> Numbers:
-    """Return the result of a constant and numbers."""
+def _scaled(kind: str, first: Any, second: Any) -> Any:
+    """Return the result of a constant and numbers, which zero times numbers is as well."""
     left = isinstance(first, Numbers)
     numbers, constant = (first, second) if left else (second, first)
     constant = np.asarray(constant, np.float64)
@@ -274,6 +280,8 @@ def _scaled(kind: str, first: Any, second: Any) -> Numbers:
         return numbers.scaled(1.0, -constant) if left else numbers.scaled(-1.0, constant)
     if kind == "Div" and not left:
         raise UnsupportedError("a division by the network's numbers")
+    if not constant.any():
+        return numbers.scaled(0.0, 0.0).affine[1]
     return numbers.scaled(constant if kind == "Mul" else 1.0 / constant, 0.0)
 
 

@@ -103,6 +103,35 @@ def test_what_torch_wrote_is_read(name):
         from_onnx(GOLDEN / f"{name}.onnx", check=(inputs, outputs[::-1]))
 
 
+@pytest.mark.parametrize(
+    ("name", "cell", "target", "pooling"),
+    [
+        ("lstm", "lstm", "sequence", "last"),
+        ("gru", "gru", "sequence", "mean"),  # a Loop over the steps, as the next one
+        ("rnn", "rnn", "sequence", "last"),
+        ("tokens", "lstm", "step", "last"),
+    ],
+)
+def test_what_keras_wrote_is_read(name, cell, target, pooling):
+    with np.load(GOLDEN / "onnx_keras.npz") as file:
+        check = file["codes" if name == "tokens" else "numbers"], file[name]
+    model = from_onnx(GOLDEN / f"keras_{name}.onnx", check=check)
+    assert (model.cell, model.target, model.pooling) == (cell, target, pooling)
+
+
+def test_loops_that_are_another_layer_are_refused():
+    model = onnx.load(GOLDEN / "keras_rnn.onnx")
+    loop = next(node for node in model.graph.node if node.op_type == "Loop")
+    tanh = next(node for node in loop.attribute[0].g.node if node.op_type == "Tanh")
+    tanh.op_type = "Relu"
+    with pytest.raises(ValueError, match=r"the operator 'Loop' that is no GRU \(reset_after\)"):
+        from_onnx(model)
+    written_out = chain(FINAL, ("Squeeze", ["X"], ["y"]))
+    del written_out.graph.node[1:3]
+    with pytest.raises(ValueError, match="a graph without LSTM, GRU, RNN or Loop"):
+        from_onnx(written_out)
+
+
 def chain(*nodes, cell="LSTM", X=("n", "t", 3), outputs=("y",), **attributes):
     """Return a model: X, transposed, through one layer of 4 units, and these nodes."""
     gates = {"LSTM": 4, "GRU": 3, "RNN": 1}[cell]
