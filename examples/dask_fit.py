@@ -1,6 +1,6 @@
 """Train on a dask cluster: `Client()` starts one on this machine, an address names another.
 
-Run: pip install "lightrnn[dask]", then python examples/dask_fit.py
+Run: pip install ".[dask]" in a clone, then python examples/dask_fit.py
 """
 
 import dask.array as da

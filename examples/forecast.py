@@ -48,7 +48,7 @@ def draw(model: RNNForecaster, years: np.ndarray, numbers: np.ndarray) -> None:
     display.ax_.xaxis.set_major_formatter(lambda step, _: f"{first + step:.0f}")
     display.ax_.set(xlabel="year", ylabel="sunspot number")
     display.figure_.savefig(PICTURE)
-    print(f"\nThe forecast of the last cycle is drawn in {PICTURE}.")
+    print(f"\nThe forecast of the last cycle is drawn in {PICTURE.name}.")
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Write examples/README.md: what each example shows, twenty tasks, other libraries, questions, API.
+"""Write examples/README.md: tasks, what each example shows, other libraries, questions, API.
 
 `python examples/gallery.py` writes the page from the outputs that are kept in examples/outputs.
 `python examples/gallery.py run speech gates` runs these examples first and keeps their outputs.
@@ -7,6 +7,7 @@
 import ast
 import importlib
 import inspect
+import re
 import subprocess
 import sys
 import time
@@ -15,12 +16,13 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]  # a clone need not be installed
 
-from guide import COMING, EXAMPLES, QUESTIONS, TASKS  # noqa: E402
+from guide import COMING, DATA, EXAMPLES, QUESTIONS, TASKS  # noqa: E402
 
 OUTPUTS = HERE / "outputs"
 PAGE = HERE / "README.md"
-HEAD = 14  # lines of an output that are shown
+HEAD = 14  # lines of an output that are shown, and the paragraph that ends it
 MODULES = ("", ".inspection", ".plotting", ".datasets", ".preprocessing", ".metrics", ".comparison")
+TRIVIAL = re.compile(r"\d+ s$|Drawn in|\d+ s\nDrawn in")
 MADE = "<!-- made by python examples/gallery.py -->"
 
 
@@ -51,12 +53,18 @@ def example(name: str, lines: str) -> list[str]:
         parts.append(f"![{purpose(name)}](pictures/{name}.png)")
     output = OUTPUTS / f"{name}.txt"
     if output.exists():
-        seconds, *text = output.read_text(encoding="utf-8").splitlines()
-        parts += [
-            fenced("\n".join(text[:HEAD]).rstrip()),
-            f"It took {seconds} s on two busy cores.",
-        ]
+        seconds, text = output.read_text(encoding="utf-8").split("\n", 1)
+        parts += [fenced(shortened(text)), f"It took {seconds} s on two busy cores."]
     return parts
+
+
+def shortened(text: str) -> str:
+    """Return the head of an output, and its last paragraph that says more than seconds."""
+    lines = text.rstrip().splitlines()
+    if len(lines) <= HEAD + 4:
+        return "\n".join(lines)
+    *_, last = (part for part in text.strip().split("\n\n") if not TRIVIAL.match(part))
+    return "\n".join(lines[:HEAD]).rstrip() + "\n...\n" + last
 
 
 def fenced(text: str, language: str = "text") -> str:
@@ -88,11 +96,16 @@ def page() -> str:
     """Return the whole page."""
     parts = [MADE, "# Examples", "Each prints a table and ends with the sentence that it supports."]
     parts.append(
-        "[Twenty tasks](#twenty-tasks) · [All examples](#all-examples) · "
+        "[Tasks](#tasks) · [All examples](#all-examples) · "
         "[Coming from another library](#coming-from-another-library) · "
         "[Questions](#questions) · [API index](#api-index)"
     )
-    parts += ["## Twenty tasks", "`X` is a list of arrays `(T_i, F)`, `y` a label for each."]
+    parts += [
+        "## Tasks",
+        "With this X and y each of them runs as it stands. `max_iter` is small to take seconds; "
+        "leave it out for its default, 100.",
+        fenced(DATA.strip(), "python"),
+    ]
     parts.append("\n".join(f"{i}. [{title}]({anchor(title)})" for i, (title, _) in numbered(TASKS)))
     for title, code in TASKS.items():
         parts += [f"### {title}", fenced(code.strip(), "python")]

@@ -6,7 +6,7 @@ the first word: their forget gate stays near 1 to the end, and the table shows t
 shows the words on which the prediction depends most.
 
 The pictures gates.png and attribution.png are drawn if matplotlib is installed
-(python -m pip install 'lightrnn[plot]').
+(python -m pip install matplotlib).
 """
 
 import time
@@ -70,7 +70,7 @@ def main() -> None:
         AttributionDisplay.from_estimator(net, fresh[0]).figure_.savefig("attribution.png")
         print("Drawn in gates.png and attribution.png.")
     except ImportError:
-        print("Without matplotlib there are no pictures: python -m pip install 'lightrnn[plot]'")
+        print("Without matplotlib there are no pictures: python -m pip install matplotlib")
 
 
 if __name__ == "__main__":

@@ -1,28 +1,93 @@
 """The texts of the gallery: lines that matter, tasks, other libraries and questions."""
 
+# The lines of each example that matter, as they stand in it.
 EXAMPLES = {
-    "memory": 'net = RNNClassifier(\n    cell,\n    32,\n    window=5,\n    tokens="word",',
+    "memory": """
+net = RNNClassifier(
+    cell,
+    32,
+    window=5,
+    tokens="word",
+    embedding_size=16,
+    dropout=0,
+    token_dropout=0,
+    forget_bias="chrono",
+    max_iter=10,
+    callbacks=taught,
+    random_state=0,
+)
+""",
     "why_lstm": 'found = attribution(model, [sentence], method="integrated_gradients")',
     "speech": "model = RNNClassifier(cell, max_iter=1, dropout=0.5, random_state=0)",
     "starving": "model.fit(X, y, X_val=X_val, y_val=y_val)",
     "vanishing_gradient": "found = memory_horizon(net, X)",
     "gates": 'constants = gate_summary(net, fresh[:100])["layer0"]["forget"].time_constant',
-    "per_step": 'net = RNNClassifier(\n    cell,\n    target="step",',
-    "adding_problem": "net.partial_fit(*make_adding_problem(",
-    "words": 'model = RNNClassifier(\n    **net,\n    target="step",',
+    "per_step": """
+net = RNNClassifier(
+    cell,
+    target="step",
+    learning_rate_init=1e-2,
+    max_iter=20,
+    random_state=0,
+).fit(X_train, y_train)
+""",
+    "adding_problem": """
+net.partial_fit(*make_adding_problem(CHUNK, n_steps, marks=marks, random_state=chunk))
+""",
+    "words": """
+model = RNNClassifier(
+    **net,
+    target="step",
+    min_count=3,
+    dropout=0.3,
+    max_iter=6,
+    random_state=0,
+).fit(X[:cut], y[:cut])
+""",
     "shakespeare": "model.generate(PROMPT, 600, temperature=0.8, random_state=0)",
     "video": "X_train, y_train = make_frames(4000, noise=NOISE, random_state=0)",
-    "ffnn": 'net = RNNClassifier(\n    "ffnn",\n    (units,),\n    window=1,',
-    "forecast": "",
-    "forecast_many": "",
-    "monitor": "",
+    "ffnn": """
+net = RNNClassifier(
+    "ffnn",
+    (units,),
+    window=1,
+    standardize=False,
+    solver="lbfgs",
+    max_iter=500,
+    random_state=0,
+)
+""",
+    "forecast": """
+model = RNNForecaster(CYCLE, n_nets=3, random_state=0).fit(train)
+found = model.predict(pasts, level=(80, 95))
+""",
+    "forecast_many": """
+model = RNNForecaster(**options).fit(train)
+found = model.predict(X=ahead, level=80)
+""",
+    "monitor": "stream = model.stream(normal, level=LEVEL)",
     "streaming": "stream = net.stream()",
     "pipeline_gridsearch": "search = GridSearchCV(pipeline, grid, cv=3)",
     "parameters_by_hand": "parameter_table(net, n_features=F, n_outputs=CLASSES)",
     "microcontroller": 'sizes = export_c(model, folder / "motor.c", quantize=quantize)',
-    "deploy_from_torch": "model = lightrnn.from_torch(WEIGHTS, settings, ",
-    "dask_fit": "",
+    "deploy_from_torch": """
+model = lightrnn.from_torch(WEIGHTS, settings, classes=range(1, 10), check=check)
+""",
+    "dask_fit": """
+model = DaskRNNClassifier("gru", (16,), max_iter=3, batch_size=64, random_state=0)
+model.fit(X, y)
+predicted = model.predict(X)
+""",
 }
+
+# With these every task runs as it stands.
+DATA = """
+import numpy as np
+
+rng = np.random.default_rng(0)
+X = [rng.normal(size=(length, 2)) for length in rng.integers(4, 9, 60)]  # arrays (T_i, F)
+y = np.array(["up" if x[:, 0].sum() > 0 else "down" for x in X])
+"""
 
 TASKS = {
     "Classify sequences of unequal length": """
@@ -34,12 +99,13 @@ print(model.predict(X[:3]), model.predict_proba(X[:3]), model.score(X, y))
     "Classify sensor windows from a long frame": """
 import pandas as pd
 from lightrnn import RNNClassifier
+from lightrnn.preprocessing import as_sequences
 
 rows = [(i, t, *x) for i, steps in enumerate(X) for t, x in enumerate(steps)]
 frame = pd.DataFrame(rows, columns=["window", "time", "a", "b"])
-groups = frame.sort_values(["window", "time"]).groupby("window")
-windows = [group[["a", "b"]] for _, group in groups]  # one DataFrame for each window
+windows = as_sequences(frame, form="long")  # columns: the sequence, the time, features
 model = RNNClassifier(max_iter=5, random_state=0).fit(windows, y)
+print(model.predict(windows[:3]))
 """,
     "Predict a number for each sequence": """
 from lightrnn import RNNRegressor
@@ -52,8 +118,13 @@ print(model.predict(X[:3]))
 from lightrnn import RNNRegressor
 
 means = [x[:, 0].mean() for x in X]
-model = RNNRegressor(loss="quantile", quantile=(0.1, 0.5, 0.9), calibrate=True)
-model.set_params(validation_fraction=0.2, max_iter=5)  # calibrated by sequences held out
+model = RNNRegressor(
+    loss="quantile",
+    quantile=(0.1, 0.5, 0.9),
+    calibrate=True,  # by the sequences held out
+    validation_fraction=0.2,
+    max_iter=5,
+)
 print(model.fit(X, means).predict(X[:3]))  # a column for each quantile
 """,
     "Label each time step": """
@@ -81,7 +152,7 @@ print(model.predict(["a good day"]))
     "Let a model write": """
 from lightrnn import RNNLanguageModel
 
-model = RNNLanguageModel(max_iter=2, random_state=0).fit(["to be or not to be"] * 3)
+model = RNNLanguageModel(max_iter=20, random_state=0).fit(["to be or not to be. "] * 50)
 print(model.generate("to ", 20, random_state=0), model.predict_next("to b", k=2))
 """,
     "Forecast a series": """
@@ -92,18 +163,53 @@ series = np.sin(np.arange(120) / 2) + np.arange(120) / 50
 model = RNNForecaster(horizon=6, season=12, hidden_layer_sizes=8, max_iter=3).fit(series)
 print(model.predict(level=80)["lightrnn-hi-80"])
 """,
+    "Forecast many series with what is known ahead": """
+import pandas as pd
+from lightrnn import RNNForecaster
+
+dates = pd.date_range("2025-01-01", periods=120)
+promoted = pd.DataFrame({"promoted": rng.random(120) < 0.2}, dates).astype(float)
+sales = pd.DataFrame({shop: rng.normal(size=120) for shop in "abc"}, dates)
+sales += 5 * promoted.to_numpy()
+model = RNNForecaster(horizon=7, season=7, hidden_layer_sizes=8, max_iter=3)
+model.fit(sales[:-7], promoted)  # a horizon longer than the series
+print(model.predict())
+""",
+    "Watch a series for anomalies": """
+import numpy as np
+from lightrnn import RNNForecaster
+
+series = np.sin(np.arange(120) / 2) + 0.1 * rng.normal(size=120)
+series[100] = 4
+model = RNNForecaster(horizon=2, season=12, hidden_layer_sizes=8, max_iter=3).fit(series[:90])
+surprise = model.surprise(series)  # where each value fell in its forecast, 0.5 is no surprise
+print(surprise[98:103])
+stream = model.stream(series[:90])  # the same live: a forecast after each value
+print(stream.step(series[90]))
+""",
     "Read missing values": """
 import numpy as np
 from lightrnn import RNNClassifier
 
 gaps = [np.where(x > 2, np.nan, x) for x in X]
 model = RNNClassifier(missing="mask", max_iter=5).fit(gaps, y)
+print(model.score(gaps, y))
 """,
     "Cope with rare classes": """
 from lightrnn import RNNClassifier
 
-model = RNNClassifier(class_weight="balanced", scoring="f1_macro", early_stopping=True)
-model.set_params(max_iter=5, validation_fraction=0.3).fit(X, y)
+rare = np.array(["rare" if x[0, 0] > 1 else "common" for x in X])
+model = RNNClassifier(class_weight="balanced", max_iter=5).fit(X, rare)
+print(model.score(X, rare))
+# early_stopping=True, scoring="f1_macro" stops by the F1 of held-out sequences
+""",
+    "Stop early": """
+from lightrnn import RNNClassifier
+
+model = RNNClassifier(early_stopping=True, max_iter=30, random_state=0)
+model.fit(X[:40], y[:40], X_val=X[40:], y_val=y[40:])  # or without: a tenth of X is held out
+print(model.n_iter_, model.best_loss_)
+# lightrnn.plotting.LearningCurveDisplay.from_estimator(model)
 """,
     "Tune": """
 from lightrnn import RNNClassifier
@@ -124,7 +230,9 @@ from lightrnn.inspection import attribution
 
 model = RNNClassifier(max_iter=5, random_state=0).fit(X, y)
 found = attribution(model, X, method="integrated_gradients")
-print(found[0].shape, found.rank_features(), found.rank_lags())
+print(found[0].shape)  # a share for each step and feature
+print(found.rank_features())
+print(found.rank_lags())  # steps before the end
 # lightrnn.plotting.AttributionDisplay.from_estimator(model, X[0])
 """,
     "See how far back it remembers": """
@@ -156,16 +264,24 @@ from lightrnn import RNNClassifier
 model = RNNClassifier(learning_rate="constant", random_state=0)
 for start in range(0, len(X), 20):
     some = slice(start, start + 20)
-    model.partial_fit(X[some], y[some], classes=sorted(set(y)))
+    model.partial_fit(X[some], y[some], classes=["down", "up"])
+print(model.score(X, y))
 """,
     "Import a PyTorch model": """
 import lightrnn
 
 trained = lightrnn.RNNClassifier("gru", patch=1, bidirectional=False, max_iter=2).fit(X, y)
-state = trained.to_torch()  # or the path of a .pt or .safetensors file
+state = trained.to_torch()  # or a module, or the path of a .pt or .safetensors file
 names = trained.classes_
 model = lightrnn.from_torch(state, lightrnn.RNNClassifier(), classes=names, read="final")
 print(model.predict(X[:3]))
+""",
+    "Predict where Numba is not installed": """
+import lightrnn
+
+model = lightrnn.RNNClassifier("gru", (8,), max_iter=5, random_state=0).fit(X, y)
+lightrnn.export_numpy(model, "frozen.py")  # a module that needs NumPy alone
+# import frozen; frozen.predict(X)
 """,
     "Embed in C": """
 import lightrnn

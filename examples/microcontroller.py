@@ -104,7 +104,7 @@ def main() -> None:
         print("matrices of 8 bits" if quantize else "float")
         for name, value in rows.items():
             print(f"  {name:<34}{value:>8}")
-        print(f"  {folder / 'motor.h'} says how it is used\n")
+        print("  its header, motor.h, says how it is used\n")
     commonest = max(np.mean(y_test == name) for name in CLASSES)
     print(f"8 bits are enough if both accuracies agree; the commonest class has {commonest:.1%}.")
     print(f"{time.perf_counter() - start:.0f} s")

@@ -17,7 +17,7 @@ on little at first, learns from the short sentences, and opens its gates for the
 nothing arrives even then there is nothing to learn.
 
 The picture vanishing_gradient.png is drawn if matplotlib is installed
-(python -m pip install 'lightrnn[plot]').
+(python -m pip install matplotlib).
 """
 
 import math
@@ -154,7 +154,7 @@ def main() -> None:
     try:
         draw({"Gradient before training": before, "Gradient after training": after}, X, scores)
     except ImportError:
-        print("Without matplotlib there is no picture: python -m pip install 'lightrnn[plot]'")
+        print("Without matplotlib there is no picture: python -m pip install matplotlib")
 
 
 if __name__ == "__main__":

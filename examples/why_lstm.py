@@ -237,7 +237,7 @@ def gates(page: Page, model: RNNClassifier) -> None:
             model, sentence, method="integrated_gradients"
         ).figure_.savefig("why_lstm_words.png")
     except ImportError:
-        print("Without matplotlib there are no PNGs: python -m pip install 'lightrnn[plot]'")
+        print("Without matplotlib there are no PNGs: python -m pip install matplotlib")
 
 
 def main() -> None:

@@ -1,8 +1,8 @@
-"""lightrnn: recurrent networks for people who live in scikit-learn and plain scripts.
+"""Recurrent networks with the interface of scikit-learn, compiled by Numba.
 
 ``RNNClassifier().fit(X, y)`` takes sequences of unequal length as they are;
 ``cell="ffnn" | "rnn" | "gru" | "lstm"`` is one argument of the same estimator. Importing compiles
-nothing and loads neither numba nor scipy.
+nothing and loads neither numba nor scipy; the first fit of a cell compiles it for some seconds.
 
 Classify sequences, label their steps, predict numbers, write text, forecast series:
 
@@ -16,11 +16,15 @@ Classify sequences, label their steps, predict numbers, write text, forecast ser
 - ``RNNClassifier``, ``RNNRegressor``: one target per sequence, or per step; numbers, text, video.
 - ``RNNForecaster``: the next steps of one series or thousands, with intervals.
 - ``RNNLanguageModel``: the next character or word.
-- ``load`` reads what ``save`` wrote; ``from_torch``, ``from_keras``, ``to_onnx``, ``export_numpy``
-  and ``export_c`` bring models in and out.
+- ``load`` reads what ``save`` wrote; ``from_torch``, ``from_keras``, ``from_onnx``, ``to_onnx``,
+  ``export_numpy`` and ``export_c`` bring models in and out.
 - ``lightrnn.inspection`` measures what a net remembers and which feature mattered at which step,
   ``lightrnn.plotting`` draws it, ``lightrnn.datasets`` has data to try.
 - ``python -m lightrnn compare data.npz --html report.html`` says which net suits your data.
+
+``help(lightrnn.RNNClassifier)`` explains the arguments, ``lightrnn.inspection.describe(model)`` what
+was fitted. The README has tables of what to write for what; ``examples/README.md`` has tasks,
+questions and all names.
 
 The way of data through the packages, from the user's X and y to a prediction:
 

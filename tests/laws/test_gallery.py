@@ -5,7 +5,6 @@ import importlib.util
 import warnings
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
@@ -45,10 +44,9 @@ def test_tasks_run(gallery, tmp_path, monkeypatch):
     pytest.importorskip("sklearn", reason="one task uses scikit-learn")
     pytest.importorskip("pandas", reason="one task uses pandas")
     monkeypatch.chdir(tmp_path)
-    rng = np.random.default_rng(0)
     for title, code in gallery.TASKS.items():
-        X = [rng.normal(size=(T, 2)) for T in rng.integers(4, 9, 60)]
-        names = {"X": X, "y": np.array(["a", "b", "b"] * 20)}
+        names = {}
+        exec(compile(gallery.DATA, "data", "exec"), names)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of so short a training
             exec(compile(code, title, "exec"), names)

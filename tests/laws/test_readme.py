@@ -20,6 +20,13 @@ def test_no_command_takes_the_package_from_an_index():
     assert not FROM_INDEX.findall(text)
 
 
+def test_every_block_that_prints_is_followed_by_what_it_prints():
+    text = README.read_text(encoding="utf-8")
+    for code, after in re.findall(r"```python\n(.*?)```\n*(.{0,7})", text, re.DOTALL):
+        shown = after == "```text" or re.search(r"^# \[|\)  # [\d.]+$", code, re.MULTILINE)
+        assert shown or "print(" not in code, code
+
+
 def numbers(array):
     """Return the numbers of a printed array."""
     return [float(number) for number in array.strip("[]").split()]
