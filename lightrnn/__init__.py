@@ -22,8 +22,8 @@ Classify sequences, label their steps, predict numbers, write text, forecast ser
   ``lightrnn.plotting`` draws it, ``lightrnn.datasets`` has data to try.
 - ``python -m lightrnn compare data.npz --html report.html`` says which net suits your data.
 
-``help(lightrnn.RNNClassifier)`` explains the arguments, ``lightrnn.inspection.describe(model)`` what
-was fitted. The README has tables of what to write for what; ``examples/README.md`` has tasks,
+``help(lightrnn.RNNClassifier)`` explains the arguments, ``lightrnn.inspection.describe(model)``
+what was fitted. The README has tables of what to write for what; ``examples/README.md`` has tasks,
 questions and all names.
 
 The way of data through the packages, from the user's X and y to a prediction:
