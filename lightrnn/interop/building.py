@@ -109,6 +109,8 @@ def _unfitted(estimator: Any, foreign: ForeignNetwork) -> Any:
         arguments["bidirectional"] = foreign.bidirectional
         arguments["pooling"] = _pooling(estimator, foreign)
         arguments["target"] = foreign.target or arguments["target"]
+        arguments["head_layer_sizes"] = tuple(len(layer.b) for layer in foreign.hidden)
+        arguments["head_activation"] = foreign.head_activation or arguments["head_activation"]
     return type(estimator)(**arguments)
 
 
@@ -127,6 +129,11 @@ def _check_language(foreign: ForeignNetwork, output: Any) -> None:
         raise ValueError(
             "source must read forward and have an output for every step to be an RNNLanguageModel, "
             f"got {kind}. Use RNNClassifier."
+        )
+    if foreign.hidden:
+        raise ValueError(
+            "source must have one linear layer after the recurrent ones to be an RNNLanguageModel, "
+            f"got {1 + len(foreign.hidden)}. Use RNNClassifier."
         )
     if output == "adaptive":
         raise ValueError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..estimators.language import RNNLanguageModel
 from ..exceptions import warn
@@ -13,6 +13,7 @@ from .adapt import UserLabels
 from .building import Converted, build
 from .difference import Difference, difference
 from .foreign import ForeignNetwork
+from .head_layers import variants
 from .live import Check, has_step_outputs
 from .reading import READINGS, read_as
 
@@ -24,6 +25,10 @@ _UNSEEN_STATES = (
     "The weights of a network do not show which states its output layer reads, or whether a "
     "function without weights, such as a relu, stands before it: the final states are read as they "
     "are, and read='last', 'mean' or 'max' reads others."
+)
+_BETWEEN_LINEAR = (
+    "Nothing shows what stands between its linear layers: {!r} is taken, head_activation of the "
+    "estimator."
 )
 _CHECK = "check's outputs must be those of the converted network"
 _ITSELF = "source must give the outputs of its layers, one after the other"
@@ -81,7 +86,7 @@ def convert(
 
 
 def compared(
-    converted: Converted, check: Any, agreeing: Callable[[], Iterable[str]] = tuple
+    converted: Converted, check: Any, agreeing: Callable[[], Iterable[Agreement]] = tuple
 ) -> Any:
     """Return a converted estimator after a comparison with what its framework gave.
 
@@ -92,7 +97,7 @@ def compared(
     check : tuple of (X, outputs)
         Inputs and outputs of the framework's network.
     agreeing : callable, default=tuple
-        Returns the readings of the source with which they agree, for the message.
+        Returns what the source may be with which they agree, for the message.
 
     Raises
     ------
@@ -126,11 +131,14 @@ def _told(estimator: Any, foreign: ForeignNetwork, read: Any) -> ForeignNetwork:
 
 def _unseen(estimator: Any, foreign: ForeignNetwork, read: Any) -> list[str]:
     """Return what neither the source nor the user says of a network."""
+    between = []
+    if foreign.hidden and foreign.head_activation is None:
+        between = [_BETWEEN_LINEAR.format(estimator.head_activation)]
     pooled = getattr(estimator, "pooling", "last") != "last"
     if foreign.target is not None or pooled or read is not None:
-        return []
+        return between
     step = getattr(estimator, "target", "step") == "step"
-    return [_UNSEEN_FUNCTIONS if step else _UNSEEN_STATES]
+    return [_UNSEEN_FUNCTIONS if step else _UNSEEN_STATES, *between]
 
 
 def _compared_by_itself(
@@ -138,23 +146,25 @@ def _compared_by_itself(
 ) -> Any:
     """Return an estimator with the outputs of a source that has been run; None where it was not.
 
-    The outputs also show whether there is one for every step and, without `read`, which states are
-    read.
+    The outputs also show whether there is one for every step, without `read` which states are
+    read, and what stands between several linear layers.
     """
     found = None
     for check in checks:
         step = has_step_outputs(check) and not isinstance(estimator, RNNLanguageModel)
         if step and read is not None:  # the user reads another output than the source's
             continue
-        told = foreign._replace(target="step", pooling="last") if step else foreign
-        converted = build(estimator, _told(estimator, told, read), labels)
+        source = foreign._replace(target="step", pooling="last") if step else foreign
+        told = _told(estimator, source, read)
+        converted = build(estimator, told, labels)
         with suppress(ValueError):  # outputs of another form than the estimator's
             one = difference(converted, check)
             if one.agrees:
                 return converted.estimator
             agreeing = list(_agreeing(estimator, told, labels, check))
-            if read is None and agreeing:
-                return build(estimator, read_as(told, agreeing[0]), labels).estimator
+            fitting = [other for other in agreeing if read is None or other.read is None]
+            if fitting:
+                return build(estimator, fitting[0].network, labels).estimator
             found = found or (one, agreeing)
     if found is not None:
         one, agreeing = found
@@ -164,22 +174,45 @@ def _compared_by_itself(
     return None
 
 
+class Agreement(NamedTuple):
+    """A network that gives the expected outputs, and what it has that was not asked for."""
+
+    network: ForeignNetwork
+    read: str | None
+    given: str  # the estimator's `head_activation`
+
+    @property
+    def remedy(self) -> str:
+        """A sentence on how to get it."""
+        if not self.network.hidden and self.network.head_activation is None and not self.read:
+            return "Without a function between its linear layers they agree: join these to one."
+        words = [f"read={self.read!r}"] if self.read else []
+        if self.network.head_activation not in (None, self.given):
+            words.append(f"head_activation={self.network.head_activation!r} of the estimator")
+        return f"With {' and '.join(words)} they agree."
+
+
 def _agreeing(
     estimator: Any, foreign: ForeignNetwork, labels: UserLabels, check: Any
-) -> Iterator[str]:
-    """Yield the readings with which the outputs are the expected ones."""
+) -> Iterator[Agreement]:
+    """Yield the networks that the source may be with which the outputs are the expected ones."""
     step = getattr(estimator, "target", "step") == "step"
-    for read in () if step or foreign.target or foreign.attention is not None else READINGS:
-        with suppress(ValueError):  # a reading that is not computed here
-            if difference(build(estimator, read_as(foreign, read), labels), check).agrees:
-                yield read
+    known = step or foreign.target or foreign.attention is not None
+    given = getattr(estimator, "head_activation", "")
+    for number, variant in enumerate(variants(foreign, given)):
+        # With an activation of its own the reading may be as it was given.
+        for read in [*[None] * bool(number), *(() if known else READINGS)]:
+            with suppress(ValueError):  # a reading that is not computed here
+                told = variant if read is None else read_as(variant, read)
+                if difference(build(estimator, told, labels), check).agrees:
+                    yield Agreement(told, read, given)
 
 
-def _disagreement(requirement: str, found: Difference, agreeing: Iterable[str]) -> str:
+def _disagreement(requirement: str, found: Difference, agreeing: Iterable[Agreement]) -> str:
     """Return the message about outputs that differ from what is required."""
-    reading = next(iter(agreeing), None)
-    if reading is not None:
-        remedy = f"With read={reading!r} they agree."
+    first = next(iter(agreeing), None)
+    if first is not None:
+        remedy = first.remedy
     else:
         remedy = (
             "The source computes something that its weights do not show, such as a relu before "

@@ -53,9 +53,10 @@ def from_torch(
     """Turn a network that PyTorch has trained into a fitted estimator; PyTorch is not needed.
 
     The network is an nn.LSTM, nn.GRU or nn.RNN (with tanh) of any depth, bidirectional or not, or
-    cells such as nn.LSTMCell that read step by step, with an nn.Linear on top and perhaps an
-    nn.Embedding below. A BatchNorm, an nn.Linear before the first layer, and buffers ``mean`` and
-    ``std`` that scale the features are put into the weights of the layer that reads them.
+    cells such as nn.LSTMCell that read step by step, with an nn.Linear on top, or several with one
+    activation between them, and perhaps an nn.Embedding below. A BatchNorm, an nn.Linear before the
+    first layer, and buffers ``mean`` and ``std`` that scale the features are put into the weights
+    of the layer that reads them.
 
     Parameters
     ----------
@@ -66,8 +67,8 @@ def from_torch(
         is executed. Weights that a loss has for its classes are passed over.
     estimator : RNNClassifier, RNNRegressor or RNNLanguageModel
         Gives the result's arguments: its target, its dtype, and all that further training needs. It
-        is not changed. The arguments `cell`, `hidden_layer_sizes`, `bidirectional`,
-        `embedding_size` and `tokens` come from the source instead.
+        is not changed. The arguments `cell`, `hidden_layer_sizes`, `head_layer_sizes`,
+        `bidirectional`, `embedding_size` and `tokens` come from the source instead.
     classes : array-like of shape (k,), optional
         The label of each output, in the outputs' order; by default 0 to k - 1. A single output is
         the logit z of a binary classifier: the two classes get the outputs 0 and z, since
@@ -85,8 +86,9 @@ def from_torch(
         Name of the recurrent module, or of several from first to last. By default those found, if
         their names differ only in a final number (``lstm1``, ``lstm2``).
     head : str, optional
-        Name of the linear layer. By default the only module with a matrix and a bias, or, where
-        none has a bias, with a matrix that fits the last recurrent layer.
+        Name of the output layer, the last linear one. By default the only module with a matrix and
+        a bias, or the end of the one chain of such modules; or, where none has a bias, that with a
+        matrix that fits the last recurrent layer.
     embedding : str, optional
         Name of the embedding. By default the only other module with a matrix and no bias.
     read : {"final", "last", "mean", "max"}, optional
@@ -121,7 +123,7 @@ def from_torch(
         If the source or the estimator is of another kind.
     ValueError
         If a weight is missing, misshapen, not finite or left over; if the network has layers that
-        are not computed here, such as projections, peepholes or several linear layers; if the
+        are not computed here, such as projections, peepholes or a LeakyReLU; if the
         source is a module with an nn.RNN with ReLU or with another layer of torch's; if a file is
         damaged; if an argument does not fit; or if the outputs are not those of `check` or of the
         module.
@@ -149,6 +151,9 @@ def from_torch(
             check = X, model.eval()(X)
         from_torch("weights.pt", RNNClassifier(), check=check)
 
+    - Several linear layers after the recurrent ones are `head_layer_sizes`. What stands between
+      them, a ReLU, Tanh, Sigmoid, GELU or nothing, a module shows as it is run; for weights alone
+      it is the estimator's `head_activation`, and `check` says which it should be.
     - Attention as `to_torch` describes it is known by its weight "attention.weight".
     - The linear layer of a bidirectional LSTM or RNN with ``read="last"`` reads a last layer of
       twice the units, whose second half forgets at every step. A GRU cannot; with
@@ -211,13 +216,14 @@ def from_keras(
 
     The network is a chain: perhaps an Embedding, then LSTM, GRU (``reset_after=True``) or SimpleRNN
     layers with their default activations, each in a Bidirectional (``merge_mode="concat"``) or
-    none, perhaps a GlobalAveragePooling1D or GlobalMaxPooling1D, and a Dense. A BatchNormalization,
-    a Normalization and a linear Dense before the first layer are put into the weights of the layer
-    that reads them. Layers that change no prediction, such as Dropout or GaussianNoise, a Softmax
-    at the end and models within the model may stand among them.
-    Masking and ``mask_zero`` leave padding out; here sequences have their own lengths and no
-    padding: with ``mask_zero`` token 0 is not in the vocabulary and is refused in X. Sequences
-    begin with a state of zeros also where the model is stateful. Files are read by h5py.
+    none, perhaps a GlobalAveragePooling1D or GlobalMaxPooling1D, and a Dense, or several with one
+    activation between them: relu, tanh, sigmoid or gelu. A BatchNormalization, a Normalization and
+    a linear Dense before the first layer are put into the weights of the layer that reads them.
+    Layers that change no prediction, such as Dropout or GaussianNoise, a Softmax at the end and
+    models within the model may stand among them. Masking and ``mask_zero`` leave padding out; here
+    sequences have their own lengths and no padding: with ``mask_zero`` token 0 is not in the
+    vocabulary and is refused in X. Sequences begin with a state of zeros also where the model is
+    stateful. Files are read by h5py.
 
     Parameters
     ----------

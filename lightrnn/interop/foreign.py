@@ -35,9 +35,9 @@ NO_RECURRENT = (
     "nn.GRU and nn.RNN do, or lie below cell/vars in a file of Keras."
 )
 ONE_LINEAR = (
-    "One linear layer is computed here, after the recurrent ones. Two in a row without an "
-    "activation between them are one: its matrix is the product of theirs, and its bias is the "
-    "first one's, put through the second. With an activation, train the model with one."
+    "Linear layers are computed here that follow each other after the recurrent ones, with one "
+    "activation between them: the first reads the last states, and each next one what the one "
+    "before gives."
 )
 
 
@@ -50,6 +50,10 @@ class Affine(NamedTuple):
 
     W: np.ndarray  # (m, n)
     b: np.ndarray  # (n,)
+
+    def then(self, W: np.ndarray, b: np.ndarray) -> Affine:
+        """Return this function and another after it as one."""
+        return Affine(self.W @ W, self.b @ W + b)
 
 
 class Level(NamedTuple):
@@ -82,9 +86,9 @@ class ForeignNetwork(NamedTuple):
     levels : list of Level
         The recurrent layers from first to last.
     W : ndarray of shape (D, k) or None
-        The output layer's matrix; None where it is the embedding's.
+        The last linear layer's matrix; None where it is the embedding's.
     b : ndarray of shape (k,)
-        The output layer's bias.
+        The last linear layer's bias.
     embedding : ndarray of shape (V, E) or None
         One row per token.
     activation : {"linear", "softmax", "sigmoid"} or None
@@ -99,6 +103,10 @@ class ForeignNetwork(NamedTuple):
         Names of the source's modules that were put into the weights of others.
     padded : bool
         Whether the embedding's first row stands for padding, which the source leaves out.
+    hidden : tuple of Affine
+        The linear layers between the recurrent ones and the last one.
+    head_activation : {"relu", "tanh", "sigmoid", "gelu"} or None
+        The function after each of these, where the source or its check says so.
     """
 
     levels: list[Level]
@@ -111,6 +119,8 @@ class ForeignNetwork(NamedTuple):
     pooling: str | None = None
     padded: bool = False
     folded: tuple[str, ...] = ()
+    hidden: tuple[Affine, ...] = ()
+    head_activation: str | None = None
 
     @property
     def cell(self) -> str:
@@ -133,7 +143,7 @@ class ForeignNetwork(NamedTuple):
         return self.levels[0].n_features
 
     def layers(self) -> dict[str, np.ndarray]:
-        """Return the recurrent layers' arrays by our names."""
+        """Return the arrays of all layers but the last by our names."""
         arrays: dict[str, np.ndarray] = {}
         for number, level in enumerate(self.levels):
             names = (f"layer{number}", f"layer{number}.reverse")
@@ -141,6 +151,8 @@ class ForeignNetwork(NamedTuple):
                 arrays |= direction_arrays(level.cell, name, direction)
         if self.attention is not None:
             arrays["attention.w"] = self.attention
+        for number, layer in enumerate(self.hidden):
+            arrays |= {f"head{number}.W": layer.W, f"head{number}.b": layer.b}
         return arrays
 
 
@@ -215,7 +227,7 @@ class SourceWeights:
                 2: f"{ONE_LINEAR} Leave out weights that do not belong to the network.",
             }
             raise ValueError(
-                "source must hold nothing but recurrent layers, one linear layer and an embedding, "
+                "source must hold nothing but recurrent layers, linear layers and an embedding, "
                 f"got also {listed(self.left)}. "
                 + remedies.get(max(axes), "lightrnn computes no other layers.")
             )

@@ -24,6 +24,7 @@ from ..utils.archive import DAMAGE, check_members
 from ..utils.extras import import_extra
 from ..utils.files import open_regular
 from .foreign import (
+    Affine,
     ForeignNetwork,
     Level,
     SourceWeights,
@@ -35,6 +36,7 @@ from .foreign import (
     reorder_gates,
 )
 from .formats import other_format
+from .head_layers import chain, joined
 from .keras_chain import SIDES, Layout, Place, array_names, fold, named
 from .keras_config import KERAS_GATES, Description, describe, layout
 from .tensor_files import ZIP_START, read_json
@@ -106,7 +108,8 @@ def _read_open(
             "source must be a chain of layers that are computed here, "
             f"got {os.fspath(path)!r} with {error}. They are an Embedding, LSTM, GRU (reset_after) "
             "or SimpleRNN layers with their default activations, Bidirectional or not, Dropout, "
-            "a global pooling, normalisations with fixed statistics, and one Dense."
+            "a global pooling, normalisations with fixed statistics, and Dense layers with one "
+            "activation between them."
         ) from None
     except (*DAMAGE, MemoryError) as error:
         _refuse_other_format(path)
@@ -255,19 +258,23 @@ def read_keras(
     described = file.description is not None
     if file.layout is not None:
         recurrent = recurrent or file.layout.recurrent
-        head = head or file.layout.head
+        head = head or file.layout.head[-1]
         embedding = embedding or file.layout.embedding
     levels: list[Level] = []
     for path in in_order(found, recurrent, weights.arrays):
         levels.append(_level(weights, path, levels[-1].width if levels else None, described))
     check_alike(levels)
     table = _embedding(weights, embedding, head, levels[0].n_features)
-    W, b = _head(weights, head, levels[-1].width)
+    *hidden, (W, b) = _head(weights, head, levels[-1].width)
     weights.finish()
-    network = ForeignNetwork(levels, W, b, table)
+    network = ForeignNetwork(levels, W, b, table, hidden=tuple(hidden))
     told = file.description
     if told is None:
         return network
+    if told.head_activation == "linear":
+        network = joined(network)
+    elif hidden:
+        network = network._replace(head_activation=told.head_activation)
     return network._replace(
         activation=told.activation, target=told.target, pooling=told.pooling, padded=told.padded
     )
@@ -371,11 +378,21 @@ def _embedding(
     return weights.take(f"{one_module('embedding', found, chosen)}/vars/0", (None, features))
 
 
-def _head(
-    weights: SourceWeights, chosen: str | None, features: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Take the output layer's matrix (D, k) and bias; one without a bias has zeros."""
+def _head(weights: SourceWeights, chosen: str | None, features: int) -> list[Affine]:
+    """Take the Dense layers, from first to last; one without a bias has zeros."""
     found = [path for path in _paths(weights) if _is_dense(weights, path)]
-    path = one_module("head", found, chosen)
-    W = weights.take(f"{path}/vars/0", (features, None))
-    return W, weights.take_or_zeros(f"{path}/vars/1", W.shape[1])
+    given = ((path, f"{path}/vars/0") for path in sorted(found, key=_age))
+    matrices = {path: np.shape(weights.arrays[name]) for path, name in given if name in weights}
+    shapes = {path: shape for path, shape in matrices.items() if len(shape) == 2}
+    path_of_all = chain(shapes, features, chosen) if len(shapes) == len(found) else []
+    layers = []
+    for path in path_of_all or [one_module("head", found, chosen)]:
+        W = weights.take(f"{path}/vars/0", (features, None))
+        features = W.shape[1]
+        layers.append(Affine(W, weights.take_or_zeros(f"{path}/vars/1", features)))
+    return layers
+
+
+def _age(path: str) -> list[int]:
+    """Return the numbers in a path, by which Keras counts layers of a kind."""
+    return [int(number) for number in re.findall(r"\d{1,9}", path)]

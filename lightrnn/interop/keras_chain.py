@@ -46,8 +46,8 @@ class Layout(NamedTuple):
     ----------
     recurrent : list of str
         Paths of the recurrent layers.
-    head : str
-        Path of the output layer.
+    head : list of str
+        Paths of the Dense layers after these, from first to last.
     embedding : str or None
         Path of the Embedding.
     folds : list of (Place, str)
@@ -55,7 +55,7 @@ class Layout(NamedTuple):
     """
 
     recurrent: list[str]
-    head: str
+    head: list[str]
     embedding: str | None
     folds: list[tuple[Place, str]]
 

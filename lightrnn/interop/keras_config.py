@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any, NamedTuple
 
+from ..cells import HEAD_CELLS
 from .foreign import MOST_LISTED, UnsupportedError
 from .keras_chain import MASKS, MODELS, Layout, Place, flattened, shown_layer
 
@@ -19,12 +20,13 @@ _ROLES = {
     "Dense": "D",
     "Activation": "A",
     "Softmax": "A",
+    "ReLU": "A",
     "GlobalAveragePooling1D": "P",
     "GlobalMaxPooling1D": "P",
     "BatchNormalization": "N",
     "Normalization": "N",
 } | dict.fromkeys(_RECURRENT, "R")
-_CHAIN = re.compile("E?[ND]*R(N*R)*N*P?N*DA?")
+_CHAIN = re.compile("E?[ND]*R(N*R)*N*P?N*(DA?)+")
 _POOLINGS = {"GlobalAveragePooling1D": "mean", "GlobalMaxPooling1D": "max"}
 # Layers that leave the prediction of a whole sequence without padding as it is.
 _IGNORED = (
@@ -56,6 +58,7 @@ class Description(NamedTuple):
     pooling: str = "last"  # how the states of a sequence are read: "last", "mean" or "max"
     padded: bool = False  # whether token 0 is padding: an Embedding with mask_zero
     masked: bool = False  # whether steps of one value are left out: a Masking layer
+    head_activation: str | None = None  # between several Dense layers, "linear" for none
 
 
 def describe(model: dict[str, Any]) -> Description:
@@ -75,7 +78,7 @@ def describe(model: dict[str, Any]) -> Description:
     """
     places, roles = _chain(model)
     layers = [place.layer for place in places]
-    head = roles.rindex("D")
+    head = roles.index("D", roles.rindex("R"))
     pooling = "last"
     target = _target([layer for layer, role in zip(layers, roles, strict=True) if role == "R"])
     if "P" in roles:
@@ -83,7 +86,8 @@ def describe(model: dict[str, Any]) -> Description:
         target = "sequence"
     padded = roles[0] == "E" and bool(layers[0]["config"].get("mask_zero"))
     masked = any(place.kind == "Masking" for place in flattened(model))
-    return Description(_output_activation(layers[head:]), target, pooling, padded, masked)
+    between, last = _activations(layers[head:])
+    return Description(last, target, pooling, padded, masked, between)
 
 
 def layout(model: dict[str, Any]) -> Layout:
@@ -101,21 +105,23 @@ def layout(model: dict[str, Any]) -> Layout:
     """
     places, roles = _chain(model)
     last = roles.rindex("R")
-    head = places[roles.rindex("D")]
     rows = [place.layer for place, role in zip(places, roles, strict=True) if role == "R"]
     step = _target(rows) == "step"
     folds = []
     for i, (place, role) in enumerate(zip(places, roles, strict=True)):
         if role == "N" or (role == "D" and i < last):
             # Into a recurrent layer go those just before it and, later, those before them.
-            following = roles.index("R", i) if i < last else roles.rindex("D")
+            following = roles.index("R" if i < last else "D", i)
             if "P" in roles[i:following] and "Max" in places[roles.index("P")].kind:
                 raise UnsupportedError(f"{shown_layer(place.layer)} before a maximum")
             _check_axis(place, 3 if i < last or (step and "P" not in roles[:i]) else 2)
             folds.append((place, places[following].path))
     recurrent = [place.path for place, role in zip(places, roles, strict=True) if role == "R"]
     embedding = places[0].path if roles[0] == "E" else None
-    return Layout(recurrent, head.path, embedding, folds[::-1])
+    head = [
+        place.path for place, role in zip(places[last:], roles[last:], strict=True) if role == "D"
+    ]
+    return Layout(recurrent, head, embedding, folds[::-1])
 
 
 def _chain(model: dict[str, Any]) -> tuple[list[Place], str]:
@@ -213,18 +219,42 @@ def _check_settings(layer: dict[str, Any], *, backwards: bool) -> dict[str, Any]
     return settings
 
 
-def _output_activation(layers: list[dict[str, Any]]) -> str:
-    """Return the activation of the output layer, its own or that of a layer after it."""
-    head, *others = layers
-    activations = [head["config"]["activation"]]
-    for layer in others:
-        if layer["class_name"] == "Softmax" and layer["config"].get("axis", -1) != -1:
-            raise UnsupportedError(
-                f"{shown_layer(layer)} with axis={layer['config']['axis']!r:.60}"
-            )
-        activations.append(layer["config"].get("activation", "softmax"))
-    *before, last = activations
-    if last not in _OUTPUT_ACTIVATIONS or set(before) - {"linear"}:
-        listed = " and ".join(f"{activation!r:.60}" for activation in activations)
-        raise UnsupportedError(f"{shown_layer(head)} with the activation {listed}")
-    return str(last)
+def _activations(layers: list[dict[str, Any]]) -> tuple[str | None, str]:
+    """Return the activation between Dense layers, None for a single one, and that at the end.
+
+    Each is a Dense layer's own, or that of a layer after it.
+    """
+    heads: list[dict[str, Any]] = []
+    found: list[list[str]] = []
+    for layer in layers:
+        if _ROLES[layer["class_name"]] == "D":
+            heads.append(layer)
+            found.append([])
+        found[-1].append(_function(layer))
+    for head, names in zip(heads, found, strict=True):
+        known = _OUTPUT_ACTIVATIONS if head is heads[-1] else ("linear", *HEAD_CELLS)
+        *before, last = names
+        if last not in known or set(before) - {"linear"}:
+            listed = " and ".join(f"{name!r:.60}" for name in names)
+            raise UnsupportedError(f"{shown_layer(head)} with the activation {listed}")
+    *between, end = (names[-1] for names in found)
+    if len(set(between)) > 1:
+        listed = " and ".join(map(repr, dict.fromkeys(between)))
+        raise UnsupportedError(f"the activations {listed} between Dense layers")
+    return (between[0] if between else None), end
+
+
+def _function(layer: dict[str, Any]) -> str:
+    """Return the name of a layer's function."""
+    settings = layer["config"]
+    if layer["class_name"] == "Softmax":
+        if settings.get("axis", -1) != -1:
+            raise UnsupportedError(f"{shown_layer(layer)} with axis={settings['axis']!r:.60}")
+        return "softmax"
+    if layer["class_name"] == "ReLU":
+        usual = {"max_value": None, "negative_slope": 0.0, "threshold": 0.0}
+        for name, value in usual.items():
+            if settings.get(name) not in (value, None):
+                raise UnsupportedError(f"{shown_layer(layer)} with {name}={settings[name]!r:.60}")
+        return "relu"
+    return str(settings["activation"])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from .foreign import ForeignNetwork, Level, UnsupportedError
+from .foreign import Affine, ForeignNetwork, Level, UnsupportedError
 from .onnx_numbers import (
     Activated,
     Block,
@@ -32,7 +32,8 @@ class _Head(NamedTuple):
 def chain(operators: Operators, output: Numbers) -> ForeignNetwork:
     """Return the layers that an output comes from."""
     head = _head(operators, output)
-    block, reading = _reading(head.of)
+    of, *linear = _linear_layers(operators, head.of)
+    block, reading = _reading(of)
     levels: list[Level] = []
     while isinstance(block.made, Layer):
         levels.insert(0, block.made.level)
@@ -43,8 +44,24 @@ def chain(operators: Operators, output: Numbers) -> ForeignNetwork:
     if table is None and operators.reads_tokens:
         raise UnsupportedError("the operator 'Less' on numbers of the input")
     target = "step" if reading == "step" else "sequence"
-    network = ForeignNetwork(levels, head.of.matrix, head.of.b, table, head.activation, target)
+    *hidden, (W, b) = [layer for layer, _ in linear]
+    functions = list(dict.fromkeys(name for _, name in linear[:-1]))
+    if len(functions) > 1:
+        raise UnsupportedError(f"{' and '.join(map(repr, functions))} between linear layers")
+    network = ForeignNetwork(levels, W, b, table, head.activation, target, hidden=tuple(hidden))
+    network = network._replace(head_activation=functions[0] if functions else None)
     return network if reading == "step" else read_as(network, reading)
+
+
+def _linear_layers(operators: Operators, of: Combination) -> tuple[Any, ...]:
+    """Return what the first of the linear layers reads, then each with the function after it."""
+    layers = [(Affine(of.matrix, of.b), "")]
+    while isinstance(of.block.made, Activated):
+        made = of.block.made
+        inner = operators.blocks.combination(made.of)
+        layers.insert(0, (Affine(inner.matrix, inner.b), made.name))
+        of = inner._replace(rows=inner.rows[of.row])
+    return of, *layers
 
 
 def _head(operators: Operators, output: Numbers) -> _Head:
@@ -54,6 +71,8 @@ def _head(operators: Operators, output: Numbers) -> _Head:
     if isinstance(block.made, Activated):
         if output.scale is not None:
             raise UnsupportedError("probabilities that are scaled")
+        if block.made.name not in ("softmax", "sigmoid"):
+            raise UnsupportedError(f"an output of {block.made.name!r}")
         return _Head(_head(operators, block.made.of).of, block.made.name)
     if isinstance(block.made, Linear):
         # The outputs' own axis may be gone, as where a single one is squeezed.

@@ -44,7 +44,8 @@ def from_onnx(
     Files of `to_onnx` come back as the estimator that they were made of, to equal bits. Other
     graphs are those of one chain: perhaps an embedding (Gather), LSTM, GRU
     (``linear_before_reset=1``) or RNN layers in any directions, a mean or maximum over all steps,
-    linear layers (Gemm, or MatMul and Add), and a Softmax, LogSoftmax or Sigmoid; constants that
+    linear layers (Gemm, or MatMul and Add) with one of Relu, Tanh, Sigmoid and Gelu between them,
+    and a Softmax, LogSoftmax or Sigmoid; constants that
     scale or shift, as a BatchNormalization does, are put into the weights. Whatever only rearranges
     may stand between. That is what ``torch.onnx`` writes of nn.LSTM, nn.GRU and nn.RNN, and tf2onnx
     of Keras's layers on TensorFlow (a GRU and a SimpleRNN as a Loop, which is read in one
@@ -112,7 +113,8 @@ def from_onnx(
             raise ValueError(
                 f"source must be one chain of layers that are computed here, got {error}. They are "
                 "an embedding, LSTM, GRU and RNN layers with their default activations, a pooling, "
-                "linear layers and a softmax or sigmoid."
+                "linear layers with one of Relu, Tanh, Sigmoid or Gelu between them, and a softmax "
+                "or sigmoid."
             ) from None
         if estimator is None:
             estimator = RNNRegressor() if foreign.activation is None else RNNClassifier()

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..cells import HEAD_CELLS
 from .foreign import Level, UnsupportedError
 
 
@@ -106,9 +107,9 @@ class Linear(NamedTuple):
 
 
 class Activated(NamedTuple):
-    """The function at the end, of the numbers that it is applied to."""
+    """A function at the end or between linear layers, of the numbers that it is applied to."""
 
-    name: str  # "softmax" or "sigmoid"
+    name: str
     of: Numbers
 
 
@@ -118,7 +119,7 @@ class Combination(NamedTuple):
     Attributes
     ----------
     block : Block
-        Neither a linear layer nor an activation.
+        No linear layer.
     rows : ndarray of int64 (N, m)
         The row of `block` that each number is read from.
     columns : ndarray of int64 (m,)
@@ -181,7 +182,7 @@ class Blocks:
         if any((part != part[0]).any() for part in (columns, scale, shift)):
             raise UnsupportedError("a layer that reads other features in other steps")
         here = Combination(block, rows, columns[0], np.diag(scale[0]), shift[0])
-        if isinstance(block.made, Activated):
+        if isinstance(block.made, Activated) and block.made.name not in HEAD_CELLS:
             raise UnsupportedError(f"a {block.made.name} before another layer")
         if not isinstance(block.made, Linear):
             return here

@@ -29,7 +29,15 @@ REARRANGING = (
 _SAME = ("Identity", "Cast", "CastLike", "Dropout")
 _CELLS = {operator.name: cell for cell, operator in OPERATORS.items()}
 _ACTIVATIONS = {"RNN": ["tanh"], "GRU": ["sigmoid", "tanh"], "LSTM": ["sigmoid", "tanh", "tanh"]}
-_OUTPUT = {"Softmax": "softmax", "LogSoftmax": "softmax", "Sigmoid": "sigmoid"}
+_FUNCTIONS = {
+    "Softmax": "softmax",
+    "LogSoftmax": "softmax",
+    "Sigmoid": "sigmoid",
+    "Relu": "relu",
+    "Tanh": "tanh",
+    "Gelu": "gelu",
+    "Erf": "erf",
+}
 _POOLINGS = {
     "ReduceMean": "mean",
     "ReduceMax": "max",
@@ -94,8 +102,10 @@ class Operators:
             return [self._linear(self._attributes(node), *inputs)]
         if kind in _POOLINGS and len(named) == 1:
             return [self._pooled(node, inputs)]
-        if kind in _OUTPUT:
+        if kind in _FUNCTIONS:
             return [self._activated(node, named[0])]
+        if kind == "Mul" and len(named) == 2:
+            return [self._gelu(*named)]
         raise UnsupportedError(f"the operator {kind!r:.60}")
 
     def given(self, shape: tuple[int, ...]) -> Numbers:
@@ -144,15 +154,42 @@ class Operators:
         return Numbers(block.names.reshape(*numbers.names.shape[:-1], -1))
 
     def _activated(self, node: Any, numbers: Numbers) -> Numbers:
-        """Return the outputs of a function at the end."""
-        axis = self._attributes(node).get("axis", -1)
-        name = _OUTPUT[node.op_type]
+        """Return the outputs of a function at the end, or between linear layers."""
+        attributes = self._attributes(node)
+        axis = attributes.get("axis", -1)
+        name = _FUNCTIONS[node.op_type]
+        if attributes.get("approximate", b"none") != b"none":
+            raise UnsupportedError(f"'Gelu' with approximate={attributes['approximate']!r:.60}")
         block = self.blocks.block_of(numbers.names)
         last = axis in (-1, numbers.names.ndim - 1) and numbers.names.shape[-1] == block.width
         if not isinstance(block.made, Linear) or (name == "softmax" and not last):
             raise UnsupportedError(f"the operator {node.op_type!r} within the network")
-        made = self.blocks.add(block.rows, block.width, Activated(name, numbers))
+        columns = (numbers.names - block.first) % block.width
+        width = numbers.names.shape[-1]
+        if width != block.width or (columns != np.arange(width)).any():
+            width = block.width  # of a single output, for example, whose axis is gone
+        made = self.blocks.add(numbers.names.size // width, width, Activated(name, numbers))
         return Numbers(made.names.reshape(numbers.names.shape))
+
+    def _gelu(self, first: Numbers, second: Numbers) -> Numbers:
+        """Return the product of x and ``1 + erf(x / sqrt(2))``, each with a factor: two gelus."""
+        for x, share in ((first, second), (second, first)):
+            block = self.blocks.block_of(share.names)
+            factor, shift = share.affine
+            if not isinstance(block.made, Activated) or block.made.name != "erf":
+                continue
+            base = block.made.of.scaled(2**0.5, 0.0)
+            pairs = list(zip(x.affine, base.affine, strict=True))
+            times = pairs[0][0].flat[0] / pairs[0][1].flat[0]
+            if (
+                np.array_equal(x.names, base.names)
+                and np.array_equal(share.names.reshape(-1), block.names.reshape(-1))
+                and np.allclose(factor, shift)
+                and all(np.allclose(here, times * there) for here, there in pairs)
+            ):
+                made = self.blocks.add(block.rows, block.width, Activated("gelu", base))
+                return Numbers(made.names.reshape(x.names.shape)).scaled(2 * times * factor, 0.0)
+        raise UnsupportedError("a product of two of the network's numbers")
 
     def _pooled(self, node: Any, inputs: list[Any]) -> Numbers:
         """Return states pooled over all steps."""

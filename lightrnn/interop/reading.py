@@ -61,8 +61,16 @@ def _forward_at_the_end(foreign: ForeignNetwork) -> ForeignNetwork:
     if not below:
         return foreign._replace(levels=[Level(cell, (both,))])
     empty = Direction(*(np.zeros_like(array) for array in both))
-    W = None if foreign.W is None else np.vstack([foreign.W, np.zeros_like(foreign.W)])
-    return foreign._replace(levels=[*below, Level(cell, (both, empty))], W=W)
+    foreign = foreign._replace(levels=[*below, Level(cell, (both, empty))])
+    if foreign.hidden:
+        first, *others = foreign.hidden
+        return foreign._replace(hidden=(first._replace(W=_above_zeros(first.W)), *others))
+    return foreign._replace(W=None if foreign.W is None else _above_zeros(foreign.W))
+
+
+def _above_zeros(W: np.ndarray) -> np.ndarray:
+    """Return a matrix that reads as many columns more, but makes nothing of them."""
+    return np.vstack([W, np.zeros_like(W)])
 
 
 def _forgetting(direction: Direction, cell: str) -> Direction:

@@ -18,6 +18,7 @@ from ..utils.checks import shown
 from .foreign import (
     ONE_LINEAR,
     SAVE_WEIGHTS,
+    Affine,
     ForeignNetwork,
     Level,
     SourceWeights,
@@ -26,8 +27,10 @@ from .foreign import (
     in_order,
     one_module,
 )
+from .head_layers import chain
 from .live import is_module
 from .torch_folds import fold
+from .torch_modules import check_modules
 from .torch_pickle import Opaque
 
 # Recurrent layers with more than lightrnn computes, by parts of the names of their weights.
@@ -42,9 +45,6 @@ _OF_CELL = re.compile(r"(weight|bias)_[ih]h")  # a cell reads step by step from 
 # Names of weights of classes in a loss, and of an embedding where its shape does not show it.
 _OF_LOSS = re.compile(r"loss|crit|class_?weight|pos_?weight", re.IGNORECASE)
 _OF_EMBEDDING = re.compile(r"emb|token|vocab|wte", re.IGNORECASE)
-# Files of torch.nn.modules whose layers are computed here, or change no prediction.
-_SUPPORTED_FILES = ("rnn", "linear", "sparse", "dropout", "container", "loss", "batchnorm")
-_OUTPUT_ACTIVATIONS = ("Softmax", "LogSoftmax", "Sigmoid")
 
 
 def find_state_dict(source: Any, ignore: str | Sequence[str] = ()) -> Mapping[str, Any]:
@@ -61,7 +61,7 @@ def find_state_dict(source: Any, ignore: str | Sequence[str] = ()) -> Mapping[st
         several.
     """
     if is_module(source):
-        _check_modules(source)
+        check_modules(source)
         source = source.state_dict()
     if not isinstance(source, Mapping):
         raise TypeError(
@@ -125,31 +125,6 @@ def _is_weight(name: Any, array: Any) -> bool:
     return isinstance(name, str) and hasattr(array, "shape") and not isinstance(array, np.generic)
 
 
-def _check_modules(module: Any) -> None:
-    """Refuse what a state_dict does not show: layers without weights, or an activation but tanh."""
-    for name, part in module.named_modules():
-        if not _is_supported(type(part)):
-            raise ValueError(
-                f"source must have layers that are computed here, got {name!r} of class "
-                f"{type(part).__name__}. They are nn.LSTM, nn.GRU, nn.RNN, nn.Linear, "
-                "nn.Embedding, BatchNorm and dropout; train the model without others."
-            )
-        nonlinearity = getattr(part, "nonlinearity", "tanh")
-        # Any module may have an attribute `nonlinearity`; a recurrent one has a `hidden_size` too.
-        if hasattr(part, "hidden_size") and nonlinearity != "tanh":
-            raise ValueError(
-                f"source must have recurrent layers with tanh, got {name!r} with "
-                f"nonlinearity={nonlinearity!r}. Train it with tanh."
-            )
-
-
-def _is_supported(kind: type) -> bool:
-    """Whether a class is the user's own, or one of torch's that is computed here."""
-    package, _, file = kind.__module__.rpartition(".")
-    own = package != "torch.nn.modules"  # it may only hold layers; its forward cannot be checked
-    return own or file in _SUPPORTED_FILES or kind.__name__ in _OUTPUT_ACTIVATIONS
-
-
 def read_torch(
     state: Mapping[str, Any],
     *,
@@ -182,7 +157,9 @@ def read_torch(
     _refuse_unsupported(modules)
     found = [name for name, ends in modules.items() if any(map(_RECURRENT.fullmatch, ends))]
     names = in_order(found, recurrent, state)
-    state, folded = fold(state, names, head, tied)
+    linear_layers = [] if tied else _chain(state, names, head)
+    heads = linear_layers if head is None else [head, *linear_layers]
+    state, folded = fold(state, names, heads, tied)
     weights = SourceWeights(state)
     modules = _modules(weights.arrays)
     levels: list[Level] = []
@@ -195,12 +172,40 @@ def read_torch(
         attention = weights.take("attention.weight", (1, levels[-1].width))[0]
         del modules["attention"]
     linear = _linear_modules(weights, modules)
-    output = _head_name(linear, head, embedding, levels[-1].width, tied=tied)
+    width = levels[-1].width
+    hidden: list[Affine] = []
+    for name in linear_layers[:-1]:
+        matrix = weights.take(f"{name}.weight", (None, width)).T
+        hidden.append(Affine(matrix, weights.take(f"{name}.bias", (matrix.shape[1],))))
+        width = matrix.shape[1]
+        del linear[name]
+    output = linear_layers[-1] if hidden else _head_name(linear, head, embedding, width, tied=tied)
     table = _embedding(weights, linear, embedding, output, levels[0].n_features)
-    W, b = _head(weights, linear, output, levels[-1].width, table if tied else None)
+    W, b = _head(weights, linear, output, width, table if tied else None)
     _drop_loss(weights, levels, len(b))
     weights.finish()
-    return ForeignNetwork(levels, W, b, table, attention=attention, folded=tuple(folded))
+    network = ForeignNetwork(levels, W, b, table, attention=attention, folded=tuple(folded))
+    return network._replace(hidden=tuple(hidden))
+
+
+def _chain(state: Mapping[str, Any], recurrent: Sequence[str], head: str | None) -> list[str]:
+    """Return the linear layers of a head of several, from first to last; none of another head.
+
+    A state_dict has modules in the order in which they were made, mostly that of their use.
+    """
+    last = f"{recurrent[-1]}." if recurrent[-1] else ""
+    found = np.shape(state.get(f"{last}weight_hh_l0", 0))
+    width = found[-1] * (1 + (f"{last}weight_hh_l0_reverse" in state)) if found else 0
+    order = list(state)
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, array in state.items():
+        module, _, end = name.rpartition(".")
+        if end == "weight" and np.ndim(array) == 2 and f"{module}.bias" in state:
+            shapes[module] = tuple(np.shape(array))[::-1]
+    begin = next((i for i, name in enumerate(order) if name.startswith(last)), 0)
+    after = {m: shape for m, shape in shapes.items() if order.index(f"{m}.weight") > begin}
+    paths = (chain(some, width, head) for some in (after, shapes))
+    return next((path for path in paths if len(path) > 1), [])
 
 
 def _name_in_layer(name: str) -> str:

@@ -31,7 +31,7 @@ class Fold(NamedTuple):
 
 
 def fold(
-    state: Mapping[str, Any], recurrent: Sequence[str], head: str | None, tied: bool
+    state: Mapping[str, Any], recurrent: Sequence[str], head: Sequence[str], tied: bool
 ) -> tuple[dict[str, Any], list[str]]:
     """Return a state_dict without modules that other weights can take in, and their names.
 
@@ -41,8 +41,8 @@ def fold(
         Weights by torch's names.
     recurrent : sequence of str
         The recurrent modules, from first to last.
-    head : str or None
-        The output layer, if it was named.
+    head : sequence of str
+        The linear layers after the recurrent ones, as far as they are known.
     tied : bool
         Whether the output layer's matrix is the embedding's, into which nothing can be put.
 
@@ -90,7 +90,7 @@ def _array(state: Mapping[str, Any], name: str) -> np.ndarray:
 
 
 def _folds_of_input(
-    state: dict[str, Any], first: str, input_name: str, head: str | None
+    state: dict[str, Any], first: str, input_name: str, head: Sequence[str]
 ) -> Iterator[Fold]:
     """Yield what stands before the first recurrent layer, the nearest to it first."""
     while (linear := _linear_before(state, first, input_name, head)) is not None:
@@ -112,7 +112,7 @@ def _folds_of_input(
 
 
 def _linear_before(
-    state: Mapping[str, Any], first: str, input_name: str, head: str | None
+    state: Mapping[str, Any], first: str, input_name: str, head: Sequence[str]
 ) -> str | None:
     """Return a linear module that gives what the first recurrent layer reads, if there is one.
 
@@ -124,9 +124,9 @@ def _linear_before(
     for name, value in state.items():
         module, _, end = name.rpartition(".")
         shape = tuple(np.shape(value))
-        if end == "weight" and len(shape) == 2 and shape[0] == F and module != head:
+        if end == "weight" and len(shape) == 2 and shape[0] == F and module not in head:
             biased = f"{module}.bias" in state
-            if biased and (head is not None or shape[1] != H * (1 + both)):
+            if biased and (head or shape[1] != H * (1 + both)):
                 return module
     return None
 
@@ -152,7 +152,7 @@ def _consumer(
     order: Sequence[str],
     one: Fold,
     recurrent: Sequence[str],
-    head: str | None,
+    head: Sequence[str],
 ) -> str | None:
     """Return the module that reads what a BatchNorm gives: the only one of its size, or the next.
 
@@ -164,7 +164,7 @@ def _consumer(
         if module in recurrent and end == "weight_ih_l0":
             widths[module] = np.shape(value)[1]
         elif end == "weight" and np.ndim(value) == 2 and f"{module}.bias" in state:
-            if head in (None, module):
+            if not head or module in head:
                 widths[module] = np.shape(value)[1]
     fitting = [module for module, width in widths.items() if width == len(one.affine.W)]
     if len(fitting) > 1:

@@ -240,8 +240,8 @@ MODELS = {
     "unknown": (with_layer("lstm", 1, "Conv1D"), "the layer 'new' of class 'Conv1D'"),
     "normalised": (with_layer("lstm", 2, "LayerNormalization"), "class 'LayerNormalization'"),
     "order": (
-        with_layer("lstm", 2, "Dense"),
-        "class 'Dense', 'dense' of class 'Dense', in this order",
+        with_layer("lstm", 2, "Embedding"),
+        "class 'Embedding', 'dense' of class 'Dense', in this order",
     ),
     "a relu": (
         with_layer("lstm", 1, "Dense", {"activation": "relu"}),
@@ -367,7 +367,7 @@ def test_functional_models_of_keras_2(tmp_path):
 
 def test_branches_are_refused():
     model = config_of("rnn")
-    assert describe(model) == ("sigmoid", "sequence", "last", True, False)
+    assert describe(model) == ("sigmoid", "sequence", "last", True, False, None)
     for layer in model["config"]["layers"]:
         changed = copy.deepcopy(model)
         index = model["config"]["layers"].index(layer)

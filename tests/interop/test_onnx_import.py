@@ -195,7 +195,7 @@ def test_graphs_are_followed(cell, case):
 
 
 REFUSED = {
-    "relu": ([FINAL, ("Relu", ["final"], ["y"])], {}, "the operator 'Relu' at the node"),
+    "relu": ([FINAL, ("Relu", ["final"], ["y"])], {}, "the operator 'Relu' within the network"),
     "clip": (HEAD, {"clip": 1.0}, "'LSTM' with clip"),
     "reset before": (HEAD, {"cell": "GRU"}, "linear_before_reset=0, which applies the reset gate"),
     "peepholes": (

@@ -346,10 +346,6 @@ SOURCES = {
         "got also 'norm.bias', 'norm.weight'. Weights of one axis belong to a normalisation .*"
         "train the model without it",
     ),
-    "two linear": (
-        state_dict(outputs=5) | {"out.weight": np.ones((2, 5)), "out.bias": np.ones(2)},
-        "got also 'out.bias', 'out.weight'. One linear layer is computed here",
-    ),
     "a long name": (changed("x" * 10**6, np.ones(4)), r"got also 'x{20,50}\.\.\.x{20,50}'"),
 }
 
@@ -364,23 +360,16 @@ def test_sources_are_refused_by_name(case):
     assert state(estimator) == before
 
 
-def test_two_linear_layers_do_not_lead_in_circles():
-    second = {"fc2.weight": np.ones((2, H)), "fc2.bias": np.ones(2)}
-    source = state_dict(outputs=H) | second
-    with pytest.raises(ValueError, match=r"can be the head, got 'fc', 'fc2'\. Name it"):
-        from_torch(source, RNNClassifier())
-    with pytest.raises(ValueError, match=r"got also 'fc.bias', 'fc.weight'\. One linear layer is"):
-        from_torch(source, RNNClassifier(), head="fc2")
+def test_linear_layers_that_are_no_chain_are_refused():
     wide = state_dict(outputs=5) | {"fc2.weight": np.ones((2, 5)), "fc2.bias": np.ones(2)}
-    with pytest.raises(ValueError, match=r"got 'fc' before 'fc2'\. One linear layer is computed"):
-        from_torch(wide, RNNClassifier(), head="fc2")
-    with pytest.raises(ValueError, match=r"got also 'fc2\.weight'. One linear layer is computed"):
+    with pytest.raises(ValueError, match=r"got also 'fc2\.weight'. Linear layers are computed"):
         from_torch(without("fc2.bias", wide), RNNClassifier())
-    first = {name: wide.pop(name) for name in ("fc.weight", "fc.bias")}
-    W2 = wide["fc2.weight"]
-    wide["fc2.bias"] = W2 @ first["fc.bias"] + wide["fc2.bias"]
-    wide["fc2.weight"] = W2 @ first["fc.weight"]
-    from_torch(wide, RNNClassifier())
+    other = {"other.weight": np.ones((3, 7)), "other.bias": np.ones(3)}
+    with pytest.raises(ValueError, match=r"got also 'fc2\.bias', 'fc2\.weight'. Linear layers are"):
+        from_torch(wide | other, RNNClassifier())
+    with pytest.raises(ValueError, match=r"one linear layer .* to be an RNNLanguageModel, got 2"):
+        tokens = {"emb.weight": np.ones((5, 3))}
+        from_torch(wide | tokens, RNNLanguageModel(), vocabulary=["", "a", "b", "c", "d"])
 
 
 @pytest.mark.parametrize("kind", ["LSTMCell", "GRUCell", "RNNCell"])
