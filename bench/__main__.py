@@ -15,6 +15,7 @@ from . import fuzz, peers, sharing
 from .adding import ADDING
 from .archive import ARCHIVE
 from .c_step import C_STEP
+from .counts import COUNTS
 from .distance import DISTANCE
 from .distributed import DISTRIBUTED
 from .explaining import EXPLAINING
@@ -68,6 +69,7 @@ TABLES = (
     PIANO_ROLLS,
     TEXT,
     SENTENCES,
+    COUNTS,
 )
 
 

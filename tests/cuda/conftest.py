@@ -3,6 +3,11 @@
 import pytest
 
 
+def pytest_addoption(parser):
+    """Let `--seeds` say how many orders of threads `test_seeds` tries."""
+    parser.addoption("--seeds", type=int, help="orders of threads for each pattern")
+
+
 @pytest.fixture(scope="session")
 def device():
     """The machine that runs PTX; None if there is a GPU."""
@@ -25,16 +30,16 @@ def gpu(device):
 
 
 @pytest.fixture(autouse=True)
-def machine_in_place_of_a_gpu(request, monkeypatch):
+def machine_in_place_of_a_gpu(request):
     """Let a test of the GPU use the machine, and fail where that found a fault of a kernel."""
     device = "gpu" in request.fixturenames and request.getfixturevalue("device")
     if not device:
         yield
         return
-    from helpers.ptx.device import install
+    from helpers.ptx.device import installed
 
-    install(monkeypatch, device)
-    yield
+    with installed(device):
+        yield
     # Also if the library made another error of it.
     faults = device.faults.copy()
     device.faults.clear()

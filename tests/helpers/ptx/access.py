@@ -89,36 +89,22 @@ def transfers(row, number, r, base, lanes, count):
     """Return the transfers of a warp's access, and the fewest that its bytes need.
 
     Global memory comes in sectors of 32 bytes. Shared memory has 32 banks of 4 bytes: a transfer
-    has one word of each, which any threads may want, and at most 128 bytes of different threads;
-    of numbers of 8 or 16 bytes it serves a half or a quarter of a warp (CUDA C++ Programming
-    Guide, "Shared Memory" and "Global Memory").
+    has one word of each, which any threads may want (CUDA C++ Programming Guide, "Device Memory
+    Accesses"). More transfers than the fewest are conflicts of banks.
     """
-    words = max(1, row[WIDTH] * row[COUNT]) if row[CODE] != _ADD else 2
-    if row[SPACE] == GLOBAL:
-        sectors = np.empty(LANES * 2, np.int64)
-        n = 0
-        for k in range(count):
-            address = r.s64[base + row[A] * LANES + lanes[k]] + number
-            for sector in range(address >> 5, ((address + 4 * words - 1) >> 5) + 1):
-                if sector not in sectors[:n]:
-                    sectors[n] = sector
-                    n += 1
-        return n, -(-count * words // 8)
-    wanted = np.empty(LANES, np.int64)
-    passes = 0
-    least = 0
-    side = LANES // words
-    for first in range(0, LANES, side):
-        n = 0
-        banks = np.zeros(LANES, np.int64)
-        for k in range(count):
-            if first <= lanes[k] < first + side:
-                at = (r.s64[base + row[A] * LANES + lanes[k]] + number) >> 2
-                for word in range(at, at + words):
-                    if word not in wanted[:n]:
-                        wanted[n] = word
-                        n += 1
-                        banks[word % LANES] += 1
-        passes += banks.max()
-        least += n > 0
-    return passes, least
+    words = 2 if row[CODE] == _ADD else row[WIDTH] * row[COUNT]
+    wanted = np.empty(4 * LANES, np.int64)
+    n = 0
+    banks = np.zeros(LANES, np.int64)
+    # In both kinds of memory equal words are transferred once.
+    size = 8 if row[SPACE] == GLOBAL else 1
+    for k in range(count):
+        first = (r.s64[base + row[A] * LANES + lanes[k]] + number) >> 2
+        for unit in range(first // size, (first + words - 1) // size + 1):
+            if unit not in wanted[:n]:
+                wanted[n] = unit
+                n += 1
+                banks[unit % LANES] += 1
+    if size == 1:
+        return banks.max(), -(-n // LANES)
+    return n, -(-count * words // size)

@@ -6,7 +6,9 @@ leave open. Memory that has been allocated holds NaN until it is written.
 
 import ctypes
 from collections import deque
+from contextlib import ExitStack, contextmanager
 from types import SimpleNamespace
+from unittest.mock import patch
 
 import numpy as np
 
@@ -376,19 +378,14 @@ class Device:
         )
 
 
-def install(patch, device):
-    """Let lightrnn use the machine in place of a GPU."""
+@contextmanager
+def installed(device):
+    """Let lightrnn use the machine in place of a GPU, as long as the context lasts."""
     from numba import cuda
     from numba.cuda import dispatcher
 
     from lightrnn.cpu import cache as disk
     from lightrnn.cuda import driver, jit
-
-    module = device.module(cuda.compile_ptx)
-    patch.setattr(dispatcher, "get_current_device", lambda: device)
-    patch.setattr(driver, "cuda", lambda: module)
-    patch.setattr(driver, "call", device.call)
-    patch.setattr(driver, "_streams", {})
 
     def code(kernel, dtype, capability):
         """Return a kernel as PTX: there is no assembler for this machine."""
@@ -401,4 +398,14 @@ def install(patch, device):
         device.kernels[entry.decode()] = kernel, dtype
         return entry + b"\0" + found
 
-    patch.setattr(jit.Kernel, "code", code)
+    module = device.module(cuda.compile_ptx)
+    with ExitStack() as stack:
+        for target, name, new in (
+            (dispatcher, "get_current_device", lambda: device),
+            (driver, "cuda", lambda: module),
+            (driver, "call", device.call),
+            (driver, "_streams", {}),
+            (jit.Kernel, "code", code),
+        ):
+            stack.enter_context(patch.object(target, name, new))
+        yield

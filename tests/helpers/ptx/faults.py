@@ -78,7 +78,7 @@ def readable(name):
         end = len(count) + int(count)
         parts.append(rest[len(count) : end])
         rest = rest[end:]
-    return re.sub(r"_([0-9a-f]{2})", lambda found: chr(int(found[1], 16)), ".".join(parts))
+    return ".".join(parts).replace("_3c", "<").replace("_3e", ">")
 
 
 def _shown(place):

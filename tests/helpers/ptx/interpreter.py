@@ -187,6 +187,10 @@ def _reach(row, g, s, shape, threads, r, number, base, slot, first, lanes, count
         if row[CODE] == _ADD:
             fault, address = add(row, number, g, shape, r, base, block, clock, thread, lane)
         elif row[CODE] == _FENCE:
+            if shape.threads == 1:
+                # All that the block did is then before the fence, as before a barrier.
+                clock += 1
+                threads.clock[slot] = clock
             shadow.fence(g.order, shape.threads, block, clock, thread)
             fault, address = shadow.DONE, 0
         else:

@@ -5,7 +5,8 @@ number of its barriers, which order all that its threads did before them. Blocks
 what they were given by a release (a fence and an atomic addition behind it) that another block has
 acquired (PTX ISA, "Memory Consistency Model": release and acquire patterns, causality order). As a
 thread releases what its block did before the last barrier, and no more, an order is never seen
-where there is none.
+where there is none; that of what the thread itself did since the barrier is not seen, unless it is
+the only one of its block. The library's kernels have a barrier before each fence.
 
 An access is one number: block, clock and thread. The last write of a word is kept, and the reads
 since: one number while each is ordered before the next, or comes from the same block, else the last
