@@ -19,7 +19,7 @@ def column_names(frame: Any, axis: str = "columns") -> np.ndarray | None:
         If some names are text and some are not.
     """
     columns = getattr(frame, axis, None)
-    if columns is None or not hasattr(frame, "to_numpy"):
+    if columns is None or not any(hasattr(frame, name) for name in ("to_numpy", "to_dask_array")):
         return None
     # Compared by type, as scikit-learn does: columns that are merely numbered have no names.
     names = np.asarray(columns, dtype=object)

@@ -13,6 +13,7 @@ from ..devices import check_device
 from .declarations import (
     CALLBACKS,
     COUNT,
+    COUNT_OR_INF,
     FLAG,
     FORGET_BIAS,
     FRACTION,
@@ -269,10 +270,10 @@ class TrainingArguments:
         """Minimum decrease of the loss, or with early stopping minimum increase of the
         validation score, that counts as improvement.""",
     )
-    n_iter_no_change: int = argument(
+    n_iter_no_change: float = argument(
         10,
-        COUNT,
-        """Number of epochs without improvement after which training stops. With
+        COUNT_OR_INF,
+        """Number of epochs without improvement after which training stops; inf never stops. With
         ``learning_rate="cosine"`` only the validation score of early stopping does so.""",
     )
     early_stopping: bool = argument(

@@ -8,12 +8,13 @@ import numpy as np
 from ..data.dataset import TargetsFrom
 from ..data.labels import read_labels, row_accuracy
 from ..data.ragged import Values, arranged_like, contained_like, pool
+from ..utils.availability import available_if
 from ..utils.checks import shown
 from .declarations import CLASS_WEIGHT, argument
 from .documentation import documented
 from .estimator import Arguments
 from .model import Model
-from .supervised import SupervisedEstimator
+from .supervised import SupervisedEstimator, check_takes_parts
 
 
 @documented
@@ -69,6 +70,7 @@ class RNNClassifier(SupervisedEstimator):
 
     _kind = "classifier"
 
+    @available_if(check_takes_parts)
     def partial_fit(
         self,
         X: Any,

@@ -4,6 +4,7 @@ A declaration is a dataclass field. `declared` collects those of a class, and `c
 values by them; `documentation.py` writes them into the docstring of the class.
 """
 
+import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
@@ -149,6 +150,16 @@ def or_auto(domain: Domain) -> Domain:
 
 
 COUNT = Domain("int >= 1", partial(checks.integer, low=1))
+
+
+def _count_or_inf(name: str, value: Any) -> float:
+    """Check a count, which has no limit."""
+    if isinstance(value, numbers.Real) and value == math.inf:
+        return math.inf
+    return checks.integer(name, value, 1)
+
+
+COUNT_OR_INF = Domain("int >= 1, or inf", _count_or_inf)
 NOT_NEGATIVE = Domain("float >= 0", partial(checks.real, low=0))
 POSITIVE = Domain("float > 0", partial(checks.real, low=0, low_open=True))
 FRACTION = Domain("float in [0, 1)", partial(checks.real, low=0, high=1, high_open=True))

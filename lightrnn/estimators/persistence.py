@@ -30,7 +30,7 @@ def _read(content: Any) -> Any:
 READERS: dict[str, Callable[[Any], Any]] = dict.fromkeys(_ESTIMATORS, _read)
 
 
-def load(path: str | os.PathLike[str]) -> Any:
+def load(path: str | os.PathLike[str], *, warm: bool = False) -> Any:
     """Read a fitted estimator from a file.
 
     Nothing in the file is executed: it holds arrays and JSON, no pickle.
@@ -39,6 +39,9 @@ def load(path: str | os.PathLike[str]) -> Any:
     ----------
     path : str or path-like
         File that ``estimator.save(path)`` wrote, on whatever machine.
+    warm : bool, default=False
+        Whether to load the machine code of predictions too, see `RNNClassifier.warm`: before a
+        fork, or so that the first prediction is as fast as the others.
 
     Returns
     -------
@@ -70,9 +73,10 @@ def load(path: str | os.PathLike[str]) -> Any:
     content = archive.read(path)
     try:
         name = checks.choice("estimator", content["estimator"], tuple(READERS))
-        return READERS[name](content)
+        estimator = READERS[name](content)
     except archive.DAMAGE as error:
         raise ValueError(
             f"path must be a file written by save, got {os.fspath(path)!r}. Its content is "
             f"incomplete or does not fit together: {str(error).rstrip('.')}."
         ) from error
+    return estimator.warm() if checks.flag("warm", warm) else estimator

@@ -13,12 +13,13 @@ from ..data.ragged import Values, pool
 from ..data.samples import Samples
 from ..data.targets import RealTargets, read_numbers, several_quantiles
 from ..utils import checks
+from ..utils.availability import available_if
 from .declarations import FLAG, POSITIVE, POSITIVE_FRACTION, Domain, argument, one_of
 from .documentation import documented
 from .estimator import Arguments
 from .model import Model
 from .outputs import check_outputs
-from .supervised import SupervisedEstimator
+from .supervised import SupervisedEstimator, check_takes_parts
 
 # Why predictions may overflow where the network's outputs do not.
 _UNITS = "they overflow in the units of y. Rescale X and y, or fit to y in float64."
@@ -146,6 +147,7 @@ class RNNRegressor(SupervisedEstimator):
         """Scale of each column of y, (k,)."""
         return np.array(self._fitted().targets.scale)
 
+    @available_if(check_takes_parts)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch on a part of the data, from where the last call left off.
 

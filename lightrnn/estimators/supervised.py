@@ -32,6 +32,7 @@ from ..nn.groups import largest_batch
 from ..training.history import warn_of_the_end
 from ..training.lbfgs import LBFGS_BATCH
 from ..training.minibatches import Minibatches
+from ..utils.availability import UnavailableError
 from .arguments import ARCHITECTURE, SupervisedArguments
 from .automatic import chosen_batch_size, chosen_structure, chosen_token_dropout
 from .continuing import check_same_classes, refuse_other_form
@@ -42,6 +43,15 @@ from .scoring import make_score
 
 
 # The order of the base classes puts the arguments of training behind those of the network.
+def check_takes_parts(estimator: Any) -> None:
+    """Refuse `partial_fit` where the solver needs all data at once."""
+    if getattr(estimator, "solver", None) == "lbfgs":
+        raise UnavailableError(
+            "solver must be 'adam', 'sgd' or 'rmsprop' for partial_fit, got 'lbfgs'. "
+            "It needs all data; use fit."
+        )
+
+
 class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArguments):
     """Base class of the estimators that are fitted to y; not for use by itself."""
 
@@ -130,11 +140,6 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             raise ValueError(
                 "early_stopping must be False for partial_fit, got True. "
                 "It sees one batch of data; use fit."
-            )
-        if arguments["solver"] == "lbfgs":
-            raise ValueError(
-                "solver must be 'adam', 'sgd' or 'rmsprop' for partial_fit, got 'lbfgs'. "
-                "It needs all data; use fit."
             )
         if arguments.get("class_weight") == "balanced":
             raise ValueError(

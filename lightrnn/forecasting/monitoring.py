@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from .columns import columns_of
 from .forms import FrameForm
@@ -20,6 +20,30 @@ class Monitoring:
 
         def _fitted(self) -> Fitted: ...
         def _panel(self, fitted: Fitted, y: Any, X: Any, start: Any = None) -> Panel: ...
+
+    def warm(self) -> Self:
+        """Load the machine code of forecasts, as `RNNRegressor.warm` does for predictions.
+
+        Returns
+        -------
+        self : RNNForecaster
+            The fitted forecaster.
+
+        Raises
+        ------
+        NotFittedError
+            If the forecaster was not fitted.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from lightrnn import RNNForecaster
+        >>> y = np.sin(np.arange(40.0))
+        >>> model = RNNForecaster(horizon=2, max_iter=2, random_state=0).fit(y).warm()
+        """
+        for net in self._fitted().nets:
+            net.warm()
+        return self
 
     def stream(
         self,

@@ -16,7 +16,8 @@ _MOST_BYTES = 2**31 - 2**20  # a protobuf message has to be smaller than 2 GiB
 def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
     """Write a fitted estimator as an ONNX model, which onnxruntime and others run without Python.
 
-    The network computes in float32, on any number of sequences of any lengths. Its inputs:
+    The network computes in float32, on one sequence or more of any lengths (onnxruntime fails on an
+    empty batch). Its inputs:
 
     - ``X`` (batch, time, F) float32, for tokens (batch, time) int64: the sequences, the shorter
       ones filled up at the end with any finite numbers or any codes. A token's code is its place in

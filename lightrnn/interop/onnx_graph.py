@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from .._version import __version__
 from ..nn.state_dict import Direction
 from ..utils.checks import check_finite_weights
 from .foreign import reorder_gates
@@ -34,6 +35,10 @@ OPERATORS = {
 # The operator that turns raw outputs into a task's predictions.
 _OUTPUTS = {"classes": "Softmax", "labels": "Sigmoid", "language": "Softmax"}
 
+_DOCUMENTATION = (
+    "{} of lightrnn. The batch has at least one sequence. Metadata: the vocabulary in the order of "
+    "the codes, and the classes in that of the probabilities."
+)
 _ACTIVATIONS = {"relu": "Relu", "tanh": "Tanh", "sigmoid": "Sigmoid"}
 
 
@@ -69,6 +74,8 @@ class ModelBuilder(InputBuilder):
             opset_imports=[helper.make_opsetid("", _OPSET)],
             ir_version=_IR_VERSION,
             producer_name="lightrnn",
+            producer_version=__version__,
+            doc_string=_DOCUMENTATION.format(self.summary.estimator),
         )
         helper.set_model_props(model, self._metadata())
         self.onnx.checker.check_model(model, full_check=True)

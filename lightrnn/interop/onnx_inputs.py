@@ -12,6 +12,15 @@ from ..utils.extras import import_extra
 from .summary import Summary
 
 CARRIED = ("last_value0", "elapsed0")  # parts of the state where values may be missing
+# What the inputs and outputs of a model are, for its readers.
+_TEXTS = {
+    "X": "Sequences, the shorter ones filled up at the end; of tokens their codes.",
+    "seq_lens": "The number of steps of each sequence, at least 1.",
+    "state": "The state before the first step: zeros, or the next_state of an earlier call.",
+    "next_state": "The state after the last step of each sequence.",
+    "probabilities": "Of the classes, or of the next token.",
+    "predictions": "As predict returns them.",
+}
 
 
 class InputBuilder:
@@ -70,7 +79,8 @@ class InputBuilder:
     ) -> Any:
         """Return the description of an input or output."""
         element = getattr(self.onnx.TensorProto, kind)
-        return self.onnx.helper.make_tensor_value_info(name, element, list(shape))
+        text = _TEXTS.get(name, "")
+        return self.onnx.helper.make_tensor_value_info(name, element, list(shape), text)
 
     def _linear(self, rows: str, name: str) -> str:
         """Multiply by the weights of this name and add their bias."""

@@ -106,7 +106,7 @@ class TrainingOptions:
     clip_norm: float | None
     shuffle: bool
     tol: float  # minimum decrease of the loss that counts as improvement
-    n_iter_no_change: int
+    n_iter_no_change: float
     early_stopping: bool
     callbacks: tuple[Callable[[Epoch], Any], ...]
     threads: int

@@ -9,7 +9,7 @@ from helpers.refusal import QUICK, STEPS, X, Y, refuses, state
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lightrnn import RNNClassifier, RNNRegressor
+from lightrnn import RNNClassifier, RNNRegressor, load
 
 
 @pytest.fixture(params=[RNNClassifier, RNNRegressor])
@@ -164,6 +164,21 @@ def test_arguments_that_exclude_each_other(estimator, arguments, match):
 )
 def test_arguments_that_exclude_partial_fit(estimator, arguments, match):
     refuses(estimator.set_params(**arguments), "partial_fit", X, Y, match=match)
+
+
+def test_partial_fit_is_there_where_the_solver_takes_parts(estimator):
+    assert hasattr(estimator, "partial_fit") and hasattr(type(estimator), "partial_fit")
+    assert not hasattr(estimator.set_params(solver="lbfgs"), "partial_fit")
+
+
+def test_training_may_never_stop_early(estimator, tmp_path):
+    estimator.set_params(n_iter_no_change=np.inf, tol=1e9, max_iter=12, learning_rate="constant")
+    with pytest.warns(UserWarning, match="Maximum iterations|Nothing was learned"):
+        assert estimator.fit(X, Y).n_iter_ == 12
+    estimator.save(tmp_path / "model")
+    assert load(tmp_path / "model").n_iter_no_change == np.inf
+    with pytest.raises(TypeError, match="n_iter_no_change must be an integer of at least 1"):
+        estimator.set_params(n_iter_no_change=-np.inf).fit(X, Y)
 
 
 @pytest.mark.parametrize("arguments", [{"alpha": 1e300}, {"alpha": 0.6, "learning_rate_init": 2}])

@@ -7,7 +7,8 @@ import sys
 import numpy as np
 import pytest
 
-from lightrnn import RNNClassifier, RNNRegressor, load
+from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor, load
+from lightrnn.exceptions import NotFittedError
 from lightrnn.utils import archive
 
 RNG = np.random.default_rng(0)
@@ -382,3 +383,33 @@ def test_loading_imports_no_scikit_learn(tmp_path):
         [sys.executable, "-c", code, tmp_path / "model"], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_a_model_is_warm_before_its_first_prediction(tmp_path):
+    import subprocess
+
+    RNNClassifier(**BRIEF).fit(X, SUMS > 0).save(tmp_path / "model")
+    code = """
+import sys
+import numpy as np
+from lightrnn import load
+from lightrnn.cpu.cache import KernelCache
+model = load(sys.argv[1], warm=True)
+loaded = len(KernelCache.log)
+model.predict_proba([np.ones((T, 3)) for T in range(1, 40)])
+model.transform(np.ones((3, 4, 3)))
+assert 0 < loaded == len(KernelCache.log), KernelCache.log[loaded:]
+"""
+    subprocess.run([sys.executable, "-c", code, tmp_path / "model"], check=True)
+
+
+def test_every_estimator_can_be_warmed():
+    for model in (
+        RNNRegressor("ffnn", **BRIEF).fit(X, SUMS),
+        RNNClassifier(**BRIEF, patch=2).fit(X, SUMS > 0),
+        RNNClassifier(**BRIEF, tokens="char").fit(["ab", "b"], [0, 1]),
+        RNNLanguageModel(**BRIEF).fit(["ab", "b"]),
+    ):
+        assert model.warm() is model
+    with pytest.raises(NotFittedError, match="RNNRegressor instance is not fitted"):
+        RNNRegressor().warm()

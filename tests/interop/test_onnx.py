@@ -1,5 +1,6 @@
 """The ONNX model predicts as the estimator does, whatever the batch, the lengths and the chunks."""
 
+import importlib
 import json
 import sys
 
@@ -11,7 +12,7 @@ from helpers.strategies import POOLINGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor, to_onnx
+from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor, __version__, to_onnx
 from lightrnn.interop import onnx as onnx_module
 
 X = [np.random.default_rng(length).normal(size=(length, 3)) for length in (5, 1, 8, 3)]
@@ -141,6 +142,10 @@ def test_metadata_say_what_the_numbers_mean(path):
         and found["tokens"] == "word"
     )
     assert json.loads(found["classes"]) == ["b", "ä"] and found["estimator"] == "RNNClassifier"
+    assert "RNNClassifier of lightrnn" in runtime.get_modelmeta().description
+    found = importlib.import_module("onnx").load(path)
+    assert found.producer_version == __version__
+    assert all(value.doc_string for value in (*found.graph.input, *found.graph.output))
     runtime = session(RNNClassifier(**SMALL).fit(X, [b"x", b"y"] * 2), path)
     assert json.loads(runtime.get_modelmeta().custom_metadata_map["classes"]) == ["x", "y"]
     runtime = session(RNNRegressor(**SMALL).fit(X, np.arange(4.0)), path)
