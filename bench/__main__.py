@@ -23,9 +23,11 @@ from .forecasting import FORECASTING
 from .gpu import GPU_FIT, GPU_RAGGED, GPU_STEPS
 from .hours import HOURS
 from .inspecting import INSPECTION
+from .jax_steps import JAX_STEPS
 from .m4 import M4
 from .machine import describe
 from .mlp import MLP
+from .overhead import OVERHEAD
 from .piano_rolls import PIANO_ROLLS
 from .predict import PREDICT
 from .ragged import RAGGED
@@ -45,6 +47,8 @@ TABLES = (
     SHARE,
     USES_TABLE,
     GROWTH_TABLE,
+    OVERHEAD,
+    JAX_STEPS,
     RAGGED,
     VOWELS,
     PREDICT,
@@ -86,12 +90,16 @@ def main() -> None:
     run = Run(arguments.quick, arguments.data)
     summary = []
     machine = describe(0) if arguments.quick else describe()
-    _show("machine", machine, arguments.write)
+    # An environment of JAX alone has measured one table of the page.
+    _show("machine", machine, arguments.write and peers.HAS_TORCH)
     if not (peers.HAS_TORCH and peers.HAS_SKLEARN and peers.HAS_ONNX):
         print("A peer is missing and its columns are empty: pip install '.[bench]' installs all.\n")
     for table in arguments.tables:
         if table.name in arguments.only:
             text, rows = table.measure(run)
+            if not rows:  # its peer or its data are not there
+                print(f"{table.name}: nothing to measure here\n")
+                continue
             if arguments.write:
                 text = f"{text}\nMeasured on: {machine}"
             _show(table.name, text, arguments.write)

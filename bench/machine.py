@@ -12,7 +12,7 @@ from .peers import CPUS
 
 BUSY = 0.7  # running processes, without this one
 PATIENCE = 180  # seconds to wait: the load average still counts processes that ended a minute ago
-PACKAGES = ("numpy", "numba", "scipy", "torch", "scikit-learn")
+PACKAGES = ("numpy", "numba", "scipy", "torch", "scikit-learn", "jax", "keras")
 
 
 def describe(patience: float = PATIENCE) -> str:
@@ -23,7 +23,7 @@ def describe(patience: float = PATIENCE) -> str:
     end = time.monotonic() + patience
     while _average() > BUSY and time.monotonic() < end:
         time.sleep(1)
-    packages = ", ".join(f"{name} {_version(name)}" for name in PACKAGES)
+    packages = ", ".join(f"{name} {found}" for name in PACKAGES if (found := _version(name)))
     return (
         f"{_processor()}, {CPUS} CPUs usable, registers of {host.REGISTER_BYTES} bytes; "
         f"{platform.system()} {platform.release()}; Python {platform.python_version()}, "
@@ -58,7 +58,8 @@ def load() -> str:
 
 
 def _version(name: str) -> str:
+    """Return the version of a package; nothing if it is not installed."""
     try:
         return version(name)
     except PackageNotFoundError:
-        return "not installed"
+        return ""

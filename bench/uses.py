@@ -83,12 +83,39 @@ def adaptive_sides() -> dict[str, Callable[[], Any]]:
     return calls
 
 
+def fit_sides() -> dict[str, Callable[[], Any]]:
+    """Return a whole training of a plain RNN for each side, with small minibatches."""
+    n, T, F, H = 160, 100, 16, 64
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((n, T, F)).astype(np.float32)
+    y = rng.integers(0, OUTPUTS, n)
+    common = {"batch_size": 4, "max_iter": 5, "n_iter_no_change": 5, "n_jobs": 1, "patch": 1}
+    model = RNNClassifier("rnn", (H,), random_state=0, **common)
+    calls: dict[str, Callable[[], Any]] = {"lightrnn": lambda: model.fit(X, y)}
+    if peers.HAS_TORCH:
+        import torch
+
+        from .pytorch import Training
+
+        training = Training("rnn", F, H, OUTPUTS)
+        inputs = torch.from_numpy(X)
+        targets = torch.from_numpy(y)
+
+        def fit() -> None:
+            for _ in range(5):
+                for chosen in torch.randperm(n).split(4):
+                    training.step(inputs[chosen], targets[chosen])
+
+        calls["torch"] = fit
+    return calls
+
+
 def _use_rows(run: Run) -> Iterator[Row]:
     cases: dict[str, tuple[Callable[[], Any], float | None]] = {
         name: (partial(sides, use), use.bar) for name, use in USES.items()
     }
-    name = f"adaptive softmax of {VOCABULARY:,} words, B20 T35 H200"
-    cases[name] = (adaptive_sides, None)
+    cases[f"adaptive softmax of {VOCABULARY:,} words, B20 T35 H200"] = (adaptive_sides, None)
+    cases["a whole fit of an RNN, 5 epochs of 40 batches, B4 T100 F16 H64"] = (fit_sides, 15.0)
     for name, (make, bar) in cases.items():
         with peers.limited(1):
             times = alternate(make(), quick=run.quick)
@@ -160,12 +187,14 @@ def _growth_rows(run: Run) -> Iterator[Row]:
 
 USES_TABLE = Table(
     "uses",
-    "Training step of an LSTM as users run it, ms, one thread: with loss, clipping and Adam",
+    "Training step of an LSTM as users run it, and a whole fit, ms, one thread",
     ("network and minibatch", "lightrnn", "torch", "torch / lightrnn", "bar", "reached"),
     _use_rows,
-    "As in the table of training steps; float32 where it does not say float64. A patch is read as "
-    "one step of 40 features, by torch too. torch's adaptive softmax has the same cutoffs and "
-    "divisors, and a bias in its head; lightrnn carries the state from chunk to chunk.",
+    "With loss, clipping and Adam, as in the table of training steps; float32 where it does not "
+    "say float64. A patch is read as one step of 40 features, by torch too. torch's adaptive "
+    "softmax has the same cutoffs and divisors, and a bias in its head; lightrnn carries the "
+    "state from chunk to chunk. The RNN of the last row is trained by `RNNClassifier.fit` and by "
+    "torch's loop over a tensor that is ready.",
 )
 GROWTH_TABLE = Table(
     "growth",
