@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from helpers import naive
 
-from lightrnn.cells import CELLS
+from lightrnn.cells import CELLS, HEAD_CELLS
 
 ALL, RECURRENT = sorted(CELLS), ["gru", "lstm", "rnn"]
 
@@ -38,9 +38,11 @@ def test_forward_is_the_published_formula(name):
 
 def test_layers_without_memory():
     slots, state = draw(CELLS["ffnn"])
-    for name, want in (("ffnn", np.maximum(slots[0], 0)), ("linear", slots[0])):
+    wanted = {name: naive.ACTIVATIONS[function] for function, name in HEAD_CELLS.items()}
+    for name, formula in (wanted | {"linear": np.array}).items():
+        want = formula(slots[0])
         (h,), _ = CELLS[name].forward(slots, state)
-        assert np.array_equal(h, want)
+        assert np.allclose(h, want, rtol=1e-14, atol=1e-16)
         assert np.array_equal(CELLS[name].forward(slots, (state[0] + 1,))[0][0], h)
 
 

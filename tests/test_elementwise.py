@@ -1,5 +1,7 @@
 """tanh and sigmoid in NumPy, SIMD registers and compiled scalars: accurate, and NaN passes."""
 
+import math
+
 import numpy as np
 import pytest
 from numba import float32, float64
@@ -8,7 +10,17 @@ from lightrnn.cpu import host
 from lightrnn.cpu.jit import kernel
 from lightrnn.cpu.registers import lanes, load, store
 from lightrnn.cpu.simd import Vector, vector_of  # its import gives elementwise its compiled forms
-from lightrnn.elementwise import clip, expm1, fma, like, positive, sigmoid, tanh
+from lightrnn.elementwise import (
+    clip,
+    expm1,
+    fma,
+    like,
+    normal_cdf,
+    normal_density,
+    positive,
+    sigmoid,
+    tanh,
+)
 
 # A longer format than the one tested, where there is one: float64 is checked on x86 and most Linux.
 WIDER = {"float32": np.float64, "float64": np.longdouble}
@@ -26,6 +38,8 @@ def registers(out, x):
         store(out, 4, j, fma(value, value, -value))
         store(out, 5, j, (value - value * value) / (value + like(value, 7)))
         store(out, 6, j, expm1(clip(value, like(value, -50), like(value, 50))))
+        store(out, 7, j, normal_cdf(value))
+        store(out, 8, j, normal_density(value))
 
 
 @kernel
@@ -39,6 +53,8 @@ def scalars(out, x):
         out[4, j] = fma(value, value, -value)
         out[5, j] = (value - value * value) / (value + like(value, 7))
         out[6, j] = expm1(clip(value, like(value, -50), like(value, 50)))
+        out[7, j] = normal_cdf(value)
+        out[8, j] = normal_density(value)
 
 
 def arrays(out, x):
@@ -51,6 +67,8 @@ def arrays(out, x):
         out[4] = fma(value, value, -value)
         out[5] = (value - value * value) / (value + like(value, 7))
         out[6] = expm1(clip(value, like(value, -50), like(value, 50)))
+        out[7] = normal_cdf(value)
+        out[8] = normal_density(value)
 
 
 KINDS = [arrays, registers, scalars]
@@ -60,7 +78,7 @@ def apply(kind, values, dtype):
     """Every function of the values, which are padded to whole registers."""
     x = np.zeros((1, host.padded(len(values), dtype)), dtype)
     x[0, : len(values)] = values
-    out = np.empty((7, x.shape[1]), dtype)
+    out = np.empty((9, x.shape[1]), dtype)
     kind(out, x)
     return out[:, : len(values)]
 
@@ -101,6 +119,21 @@ def test_tanh_and_sigmoid_within_one_and_a_half_eps(kind, dtype):
     inside = np.abs(x) <= 80
     assert error_in_eps(out[1][inside], 1 / (1 + np.exp(-wide[inside]))) <= bound
     assert np.all(out[1][x > 80] == 1) and np.all((out[1][x < -80] < 2e-35) & (out[1][x < -80] > 0))
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_normal_distribution_to_the_last_digit(kind, dtype):
+    """To an absolute error of an eps: shares beyond 12 are 0 or 1 by that."""
+    x = np.linspace(-16, 16, 2001).astype(dtype)
+    out, wide = apply(kind, x, dtype), x.astype(np.float64)
+    share = np.array([math.erfc(-value / math.sqrt(2)) / 2 for value in wide])
+    density = np.exp(-(wide**2) / 2) / math.sqrt(2 * math.pi)
+    eps = np.finfo(dtype).eps
+    assert abs(out[7] - share).max() <= eps and abs(out[8] - density).max() <= eps
+    assert np.all(out[7] >= 0) and np.all(out[7] <= 1)
+    far = apply(kind, [1e30, -1e30, np.nan, 0.0], dtype)[7]
+    assert far[0] == 1 and abs(far[1]) < 1e-35 and np.isnan(far[2]) and far[3] == 0.5
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)

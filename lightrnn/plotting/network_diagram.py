@@ -68,6 +68,8 @@ class UnrolledNetworkDisplay(Display):
         Number of steps that are one input; "auto" is for the training sequences to decide.
     pooling : {"last", "mean", "max", "attention"}, default="last"
         Which states the one output per sequence reads.
+    head_sizes : sequence of int, default=()
+        Units of the hidden layers of the output layer.
 
     Attributes
     ----------
@@ -92,6 +94,7 @@ class UnrolledNetworkDisplay(Display):
     window: int = 20
     patch: int | str = 1
     pooling: str = "last"
+    head_sizes: Sequence[int] = ()
 
     _width = PAGE_WIDTH
 
@@ -147,6 +150,7 @@ class UnrolledNetworkDisplay(Display):
         if "bidirectional" in options:
             chosen = chosen_structure(arguments, getattr(estimator, "patch_", 1))
             options["bidirectional"] = chosen["bidirectional"]
+        options["head_sizes"] = arguments.get("head_layer_sizes", ())
         sizes = arguments["hidden_layer_sizes"]
         return cls(arguments["cell"], sizes, integer("T", T, 2, 12), **options).plot(ax)
 
@@ -249,6 +253,9 @@ class UnrolledNetworkDisplay(Display):
         if pooled:
             top += _POOLING_BOTTOM + _POOLING_HEIGHT
             self._draw_pooling(middle, top, _POOLINGS[self.pooling].format(units))
+        if self.head_sizes:
+            sizes = " -> ".join(map(str, self.head_sizes))
+            self._text(_LAYER_TEXT, top + 0.65, f"output layer\n{sizes} hidden units", size=6)
         self._text(middle, top + 1.05, f"the same weights at every {unit}", weight="bold")
 
     def _draw_pooling(self, middle: float, top: float, text: str) -> None:

@@ -161,6 +161,10 @@ for cell, (sizes, output) in itertools.product(CELLS, (((4,), "auto"), ((3, 4), 
         model.fit(texts * 20)
         model.score(texts), model.generate("to", 4, top_k=2), model.predict_proba(texts)
         model.predict_next("to")
+for activation in ("relu", "tanh", "sigmoid", "gelu"):
+    head = {"head_layer_sizes": (3, 20), "head_activation": activation, "max_iter": 1}
+    model = RNNRegressor("rnn", (3,), **head).fit(few, [1, 2, 3, 4, 5])
+    model.predict(few), model.stream().step(few[0][0])
 print("nothing was compiled")
 """
 

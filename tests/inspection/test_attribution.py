@@ -19,9 +19,11 @@ from lightrnn.inspection import attribution
     sizes=st.lists(st.integers(1, 5), min_size=1, max_size=2).map(tuple),
     pooling=st.sampled_from(["step", *POOLINGS]),
     patch=st.sampled_from([1, 2, 3, 9]),
+    head=st.sampled_from([(), (3, 2)]),
+    activation=st.sampled_from(["tanh", "sigmoid", "gelu"]),  # that of relu has no slope at 0
     seed=st.integers(0, 99),
 )
-def test_attributions_are_the_oracles(cell, sizes, pooling, patch, seed):
+def test_attributions_are_the_oracles(cell, sizes, pooling, patch, head, activation, seed):
     target = "sequence"
     if pooling == "step":
         target, pooling = pooling, "last"
@@ -29,6 +31,7 @@ def test_attributions_are_the_oracles(cell, sizes, pooling, patch, seed):
     y = [np.arange(len(x)) % 3 for x in X] if target == "step" else [0, 1, 2, 0]
     patch = 1 if target == "step" else patch
     options = {"patch": patch, "target": target, "window": 3, "pooling": pooling}
+    options |= {"head_layer_sizes": head, "head_activation": activation}
     model = RNNClassifier(cell, sizes, dtype="float64", **options, **QUICK).fit(X, y)
     rng = np.random.default_rng(seed)
     network = model._model.network
@@ -39,7 +42,7 @@ def test_attributions_are_the_oracles(cell, sizes, pooling, patch, seed):
     def logit(x, label=None):
         # The network sees a sequence's last step as often as it fills up the last patch.
         x = np.pad(x, [(0, -len(x) % patch), (0, 0)], "edge").reshape(-1, 2 * patch)
-        raw = naive.outputs(model.weights_, cell, x, target, window=3, pooling=pooling)
+        raw = naive.outputs(model.weights_, cell, x, target, activation, window=3, pooling=pooling)
         raw = raw[-1] if target == "step" else raw
         raw = raw - raw.mean()
         return raw[raw.argmax() if label is None else label], raw.argmax()
