@@ -1,4 +1,4 @@
-"""What the GPU's time loops execute, counted by the tests' machine for PTX: no clock, no GPU."""
+"""Count what the GPU's time loops execute, by the tests' machine for PTX: no clock, no GPU."""
 
 import sys
 from collections.abc import Iterator
