@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from lightrnn.cells import HEAD_CELLS
 from lightrnn.losses import make_loss
 from lightrnn.nn.batches import Batch
 from lightrnn.nn.network import Network
@@ -123,6 +124,41 @@ def test_pooling_and_its_gradients(cell, bidirectional, pooling):
         theirs["attention.w"] = attention.weight.grad[0]
     for name, gradient in ours.named(ours.gradient).items():
         assert np.allclose(gradient, theirs[name].numpy(), rtol=1e-11, atol=1e-11), name
+
+
+@pytest.mark.parametrize("activation", HEAD_CELLS)
+def test_hidden_layers_of_the_head_and_their_gradients(activation):
+    options = {"bidirectional": True, "target": "step", "dtype": "float64"}
+    _, layers, _ = pair("rnn", (5,), **options)
+    head = {"head_layer_sizes": (18, 3), "head_activation": activation}
+    ours = Network("rnn", 3, (5,), 2, **options, **head)
+    rng = np.random.default_rng(0)
+    ours.assign({name: rng.normal(0, 0.5, array.shape) for name, array in ours.arrays().items()})
+    arrays = ours.arrays()
+    copy_weights(arrays, "layer0", layers[0])
+    names = ("head0", "head1", "head")
+    linear = [torch.nn.Linear(*arrays[f"{name}.W"].shape, dtype=torch.float64) for name in names]
+    for name, layer in zip(names, linear, strict=True):
+        copy_into(layer.weight, arrays[f"{name}.W"].T)
+        copy_into(layer.bias, arrays[f"{name}.b"])
+    function = {"gelu": torch.nn.functional.gelu}.get(activation) or getattr(torch, activation)
+    X = [rng.normal(size=(T, 3)) for T in LENGTHS]
+    y = [rng.normal(size=(T, 2)) for T in LENGTHS]
+    theirs = lambda h: linear[2](function(linear[1](function(linear[0](h)))))  # noqa: E731
+    raw = their_outputs(layers, theirs, X, "step")
+    loss = ((raw - torch.tensor(np.concatenate(y))) ** 2).mean()
+    loss.backward()
+    batch = Batch.of(X, y, [np.ones(T) for T in LENGTHS])
+    value = ours.loss_and_gradient(batch, make_loss("squared_error"))
+    assert np.allclose(np.concatenate(ours.outputs(X)), raw.detach().numpy(), rtol=1e-11)
+    assert np.isclose(value, loss.item(), rtol=1e-11)
+    gradients = ours.named(ours.gradient)
+    for name, layer in zip(names, linear, strict=True):
+        for array, parameter in (("W", layer.weight.grad.T), ("b", layer.bias.grad)):
+            found = gradients[f"{name}.{array}"]
+            assert np.allclose(found, parameter.numpy(), rtol=1e-11, atol=1e-13)
+    want = layers[0].weight_ih_l0.grad.T.numpy()
+    assert np.allclose(gradients["layer0.W_ih"], want, rtol=1e-11, atol=1e-13)
 
 
 @pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
