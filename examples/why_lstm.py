@@ -74,9 +74,10 @@ def begun(net: dict[str, Any], distance: int) -> RNNClassifier:
 
 
 def flow(model: RNNClassifier, distance: int) -> np.ndarray:
-    """Return the gradient by lag, relative to the end."""
+    """Return the gradient by lag, relative to the end, as far back as every sentence reaches."""
     X, _ = make_long_context_sentences(distance, 50, random_state=3)
-    mean = gradient_flow(model, X).mean("state")
+    norms = gradient_flow(model, X).values("state")
+    mean = norms[:, np.isfinite(norms).all(axis=0)].mean(axis=0)
     return mean / mean[0]
 
 
@@ -154,11 +155,11 @@ def gradients(page: Page, models: dict[str, RNNClassifier]) -> None:
             log="y",
         )
         page.figure(chart, f"{title}, sentences of {distance} words (logarithmic, down to 1e-9).")
-    arrives = {name: curve[-1] for name, curve in before.items()}
-    listed = "; ".join(f"{name} {share:.1e}" for name, share in arrives.items())
+    listed = "; ".join(f"{name} {curve[-1]:.1e}" for name, curve in before.items())
+    far = len(before["rnn"]) - 1
     rate = models["rnn"].get_params()["learning_rate_init"]
     page.text(
-        f"What arrives at the first word before training: {listed}. An LSTM whose forget gate "
+        f"What arrives {far} words back before training: {listed}. An LSTM whose forget gate "
         "starts half open (bias 0) forgets as fast as a plain net; it is where the gates start "
         "that makes the memory. Chrono gates start at the length of the data."
     )

@@ -30,13 +30,14 @@ th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align
 th:first-child, td:first-child { text-align: left; white-space: nowrap; }
 .words span { display: inline-block; text-align: center; padding: .1rem .3rem; margin: .15rem .1rem;
   border-radius: .2rem; } .words small { display: block; color: var(--ink); font-size: .72rem; }
+th.text, td.text { text-align: left; }
 pre { overflow-x: auto; border-left: 3px solid var(--line); padding-left: .8rem; }
 @media (max-width: 38rem) { svg.chart text { font-size: 14px; } }
 """
 # Sizes of a chart in SVG's units, and of the margins for its labels.
 _WIDTH = 640
 _HEIGHT = 300
-_LEFT = 64
+_LEFT = 76
 _BOTTOM = 44
 _TOP = 12
 _RIGHT = 120  # for the names of curves
@@ -81,10 +82,12 @@ class Page:
         self, header: Sequence[str], rows: Sequence[Sequence[str]], caption: str = ""
     ) -> None:
         """Add a table."""
-        top = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows
-        ).replace(" ± ", "&nbsp;±&nbsp;")
+        columns = zip(*rows, strict=True)
+        kinds = ["number" if any(map(_is_number, column)) else "text" for column in columns]
+
+        top = _cells("th", kinds, header)
+        body = "".join(f"<tr>{_cells('td', kinds, row)}</tr>" for row in rows)
+        body = body.replace(" ± ", "&nbsp;±&nbsp;")
         # The caption stays outside of what scrolls on a narrow screen.
         self._parts.append(
             f'<figure><figcaption>{escape(caption)}</figcaption><div class="scroll"><table>'
@@ -230,11 +233,24 @@ def unrolled(words: Sequence[str], alt: str) -> str:
     return _svg(_WIDTH, 152, alt, parts)
 
 
+def _cells(tag: str, kinds: Sequence[str], cells: Sequence[str]) -> str:
+    """Return the cells of a line of a table, each of the kind of its column."""
+    scope = ' scope="col"' if tag == "th" else ""
+    known = zip(kinds, cells, strict=True)
+    return "".join(f'<{tag}{scope} class="{kind}">{escape(cell)}</{tag}>' for kind, cell in known)
+
+
+def _is_number(cell: str) -> bool:
+    """Return whether a cell begins as a number does."""
+    return cell[:1] in set("+-0123456789")
+
+
 class _Axis:
     """The range of an axis and its ticks."""
 
     def __init__(self, values: np.ndarray, log: bool, margin: float) -> None:
         self._log = log
+        self._values = np.unique(values)
         scaled = np.log10(values) if log else values
         span = float(scaled.max() - scaled.min()) or 1.0
         self._low = float(scaled.min()) - margin * span
@@ -246,7 +262,9 @@ class _Axis:
         return (scaled - self._low) / self._span
 
     def ticks(self) -> list[float]:
-        """Return a few round numbers within the range."""
+        """Return a few round numbers within the range, or on a log scale a few whole values."""
+        if self._log and len(self._values) <= 6 and not (self._values % 1).any():
+            return list(self._values.tolist())
         if self._log and self._span > 2:
             every = math.ceil(self._span / 6)
             powers = range(math.ceil(self._low), math.floor(self._low + self._span) + 1, every)

@@ -111,3 +111,17 @@ def test_points_keep_off_the_axes_and_each_other():
 def test_short_names_stand_upright_above_a_heat_map():
     assert "rotate(0)" in heat_map(np.eye(2), ["0", "1"], ["0", "1"], "Two classes.")
     assert "rotate(-90)" in heat_map(np.eye(2), ["0", "1"], ["zero", "one"], "Two classes.")
+
+
+def test_columns_of_text_stand_left_and_those_of_numbers_right():
+    page = Page("Nets")
+    page.table(
+        ("net", "take it when", "score"), [("lstm", "far", "0.9 ± 0.1"), ("rnn", "near", "")]
+    )
+    kinds = [attributes["class"] for tag, attributes in read(page.html()) if tag in ("th", "td")]
+    assert kinds == 3 * ["text", "text", "number"]
+
+
+def test_few_whole_values_are_the_ticks_of_a_logarithmic_axis():
+    chart = line_chart({"a": ([10, 20, 80], [1, 2, 3])}, ("x", "y"), "Three points.", log="x")
+    assert {"10", "20", "80"} <= set(re.findall(r">(\d+)</text>", chart))
