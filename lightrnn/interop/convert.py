@@ -302,6 +302,7 @@ def from_keras(
         file = read_model(source) if live else read_file(source)
         foreign = read_keras(file, recurrent=recurrent, head=head, embedding=embedding)
         doubts = _ARRAYS_ALONE if file.description is None else _MASKING[: file.description.masked]
-        run = partial(run_keras, source) if live else None
+        # Random inputs do not show what a mask leaves out.
+        run = partial(run_keras, source) if live and not doubts else None
         result: E = convert(estimator, foreign, labels, read, check, doubts, run)
         return result

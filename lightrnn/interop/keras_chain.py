@@ -39,6 +39,14 @@ class Place(NamedTuple):
         return found
 
 
+class Fold(NamedTuple):
+    """A layer that another one takes in: the one that reads it, or the one that it reads."""
+
+    place: Place
+    path: str  # of the other layer
+    reads: bool = False  # whether the layer reads the other one
+
+
 class Layout(NamedTuple):
     """Where a chain's arrays are, and the layers that others take in.
 
@@ -50,14 +58,14 @@ class Layout(NamedTuple):
         Paths of the Dense layers after these, from first to last.
     embedding : str or None
         Path of the Embedding.
-    folds : list of (Place, str)
+    folds : list of Fold
         Each layer that is taken in, and the path of the one that reads it, from last to first.
     """
 
     recurrent: list[str]
     head: list[str]
     embedding: str | None
-    folds: list[tuple[Place, str]]
+    folds: list[Fold]
 
 
 def flattened(model: dict[str, Any], path: str = "layers") -> Iterator[Place]:
@@ -70,6 +78,7 @@ def flattened(model: dict[str, Any], path: str = "layers") -> Iterator[Place]:
     """
     if model["class_name"] != "Sequential":
         _check_chain([layer for layer in layers_of(model) if layer["class_name"] not in MASKS])
+        _check_outputs(model)
     counts: Counter[str] = Counter()
     for layer in layers_of(model):
         name = _snake_case(layer["class_name"])
@@ -129,9 +138,20 @@ def _check_chain(layers: list[dict[str, Any]]) -> None:
         previous = layer["config"]["name"]
 
 
+def _check_outputs(model: dict[str, Any]) -> None:
+    """Refuse a functional model with other outputs than its last layer's."""
+    outputs = model["config"]["output_layers"]
+    names = [outputs[0]] if isinstance(outputs[0], str) else [name for name, *_ in outputs]
+    if names != [layers_of(model)[-1]["config"]["name"]]:
+        listed = " and ".join(f"{name!r:.60}" for name in names)
+        raise UnsupportedError(f"a functional model with the outputs of {listed}")
+
+
 def _source(node: Any) -> Any:
     """Return the name of the one layer whose first output a node reads, None for another node."""
     if isinstance(node, dict):  # Keras 3
+        if not all(isinstance(tensor, dict) for tensor in node["args"]):
+            return None  # a list of tensors, as Add and Concatenate have it
         tensors = [tensor["config"]["keras_history"] for tensor in node["args"]]
         (name, _, output), *others = tensors
     else:  # Keras 2.13 to 2.15
@@ -183,8 +203,8 @@ def _counts(layer: dict[str, Any]) -> tuple[int, int]:
 # -- what is taken in -----------------------------------------------------------------------------
 
 
-def fold(arrays: Mapping[str, Any], folds: list[tuple[Place, str]]) -> dict[str, Any]:
-    """Return arrays of the same network, in which layers are put into those that read them.
+def fold(arrays: Mapping[str, Any], folds: list[Fold]) -> dict[str, Any]:
+    """Return arrays of the same network, in which layers are put into others.
 
     Raises
     ------
@@ -192,20 +212,26 @@ def fold(arrays: Mapping[str, Any], folds: list[tuple[Place, str]]) -> dict[str,
         If an array is missing, or does not fit the layer that reads it.
     """
     found = dict(arrays)
-    for place, consumer in folds:
+    for place, other, reads in folds:
         names = [name for part in array_names(place) for name in part]
         own = [_floats(found, name) for name in names[: 2 if place.kind == "Normalization" else 4]]
         for name in names:
             del found[name]
-        cells = [f"{consumer}/{side}/cell/vars" for side in SIDES] + [f"{consumer}/cell/vars"]
+        cells = [f"{other}/{side}/cell/vars" for side in SIDES] + [f"{other}/cell/vars"]
         for folder in [folder for folder in cells if f"{folder}/0" in found]:
             shift = _into(found, f"{folder}/0", place, own)
             if len(shift) == 3 * len(found[f"{folder}/1"]):  # a GRU's biases: of input and state
                 shift = np.stack([shift, np.zeros_like(shift)])
             found[f"{folder}/2"] = found.get(f"{folder}/2", 0.0) + shift
-        if f"{consumer}/vars/0" in found:
-            shift = _into(found, f"{consumer}/vars/0", place, own)
-            found[f"{consumer}/vars/1"] = found.get(f"{consumer}/vars/1", 0.0) + shift
+        matrix, bias = f"{other}/vars/0", f"{other}/vars/1"
+        if matrix in found and reads:
+            W = _floats(found, matrix)
+            one = _affine(place, own, W.shape[1])
+            found[matrix] = W @ one.W
+            found[bias] = found.get(bias, np.zeros(W.shape[1])) @ one.W + one.b
+        elif matrix in found:
+            shift = _into(found, matrix, place, own)
+            found[bias] = found.get(bias, 0.0) + shift
     return found
 
 
@@ -241,6 +267,11 @@ def _affine(place: Place, own: list[np.ndarray], width: int) -> Affine:
         if settings["scale"]:
             scale = scale * learned[0]
         shift = (learned[-1] if settings["center"] else 0.0) - mean * scale
+    elif place.kind == "Rescaling":
+        scale, shift = (
+            np.broadcast_to(np.asarray(settings[name], np.float64), (width,))
+            for name in ("scale", "offset")
+        )
     elif place.kind == "Normalization":
         given = (settings["mean"], settings["variance"]) if settings.get("mean") else own[:2]
         mean, variance = (

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from ..cells import HEAD_CELLS
 from .foreign import MOST_LISTED, UnsupportedError
-from .keras_chain import MASKS, MODELS, Layout, Place, flattened, shown_layer
+from .keras_chain import MASKS, MODELS, Fold, Layout, Place, flattened, shown_layer
 
 # The order of the gates in Keras's SimpleRNN, GRU and LSTM, by our names (Keras's c is our g, and a
 # GRU's h our n).
@@ -25,8 +25,9 @@ _ROLES = {
     "GlobalMaxPooling1D": "P",
     "BatchNormalization": "N",
     "Normalization": "N",
+    "Rescaling": "N",
 } | dict.fromkeys(_RECURRENT, "R")
-_CHAIN = re.compile("E?[ND]*R(N*R)*N*P?N*(DA?)+")
+_CHAIN = re.compile("E?[ND]*R(N*R)*N*P?N*(DN*A?N*)*DN*A?")
 _POOLINGS = {"GlobalAveragePooling1D": "mean", "GlobalMaxPooling1D": "max"}
 # Layers that leave the prediction of a whole sequence without padding as it is.
 _IGNORED = (
@@ -86,7 +87,8 @@ def describe(model: dict[str, Any]) -> Description:
         target = "sequence"
     padded = roles[0] == "E" and bool(layers[0]["config"].get("mask_zero"))
     masked = any(place.kind == "Masking" for place in flattened(model))
-    between, last = _activations(layers[head:])
+    dense = [place.layer for place, role in zip(places, roles, strict=True) if role != "N"]
+    between, last = _activations(dense[dense.index(layers[head]) :])
     return Description(last, target, pooling, padded, masked, between)
 
 
@@ -107,21 +109,28 @@ def layout(model: dict[str, Any]) -> Layout:
     last = roles.rindex("R")
     rows = [place.layer for place, role in zip(places, roles, strict=True) if role == "R"]
     step = _target(rows) == "step"
-    folds = []
+    into_read: list[Fold] = []
+    into_reader: list[Fold] = []
     for i, (place, role) in enumerate(zip(places, roles, strict=True)):
         if role == "N" or (role == "D" and i < last):
+            _check_axis(place, 3 if i < last or (step and "P" not in roles[:i]) else 2)
+            read = places[len(roles[:i].rstrip("N")) - 1]
+            if i > last and read.kind == "Dense" and read.settings["activation"] == "linear":
+                into_read.append(Fold(place, read.path, reads=True))
+                continue
+            if i > roles.rindex("D"):
+                raise UnsupportedError(f"{shown_layer(place.layer)} at the end")
             # Into a recurrent layer go those just before it and, later, those before them.
             following = roles.index("R" if i < last else "D", i)
             if "P" in roles[i:following] and "Max" in places[roles.index("P")].kind:
                 raise UnsupportedError(f"{shown_layer(place.layer)} before a maximum")
-            _check_axis(place, 3 if i < last or (step and "P" not in roles[:i]) else 2)
-            folds.append((place, places[following].path))
+            into_reader.append(Fold(place, places[following].path))
     recurrent = [place.path for place, role in zip(places, roles, strict=True) if role == "R"]
     embedding = places[0].path if roles[0] == "E" else None
     head = [
         place.path for place, role in zip(places[last:], roles[last:], strict=True) if role == "D"
     ]
-    return Layout(recurrent, head, embedding, folds[::-1])
+    return Layout(recurrent, head, embedding, into_read + into_reader[::-1])
 
 
 def _chain(model: dict[str, Any]) -> tuple[list[Place], str]:

@@ -107,13 +107,89 @@ def test_what_is_another_function_is_refused(change, message, tmp_path):
         from_keras(configured(tmp_path, "chain2.h5", change), RNNRegressor())
 
 
-@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_a_model_is_run(monkeypatch):
+# -- models at hand --------------------------------------------------------------------------------
+
+KERAS = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+@pytest.fixture(scope="module")
+def keras():
     pytest.importorskip("torch", reason="Keras computes with torch here")
-    monkeypatch.setenv("KERAS_BACKEND", os.environ.get("KERAS_BACKEND", "torch"))
-    keras = pytest.importorskip("keras", reason="Keras is an optional peer")
+    os.environ["KERAS_BACKEND"] = "torch"
+    return pytest.importorskip("keras", reason="Keras is an optional peer")
+
+
+def chain(keras, *parts):
+    """Return a model of these layers with random weights."""
+    model = keras.Sequential([keras.Input((4, 3)), *parts])
+    rng = np.random.default_rng(0)
+    model.set_weights(
+        [rng.uniform(0.2, 1, w.shape) - 0.3 * (w.ndim > 1) for w in model.get_weights()]
+    )
+    return model
+
+
+TAKEN_IN = {
+    "constants": lambda layers: [layers.Rescaling([1.0, 2, 3], 0.5), layers.GRU(2)],
+    "before a relu": lambda layers: [
+        layers.LSTM(3),
+        layers.Dense(4),
+        layers.BatchNormalization(),
+        layers.BatchNormalization(scale=False),
+        layers.ReLU(),
+        layers.BatchNormalization(center=False),
+    ],
+    "after a relu": lambda layers: [
+        layers.LSTM(3),
+        layers.Dense(4, activation="relu"),
+        layers.BatchNormalization(),
+    ],
+}
+
+
+@KERAS
+@pytest.mark.parametrize("case", TAKEN_IN)
+def test_layers_are_put_into_those_around_them(case, keras):
+    """A model that is at hand compares itself."""
     layers = keras.layers
-    model = keras.Sequential([keras.Input((4, 3)), layers.LSTM(3), layers.Dense(2)])
+    end = [layers.Dense(2), layers.BatchNormalization()]
+    from_keras(chain(keras, *TAKEN_IN[case](layers), *end), RNNRegressor())
+
+
+@KERAS
+def test_what_no_layer_takes_in_is_refused(keras):
+    layers = keras.layers
+    end = [layers.Dense(2, activation="softmax"), layers.BatchNormalization()]
+    with pytest.raises(ValueError, match=r"'batch_normalization.*' of class .* at the end"):
+        from_keras(chain(keras, layers.LSTM(3), *end), RNNClassifier())
+
+
+@KERAS
+def test_functional_models_that_are_no_chain_are_refused(keras):
+    layers = keras.layers
+    inputs = keras.Input((4, 3))
+    rows = layers.LSTM(3, return_sequences=True, name="rows")(inputs)
+    dense = layers.Dense(2, name="dense")
+    for outputs, message in (
+        ([rows, dense(rows)], "functional model with the outputs of 'rows' and 'dense'"),
+        (dense(layers.Add(name="sum")([rows, inputs])), "'sum' of class 'Add', which does not"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            from_keras(keras.Model(inputs, outputs), RNNRegressor())
+
+
+@KERAS
+def test_a_mask_is_warned_of_though_the_model_is_at_hand(keras):
+    layers = keras.layers
+    model = chain(keras, layers.Masking(), layers.LSTM(3), layers.Dense(2))
+    with pytest.warns(UserWarning, match="a Masking layer, which leaves padded steps out"):
+        from_keras(model, RNNRegressor())
+
+
+@KERAS
+def test_a_model_is_run(keras, monkeypatch):
+    layers = keras.layers
+    model = chain(keras, layers.LSTM(3), layers.Dense(2))
     found = from_keras(model, RNNRegressor())
     X = np.ones((1, 4, 3), np.float32)
     assert np.allclose(found.predict(X), model.predict(X, verbose=0), rtol=0, atol=1e-5)
