@@ -20,9 +20,9 @@ from guide import COMING, DATA, EXAMPLES, QUESTIONS, TASKS  # noqa: E402
 
 OUTPUTS = HERE / "outputs"
 PAGE = HERE / "README.md"
-HEAD = 14  # lines of an output that are shown, and the paragraph that ends it
+HEAD = 20  # lines of an output that are shown, and the paragraph that ends it
 MODULES = ("", ".inspection", ".plotting", ".datasets", ".preprocessing", ".metrics", ".comparison")
-TRIVIAL = re.compile(r"\d+ s$|Drawn in|\d+ s\nDrawn in")
+TRIVIAL = re.compile(r"(\d+ s\s*)?(Drawn in .*)?$")
 MADE = "<!-- made by python examples/gallery.py -->"
 
 
@@ -59,12 +59,16 @@ def example(name: str, lines: str) -> list[str]:
 
 
 def shortened(text: str) -> str:
-    """Return the head of an output, and its last paragraph that says more than seconds."""
-    lines = text.rstrip().splitlines()
-    if len(lines) <= HEAD + 4:
+    """Return the head of an output, and the last of its paragraphs that says more than seconds."""
+    parts = text.strip("\n").split("\n\n")
+    while TRIVIAL.match(parts[-1].strip()):
+        parts.pop()
+    parts[-1] = re.sub(r"\n\d+ s$", "", parts[-1])
+    lines = "\n\n".join(parts).splitlines()
+    last = len(lines) - len(parts[-1].strip("\n").splitlines())
+    if last <= HEAD + 3:
         return "\n".join(lines)
-    *_, last = (part for part in text.strip().split("\n\n") if not TRIVIAL.match(part))
-    return "\n".join(lines[:HEAD]).rstrip() + "\n...\n" + last
+    return "\n".join([*lines[:HEAD], "...", *lines[last:]])
 
 
 def fenced(text: str, language: str = "text") -> str:

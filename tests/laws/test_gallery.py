@@ -30,6 +30,13 @@ def test_every_example_is_in_it_with_lines_of_its_own(gallery):
         assert "".join(lines.split()) in "".join(text.split()), name
 
 
+def test_a_long_output_is_cut_before_its_last_sentence(gallery):
+    rows = [f"row {i}" for i in range(40)]
+    shown = gallery.shortened("\n".join(rows) + "\n\nThe lstm wins.\n3 s\n\n4 s\n").splitlines()
+    assert shown == [*rows[: gallery.HEAD], "...", "The lstm wins."]
+    assert gallery.shortened("a table\n\nThe lstm wins.\n\n4 s\n") == "a table\n\nThe lstm wins."
+
+
 def test_there_are_twenty_short_tasks(gallery):
     assert len(gallery.TASKS) >= 20
     for title, code in gallery.TASKS.items():
