@@ -21,7 +21,18 @@ from guide import COMING, DATA, EXAMPLES, QUESTIONS, TASKS  # noqa: E402
 OUTPUTS = HERE / "outputs"
 PAGE = HERE / "README.md"
 HEAD = 20  # lines of an output that are shown, and the paragraph that ends it
-MODULES = ("", ".inspection", ".plotting", ".datasets", ".preprocessing", ".metrics", ".comparison")
+MODULES = (
+    "",
+    ".inspection",
+    ".plotting",
+    ".datasets",
+    ".preprocessing",
+    ".metrics",
+    ".comparison",
+    ".distributed",
+    ".training",
+    ".exceptions",
+)
 TRIVIAL = re.compile(r"(\d+ s\s*)?(Drawn in .*)?$")
 MADE = "<!-- made by python examples/gallery.py -->"
 
@@ -92,13 +103,14 @@ def index() -> list[str]:
             if not callable(thing):
                 continue
             line = (inspect.getdoc(thing) or "").splitlines()[0].replace("|", "\\|")
+            line = re.sub(r" \[\d+\]_", "", line)  # a citation
             rows.append(f"| `lightrnn{module_name}.{name}` | {line} |")
     return rows
 
 
 def page() -> str:
     """Return the whole page."""
-    parts = [MADE, "# Examples", "Each prints a table and ends with the sentence that it supports."]
+    parts = [MADE, "# Examples"]
     parts.append(
         "[Tasks](#tasks) · [All examples](#all-examples) · "
         "[Coming from another library](#coming-from-another-library) · "
@@ -114,6 +126,8 @@ def page() -> str:
     for title, code in TASKS.items():
         parts += [f"### {title}", fenced(code.strip(), "python")]
     parts.append("## All examples")
+    rows = [f"| [{name}.py](#{name}py) | {purpose(name)} |" for name in EXAMPLES]
+    parts.append("\n".join(["| script | shows |", "|---|---|", *rows]))
     for name, lines in EXAMPLES.items():
         parts += example(name, lines.strip())
     parts.append("## Coming from another library")

@@ -1,11 +1,14 @@
 """The gallery is what its command writes; its tasks are short and run."""
 
 import ast
+import importlib
 import importlib.util
 import warnings
 from pathlib import Path
 
 import pytest
+
+import lightrnn
 
 EXAMPLES = Path(__file__).resolve().parent.parent.parent / "examples"
 
@@ -20,6 +23,16 @@ def gallery():
 
 def test_the_page_is_up_to_date(gallery):
     assert gallery.PAGE.read_text(encoding="utf-8") == gallery.page()
+
+
+def test_every_public_module_is_in_the_index(gallery):
+    rows = "\n".join(gallery.index())
+    for name in (*lightrnn._MODULES, "comparison", "distributed"):
+        module = importlib.import_module(f"lightrnn.{name}")
+        for public in module.__all__:
+            if callable(getattr(module, public)):
+                assert f"`lightrnn.{name}.{public}`" in rows
+    assert all(f"`lightrnn.{name}`" in rows for name in lightrnn.__all__ if name != "__version__")
 
 
 def test_every_example_is_in_it_with_lines_of_its_own(gallery):
