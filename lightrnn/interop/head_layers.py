@@ -28,16 +28,17 @@ def chain(shapes: Mapping[str, tuple[int, ...]], width: int, last: str | None) -
     list of str
         Their names; none if there is no such chain.
     """
-    left = dict(shapes)
+    waiting: dict[int, list[str]] = {}  # by their inputs, the first one at the end
+    for name in reversed(list(shapes)):
+        if name != last:
+            waiting.setdefault(shapes[name][0], []).append(name)
     found: list[str] = []
-    while last not in found:
-        fitting = [name for name, (inputs, _) in left.items() if inputs == width]
-        if not fitting:
-            break
-        found.append(next((name for name in fitting if name != last), fitting[0]))
-        width = left.pop(found[-1])[1]
-    whole = not left if last is None else last in found
-    return found if whole else []
+    while waiting.get(width):
+        found.append(waiting[width].pop())
+        width = shapes[found[-1]][1]
+    if last is None:
+        return found if len(found) == len(shapes) else []
+    return [*found, last] if shapes.get(last, (0,))[0] == width else []
 
 
 def joined(foreign: ForeignNetwork) -> ForeignNetwork:

@@ -196,14 +196,14 @@ def _chain(state: Mapping[str, Any], recurrent: Sequence[str], head: str | None)
     last = f"{recurrent[-1]}." if recurrent[-1] else ""
     found = np.shape(state.get(f"{last}weight_hh_l0", 0))
     width = found[-1] * (1 + (f"{last}weight_hh_l0_reverse" in state)) if found else 0
-    order = list(state)
+    order = {name: number for number, name in enumerate(state)}
     shapes: dict[str, tuple[int, ...]] = {}
     for name, array in state.items():
         module, _, end = name.rpartition(".")
         if end == "weight" and np.ndim(array) == 2 and f"{module}.bias" in state:
             shapes[module] = tuple(np.shape(array))[::-1]
-    begin = next((i for i, name in enumerate(order) if name.startswith(last)), 0)
-    after = {m: shape for m, shape in shapes.items() if order.index(f"{m}.weight") > begin}
+    begin = next((i for name, i in order.items() if name.startswith(last)), 0)
+    after = {m: shape for m, shape in shapes.items() if order[f"{m}.weight"] > begin}
     paths = (chain(some, width, head) for some in (after, shapes))
     return next((path for path in paths if len(path) > 1), [])
 
