@@ -49,27 +49,43 @@ def run_module(module: Any, foreign: ForeignNetwork) -> Iterator[Check]:
         Its network, which says what it reads.
     """
     torch = sys.modules["torch"]
-    parameter = next(iter(module.parameters()))
     X = _inputs(foreign, _LENGTHS)
-    for layout in _LAYOUTS:
-        outputs = []
-        for x in X:
-            # Whatever the user's own code raises, this is not how it is called.
-            try:
-                given = torch.as_tensor(layout(x), device=parameter.device)
-                given = given.to(parameter.dtype) if given.is_floating_point() else given
-                with warnings.catch_warnings(), torch.no_grad():
-                    warnings.simplefilter("ignore")
-                    # A module may keep its last state, with which it would go on.
-                    given = copy.deepcopy(module).eval()(given)
-            except Exception:
-                break
-            fitting = [value for value in _tensors(given) if _fits(value.numel(), len(x), foreign)]
-            if not fitting:
-                break
-            outputs.append(_rows(fitting[0].float().cpu().numpy(), foreign))
-        if len(outputs) == len(X):
-            yield X, outputs
+    # A module may take the lengths too, or a state.
+    more: tuple[Callable[[int], list[Any]], ...]
+    more = (lambda T: [], lambda T: [torch.tensor([T])], lambda T: [None])
+    for others in more:
+        runs = [_outputs(torch, module, foreign, X, layout, others) for layout in _LAYOUTS]
+        yield from ((X, outputs) for outputs in runs if outputs is not None)
+        if any(outputs is not None for outputs in runs):
+            return
+
+
+def _outputs(
+    torch: Any,
+    module: Any,
+    foreign: ForeignNetwork,
+    X: list[np.ndarray],
+    layout: Callable[[np.ndarray], np.ndarray],
+    others: Callable[[int], list[Any]],
+) -> list[np.ndarray] | None:
+    """Return a module's outputs for each sequence, None if it is not called like this."""
+    parameter = next(iter(module.parameters()))
+    outputs = []
+    for x in X:
+        given = torch.as_tensor(layout(x), device=parameter.device)
+        given = given.to(parameter.dtype) if given.is_floating_point() else given
+        try:
+            with warnings.catch_warnings(), torch.no_grad():
+                warnings.simplefilter("ignore")
+                # A module may keep its last state, with which it would go on.
+                result = copy.deepcopy(module).eval()(given, *others(len(x)))
+        except Exception:  # whatever the user's own code raises
+            return None
+        fitting = [each for each in _tensors(result) if _fits(each.numel(), len(x), foreign)]
+        if not fitting:
+            return None
+        outputs.append(_rows(fitting[0].float().cpu().numpy(), foreign))
+    return outputs
 
 
 def run_keras(model: Any, foreign: ForeignNetwork) -> Iterator[Check]:

@@ -166,6 +166,29 @@ def test_a_module_that_computes_something_else_is_refused(read):
         from_torch(net_of(torch, read="last"), RNNRegressor(), read="mean")
 
 
+def test_a_module_is_run_with_lengths_or_a_state():
+    torch = pytest.importorskip("torch", reason="torch is an optional peer")
+    rnn = torch.nn.utils.rnn
+
+    class Packed(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.rnn = torch.nn.GRU(F, H, batch_first=True)
+            self.fc = torch.nn.Linear(H, 2)
+
+        def forward(self, x, lengths):
+            packed = rnn.pack_padded_sequence(x, lengths, True, enforce_sorted=False)
+            return self.fc(self.rnn(packed)[1][-1])
+
+    class Stateful(Packed):
+        def forward(self, x, state):
+            rows, state = self.rnn(x, state)
+            return self.fc(rows.mean(1)), state
+
+    for kind, pooling in ((Packed, "last"), (Stateful, "mean")):
+        assert from_torch(kind(), RNNRegressor()).pooling == pooling
+
+
 def test_outputs_for_the_last_token_are_those_of_a_language_model():
     torch = pytest.importorskip("torch", reason="torch is an optional peer")
     net = net_of(torch, read="last", tokens=True, k=7)
@@ -176,7 +199,7 @@ def test_outputs_for_the_last_token_are_those_of_a_language_model():
 def test_a_module_that_does_not_run_warns_as_its_weights_do():
     torch = pytest.importorskip("torch", reason="torch is an optional peer")
     net = net_of(torch)
-    net.forward = lambda x, lengths: None
+    net.forward = lambda x, other, another: None
     with pytest.warns(UserWarning, match="do not show which states"):
         from_torch(net, RNNRegressor())
 
