@@ -138,7 +138,7 @@ def error_on_fresh_data(loss, size, sides=(1, -1)):
 def test_robust_losses_resist_outliers_of_any_size(loss):
     clean = error_on_fresh_data(loss, 0)
     assert clean < 0.15
-    for size in (10, 1e2, 1e4, 1e6, 1e30):
+    for size in (10, 1e4, 1e30):
         assert error_on_fresh_data(loss, size) < clean + 0.05
     assert error_on_fresh_data(loss, 1e6, sides=(1,)) < clean + 0.05
 
