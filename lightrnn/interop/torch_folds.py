@@ -7,6 +7,7 @@ layer makes of its input, and the two are one.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -86,6 +87,11 @@ def _array(state: Mapping[str, Any], name: str) -> np.ndarray:
     return np.asarray(as_floats(state[name], f"source[{name!r:.60}]"), np.float64)
 
 
+def _size(array: Any) -> int:
+    """Return the number of values of an array or tensor, whose `size` is a method."""
+    return math.prod(np.shape(array))
+
+
 # -- what can be put into another layer -----------------------------------------------------------
 
 
@@ -103,7 +109,7 @@ def _folds_of_input(
         match = _SCALER.fullmatch(name)
         scales = [f"{match[1]}{end}" for end in _SCALES[match[2]]] if match else []
         for scale in scales:
-            if scale in state and {np.size(state[name]), np.size(state[scale])} <= {1, F}:
+            if scale in state and {_size(state[name]), _size(state[scale])} <= {1, F}:
                 mean, divisor = (
                     np.broadcast_to(_array(state, each).reshape(-1), (F,)) for each in (name, scale)
                 )

@@ -87,6 +87,28 @@ def test_constants_that_scale_are_put_into_the_first_layer():
         from_torch(source, RNNRegressor(dtype="float64"), check=check)
 
 
+def test_buffers_that_scale_are_put_into_the_first_layer():
+    torch = pytest.importorskip("torch", reason="torch is an optional peer")
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.register_buffer("mean", torch.tensor([1.0, 2, 3]))
+            self.register_buffer("std", torch.tensor([[0.5, 2, 4]]))
+            self.rnn = torch.nn.GRU(F, H, batch_first=True)
+            self.fc = torch.nn.Linear(H, 1)
+
+        def forward(self, x):
+            final = self.rnn((x - self.mean) / self.std)[1]
+            return torch.sigmoid(self.fc(final[-1])).squeeze()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # the module is run
+        from_torch(Net(), RNNClassifier())
+    with pytest.raises(ValueError, match="source must give the outputs of its layers"):
+        from_torch(Net(), RNNRegressor())  # has no sigmoid
+
+
 def test_what_does_not_fold_is_refused():
     norm = {"norm.weight": np.ones(H), "norm.bias": np.ones(H)}  # a LayerNorm
     with pytest.raises(ValueError, match=r"got also 'norm.bias', 'norm.weight'.*normalisation"):
