@@ -80,6 +80,8 @@ def models():
     yield "missing", RNNRegressor("lstm", (2,), **pooled, **BRIEF).fit(gaps, NUMBERS), gaps
     quantiles = {"loss": "quantile", "quantile": (0.1, 0.9), "pooling": "mean"}
     yield "quantiles", RNNRegressor("gru", (2,), **quantiles, **BRIEF).fit(X, NUMBERS), X
+    head = {"head_layer_sizes": (3, 2), "head_activation": "gelu", "pooling": "mean"}
+    yield "head", RNNRegressor("gru", (2,), **head, **BRIEF).fit(X, NUMBERS), X
     tied = {"tie_weights": True, "embedding_size": 2, "solver": "sgd"}
     yield "language-tied", RNNLanguageModel("lstm", (2,), **tied, **BRIEF).fit(WORDS), WORDS
     adaptive = {"output": "adaptive", "embedding_size": 2, "solver": "rmsprop"}
