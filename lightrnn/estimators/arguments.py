@@ -175,7 +175,8 @@ class SupervisedArguments(NetworkArguments):
         SIZES_OR_NONE,
         """Number of units of each hidden layer of the output layer, between what it reads of the
         states and the outputs: (32,) makes of it a multilayer perceptron with 32 hidden units. ():
-        the outputs are linear in the states. `dropout` acts before the first of these layers.""",
+        the outputs are linear in the states. `dropout` acts before the first of these layers, not
+        between them.""",
     )
     head_activation: str = argument(
         "relu",

@@ -192,6 +192,7 @@ def test_a_learning_curve_with_and_without_a_score():
         (RNNClassifier("gru", pooling="attention", patch=1), ["attention over all steps", "$y$"]),
         (RNNClassifier("gru", pooling="max", patch=5), ["maximum over all patches", "$y$"]),
         (RNNLanguageModel("gru"), ["$y_{2}$"]),
+        (RNNClassifier("rnn", head_layer_sizes=(9, 5)), ["output layer\n9 -> 5 hidden units"]),
     ],
 )
 def test_an_unrolled_network_names_its_parts(estimator, found):
