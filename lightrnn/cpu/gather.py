@@ -90,6 +90,19 @@ def standardize(
 
 
 @kernel
+def standardize_in_place(
+    rows: Matrix,  # (n, F) IN, OUT
+    mean: Doubles,  # (F,) IN
+    scale: Doubles,  # (F,) IN
+):
+    """``rows = (rows - mean) / scale``, computed in float64."""
+    for i in range(len(rows)):
+        row = rows[i]
+        for j in range(len(mean)):
+            row[j] = (row[j] - mean[j]) / scale[j]
+
+
+@kernel
 def time_major(
     lengths: Integers,  # (B,) steps of each sequence, not increasing, IN
     first: Integers,  # (T + 2,) OUT

@@ -161,8 +161,10 @@ class Stack:
             If they have other columns than the network's inputs, or not n steps in all.
         """
         standardization = self.standardization
-        # What is to be standardised keeps all its digits until its mean has been subtracted.
-        steps = out if standardization is None else np.empty(out.shape, np.float64)
+        # What is to be standardised keeps all its digits until its mean has been subtracted. Most
+        # often these are in `out` already: then there is no second array to write and read.
+        exact = standardization is None or all(x.dtype == out.dtype for x in X)
+        steps = out if exact else np.empty(out.shape, np.float64)
         try:
             np.concatenate(X, out=steps, casting="unsafe")
         except ValueError as error:
@@ -171,9 +173,15 @@ class Stack:
                 f"X must hold {len(out)} steps of {self.n_features} features, got sequences of the "
                 f"shapes {shown(shapes)}. Pass X itself to the estimator, which reads it."
             ) from error
-        if standardization is not None:
-            # One pass; NumPy would take two, in short loops over the features.
-            cpu.gather.standardize(out, steps, standardization.mean, standardization.scale)
+        if standardization is None:
+            return
+        # One pass; NumPy would take two, in short loops over the features.
+        mean = standardization.mean
+        scale = standardization.scale
+        if exact:
+            cpu.gather.standardize_in_place(out, mean, scale)
+        else:
+            cpu.gather.standardize(out, steps, mean, scale)
 
     def check_sequences(self, X: Sequence[np.ndarray], lengths: np.ndarray) -> None:
         """Compare sequences that are to be learned from with the network and with their lengths.

@@ -82,6 +82,20 @@ def test_the_first_layer_reads_standardised_numbers(problem):
     assert np.array_equal(network.gradient, plain.gradient)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_are_standardised_with_all_their_digits(dtype):
+    network = Network("rnn", 5, (2,), 1, dtype=dtype)
+    network.standardization = standardization(5)
+    values = np.random.default_rng(0).standard_normal((7, 5)) + 1e4
+    for kinds in (dtype, dtype), (dtype, "float64"), ("float32", "int64"):
+        X = [values[:3].astype(kinds[0]), values[3:].astype(kinds[1])]
+        out = np.empty((7, 5), dtype)
+        network.join(X, out)
+        mean, scale = network.standardization.mean, network.standardization.scale
+        wanted = (np.concatenate(X, dtype="float64") - mean) / scale
+        assert np.array_equal(out, wanted.astype(dtype))
+
+
 @settings(max_examples=60)
 @given(problem=problems())
 def test_the_loss_is_the_oracles(problem):
