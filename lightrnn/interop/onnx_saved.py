@@ -176,9 +176,8 @@ def _arguments(
     else:
         found["target"] = "step" if told["step"] else "sequence"
         found["pooling"] = told["pooling"]
-        if told.get("head_units"):  # older files have none
-            found["head_layer_sizes"] = tuple(told["head_units"])
-            found["head_activation"] = told["head_activation"]
+        found["head_layer_sizes"] = tuple(told.get("head_units", ()))  # older files have none
+        found["head_activation"] = told.get("head_activation", "relu")
         found["bidirectional"] = told["bidirectional"]
         found["patch"] = told["patch"]
         found["missing"] = "error" if told["fill"] is None else "mask"

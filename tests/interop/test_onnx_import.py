@@ -65,7 +65,7 @@ def test_labels_come_back_and_training_goes_on(labels, path):
     assert found.classes_.dtype == est.classes_.dtype
     found.partial_fit(X, labels)
     to_onnx(est, path)
-    given = RNNClassifier(max_iter=7, n_jobs=1)
+    given = RNNClassifier(max_iter=7, n_jobs=1, head_layer_sizes=(9,))
     assert from_onnx(path, given, check=(X, est.predict_proba(X))).max_iter == 7
     with pytest.raises(ValueError, match="estimator must be an RNNClassifier, which the source"):
         from_onnx(path, RNNRegressor())
