@@ -48,8 +48,8 @@ def from_onnx(
     and a Softmax, LogSoftmax or Sigmoid; constants that
     scale or shift, as a BatchNormalization does, are put into the weights. Whatever only rearranges
     may stand between. That is what ``torch.onnx`` writes of nn.LSTM, nn.GRU and nn.RNN, and tf2onnx
-    of Keras's layers on TensorFlow (a GRU and a SimpleRNN as a Loop, which is read in one
-    direction). The graph shows which states a layer reads, so nothing has to be said about it.
+    of Keras's layers on TensorFlow, some as a Loop over the steps. The graph shows which states a
+    layer reads, so nothing has to be said about it.
 
     Parameters
     ----------

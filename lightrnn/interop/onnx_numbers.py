@@ -8,7 +8,7 @@ transposes, slices and gathers lie between. Operators that scale or shift change
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -151,6 +151,23 @@ class Combination(NamedTuple):
         return self.rows[:, 0]
 
 
+def _both_ways(forward: Layer, backward: Layer) -> Level | None:
+    """Return a forward and a backward layer that read the same as one level, None for others."""
+    one, other = forward.source, backward.source
+    alike = one.block is other.block and all(
+        np.array_equal(*pair)
+        for pair in ((one.rows, other.rows), (one.matrix, other.matrix), (one.b, other.b))
+    )
+    empty, *reverse = backward.level.directions
+    if not alike or len(forward.level.directions) != 1 or not reverse:
+        return None
+    shapes = [np.shape(part.W_hh) for part in (*forward.level.directions, *reverse)]
+    if any(array.any() for array in empty) or shapes[0] != shapes[1]:
+        return None
+    same = forward.level.cell == backward.level.cell
+    return Level(forward.level.cell, (*forward.level.directions, *reverse)) if same else None
+
+
 class Blocks:
     """All blocks of a graph, and what arrays of their names are."""
 
@@ -171,6 +188,26 @@ class Blocks:
             if block.first <= names.min() and names.max() < block.first + block.rows * block.width:
                 return block
         raise UnsupportedError("a layer that reads the outputs of several others")
+
+    def as_one_layer(self, first: Numbers, second: Numbers) -> list[Numbers]:
+        """Return states of a forward and of a backward layer as those of one, or as they are."""
+        parts = [first, second]
+        try:
+            forward, backward = (self.block_of(part.names) for part in parts)
+        except UnsupportedError:
+            return parts
+        if not (isinstance(forward.made, Layer) and isinstance(backward.made, Layer)):
+            return parts
+        level = _both_ways(forward.made, backward.made)
+        if level is None:
+            return parts
+        block = self.add(forward.rows, level.width, forward.made._replace(level=level))
+        row, column = np.divmod(first.names - forward.first, forward.width)
+        names = (
+            block.first + row * block.width + column,
+            block.first + second.names - backward.first,  # whose forward direction is empty
+        )
+        return [replace(part, names=each) for part, each in zip(parts, names, strict=True)]
 
     def combination(self, numbers: Numbers) -> Combination:
         """Return the rows of numbers along the last axis as a function of one block's rows."""

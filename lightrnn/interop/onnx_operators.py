@@ -14,6 +14,7 @@ from .onnx_graph import OPERATORS
 from .onnx_numbers import (
     Activated,
     Blocks,
+    Combination,
     Given,
     Layer,
     Linear,
@@ -24,7 +25,7 @@ from .onnx_numbers import (
 
 REARRANGING = (
     *("Transpose", "Reshape", "Squeeze", "Unsqueeze", "Slice", "Gather", "GatherND"),
-    *("GatherElements", "Split", "Flatten", "Expand"),
+    *("GatherElements", "Split", "Flatten", "Expand", "ReverseSequence"),
 )
 _SAME = ("Identity", "Cast", "CastLike", "Dropout")
 _CELLS = {operator.name: cell for cell, operator in OPERATORS.items()}
@@ -117,6 +118,8 @@ class Operators:
 
     def _concatenated(self, node: Any, parts: list[Numbers]) -> list[Numbers]:
         """Return arrays of names joined, with their scales."""
+        if len(parts) == 2:
+            parts = self.blocks.as_one_layer(*parts)
         names = self._run(node, [part.names for part in parts])[0]
         if all(part.scale is None for part in parts):
             return [Numbers(names)]
@@ -230,7 +233,14 @@ class Operators:
             X = Numbers(*(part.swapaxes(0, 1) for part in (X.names, *X.affine)))
         steps, batch, _ = X.names.shape
         below = self.blocks.combination(X)
-        self._check_order(below, steps, batch)
+        # Keras turns the steps round before a layer that reads backwards, and its outputs after it.
+        turned = len(W) == 1 and not backwards and not _is_ordered(below, steps, batch)
+        if turned:
+            X = Numbers(*(part[::-1] for part in (X.names, *X.affine)))
+            below = self.blocks.combination(X)
+            backwards = True
+        if not _is_ordered(below, steps, batch):
+            raise UnsupportedError("a recurrent layer that does not read every step in its order")
         cell = _CELLS[node.op_type]
         read = [_direction(cell, W[i], R[i], None if B is None else B[i]) for i in range(len(W))]
         matrix = below.matrix
@@ -247,26 +257,24 @@ class Operators:
         if backwards:
             Y = Y[:, 1:]
             Y_h = Y_h[1:]
+        if turned:
+            Y = Y[::-1]
         if first:
             Y = Y.transpose(2, 0, 1, 3)
             Y_h = Y_h.swapaxes(0, 1)
         return [Numbers(Y), Numbers(Y_h), None]
 
-    def _check_order(self, below: Any, steps: int, batch: int) -> None:
-        """Refuse a layer that does not read all steps in their order."""
-        rows = below.row
-        made = below.block.made
-        if isinstance(made, (Layer, Pooled)):
-            ordered = isinstance(made, Layer) and np.array_equal(rows, np.arange(steps * batch))
-        else:  # the input's rows are its first two axes, one for sequences and one for steps
-            grid = rows.reshape(steps, batch)
-            expected = np.arange(steps * batch)
-            by_batch = expected.reshape(batch, steps).T
-            ordered = any(
-                np.array_equal(grid, order) for order in (expected.reshape(steps, batch), by_batch)
-            )
-        if not ordered:
-            raise UnsupportedError("a recurrent layer that does not read every step in its order")
+
+def _is_ordered(below: Combination, steps: int, batch: int) -> bool:
+    """Whether a layer reads all steps in their order."""
+    rows = below.row
+    made = below.block.made
+    expected = np.arange(steps * batch)
+    if isinstance(made, (Layer, Pooled)):
+        return isinstance(made, Layer) and np.array_equal(rows, expected)
+    # The input's rows are its first two axes, one for sequences and one for steps.
+    orders = (expected, expected.reshape(batch, steps).T.reshape(-1))
+    return any(np.array_equal(rows, order) for order in orders)
 
 
 def _check_attributes(kind: str, attributes: dict[str, Any], starts: list[Any]) -> bool:

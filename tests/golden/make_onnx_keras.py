@@ -18,7 +18,10 @@ def chains():
     """Return each network's layers by its name."""
     return {
         "lstm": [layers.Bidirectional(layers.LSTM(3)), layers.Dense(1, activation="sigmoid")],
-        "gru": [layers.GRU(3, return_sequences=True), layers.GlobalAveragePooling1D()],
+        "gru": [
+            layers.Bidirectional(layers.GRU(3, return_sequences=True)),
+            layers.GlobalAveragePooling1D(),
+        ],
         "rnn": [layers.SimpleRNN(3), layers.BatchNormalization()],
         "tokens": [layers.Embedding(7, 3), layers.LSTM(3, return_sequences=True)],
     }

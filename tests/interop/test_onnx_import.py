@@ -117,6 +117,7 @@ def test_what_keras_wrote_is_read(name, cell, target, pooling):
         check = file["codes" if name == "tokens" else "numbers"], file[name]
     model = from_onnx(GOLDEN / f"keras_{name}.onnx", check=check)
     assert (model.cell, model.target, model.pooling) == (cell, target, pooling)
+    assert model.bidirectional == (name in ("lstm", "gru"))
 
 
 def test_loops_that_are_another_layer_are_refused():
