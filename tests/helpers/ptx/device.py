@@ -124,11 +124,13 @@ class Device:
     `ptx` returns the kernel as text, in which an instruction can be changed before `launch`.
     """
 
-    id = 0
+    kernels = {}  # noqa: RUF012  functions and dtypes by names in PTX, for all devices
     MAX_SHARED_MEMORY_PER_BLOCK_OPTIN = 101376
 
     def __init__(self, capability=(8, 0), multiprocessors=4, seed=0, lockstep=False):
         self.compute_capability = capability
+        # Kernels that are loaded for one device are not those of another generation.
+        self.id = 10 * capability[0] + capability[1]
         self.MULTIPROCESSOR_COUNT = multiprocessors
         self.memory = np.zeros(ARENA, np.uint32)
         self.words = np.zeros((ARENA, shadow.FIELDS), np.int64)
@@ -136,7 +138,6 @@ class Device:
         self.streams = []
         self.functions = []
         self.launches = 0
-        self.kernels = {}  # Python functions and dtypes by names in PTX, as far as they are known
         self.executed = []  # programs, with arrays (4, instructions); see `interpreter.run`
         self.faults = []
         self.lockstep = lockstep
