@@ -91,10 +91,13 @@ class LazyPatches:
         (patches, patch * F).
     size : int
         Number of elements.
+    dtype : dtype
+        Type of the elements.
     """
 
     def __init__(self, steps: Any, patch: int) -> None:
         T, F = steps.shape
+        self.dtype = steps.dtype
         self.shape = (int(count_patches(T, patch)), patch * F)
         self.size = self.shape[0] * self.shape[1]
         self._steps = steps
