@@ -102,10 +102,23 @@ class Coalitions:
             self.output = replace(output, step=None)
         self._x = x[:stop]
         self._baseline = np.asarray(baseline[:stop])
-        self._groups = groups[:stop]
-        flat = self._groups.reshape(stop, -1)
-        self._first = np.full(self.n_groups, stop)  # the first step of each group
-        np.minimum.at(self._first, flat, np.arange(stop)[:, None])
+        self._groups = np.array(groups[:stop])
+        self._patch = patch_of(estimator)
+        # What is carried over a missing value depends on the coalition. Without one, the inputs of
+        # a coalition are those of the sequence and the baseline, which are then encoded once.
+        self._carries = bool(np.isnan(self._x).any() or np.isnan(self._baseline).any())
+        if not self._carries:
+            self._x, self._baseline = encode_steps(estimator, [self._x, self._baseline])
+            # Marks are the same in both, so that their groups do not matter.
+            encoded = encode_steps(estimator, [self._groups])[0].astype(np.intp)
+            self._groups = encoded.clip(max=self.n_groups - 1)
+            self._patch = 1
+        T = len(self._x)
+        self._first = np.full(self.n_groups, T)  # the first step of each group
+        np.minimum.at(self._first, self._groups.reshape(T, -1), np.arange(T)[:, None])
+        # A random number of each group; coalitions of the same groups have the same sum.
+        rng = np.random.default_rng(0)
+        self._numbers = rng.integers(2**64, size=self.n_groups, dtype=np.uint64)
 
     def value(self, members: np.ndarray) -> np.ndarray:
         """Return the output (n,) of coalitions, rows of `members` (n, groups)."""
@@ -113,11 +126,8 @@ class Coalitions:
         parts = []
         for start in range(0, len(members), together):
             present = members[start : start + together, self._groups]  # (n, T, F)
-            steps = list(np.where(present, self._x, self._baseline))
-            if self.reuses:
-                parts.append(self._run(self._encoded(steps), ())[0])
-            else:
-                parts.append(self.output.of_steps(steps))
+            inputs = self._encoded(np.where(present, self._x, self._baseline))
+            parts.append(self._run(inputs, ())[0])
         return np.concatenate(parts)
 
     def arrivals(self, orders: np.ndarray) -> np.ndarray:
@@ -133,81 +143,86 @@ class Coalitions:
         gains = np.zeros(orders.shape)
         for start in range(0, len(orders), together):
             some = slice(start, start + together)
-            ranks = np.argsort(orders[some], axis=1)  # of each group
-            values = self._values(ranks)
-            gains[some] = np.take_along_axis(np.diff(values, axis=1), ranks, axis=1)
+            gained = np.diff(self._values(orders[some]), axis=1)
+            np.put_along_axis(gains[some], orders[some], gained, axis=1)
         return gains
 
-    def _values(self, ranks: np.ndarray) -> np.ndarray:
+    def _values(self, orders: np.ndarray) -> np.ndarray:
         """Return the output after 0, 1 ... arrivals in each order, (n, 1 + groups).
 
-        Coalition k of an order has the groups of ranks below k. Before some step only those
-        coalitions differ whose groups come before it: a segment of the sequence is run once for
-        each of them, from the state that the last segment left.
+        Coalition k of an order has its first k groups. Before some step only those coalitions
+        differ whose groups come before it: a segment of the sequence is run once for each of them,
+        from the state that the last segment left.
         """
-        n, G = ranks.shape
+        n, G = orders.shape
+        ranks = np.argsort(orders, axis=1)  # of each group
         ends = self._segment_ends() if self.reuses else [len(self._x)]
-        known = np.zeros((n, G + 1), bool)  # which coalitions have a row of their own
-        known[:, 0] = True
-        row = np.zeros((n, G + 1), np.int64)  # row of the last segment that each continues
+        row = np.zeros(n * (G + 1), np.intp)  # row of the last segment that each continues
         states: tuple[np.ndarray, ...] = ()
         start = 0
         for end in ends:
-            order, group = np.nonzero(np.broadcast_to(self._first < end, (n, G)))
-            known[order, 1 + ranks[order, group]] = True
-            before = row[known]
-            owner, count = np.nonzero(known)
-            inputs = self._inputs(ranks[owner], count, start, end)
-            if not self.reuses:
-                values = self.output.read(self.network, inputs)
-            else:
-                values, states = self._run(inputs, tuple(state[before] for state in states))
-            row = (np.cumsum(known.ravel()) - 1).reshape(known.shape)
+            numbers = np.where(self._first < end, self._numbers, np.uint64(0))
+            sums = np.zeros((n, G + 1), np.uint64)
+            np.cumsum(numbers[orders], axis=1, out=sums[:, 1:])
+            _, chosen, same = np.unique(sums, return_index=True, return_inverse=True)
+            order, count = divmod(chosen, G + 1)
+            inputs = self._inputs(ranks, order, count, start, end)
+            before = row[chosen]
+            values, states = self._run(inputs, tuple(state[before] for state in states))
+            row = same.ravel()
             start = end
-        return values[row]
+        return values[row].reshape(n, G + 1)
 
     def _segment_ends(self) -> list[int]:
         """Return the ends of segments in steps, all but the last in whole patches."""
         T = len(self._x)
-        patch = patch_of(self.output.estimator)
-        length = patch * max(1, -(-T // (patch * _SEGMENTS)))
+        length = self._patch * max(1, -(-T // (self._patch * _SEGMENTS)))
         return [*range(length, T, length), T]
 
     def _inputs(
-        self, ranks: np.ndarray, count: np.ndarray, start: int, end: int
-    ) -> list[np.ndarray]:
-        """Return what the network reads of a segment in coalitions, given by ranks and count."""
-        form = self.output.estimator._model.form
-        if form is not None and form.fill is not None:
-            start, skipped = 0, start  # what is carried over missing values is in the steps before
-        else:
-            skipped = 0
-        present = ranks[:, self._groups[start:end]] < count.reshape(-1, *[1] * self._x.ndim)
-        steps = np.where(present, self._x[start:end], self._baseline[start:end])
-        encoded = self._encoded(list(steps))
-        patches = skipped // patch_of(self.output.estimator)
-        return [x[patches:] for x in encoded] if patches else encoded
+        self, ranks: np.ndarray, order: np.ndarray, count: np.ndarray, start: int, end: int
+    ) -> np.ndarray:
+        """Return what the network reads of a segment in coalitions, (n, T, F).
 
-    def _encoded(self, steps: list[np.ndarray]) -> list[np.ndarray]:
-        """Return steps as the network reads them."""
-        return encode_steps(self.output.estimator, steps)
+        Parameters
+        ----------
+        ranks : ndarray of int (orders, groups)
+            Rank of each group in each order.
+        order, count : ndarray of int (n,)
+            Order of each coalition, and the number of its groups.
+        start, end : int
+            Ends of the segment.
+        """
+        since = 0 if self._carries else start
+        rank = ranks[:, self._groups[since:end]]
+        present = rank[order] < count.reshape(-1, *[1] * self._x.ndim)
+        encoded = self._encoded(np.where(present, self._x[since:end], self._baseline[since:end]))
+        return encoded[:, (start - since) // self._patch :]
+
+    def _encoded(self, steps: np.ndarray) -> np.ndarray:
+        """Return coalitions (n, T, F) as the network reads them."""
+        if not self._carries:
+            return steps
+        return np.stack(encode_steps(self.output.estimator, list(steps)))
 
     def _run(
-        self, inputs: list[np.ndarray], states: tuple[np.ndarray, ...]
+        self, inputs: np.ndarray, states: tuple[np.ndarray, ...]
     ) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        """Run over inputs of one length from states; return the outputs and the next states."""
+        """Run over inputs (n, T, F) from states; return the outputs and the next states."""
         from ..nn.batches import Batch
 
-        together = max(1, _RUN_STEPS // len(inputs[0]))
+        if not self.reuses:
+            return self.output.read(self.network, list(inputs)), ()
+        n, T = inputs.shape[:2]
+        together = max(1, _RUN_STEPS // T)
         values = []
         carried = []
-        for start in range(0, len(inputs), together):
-            some = slice(start, start + together)
-            batch = replace(
-                Batch.of_inputs(inputs[some]), states=tuple(state[some] for state in states)
-            )
+        for start in range(0, n, together):
+            X: Any = inputs[start : start + together]
+            before = tuple(state[start : start + together] for state in states)
+            batch = Batch(X, np.full(len(X), T), np.arange(len(X)), states=before)
             run = self.network.acquire(batch)
-            run.forward()
+            run.forward(kept=False)
             raw = run.final_outputs() if run.step else run.outputs()
             values.append(self.output.of_raw(raw))
             carried.append(run.final_states())

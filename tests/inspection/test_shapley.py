@@ -31,11 +31,11 @@ def brute_force(value, n_groups):
     return gains
 
 
-@settings(max_examples=16)
+@settings(max_examples=18)
 @given(
     cell=st.sampled_from(["ffnn", "rnn", "gru", "lstm"]),
     sizes=st.sampled_from([(3,), (3, 4)]),
-    form=st.sampled_from(["plain", "both ways", "mean", "patch", "step", "missing"]),
+    form=st.sampled_from(["plain", "both ways", "mean", "patch", "step", "missing", "marks"]),
     groups=st.sampled_from(["step", "feature", "own"]),
 )
 def test_values_are_those_of_brute_force(cell, sizes, form, groups):
@@ -45,11 +45,14 @@ def test_values_are_those_of_brute_force(cell, sizes, form, groups):
         "patch": {"patch": 3},
         "step": {"target": "step"},
         "missing": {"missing": "mask"},
+        "marks": {"missing": "mask", "patch": 2},
     }.get(form, {})
     X = sequences([4, 4, 4])
     y = [x[:, 0] for x in X] if form == "step" else [0.0, 1, 2]
     if form == "missing":
         X[0][1, 0] = np.nan
+    if form == "marks":  # the sequence itself has none missing
+        X[1][1, 0] = np.nan
     model = fitted(cell, sizes, X=X, y=y, **options)
     baseline = sequences([4, 4])[1][::-1]
     own = np.array([[0, 1], [0, 2], [1, 1], [2, 3]])
