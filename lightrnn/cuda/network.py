@@ -12,6 +12,7 @@ import numpy as np
 from ..losses import Loss, make_loss
 from ..nn.batches import Batch
 from ..nn.groups import group_sequences, largest_batch, original_order
+from ..nn.memory import batch_bytes, parameter_bytes
 from ..nn.network import Network
 from ..nn.solvers import Outcome, Solver
 from ..utils.indexing import take
@@ -165,7 +166,7 @@ class CudaNetwork:
         columns = 1 if tokens else items[0].shape[1]
         end = start + rounded(int(lengths.sum()) * columns)
         B, steps = largest_batch(lengths, batch_size)
-        of_batch = self.host.bytes_needed(B, steps)
+        of_batch = int(batch_bytes(self.host, B, steps) + parameter_bytes(self.host, 1))
         if end * store.dtype.itemsize + of_batch > driver.memory()[0] * _SHARE:
             return
         store.kept = end
@@ -365,8 +366,8 @@ class CudaNetwork:
         order: list[np.ndarray] = []
         parts: list[np.ndarray] = []
         step = self.host.target == "step" if step is None else step
-        # A row's bytes, the parameters subtracted; half of the free memory is filled with rows.
-        per_row = self.host.bytes_needed(1, 2) - self.host.bytes_needed(1, 1)
+        # Half of the free memory is filled with rows.
+        per_row = batch_bytes(self.host, 1, 2) - batch_bytes(self.host, 1, 1)
         most = int(max(1, min(_ROWS, driver.memory()[0] // (2 * per_row))))
         for group in group_sequences(np.fromiter(map(len, X), np.int64, len(X)), most):
             batch = Batch.of_inputs([X[i] for i in group])

@@ -67,7 +67,7 @@ def build_network(architecture: dict[str, Any], largest_batch: tuple[int, int] =
     network = Network(**architecture)
     needed = network.bytes_needed(*largest_batch)
     available = memory()
-    network.memory = available
+    network.available = available
     if needed > available:
         B, steps = largest_batch
         other = " or embedding_size" if network.embedding else " or patch"

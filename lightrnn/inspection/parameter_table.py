@@ -10,6 +10,7 @@ import numpy as np
 from ..data.dataset import patch_for
 from ..data.missing import COLUMNS
 from ..data.patches import count_patches
+from ..estimators import model
 from ..estimators.estimator import check_estimator
 from ..estimators.language import RNNLanguageModel
 from ..utils.checks import integer
@@ -44,8 +45,8 @@ class Part(NamedTuple):
         Floating-point operations of a sequence of T steps. With ``target="sequence"`` the output
         layer runs once per sequence, and so do all layers of a feed-forward net.
     memory : int
-        Bytes of states and gates that a batch of B sequences of T steps keeps for
-        back-propagation.
+        Bytes of states and gates that a batch of B sequences of T steps has for
+        back-propagation; `batch_memory` of the table says what is kept at the same time.
 
     Examples
     --------
@@ -82,6 +83,11 @@ class ParameterTable(NamedTuple):
         Layers of the feed-forward net with the same sizes whose window is all T steps.
     patch : int, default=1
         Number of steps that are one input of the network.
+    batch_memory : int, default=0
+        Bytes that training takes for a batch: states and gates, inputs, gradients and indices.
+    whole_memory : int, default=0
+        The same if all gates were kept. Where that is more than a quarter of the memory there is,
+        they are kept for few steps at a time, and computed twice.
 
     Examples
     --------
@@ -102,6 +108,8 @@ class ParameterTable(NamedTuple):
     parts: tuple[Part, ...]
     ffnn: tuple[Part, ...]
     patch: int = 1
+    batch_memory: int = 0
+    whole_memory: int = 0
 
     @property
     def total(self) -> Part:
@@ -189,6 +197,7 @@ def parameter_table(
     >>> table.parts[0].parameters, table.parts[0].torch, table.total.parameters
     (19712, 19968, 20297)
     """
+    from ..nn.memory import batch_bytes
     from ..nn.network import Network
 
     check_estimator(estimator)
@@ -202,14 +211,18 @@ def parameter_table(
         sizes = {"n_features": n_features, "n_outputs": n_outputs, "n_tokens": n_tokens}
         architecture, patch = _planned_architecture(estimator, known, sizes)
     inputs = int(count_patches(T, patch))
+    network = Network(**architecture)
+    network.available = model.memory()
     return ParameterTable(
         cell=architecture["cell"],
         T=T,
         B=B,
-        parts=_parts(Network(**architecture), patch, inputs, B),
+        parts=_parts(network, patch, inputs, B),
         # A feed-forward net reaches as far back as its window; then it sees all T steps.
         ffnn=_parts(feed_forward(architecture, window=inputs), patch, inputs, B),
         patch=patch,
+        batch_memory=int(network.batch_bytes(B, B * inputs)),
+        whole_memory=int(batch_bytes(network, B, B * inputs)),
     )
 
 

@@ -59,7 +59,7 @@ class Chain:
         self.workspace = workspace
         self._cached = cached
         T = int(batch.lengths[0])
-        self._k = steps_at_once(workspace.levels, len(batch.X), T)
+        self._k = steps_at_once(network.levels, len(batch.X), T)
         self._starts = range(0, T, self._k)
         # How many sequences, the first ones, reach each segment, and 0 beyond the last one
         counts = np.searchsorted(-batch.lengths, [-start for start in self._starts])

@@ -200,7 +200,7 @@ class ForwardBackward(BatchInputs):
         if not self.step or not self.recurrent or self.segment != WHOLE:
             return [(0, outputs)]
         first = self.packing.first
-        k = steps_at_once(self._levels, len(self.packing.lengths), len(first) - 2)
+        k = steps_at_once(self.network.levels, len(self.packing.lengths), len(first) - 2)
         return spans(first, self.packing.start, k)
 
     def levels_back(self, doutput: np.ndarray, gradients: dict[str, Any]) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Which sequences run together: the order of a batch, its largest size, groups to predict."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 
@@ -49,3 +51,10 @@ def group_sequences(lengths: np.ndarray, max_steps: int, threads: int = 1) -> li
 def original_order(groups: list[np.ndarray]) -> np.ndarray:
     """Return the index of each sequence in the concatenated groups of `group_sequences`."""
     return np.argsort(np.concatenate(groups))
+
+
+def pieces(x: np.ndarray, rows: int, before: int) -> Iterator[tuple[np.ndarray, int]]:
+    """Yield pieces of a sequence, each with up to `before` earlier steps, and their number."""
+    for start in range(0, len(x), rows):
+        first = max(0, start - before)
+        yield x[first : start + rows], start - first

@@ -11,9 +11,9 @@ from __future__ import annotations
 import copy
 import math
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ from .batches import Batch
 from .checkpoints import CheckpointedRun
 from .directions import BidirectionalRun
 from .forward_backward import ForwardBackward
-from .groups import group_sequences, original_order
+from .groups import group_sequences, original_order, pieces
 from .stack import Stack
 from .workspace import Workspace
 
@@ -52,8 +52,6 @@ _LARGE = 1_000_000
 _CACHED_BYTES = 1 << 26
 # Rows that are predicted at once: many enough for Python to cost little, few enough for the cache.
 _PREDICTED_ROWS = 8192
-# Of the memory, that a batch's gates may take.
-_SHARE = 0.25
 
 
 class Network(Stack):
@@ -63,9 +61,9 @@ class Network(Stack):
     ----------
     device : str
         Where it computes: "cpu".
-    memory : float
-        Bytes of memory there are. If a batch would take more than a quarter of them, the gates of
-        a recurrent network are kept for few of its steps at a time, and computed twice.
+    available : float
+        Bytes of memory that there are. A batch that would take more than a quarter of them is run
+        in segments.
     steps_in_flight : int
         How many training steps to begin before the outcome of the first one is awaited.
     cached : (sequence of ndarray, ndarray) or None
@@ -86,7 +84,7 @@ class Network(Stack):
         super().__init__(cell, n_features, hidden_layer_sizes, n_outputs, **options)
         self.cached: tuple[Sequence[np.ndarray], np.ndarray] | None = None
         self.most_shards = _SHARDS  # of a batch
-        self.memory = math.inf
+        self.available = math.inf
         self._gradients: list[Gradient] = []
         self._workspaces: deque[Workspace] = deque(maxlen=_SHARDS)
         # Number of sequences of the last batch, and its shards, which hold the final states.
@@ -94,8 +92,18 @@ class Network(Stack):
 
     def bytes_needed(self, batch_size: int, steps: int) -> int:
         """Return the memory that training takes on batches of this size and sum of lengths."""
-        most = 2 if self.layout.size > _LARGE else _SHARDS
-        return memory.training_bytes(self, batch_size, steps, min(most, -(-batch_size // 8)))
+        parameters = memory.parameter_bytes(self, self._shards_of(batch_size, steps))
+        return int(self.batch_bytes(batch_size, steps) + parameters)
+
+    def batch_bytes(self, batch_size: int, steps: int) -> float:
+        """Return the memory that training takes for such a batch alone."""
+        count = self._shards_of(batch_size, steps)
+        return memory.taken_bytes(self, batch_size, steps, count, self.available)
+
+    @cached_property
+    def _row_bytes(self) -> float:
+        """The most that a step can take, so that small batches are found small at once."""
+        return memory.batch_bytes(self, 1, 1) / 2
 
     # -- training ----------------------------------------------------------------------------------
 
@@ -150,11 +158,9 @@ class Network(Stack):
         count = self._shard_count(batch)
         self.transpose(inputs=False)
         gradients = self._shard_gradients(count)
-        make: type[Run] = ForwardBackward
-        if self._is_large(batch):
-            make = BidirectionalRun if len(self.levels[0]) > 1 else CheckpointedRun
+        make = self._run_of(batch)
         shards = [make(*self._acquired(batch.shard(s, count))) for s in range(count)]
-        tasks = [partial(_train, *each, loss) for each in zip(shards, gradients, strict=False)]
+        tasks = [partial(gradients[s].of, shard, loss) for s, shard in enumerate(shards)]
         losses = cpu.threads.run(tasks, threads)
         # The order of these sums is fixed, so that threads change no bit.
         total = gradients[0].vector
@@ -215,13 +221,25 @@ class Network(Stack):
         self.release([shard])
         return result
 
+    def _run_of(self, batch: Batch) -> type[Run]:
+        """Return how a batch is learned from: in one piece if there is memory for all gates."""
+        B = len(batch.X)
+        steps = int(batch.lengths.sum())
+        small = (B + steps) * self._row_bytes < self.available * memory.SHARE
+        if small or not memory.in_segments(self, B, steps, self.available):
+            return ForwardBackward
+        return BidirectionalRun if len(self.levels[0]) > 1 else CheckpointedRun
+
     def _shard_count(self, batch: Batch) -> int:
         """Return the number of shards of a batch: a power of two, which threads share evenly."""
-        B = len(batch.X)
+        return self._shards_of(len(batch.X), int(batch.lengths.sum()))
+
+    def _shards_of(self, B: int, steps: int) -> int:
+        """Return the number of shards of a batch of B sequences and these steps in all."""
         # Forward, and back to the inputs and to the weights: two FLOP each per parameter and step.
         # A feed-forward network that is read at the end alone computes no other step.
-        steps = int(batch.lengths.sum()) if self.recurrent or self.every_step else B
-        work = 6.0 * self.layout.size * steps
+        computed = steps if self.recurrent or self.every_step else B
+        work = 6.0 * self.layout.size * computed
         if work < _WORTH_TWO:
             return 1
         most = self.most_shards
@@ -231,11 +249,6 @@ class Network(Stack):
             most = max(2, B // 16)
         count = max(1, min(most, B // 8, max(2, int(work / _WORTH_MORE))))
         return 1 << (count.bit_length() - 1)
-
-    def _is_large(self, batch: Batch) -> bool:
-        """Return whether a batch would take too much memory if all of its gates were kept."""
-        steps = int(batch.lengths.sum())
-        return self.recurrent and self.bytes_needed(len(batch.X), steps) > self.memory * _SHARE
 
     def _shard_gradients(self, count: int) -> list[Gradient]:
         """Return at least `count` gradients, one per shard; the first is the network's."""
@@ -314,7 +327,7 @@ class Network(Stack):
         carry = self.recurrent or self.pooling is not None
         by_step: list[np.ndarray] = []
         states: tuple[np.ndarray, ...] = ()
-        for piece, before in _pieces(x, 0 if self.recurrent else self.window - 1):
+        for piece, before in pieces(x, _PREDICTED_ROWS, 0 if self.recurrent else self.window - 1):
             batch = replace(Batch.of_inputs([piece]), states=states, context=before)
             result, states = self._predict_batch(batch, read, carry)
             if isinstance(result, list):
@@ -382,15 +395,7 @@ class Gradient(NamedTuple):
     vector: np.ndarray
     layers: dict[str, Any]
 
-
-def _train(run: Run, gradient: Gradient, loss: Loss) -> float:
-    """Return the loss of a run and set its gradient."""
-    gradient.vector.fill(0)
-    return run.train(loss, gradient.layers)
-
-
-def _pieces(x: np.ndarray, before: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Yield pieces of a sequence, each with up to `before` earlier steps, and their number."""
-    for start in range(0, len(x), _PREDICTED_ROWS):
-        first = max(0, start - before)
-        yield x[first : start + _PREDICTED_ROWS], start - first
+    def of(self, run: Run, loss: Loss) -> float:
+        """Set the gradient to that of a run; return the loss."""
+        self.vector.fill(0)
+        return run.train(loss, self.layers)

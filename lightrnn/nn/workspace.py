@@ -82,9 +82,7 @@ class LayerBuffers:
         self.layer = layer
         self._forward = cpu.recurrence.forward(layer.cell_name)
         self._backward = cpu.recurrence.backward(layer.cell_name)
-        columns = len(layer.cell.gates) * layer.width
-        matrix_bytes = (layer.features + layer.units) * columns * layer.dtype.itemsize
-        self._rows_at_once = _FEW_ROWS if matrix_bytes <= _CACHED else _ROWS
+        self._rows_at_once = _rows_at_once(layer)
         # Of the arrays that are there; the run at hand may have fewer.
         self._most_rows = -1
         self._most_sequences = -1
@@ -101,11 +99,6 @@ class LayerBuffers:
         self.record = Buffer(layer.dtype)
         self.logits: Scratch | None = None
 
-    def chunk(self, sequences: int) -> int:
-        """Return the steps that products outside the recurrence of so many sequences take."""
-        recurrent = self.layer.cell.recurrent
-        return max(1, self._rows_at_once // max(1, sequences)) if recurrent else 1
-
     def reserve(self, first: np.ndarray, kept: bool = True, segment: Segment = WHOLE) -> None:
         """Prepare a run over steps that begin at the rows `first`.
 
@@ -119,7 +112,7 @@ class LayerBuffers:
         layer = self.layer
         rows = int(first[-1])
         sequences = segment.sequences or int(first[2] - first[1])
-        chunk = self.chunk(sequences)
+        chunk = _chunk(layer, sequences)
         ends = segment.begins, segment.ends
         self._loop = cpu.recurrence.TimeLoop(first, chunk, layer.features, layer.units, *ends)
         if rows > self._most_rows or sequences > self._most_sequences:
@@ -214,7 +207,19 @@ class LayerBuffers:
         return self._scratch
 
 
-def steps_at_once(levels: Sequence[Sequence[LayerBuffers]], sequences: int, steps: int) -> int:
+def _rows_at_once(layer: Layer) -> int:
+    """Return the rows that a layer's products outside the recurrence take."""
+    columns = len(layer.cell.gates) * layer.width
+    matrix_bytes = (layer.features + layer.units) * columns * layer.dtype.itemsize
+    return _FEW_ROWS if matrix_bytes <= _CACHED else _ROWS
+
+
+def _chunk(layer: Layer, sequences: int) -> int:
+    """Return the steps that these products take of so many sequences."""
+    return max(1, _rows_at_once(layer) // max(1, sequences)) if layer.cell.recurrent else 1
+
+
+def steps_at_once(levels: Sequence[Sequence[Layer]], sequences: int, steps: int) -> int:
     """Return the steps of each segment into which a batch is cut, from its sizes alone.
 
     The states that are kept between segments, and all that is kept of one, take the least memory
@@ -226,11 +231,11 @@ def steps_at_once(levels: Sequence[Sequence[LayerBuffers]], sequences: int, step
     .. [1] Chen, T., Xu, B., Zhang, C. and Guestrin, C. (2016). Training deep nets with sublinear
        memory cost. arXiv:1604.06174, section 3.
     """
-    layers = [buffers.layer for level in levels for buffers in level]
+    layers = [layer for level in levels for layer in level]
     states = sum(len(layer.cell.states) * layer.width for layer in layers)
     kept = states + sum(len(layer.cell.slots) * layer.width for layer in layers)
     least = max(math.sqrt(steps * states / kept), SEGMENT_ROWS / sequences)
-    chunk = math.lcm(*(buffers.chunk(sequences) for level in levels for buffers in level))
+    chunk = math.lcm(*(_chunk(layer, sequences) for layer in layers))
     return chunk * math.ceil(least / chunk)
 
 

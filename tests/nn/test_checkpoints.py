@@ -1,5 +1,9 @@
 """A batch in little memory: gates computed twice, the same bits, less memory."""
 
+import json
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from helpers.strategies import problems
@@ -11,10 +15,10 @@ from lightrnn.training.truncation import chunks
 RECURRENT = ("rnn", "gru", "lstm")
 
 
-def results(problem, memory):
+def results(problem, available):
     """Return the bits of loss, gradient and final states of each part of a truncated batch."""
     network = problem.network()
-    network.memory = memory
+    network.available = available
     found = []
     for batch in chunks(problem.batch(network), problem.truncate, network):
         value = network.loss_and_gradient(batch, problem.make_loss())
@@ -30,3 +34,46 @@ def test_no_bit_depends_on_the_memory_there_is(problem):
         patch.setattr(workspace, "SEGMENT_ROWS", 8)
         patch.setattr(workspace, "_FEW_ROWS", 8)
         assert results(problem, 0) == results(problem, np.inf)
+
+
+CHILD = """
+import json, re, warnings
+import numpy as np
+from lightrnn import RNNClassifier
+from lightrnn.estimators import model
+from lightrnn.inspection import describe
+
+def resident(name):
+    with open("/proc/self/status") as status:
+        return next(int(line.split()[1]) for line in status if line.startswith(name)) * 1024
+
+def fit(n_steps, memory):
+    model.memory = lambda: memory
+    X = list(np.sin(np.arange(4.0 * n_steps, dtype="f")).reshape(4, n_steps, 1))
+    net = RNNClassifier("lstm", (64,), patch=1, max_iter=1, random_state=0)
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # forget the peak
+    before = resident("VmRSS")
+    net.fit(X, [0, 1, 0, 1])
+    taken = resident("VmHWM") - before
+    report = describe(net, T=n_steps, B=4)
+    shown = float(re.search(r"keeps ([0-9.]+) MB", report)[1])
+    return taken / 1e6, shown, float(np.abs(net.weights_["layer0.W_ih"]).sum())
+
+warnings.simplefilter("ignore")
+for memory in (1e6, 1e12):
+    fit(40, memory)
+print(json.dumps([fit(20_000, memory) for memory in (4e8, 1e12)]))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_described_memory_is_taken_by_a_fit_in_segments_and_in_one_piece():
+    child = subprocess.run([sys.executable, "-c", CHILD], capture_output=True, text=True)
+    if "PermissionError" in child.stderr:
+        pytest.skip("the peak of memory cannot be reset here")
+    (few, few_shown, *weights), (all_, all_shown, *others) = json.loads(child.stdout)
+    assert weights == others
+    assert abs(few - few_shown) < 1.5
+    assert abs(all_ - all_shown) < 0.15 * all_
+    assert few < all_ / 8
