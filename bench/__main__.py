@@ -24,6 +24,7 @@ from .gpu import GPU_FIT, GPU_RAGGED, GPU_STEPS
 from .hours import HOURS
 from .inspecting import INSPECTION
 from .jax_steps import JAX_STEPS
+from .long_sequences import LONG
 from .m4 import M4
 from .machine import describe
 from .mlp import MLP
@@ -58,6 +59,7 @@ TABLES = (
     SCRIPT,
     STARTUP,
     MEMORY,
+    LONG,
     INSPECTION,
     EXPLAINING,
     MLP,

@@ -52,6 +52,8 @@ class AdaptiveHead:
        approximation for GPUs. ICML, section 4.
     """
 
+    hidden: tuple[Layer, ...] = ()  # it has none
+
     def __init__(
         self,
         features: int,

@@ -65,7 +65,7 @@ class Chain:
         counts = np.searchsorted(-batch.lengths, [-start for start in self._starts])
         self._counts = [*counts.tolist(), 0]
         self._whole = Segment(len(batch.X), int(batch.lengths.sum()), above=above)
-        self._checkpoints: list[tuple[np.ndarray, ...]] = []  # the states before each segment
+        self._runs: list[ForwardBackward] = []  # over each segment: they hold the states before it
         self.final_states: list[np.ndarray] = []
 
     def forward(self) -> Iterator[ForwardBackward]:
@@ -73,13 +73,11 @@ class Chain:
         states = self.batch.states
         for number in range(len(self._starts)):
             run = self._run(number, states)
-            self._checkpoints.append(run.batch.states)
+            self._runs.append(run)
             run.forward(kept=run.segment.ends)
             states = tuple(run.final_states())
             self._keep_ends(run, states)
             yield run
-        # The last segment is the first one on the way back.
-        self._last = run
 
     def backward(self) -> Iterator[ForwardBackward]:
         """Yield the run over each segment, the last one first, ready to go back.
@@ -87,11 +85,9 @@ class Chain:
         The gradient of the states in which a segment begins is left where the segment before it
         finds it, so each must go back before the next is drawn.
         """
-        yield self._last
-        self._checkpoints.pop()
-        while self._checkpoints:
-            states = self._checkpoints.pop()
-            run = self._run(len(self._checkpoints), states)
+        yield self._runs.pop()  # its gates are still there
+        while self._runs:
+            run = self._runs.pop()
             run.forward()
             yield run
 

@@ -132,8 +132,9 @@ def _ends(network: Stack) -> float:
     if network.target != "step":
         return 0
     layer = network.head.layer
+    columns = sum(_layer_columns(each) + each.input_width for each in network.head.hidden)
     # Outputs, and their gradient, are kept of losses other than the softmax's: half of them.
-    return layer.input_width + 1.5 * layer.width
+    return columns + layer.input_width + 1.5 * layer.width
 
 
 def _inputs(network: Stack, by_token: bool) -> float:

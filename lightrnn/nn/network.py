@@ -92,8 +92,8 @@ class Network(Stack):
 
     def bytes_needed(self, batch_size: int, steps: int) -> int:
         """Return the memory that training takes on batches of this size and sum of lengths."""
-        parameters = memory.parameter_bytes(self, self._shards_of(batch_size, steps))
-        return int(self.batch_bytes(batch_size, steps) + parameters)
+        shards = self._shards_of(batch_size, steps)
+        return int(self.batch_bytes(batch_size, steps) + memory.parameter_bytes(self, shards))
 
     def batch_bytes(self, batch_size: int, steps: int) -> float:
         """Return the memory that training takes for such a batch alone."""
@@ -101,8 +101,7 @@ class Network(Stack):
         return memory.taken_bytes(self, batch_size, steps, count, self.available)
 
     @cached_property
-    def _row_bytes(self) -> float:
-        """The most that a step can take, so that small batches are found small at once."""
+    def _row_bytes(self) -> float:  # the most that a step can take: small batches are small at once
         return memory.batch_bytes(self, 1, 1) / 2
 
     # -- training ----------------------------------------------------------------------------------

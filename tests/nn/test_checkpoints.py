@@ -31,7 +31,7 @@ def results(problem, available):
 @given(problem=problems(cells=RECURRENT, max_length=40))
 def test_no_bit_depends_on_the_memory_there_is(problem):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workspace, "SEGMENT_ROWS", 8)
+        patch.setattr(workspace, "SEGMENT_BYTES", 1)
         patch.setattr(workspace, "_FEW_ROWS", 8)
         assert results(problem, 0) == results(problem, np.inf)
 
@@ -76,4 +76,4 @@ def test_described_memory_is_taken_by_a_fit_in_segments_and_in_one_piece():
     assert weights == others
     assert abs(few - few_shown) < 1.5
     assert abs(all_ - all_shown) < 0.15 * all_
-    assert few < all_ / 8
+    assert few < all_ / 4
