@@ -17,7 +17,7 @@ from .archive import ARCHIVE
 from .c_step import C_STEP
 from .counts import COUNTS
 from .distance import DISTANCE
-from .distributed import DISTRIBUTED
+from .distributed import DISTRIBUTED, SMALL_STEPS_ON_DASK
 from .explaining import EXPLAINING
 from .forecasting import FORECASTING
 from .gpu import GPU_FIT, GPU_RAGGED, GPU_STEPS
@@ -65,6 +65,7 @@ TABLES = (
     MLP,
     DISTANCE,
     DISTRIBUTED,
+    SMALL_STEPS_ON_DASK,
     ADDING,
     ARCHIVE,
     REGRESSION,

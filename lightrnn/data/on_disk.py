@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+_AROUND = 1 << 21  # bytes, at most, of a memory map that are mapped with the one that is read
 _BLOCK = 1 << 25  # bytes of a memory map that are looked at before they are let go
 
 
@@ -26,8 +27,9 @@ def release_pages(array: np.ndarray) -> None:
         return
     origin = np.frombuffer(base, np.uint8).ctypes.data
     low, high = (end - origin for end in np.lib.array_utils.byte_bounds(array))
-    start = low - low % mmap.PAGESIZE
-    base.madvise(mmap.MADV_DONTNEED, start, high - start)
+    # A page that is read takes its neighbours along.
+    start = low - low % _AROUND
+    base.madvise(mmap.MADV_DONTNEED, start, min(high + _AROUND, len(base)) - start)
 
 
 def blocks(array: np.ndarray) -> Iterator[np.ndarray]:

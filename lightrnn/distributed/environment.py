@@ -66,13 +66,15 @@ def connected(client: Any) -> Any:
     return client
 
 
-def check_environment(client: Any) -> list[str]:
+def check_environment(client: Any, workers: list[str] | None = None) -> list[str]:
     """Return the addresses of the workers, in order.
 
     Parameters
     ----------
     client : distributed.Client
         A connected client.
+    workers : list of str, optional
+        Addresses of those to look at, of which some may be lost; by default all, one at least.
 
     Raises
     ------
@@ -80,10 +82,10 @@ def check_environment(client: Any) -> list[str]:
         If there are none, if one has not the package, or other versions than this process, or if
         their processors differ.
     """
-    answers = client.run(environment, on_error="return")
+    answers = client.run(environment, workers=workers, on_error="return")
     # A worker that cannot be reached is one that the scheduler has not missed yet.
     answers = {key: answer for key, answer in answers.items() if not isinstance(answer, OSError)}
-    if not answers:
+    if not answers and workers is None:
         raise RuntimeError(
             "The cluster must have a worker, got none. Start some, and wait for them: "
             "client.wait_for_workers(1)."

@@ -23,7 +23,7 @@ from .partitions import Reading, Summary, read_partition
 from .replica import Replica, Setup
 
 _WATCH = 2.0  # seconds of silence after which the scheduler is asked whether a worker still lives
-_PATIENCE = 20.0  # seconds to wait for a worker, after the last one was lost
+_PATIENCE = 30.0  # seconds to wait for a worker, after the last one was lost
 _PAUSE = 0.05  # seconds between two looks at where partitions are
 _ATTEMPTS = 5  # of one call, each after another worker was lost
 
@@ -56,17 +56,21 @@ class Replicas:
         self._blocks = blocks
         self._threads = threads
         self._setup: Setup = []
-        self._futures: list[Any] = []
+        self._futures: dict[int, Any] = {}
+        self._near: dict[int, str | None] = {}  # the worker that is to read each partition
         # By partition the worker's address and the replica's key.
         self._homes: dict[int, tuple[str, str]] = {}
         self._actors: dict[str, Any] = {}  # futures, which keep the replicas alive
         self._gone: set[str] = set()  # addresses of lost workers
+        self._checked: set[str] = set()  # addresses of workers whose versions are known
+        self._computed = time.monotonic()  # when a worker was seen that computes
 
     def __enter__(self) -> Replicas:
         """Read the partitions, each near to its neighbours, and place the replicas."""
         try:
             addresses = check_environment(self._client)
-            self._futures = self._read(addresses)
+            self._checked.update(addresses)
+            self._read(list(range(self.n_partitions)), addresses)
             self._place()
             self._warn_of_idle(len(addresses))
         except BaseException:
@@ -74,27 +78,38 @@ class Replicas:
             raise
         return self
 
-    def _read(self, addresses: list[str]) -> list[Any]:
-        """Return the futures of all partitions."""
+    def _read(self, numbers: list[int], addresses: list[str]) -> None:
+        """Let workers read partitions, as many at a time as they have threads.
+
+        Dask would compute several ahead, and partitions may be as large as memory allows.
+        """
         P = self.n_partitions
         delayed = cpu.once.imported("dask").delayed(read_partition, pure=False, traverse=False)
+        futures_of = cpu.once.imported("distributed").client.futures_of
         share = -(-P // len(addresses))
-        held = cpu.once.imported("distributed").client.futures_of
-        return [
-            self._client.compute(
+        threads = sum(self._client.nthreads(addresses).values()) or 1
+        for number in sorted(numbers, key=lambda number: number % share):  # by turns
+            reading = [self._futures[other] for other in numbers if other in self._futures]
+            while len(pending := [f for f in reading if f.status == "pending"]) >= threads:
+                self._wait(pending, "FIRST_COMPLETED")
+                if not self._check_computing().issuperset(addresses):
+                    break  # none may be left that could complete
+            block = self._blocks[number]
+            # What is on a worker already stays there. For others a worker is preferred; if it is
+            # lost, dask may wait for it all the same: they are read anew.
+            near = None if futures_of(block) else addresses[number * len(addresses) // P]
+            self._near[number] = near
+            self._futures[number] = self._client.compute(
                 delayed(block, number, self._reading, share),
-                # A preference; what is on a worker already stays there.
-                workers=None if held(block) else [addresses[number * len(addresses) // P]],
-                allow_other_workers=not held(block),
+                workers=near,
+                allow_other_workers=near is not None,
             )
-            for number, block in enumerate(self._blocks)
-        ]
 
     def __exit__(self, *details: object) -> None:
         """Let go of everything on the cluster."""
         self._homes.clear()
         # By name: the traceback of an error would keep them.
-        for future in (*self._actors.values(), *self._futures):
+        for future in (*self._actors.values(), *self._futures.values()):
             future.release()
         self._actors.clear()
         self._futures.clear()
@@ -228,10 +243,13 @@ class Replicas:
 
     def _place(self) -> None:
         """Make replicas for all partitions that have none, where they are held."""
-        deadline = time.monotonic() + _PATIENCE
+        self._computed = time.monotonic()
         homeless = [n for n in range(self.n_partitions) if n not in self._homes]
         while homeless:
-            places = self._places(homeless, deadline)
+            places = self._places(homeless)
+            if new := sorted(places.keys() - self._checked):
+                check_environment(self._client, new)
+                self._checked.update(new)
             made = {
                 address: self._client.submit(
                     Replica,
@@ -257,20 +275,23 @@ class Replicas:
                     self._homes[number] = address, actor.key
             homeless = [n for n in homeless if n not in self._homes]
 
-    def _places(self, numbers: list[int], deadline: float) -> dict[str, list[int]]:
+    def _places(self, numbers: list[int]) -> dict[str, list[int]]:
         """Wait until partitions are computed; return those that each living worker holds."""
-        futures = [self._futures[number] for number in numbers]
         while True:
+            futures = [self._futures[number] for number in numbers]
             self._wait(futures)
             self._refuse_failed(numbers)
-            alive = self._sync(self._alive)
-            if alive:
-                deadline = time.monotonic() + _PATIENCE
-            elif time.monotonic() > deadline:
-                raise RuntimeError(
-                    f"The cluster must have a worker, got none for {_PATIENCE:g} seconds after "
-                    f"{sorted(self._gone)} were lost. Start workers and fit again."
-                )
+            alive = self._check_computing()
+            stranded = [
+                number
+                for number, future in zip(numbers, futures, strict=True)
+                if future.status != "finished" and self._near[number] not in (None, *alive)
+            ]
+            if stranded and alive:
+                for number in stranded:
+                    self._futures.pop(number).release()
+                self._read(stranded, sorted(alive))
+                continue
             holders = self._client.who_has(futures)
             places: dict[str, list[int]] = {}
             for number, future in zip(numbers, futures, strict=True):
@@ -282,12 +303,28 @@ class Replicas:
                 return places
             time.sleep(_PAUSE)
 
-    def _wait(self, futures: Any) -> None:
+    def _check_computing(self) -> set[str]:
+        """Return the addresses of the workers; raise if none has computed for a while."""
+        identity = self._sync(self._client.scheduler.identity)
+        status = {address: info["status"] for address, info in identity["workers"].items()}
+        now = time.monotonic()
+        if "running" in status.values():
+            self._computed = now
+        elif now > self._computed + _PATIENCE:
+            memory = " They are above their limits of memory: cut X into smaller partitions."
+            raise RuntimeError(
+                f"The cluster must have a worker that computes, got {status or 'none'} for "
+                f"{_PATIENCE:g} seconds; lost were {sorted(self._gone) or 'none'}. Start workers "
+                f"and fit again.{memory if 'paused' in status.values() else ''}"
+            )
+        return set(status)
+
+    def _wait(self, futures: Any, return_when: str = "ALL_COMPLETED") -> None:
         """Wait for futures, but not long."""
         distributed = cpu.once.imported("distributed")
         lost = (TimeoutError, distributed.client.FuturesCancelledError)
         with self._client.as_current(), suppress(*lost):
-            distributed.wait(futures, timeout=_WATCH)
+            distributed.wait(futures, timeout=_WATCH, return_when=return_when)
 
     def _refuse_failed(self, numbers: list[int]) -> None:
         """Raise the error of a partition that cannot be computed."""

@@ -226,8 +226,9 @@ class DaskSupervisedEstimator(_Local):
         Returns
         -------
         predictions : dask.array, list of Delayed, or as the local class returns them
-            A dask.array for a dask.array with one target per sequence. For other partitions, one
-            Delayed for each. For X in memory, what the local class returns.
+            A dask.array for a dask.array with one target per sequence. For a long DataFrame a
+            Series or DataFrame of dask, whose index has the names of the sequences. For other
+            partitions, one Delayed for each. For X in memory, what the local class returns.
 
         Raises
         ------

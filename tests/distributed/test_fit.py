@@ -1,7 +1,5 @@
 """Fits on real clusters: the same bits for any number of workers, and after one was killed."""
 
-import os
-import signal
 import warnings
 
 import numpy as np
@@ -67,28 +65,6 @@ def test_one_partition_is_a_local_fit_bit_for_bit_and_several_are_one_up_to_roun
     for name, value in local.weights_.items():
         np.testing.assert_allclose(four.weights_[name], value, rtol=0, atol=2e-4)
     assert equal(four.to_local().weights_, four.weights_)
-
-
-def test_bits_depend_on_neither_the_number_of_workers_nor_a_killed_one(client, cluster):
-    X, y = data()
-    X[3, -2:] = np.nan  # a sequence of fewer steps
-
-    def fitted(**arguments):
-        model = DaskRNNClassifier(**SMALL, **arguments)
-        return model.fit(partitioned(X, 7), y > 0).weights_
-
-    def kill(record):
-        if record.epoch == 2:
-            os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
-
-    two = fitted()
-    assert equal(two, fitted(callbacks=kill))
-    cluster.scale(1)
-    assert equal(two, fitted())
-    cluster.scale(3)
-    client.wait_for_workers(3)
-    assert equal(two, fitted())
-    cluster.scale(2)
 
 
 def test_predictions_of_partitions_are_lazy_and_those_of_the_local_estimator(client):

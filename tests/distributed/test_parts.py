@@ -49,7 +49,7 @@ class Cluster:
     def __init__(self, **changes):
         self.changes = changes
 
-    def run(self, function, on_error):
+    def run(self, function, workers, on_error):
         one = function()
         return {"tcp://a": one, "tcp://b": self.changes.get("error") or one | self.changes}
 
