@@ -18,6 +18,7 @@ def packed(value: Any) -> list[Any]:
 
     Examples
     --------
+    >>> import numpy as np
     >>> len(packed([np.zeros(10), np.zeros(100_000)]))
     2
     >>> unpacked(packed({"a": 1}))
