@@ -98,11 +98,13 @@ def _blocks(X: Sequences, weights: np.ndarray | None) -> Iterator[tuple[np.ndarr
     """Yield all steps as float64 copies (N, F) of bounded size, and their weights (N,)."""
     most = max(1, _BLOCK // X.n_features)
     weights = np.ones(len(X)) if weights is None else np.asarray(weights, np.float64)
-    ends = np.cumsum(X.lengths)
+    # Counted, not read from X, which may be made by hand: the two are compared at the network.
+    lengths = np.fromiter(map(len, X.items), np.int64, len(X))
+    ends = np.cumsum(lengths)
     i = 0  # the first sequence of a block, and its first step
     start = 0
     while i < len(X):
-        begin = int(ends[i] - X.lengths[i]) + start
+        begin = int(ends[i] - lengths[i]) + start
         # The sequence with which the block is full, or the last one.
         last = min(int(np.searchsorted(ends, begin + most)), len(X) - 1)
         parts = list(X.items[i : last + 1])
@@ -114,6 +116,6 @@ def _blocks(X: Sequences, weights: np.ndarray | None) -> Iterator[tuple[np.ndarr
         yield np.concatenate(parts, dtype=np.float64), np.repeat(weights[i : last + 1], counts)
         start = counts[-1] if i < last else start + counts[-1]
         i = last
-        if start == X.lengths[last]:
+        if start == lengths[last]:
             i += 1
             start = 0
