@@ -65,9 +65,8 @@ def build_network(architecture: dict[str, Any], largest_batch: tuple[int, int] =
     from ..nn.network import Network
 
     network = Network(**architecture)
+    available = network.available = memory()
     needed = network.bytes_needed(*largest_batch)
-    available = memory()
-    network.available = available
     if needed > available:
         B, steps = largest_batch
         other = " or embedding_size" if network.embedding else " or patch"

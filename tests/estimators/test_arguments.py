@@ -243,12 +243,13 @@ def test_batch_too_large_for_memory(estimator):
 @pytest.mark.parametrize("method", ["fit", "partial_fit"])
 def test_one_long_sequence_among_short_ones_fits_into_memory(method, monkeypatch):
     """A batch needs memory for its own steps, not for as many as its longest sequence has each."""
-    monkeypatch.setattr("lightrnn.estimators.model.memory", lambda: 2**27)
+    monkeypatch.setattr("lightrnn.estimators.model.memory", lambda: 2**28)
     monkeypatch.setattr("lightrnn.estimators.estimator.train", lambda *_, **__: None)
     long = np.lib.stride_tricks.as_strided(np.zeros(1), (10**5, 1), (0, 0))
     short = [np.zeros((50, 1))] * 255
     labels = np.arange(256) % 2
-    model = RNNClassifier("rnn", (16,), patch=1, batch_size=32)
+    # Two levels of two directions keep their outputs for every step.
+    model = RNNClassifier("rnn", (16, 16), bidirectional=True, patch=1, batch_size=32)
     getattr(model, method)([long, *short], labels)
     with pytest.raises(ValueError, match="fits into memory"):
         getattr(RNNClassifier(**model.get_params()), method)([long] * 64, labels[:64])
