@@ -126,10 +126,11 @@ class RuleShare(NamedTuple):
     unit_step: int
     sequence: int
     sequence_step: int
+    first: int  # the first sequence, counted in the batch from the group's first
 
 
 @register_jitable
-def rule_share_of(tile_sequences, thread, threads, width, B):
+def rule_share_of(tile_sequences, thread, threads, width, B, tiling):
     """Return a thread's share of the rule for `width` units.
 
     Neighbouring threads have a tile's sequences, whose sums are side by side, and then the next
@@ -139,12 +140,13 @@ def rule_share_of(tile_sequences, thread, threads, width, B):
     unit_step = short(min(width, threads // side))
     sequence_step = short(threads // (side * unit_step) * side)
     sequence = short(thread // (side * unit_step) * side + thread % side)
-    has_work = thread < sequence_step * unit_step
+    has_work = thread < sequence_step * unit_step and sequence < tiling.tiles * tile_sequences
     return RuleShare(
         short(thread // side % unit_step),
         unit_step,
-        short(sequence if has_work else B),
+        sequence,
         sequence_step,
+        short(sequence * tiling.groups if has_work else B),
     )
 
 

@@ -84,7 +84,7 @@ def _start_of(form: Form, weights_of: Callable[..., Any]) -> Callable[..., Any]:
         weights = hold(floats, shared, weights_of(a.W_hh, a.H, low, width), cut)
         for i in range(thread, cut.sums, threads):
             shared[i] = zero
-        rule = rule_share_of(sequences, thread, threads, width, schedule.B)
+        rule = rule_share_of(sequences, thread, threads, width, schedule.B, tiling)
         length = ints[schedule.lengths + group] if group < schedule.B else 0
         # The group's first sequence is its longest.
         return Loop(a, group, low, width, short(length), cut, rule, weights)
@@ -124,6 +124,7 @@ def forward(form: Form) -> Kernel:
         loop = start(floats, ints, shared, a)
         group = loop.group
         stride = Z * a.H
+        chunk_step = short(tiling.tiles * sequences * tiling.groups)
         biases = take_bias(floats, a.bias + loop.low + loop.rule.unit, a.H)
         # The rows at which steps begin are loaded a step ahead.
         at_t = ints[first]
@@ -139,8 +140,8 @@ def forward(form: Form) -> Kernel:
             # A single block finds the new h of the step before in its shared memory.
             fetch = not single_block or t == 0
             begin = short(0)
-            while row + begin < last:
-                left = last - row - begin
+            left = short(last - row)
+            while left > 0:
                 chunk = Chunk(begin, left, old, row)
                 address = a.state + (old + begin) * stride
                 loaded = nothing
@@ -150,7 +151,8 @@ def forward(form: Form) -> Kernel:
                 source = Source(fetch, address, stride, a.W_hh, tiling.groups, left, left)
                 sums(floats, shared, source, loop.weights, loop.cut)
                 apply(floats, shared, loop, chunk, biases, loaded)
-                begin = short(begin + tiling.tiles * sequences * tiling.groups)
+                begin = short(begin + chunk_step)
+                left = short(left - chunk_step)
             if tiling.blocks > 1 and not single_block and t + 1 < loop.steps:
                 _wait_for_group(ints, loop, t + 1)
 
@@ -189,6 +191,7 @@ def backward(form: Form) -> Kernel:
         group = loop.group
         steps = loop.steps
         stride = S * a.H
+        chunk_step = short(tiling.tiles * sequences * tiling.groups)
         # The rows at which steps begin are loaded a step ahead.
         at_t = ints[first + max(steps - 1, 0)]
         at_next = ints[first + steps]
@@ -205,8 +208,8 @@ def backward(form: Form) -> Kernel:
             at_t = ints[first + max(t - 1, 0)]
             fetch = not single_block or t == steps - 1
             begin = short(0)
-            while row + begin < last:
-                left = last - row - begin
+            left = short(last - row)
+            while left > 0:
                 chunk = Chunk(begin, left, old, row)
                 address = a.slots + (last + group + begin) * stride + (S - G) * a.H
                 loaded = nothing
@@ -216,7 +219,8 @@ def backward(form: Form) -> Kernel:
                 source = Source(fetch, address, stride, a.W_hh, tiling.groups, handed - begin, left)
                 sums(floats, shared, source, loop.weights, loop.cut)
                 apply(floats, shared, loop, chunk, loaded)
-                begin = short(begin + tiling.tiles * sequences * tiling.groups)
+                begin = short(begin + chunk_step)
+                left = short(left - chunk_step)
             if tiling.blocks > 1 and not single_block and t > 0:
                 _wait_for_group(ints, loop, steps - t)
 

@@ -74,17 +74,13 @@ class Chunk(NamedTuple):
 @register_jitable
 def has_share(loop, chunk):
     """Whether a thread has a unit of a sequence in a chunk."""
-    r = loop.rule.sequence
-    tiling = loop.a.schedule.tiling
-    fits = r < tiling.tiles * tiling.tile_sequences
-    return fits and r * tiling.groups < chunk.left and loop.rule.unit < loop.width
+    return loop.rule.first < chunk.left
 
 
 @register_jitable
 def first_share(loop, chunk):
     """Return the thread's first sequence and unit in a chunk."""
-    b = chunk.begin + loop.rule.sequence * loop.a.schedule.tiling.groups
-    return short(b), loop.low + loop.rule.unit
+    return short(chunk.begin + loop.rule.first), loop.low + loop.rule.unit
 
 
 # -- forward ---------------------------------------------------------------------------------------
@@ -137,8 +133,9 @@ def forward_rule(form: Form) -> Callable[..., Any]:
         tiling = a.schedule.tiling
         H = a.H
         r = share.sequence
-        while r < tiling.tiles * sequences and r * tiling.groups < chunk.left:
-            b = chunk.begin + r * tiling.groups
+        first = share.first
+        while first < chunk.left and r < tiling.tiles * sequences:
+            b = short(chunk.begin + first)
             sums = cut.sums + r // sequences * cut.tile_sums + r % sequences
             j = share.unit
             while j < loop.width:
@@ -157,6 +154,7 @@ def forward_rule(form: Form) -> Callable[..., Any]:
                     shared[tile + offset(u, tiling.terms_per_part)] = after[0]
                 j = short(j + share.unit_step)
             r = short(r + share.sequence_step)
+            first = short(first + share.sequence_step * tiling.groups)
 
     return apply
 
@@ -247,8 +245,9 @@ def backward_rule(form: Form) -> Callable[..., Any]:
         tiling = a.schedule.tiling
         H = a.H
         r = share.sequence
-        while r < tiling.tiles * sequences and r * tiling.groups < chunk.left:
-            b = chunk.begin + r * tiling.groups
+        first = share.first
+        while first < chunk.left and r < tiling.tiles * sequences:
+            b = short(chunk.begin + first)
             sums = cut.sums + r // sequences * cut.tile_sums + r % sequences
             j = share.unit
             while j < loop.width:
@@ -267,5 +266,6 @@ def backward_rule(form: Form) -> Callable[..., Any]:
                     keep_gates(shared, tile, u, H, tiling.terms_per_part, dslots)
                 j = short(j + share.unit_step)
             r = short(r + share.sequence_step)
+            first = short(first + share.sequence_step * tiling.groups)
 
     return apply
