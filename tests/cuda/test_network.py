@@ -15,7 +15,7 @@ from lightrnn.training import STOP
 from lightrnn.training.truncation import chunks
 from lightrnn.utils.standardization import Standardization
 
-TOLERANCE = {"float64": 1e-12, "float32": 3e-5}
+TOLERANCE = {"float64": 1e-12, "float32": 2e-6}
 
 
 def close(got, want, dtype="float64"):
