@@ -2,9 +2,9 @@
 
 import re
 
+import numba as nb
 import numpy as np
 
-from .jit import njit
 from .parse import CODES
 from .rules import ARRAYS, CALLED, PLAIN, WIDTH
 
@@ -37,9 +37,9 @@ def _branch(number, rule):
 
 def _compiled(lines, names):
     """Return the last function of a source, compiled."""
-    # Numba keeps machine code of functions that are in a file.
-    exec(compile("\n".join(lines), __file__, "exec"), names)
-    return njit(error_model="numpy")(names["obey"])
+    exec("\n".join(lines), names)
+    # Not kept on disk by itself, since it is in no module; it is a part of what is kept of `run`.
+    return nb.njit(error_model="numpy")(names["obey"])
 
 
 def _dispatch():
