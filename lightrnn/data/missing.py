@@ -104,10 +104,13 @@ class LazyMarks:
         (T - start, 3 * F).
     size : int
         Number of elements.
+    dtype : dtype
+        float64.
     """
 
     def __init__(self, steps: Any, fill: np.ndarray, start: int = 0) -> None:
         T, F = steps.shape
+        self.dtype = np.dtype(np.float64)
         self.shape = (T - start, COLUMNS * F)
         self.size = self.shape[0] * self.shape[1]
         self._steps = steps
