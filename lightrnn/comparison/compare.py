@@ -30,6 +30,12 @@ _ONE_VALUE = "Give an (n,) array of class labels or of floats."
 
 _Candidate = tuple[str, Callable[[], Any]]  # a name, and a function that makes the model
 
+_BEYOND = "beyond"  # of a horizon
+_KEY = {
+    SummaryLinear.name: "a linear model on each feature's mean, deviation, range and ends.",
+    _BEYOND: "the net remembers further back than the longest sequence reaches.",
+}
+
 _SHARES = (0.1, 0.33, 1.0)  # default windows of the ffnn as fractions of the median length
 
 
@@ -99,14 +105,20 @@ class Comparison(NamedTuple):
     y: np.ndarray | None = None
 
     def __str__(self) -> str:
-        """Return a table with one line per result."""
-        return as_table(*rows_of(self))
+        """Return a table with one line per result, and a key to it."""
+        return "\n".join([as_table(*rows_of(self)), *key_to(self)])
 
 
 def rows_of(comparison: Comparison) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return the header and the rows of the table of a comparison."""
     header = ("net", comparison.score, "parameters", "seconds per fit", "memory horizon")
     return header, [_row(result) for result in comparison.results]
+
+
+def key_to(comparison: Comparison) -> list[str]:
+    """Return a line for each term of the table of a comparison that does not explain itself."""
+    cells = {cell for row in rows_of(comparison)[1] for cell in row}
+    return [f"{term}: {meaning}" for term, meaning in _KEY.items() if term in cells]
 
 
 def compare(
@@ -320,5 +332,5 @@ def _row(result: Result) -> tuple[str, ...]:
     if math.isnan(result.horizon):
         horizon = ""
     elif math.isinf(result.horizon):
-        horizon = "beyond"
+        horizon = _BEYOND
     return result.name, score, f"{result.n_parameters:,}", f"{result.seconds:.2f}", horizon

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .compare import Comparison, Result, rows_of
+from .compare import Comparison, Result, key_to, rows_of
 from .page import Page, heat_map, line_chart
 
 _CLASSES = 12  # of a confusion matrix that is drawn
@@ -26,7 +26,8 @@ def report(comparison: Comparison) -> Page:
     best = _best(comparison.results)
     page.text(verdict(comparison))
     header, rows = rows_of(comparison)
-    page.table(header, rows, "Score on held-out sequences, mean and deviation over folds.")
+    caption = "Score on held-out sequences, mean and deviation over folds."
+    page.table(header, rows, " ".join([caption, *key_to(comparison)]))
     nets = [result for result in comparison.results if result.loss_curve]
     if nets:
         page.heading("How the nets learned")
@@ -102,7 +103,9 @@ def advice(comparison: Comparison) -> list[str]:
                 f"The memory fades within {best.horizon:.0f} steps. If more matters, try patch, or "
                 "forget_bias='chrono'."
             )
-        found.append("Then early_stopping=True, dropout, and hidden_layer_sizes last.")
+        found.append(
+            "Of the arguments try early_stopping=True and dropout first, hidden_layer_sizes last."
+        )
     spread = best.scores.std()
     if spread > 0.05:
         found.append(

@@ -44,7 +44,8 @@ def connected(client: Any) -> Any:
         distributed = cpu.once.imported("distributed")
     except ImportError as error:
         raise ImportError(
-            'Estimators on dask need distributed. Run: pip install "lightrnn[dask]"'
+            "Estimators on dask need distributed. "
+            "Run: python -m pip install 'dask[array]' distributed"
         ) from error
     if client is None:
         try:

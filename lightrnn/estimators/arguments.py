@@ -291,8 +291,8 @@ class TrainingArguments:
     device: str = argument(
         "cpu",
         _DEVICE,
-        """Where to compute. A GPU needs an NVIDIA driver and ``pip install "lightrnn[cuda12]"``
-        or ``"lightrnn[cuda13]"``. "auto" takes the first GPU if there is one and the work would
+        """Where to compute. A GPU needs an NVIDIA driver and ``pip install "numba-cuda[cu12]"``
+        or ``"numba-cuda[cu13]"``. "auto" takes the first GPU if there is one and the work would
         take two CPU cores more than some seconds. A fitted estimator predicts on either:
         use ``set_params(device="cpu")`` where there is no GPU.""",
     )

@@ -70,7 +70,7 @@ def read_file(path: str | os.PathLike[str]) -> KerasFile:
     ValueError
         If it is of another format or damaged, or its model has what is not computed here.
     """
-    h5py = import_extra("h5py", "to read HDF5 files", "keras")
+    h5py = import_extra("h5py", "to read HDF5 files")
     with open_regular(path) as file:
         return _read_open(h5py, path, file)
 

@@ -101,7 +101,7 @@ def from_onnx(
     if estimator is not None:
         check_estimator(estimator)
     labels = UserLabels(classes, vocabulary, flag("multilabel", multilabel))
-    onnx = import_extra("onnx", "to read a model of it", "onnx")
+    onnx = import_extra("onnx", "to read a model of it")
     with enough_memory():
         model = _model(onnx, source)
         metadata = description(model)

@@ -33,7 +33,7 @@ class InputBuilder:
     """
 
     def __init__(self, summary: Summary) -> None:
-        self.onnx = import_extra("onnx", "to write a model for it", "onnx")
+        self.onnx = import_extra("onnx", "to write a model for it")
         self.summary = summary
         self.cell = CELLS[summary.cell]
         self.nodes: list[Any] = []

@@ -2,7 +2,7 @@
 
 Each class has ``from_estimator``, which computes and draws, and ``plot``, which draws what the
 object holds and leaves ``ax_`` and ``figure_``. Drawing needs matplotlib
-(``pip install 'lightrnn[plot]'``), which is imported when something is drawn.
+(``pip install matplotlib``), which is imported when something is drawn.
 """
 
 from .attribution import AttributionDisplay

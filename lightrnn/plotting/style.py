@@ -57,7 +57,7 @@ class Display:
         ImportError
             If matplotlib is not installed.
         """
-        pyplot = import_extra("matplotlib.pyplot", "to draw", "plot")
+        pyplot = import_extra("matplotlib.pyplot", "to draw")
         with pyplot.rc_context(_STYLE):
             if ax is None:
                 size = (self._width, self._height)

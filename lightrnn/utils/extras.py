@@ -4,8 +4,8 @@ import importlib
 from typing import Any
 
 
-def import_extra(module: str, purpose: str, extra: str) -> Any:
-    """Return a module of a package that an extra of lightrnn installs.
+def import_extra(module: str, purpose: str) -> Any:
+    """Return a module of a package that has the module's name and may be missing.
 
     Parameters
     ----------
@@ -13,8 +13,6 @@ def import_extra(module: str, purpose: str, extra: str) -> Any:
         Name of the module.
     purpose : str
         Use of the package, for the error's message, such as "to draw".
-    extra : str
-        Name of the extra.
 
     Raises
     ------
@@ -23,16 +21,16 @@ def import_extra(module: str, purpose: str, extra: str) -> Any:
 
     Examples
     --------
-    >>> import_extra("no_such_package", "to draw", "plot")
+    >>> import_extra("no_such_package", "to draw")
     Traceback (most recent call last):
         ...
     ImportError: no_such_package must be installed to draw, got none. \
-Run: python -m pip install 'lightrnn[plot]'
+Run: python -m pip install no_such_package
     """
     try:
         return importlib.import_module(module)
     except ImportError as error:
+        package = module.partition(".")[0]
         raise ImportError(
-            f"{module.partition('.')[0]} must be installed {purpose}, got none. "
-            f"Run: python -m pip install 'lightrnn[{extra}]'"
+            f"{package} must be installed {purpose}, got none. Run: python -m pip install {package}"
         ) from error

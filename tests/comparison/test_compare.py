@@ -9,7 +9,7 @@ import pytest
 from bench import fuzz_npz
 from lightrnn import RNNClassifier
 from lightrnn import __main__ as command
-from lightrnn.comparison import compare
+from lightrnn.comparison import Comparison, Result, compare
 from lightrnn.cpu import compiling
 
 SMALL = {"hidden_layer_sizes": (3,), "max_iter": 1, "folds": 2}
@@ -35,6 +35,12 @@ def test_every_cell_and_two_baselines_are_scored_on_every_fold():
     assert all(r.scores.shape == (2,) and r.n_parameters > 0 for r in found.results)
     assert [r.horizon for r in found.results[2:4]] == [2, 5] and np.isnan(found.results[0].horizon)
     assert found.score == "accuracy" and "memory horizon" in str(found)
+
+
+@pytest.mark.parametrize(("horizon", "ending"), [(40.0, "40"), (np.inf, "sequence reaches.")])
+def test_the_key_explains_what_is_in_the_table_and_nothing_else(horizon, ending):
+    text = str(Comparison((Result("lstm", np.ones(2), 9, 1.5, horizon),), "accuracy"))
+    assert text.endswith(ending) and "linear" not in text
 
 
 def test_baselines_predict_what_they_should():
@@ -86,7 +92,11 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
         and out.splitlines()[0].split()
         == "net accuracy parameters seconds per fit memory horizon".split()
     )
-    assert len(out.splitlines()) == 9 and "lstm: fold 2 of 2" in err
+    names = [line.partition("  ")[0] for line in out.splitlines()]
+    assert names[2] == "summary + linear" and names[8] == "lstm" and "lstm: fold 2 of 2" in err
+    assert names[9] == (
+        "summary + linear: a linear model on each feature's mean, deviation, range and ends."
+    )
     np.savez(path, X=np.random.default_rng(0).normal(size=(12, 5)), y=np.linspace(0, 1, 12))
     status, out, _ = run(monkeypatch, capsys, path, *options, "--windows", 2)
     assert status == 0 and "R^2" in out and "last value" in out and "ffnn, window 2" in out

@@ -29,15 +29,36 @@ Y = np.arange(12) % 2
 def test_series_read_in_patches_are_read_from_both_ends(arguments, X, both, tmp_path):
     model = RNNClassifier(**BRIEF | arguments).fit(X, Y)
     assert model.transform(X).shape[1] == (8 if both else 4)
-    if both:
-        with pytest.raises(ValueError, match="fit with bidirectional=False"):
-            model.stream()
     model.save(tmp_path / "model")
     again = load(tmp_path / "model")
     assert repr(again) == repr(model)
     np.testing.assert_array_equal(again.predict_proba(X), model.predict_proba(X))
     again.partial_fit(X, Y).set_params(warm_start=True).fit(X, Y)
     assert again.transform(X).shape[1] == (8 if both else 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "remedy"),
+    [
+        ({}, "patch=1", {"patch": 1}),
+        (
+            {"bidirectional": True},
+            "bidirectional=False, and with patch=1",
+            {"bidirectional": False, "patch": 1},
+        ),
+        (
+            {"bidirectional": True, "patch": 1},
+            r"bidirectional=False\.",
+            {"bidirectional": False, "patch": 1},
+        ),
+    ],
+    ids=str,
+)
+def test_the_remedy_of_a_refused_stream_gives_an_answer_at_each_step(arguments, said, remedy):
+    with pytest.raises(ValueError, match=f"fit with {said}"):
+        RNNClassifier(**BRIEF | arguments).fit(LONG, Y).stream()
+    stream = RNNClassifier(**BRIEF | arguments | remedy).fit(LONG, Y).stream()
+    assert stream.step(LONG[0, 0]) in (0, 1)
 
 
 @pytest.mark.filterwarnings("ignore:Maximum iterations")

@@ -236,8 +236,7 @@ def test_without_matplotlib_the_error_says_how_to_install_it():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout
     assert said == (
-        "matplotlib must be installed to draw, got none. "
-        "Run: python -m pip install 'lightrnn[plot]'\n"
+        "matplotlib must be installed to draw, got none. Run: python -m pip install matplotlib\n"
     )
 
 
