@@ -151,9 +151,13 @@ def refuse_long_frame(names: Any, items: list[np.ndarray], n: int) -> None:
 
 
 def _grouped(name: str, column: Any) -> str:
-    """Return the line of code that cuts a long DataFrame into sequences."""
+    """Return the lines of code that cut a long DataFrame into sequences, with a time or without."""
     column = shown(column)
-    return f"{name} = [x.drop(columns={column}) for _, x in {name}.groupby({column})]"
+    return (
+        f"{name} = lightrnn.preprocessing.as_sequences({name}, form='long', sequence={column}, "
+        f"time=<the column of the time>), or if there is none: {name} = "
+        f"[x.drop(columns={column}) for _, x in {name}.groupby({column}, sort=False)]"
+    )
 
 
 # -- what leaves something open -------------------------------------------------------------------

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import date
 from typing import Any
 
 import numpy as np
 
+from ..exceptions import warn
 from ..utils.checks import choice, shown
 from .arrays import as_array
 from .containers import unwrapped
@@ -14,7 +16,9 @@ from .containers import unwrapped
 _NUMBERS = "Give numbers."
 
 
-def as_sequences(data: Any, form: str, *, lengths: Any = None) -> list[np.ndarray]:
+def as_sequences(
+    data: Any, form: str, *, lengths: Any = None, sequence: Any = None, time: Any = None
+) -> list[np.ndarray]:
     """Return sequences in another library's layout as a list of arrays, one per sequence.
 
     Parameters
@@ -29,11 +33,15 @@ def as_sequences(data: Any, form: str, *, lengths: Any = None) -> list[np.ndarra
           DataFrame; or an array (n, channels, time).
         - "tslearn": an array (n, time, features) that NaN fill up at the end.
         - "hmmlearn": an array (sum of lengths, features), and `lengths`.
-        - "long": a DataFrame whose first column names the sequence and whose second one is the
-          time, the others being the features. Rows may stand in any order; the sequences come in
-          the order in which their names first occur.
+        - "long": a DataFrame with a row for each step: a column names the sequence, another one
+          is the time, and all others are features. Rows may stand in any order; the sequences come
+          in the order in which their names first occur.
     lengths : array-like of int, shape (n,), optional
         The number of steps of each sequence, for "hmmlearn".
+    sequence : str, optional
+        The column that names the sequence, for "long"; by default the first one.
+    time : str, optional
+        The column of the time, for "long"; by default the first one that is not the sequence.
 
     Returns
     -------
@@ -44,6 +52,11 @@ def as_sequences(data: Any, form: str, *, lengths: Any = None) -> list[np.ndarra
     ------
     TypeError, ValueError
         If `data` does not have the layout.
+
+    Warns
+    -----
+    UserWarning
+        If each sequence of a long DataFrame has a single step.
 
     Examples
     --------
@@ -62,6 +75,14 @@ def as_sequences(data: Any, form: str, *, lengths: Any = None) -> list[np.ndarra
         )
     if form == "hmmlearn":
         return _concatenated(data, lengths)
+    if form == "long":
+        return _of_long(data, sequence, time)
+    for name, column in (("sequence", sequence), ("time", time)):
+        if column is not None:
+            raise ValueError(
+                f"{name} must be None for form={form!r}, got {shown(column)}. "
+                "It is a column for form='long'."
+            )
     return _READERS[form](data)
 
 
@@ -127,15 +148,16 @@ def _concatenated(data: Any, lengths: Any) -> list[np.ndarray]:
     return np.split(array, np.cumsum(counts)[:-1])
 
 
-def _of_long(data: Any) -> list[np.ndarray]:
+def _of_long(data: Any, sequence: Any, time: Any) -> list[np.ndarray]:
     """Return the sequences of a DataFrame with columns for name and time."""
     if not hasattr(data, "columns") or len(data.columns) < 3:
         raise ValueError(
             f"data must be a DataFrame with columns for name, time and features, got {shown(data)}."
         )
-    names, times, *features = (
-        np.asarray(data[column]) for column in data.columns
-    )  # pandas and polars alike
+    sequence, time, *features = _columns(list(data.columns), sequence, time)
+    names = np.asarray(data[sequence])  # pandas and polars alike
+    times = np.asarray(data[time])
+    values = [_feature(np.asarray(data[column]), column) for column in features]
     _, first, codes = np.unique(names, return_index=True, return_inverse=True)
     codes = np.argsort(np.argsort(first))[codes]  # numbered as they first occur
     order = np.lexsort((times, codes))
@@ -146,8 +168,49 @@ def _of_long(data: Any) -> list[np.ndarray]:
             f"data must have one row for each time of a sequence, got {shown(times[row])} twice "
             f"for {shown(names[row])}."
         )
-    rows = np.column_stack(features)[order]
+    if 1 < len(first) == len(codes):
+        warn(
+            UserWarning,
+            f"data is read as {len(codes)} sequences of one step, each with a name of its own in "
+            f"column {shown(sequence)}. If another column names the sequence of each row, give "
+            "sequence=<that column> and time=<the column of the time>.",
+        )
+    rows = np.column_stack(values)[order]
     return np.split(rows, np.cumsum(np.bincount(codes))[:-1])
+
+
+def _columns(columns: list[Any], sequence: Any, time: Any) -> list[Any]:
+    """Return the columns of a long DataFrame, that of the sequence first, then that of the time."""
+    for name, column in (("sequence", sequence), ("time", time)):
+        if column is not None and column not in columns:
+            raise ValueError(
+                f"{name} must be a column of data, got {shown(column)} where the columns are "
+                f"{shown(columns)}."
+            )
+    others = [column for column in columns if column not in (sequence, time)]
+    sequence = others.pop(0) if sequence is None else sequence
+    time = others.pop(0) if time is None else time
+    if not others or sequence == time:
+        raise ValueError(
+            "sequence and time must be two columns of data besides the features, got "
+            f"{shown(sequence)} and {shown(time)} of {shown(columns)}."
+        )
+    return [sequence, time, *others]
+
+
+def _feature(values: np.ndarray, column: Any) -> np.ndarray:
+    """Return the values of a feature, which are numbers."""
+    if values.dtype.kind == "O":
+        others = [value for value in values if isinstance(value, (str, date))]
+    else:
+        others = list(values[: values.dtype.kind in "mMTU"])
+    if others:
+        raise TypeError(
+            f"data must hold numbers in each column of features, got {shown(others[0])} in "
+            f"column {shown(column)}. Leave it out: data.drop(columns={shown(column)}). If it is "
+            "the sequence or the time, name it in `sequence` or `time`."
+        )
+    return values
 
 
 _READERS: dict[str, Callable[..., list[np.ndarray]]] = {

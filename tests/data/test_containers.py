@@ -1,10 +1,12 @@
 """Containers of other libraries are read as they are meant, or say which line of code does it."""
 
 import collections
+import re
 
 import numpy as np
 import pytest
 
+import lightrnn
 from lightrnn import RNNClassifier, RNNRegressor
 from lightrnn.data.containers import unwrapped
 from lightrnn.data.sequences import as_sequences
@@ -124,7 +126,11 @@ def test_a_column_that_names_the_sequence_is_seen(pandas, kind):
         RNNRegressor(**QUICK).fit(frame, [1.0, 2, 3, 4])
     line = str(caught.value).rsplit(": X = ", 1)[1].removesuffix(".")
     X = eval(line, {"X": frame})
-    assert sorted(map(len, X)) == sorted(LENGTHS) and list(X[0]) == ["u", "v"]
+    assert tuple(map(len, X)) == LENGTHS and list(X[0]) == ["u", "v"]
+    line = re.search(r"X = (lightrnn\S+\(.*?\))", str(caught.value))[1]
+    line = line.replace("<the column of the time>", "'u'")
+    found = eval(line, {"lightrnn": lightrnn, "X": frame})
+    assert all(np.array_equal(x, steps[["v"]]) for x, steps in zip(found, X, strict=True))
     RNNRegressor("rnn", **QUICK).fit(X, [1.0, 2, 3, 4])
     with pytest.raises((TypeError, ValueError), match=r"X\.groupby"):
         RNNRegressor(**QUICK).fit(frame.sample(frac=1, random_state=0), [1.0, 2, 3, 4])

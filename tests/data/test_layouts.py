@@ -12,6 +12,7 @@ def equal(found, expected):
     return len(found) == len(expected) and all(map(np.array_equal, found, expected))
 
 
+@pytest.mark.filterwarnings("ignore:data is read as:UserWarning")
 @given(
     lengths=st.lists(st.integers(1, 5), min_size=1, max_size=4),
     F=st.integers(1, 3),
@@ -37,6 +38,10 @@ def test_layouts_hold_the_same_sequences(lengths, F, seed):
     order = list(dict.fromkeys(mixed["id"]))
     expected = [X[-int(name[1:])] for name in order]
     assert equal(as_sequences(mixed, form="long"), expected)
+    # Wherever the columns stand, once they are named.
+    named = mixed[[*values, "time", "id"]]
+    assert equal(as_sequences(named, form="long", sequence="id", time="time"), expected)
+    assert equal(as_sequences(named[["time", "id", *values]], form="long", time="time"), expected)
 
 
 def test_arrays_of_channels():
@@ -53,6 +58,7 @@ REFUSED = {
     "no lengths": (np.ones((4, 1)), {"form": "hmmlearn"}, "lengths must be given for form='hmm"),
     "lengths": (np.ones((4, 1)), {"form": "aeon", "lengths": [4]}, "lengths must be given for"),
     "sum": (np.ones((4, 1)), {"form": "hmmlearn", "lengths": [1, 2]}, "with the sum 4"),
+    "column": (np.ones((2, 3, 4)), {"form": "aeon", "time": "t"}, "time must be None for form"),
     "no frame": (np.ones((4, 3)), {"form": "long"}, "must be a DataFrame with columns for name"),
 }
 
@@ -71,3 +77,47 @@ def test_a_time_that_occurs_twice_is_refused():
         as_sequences(frame, form="long")
     with pytest.raises(ValueError, match=r"must have an index \(instance, time\)"):
         as_sequences(frame[["t", "x"]], form="sktime")
+
+
+LONG = {"id": [7, 7, 8], "time": [0, 1, 0], "x": [1.0, 2.0, 3.0]}
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        ["a", "a", "b"],
+        [0.5, None, "b"],
+        np.array(["2026-01-01"] * 3, "M8[ns]"),
+        np.zeros(3, "m8[s]"),
+    ],
+    ids=["text", "some text", "dates", "durations"],
+)
+def test_a_column_of_features_that_holds_no_numbers_is_named(label):
+    pandas = pytest.importorskip("pandas", reason="makes DataFrames")
+    frame = pandas.DataFrame({**LONG, "label": label})
+    with pytest.raises(TypeError, match=r"'label'\. Leave it out: data\.drop\(columns='label'\)"):
+        as_sequences(frame, form="long")
+    assert list(map(len, as_sequences(frame.drop(columns="label"), form="long"))) == [2, 1]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sequence": "window"}, "sequence must be a column of data, got 'window'"),
+        ({"time": 0}, "time must be a column of data, got 0"),
+        ({"sequence": "id", "time": "id"}, "must be two columns of data"),
+    ],
+    ids=str,
+)
+def test_other_columns_are_refused(options, message):
+    pandas = pytest.importorskip("pandas", reason="makes DataFrames")
+    with pytest.raises(ValueError, match=message):
+        as_sequences(pandas.DataFrame(LONG), form="long", **options)
+
+
+def test_names_that_occur_once_each_give_a_warning():
+    pandas = pytest.importorskip("pandas", reason="makes DataFrames")
+    frame = pandas.DataFrame(LONG)[["x", "time", "id"]]
+    with pytest.warns(UserWarning, match="as 3 sequences of one step, .* in column 'x'"):
+        as_sequences(frame, form="long")
+    as_sequences(frame[:1], form="long")  # one sequence of one step is one
