@@ -246,19 +246,10 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         """
         with cpu.once.MAKING:
             from .patch_streams import PatchStream
-            from .streams import Stream
+            from .streams import Stream, check_direction
 
         model = self._fitted()
-        if model.architecture.get("bidirectional"):
-            remedy = "patch=1"  # of longer patches "auto" is both directions
-            if self.get_params()["bidirectional"] is True:
-                remedy = "bidirectional=False"
-                if model.form is not None and model.form.patch > 1:
-                    remedy += ", and with patch=1 for an answer at each step"
-            raise ValueError(
-                "bidirectional must be False for a stream, got True. The backward direction begins "
-                f"at the end, which a stream has not reached; fit with {remedy}."
-            )
+        check_direction(model, self.get_params(deep=False).get("bidirectional"))
         methods = self._stream_methods(model) | {"transform": (None, None)}
         name = choice("method", method or next(iter(methods)), tuple(methods))
         of_many, of_one = methods[name]

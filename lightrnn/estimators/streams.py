@@ -340,6 +340,21 @@ class Stream:
             state[:] = array
 
 
+def check_direction(model: Model, given: Any) -> None:
+    """Raise a ValueError for a network that also reads backward, whatever argument was given."""
+    if not model.architecture.get("bidirectional"):
+        return
+    remedy = "patch=1"  # "auto" chose both directions for the patches that it chose
+    if given is True:
+        remedy = "bidirectional=False"
+        if model.form is not None and model.form.patch > 1:
+            remedy += ", and with patch=1 for an answer at each step"
+    raise ValueError(
+        "bidirectional must be False for a stream, got True. The backward direction begins "
+        f"at the end, which a stream has not reached; fit with {remedy}."
+    )
+
+
 def _checked_token(token: Any, vocabulary: Vocabulary) -> Any:
     """Return an object that must be one token as a key of the vocabulary."""
     kind = vocabulary.kind
