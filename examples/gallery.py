@@ -16,10 +16,12 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 sys.path[:0] = [str(HERE), str(HERE.parent)]  # a clone need not be installed
 
-from guide import COMING, DATA, EXAMPLES, QUESTIONS, TASKS  # noqa: E402
+from guide import CAPTIONS, COMING, EXAMPLES, QUESTIONS  # noqa: E402
+from tasks import DATA, GROUPS, TASKS  # noqa: E402
 
 OUTPUTS = HERE / "outputs"
 PAGE = HERE / "README.md"
+PICTURES = {"gates": ("gates", "attribution")}  # of an example that has others than its own
 HEAD = 20  # lines of an output that are shown, and the paragraph that ends it
 MODULES = (
     "",
@@ -59,9 +61,9 @@ def example(name: str, lines: str) -> list[str]:
     parts = [f"### [{name}.py]({name}.py)", purpose(name)]
     if lines:
         parts.append(fenced(lines, "python"))
-    picture = HERE / "pictures" / f"{name}.png"
-    if picture.exists():
-        parts.append(f"![{purpose(name)}](pictures/{name}.png)")
+    for picture in PICTURES.get(name, (name,)):
+        if (HERE / "pictures" / f"{picture}.png").exists():
+            parts += [f"![{purpose(name)}](pictures/{picture}.png)", oneline(CAPTIONS[picture])]
     output = OUTPUTS / f"{name}.txt"
     if output.exists():
         seconds, text = output.read_text(encoding="utf-8").split("\n", 1)
@@ -85,6 +87,11 @@ def shortened(text: str) -> str:
 def fenced(text: str, language: str = "text") -> str:
     """Return a block of code."""
     return f"```{language}\n{text}\n```"
+
+
+def oneline(text: str) -> str:
+    """Return a text of several lines as one."""
+    return " ".join(text.split())
 
 
 def anchor(title: str) -> str:
@@ -122,7 +129,8 @@ def page() -> str:
         "leave it out for its default, 100.",
         fenced(DATA.strip(), "python"),
     ]
-    parts.append("\n".join(f"{i}. [{title}]({anchor(title)})" for i, (title, _) in numbered(TASKS)))
+    for group, tasks in GROUPS.items():
+        parts.append(f"**{group}:** " + " · ".join(f"[{name}]({anchor(name)})" for name in tasks))
     for title, code in TASKS.items():
         parts += [f"### {title}", fenced(code.strip(), "python")]
     parts.append("## All examples")
@@ -136,14 +144,9 @@ def page() -> str:
         parts.append(fenced(ours.strip(), "python"))
     parts.append("## Questions")
     for question, answer in QUESTIONS.items():
-        parts.append(f"**{question}** {' '.join(answer.split())}")
+        parts.append(f"**{question}** {oneline(answer)}")
     parts += ["## API index", "\n".join(index())]
     return "\n\n".join(parts) + "\n"
-
-
-def numbered(items: dict[str, str]) -> enumerate:
-    """Return the items of a dict with their numbers from 1."""
-    return enumerate(items.items(), 1)
 
 
 def main() -> None:

@@ -45,7 +45,7 @@ def main() -> None:
 
     constants = gate_summary(net, fresh[:100])["layer0"]["forget"].time_constant
     holders = np.argsort(-constants)[:6]
-    print("\nThe forget gate of the units that hold longest, step by step (dark: it keeps).\n")
+    print("\nThe forget gate of the units that hold longest, by step (█ keeps, blank forgets).\n")
     print(f"{fresh[0]} ... {answers[0]}\n")
     forget = gate_activations(net, fresh[:1])["layer0"]["forget"][0]
     print("unit  keeps, in steps  step by step")
@@ -54,7 +54,7 @@ def main() -> None:
 
     words = fresh[0].replace(",", " ,").split()
     shares = attribution(net, fresh[:1])[0]
-    print("\nThe three words without which the output falls most.\n")
+    print("\nThe three words without which the output, a logit, falls most.\n")
     for step in np.argsort(-shares)[:3]:
         print(f"{words[step]:>12}  {shares[step]:6.2f}")
     first = int(np.argmax(shares))

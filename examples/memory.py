@@ -77,7 +77,8 @@ def main() -> None:
     sentence, word = (some[0] for some in make_long_context_sentences(10, 1, random_state=2))
     print(f"{sentence} ... {word}\n")
     print(
-        f"Accuracy of the last word by the words between it and the first; {CHANCE:.1%} is chance."
+        "How often the last word is right, with 10, 30 or 60 words between it and the first;\n"
+        f"{CHANCE:.1%} is chance."
     )
     print("The first fit of each cell compiles it for some seconds; later runs need not.\n")
     print(f"{'':<18}" + "".join(f"{distance:>8}" for distance in DISTANCES))
@@ -94,10 +95,7 @@ def main() -> None:
     holders = [cell for cell, scores in found.items() if (scores > KNOWS).all()]
     print(f"So {' and '.join(holders) or 'none of them'} can use a cue {DISTANCES[-1]} words back.")
     if min(counts) > KNOWS:
-        print(
-            "Counting words is enough here, too, since a cue says the same wherever it stands.\n"
-            "Where order matters it is not: see per_step.py and adding_problem.py."
-        )
+        print("(A word counter answers this toy, too; per_step.py needs order.)")
     print(f"\n{time.perf_counter() - start:.0f} s")
 
 

@@ -101,7 +101,8 @@ def said(scores: dict[str, float], baseline: float, guess: str) -> str:
     text = f"\n{best} has the most, {scores[best]:.1%}; {guess} is right for {baseline:.1%}. "
     if memory <= window:
         return f"{text}A memory buys nothing here."
-    return f"{text}A memory buys {memory - window:.1%} over a window."
+    points = round(100 * memory, 1) - round(100 * window, 1)  # of the figures that are printed
+    return f"{text}A memory buys {points:.1f} points over a window."
 
 
 def classification(text: str) -> None:
