@@ -24,12 +24,13 @@ from ..data.targets import RealTargets
 from ..estimators.arguments import ARCHITECTURE
 from ..estimators.model import Model, loss_arguments
 from ..estimators.regressor import RNNRegressor
+from ..exceptions import warn
 from ..training.history import STOP, History
 from ..utils.checks import random_generator
 from .arguments import PASSED_ON
 from .calibration import blended, calibration, share_of, summed, widths
 from .fitted import Fitted
-from .holdout import HeldOut
+from .holdout import HeldOut, stops
 from .origins import Origins
 from .series import Panel
 from .task import Task
@@ -73,6 +74,8 @@ def learn(arguments: dict[str, Any], panel: Panel) -> Fitted:
     cpu.ahead.expect(nets[0].cell, nets[0].dtype, nets[0].solver, n_threads)
     task = Task.of(panel, candidates, arguments["quantiles"])
     encoding = task.whole.encoding
+    if not task.held_out.runs:
+        _warn_of_nothing_held_out(panel, encoding)
     states = _random_states(arguments["random_state"], len(nets))
     interruption = _Interruption()
     tasks = [
@@ -90,6 +93,23 @@ def learn(arguments: dict[str, Any], panel: Panel) -> Fitted:
     predicted = blended(predicted, share, width, task.quantiles)
     factor = calibration(predicted, truth, task.quantiles, task.held_out.n_independent)
     return Fitted(tuple(nets), encoding, task.linear, task.quantiles, share, width, factor, panel)
+
+
+def _warn_of_nothing_held_out(panel: Panel, encoding: Encoding) -> None:
+    """Warn that nothing was there to choose a forecast by and to calibrate its intervals with."""
+    reason = "the last steps of y, which are held out, are all missing"
+    remedy = "Fill some of them in."
+    if (stops(panel.lengths, encoding) == panel.lengths).all():
+        reason = (
+            f"the longest series of y has {panel.lengths.max()} steps, too few to hold some out "
+            f"behind two seasons and a horizon ({2 * encoding.season + encoding.horizon})"
+        )
+        remedy = "Give more steps, or a shorter season or horizon."
+    warn(
+        UserWarning,
+        f"The forecast and its intervals are not to be trusted: {reason}, so that nothing shows "
+        f"how far off they are. {remedy}",
+    )
 
 
 def _regressor(arguments: dict[str, Any]) -> RNNRegressor:

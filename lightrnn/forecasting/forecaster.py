@@ -136,6 +136,12 @@ class RNNForecaster(ForecastArguments, FittedAttributes, Monitoring, BaseEstimat
         RuntimeError
             If `device` names a GPU that cannot be used.
 
+        Warns
+        -----
+        UserWarning
+            If no series is long enough to hold its last steps out, which choose among forecasts
+            and calibrate their intervals.
+
         Examples
         --------
         >>> import numpy as np

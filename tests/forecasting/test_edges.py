@@ -51,21 +51,27 @@ def test_forms_of_arrays(y, single, lengths):
 
 
 @pytest.mark.parametrize(
-    ("horizon", "season", "y"),
+    ("horizon", "season", "y", "reason"),
     [
-        (1, 1, [1.0, 2.0]),
-        (1, 1, [np.nan, 1.0, 2.0, np.nan]),
-        (100, 4, Y),
-        (3, 59, Y),
-        (3, 4, [Y[:5], Y[:1]]),
-        (3, 4, np.where(np.arange(60) < 6, Y, np.nan)),
+        (1, 1, [1.0, 2.0], r"has 2 steps, .* a horizon \(3\)"),
+        (1, 1, [np.nan, 1.0, 2.0, np.nan], r"has 3 steps, .* a horizon \(3\)"),
+        (100, 4, Y, r"has 60 steps, .* a horizon \(108\)"),
+        (3, 59, Y, "has 60 steps, too few"),
+        (3, 4, [Y[:5], Y[:1]], "has 5 steps, too few"),
+        (3, 4, Y[:13], "has 13 steps, too few"),
+        (3, 4, np.where(np.arange(60) < 6, Y, np.nan), "which are held out, are all missing"),
     ],
 )
-def test_series_of_which_no_window_can_be_held_out(horizon, season, y):
-    model = RNNForecaster(horizon, season, **SMALL).fit(y)
+def test_series_of_which_no_window_can_be_held_out(horizon, season, y, reason):
+    with pytest.warns(UserWarning, match=f"not to be trusted: .*{reason}"):
+        model = RNNForecaster(horizon, season, **SMALL).fit(y)
     for forecast in model.predict(level=80).values():
         assert np.shape(forecast)[-1] == horizon and np.isfinite(forecast).all()
     assert np.isfinite(model.predict(Y, quantiles=(0.1, 0.9))["lightrnn-ql0.1"]).all()
+
+
+def test_one_step_more_can_be_held_out():
+    RNNForecaster(3, 4, **SMALL).fit(Y[:14])  # two seasons and two horizons
 
 
 def test_what_is_missing_before_the_first_value_is_left_out():

@@ -154,5 +154,7 @@ def test_windows_without_a_value_are_not_held_out():
     y = 10 + np.sin(np.arange(120.0))
     y[-24:] = np.nan
     assert not task(y, 4, 4).held_out.runs
-    model = RNNForecaster(4, 4, hidden_layer_sizes=4, max_iter=1, random_state=0).fit(y)
+    model = RNNForecaster(4, 4, hidden_layer_sizes=4, max_iter=1, random_state=0)
+    with pytest.warns(UserWarning, match="are all missing"):
+        model.fit(y)
     assert np.isfinite(model.predict(level=95)["lightrnn-lo-95"]).all()
