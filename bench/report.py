@@ -9,7 +9,6 @@ from pathlib import Path
 from .peers import CPUS
 
 README = Path(__file__).parent / "README.md"
-FRONT_PAGE = README.parent.parent / "README.md"  # it shows some of the tables, too
 
 Row = tuple[str, ...]
 
@@ -88,13 +87,12 @@ def milliseconds(seconds: float) -> str:
 
 
 def write(name: str, text: str) -> None:
-    """Put a text between the markers of this name, in every page that has them."""
+    """Put a text between the markers of this name in the page, if it has them."""
     begin = f"<!-- {name}: begin -->\n"
     end = f"<!-- {name}: end -->"
-    for page in (README, FRONT_PAGE):
-        before, found, rest = page.read_text().partition(begin)
-        if found:
-            page.write_text(before + begin + text + end + rest.split(end)[1])
+    before, found, rest = README.read_text().partition(begin)
+    if found:
+        README.write_text(before + begin + text + end + rest.split(end)[1])
 
 
 def markdown(columns: Row, rows: list[Row]) -> str:

@@ -25,26 +25,6 @@ Classify sequences, label their steps, predict numbers, write text, forecast ser
 ``help(lightrnn.RNNClassifier)`` explains the arguments, ``lightrnn.inspection.describe(model)``
 what was fitted. The README has tables of what to write for what; ``examples/README.md`` has tasks,
 questions and all names.
-
-The way of data through the packages, from the user's X and y to a prediction:
-
-- ``data`` reads X, y and weights, checks them once and encodes them; ``preprocessing`` scales and
-  cuts series.
-- ``estimators`` holds the scikit-learn interface: arguments, fitting, saving, streams.
-- ``forecasting`` is the estimator for series, made of regressors; ``distributed`` has estimators
-  that train on a dask cluster.
-- ``training`` runs epochs of a solver, or L-BFGS, over minibatches or texts.
-- ``nn`` is the network: layers over one flat vector of parameters, run forward and back over packed
-  batches.
-- ``cpu`` and ``cuda`` hold the compiled kernels; both run the formulas of ``cells``, ``losses``,
-  ``updates`` and ``elementwise``, which are pure functions on values.
-- ``inspection`` measures what a fitted network remembers, ``plotting`` draws it, ``comparison``
-  ranks cells by cross-validation.
-- ``interop`` converts from and to PyTorch, Keras, ONNX, plain NumPy and C.
-- ``cli`` is ``python -m lightrnn``; all of them share ``base``, ``exceptions``, ``metrics`` and
-  ``utils``; ``datasets`` has series and generators for examples.
-
-Imports run downward in this order and are checked by ``tests/laws/test_house.py``.
 """
 
 from importlib import import_module

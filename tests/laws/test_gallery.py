@@ -60,6 +60,13 @@ def test_there_are_thirty_short_tasks(gallery):
     assert len(set(addresses)) == len(addresses)
 
 
+def test_the_front_page_links_to_tasks_of_the_gallery(gallery):
+    front = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
+    linked = set(re.findall(r"examples/README\.md(#[^)]*)\)", front))
+    assert len(linked) >= 25
+    assert linked <= {gallery.anchor(title) for title in gallery.TASKS}
+
+
 def needed(code):
     """Return the modules that a task needs, that which reads and writes ONNX files included."""
     found = set(re.findall(r"^(?:import|from) (\w+)", code, re.MULTILINE))
