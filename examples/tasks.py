@@ -304,6 +304,7 @@ IMPORT = {
 import lightrnn
 import torch
 
+
 class Net(torch.nn.Module):
     def __init__(self):
         super().__init__()
@@ -312,9 +313,8 @@ class Net(torch.nn.Module):
     def forward(self, x):
         return self.head(self.gru(x)[0][:, -1])  # read="last", which weights do not show
 
-net = Net()  # a module is run and compared by itself
-model = lightrnn.from_torch(net, lightrnn.RNNClassifier(), classes=["down", "up"])
-print(model.predict(X[:3]))
+
+print(lightrnn.from_torch(Net(), lightrnn.RNNClassifier()).predict(X[:3]))  # compared by itself
 """,
     "Import the weights of PyTorch": """
 import lightrnn
