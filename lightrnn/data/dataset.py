@@ -189,6 +189,9 @@ def read(
     of_one_length = bool((lengths == lengths[0]).all())
     if steps.is_table and of_one_length and names is not None and n != len(lengths):
         refuse_long_frame(names, steps.items, n)
+    if inputs.vocabulary is not None and inputs.vocabulary.kind == "char":
+        if (arguments["target"], arguments["tokens"]) == ("step", "auto"):
+            _check_is_of_characters(y, lengths)
     # Before y: the mean and scale of a regressor's targets are weighted.
     weights = check_sample_weight(sample_weight, lengths, arguments["target"] == "step")
     if whole:
@@ -248,6 +251,17 @@ def _standardization_of(form: Form, steps: Sequences, weights: np.ndarray) -> St
         np.concatenate([observed.variance, found.variance[F:]]),
         found.weight,
     )
+
+
+def _check_is_of_characters(y: Any, lengths: np.ndarray) -> None:
+    """Raise a ValueError for targets of words where texts are read as characters by themselves."""
+    parts = y if isinstance(y, (list, tuple, np.ndarray)) else ()
+    for i, (part, T) in enumerate(zip(parts, lengths.tolist(), strict=False)):
+        if hasattr(part, "__len__") and len(part) != T:
+            raise ValueError(
+                f"y[{i}] must have {T} entries, one for each character of X[{i}], got {len(part)}. "
+                "If they are of words, set tokens='word'."
+            )
 
 
 def _per_sequence(weights: Values) -> np.ndarray:

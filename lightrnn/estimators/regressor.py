@@ -39,6 +39,7 @@ def _quantile(name: str, value: Any) -> float | tuple[float, ...]:
     return quantiles
 
 
+_MEDIAN = 0.5
 _QUANTILE = Domain("float in (0, 1), or tuple of float", _quantile)
 
 
@@ -106,7 +107,7 @@ class RNNRegressor(SupervisedEstimator):
         "Loss of the standardised targets.",
     )
     quantile: float | tuple[float, ...] = argument(
-        0.5,
+        _MEDIAN,
         _QUANTILE,
         """Quantile to predict with ``loss="quantile"``, or several, as in ``(0.1, 0.5, 0.9)``:
         predictions are then (n, q), of a y of several columns (n, k, q), in ascending order.""",
@@ -229,6 +230,12 @@ class RNNRegressor(SupervisedEstimator):
             raise ValueError(
                 f"calibrate must be False with loss={arguments['loss']!r}, got True. "
                 "Only quantiles are calibrated: use loss='quantile'."
+            )
+        quantile = arguments["quantile"]
+        if quantile != _MEDIAN and arguments["loss"] != "quantile":
+            raise ValueError(
+                f"quantile must be {_MEDIAN} with loss={arguments['loss']!r}, got {quantile}. "
+                "That loss has no quantiles: use loss='quantile'."
             )
         return arguments
 

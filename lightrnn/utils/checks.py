@@ -29,6 +29,12 @@ class _Short(reprlib.Repr):
             return _described(x)
         return super().repr1(x, level)
 
+    def repr_list(self, x: list[Any], level: int) -> str:
+        """Return the repr of a list; of several arrays the first one is shown."""
+        if len(x) > 1 and hasattr(x[0], "shape") and not isinstance(x[0], np.generic | type):
+            return f"a list of {len(x)}, the first {_described(x[0])}"
+        return super().repr_list(x, level)
+
 
 _short = _Short()
 _short.maxlevel = 2
@@ -56,6 +62,8 @@ def shown(value: object) -> str:
     >>> import numpy as np
     >>> shown(np.zeros((2, 3)))
     'an array of shape (2, 3) and dtype float64'
+    >>> shown([np.zeros((2, 3))] * 60)
+    'a list of 60, the first an array of shape (2, 3) and dtype float64'
     """
     try:
         text = " ".join(_short.repr(value).split())

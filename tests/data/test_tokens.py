@@ -262,6 +262,16 @@ def test_a_text_with_a_target_for_each_character_is_its_characters():
     assert RNNClassifier(**BRIEF, target="step").fit(TEXTS, y).tokens_ == "char"
 
 
+@pytest.mark.parametrize("form", [list, tuple, object_array])
+def test_targets_for_each_word_of_a_text_need_its_words(form):
+    texts = [text.removesuffix("!") for text in TEXTS]  # a sign would be a word
+    y = form([[0] * len(text.split()) for text in texts])
+    with pytest.raises(ValueError, match=r"one for each character of X\[0\].* tokens='word'"):
+        RNNClassifier(**BRIEF, target="step").fit(texts, y)
+    y = form([np.arange(len(part)) % 2 for part in y])
+    assert RNNClassifier(**BRIEF, target="step", tokens="word").fit(texts, y).tokens_ == "word"
+
+
 @pytest.mark.parametrize(
     "X",
     [

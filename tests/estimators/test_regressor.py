@@ -331,6 +331,8 @@ def test_calibration_takes_validation_data_and_one_quantile(tmp_path):
         ({"quantile": 0.0}, r"quantile must be a number in \(0, 1\)"),
         ({"calibrate": 0.2}, "calibrate must be True or False"),
         ({"calibrate": True, "loss": "huber"}, "calibrate must be False with loss='huber'"),
+        ({"loss": "huber"}, r"quantile must be 0.5 with loss='huber', got \(0.1, 0.5, 0.9\)"),
+        ({"loss": "squared_error", "quantile": 0.9}, "quantile must be 0.5 with .* got 0.9"),
         ({"calibrate": True}, "calibrate must have at least 9 held-out targets .* got 2"),
     ],
 )
@@ -347,7 +349,7 @@ def test_quantiles_stay_while_training_goes_on():
     with pytest.raises(ValueError, match=r"quantile must stay \(0.1, 0.5, 0.9\)"):
         model.set_params(quantile=(0.1, 0.5, 0.8)).partial_fit(X, SUMS)
     with pytest.raises(ValueError, match=r"quantile must stay \(0.1, 0.5, 0.9\)"):
-        model.set_params(loss="huber").partial_fit(X, SUMS)
+        model.set_params(loss="huber", quantile=0.5).partial_fit(X, SUMS)
 
 
 # -- the scale that calls share --------------------------------------------------------------------
