@@ -1,5 +1,7 @@
 """Docstrings of the estimators: declared arguments and shared sections, put into their places."""
 
+from collections.abc import Callable
+from functools import wraps
 from typing import Any, TypeVar
 
 from .declarations import Domain, declared
@@ -82,8 +84,24 @@ _SHARED = {
 }
 
 
+# Arguments of Keras, PyTorch and skorch, and what they are here.
+_FOREIGN = {
+    **dict.fromkeys(("units", "hidden_size", "hidden_dim"), "hidden_layer_sizes"),
+    **dict.fromkeys(("num_layers", "n_layers"), "hidden_layer_sizes, units of each layer"),
+    **dict.fromkeys(("epochs", "n_epochs", "max_epochs"), "max_iter"),
+    "lr": "learning_rate_init",
+    "weight_decay": "alpha",
+    "optimizer": "solver",
+    "seed": "random_state",
+    "batch_first": "the form of X, (n, T, F)",
+    "input_size": "learned from X",
+}
+
+
 def documented(kind: Class) -> Class:
     """Fill in the docstring of a class: ``{parameters}`` and the shared sections.
+
+    Its constructor's error for an argument of another library names the one that is meant.
 
     Parameters
     ----------
@@ -99,7 +117,24 @@ def documented(kind: Class) -> Class:
         entries = [_entry(name, **declaration) for name, declaration in declared(kind).items()]
         for place, text in {"parameters": "\n    ".join(entries), **_SHARED}.items():
             kind.__doc__ = kind.__doc__.replace(f"{{{place}}}", text)
+    kind.__init__ = _hinting(kind.__init__)  # type: ignore[misc]
     return kind
+
+
+def _hinting(init: Callable[..., None]) -> Callable[..., None]:
+    """Return a constructor whose error for arguments of other libraries says what they are here."""
+
+    @wraps(init)
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        try:
+            init(self, *args, **kwargs)
+        except TypeError as error:
+            hints = [f"{name} is {_FOREIGN[name]}" for name in kwargs if name in _FOREIGN]
+            if not hints:
+                raise
+            raise TypeError(f"{error}. Here {'; '.join(hints)}.") from None
+
+    return __init__
 
 
 def _entry(name: str, default: Any, domain: Domain, description: str) -> str:

@@ -10,6 +10,7 @@ from helpers.refusal import QUICK, X, Y
 
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor
 from lightrnn.estimators.declarations import declared
+from lightrnn.estimators.documentation import _FOREIGN
 
 KINDS = pytest.mark.parametrize("kind", [RNNClassifier, RNNRegressor, RNNLanguageModel])
 OWN = {
@@ -37,6 +38,19 @@ def test_the_first_two_arguments_may_be_positional(kind):
     assert kind("gru", (8,)).get_params() == kind(cell="gru", hidden_layer_sizes=(8,)).get_params()
     with pytest.raises(TypeError):
         kind("gru", (8,), "step")
+
+
+@KINDS
+def test_arguments_of_other_libraries_are_explained_and_others_are_not(kind):
+    with pytest.raises(TypeError, match=r"'units'\. Here units is hidden_layer_sizes; lr is lea"):
+        kind(units=3, lr=0.1)
+    with pytest.raises(TypeError, match=r"'layers'$"):
+        kind(layers=3)
+
+
+def test_what_is_meant_is_an_argument():
+    meant = [meant.partition(",")[0] for meant in _FOREIGN.values()]
+    assert all(name in declared(RNNClassifier) for name in meant if " " not in name)
 
 
 @KINDS
