@@ -366,9 +366,8 @@ class CudaNetwork:
         order: list[np.ndarray] = []
         parts: list[np.ndarray] = []
         step = self.host.target == "step" if step is None else step
-        # Half of the free memory is filled with rows.
-        per_row = batch_bytes(self.host, 1, 2) - batch_bytes(self.host, 1, 1)
-        most = int(max(1, min(_ROWS, driver.memory()[0] // (2 * per_row))))
+        # At most half of the free memory is filled: no step takes more than one that is alone.
+        most = int(max(1, min(_ROWS, driver.memory()[0] // (2 * batch_bytes(self.host, 1, 1)))))
         for group in group_sequences(np.fromiter(map(len, X), np.int64, len(X)), most):
             batch = Batch.of_inputs([X[i] for i in group])
             run = CudaForwardBackward(self.context, self.host, batch)
