@@ -65,7 +65,7 @@ def test_a_gpu_that_cannot_be_used_is_an_error_and_changes_nothing(machine, monk
 def test_a_missing_package_is_an_error(monkeypatch):
     monkeypatch.setattr(cuda.driver, "find_spec", lambda name: None)
     with pytest.raises(
-        RuntimeError, match=r"numba-cuda, which is not installed. pip install 'lightrnn\[cuda12\]'"
+        RuntimeError, match=r"numba-cuda, which is not installed. pip install 'numba-cuda\[cu12\]'"
     ):
         RNNClassifier(device="cuda", **QUICK).fit(X, Y)
 

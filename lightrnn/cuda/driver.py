@@ -17,7 +17,7 @@ SHARED = 48 * 1024  # bytes of shared memory that a block may have without an at
 # Compute capability. Older GPUs lack the acquire and release operations of the barrier between
 # blocks (before 7.0), or were never tested.
 OLDEST = (7, 5)
-_INSTALL = "pip install 'lightrnn[cuda12]' or 'lightrnn[cuda13]', for the driver's version of CUDA"
+_INSTALL = "pip install 'numba-cuda[cu12]' or 'numba-cuda[cu13]', for the driver's version of CUDA"
 _ELSEWHERE = "Use device='cpu' where there is no GPU; the weights are the same"
 
 
