@@ -67,7 +67,11 @@ def main() -> None:
         from lightrnn.plotting import AttributionDisplay, GateDisplay
 
         GateDisplay.from_estimator(net, fresh[0], units=holders).figure_.savefig("gates.png")
-        AttributionDisplay.from_estimator(net, fresh[0]).figure_.savefig("attribution.png")
+        figure = AttributionDisplay.from_estimator(net, fresh[0]).figure_
+        figure.axes[-1].set_xlabel(
+            "fall of the logit without a word, also as bar below it", fontsize=7
+        )
+        figure.savefig("attribution.png")
         print("Drawn in gates.png and attribution.png.")
     except ImportError:
         print("Without matplotlib there are no pictures: python -m pip install matplotlib")
