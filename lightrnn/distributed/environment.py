@@ -68,7 +68,7 @@ def connected(client: Any) -> Any:
 
 
 def check_environment(client: Any, workers: list[str] | None = None) -> list[str]:
-    """Return the addresses of the workers, in order.
+    """Return the addresses of the workers that can be reached, in order.
 
     Parameters
     ----------
@@ -84,13 +84,13 @@ def check_environment(client: Any, workers: list[str] | None = None) -> list[str
         their processors differ.
     """
     answers = client.run(environment, workers=workers, on_error="return")
-    # A worker that cannot be reached is one that the scheduler has not missed yet.
-    answers = {key: answer for key, answer in answers.items() if not isinstance(answer, OSError)}
     if not answers and workers is None:
         raise RuntimeError(
             "The cluster must have a worker, got none. Start some, and wait for them: "
             "client.wait_for_workers(1)."
         )
+    # A worker that cannot be reached is one that the scheduler has not missed yet.
+    answers = {key: answer for key, answer in answers.items() if not isinstance(answer, OSError)}
     addresses = sorted(answers)
     here = environment()
     for address in addresses:

@@ -25,6 +25,7 @@ from .replica import Replica, Setup
 _WATCH = 2.0  # seconds of silence after which the scheduler is asked whether a worker still lives
 _PATIENCE = 30.0  # seconds to wait for a worker, after the last one was lost
 _PAUSE = 0.05  # seconds between two looks at where partitions are
+_CLOSING = "cannot schedule new futures after shutdown"  # what a worker that is closed answers
 _ATTEMPTS = 5  # of one call, each after another worker was lost
 
 
@@ -69,6 +70,9 @@ class Replicas:
         """Read the partitions, each near to its neighbours, and place the replicas."""
         try:
             addresses = check_environment(self._client)
+            while not addresses:  # all were lost before they could answer
+                time.sleep(_PAUSE)
+                addresses = check_environment(self._client, sorted(self._check_computing()))
             self._checked.update(addresses)
             self._read(list(range(self.n_partitions)), addresses)
             self._place()
@@ -206,8 +210,10 @@ class Replicas:
                 done, waiting = await asyncio.wait(
                     waiting, timeout=_WATCH, return_when=asyncio.FIRST_EXCEPTION
                 )
-                for task in done:
-                    task.result()  # which raises
+                # Of all, as asyncio warns of those that nobody has looked at.
+                errors = [error for task in done if (error := task.exception())]
+                if errors:
+                    raise errors[0]
                 if not done:
                     known = await self._alive()
                     silent = [tasks[task] for task in waiting if tasks[task] not in known]
@@ -231,7 +237,8 @@ class Replicas:
         except (OSError, KeyError) as error:  # no connection, or a worker that was restarted
             raise _LostError(address) from error
         if answer["status"] != "OK":
-            raise answer["exception"]
+            failure = answer["exception"]
+            raise _LostError(address) if _CLOSING in str(failure) else failure
         return unpacked(answer["result"])
 
     async def _alive(self) -> set[str]:
@@ -270,6 +277,7 @@ class Replicas:
                     raise actor.exception()
                 if actor.status != "finished":
                     self._gone.add(address)
+                    self._drop(actor.key)
                     continue
                 for number in places[address]:
                     self._homes[number] = address, actor.key
@@ -350,5 +358,14 @@ class Replicas:
         for number, (address, key) in list(self._homes.items()):
             if address in self._gone:
                 del self._homes[number]
-                self._actors.pop(key, None)
+                self._drop(key)
         self._place()
+
+    def _drop(self, key: str) -> None:
+        """Let go of the replica of a lost worker.
+
+        If it were kept, dask would keep the partitions waiting for that worker, too.
+        """
+        actor = self._actors.pop(key, None)
+        if actor is not None:
+            actor.release()

@@ -1,8 +1,12 @@
 """Clusters that lose and gain workers, clients that leave, fits side by side: the same bits."""
 
 import os
+import random
 import signal
+import subprocess
+import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -34,6 +38,23 @@ STEPS = [x[:T, 0] for x, T in zip(X, LENGTHS, strict=True)]
 TEXTS = ["to be or not to be", "that is the question", "whether tis nobler", "in the mind"] * 6
 
 
+# A fit that does not end, by a client in a process of its own.
+CHILD = """
+import time
+from distributed import Client
+from tests.distributed.test_failures import FITS
+
+def wait(record):
+    if record.epoch == 2:
+        print("in the second epoch", flush=True)
+        time.sleep(600)
+
+def fit(address):
+    with Client(address) as client:
+        FITS["classifier"](callbacks=wait)
+"""
+
+
 def delayed(values):
     """Return values in 8 partitions."""
     return [dask.delayed(list(values[i::8])) for i in range(8)]
@@ -56,11 +77,8 @@ def test_bits_depend_on_neither_the_number_of_workers_nor_a_killed_one(client, c
         if record.epoch == 2:
             os.kill(next(iter(client.run(os.getpid).values())), signal.SIGKILL)
 
-    def grow(record):
-        cluster.scale(3)
-
     two = {name: fit().weights_ for name, fit in FITS.items()}
-    assert equal(FITS["classifier"](callbacks=grow).weights_, two["classifier"])
+    cluster.scale(3)
     client.wait_for_workers(3, timeout=60)
     for name, fit in FITS.items():
         assert equal(fit().weights_, two[name]), f"{name}, three workers"
@@ -70,6 +88,91 @@ def test_bits_depend_on_neither_the_number_of_workers_nor_a_killed_one(client, c
     for name, fit in FITS.items():
         assert equal(fit().weights_, two[name]), f"{name}, one worker"
     cluster.scale(2)
+    client.wait_for_workers(2, timeout=60)
+
+
+class Killer:
+    """Kills a worker soon after some of the messages that a fit sends to the workers.
+
+    Parameters
+    ----------
+    cluster : distributed.LocalCluster
+        Of workers that are processes, which their nannies start again.
+    monkeypatch : pytest.MonkeyPatch
+        It lets fits be watched.
+    """
+
+    def __init__(self, cluster, monkeypatch):
+        self._cluster = cluster
+        self._random = random.Random(0)
+        gather = replicas.Replicas.gather
+        enter = replicas.Replicas.__enter__
+
+        def noted_gather(found, method, *arguments):
+            self._note(method)
+            return gather(found, method, *arguments)
+
+        def noted_enter(found):
+            self._note("read")
+            return enter(found)
+
+        monkeypatch.setattr(replicas.Replicas, "gather", noted_gather)
+        monkeypatch.setattr(replicas.Replicas, "__enter__", noted_enter)
+
+    def watched(self, fit, arguments, fatal=()):
+        """Return the weights of a fit and its messages, of which those of some numbers kill."""
+        self._messages = []
+        self._fatal = fatal
+        self._timers = []
+        weights = fit(**arguments).weights_
+        for timer in self._timers:
+            timer.join()
+        assert len(self._timers) == len(fatal)
+        return weights, self._messages
+
+    def moments(self, messages):
+        """Draw five: while data are read and set up, two in steps, in validation, at the end."""
+        steps = [i for i, message in enumerate(messages) if message == "gradient"]
+        validations = sorted(set(range(steps[0], len(messages))).difference(steps))
+        last = range(steps[-(len(steps) // SMALL["max_iter"])], len(messages))
+        drawn = set()
+        for part in (range(steps[0]), steps[: len(steps) // 2], steps, validations or steps, last):
+            drawn.add(self._random.choice([i for i in part if i not in drawn]))
+        return drawn
+
+    def _note(self, message):
+        if len(self._messages) in self._fatal:
+            # Before the message, while workers compute, or while they answer.
+            timer = threading.Timer(self._random.uniform(0, 0.005), self._kill)
+            self._timers.append(timer)
+            timer.start()
+        self._messages.append(message)
+
+    def _kill(self):
+        while not (pids := self._pids()):
+            time.sleep(0.01)  # until a nanny has started another
+        os.kill(self._random.choice(pids), signal.SIGKILL)
+
+    def _pids(self):
+        """Return the processes of the workers that the scheduler knows."""
+        known = self._cluster.scheduler.workers
+        nannies = [w for w in self._cluster.workers.values() if w.worker_address in known]
+        return [pid for nanny in nannies if (pid := nanny.pid)]
+
+
+def test_a_worker_killed_at_any_of_twenty_random_moments_changes_no_bit(
+    client, cluster, monkeypatch
+):
+    killer = Killer(cluster, monkeypatch)
+    for name, fit in FITS.items():
+        # Texts that are held out are in memory, so that their losses are no messages.
+        held_out = {} if name == "texts" else {"early_stopping": True}
+        weights, messages = killer.watched(fit, held_out)
+        moments = killer.moments(messages)
+        client.wait_for_workers(2, timeout=60)
+        after, others = killer.watched(fit, held_out, moments)
+        assert equal(after, weights), f"{name}, killed at {sorted(moments)}"
+        assert others == messages
     client.wait_for_workers(2, timeout=60)
 
 
@@ -97,6 +200,46 @@ def test_a_client_that_leaves_ends_the_fit_and_leaves_nothing_behind(client, clu
         model.fit(PARTS, Y)
     assert not hasattr(model, "weights_")
     assert left_behind(client) == {}
+
+
+def test_a_client_whose_process_is_killed_leaves_nothing_behind(client, cluster):
+    def held(dask_scheduler):
+        return len(dask_scheduler.clients), len(dask_scheduler.tasks)
+
+    before = client.run_on_scheduler(held)
+    command = [sys.executable, "-c", f"{CHILD}\nfit({cluster.scheduler_address!r})"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout.readline() == "in the second epoch\n"
+        assert client.run_on_scheduler(held) > before
+        child.kill()
+    for _ in range(100):
+        if client.run_on_scheduler(held) == before:
+            break
+        time.sleep(0.05)
+    assert client.run_on_scheduler(held) == before
+    assert left_behind(client) == {}
+    assert equal(FITS["regressor"](client=client).weights_, FITS["regressor"]().weights_)
+
+
+def test_bits_do_not_change_where_a_cluster_grows_in_a_fit(client):
+    expected = {name: fit().weights_ for name, fit in FITS.items()}
+    with (
+        # In this process, as other workers would take a second each to start.
+        distributed.LocalCluster(
+            1, threads_per_worker=1, processes=False, dashboard_address=":0"
+        ) as growing,
+        distributed.Client(growing, set_as_default=False) as own,
+    ):
+
+        def grow(record):
+            if record.epoch == 1:
+                workers = len(growing.workers) + 1
+                growing.scale(workers)
+                own.wait_for_workers(workers, timeout=60)
+
+        for name, fit in FITS.items():
+            assert equal(fit(client=own, callbacks=grow).weights_, expected[name]), name
+        assert len(growing.workers) == 5
 
 
 @pytest.fixture
