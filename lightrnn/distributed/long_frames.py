@@ -26,8 +26,8 @@ class LongFrame:
     ----------
     client : distributed.Client
         It computes where each sequence is.
-    frame : dask.dataframe
-        Rows in the order of time.
+    frame : dask.dataframe, or list of Delayed or Future
+        Rows in the order of time; each item of a list is a DataFrame.
     column : str
         Name of the column, or of the index, that has the name of each row's sequence.
 
@@ -42,16 +42,10 @@ class LongFrame:
     """
 
     def __init__(self, client: Any, frame: Any, column: str) -> None:
-        if not hasattr(frame, "columns"):
-            raise TypeError(
-                "X must be a dask.dataframe where `sequence` is given, got "
-                f"{type(frame).__name__}. Leave `sequence` out."
-            )
-        if column not in frame.columns and column != frame.index.name:
-            raise ValueError(
-                f"sequence must be a column of X or the name of its index, got {column!r} where "
-                f"the columns are {shown(list(frame.columns))}."
-            )
+        # Partitions of a list are looked at where they are.
+        self._is_list = isinstance(frame, (list, tuple))
+        if not self._is_list:
+            _check_column(frame, column)
         self.column = column
         given = blocks_of(frame, "X")
         delayed = cpu.once.imported("dask").delayed
@@ -135,7 +129,7 @@ class LongFrame:
         return np.array([steps[number][0] for number in self._numbers.tolist()])
 
     def labelled(self, results: list[Any], columns: Any, sample: Any) -> Any:
-        """Return results of partitions as a dask.dataframe or Series with the sequences' names.
+        """Return results of partitions with the sequences' names as index.
 
         Parameters
         ----------
@@ -145,16 +139,24 @@ class LongFrame:
             Names of the results' columns.
         sample : ndarray, or list of ndarray
             A result for one sequence.
+
+        Returns
+        -------
+        dask.dataframe or Series, or list of Delayed
+            A list if the frame was one; a DataFrame or Series each.
         """
-        label = cpu.once.imported("dask").delayed(_labelled, pure=False, traverse=False)
+        delayed = cpu.once.imported("dask").delayed
+        label = delayed(_labelled, pure=False, traverse=False)
         found = _labelled(sample, self._order[:1], self.column, columns)
+        empty = found.iloc[:0]
         parts = [
-            label(result, names, self.column, columns)
+            label(result, names, self.column, columns) if names else delayed(empty)
             for result, names in zip(results, self.names, strict=True)
-            if names
         ]
+        if self._is_list:
+            return parts
         frames = cpu.once.imported("dask.dataframe")
-        return frames.from_delayed(parts, meta=found.iloc[:0], verify_meta=False)
+        return frames.from_delayed(parts, meta=empty, verify_meta=False)
 
 
 def _homes(counts: np.ndarray) -> np.ndarray:
@@ -181,8 +183,23 @@ def _homes(counts: np.ndarray) -> np.ndarray:
     return homes
 
 
+def _check_column(frame: Any, column: str) -> None:
+    """Raise an error if a frame, or a partition of it, has no column or index of a name."""
+    if not hasattr(frame, "columns"):
+        raise TypeError(
+            "X must be a dask.dataframe, or a list of DataFrames in Delayed or Future, where "
+            f"`sequence` is given, got {type(frame).__name__}. Leave `sequence` out."
+        )
+    if column not in frame.columns and column != frame.index.name:
+        raise ValueError(
+            f"sequence must be a column of X or the name of its index, got {column!r} where "
+            f"the columns are {shown(list(frame.columns))}."
+        )
+
+
 def _names_of_rows(frame: Any, column: str) -> tuple[list[Any], np.ndarray]:
     """Return the names of a partition's sequences as they first occur, and each row's number."""
+    _check_column(frame, column)
     keys = frame[column] if column in frame.columns else frame.index
     codes, names = keys.factorize()
     if (codes < 0).any():

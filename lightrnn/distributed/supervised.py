@@ -49,8 +49,9 @@ class DaskSupervisedEstimator(_Local):
     sequence: Any = argument(
         None,
         Domain("str or None", lambda name, value: value),
-        """Column of a long dask.dataframe, or name of its index, that names the sequence of each
-        row; a row is a step. None: each row of a DataFrame is a sequence.""",
+        """Column of a long dask.dataframe, or of each DataFrame of a list of partitions, or name of
+        the index, that names the sequence of each row; a row is a step. None: each row of a
+        DataFrame is a sequence.""",
     )
 
     # -- fitting ----------------------------------------------------------------------------------
@@ -71,7 +72,8 @@ class DaskSupervisedEstimator(_Local):
         ----------
         X : dask.array (n, T, F) or (n, T), dask.dataframe, dask.bag, list of Delayed or Future
             Sequences of numbers or of tokens, in partitions. An array is cut along its first axis.
-            Each row of a DataFrame is a sequence, as in a table; or it is a step, see `sequence`.
+            Each row of a DataFrame is a sequence, as in a table; or it is a step, see `sequence`,
+            which may be given for a list of DataFrames, too.
             Each item of a bag is a sequence, or a pair (sequence, target). Each item of a list is a
             partition in any form that the local class takes, a list of pairs, or a tuple of
             sequences and their targets.
@@ -227,8 +229,9 @@ class DaskSupervisedEstimator(_Local):
         -------
         predictions : dask.array, list of Delayed, or as the local class returns them
             A dask.array for a dask.array with one target per sequence. For a long DataFrame a
-            Series or DataFrame of dask, whose index has the names of the sequences. For other
-            partitions, one Delayed for each. For X in memory, what the local class returns.
+            Series or DataFrame of dask, whose index has the names of the sequences; for a list of
+            such frames, a list of Delayed with a Series or DataFrame each. For other partitions,
+            one Delayed for each. For X in memory, what the local class returns.
 
         Raises
         ------
@@ -275,7 +278,8 @@ class DaskSupervisedEstimator(_Local):
 
     def _seen(self, X: Any) -> Blocks | LongFrame:
         """Return X in partitions of sequences, as in `fit`."""
-        return self._source(X, self.sequence_ if hasattr(X, "columns") else None)
+        is_long = hasattr(X, "columns") or isinstance(X, (list, tuple))
+        return self._source(X, self.sequence_ if is_long else None)
 
     def _one_step(self) -> Any:
         """Return a sequence of one step."""

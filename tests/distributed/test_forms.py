@@ -94,6 +94,22 @@ def test_sequences_that_span_partitions_are_read_whole_and_targets_find_them(
     assert step.score(indexed, indexed["a"]) > -1
 
 
+def test_lists_of_long_frames_are_the_frame_of_their_rows(client, frames, rows):
+    # Sequences are cut, and the last partition is empty.
+    parts = [rows[:31], rows[31:70], rows[70:], rows[:0]]
+    whole = frames.from_delayed([dask.delayed(part) for part in parts], verify_meta=False)
+    expected = DaskRNNRegressor(**SMALL).fit(whole, Y, sequence="id")
+    for given in ([dask.delayed(part) for part in parts], client.scatter(parts)):
+        model = DaskRNNRegressor(**SMALL, sequence="id").fit(given, Y)
+        assert equal(model.weights_, expected.weights_)
+        found = model.predict(given)
+        assert len(found) == 4 and all(map(dask.is_dask_collection, found))
+        pandas = pytest.importorskip("pandas")
+        found = pandas.concat(dask.compute(*found))
+        pandas.testing.assert_series_equal(found, expected.predict(whole).compute())
+        assert model.score(given, Y) == expected.score(whole, Y)
+
+
 def test_errors_of_long_frames_say_what_is_wrong(client, frames, rows):
     frame = frames.from_pandas(rows, npartitions=2, sort=False)
     nameless = rows.assign(id=[None, *rows["id"].tolist()[1:]])
@@ -103,7 +119,9 @@ def test_errors_of_long_frames_say_what_is_wrong(client, frames, rows):
         (frame, np.arange(len(rows)), "id", "y must have one value for each sequence, got 0 and"),
         (frame, Y, None, r"X has .* sequences but y has 20: each row of a DataFrame is one"),
         (frames.from_pandas(nameless, 2), Y, "id", "X must name the sequence of each row in 'id'"),
-        ([dask.delayed(X)], Y, "id", "X must be a dask.dataframe where `sequence` is given"),
+        ([dask.delayed(X)], Y, "id", "X must be a dask.dataframe, or a list .* got list"),
+        ([dask.delayed(rows)], Y, "nope", "sequence must be a column of X or the name of its"),
+        (bag.from_sequence(X), Y, "id", "X must be a dask.dataframe, or a list .* got Bag"),
     ):
         with pytest.raises((ValueError, TypeError), match=message):
             DaskRNNRegressor(**SMALL).fit(given, y, sequence=sequence)
