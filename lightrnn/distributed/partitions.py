@@ -120,7 +120,7 @@ def read_partition(given: Any, number: int, reading: Reading, share: int) -> Par
         Number of partitions that each worker is going to have.
     """
     try:
-        X, y = _split_pairs(given) if reading.pairs else (given, None)
+        X, y = split_pairs(given) if reading.pairs else (given, None)
         X = [X] if isinstance(X, str) else X
         if not len(X):
             return Partition()
@@ -132,7 +132,7 @@ def read_partition(given: Any, number: int, reading: Reading, share: int) -> Par
         raise type(error)(f"In partition {number}: {error}") from error
 
 
-def _split_pairs(given: Any) -> tuple[Any, Any]:
+def split_pairs(given: Any) -> tuple[Any, Any]:
     """Return sequences and targets of a partition of pairs, or of a pair (X, y)."""
     if type(given) is tuple and len(given) == 2:
         X, y = given

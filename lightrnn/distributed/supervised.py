@@ -30,7 +30,7 @@ from .collections import (
 from .estimator import DaskEstimator
 from .long_frames import LongFrame
 from .network import DistributedNetwork
-from .partitions import Reading, Summary
+from .partitions import Reading, Summary, split_pairs
 from .replicas import Replicas
 from .sequences import common_kind, joined, merged_counts, of_tokens
 
@@ -289,6 +289,33 @@ class DaskSupervisedEstimator(_Local):
         step = np.zeros((1, vars(self)["n_features_in_"]))
         names = vars(self).get("feature_names_in_")
         return step if names is None else cpu.once.imported("pandas").DataFrame(step, columns=names)
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return the score of the local class, over all partitions.
+
+        Parameters
+        ----------
+        X, y : as in `fit`
+            Sequences and true targets, or pairs of them.
+        sample_weight : as in `fit`, default=None
+            Weights.
+
+        Returns
+        -------
+        float
+            The accuracy of a classifier, R^2 of a regressor.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator was not fitted.
+        """
+        if y is None and is_collection(X):
+            delayed = cpu.once.imported("dask").delayed
+            halves = delayed(split_pairs, pure=False, traverse=False, nout=2)
+            X, y = zip(*(halves(block) for block in blocks_of(X, "X")), strict=True)
+        local: Any = super()  # the classifier's or the regressor's
+        return float(local.score(X, y, sample_weight))
 
     def _compared(
         self, X: Any, y: Any, sample_weight: Any

@@ -137,7 +137,9 @@ def test_pairs_of_sequences_and_targets_are_x_and_y(client):
     ]
     apart = DaskRNNRegressor(**SMALL).fit([dask.delayed(X[:10]), dask.delayed(X[10:])], Y)
     for both in given:
-        assert equal(DaskRNNRegressor(**SMALL).fit(both).weights_, apart.weights_)
+        model = DaskRNNRegressor(**SMALL).fit(both)
+        assert equal(model.weights_, apart.weights_)
+        assert model.score(both) == apart.score(both) == apart.to_local().score(X, Y)
 
 
 def test_what_is_no_pair_is_named(client):
