@@ -35,6 +35,7 @@ class Rows(NamedTuple):
     losses: int  # (n,)
     dfeatures: int  # (n, D), -1 if no gradient is wanted
     constant: int = -1  # (k,) of the loss, one for each output
+    adds: bool = False  # whether the parameters' gradients hold those of other rows already
 
 
 class HiddenLayer(NamedTuple):
@@ -77,9 +78,19 @@ class Head:
         return self._raw(program, self.layer, h, count)
 
     def learn(
-        self, program: Program, loss: Loss, features: Matrix, sent: dict[str, Sent], learn: bool
+        self,
+        program: Program,
+        loss: Loss,
+        features: Matrix,
+        sent: dict[str, Sent],
+        total: int,
+        learn: bool,
+        adds: bool = False,
     ) -> int:
         """Compute the loss of all rows and, with `learn`, all gradients.
+
+        The loss is put to the address `total`. With `adds` the parameters' gradients are added to
+        what is there.
 
         Returns
         -------
@@ -88,15 +99,15 @@ class Head:
         """
         n = sent["weights"].size
         hidden, h = self._hidden(program, features, n)
-        rows = self._rows(program, h, sent, n, learn)
+        rows = self._rows(program, h, sent, n, learn)._replace(adds=adds)
         if "constant" in sent:
             rows = rows._replace(constant=sent["constant"].address)
         self._loss(program, self.layer, loss, rows)
-        add_up(program, rows.losses, rows.n, program.context.addresses.results)
+        add_up(program, rows.losses, rows.n, total)
         dh = rows.dfeatures
         if learn:
             for run in reversed(hidden):
-                dh = self._hidden_back(program, run, dh, n)
+                dh = self._hidden_back(program, run, dh, n, adds)
         return dh
 
     # -- hidden layers -----------------------------------------------------------------------------
@@ -117,14 +128,16 @@ class Head:
             h = Matrix(run.state, layer.units)
         return runs, h
 
-    def _hidden_back(self, program: Program, run: HiddenLayer, dstate: int, count: int) -> int:
-        """Set the gradients of a hidden layer's parameters; return that of its input."""
+    def _hidden_back(
+        self, program: Program, run: HiddenLayer, dstate: int, count: int, adds: bool
+    ) -> int:
+        """Set a hidden layer's gradients, or add to them; return that of its input."""
         layer = run.layer
         size = count * layer.units
         arguments = gather.CellArguments(run.sums, size, dstate)
         program.over(gather.apply_back(layer.cell_name), size, arguments)
         dsums = Matrix(run.sums, layer.units)
-        self._back(program, layer, run.X, dsums, count, False)
+        self._back(program, layer, run.X, dsums, count, adds)
         dX = Matrix(program.allocate(count * layer.features), layer.features)
         W = program.context.addresses.weights(layer).W_ih
         shape = count, layer.features, layer.units
@@ -194,7 +207,8 @@ class Head:
                 self._costs(program, loss, Matrix(outputs, k), some)
                 if rows.dfeatures >= 0:
                     doutputs = Matrix(outputs, k)
-                    self._back(program, layer, some.features, doutputs, some.n, begin > 0)
+                    adds = begin > 0 or rows.adds
+                    self._back(program, layer, some.features, doutputs, some.n, adds)
                     target = Matrix(some.dfeatures, D)
                     W = program.context.addresses.weights(layer).W_ih
                     shape = some.n, D, k
@@ -276,13 +290,20 @@ class Adaptive(Head):
         return read
 
     def learn(
-        self, program: Program, loss: Loss, features: Matrix, sent: dict[str, Sent], learn: bool
+        self,
+        program: Program,
+        loss: Loss,
+        features: Matrix,
+        sent: dict[str, Sent],
+        total: int,
+        learn: bool,
+        adds: bool = False,
     ) -> int:
         """Compute the loss of all rows and, with `learn`, all gradients; see `Head.learn`."""
         counts = [sent[f"rows{i}"].size for i in range(len(self.host.tails))]
         # A row of a cluster has two losses: the choice of the cluster, and that within it.
         all_losses = sent["weights"].size + sum(counts)
-        rows = self._rows(program, features, sent, all_losses, learn)
+        rows = self._rows(program, features, sent, all_losses, learn)._replace(adds=adds)
         self._loss(program, self.layer, loss, rows)
         losses = rows.losses + rows.n
         for i, ((_, _, down, tail), count) in enumerate(zip(self.host.tails, counts, strict=True)):
@@ -294,12 +315,13 @@ class Adaptive(Head):
                     weights=sent[f"weights{i}"].address,
                     losses=losses,
                     dfeatures=rows.dfeatures,
+                    adds=adds,
                 )
                 self._cluster(program, loss, (down, tail), of_cluster)
-            elif learn:  # no kernel writes the gradients of a cluster without rows
+            elif learn and not adds:  # no kernel writes the gradients of a cluster without rows
                 self._no_gradient(program, down, tail)
             losses += count
-        add_up(program, rows.losses, all_losses, program.context.addresses.results)
+        add_up(program, rows.losses, all_losses, total)
         return rows.dfeatures
 
     def _cluster(
@@ -315,7 +337,7 @@ class Adaptive(Head):
             self._linear(program, down, rows.features, low.address, count)
             self._loss(program, tail, loss, rows._replace(features=low, dfeatures=dlow.address))
             if learn:
-                self._back(program, down, rows.features, dlow, count, False)
+                self._back(program, down, rows.features, dlow, count, rows.adds)
                 index = rows.features.row_index
                 target = Matrix(rows.dfeatures, self.host.features, index)
                 shape = count, self.host.features, down.units

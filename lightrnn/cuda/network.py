@@ -12,17 +12,19 @@ import numpy as np
 from ..losses import Loss, make_loss
 from ..nn.batches import Batch
 from ..nn.groups import group_sequences, largest_batch, original_order
-from ..nn.memory import batch_bytes, parameter_bytes
+from ..nn.memory import batch_bytes, in_segments, parameter_bytes
 from ..nn.network import Network
 from ..nn.solvers import Outcome, Solver
 from ..utils.indexing import take
 from . import driver, updates
 from .context import Context
+from .forward import CudaForward
 from .forward_backward import CudaForwardBackward
 from .heads import make_head
 from .memory import rounded
 from .program import Program, Sent
 from .reductions import add_up
+from .segments import most_at_once
 
 _SHARE = 0.8  # of the free memory that may be filled with sequences; a batch needs the rest
 _ROWS = 1 << 16  # rows that are predicted at once
@@ -53,6 +55,8 @@ class CudaNetwork:
     ----------
     device : str
         "cuda:0" or another.
+    available : float
+        Bytes of the GPU's memory that are free; a batch that needs much of them is run in segments.
 
     Raises
     ------
@@ -69,9 +73,11 @@ class CudaNetwork:
         self.context = Context.of(host, number)
         self.memory = self.context.memory
         self.layout = self.context.addresses.layout
+        with driver.current(number):
+            self.available = driver.memory()[0]
         self._head = make_head(host.head)
         self._solver: Solver | None = None
-        self._last: CudaForwardBackward | None = None
+        self._last: CudaForward | None = None
         self._sent = False  # whether the GPU has the parameters
         self._moments_sent = False
         self._newer = False  # whether the GPU has newer parameters than the host
@@ -166,7 +172,8 @@ class CudaNetwork:
         columns = 1 if tokens else items[0].shape[1]
         end = start + rounded(int(lengths.sum()) * columns)
         B, steps = largest_batch(lengths, batch_size)
-        of_batch = int(batch_bytes(self.host, B, steps) + parameter_bytes(self.host, 1))
+        part = most_at_once(self.host, B, steps) if self._in_segments(B, steps) else 1
+        of_batch = int(part * batch_bytes(self.host, B, steps) + parameter_bytes(self.host, 1))
         if end * store.dtype.itemsize + of_batch > driver.memory()[0] * _SHARE:
             return
         store.kept = end
@@ -196,7 +203,7 @@ class CudaNetwork:
             f"sequences, got {free / 2**20:,.1f} MiB. {remedy}."
         )
 
-    def _run(self, run: CudaForwardBackward) -> None:
+    def _run(self, run: CudaForward) -> None:
         """Begin a program, after the parameters were sent."""
         floats, ints = run.program.sizes
         needed = self.memory.bytes_for(floats, ints)
@@ -209,6 +216,10 @@ class CudaNetwork:
             free = driver.memory()[0] + self.memory.bytes_held
             raise RuntimeError(self._too_much(needed, free, run.B)) from error
 
+    def _in_segments(self, batch_size: int, steps: int) -> bool:
+        """Whether such a batch is run in segments: it would need much of the memory."""
+        return in_segments(self.host, batch_size, steps, self.available)
+
     def _prepare(
         self,
         batch: Batch,
@@ -217,21 +228,20 @@ class CudaNetwork:
         *,
         learn: bool = True,
     ) -> tuple[CudaForwardBackward, dict[str, Sent]]:
-        """Return the program of a batch's loss and, with `learn`, gradient; and its arrays."""
-        run = CudaForwardBackward(self.context, self.host, batch)
+        """Return the program of a batch's loss and, with `learn`, gradient; and where `more` is."""
+        cut = learn and self._in_segments(len(batch.X), int(batch.lengths.sum()))
+        run = CudaForwardBackward(self.context, self.host, batch, cut)
         targets = batch.targets
         weights = batch.weights
         if self.host.target == "step":
             targets = run.index.packing.by_step(targets)
             weights = run.index.packing.by_step(weights)
         # Equal weights then sum to 1 over the batch: the loss is a mean.
-        arrays = self._head.sends(loss, targets, weights / batch.n_targets)
-        sent = run.program.send_all(arrays | (more or {}))
-        run.forward()
-        dfeatures = self._head.learn(run.program, loss, run.features, sent, learn)
-        if learn:
-            run.backward(dfeatures)
-        return run, sent
+        arrays = run.sends(self._head, loss, targets, weights / batch.n_targets)
+        sent = [run.program.send_all(each) for each in arrays]
+        others = run.program.send_all(more or {})
+        run.learn(self._head, loss, sent, learn)
+        return run, others
 
     def _update(self, program: Program, solver: Solver, constants: Sent) -> None:
         """Let a program end with a solver's step."""
@@ -267,8 +277,8 @@ class CudaNetwork:
             self._moments_sent = False
         limit = math.inf if clip_norm is None else clip_norm
         rule = np.array([limit, *solver.advance(rate)])
-        run, sent = self._prepare(batch, loss, {"rule": rule})
-        self._update(run.program, solver, sent["rule"])
+        run, more = self._prepare(batch, loss, {"rule": rule})
+        self._update(run.program, solver, more["rule"])
         self._run(run)
         self._last = run
         self._newer = True
@@ -302,7 +312,7 @@ class CudaNetwork:
     @_on_its_gpu
     def run(self, batch: Batch) -> None:
         """Advance `final_states` to the batch's end."""
-        self._last = run = CudaForwardBackward(self.context, self.host, batch)
+        self._last = run = CudaForward(self.context, self.host, batch)
         run.forward()
         self._run(run)
 
@@ -331,8 +341,8 @@ class CudaNetwork:
         run: Any = self._last
         fetch = self.memory.floats.fetch
         return tuple(
-            fetch(address, run.B * columns).reshape(-1, columns)
-            for address, columns in run.final_states
+            fetch(states.address, run.B * states.stride).reshape(-1, states.stride)
+            for states in run.final_states
         )
 
     # -- prediction --------------------------------------------------------------------------------
@@ -353,13 +363,13 @@ class CudaNetwork:
 
     def states(self, X: Sequence[np.ndarray], threads: int = 1) -> Any:
         """Return the last layer's state (n, D), or for target "step" a list of (T_i, D)."""
-        return self._predict(X, CudaForwardBackward.read_features)
+        return self._predict(X, CudaForward.read_features)
 
     @_on_its_gpu
     def _predict(
         self,
         X: Sequence[np.ndarray],
-        read: Callable[[CudaForwardBackward], Any],
+        read: Callable[[CudaForward], Any],
         step: bool | None = None,
     ) -> Any:
         """Run forward over groups of sequences and read each group, in the order of `X`."""
@@ -370,7 +380,7 @@ class CudaNetwork:
         most = int(max(1, min(_ROWS, driver.memory()[0] // (2 * batch_bytes(self.host, 1, 1)))))
         for group in group_sequences(np.fromiter(map(len, X), np.int64, len(X)), most):
             batch = Batch.of_inputs([X[i] for i in group])
-            run = CudaForwardBackward(self.context, self.host, batch)
+            run = CudaForward(self.context, self.host, batch)
             run.forward()
             fetch = read(run)
             self._run(run)

@@ -20,6 +20,7 @@ from .matmul import add_product, weight_gradient
 from .memory import Matrix
 from .reductions import greater
 from .registers import register_jitable, zeros
+from .segments import Segment
 
 
 class PoolArguments(NamedTuple):
@@ -32,7 +33,7 @@ class PoolArguments(NamedTuple):
     last: int  # (B,) last row of a sequence; its rows follow one another if there is no `first`
     B: int
     D: int
-    before: int = -1  # (B, D + 2) of `pool`: what is pooled of earlier steps  # IN
+    before: int = -1  # (B, D + 2) what is pooled of earlier steps  # IN
     scores: int = -1  # (N,) of attention  # IN
     dpooled: int = -1  # (B, D) of `greatest_back`  # IN
     drows: int = -1  # (N, D) of `greatest_back`  # OUT
@@ -107,6 +108,8 @@ def greatest_back(dtype: str) -> Kernel:
             j = item % a.D
             top = floats[a.pooled + b * (a.D + 2) + j]
             left = floats[a.dpooled + item]
+            if a.before >= 0 and floats[a.before + b * (a.D + 2) + j] == top:
+                left = zero  # an earlier step has it
             for t in range(ints[a.lengths + b]):
                 row = _row(ints, a, b, t)
                 x = floats[a.rows.address + row * a.rows.stride + j]
@@ -193,42 +196,51 @@ class CudaPooling:
         Address of what is pooled of earlier steps, (B, D + 2); -1 for nothing.
     mask : gather.Mask
         Dropout of the pooled rows.
+    n_segments : int, default=1
+        Number of segments that are run one after the other.
 
     Attributes
     ----------
-    address, columns : int
-        Where the pooled rows are, (B, columns), and D + 2.
+    final : Matrix (B, D + 2)
+        What is pooled of all steps.
     """
 
-    def __init__(self, pooling: Pooling, index: BatchIndex, before: int, mask: gather.Mask) -> None:
+    def __init__(
+        self, pooling: Pooling, index: BatchIndex, before: int, mask: gather.Mask, n_segments: int
+    ) -> None:
         self.pooling = pooling
         self.index = index
         self.program = index.program
-        self.columns = pooling.features + 2
-        self._before = before
+        columns = pooling.features + 2
         self._mask = mask
         self._attends = pooling.kind == "attention"
+        size = index.B * columns
+        if before < 0:
+            before = self.program.allocate(size)
+            gather.let_be_zero(self.program, before, size)
+        # What is pooled before each segment, and after the last one.
+        self._pooled = [before, *(self.program.allocate(size) for _ in range(n_segments))]
+        self.final = Matrix(self._pooled[-1], columns)
 
-    def forward(self, rows: Matrix) -> Matrix:
-        """Return the pooled rows (B, D) of the states (N, D), after dropout."""
-        index = self.index
+    def forward(self, rows: Matrix, segment: Segment, again: bool) -> None:
+        """Pool a segment's rows of the states (N, D), unless this was done before."""
         D = self.pooling.features
         program = self.program
-        size = index.B * self.columns
-        before = self._before
-        if before < 0:
-            before = program.allocate(size)
-            gather.let_be_zero(program, before, size)
-        self.address = program.allocate(size)
         self.rows = rows
-        arguments = self._arguments()._replace(before=before)
+        before, after = self._pooled[segment.number :][:2]
+        arguments = self._arguments(after, segment)._replace(before=before)
         if self._attends:
-            self._scores = program.allocate(index.N)
+            self._scores = program.allocate(segment.rows)
             scores = Matrix(self._scores, 1)
-            add_product(program, rows, self._query(gradient=False), scores, (index.N, 1, D))
-            arguments = arguments._replace(scores=self._scores)
-        program.over(pool(self.pooling.kind, program.dtype), index.B * D, arguments)
-        return self._dropped(Matrix(self.address, self.columns))
+            shape = segment.rows, 1, D
+            add_product(program, segment.of(rows), self._query(gradient=False), scores, shape)
+            arguments = arguments._replace(scores=self._scores - segment.row)
+        if not again:
+            program.over(pool(self.pooling.kind, program.dtype), self.index.B * D, arguments)
+
+    def pooled(self) -> Matrix:
+        """Return the pooled rows (B, D) of all steps, after dropout."""
+        return self._dropped(self.final)
 
     def _dropped(self, pooled: Matrix) -> Matrix:
         """Return pooled rows, or the gradient of them, after dropout."""
@@ -239,11 +251,10 @@ class CudaPooling:
         gather.copy_rows(self.program, dropped, pooled, shape, self._mask)
         return dropped
 
-    def _arguments(self) -> PoolArguments:
+    def _arguments(self, pooled: int, segment: Segment) -> PoolArguments:
         """Return the arguments that both passes have."""
-        index = self.index
-        given = self.address, self.rows, index.lengths, index.first, index.last
-        return PoolArguments(*given, index.B, self.pooling.features)
+        given = pooled, self.rows, segment.lengths, segment.first, segment.last
+        return PoolArguments(*given, self.index.B, self.pooling.features)
 
     def _query(self, *, gradient: bool) -> Matrix:
         """Return attention's query, or its gradient, as a matrix (D, 1)."""
@@ -251,26 +262,37 @@ class CudaPooling:
         address = addresses.gradient_of if gradient else addresses.parameter
         return Matrix(address("attention.w"), 1)
 
-    def backward(self, dpooled: int) -> int:
-        """Return the gradient of the states, (N, D), from that of the pooled rows, (B, D)."""
-        index = self.index
+    def backward(self, dpooled: int, segment: Segment, parts: list[Segment]) -> int:
+        """Return the gradient of a segment's states, (N, D), from that of the pooled rows, (B, D).
+
+        The gradient of the query is computed part by part.
+        """
         D = self.pooling.features
-        N = index.N
         program = self.program
-        drows = program.allocate(N * D)
+        drows = program.allocate(segment.rows * D)
         dpooled = self._dropped(Matrix(dpooled, D)).address
+        top = self.final.address
+        drow = drows - segment.row * D  # the address of row 0
         if self.pooling.kind == "max":
-            maxima = self._arguments()._replace(dpooled=dpooled, drows=drows)
-            program.over(greatest_back(program.dtype), index.B * D, maxima)
-            return drows
-        given = self.address, dpooled, self.rows, drows, index.member
-        arguments = MeanBackArguments(*given, N, D)
+            # A maximum of a batch before this one does not count.
+            before = self._pooled[segment.number] if segment.number else -1
+            maxima = self._arguments(top, segment)
+            maxima = maxima._replace(before=before, dpooled=dpooled, drows=drow)
+            program.over(greatest_back(program.dtype), self.index.B * D, maxima)
+            return drow
+        rows = segment.of(self.rows)
+        given = top, dpooled, rows, drows, self.index.member + segment.row
+        arguments = MeanBackArguments(*given, segment.rows, D)
         if self._attends:
-            dscores = program.allocate(N)
+            dscores = program.allocate(segment.rows)
             w = self._query(gradient=False).address
             arguments = arguments._replace(w=w, shares=self._scores, dscores=dscores)
-            program.over(score_back(program.dtype), N, arguments)
+            program.over(score_back(program.dtype), segment.rows, arguments)
             target = self._query(gradient=True)
-            weight_gradient(program, self.rows, Matrix(dscores, 1), target, (D, 1, N))
-        program.over(mean_back(self._attends, program.dtype), N * D, arguments)
-        return drows
+            scores = Matrix(dscores - segment.row, 1)
+            for part in parts:
+                shape = D, 1, part.rows
+                sums = part.of(self.rows), part.of(scores)
+                weight_gradient(program, *sums, target, shape, adds=part.going_on > 0)
+        program.over(mean_back(self._attends, program.dtype), segment.rows * D, arguments)
+        return drow

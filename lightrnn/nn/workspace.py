@@ -220,12 +220,14 @@ def _chunk(layer: Layer, sequences: int) -> int:
     return max(1, _rows_at_once(layer) // max(1, sequences)) if layer.cell.recurrent else 1
 
 
-def steps_at_once(levels: Sequence[Sequence[Layer]], sequences: int, steps: int) -> int:
+def best_steps(
+    levels: Sequence[Sequence[Layer]], sequences: int, steps: int, segment_bytes: int
+) -> float:
     """Return the steps of each segment into which a batch is cut, from its sizes alone.
 
     The states that are kept between segments, and all that is kept of one, take the least memory
     together if a segment has the square root of the steps, times that of their ratio [1]_; a short
-    one costs time. Products take as many steps as they do in a whole batch.
+    one costs time, so that it has so many bytes at least.
 
     References
     ----------
@@ -236,9 +238,13 @@ def steps_at_once(levels: Sequence[Sequence[Layer]], sequences: int, steps: int)
     states = sum(len(layer.cell.states) * layer.width for layer in layers)
     kept = states + sum(len(layer.cell.slots) * layer.width for layer in layers)
     step_bytes = sequences * kept * layers[0].dtype.itemsize
-    least = max(math.sqrt(steps * states / kept), SEGMENT_BYTES / step_bytes)
-    chunk = math.lcm(*(_chunk(layer, sequences) for layer in layers))
-    return chunk * math.ceil(least / chunk)
+    return max(math.sqrt(steps * states / kept), segment_bytes / step_bytes)
+
+
+def steps_at_once(levels: Sequence[Sequence[Layer]], sequences: int, steps: int) -> int:
+    """Return the steps of a segment whose products take as many as they do in a whole batch."""
+    chunk = math.lcm(*(_chunk(layer, sequences) for level in levels for layer in level))
+    return chunk * math.ceil(best_steps(levels, sequences, steps, SEGMENT_BYTES) / chunk)
 
 
 class PoolingBuffers:

@@ -24,7 +24,7 @@ OPTIONS = {"max_iter": 1, "batch_size": 4, "dtype": "float64", "learning_rate": 
 def test_a_fit_of_every_regime(compilers, monkeypatch, capability, name):
     from helpers.ptx.device import Device, installed
 
-    from lightrnn.cuda import forward_backward
+    from lightrnn.cuda import forward
     from lightrnn.cuda.driver import Limits
     from lightrnn.cuda.recurrence import tiling
 
@@ -37,7 +37,7 @@ def test_a_fit_of_every_regime(compilers, monkeypatch, capability, name):
         used.append(original(*sizes[:-1], limits, back=back))
         return used[-1]
 
-    monkeypatch.setattr(forward_backward, "choose", choose)
+    monkeypatch.setattr(forward, "choose", choose)
     if streamed:
         monkeypatch.setattr(tiling._Search, "resident", lambda self: None)
     options = OPTIONS | {"hidden_layer_sizes": (H,), "random_state": 0}

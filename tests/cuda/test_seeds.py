@@ -39,7 +39,7 @@ def record(gpu, monkeypatch):
     """A function that computes a gradient and returns the machine and all launches."""
     from helpers.ptx.device import Device, installed
 
-    from lightrnn.cuda import forward_backward
+    from lightrnn.cuda import forward
     from lightrnn.cuda.driver import Limits
     from lightrnn.cuda.recurrence import tiling
 
@@ -63,7 +63,7 @@ def record(gpu, monkeypatch):
         )
         limits = Limits(pattern.multiprocessors, 40000, threads=pattern.threads)
         monkeypatch.setattr(
-            forward_backward, "choose", lambda *sizes, back: choose(*sizes[:-1], limits, back=back)
+            forward, "choose", lambda *sizes, back: choose(*sizes[:-1], limits, back=back)
         )
         if pattern.streamed:
             monkeypatch.setattr(tiling._Search, "resident", lambda self: None)

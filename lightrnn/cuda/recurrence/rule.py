@@ -43,8 +43,8 @@ class BackwardArguments(NamedTuple):
     state: int  # (B + N, Z * H)  # IN
     W_hh: int  # (G * H, H), transposed  # IN
     dstate: int  # (B, Z * H) gradient of the final states, carried back in place  # IN, OUT
-    dh: int  # (N, dh_stride) gradient that reaches h from elsewhere, -1 for none  # IN
-    dh_stride: int
+    dh: int  # (N, dh_stride) gradient that reaches h from elsewhere  # IN
+    dh_stride: int  # 0 for no such gradient
     H: Int32
     schedule: Schedule
 
@@ -190,7 +190,7 @@ def backward_operands(form: Form) -> Callable[..., Any]:
             take_state(floats, a.state + (a.schedule.B + row) * Z * H + u, H),
             take_state(floats, a.state + (chunk.old + b) * Z * H + u, H),
             take_state(floats, a.dstate + (group + b) * Z * H + u, H),
-            floats[a.dh + row * a.dh_stride + u] if a.dh >= 0 else zero,
+            floats[a.dh + row * a.dh_stride + u] if a.dh_stride > 0 else zero,
         )
 
     return load

@@ -1,0 +1,115 @@
+"""A batch on the GPU in little memory: gates computed twice, the same bits."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers.strategies import problems
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lightrnn import RNNClassifier
+from lightrnn.losses import make_loss
+from lightrnn.nn import memory
+from lightrnn.nn.batches import Batch
+from lightrnn.nn.network import Network
+from lightrnn.training.truncation import chunks
+
+RECURRENT = ("rnn", "gru", "lstm")
+QUICK = {"device": "cuda", "dtype": "float64", "max_iter": 2, "random_state": 0}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def short_segments():
+    segments = pytest.importorskip("lightrnn.cuda.segments")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segments, "SEGMENT_BYTES", 1)
+        yield
+
+
+def results(gpu, problem, available):
+    """Return the bits of loss, gradient and final states of a batch, truncated or not."""
+    host = problem.network()
+    network = gpu.CudaNetwork(host, 0)
+    network.available = available
+    found = []
+    for batch in chunks(problem.batch(host), problem.truncate, network):
+        value = network.loss_and_gradient(batch, problem.make_loss())
+        finals = [state.tobytes() for state in network.final_states]
+        found.append((value, network.gradient.tobytes(), finals))
+    network.close()
+    return found
+
+
+@settings(max_examples=8)
+@given(data=st.data())
+def test_no_bit_depends_on_the_memory_there_is(gpu, data):
+    drawn = data.draw(problems(cells=RECURRENT, dtypes=("float64",), max_size=4))
+    problem = replace(drawn, lengths=drawn.lengths[:4])
+    assert results(gpu, problem, 0) == results(gpu, problem, np.inf)
+
+
+def test_the_first_of_equal_maxima_gets_the_gradient(gpu):
+    """Whichever segment it is in: the state comes to rest after some steps."""
+    host = Network("rnn", 1, (2,), 2, pooling="max")
+    rng = np.random.default_rng(3)
+    host.assign({name: rng.normal(0, 0.5, a.shape) for name, a in host.arrays().items()})
+    batch = Batch.of([np.ones((60, 1)), np.ones((33, 1))], np.array([0, 1]), np.ones(2))
+    gradients = []
+    for available in (0, np.inf):
+        network = gpu.CudaNetwork(host, 0)
+        network.available = available
+        network.loss_and_gradient(batch, make_loss("softmax"))
+        gradients.append(network.gradient.tobytes())
+        network.close()
+    assert gradients[0] == gradients[1]
+
+
+def test_a_fit_in_little_memory_gives_the_same_weights(gpu, monkeypatch):
+    """Several blocks share a layer: they wait for each other in every segment."""
+    from lightrnn.cuda import driver, forward
+    from lightrnn.cuda.layer_run import LayerRun
+    from lightrnn.cuda.recurrence import tiling
+
+    used = []
+    again = []
+
+    def choose(*sizes, back):
+        limits = driver.Limits(4, 40000, threads=8)
+        used.append(tiling.choose(*sizes[:-1], limits, back=back))
+        return used[-1]
+
+    def keep_gradient(run, segment):
+        again.append(segment)
+        original(run, segment)
+
+    original = LayerRun.keep_gradient
+    monkeypatch.setattr(forward, "choose", choose)
+    monkeypatch.setattr(LayerRun, "keep_gradient", keep_gradient)
+    monkeypatch.setattr(memory, "SHARE", 2.0**-10)
+    rng = np.random.default_rng(0)
+    X = [rng.choice(list("abc"), T).tolist() for T in (7, 3, 5)]
+    y = [np.arange(len(x)) % 2 for x in X]
+    options = {"hidden_layer_sizes": (9,), "target": "step", "dropout": 0.3}
+    fits = []
+    for free in (2**40, 2**20):
+        assert not again
+        monkeypatch.setattr(driver, "memory", lambda free=free: (free, 2**40))
+        model = RNNClassifier("lstm", **options, **QUICK).fit(X, y)
+        fits.append({name: array.tobytes() for name, array in model.weights_.items()})
+    assert fits[0] == fits[1]
+    assert again and all(cut.blocks > 1 for cut in used)
+
+
+def test_segments_take_less_memory(gpu):
+    """Where each sequence has 900 steps; nothing is run."""
+    sizes = []
+    for available in (0, np.inf):
+        host = Network("lstm", 1, (20,), 2)
+        network = gpu.CudaNetwork(host, 0)
+        network.available = available
+        batch = Batch.of([np.zeros((900, 1))] * 2, np.array([0, 1]), np.ones(2))
+        run, _ = network._prepare(batch, make_loss("softmax"))
+        sizes.append(run.program.sizes[0] - network.memory.floats.kept)
+        network.close()
+    assert sizes[0] < sizes[1] / 8
