@@ -155,17 +155,18 @@ class CheckpointedRun:
         return value
 
     def _forward(self) -> None:
-        """Run forward over all segments."""
+        """Run forward over all segments, and note the one in which each maximum is reached."""
         chain = self._chain
-        pooled = np.zeros(0)
+        pooling = self.network.pooling
+        before = None
         for run in chain.forward():
-            if self.network.pooling:
-                if run.segment.begins:
-                    pooled = chain.final_states[-1].copy()
-                    self._reached = np.zeros(pooled.shape, int)
-                risen = chain.final_states[-1] != pooled
-                self._reached[risen] = run.segment.start
+            if pooling and pooling.kind == "max":
                 pooled = chain.final_states[-1].copy()
+                if before is None:
+                    self._reached = np.zeros(pooled.shape, int)
+                else:
+                    self._reached[pooled != before] = run.segment.start
+                before = pooled
 
     def _arriving(self, run: ForwardBackward, dfeatures: np.ndarray) -> np.ndarray:
         """Return the gradient of what a segment's sequences are read or pooled to."""
