@@ -15,7 +15,7 @@ import numpy as np
 from ..comparison import compare
 from ..comparison.report import report
 from ..utils.checks import shown
-from ..utils.files import open_regular
+from ..utils.files import StrPath, open_regular
 
 # np.savez pickles an array of objects, which is not read; each line writes the same data without.
 _AS_ARRAY = {
@@ -94,7 +94,7 @@ def _show_progress(line: str) -> None:
         print(line, file=sys.stderr, flush=True)
 
 
-def _read(path: str | os.PathLike[str]) -> tuple[Any, np.ndarray]:
+def _read(path: StrPath) -> tuple[Any, np.ndarray]:
     """Return X, cut into sequences if there are lengths, and y of an .npz file."""
     with open_regular(path) as file:
         if not zipfile.is_zipfile(file):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -17,6 +16,7 @@ from ..nn.state_dict import torch_arrays
 from ..training.history import TrainingOptions
 from ..training.loop import train
 from ..utils.checks import choice, shown
+from ..utils.files import StrPath
 from .arguments import NetworkArguments, TrainingArguments
 from .declarations import N_JOBS, checked, declared
 from .model import Model
@@ -264,7 +264,7 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
 
     # -- saving -----------------------------------------------------------------------------------
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: StrPath) -> None:
         """Write the fitted estimator to one file, which `lightrnn.load` reads on any machine.
 
         Callbacks, a function for `scoring` and attributes of your own are not written, and of the

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ..utils import checks
+from ..utils.files import StrPath
 from .classifier import RNNClassifier
 from .language import RNNLanguageModel
 from .regressor import RNNRegressor
@@ -30,7 +31,7 @@ def _read(content: Any) -> Any:
 READERS: dict[str, Callable[[Any], Any]] = dict.fromkeys(_ESTIMATORS, _read)
 
 
-def load(path: str | os.PathLike[str], *, warm: bool = False) -> Any:
+def load(path: StrPath, *, warm: bool = False) -> Any:
     """Read a fitted estimator from a file.
 
     Nothing in the file is executed: it holds arrays and JSON, no pickle.

@@ -242,6 +242,3 @@ def _merged(
         whole[:, columns] = np.where(np.isnan(new), whole[:, columns], new)
         merged.append(whole)
     return merged, names or panel.names
-
-
-__all__ = ["with_covariates"]

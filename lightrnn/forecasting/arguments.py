@@ -134,4 +134,3 @@ PASSED_ON = tuple(
     for name in declared(ForecastArguments)
     if name in _OF_REGRESSORS and name not in ("random_state",)
 )
-__all__ = ["PASSED_ON", "ForecastArguments", "check_forecaster"]

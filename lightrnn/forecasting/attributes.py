@@ -50,6 +50,3 @@ class FittedAttributes:
         if names is None:
             raise AttributeError("There are no feature_names_in_: X was no DataFrame.")
         return np.array(names, object)
-
-
-__all__ = ["FittedAttributes"]

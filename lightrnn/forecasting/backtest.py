@@ -250,6 +250,3 @@ def naive_error(series: np.ndarray, season: int) -> float:
     error = float(mean_of(np.abs(series[season:] - series[:-season])))
     sizes = [error, float(mean_of(np.abs(series))), 1.0]
     return next(size for size in sizes if size > 0)
-
-
-__all__ = ["Backtest", "check_lengths", "evaluate", "joined", "mean_of", "naive_error"]

@@ -93,8 +93,7 @@ def widths(truth: np.ndarray) -> np.ndarray:
     sums = np.where(present, errors, 0.0).sum(axis=0)
     # A step of which nothing is known has the mean of the others.
     overall = sums.sum() / max(counts.sum(), 1)
-    mean: np.ndarray = np.where(counts > 0, sums / np.maximum(counts, 1), overall)
-    return mean
+    return np.where(counts > 0, sums / np.maximum(counts, 1), overall)
 
 
 def blended(
@@ -281,18 +280,4 @@ def positions(
     left, right = known[rows, inside], known[rows, inside + 1]
     width = np.where(right > left, right - left, 1.0)
     share = ((values - left) / width).clip(0.0, 1.0)
-    found: np.ndarray = levels[inside] + share * (levels[inside + 1] - levels[inside])
-    return found
-
-
-__all__ = [
-    "blended",
-    "calibrated",
-    "calibration",
-    "places",
-    "positions",
-    "share_of",
-    "small_sample",
-    "summed",
-    "widths",
-]
+    return levels[inside] + share * (levels[inside + 1] - levels[inside])

@@ -96,6 +96,3 @@ def _listed(value: Any) -> list[Any]:
         return []
     value = value.tolist() if isinstance(value, np.ndarray) else value
     return list(value) if hasattr(value, "__iter__") and not isinstance(value, str) else [value]
-
-
-__all__ = ["NAME", "columns_of", "levels_of"]

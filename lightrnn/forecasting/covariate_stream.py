@@ -101,8 +101,4 @@ class CovariateStream:
             self._first = count
             dates: Any = self._form and self._form.dates(0, count, _DATES)
             self._cycles = calendar(dates, self._covariates.cycles, _DATES)
-        row: np.ndarray = self._cycles[count - self._first]
-        return row
-
-
-__all__ = ["CovariateStream"]
+        return self._cycles[count - self._first]

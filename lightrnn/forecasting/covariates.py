@@ -237,6 +237,3 @@ def calendar(dates: Any, cycles: tuple[str, ...], steps: int) -> np.ndarray:
         )
         columns.append(np.column_stack([np.sin(2 * np.pi * part), np.cos(2 * np.pi * part)]))
     return np.concatenate(columns, axis=1)
-
-
-__all__ = ["Covariates", "calendar"]

@@ -156,7 +156,8 @@ def _check_steps(index: Any, where: str) -> None:
         years, rest = np.divmod(index.to_numpy(), unit)
         months, days = (rest, 1) if unit == 100 else np.divmod(rest, 100)
         found = np.where((months >= 1) & (months <= 12) & (days >= 1) & (days <= 31), years, 0)
-        if found.min() >= 1900 and found.max() <= 2100 and len(np.unique(months)) > 1:
+        # Of no rows there is no least year, and not more than one month either.
+        if len(np.unique(months)) > 1 and found.min() >= 1900 and found.max() <= 2100:
             raise ValueError(
                 f"{where} must have dates or successive integers, got {index[0]}, a date written "
                 f"as a number. Convert them: pandas.to_datetime(..., format={form!r})."
@@ -229,6 +230,3 @@ def pandas() -> Any:
             "pandas must be installed for DataFrames and their dates, got none. "
             "Run: python -m pip install pandas"
         ) from error
-
-
-__all__ = ["Calendar", "frequency_of", "nanoseconds", "pandas", "read_index"]

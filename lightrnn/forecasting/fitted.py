@@ -115,6 +115,3 @@ class Fitted(NamedTuple):
         known = self.encoding.covariates.ahead == "always"
         predicted = self.predicted(past, self.quantiles, known)
         return evaluate(np.array(truth), predicted, np.array(naive), self.quantiles)
-
-
-__all__ = ["Fitted"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -13,6 +12,7 @@ from ..estimators.declarations import checked, declared
 from ..estimators.documentation import documented
 from ..estimators.persistence import READERS
 from ..utils import checks
+from ..utils.files import StrPath
 from .alignment import with_covariates
 from .arguments import ForecastArguments
 from .attributes import FittedAttributes
@@ -99,8 +99,7 @@ class RNNForecaster(ForecastArguments, FittedAttributes, Monitoring, BaseEstimat
             If the forecaster was not fitted.
         """
         check_is_fitted(self)
-        fitted: Fitted = vars(self)["_state"]
-        return fitted
+        return vars(self)["_state"]
 
     def _checked(self) -> dict[str, Any]:
         """Return the constructor's arguments as plain values."""
@@ -307,7 +306,7 @@ class RNNForecaster(ForecastArguments, FittedAttributes, Monitoring, BaseEstimat
 
     # -- saving -----------------------------------------------------------------------------------
 
-    def save(self, path: str | os.PathLike[str]) -> None:
+    def save(self, path: StrPath) -> None:
         """Write the fitted forecaster to one file, which `lightrnn.load` reads on any machine.
 
         The file holds arrays and JSON, no pickle: the networks, and the series of the fit, of which

@@ -202,6 +202,3 @@ def _repeated(ids: list[Any], counts: list[int]) -> Any:
     """Return the name of each row's series."""
     names = [name for name, count in zip(ids, counts, strict=True) for _ in range(count)]
     return pandas().Series(names, dtype=object).infer_objects()
-
-
-__all__ = ["ID", "TIME", "VALUE", "ArrayForm", "FrameForm"]

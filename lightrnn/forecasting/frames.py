@@ -260,6 +260,3 @@ def placed(rows: np.ndarray, places: np.ndarray, lengths: np.ndarray) -> list[np
     whole = np.full((int(lengths.sum()), *rows.shape[1:]), np.nan)
     whole[places] = rows
     return np.split(whole, np.cumsum(lengths)[:-1])
-
-
-__all__ = ["called", "numbers_of", "placed", "read_frame", "with_columns"]

@@ -115,6 +115,3 @@ def _blocks(origins: np.ndarray) -> Iterator[np.ndarray]:
     """Yield origins some at a time."""
     for start in range(0, len(origins), _BLOCK):
         yield origins[start : start + _BLOCK]
-
-
-__all__ = ["ORIGINS", "PENALTIES", "add_linear", "design", "solved"]

@@ -147,6 +147,3 @@ class Monitoring:
         fitted.encoding.covariates.check_ahead(panel, fitted.encoding.horizon)
         values = [fitted.positions(panel, index) for index in range(len(panel.values))]
         return panel.form.beside(values, "surprise")
-
-
-__all__ = ["Monitoring"]

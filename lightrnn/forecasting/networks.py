@@ -87,6 +87,3 @@ class Networks:
             kept=self._size,
         )
         return np.concatenate([plan, table.ravel(), stepper.index.ravel(), np.ravel(states)])
-
-
-__all__ = ["Networks"]

@@ -113,6 +113,3 @@ class Origins:
             np.split(np.ones(len(origins)), cuts),
             network.dropout_masks(len(ends), self._rng),
         )
-
-
-__all__ = ["Origins"]

@@ -183,6 +183,3 @@ def _check_array(name: str, array: Any, shape: tuple[int, ...], *, finite: bool 
 def _shallow(instance: Any) -> dict[str, Any]:
     """Return the fields of a dataclass by name, as they are."""
     return {field.name: getattr(instance, field.name) for field in fields(instance)}
-
-
-__all__ = ["as_tree", "from_tree"]

@@ -77,6 +77,3 @@ def _column(name: str, values: Any) -> Any:
         return polars.Series(name, list(values))
     array = values.to_numpy()
     return polars.Series(name, array.astype("M8[D]") if dtype == "M8[s]" else array)
-
-
-__all__ = ["from_pandas", "is_polars", "to_pandas"]

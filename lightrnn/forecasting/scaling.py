@@ -40,6 +40,3 @@ def fill_before(steps: np.ndarray, start: int, first: int, season: int) -> None:
     before[:, step.missing] = 1.0
     before[:, step.since] = season
     before[:, step.waiting] = np.log1p(season)
-
-
-__all__ = ["SCALES", "fill_before"]

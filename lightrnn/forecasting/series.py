@@ -193,6 +193,3 @@ def check_finite(values: np.ndarray, name: str) -> None:
             wanted, remedy = "finite or missing", "Replace it by NaN if it is not known."
         step = steps[0] // (values.size // len(values))
         raise ValueError(f"{name} must be {wanted}, got {value:g} at step {step}. {remedy}")
-
-
-__all__ = ["Panel", "check_finite", "is_frame", "numbers_in", "read_panel"]

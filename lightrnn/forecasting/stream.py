@@ -311,6 +311,3 @@ def _number(value: Any) -> float:
     if number.shape or number.dtype.kind not in "biuf":
         raise TypeError(f"value must be a number, got {shown(value)}. Give one value a step.")
     return float(number)
-
-
-__all__ = ["ForecastStream"]

@@ -281,8 +281,7 @@ class Windows:
         if present < 0:
             return np.ones(len(origins), bool)
         ahead = origins[:, None] + np.arange(1, self.encoding.horizon + 1)
-        known: np.ndarray = self._steps[ahead, present].all(axis=1)
-        return known
+        return self._steps[ahead, present].all(axis=1)
 
     def targets(self, origins: np.ndarray) -> np.ndarray:
         """Return what it is to answer, (N, horizon) float32, NaN where that is not known."""
@@ -306,8 +305,7 @@ class Windows:
         """Return values ahead less those of the season before, (N, horizon), in spreads."""
         ahead = origins[:, None] + np.arange(1, self.encoding.horizon + 1)
         spread = self._steps[origins, None, cpu.series.STEP.spread]
-        changes: np.ndarray = (self._steps[ahead, column] - self._base(origins)) / spread
-        return changes
+        return (self._steps[ahead, column] - self._base(origins)) / spread
 
     def decoded(
         self, quantiles: np.ndarray, origins: np.ndarray, positions: np.ndarray | None = None
@@ -363,5 +361,4 @@ class Windows:
         season = self.encoding.season
         phase = np.arange(self.encoding.horizon) % season
         rows = origins[:, None] + 1 - season + phase
-        base: np.ndarray = self._steps[rows, cpu.series.STEP.filled]
-        return base
+        return self._steps[rows, cpu.series.STEP.filled]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import os
 import re
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..utils.checks import choice, flag, shown
-from ..utils.files import replacing
+from ..utils.files import StrPath, replacing
 from .c_header import effect, header
 from .c_program import Program
 from .c_text import quantized
@@ -54,7 +53,7 @@ class ExportedC(NamedTuple):
 
 def export_c(
     estimator: Any,
-    path: str | os.PathLike[str],
+    path: StrPath,
     *,
     dtype: str = "float32",
     quantize: bool = False,
@@ -208,8 +207,7 @@ def _link(model: Any, rows: np.ndarray, summary: Summary) -> np.ndarray:
         from ..losses import softmax
 
         return softmax(rows)
-    probabilities: np.ndarray = model.targets.loss().link(rows)
-    return probabilities
+    return model.targets.loss().link(rows)
 
 
 def _random_sequences(summary: Summary) -> list[np.ndarray]:

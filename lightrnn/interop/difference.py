@@ -42,8 +42,7 @@ class Difference(NamedTuple):
     @property
     def by_row(self) -> np.ndarray:
         """The greatest difference of each row."""
-        greatest: np.ndarray = np.abs(self.here - self.there).max(axis=1)
-        return greatest
+        return np.abs(self.here - self.there).max(axis=1)
 
     @property
     def agrees(self) -> bool:
@@ -230,5 +229,4 @@ def _forms(
 
 def _centred(rows: np.ndarray) -> np.ndarray:
     """Return rows less their means."""
-    centred: np.ndarray = rows - rows.mean(axis=1, keepdims=True)
-    return centred
+    return rows - rows.mean(axis=1, keepdims=True)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import zipfile
 
 from ..utils.archive import DAMAGE
-from ..utils.files import open_regular
+from ..utils.files import StrPath, open_regular
 
 _STARTS = {
     b"\x89HDF": "an HDF5 file, as Keras writes. Read it by from_keras.",
@@ -28,7 +27,7 @@ _ARCHIVES = {
 _ARCHIVE_OF_ARRAYS = "an .npz archive. Read a model of this package by lightrnn.load."
 
 
-def other_format(path: str | os.PathLike[str], known: tuple[str, ...]) -> str | None:
+def other_format(path: StrPath, known: tuple[str, ...]) -> str | None:
     """Return which format a file has and what to do with it, None if it is one of the `known`.
 
     Parameters
@@ -62,7 +61,7 @@ def _of_start(start: bytes) -> str | None:
     return None
 
 
-def _of_archive(path: str | os.PathLike[str]) -> str | None:
+def _of_archive(path: StrPath) -> str | None:
     """Return the format of a zip archive by its members."""
     try:
         with zipfile.ZipFile(path) as archive:

@@ -22,7 +22,7 @@ from ..cells import CELLS
 from ..nn.state_dict import Direction
 from ..utils.archive import DAMAGE, check_members
 from ..utils.extras import import_extra
-from ..utils.files import open_regular
+from ..utils.files import StrPath, open_regular
 from .foreign import (
     Affine,
     ForeignNetwork,
@@ -58,7 +58,7 @@ class KerasFile(NamedTuple):
     layout: Layout | None = None
 
 
-def read_file(path: str | os.PathLike[str]) -> KerasFile:
+def read_file(path: StrPath) -> KerasFile:
     """Read a ``.weights.h5`` or a ``.keras`` file with h5py.
 
     Raises
@@ -85,7 +85,7 @@ def read_model(model: Any) -> KerasFile:
 
 def _read_open(
     h5py: Any,
-    path: str | os.PathLike[str],
+    path: StrPath,
     file: BinaryIO,
 ) -> KerasFile:
     """Read an open file; an OSError, such as h5py's, now means that it is damaged."""
@@ -119,7 +119,7 @@ def _read_open(
         ) from error
 
 
-def _read_hdf5(h5py: Any, path: str | os.PathLike[str], size: int) -> KerasFile:
+def _read_hdf5(h5py: Any, path: StrPath, size: int) -> KerasFile:
     """Read a file of arrays alone, or a whole model as Keras 2 and `save("model.h5")` write it."""
     with h5py.File(path, "r") as file:
         config = file.attrs.get("model_config")
@@ -165,7 +165,7 @@ def _text(name: Any) -> str:
     return name.decode() if isinstance(name, bytes) else str(name)
 
 
-def _refuse_other_format(path: str | os.PathLike[str]) -> None:
+def _refuse_other_format(path: StrPath) -> None:
     """Raise the error about a file of another format that is known."""
     found = other_format(path, ("an HDF5 file", "a .keras file"))
     if found is not None:

@@ -35,8 +35,7 @@ class Place(NamedTuple):
     @property
     def settings(self) -> dict[str, Any]:
         """The layer's settings."""
-        found: dict[str, Any] = self.layer["config"]
-        return found
+        return self.layer["config"]
 
 
 class Fold(NamedTuple):
@@ -107,8 +106,7 @@ def named(model: dict[str, Any]) -> Iterator[tuple[Place, str]]:
 def layers_of(model: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the layers of a model; before Keras 2.2.3 a Sequential one was a list of them."""
     config = model["config"]
-    layers: list[dict[str, Any]] = config if isinstance(config, list) else config["layers"]
-    return layers
+    return config if isinstance(config, list) else config["layers"]
 
 
 def _snake_case(name: str) -> str:
@@ -245,8 +243,7 @@ def _into(arrays: dict[str, Any], name: str, place: Place, own: list[np.ndarray]
             f"It reads {shown_layer(place.layer)}."
         )
     arrays[name] = one.W @ W
-    shift: np.ndarray = one.b @ W
-    return shift
+    return one.b @ W
 
 
 def _floats(arrays: Mapping[str, Any], name: str) -> np.ndarray:

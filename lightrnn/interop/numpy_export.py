@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..utils.checks import flag
-from ..utils.files import replacing
+from ..utils.files import StrPath, replacing
 from .summary import Summary, check_cell, described, summarize
 
 # The cells for which `numpy_layers.py` has code.
@@ -42,7 +42,7 @@ _WIDTH = 100  # columns of the written file, as in the two modules
 
 def export_numpy(
     estimator: Any,
-    path: str | os.PathLike[str],
+    path: StrPath,
     *,
     inline: bool = False,
 ) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
-from ..utils.files import replacing
+from ..utils.files import StrPath, replacing
 from .onnx_graph import OPERATORS, ModelBuilder
 from .onnx_saved import add_description
 from .summary import check_cell, last_step, summarize
@@ -13,7 +12,7 @@ from .summary import check_cell, last_step, summarize
 _MOST_BYTES = 2**31 - 2**20  # a protobuf message has to be smaller than 2 GiB
 
 
-def to_onnx(estimator: Any, path: str | os.PathLike[str]) -> None:
+def to_onnx(estimator: Any, path: StrPath) -> None:
     """Write a fitted estimator as an ONNX model, which onnxruntime and others run without Python.
 
     The network computes in float32, on one sequence or more of any lengths (onnxruntime fails on an

@@ -12,6 +12,7 @@ import numpy as np
 from ..estimators import RNNClassifier, RNNRegressor
 from ..utils.checks import flag, shown
 from ..utils.extras import import_extra
+from ..utils.files import StrPath
 from .adapt import UserLabels
 from .building import check_estimator, enough_memory
 from .checking import compared, convert
@@ -154,7 +155,7 @@ def _model(onnx: Any, source: Any) -> Any:
     return onnx.inliner.inline_local_functions(model) if model.functions else model
 
 
-def _loaded(onnx: Any, path: str | os.PathLike[str]) -> Any:
+def _loaded(onnx: Any, path: StrPath) -> Any:
     """Return the model in a file."""
     damage: Any = import_module("google.protobuf.message").DecodeError  # onnx is built on it
     try:

@@ -15,7 +15,7 @@ from typing import IO, Any, BinaryIO, Literal, NamedTuple
 import numpy as np
 
 from ..utils.archive import DAMAGE, check_members
-from ..utils.files import open_regular
+from ..utils.files import StrPath, open_regular
 from . import torch_pickle
 from .foreign import SAVE_WEIGHTS, UnsupportedError, listed
 from .formats import other_format
@@ -60,7 +60,7 @@ ZIP_START = b"PK\x03\x04"
 _PICKLE_START = b"\x80\x02"  # protocol 2, which torch.save writes
 
 
-def read_tensors(path: str | os.PathLike[str], inner: str | None = None) -> dict[Any, Any]:
+def read_tensors(path: StrPath, inner: str | None = None) -> dict[Any, Any]:
     """Read a ``.safetensors`` file, or one that ``torch.save`` wrote (torch 1.6 or later).
 
     The first bytes say which of the two it is. A safetensors file has no checksum: a changed number
@@ -111,7 +111,7 @@ def read_tensors(path: str | os.PathLike[str], inner: str | None = None) -> dict
             ) from error
 
 
-def _refuse_other_format(path: str | os.PathLike[str]) -> None:
+def _refuse_other_format(path: StrPath) -> None:
     """Raise the error about a file of another format that is known."""
     found = other_format(path, ("a file of torch.save",))
     if found is not None:

@@ -25,7 +25,7 @@ import numpy as np
 
 from .._version import __version__
 from .checks import shown
-from .files import open_regular, replacing
+from .files import StrPath, open_regular, replacing
 from .limits import check_brackets, check_content, check_hashes
 
 Arrays = dict[str, np.ndarray]  # by name, without .npy
@@ -65,7 +65,7 @@ DAMAGE = (
 
 
 def write(
-    path: str | os.PathLike[str],
+    path: StrPath,
     content: dict[str, Any],
     check: Callable[[dict[str, Any]], object] | None = None,
 ) -> None:
@@ -114,7 +114,7 @@ def write(
             _write_member(archive, name, values)
 
 
-def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+def read(path: StrPath) -> dict[str, Any]:
     """Read back what `write` wrote.
 
     Parameters

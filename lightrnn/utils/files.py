@@ -16,12 +16,14 @@ from uuid import uuid4
 if sys.platform != "win32":
     import fcntl
 
+StrPath = str | os.PathLike[str]
+
 # A short name, since that of the file may already be as long as the file system allows.
 _PART = ".lightrnn-{}.part"
 _PARTS = re.compile(_PART.replace(".", r"\.").format("[0-9a-f]{32}"))
 
 
-def open_regular(path: str | os.PathLike[str]) -> BinaryIO:
+def open_regular(path: StrPath) -> BinaryIO:
     """Open a regular file for reading, in binary.
 
     Parameters
@@ -67,7 +69,7 @@ def _check_regular(path: str, status: os.stat_result) -> None:
 
 
 @contextmanager
-def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+def replacing(path: StrPath) -> Iterator[BinaryIO]:
     """Write a file that takes the place of `path` when the block ends without an exception.
 
     Until then, and after an exception, a full disk or a crash, `path` is what it was before. A link

@@ -240,6 +240,8 @@ def test_periods_stay_what_they_are(frequency):
         ),
         (lambda y: y.y.rename(None).where(y.index > 60), "y must hold at least one number"),
         (lambda y: y[:0], "y must hold at least one number"),
+        (lambda y: pandas.DataFrame(), "y must hold at least one number"),
+        (lambda y: y.y.reset_index(drop=True)[:0], "y must hold at least one number"),
         (
             lambda y: y.assign(ds=pandas.date_range("1500-01-01", periods=60, freq="D", unit="s")),
             "from 1678 to 2261",
