@@ -77,7 +77,8 @@ class CovariateStream:
         least = self._least
         if x is None and self.ahead >= least:
             return np.empty((0, C))
-        array = None if x is None else as_numbers(as_array(x, "x", ""), "x")
+        given = [x] if np.ndim(x) == 0 else x
+        array = None if x is None else as_numbers(as_array(given, "x", ""), "x")
         if array is not None and array.ndim < 2:
             array = array.reshape(-1, C) if C == 1 or array.shape == (C,) else array
         if array is None or array.ndim != 2 or array.shape[1] != C:

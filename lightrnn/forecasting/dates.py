@@ -72,7 +72,8 @@ class Calendar:
         is_period = isinstance(index, pandas().PeriodIndex)
         if isinstance(self.frequency, str):
             index = index.to_timestamp() if is_period else index
-            if not hasattr(index, "tz") or (index.tz is None) != (self.zone is None):
+            there = hasattr(index, "tz") and (index.tz is None) == (self.zone is None)
+            if not there or not len(index):
                 return np.full(len(index), -1)
             last = index.max().tz_convert(self.zone) if self.zone else index.max()
             dates = pandas().date_range(self.dates(1)[0], last, freq=self.frequency)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
 # Fewest steps between two moves of the last ones to the front of their buffer.
 _BETWEEN = 256
-# Types of what pandas has in place of a missing number.
-_MISSING = ("NAType", "NaTType")
+# Types of what pandas, and a masked array of NumPy, have in place of a missing number.
+_MISSING = ("NAType", "NaTType", "MaskedConstant")
 
 
 class ForecastStream:

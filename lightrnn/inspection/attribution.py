@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import cpu
 from ..data.patches import by_step
+from ..estimators.estimator import NetworkEstimator
 from ..nn.groups import original_order
 from ..utils.checks import choice, integer, random_generator
 from .attributions import Attribution
@@ -24,9 +25,6 @@ from .objective import (
 )
 from .scalar_output import ScalarOutput, scalar_outputs
 from .shapley import Coalitions, group_index, shapley
-
-if TYPE_CHECKING:
-    from ..estimators.estimator import NetworkEstimator
 
 METHODS = ("occlusion", "gradient", "integrated_gradients", "shapley")
 # Steps of occluded copies that are predicted together: it bounds the memory of one long sequence,
@@ -142,25 +140,26 @@ def attribution(
     outputs = scalar_outputs(estimator, items, output)
     baselines = read_baselines(estimator, steps, baseline)
     tasks = list(zip(outputs, steps, baselines, strict=True))
+    threads = estimator._threads()
     errors = None
     axes = "step"
     if method == "occlusion":
-        shares = [_occlusion(*task, estimator._threads()) for task in tasks]
+        shares = [_occlusion(*task, threads) for task in tasks]
     elif method == "gradient":
         shares = _gradients(estimator, items, outputs)
         shares = [by_step(each, len(x)) for each, x in zip(shares, steps, strict=True)]
     elif method == "integrated_gradients":
         network = reading_vectors(estimator)
-        run = partial(integrated_gradients, estimator, network)
-        shares = _in_threads(estimator, [partial(run, *task) for task in tasks])
+        runs = [partial(integrated_gradients, estimator, network, *task) for task in tasks]
+        shares = cpu.threads.run(runs, threads)
         axes = "step" if estimator._model.vocabulary is not None else "step_feature"
     else:
         rng = random_generator(random_state)
         games = [Coalitions(*task, group_index(task[1], groups, i)) for i, task in enumerate(tasks)]
         # A generator for each sequence, so that threads change nothing.
         draws = zip(games, rng.spawn(len(games)), strict=True)
-        played = _in_threads(
-            estimator, [partial(shapley, game, n_permutations, own) for game, own in draws]
+        played = cpu.threads.run(
+            [partial(shapley, game, n_permutations, own) for game, own in draws], threads
         )
         axes = groups if isinstance(groups, str) else "group"
         shares, errors = (_shaped(axes, steps, part) for part in zip(*played, strict=True))
@@ -174,11 +173,6 @@ def attribution(
         axes=axes,
         feature_names=_feature_names(estimator, steps),
     )
-
-
-def _in_threads(estimator: NetworkEstimator, tasks: list[Any]) -> list[Any]:
-    """Return the results of tasks, one for each sequence."""
-    return cpu.threads.run(tasks, estimator._threads())
 
 
 def _shaped(axes: str, steps: list[np.ndarray], parts: Any) -> list[np.ndarray]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from ..utils.checks import choice, shown
+from ..estimators.estimator import NetworkEstimator
+from ..utils.checks import shown
 from .objective import read_steps
-
-if TYPE_CHECKING:
-    from ..estimators.estimator import NetworkEstimator
 
 KINDS = ("zeros", "mean", "previous")
 
@@ -34,58 +32,32 @@ def read_baselines(
     ValueError, TypeError
         If it is neither a kind of baseline nor of the shape of the sequences.
     """
-    if isinstance(baseline, str) and baseline in KINDS:
-        kind = choice("baseline", baseline, KINDS)
-        if kind == "previous":
-            return [np.concatenate([x[:1], x[:-1]]) for x in steps]
-        rest = _constant(estimator, steps, kind)
-    elif baseline is None:
-        rest = _nothing(estimator)
-    else:
+    if not (baseline is None or (isinstance(baseline, str) and baseline in KINDS)):
         return _given(estimator, steps, baseline)
-    return [_filled(x, rest) for x in steps]
+    if baseline == "previous":
+        return [np.concatenate([x[:1], x[:-1]]) for x in steps]
+    rest = _constant(estimator, steps, baseline)
+    return [np.broadcast_to(np.asarray(rest, np.result_type(x, rest)), x.shape) for x in steps]
 
 
-def _filled(x: np.ndarray, rest: Any) -> np.ndarray:
-    """Return an array of the shape of a sequence with `rest` at each step."""
-    return np.broadcast_to(np.asarray(rest, np.result_type(x, rest)), x.shape)
-
-
-def _nothing(estimator: NetworkEstimator) -> Any:
-    """Return the values of a step that stand for no information."""
+def _constant(estimator: NetworkEstimator, steps: list[np.ndarray], kind: str | None) -> Any:
+    """Return the values of every step of a baseline; without a kind they say the least."""
     model = estimator._model
+    form: Any = model.form
     if model.vocabulary is not None:
         return 0  # the unknown token
-    if model.form is not None and model.form.fill is not None:
+    if kind is None and form.fill is not None:
         return np.nan  # a missing step is one that the network knows
-    return _known_mean(estimator)
-
-
-def _known_mean(estimator: NetworkEstimator) -> Any:
-    """Return the mean of each feature in the fit, which the first layer sees as 0, or 0."""
-    form = estimator._model.form
-    standardization = estimator._model.standardization
-    if form is None or standardization is None:
-        return 0.0
-    return standardization.mean[: form.step_features]
-
-
-def _constant(estimator: NetworkEstimator, steps: list[np.ndarray], kind: str) -> Any:
-    """Return zeros, or the mean of each feature; for tokens both are the unknown one."""
-    if estimator._model.vocabulary is not None:
-        return 0
-    if kind == "zeros":
-        return 0.0
-    if estimator._model.standardization is not None:
-        return _known_mean(estimator)
-    return np.nanmean(np.concatenate(steps), axis=0, dtype=np.float64)
+    if kind != "zeros" and model.standardization is not None:
+        return model.standardization.mean[: form.step_features]  # the first layer sees it as 0
+    return np.nanmean(np.concatenate(steps), axis=0, dtype=np.float64) if kind == "mean" else 0.0
 
 
 def _given(estimator: NetworkEstimator, steps: list[np.ndarray], baseline: Any) -> list[np.ndarray]:
     """Return the user's baselines: one for all sequences, or one for each."""
+    form: Any = estimator._model.form
     tokens = estimator._model.vocabulary is not None
-    table = estimator._model.form is not None and estimator._model.form.is_table
-    if tokens or _per_sequence(baseline, table):
+    if tokens or _per_sequence(baseline, form.is_table):
         given: Any = read_steps(estimator, baseline) if tokens else list(baseline)
     else:
         given = [baseline] * len(steps)

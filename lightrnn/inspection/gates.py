@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from ..cells import CELLS
+from ..estimators.estimator import NetworkEstimator
 from ..nn.groups import original_order
 from .objective import encode_inputs, fitted_copy, patch_of, trace_groups
 
 if TYPE_CHECKING:
-    from ..estimators.estimator import NetworkEstimator
     from ..nn.trace import Trace
 
 # Karpathy, Johnson and Li's thresholds of a saturated gate.

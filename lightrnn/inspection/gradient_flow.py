@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from .. import cpu
+from ..estimators.estimator import NetworkEstimator
 from ..utils.checks import choice, flag, integer
 from .objective import (
     encode_inputs,
@@ -23,7 +24,6 @@ from .objective import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ..estimators.estimator import NetworkEstimator
     from ..nn.trace import Trace
 
 # Rounds of power iteration for the spectral norm at each lag, and how many sequences, the longest

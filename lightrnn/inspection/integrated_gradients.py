@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.patches import by_step
+from ..estimators.estimator import NetworkEstimator
 from ..nn.groups import group_sequences
 from .objective import encode_steps, output_gradient, patch_of
 from .scalar_output import ScalarOutput
 
 if TYPE_CHECKING:
-    from ..estimators.estimator import NetworkEstimator
     from ..nn.network import Network
 
 # Points of the whole path, and of each part of an interval whose shares do not add up: a path

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..cells import CELLS
+from ..estimators.estimator import NetworkEstimator
 from ..utils.tables import counted
 from .gradient_flow import gradient_flow
 from .objective import fitted_copy
 from .parameter_table import feed_forward
-
-if TYPE_CHECKING:
-    from ..estimators.estimator import NetworkEstimator
 
 # Thresholds by convention, not measured: below 1 % of the influence at the end a step counts as
 # forgotten, and a change of less than 1 % per lag counts as none.

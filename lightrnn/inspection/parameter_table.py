@@ -11,14 +11,13 @@ from ..data.dataset import patch_for
 from ..data.missing import COLUMNS
 from ..data.patches import count_patches
 from ..estimators import model
-from ..estimators.estimator import check_estimator
+from ..estimators.estimator import NetworkEstimator, check_estimator
 from ..estimators.language import RNNLanguageModel
 from ..utils.checks import integer
 from ..utils.tables import as_table, counted
 from .objective import patch_of
 
 if TYPE_CHECKING:
-    from ..estimators.estimator import NetworkEstimator
     from ..nn.layers import Embedding, Layer
     from ..nn.network import Network
     from ..nn.pooling import Pooling

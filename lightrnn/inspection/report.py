@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..cells import CELLS
-from ..estimators.estimator import check_estimator
+from ..estimators.estimator import NetworkEstimator, check_estimator
 from ..forecasting.forecaster import RNNForecaster
 from ..utils.tables import as_table, counted
 from .forecaster import choices_of, network_inputs, parameters_of, wrapped
@@ -15,9 +15,6 @@ from .gates import GateSummary, gate_summary
 from .memory_horizon import memory_horizon
 from .objective import fitted_copy, read_steps
 from .parameter_table import ParameterTable, parameter_table
-
-if TYPE_CHECKING:
-    from ..estimators.estimator import NetworkEstimator
 
 
 def describe(estimator: NetworkEstimator | RNNForecaster, X: Any = None, **sizes: int) -> str:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..data.targets import RealTargets
+from ..estimators.estimator import NetworkEstimator
 from ..estimators.regressor import RNNRegressor
 from ..utils.checks import integer, shown
 from .objective import comparable_outputs, encode_steps, predicted_columns
 
 if TYPE_CHECKING:
-    from ..estimators.estimator import NetworkEstimator
     from ..nn.network import Network
 
 _LARGEST = 2**62  # step that an error message need not name a limit for

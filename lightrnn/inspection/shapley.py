@@ -16,16 +16,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from math import comb
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..utils.checks import shown
 from .objective import encode_steps, patch_of
 from .scalar_output import ScalarOutput
-
-if TYPE_CHECKING:
-    pass
 
 GROUPS = ("step", "feature", "step_feature")
 # Steps of coalitions that are held together, which bounds the memory.

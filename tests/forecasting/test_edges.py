@@ -281,6 +281,7 @@ def test_covariates_of_frames_by_column_and_name():
     for wrong, match in (
         (ahead[:2], "X must have a row for each of the 3 steps"),
         (ahead.assign(unique_id="b"), "X must have rows at the dates of y"),
+        (ahead[:0], "X must have rows at the dates of y"),
         (pandas.concat([ahead, ahead[:1]]), "X must have one row for each date"),
         (ahead.assign(other=1.0), "X must have the columns of fit, \\('t', 'place'\\)"),
     ):

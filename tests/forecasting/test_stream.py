@@ -178,3 +178,22 @@ def test_covariates_of_any_order_and_kind_are_read(order):
     rows = np.array(X[20:], order=order)
     rows.flags.writeable = False
     assert (stream.step(50.0, rows) == model.predict([*y, 50.0], X)).all()
+
+
+def test_what_a_masked_array_holds_in_a_missing_place_is_missing():
+    model = fitted("gru", "standard", 1, False, None)
+    y = np.ma.array(series(20, 5), mask=np.arange(20) % 5 == 2)
+    stream = model.stream()
+    for value in y:
+        found = stream.step(value)
+    assert (found == model.predict(y)).all()
+
+
+def test_a_single_covariate_may_be_a_number():
+    X = np.cos(np.arange(60.0))
+    model = RNNForecaster(3, SEASON, hidden_layer_sizes=4, max_iter=1, random_state=0)
+    stream = model.fit(series(60, 0), X).stream(series(60, 0), X)
+    before = stream.snapshot()
+    for x in (0.5, np.float32(0.5), [0.5]):
+        stream.restore(before)
+        assert (stream.step(50.0, x) == model.predict([*series(60, 0), 50.0], [*X, 0.5])).all()
