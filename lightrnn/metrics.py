@@ -82,9 +82,12 @@ def r_squared(
     """
     y = np.asarray(y, np.float64)
     predicted = np.asarray(predicted, np.float64)
-    if y.ndim == 1:
-        y = y[:, None]
-        predicted = predicted.reshape(-1, 1)
+    # A single column may have an axis of its own or not.
+    y, predicted = (part[:, None] if part.ndim == 1 else part for part in (y, predicted))
+    if predicted.shape != y.shape:
+        raise ValueError(
+            f"predicted must have the shape of y, {y.shape}, got {predicted.shape}. Reshape it."
+        )
     share = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
     mean = np.average(y, axis=0, weights=share)
     with np.errstate(all="ignore"):
@@ -92,7 +95,5 @@ def r_squared(
         exponent = np.frexp(abs(y - mean).max(axis=0))[1]
         residual = share @ np.ldexp(y - predicted, -exponent) ** 2  # (k,)
         total = share @ np.ldexp(y - mean, -exponent) ** 2  # (k,)
-    varies = total > 0
-    # The inner where keeps constant outputs from a division by 0 that the outer one would discard.
-    explained = 1.0 - residual / np.where(varies, total, 1.0)
-    return float(np.mean(np.where(varies, explained, residual == 0)))
+        explained = 1.0 - residual / total
+    return float(np.mean(np.where(total == 0, residual == 0, explained)))

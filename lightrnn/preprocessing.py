@@ -13,7 +13,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import ArrayLike, NDArray
 
 from .base import BaseEstimator, TransformerMixin, check_input_features, check_is_fitted
-from .data.arrays import as_array
+from .data.arrays import as_array, result_dtype
 from .data.containers import unwrapped
 from .data.form import Form
 from .data.layouts import as_sequences
@@ -241,7 +241,7 @@ def _mapped(function: _Function, sequences: Sequences, X: Any) -> Any:
     if sequences.is_table or (isinstance(form, np.ndarray) and form.ndim > 1):
         return _mapped_array(function, sequences).reshape(np.shape(form))
     results = [
-        function(item).astype(_float_like(item), copy=False).reshape(as_array(x, "X", "").shape)
+        function(item).astype(result_dtype(item), copy=False).reshape(as_array(x, "X", "").shape)
         for item, x in zip(sequences.items, form, strict=True)
     ]
     if not isinstance(form, np.ndarray):
@@ -254,18 +254,13 @@ def _mapped_array(function: _Function, sequences: Sequences) -> NDArray[Any]:
     items = sequences.items
     T = sequences.width
     F = sequences.n_features
-    results = np.full((len(items), T, F), np.nan, dtype=_float_like(items[0]))
+    results = np.full((len(items), T, F), np.nan, dtype=result_dtype(items[0]))
     size = max(1, _BLOCK // (T * F))  # sequences at a time
     for start in range(0, len(items), size):
         part = items[start : start + size]
         inside = np.arange(T) < sequences.lengths[start : start + size, None]
         results[start : start + size][inside] = function(np.concatenate(part))
     return results
-
-
-def _float_like(item: NDArray[Any]) -> type[np.floating[Any]]:
-    """Return the dtype of results: float32 for data of float32 or less, else float64."""
-    return np.float32 if item.dtype in (np.float16, np.float32) else np.float64
 
 
 def make_windows(

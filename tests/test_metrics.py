@@ -56,6 +56,16 @@ def test_scores_are_scikit_learns():
     )
 
 
+def test_r_squared_of_other_shapes_and_of_nan():
+    y = np.arange(4.0)
+    assert r_squared(y, y[:, None] + 1) == r_squared(y[:, None], y + 1) == r_squared(y, y + 1)
+    with pytest.raises(ValueError, match=r"predicted must have the shape of y, \(4, 1\)"):
+        r_squared(y, y[:3])
+    with pytest.raises(ValueError, match="predicted must have the shape"):
+        r_squared(np.ones((2, 3)), np.ones((3, 2)))
+    assert np.isnan(r_squared([1.0, np.nan], [1.0, 2.0]))
+
+
 @pytest.mark.parametrize("unit", [2.0**-1000, 2.0**1000])
 def test_r_squared_has_no_unit(unit):
     rng = np.random.default_rng(0)

@@ -157,6 +157,12 @@ def test_memory_maps_are_read_and_left_alone(tmp_path):
         assert z.dtype == np.float32 and np.array_equal(item, copy)
 
 
+def test_floats_of_another_byte_order_keep_their_precision():
+    X = RNG.random((4, 5, 3)).astype(">f4")
+    assert SequenceScaler().fit_transform(X).dtype == np.float32
+    assert SequenceScaler().fit_transform(list(X))[0].dtype == np.float32
+
+
 def test_fit_forgets_and_partial_fit_does_not():
     a, b = [np.zeros((4, 2))], [np.ones((4, 2))]
     assert SequenceScaler().fit(a).fit(b).mean_.tolist() == [1, 1]
@@ -305,6 +311,8 @@ def test_windows_hold_no_missing_value(series):
         ((np.zeros((2, 2, 2)), 1), r"series must be \(T,\) or \(T, F\), got shape \(2, 2, 2\)"),
         ((np.float64(3), 1), "series"),
         ((["a", "b", "c"], 1), "series must hold real numbers"),
+        (([], 1), r"series must have steps and features, got shape \(0,\)"),
+        ((np.ones((5, 0)), 1), "series must have steps and features"),
         ((np.zeros(5, dtype=complex), 1), "series must hold real numbers"),
     ],
 )

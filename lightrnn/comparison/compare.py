@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -198,7 +199,7 @@ def compare(
     }
     # The first baseline names itself once it has seen the data.
     candidates: list[_Candidate] = [("", Naive), (SummaryLinear.name, SummaryLinear)]
-    for name, cell in _cells(windows or _default_windows(lengths)):
+    for name, cell in _cells(_windows(windows, lengths)):
         candidates.append((name, partial(estimator, **cell, **options)))
     report = progress or (lambda line: None)
     results = tuple(_result(candidate, items, y, fold, report) for candidate in candidates)
@@ -245,7 +246,7 @@ def _check_are_classes(y: np.ndarray, folds: int) -> None:
         )
 
 
-def _cells(windows: tuple[int, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
+def _cells(windows: list[int]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield the name and the arguments of each network, those without a memory first."""
     for window in windows:
         yield f"ffnn, window {window}", {"cell": "ffnn", "window": window}
@@ -254,10 +255,13 @@ def _cells(windows: tuple[int, ...]) -> Iterator[tuple[str, dict[str, Any]]]:
             yield name, {"cell": name}
 
 
-def _default_windows(lengths: np.ndarray) -> tuple[int, ...]:
-    """Return the default windows of the ffnn, in steps; short sequences have fewer of them."""
+def _windows(given: Any, lengths: np.ndarray) -> list[int]:
+    """Return the windows of the ffnn, in steps; by default short sequences have fewer of them."""
+    if given is not None:
+        named = enumerate(np.atleast_1d(given).tolist())
+        return [checks.integer(f"windows[{i}]", window, 1) for i, window in named]
     median = float(np.median(lengths))
-    return tuple(sorted({max(1, math.ceil(share * median)) for share in _SHARES}))
+    return sorted({max(1, math.ceil(share * median)) for share in _SHARES})
 
 
 def _folds(groups: np.ndarray, folds: int, rng: np.random.Generator) -> np.ndarray:
@@ -314,10 +318,12 @@ def _round(
     seconds = cpu.compiling.clock() - start
     predicted = model.predict(unseen)
     score = _score(predicted, y[held_out])
-    # A horizon needs a step to look back on.
-    if isinstance(model, Naive | SummaryLinear) or max(map(len, unseen)) < 2:
-        return predicted, score, seconds, math.nan
-    return predicted, score, seconds, memory_horizon(model, unseen).horizon
+    horizon = math.nan
+    # It needs a step to look back on, and outputs that depend on the states.
+    if not isinstance(model, Naive | SummaryLinear):
+        with suppress(ValueError):
+            horizon = memory_horizon(model, unseen).horizon
+    return predicted, score, seconds, horizon
 
 
 def _score(predicted: np.ndarray, y: np.ndarray) -> float:

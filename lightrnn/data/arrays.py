@@ -150,6 +150,17 @@ def _number(value: Any, where: str) -> float:
     )
 
 
+def result_dtype(array: np.ndarray) -> str:
+    """Return the name of the dtype of results: float32 for floats of at most 32 bits, else float64.
+
+    Examples
+    --------
+    >>> result_dtype(np.zeros(3, ">f4")), result_dtype(np.zeros(3, int))
+    ('float32', 'float64')
+    """
+    return "float32" if array.dtype.kind == "f" and array.dtype.itemsize <= 4 else "float64"
+
+
 def is_missing(value: Any) -> bool:
     """Whether an object stands for a missing value: None, pandas' NA and NaT, any NaN."""
     if isinstance(value, (float, np.floating)):

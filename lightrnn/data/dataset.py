@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -185,7 +186,9 @@ def read(
     steps = inputs.steps
     lengths = steps.lengths
     names = steps.feature_names
-    n = len(y) if hasattr(y, "__len__") else 0
+    n = 0
+    with suppress(TypeError):  # None, or sparse, which is refused below
+        n = len(y)
     of_one_length = bool((lengths == lengths[0]).all())
     if steps.is_table and of_one_length and names is not None and n != len(lengths):
         refuse_long_frame(names, steps.items, n)

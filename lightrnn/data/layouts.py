@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from ..exceptions import warn
 from ..utils.checks import choice, shown
-from .arrays import as_array
+from .arrays import as_array, as_numbers, is_missing
 from .containers import unwrapped
 
 _NUMBERS = "Give numbers."
@@ -122,7 +122,8 @@ def _of_sktime(data: Any) -> list[np.ndarray]:
 
 def _without_padding(data: Any) -> list[np.ndarray]:
     """Return the sequences of an array that NaN fill up at the end."""
-    array = _array(data, 3, "(n, time, features)").astype(np.float64, copy=False)
+    array = as_numbers(_array(data, 3, "(n, time, features)"), "data")
+    array = array.astype(np.float64, copy=False)
     there = np.logical_not(np.isnan(array).all(axis=2))
     lengths = there.shape[1] - there[:, ::-1].argmax(axis=1)
     empty = np.flatnonzero(~there.any(axis=1))
@@ -150,17 +151,26 @@ def _concatenated(data: Any, lengths: Any) -> list[np.ndarray]:
 
 def _of_long(data: Any, sequence: Any, time: Any) -> list[np.ndarray]:
     """Return the sequences of a DataFrame with columns for name and time."""
-    if not hasattr(data, "columns") or len(data.columns) < 3:
+    if not hasattr(data, "columns") or len(data.columns) < 3 or not len(data):
         raise ValueError(
-            f"data must be a DataFrame with columns for name, time and features, got {shown(data)}."
+            "data must be a DataFrame with a row for each step and columns for name, time and "
+            f"features, got {shown(data)}."
         )
     sequence, time, *features = _columns(list(data.columns), sequence, time)
-    names = np.asarray(data[sequence])  # pandas and polars alike
+    names = np.asarray(data[sequence]).tolist()  # pandas and polars alike
     times = np.asarray(data[time])
     values = [_feature(np.asarray(data[column]), column) for column in features]
-    _, first, codes = np.unique(names, return_index=True, return_inverse=True)
-    codes = np.argsort(np.argsort(first))[codes]  # numbered as they first occur
-    order = np.lexsort((times, codes))
+    numbers: dict[Any, int] = {}  # of the names, as they first occur
+    codes = np.array([numbers.setdefault(name, len(numbers)) for name in names])
+    _refuse_missing(numbers, sequence)
+    _refuse_missing(times.tolist(), time)
+    try:
+        order = np.lexsort((times, codes))
+    except TypeError as error:
+        raise TypeError(
+            f"data must have times of one type, got {shown(times.tolist())} in column "
+            f"{shown(time)}. Convert them."
+        ) from error
     again = (np.diff(codes[order]) == 0) & (times[order][1:] == times[order][:-1])
     if again.any():
         row = order[1:][again][0]
@@ -168,7 +178,7 @@ def _of_long(data: Any, sequence: Any, time: Any) -> list[np.ndarray]:
             f"data must have one row for each time of a sequence, got {shown(times[row])} twice "
             f"for {shown(names[row])}."
         )
-    if 1 < len(first) == len(codes):
+    if 1 < len(numbers) == len(codes):
         warn(
             UserWarning,
             f"data is read as {len(codes)} sequences of one step, each with a name of its own in "
@@ -181,6 +191,10 @@ def _of_long(data: Any, sequence: Any, time: Any) -> list[np.ndarray]:
 
 def _columns(columns: list[Any], sequence: Any, time: Any) -> list[Any]:
     """Return the columns of a long DataFrame, that of the sequence first, then that of the time."""
+    if len(set(columns)) < len(columns):
+        raise ValueError(
+            f"data must have columns of different names, got {shown(columns)}. Rename some."
+        )
     for name, column in (("sequence", sequence), ("time", time)):
         if column is not None and column not in columns:
             raise ValueError(
@@ -196,6 +210,15 @@ def _columns(columns: list[Any], sequence: Any, time: Any) -> list[Any]:
             f"{shown(sequence)} and {shown(time)} of {shown(columns)}."
         )
     return [sequence, time, *others]
+
+
+def _refuse_missing(keys: Iterable[Any], column: Any) -> None:
+    """Raise a ValueError if a name or a time is missing."""
+    if any(map(is_missing, keys)):
+        raise ValueError(
+            f"data must name the sequence and the time of each row, got a missing value in column "
+            f"{shown(column)}. Fill it in, or leave such rows out."
+        )
 
 
 def _feature(values: np.ndarray, column: Any) -> np.ndarray:

@@ -131,6 +131,10 @@ def as_series(series: Any) -> np.ndarray:
             f"series must be (T,) or (T, F), got shape {steps.shape}. "
             "Flatten each step's axes into F features first."
         )
+    if steps.size == 0:
+        raise ValueError(
+            f"series must have steps and features, got shape {steps.shape}. Pass some data."
+        )
     if steps.dtype.kind not in "fiubO":
         raise TypeError(
             f"series must hold real numbers, got dtype {steps.dtype}. Convert it to floats first."

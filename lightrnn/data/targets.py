@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ..metrics import r_squared
 from ..utils.scales import median_and_deviation, usable_scale, weighted_quantile
-from .arrays import as_numbers
+from .arrays import as_numbers, result_dtype
 from .base_targets import Targets, flat, flat_with_warning
 from .ragged import Values, as_values, check_finite, pool
 
@@ -336,8 +336,7 @@ def read_numbers(
     columns = _columns(values, dtype, "y")  # (N, k)
     w = np.ones(len(columns)) if weights is None else pool(weights)
     mean, scale = _mean_and_scale(columns, w, robust)
-    # Names, not dtypes: a saved file holds plain values.
-    result = "float32" if values.dtype in (np.float16, np.float32) else "float64"
+    result = result_dtype(values)
     targets = RealTargets(mean, scale, step, dtype, result, robust, quantiles=quantiles)
     # A constant y shows no scale yet: further calls may, also after a fit.
     if partial or not scale.all():

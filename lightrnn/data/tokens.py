@@ -223,7 +223,7 @@ def _text(item: Any, kind: str, where: str) -> str:
 
 def _categories(item: Any, kind: str, where: str) -> list[Any]:
     """Return one sequence of categories as a list of plain str or int."""
-    tokens = item.to_numpy() if hasattr(item, "to_numpy") else item
+    tokens = as_array(item, where, "") if hasattr(item, "__array__") else item
     if isinstance(tokens, np.ndarray) and tokens.ndim == 1:
         tokens = tokens.tolist()
     if not isinstance(tokens, (list, tuple)):
@@ -235,12 +235,15 @@ def _categories(item: Any, kind: str, where: str) -> list[Any]:
         raise ValueError(f"{where} must have at least one step, got 0. Leave empty sequences out.")
     if all(isinstance(token, str) for token in tokens):
         return [str(token) for token in tokens]  # plain str, also of NumPy's str_
-    for t, token in enumerate(tokens):
+    missing = [t for t, token in enumerate(tokens) if is_missing(token)]
+    remedy = "Leave missing ones out." if missing else "Use tokens='number' for numbers."
+    for t in missing or range(len(tokens)):
+        token = tokens[t]
         # bool is an int to Python, but hardly meant as a category.
         if isinstance(token, (bool, np.bool_)) or not isinstance(token, numbers.Integral):
             raise TypeError(
                 f"{where} must hold categories, all str or all integers, "
-                f"got {shown(token)} at step {t}. Use tokens='number' for numbers."
+                f"got {shown(token)} at step {t}. {remedy}"
             )
         if token < 0:
             raise ValueError(
@@ -384,13 +387,13 @@ class Vocabulary:
 
     def _refuse_padding(self, tokens: Sequence[Any]) -> None:
         """Raise a ValueError if there is padding among tokens, the keys of `codes`."""
+        tokens = list(tokens)  # of a str, `in` would find padding of several characters
         key = split([self.padding], "category")[0]
-        for step, token in enumerate(tokens):
-            if token == key:
-                raise ValueError(
-                    f"X must hold no padding, got {self.padding!r} at step {step}. "
-                    "Leave it out: sequences have their own lengths."
-                )
+        if key in tokens:
+            raise ValueError(
+                f"X must hold no padding, got {self.padding!r} at step {tokens.index(key)}. "
+                "Leave it out: sequences have their own lengths."
+            )
 
 
 def encoded(items: Iterable[Item], vocabulary: Vocabulary) -> Sequences:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..data.arrays import as_array, as_numbers
+from ..data.arrays import as_array, as_numbers, is_missing
 from ..data.feature_names import column_names, require_same_names
 from ..data.missing import Carried
 from ..nn.stepper import Stepper
@@ -101,6 +101,13 @@ class Stream:
             stepper.take(np.full(self._count, start))
         self._rest = self.snapshot()  # for `reset`: the state after the start token
 
+    def __reduce__(self) -> Any:
+        """Refuse to be copied or pickled: a copy would go on with this stream's state."""
+        raise TypeError(
+            "A stream cannot be copied or pickled: it holds addresses of machine code. Pickle the "
+            "estimator and a snapshot."
+        )
+
     def step(self, x: Any) -> Any:
         """Read the next step and answer.
 
@@ -166,10 +173,10 @@ class Stream:
 
     def _not_finite(self, bad: np.ndarray) -> str:
         """Return why numbers are refused that are not finite."""
-        return (
-            f"x must be finite in {self._dtype}, got {shown(float(bad[0]))}. "
-            "Leave the step out, fill it in, or fit with missing='mask', which takes NaN."
-        )
+        remedy = "Rescale it, or leave the step out."
+        if np.isnan(bad[0]):
+            remedy = "Leave the step out, fill it in, or fit with missing='mask', which takes NaN."
+        return f"x must be finite in {self._dtype}, got {shown(float(bad[0]))}. {remedy}"
 
     def _numbers(self, x: Any) -> np.ndarray:
         """Return numbers of any other form, checked and converted."""
@@ -177,16 +184,17 @@ class Stream:
         names = column_names(x, "columns" if hasattr(x, "columns") else "index")
         if names is not None and self._feature_names is not None:
             require_same_names(self._feature_names, names)
+        # A number by itself is a step of one feature.
+        alone = isinstance(x, Number) or (shape == (1,) and is_missing(x))
         try:
-            array = np.asarray(x) if isinstance(x, Number) else as_array(x, "x", "")
-            array = as_numbers(array, "x")
+            array = as_numbers(np.atleast_1d(as_array([x] if alone else x, "x", "")), "x")
         except (TypeError, ValueError) as error:
             raise TypeError(
                 f"x must be numbers, got {shown(x)}. Give one step's features."
             ) from error
         with np.errstate(all="ignore"):  # `step` refuses infinity
             values = array.astype(self._read_dtype)
-        if values.shape != shape and not (values.ndim == 0 and shape == (1,)):
+        if values.shape != shape:
             raise ValueError(
                 f"x must have the shape {shape}, got {shown(values)}. Give one step"
                 f"{'' if self.n_streams is None else ' of each stream'}; "
@@ -206,8 +214,7 @@ class Stream:
                 f"x must be {self._count} tokens, got {shown(x)}. "
                 "Give one for each stream, in a list."
             )
-        plain = [_checked_token(token, vocabulary) for token in tokens]
-        return np.array([vocabulary.codes.get(token, 0) for token in plain])  # 0 is unknown
+        return np.concatenate([_code(token, vocabulary) for token in tokens])
 
     # -- state ------------------------------------------------------------------------------------
 
@@ -355,8 +362,8 @@ def check_direction(model: Model, given: Any) -> None:
     )
 
 
-def _checked_token(token: Any, vocabulary: Vocabulary) -> Any:
-    """Return an object that must be one token as a key of the vocabulary."""
+def _code(token: Any, vocabulary: Vocabulary) -> np.ndarray:
+    """Return the code of an object that must be one token, (1,)."""
     kind = vocabulary.kind
     text = kind != "category"
     types: Any = str if text else (str, int, np.integer)
@@ -364,10 +371,10 @@ def _checked_token(token: Any, vocabulary: Vocabulary) -> Any:
         raise TypeError(
             f"x must be a token, {'str' if text else 'str or integer'}, got {shown(token)}.{_ONE}"
         )
-    found = vocabulary.split(str(token) if text else [token])
-    if len(found) != 1:
+    codes = vocabulary.encode(str(token) if text else [token])
+    if len(codes) != 1:
         raise ValueError(f"x must be one {kind}, got {shown(token)}.{_ONE}")
-    return found[0]
+    return codes
 
 
 def _views(stepper: Stepper) -> dict[str, np.ndarray]:

@@ -37,6 +37,16 @@ def test_every_cell_and_two_baselines_are_scored_on_every_fold():
     assert found.score == "accuracy" and "memory horizon" in str(found)
 
 
+def test_windows_are_checked_and_what_has_no_horizon_has_none():
+    X = sequences()
+    y = np.zeros(12)  # which no state changes
+    found = compare(X, y, **SMALL, windows=np.array([2]))
+    assert [r.name for r in found.results[2:]] == ["ffnn, window 2", "rnn", "gru", "lstm"]
+    assert np.isnan([r.horizon for r in found.results]).all()
+    with pytest.raises(ValueError, match=r"windows\[1\] must be an integer of at least 1, got 0"):
+        compare(X, y, windows=(2, 0))
+
+
 @pytest.mark.parametrize(("horizon", "ending"), [(40.0, "40"), (np.inf, "sequence reaches.")])
 def test_the_key_explains_what_is_in_the_table_and_nothing_else(horizon, ending):
     text = str(Comparison((Result("lstm", np.ones(2), 9, 1.5, horizon),), "accuracy"))

@@ -59,8 +59,13 @@ REFUSED = {
     "lengths": (np.ones((4, 1)), {"form": "aeon", "lengths": [4]}, "lengths must be given for"),
     "sum": (np.ones((4, 1)), {"form": "hmmlearn", "lengths": [1, 2]}, "with the sum 4"),
     "column": (np.ones((2, 3, 4)), {"form": "aeon", "time": "t"}, "time must be None for form"),
-    "no frame": (np.ones((4, 3)), {"form": "long"}, "must be a DataFrame with columns for name"),
+    "no frame": (np.ones((4, 3)), {"form": "long"}, "must be a DataFrame with a row for each step"),
 }
+
+
+def test_text_is_refused_as_text():
+    with pytest.raises(TypeError, match="data must hold numbers, got text"):
+        as_sequences(np.full((2, 3, 1), "a"), form="tslearn")
 
 
 @pytest.mark.parametrize("case", REFUSED)
@@ -113,6 +118,37 @@ def test_other_columns_are_refused(options, message):
     pandas = pytest.importorskip("pandas", reason="makes DataFrames")
     with pytest.raises(ValueError, match=message):
         as_sequences(pandas.DataFrame(LONG), form="long", **options)
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "message"),
+    [
+        ({"id": ["a", None, "a"]}, ValueError, "got a missing value in column 'id'"),
+        ({"id": [1.0, np.nan, 2.0]}, ValueError, "got a missing value in column 'id'"),
+        ({"time": np.array(["2026", "NaT", "2026"], "M8[ns]")}, ValueError, "in column 'time'"),
+        ({"time": ["noon", 1, 2]}, TypeError, "data must have times of one type"),
+    ],
+    ids=["no name", "nan", "no time", "mixed times"],
+)
+def test_names_and_times_that_say_nothing_are_refused(changed, error, message):
+    pandas = pytest.importorskip("pandas", reason="makes DataFrames")
+    with pytest.raises(error, match=message):
+        as_sequences(pandas.DataFrame(LONG | changed), form="long")
+
+
+def test_columns_of_one_name_and_no_rows_are_refused():
+    pandas = pytest.importorskip("pandas", reason="makes DataFrames")
+    frame = pandas.DataFrame(LONG)
+    with pytest.raises(ValueError, match="must have columns of different names"):
+        as_sequences(frame.set_axis(["id", "time", "time"], axis=1), form="long")
+    with pytest.raises(ValueError, match="with a row for each step"):
+        as_sequences(frame[:0], form="long")
+
+
+def test_names_of_any_kind_name_sequences():
+    pandas = pytest.importorskip("pandas", reason="makes DataFrames")
+    frame = pandas.DataFrame(LONG | {"id": ["a", "a", 8]})
+    assert [x.ravel().tolist() for x in as_sequences(frame, form="long")] == [[1, 2], [3]]
 
 
 def test_names_that_occur_once_each_give_a_warning():

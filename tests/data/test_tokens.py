@@ -148,6 +148,11 @@ def test_integers_are_categories_if_tokens_says_so():
     assert as_items(np.array([[1, 2], [3, 4]]), "category") == [[1, 2], [3, 4]]
 
 
+def test_tensors_of_integers_are_categories():
+    torch = pytest.importorskip("torch", reason="makes tensors")
+    assert as_items([torch.tensor([3, 1]), torch.tensor([2])], "category") == [[3, 1], [2]]
+
+
 @pytest.mark.parametrize(
     ("X", "kind", "error", "match"),
     [
@@ -170,6 +175,7 @@ def test_integers_are_categories_if_tokens_says_so():
         ([["a", 1]], "category", TypeError, r"X\[0\] must hold categories, .* got 'a' at step 0"),
         ([[1, 2.5]], "category", TypeError, r"X\[0\] must hold categories, .* got 2.5 at step 1"),
         ([[1, None]], "category", TypeError, "at step 1"),
+        ([["a", None]], "category", TypeError, "got None at step 1. Leave missing ones out"),
         ([[True]], "category", TypeError, "at step 0"),
         ([np.zeros((2, 2), int)], "category", TypeError, r"X\[0\] must be a list"),
     ],

@@ -73,6 +73,7 @@ def test_x_of_another_kind(estimator, bad, error, match):
 def test_sparse_x(estimator):
     sparse = pytest.importorskip("scipy.sparse").csr_array(np.eye(6))
     refuses(estimator, "fit", sparse, Y, error=TypeError, match="[Ss]parse")
+    refuses(estimator, "fit", X, sparse, error=TypeError, match="Sparse data was passed for y")
 
 
 def test_other_features_than_in_fit(estimator):

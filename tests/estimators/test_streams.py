@@ -1,5 +1,7 @@
 """A stream says, to the last bit, what the estimator says of the whole sequence so far."""
 
+import copy
+import pickle
 import tracemalloc
 from decimal import Decimal
 
@@ -251,6 +253,31 @@ def test_a_missing_value_is_no_number(x):
     X, y = data(F=2)
     with pytest.raises(ValueError, match="x must be finite in float32, got nan"):
         RNNRegressor("rnn", (3,), **QUICK).fit(X, y).stream().step(x)
+
+
+@pytest.mark.parametrize("x", [1.5, Decimal("1.5"), np.array(1.5), [1.5], None, np.nan])
+def test_a_number_by_itself_is_a_step_of_one_feature(x):
+    X, y = data(F=1)
+    X[0, 1] = np.nan
+    model = RNNRegressor("rnn", (3,), missing="mask", **QUICK).fit(X, y)
+    step = [np.nan if x is None else float(np.ravel(x)[0])]
+    assert np.array_equal(model.stream().step(x), model.stream().step(step))
+    with pytest.raises(ValueError, match=r"got inf\. Rescale it, or leave the step out"):
+        model.stream().step(np.inf)
+
+
+@pytest.mark.parametrize("twice", [copy.copy, copy.deepcopy, pickle.dumps])
+def test_a_stream_is_not_copied_but_its_snapshot_is(twice):
+    """A copy would answer with the state of the stream that it was made of."""
+    X, y = data()
+    model = RNNRegressor("gru", (3,), **QUICK).fit(X, y)
+    stream = model.stream()
+    stream.step(X[0, 0])
+    with pytest.raises(TypeError, match="cannot be copied or pickled"):
+        twice(stream)
+    other = model.stream()
+    other.restore(pickle.loads(pickle.dumps(stream.snapshot())))
+    assert same(other.step(X[0, 1]), stream.step(X[0, 1]))
 
 
 def test_what_cannot_stream_is_refused():
