@@ -124,7 +124,7 @@ def _share(batch: Batch, rows: np.ndarray) -> Batch:
         batch,
         X=some,
         lengths=batch.lengths[rows],
-        order=np.arange(len(rows)),
+        order=None,
         # Those of texts are spans, too: their next tokens, which the partition has.
         targets=None if targets is None or isinstance(targets[0], Span) else take(targets, rows),
         weights=None if targets is None else take(batch.weights, rows),

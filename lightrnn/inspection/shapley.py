@@ -217,7 +217,7 @@ class Coalitions:
         for start in range(0, n, together):
             X: Any = inputs[start : start + together]
             before = tuple(state[start : start + together] for state in states)
-            batch = Batch(X, np.full(len(X), T), np.arange(len(X)), states=before)
+            batch = Batch(X, np.full(len(X), T), states=before)
             run = self.network.acquire(batch)
             run.forward(kept=False)
             raw = run.final_outputs() if run.step else run.outputs()

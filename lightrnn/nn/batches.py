@@ -18,12 +18,12 @@ class Batch:
 
     Attributes
     ----------
-    X : list of ndarray (T_i, F), or of codes (T_i,)
+    X : sequence of ndarray (T_i, F), or of codes (T_i,)
         Sequences, in the user's dtype.
     lengths : ndarray of int64 (B,)
         Number of steps of each sequence, in falling order.
-    order : ndarray of int64 (B,)
-        Index of each sequence before sorting.
+    order : ndarray of int64 (B,) or None
+        Index of each sequence before sorting; None where nobody reads it.
     targets, weights : ndarray (B, ...) or list of ndarray (T_i, ...)
         Targets of the loss and their weights, in the order of X; None where there is no loss.
     n_targets : int
@@ -41,9 +41,9 @@ class Batch:
         First steps of a single sequence that windows look back at and that are not pooled.
     """
 
-    X: list[np.ndarray]
+    X: Sequence[np.ndarray]
     lengths: np.ndarray
-    order: np.ndarray
+    order: Any = None
     targets: Any = None
     weights: Any = None
     n_targets: int = 0
@@ -74,6 +74,11 @@ class Batch:
         order = longest_first(np.array(lengths))
         return cls(take(X, order), np.array(lengths)[order], order)
 
+    @property
+    def n_steps(self) -> int:
+        """The number of steps of all sequences."""
+        return sum(self.lengths.tolist())
+
     def with_targets(
         self,
         targets: Any,
@@ -92,21 +97,17 @@ class Batch:
         if count == 1:
             return self
 
-        def part(values: Any) -> Any:
-            some = None if values is None else values[index::count]
-            # Kernels are compiled for contiguous arrays.
-            return np.ascontiguousarray(some) if isinstance(some, np.ndarray) else some
-
+        part = slice(index, None, count)
+        # Kernels are compiled for contiguous arrays; targets are copied where one reads them.
         return Batch(
-            X=part(self.X),
-            lengths=part(self.lengths),
-            order=part(self.order),
-            targets=part(self.targets),
-            weights=part(self.weights),
+            X=self.X[part],
+            lengths=self.lengths[part].copy(),
+            targets=None if self.targets is None else self.targets[part],
+            weights=None if self.weights is None else self.weights[part],
             n_targets=self.n_targets,
-            masks=tuple(map(part, self.masks)),
-            states=tuple(map(part, self.states)),
-            offsets=part(self.offsets),
+            masks=tuple(mask[part].copy() for mask in self.masks),
+            states=tuple(state[part] for state in self.states),
+            offsets=None if self.offsets is None else self.offsets[part].copy(),
         )
 
     def steps(self, start: int, stop: int) -> Batch:
@@ -118,7 +119,7 @@ class Batch:
             self,
             X=_cut(self.X, start, stop, count),
             lengths=np.minimum(self.lengths[:count], stop) - start,
-            order=self.order[:count],
+            order=None,
             targets=_cut(self.targets, start, stop, count),
             weights=weights,
             n_targets=_count(weights) if isinstance(weights, list) else self.n_targets,

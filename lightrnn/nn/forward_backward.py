@@ -189,19 +189,20 @@ class ForwardBackward(BatchInputs):
         wanted = self._wanted()
         value = 0.0
         # In segments, the last one first, as where only one is in memory: sums keep their order.
-        for start, stop in reversed(self._head_parts(len(wanted.weights))):
+        for start, some in reversed(self._head_parts(wanted)):
             h = self.workspace, self.head_inputs, self._start + start
-            part, doutput = head.learn(*h, wanted.part(start, stop), loss, gradients)
+            part, doutput = head.learn(*h, some, loss, gradients)
             value += part
         return value, doutput
 
-    def _head_parts(self, outputs: int) -> list[tuple[int, int]]:
-        """Return where the outputs of each segment begin and end."""
+    def _head_parts(self, wanted: LossTargets) -> list[tuple[int, LossTargets]]:
+        """Return the targets of each segment, and where its outputs begin."""
         if not self.step or not self.recurrent or self.segment != WHOLE:
-            return [(0, outputs)]
+            return [(0, wanted)]
         first = self.packing.first
         k = steps_at_once(self.network.levels, len(self.packing.lengths), len(first) - 2)
-        return spans(first, self.packing.start, k)
+        parts = spans(first, self.packing.start, k)
+        return [(start, wanted.part(start, stop)) for start, stop in parts]
 
     def levels_back(self, doutput: np.ndarray, gradients: dict[str, Any]) -> np.ndarray:
         """Return the gradient of the first level's input from that of the features."""

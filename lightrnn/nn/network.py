@@ -223,7 +223,7 @@ class Network(Stack):
     def _run_of(self, batch: Batch) -> type[Run]:
         """Return how a batch is learned from: in one piece if there is memory for all gates."""
         B = len(batch.X)
-        steps = int(batch.lengths.sum())
+        steps = batch.n_steps
         small = (B + steps) * self._row_bytes < self.available * memory.SHARE
         if small or not memory.in_segments(self, B, steps, self.available):
             return ForwardBackward
@@ -231,7 +231,7 @@ class Network(Stack):
 
     def _shard_count(self, batch: Batch) -> int:
         """Return the number of shards of a batch: a power of two, which threads share evenly."""
-        return self._shards_of(len(batch.X), int(batch.lengths.sum()))
+        return self._shards_of(len(batch.X), batch.n_steps)
 
     def _shards_of(self, B: int, steps: int) -> int:
         """Return the number of shards of a batch of B sequences and these steps in all."""
@@ -317,7 +317,7 @@ class Network(Stack):
         # first sequence of a group is the longest, and where it is that long, the only one.
         if lengths[0] > _PREDICTED_ROWS and len(self.levels[0]) == 1:
             return self._predict_pieces(X[0], read)
-        batch = Batch(X, lengths, order=np.arange(len(X)))
+        batch = Batch(X, lengths)
         result, _ = self._predict_batch(batch, read, carry=False)
         return result
 

@@ -72,6 +72,8 @@ class Stack:
         Output layer.
     widths, padded_widths : list of int
         Number of outputs of each level, directions together, and the same in whole registers.
+    recurrent : bool
+        Whether there is a state to carry from step to step.
     layers : list of Layer
         All layers, those of the head last.
     layout : Layout
@@ -106,6 +108,7 @@ class Stack:
         dtype: DTypeLike = "float32",
     ) -> None:
         self.cell = cell
+        self.recurrent = CELLS[cell].recurrent
         self.target = target
         self.window = window
         self.dropout = dropout
@@ -114,7 +117,7 @@ class Stack:
         self.embedding = Embedding(n_tokens, n_features, dtype) if n_tokens else None
         self.levels: list[tuple[Layer, ...]] = []
         # Of the level at hand: without recurrence the first one sees whole windows.
-        features = n_features if CELLS[cell].recurrent else n_features * window
+        features = n_features if self.recurrent else n_features * window
         for number, units in enumerate(hidden_layer_sizes):
             names = [f"layer{number}", f"layer{number}.reverse"][: 1 + bidirectional]
             self.levels.append(tuple(Layer(name, cell, features, units, dtype) for name in names))
@@ -137,11 +140,6 @@ class Stack:
         self._stale = True  # whether the parameters may have changed since `refresh`
 
     # -- structure ---------------------------------------------------------------------------------
-
-    @property
-    def recurrent(self) -> bool:
-        """Whether there is a state to carry from step to step."""
-        return self.levels[0][0].cell.recurrent
 
     @property
     def every_step(self) -> bool:

@@ -84,6 +84,7 @@ class LayerBuffers:
         self._forward = cpu.recurrence.forward(layer.cell_name)
         self._backward = cpu.recurrence.backward(layer.cell_name)
         self._rows_at_once = _rows_at_once(layer)
+        self._columns = len(layer.cell.slots) * layer.width
         # Of the arrays that are there; the run at hand may have fewer.
         self._most_rows = -1
         self._most_sequences = -1
@@ -113,14 +114,14 @@ class LayerBuffers:
         layer = self.layer
         rows = int(first[-1])
         sequences = segment.sequences or int(first[2] - first[1])
-        chunk = _chunk(layer, sequences)
-        ends = segment.begins, segment.ends
-        self._loop = cpu.recurrence.TimeLoop(first, chunk, layer.features, layer.units, *ends)
+        chunk = _chunk(layer, self._rows_at_once, sequences)
+        self._loop = cpu.recurrence.TimeLoop(
+            first, chunk, layer.features, layer.units, segment.begins, segment.ends
+        )
         if rows > self._most_rows or sequences > self._most_sequences:
             self._grow(max(rows, self._most_rows), max(sequences, self._most_sequences))
         at_once = rows if kept else min(rows, chunk * sequences)
-        columns = len(layer.cell.slots) * layer.width
-        self.slots = self._slots.at_least(at_once, columns)
+        self.slots = self._slots.at_least(at_once, self._columns)
         if not kept:
             self.slots = self.slots[:at_once]
         self._X = None  # the tape may hold other slots
@@ -215,9 +216,9 @@ def _rows_at_once(layer: Layer) -> int:
     return _FEW_ROWS if matrix_bytes <= _CACHED else _ROWS
 
 
-def _chunk(layer: Layer, sequences: int) -> int:
-    """Return the steps that these products take of so many sequences."""
-    return max(1, _rows_at_once(layer) // max(1, sequences)) if layer.cell.recurrent else 1
+def _chunk(layer: Layer, rows: int, sequences: int) -> int:
+    """Return the steps in which so many sequences have this number of rows."""
+    return max(1, rows // max(1, sequences)) if layer.cell.recurrent else 1
 
 
 def best_steps(
@@ -243,7 +244,8 @@ def best_steps(
 
 def steps_at_once(levels: Sequence[Sequence[Layer]], sequences: int, steps: int) -> int:
     """Return the steps of a segment whose products take as many as they do in a whole batch."""
-    chunk = math.lcm(*(_chunk(layer, sequences) for level in levels for layer in level))
+    layers = [layer for level in levels for layer in level]
+    chunk = math.lcm(*(_chunk(layer, _rows_at_once(layer), sequences) for layer in layers))
     return chunk * math.ceil(best_steps(levels, sequences, steps, SEGMENT_BYTES) / chunk)
 
 

@@ -6,8 +6,9 @@ which the batch before ended.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -76,9 +77,8 @@ def minibatches(
     lengths: np.ndarray,
     batch_size: int,
     rng: np.random.Generator | None,
-    shuffle: bool,
-) -> Iterator[np.ndarray]:
-    """Yield the indices of each batch, every sequence once.
+) -> list[np.ndarray]:
+    """Return the indices of each batch, every sequence once.
 
     Shuffled sequences are sorted by length within buckets of `BUCKET` batches, so that a batch has
     sequences of similar lengths. A bucket is rotated at random before it is cut, so that epochs
@@ -91,29 +91,27 @@ def minibatches(
     batch_size : int
         Sequences in a batch; the last may have fewer. A size above n means n.
     rng : Generator or None
-        Shuffles; not used without `shuffle`.
-    shuffle : bool
-        Whether to shuffle at all.
+        Shuffles; None keeps the order.
 
-    Yields
-    ------
-    ndarray of int
-        Indices of a batch.
+    Returns
+    -------
+    list of ndarray of int
+        Indices of each batch.
     """
     n = len(lengths)
     batch_size = min(batch_size, n)
     order = np.arange(n)
     starts = np.arange(0, n, batch_size)
-    if shuffle and rng is not None:
+    if rng is not None:
         order = rng.permutation(n)
         if lengths.min() != lengths.max():
             for start in range(0, n, BUCKET * batch_size):
                 bucket = order[start : start + BUCKET * batch_size]
                 ascending = bucket[np.argsort(lengths[bucket], kind="stable")]
-                bucket[:] = np.roll(ascending, rng.integers(batch_size) % len(bucket))
+                shift = len(bucket) - int(rng.integers(batch_size)) % len(bucket)
+                bucket[:] = np.concatenate((ascending[shift:], ascending[:shift]))
         starts = rng.permutation(starts)
-    for first in starts:
-        yield order[first : first + batch_size]
+    return [order[first : first + batch_size] for first in starts.tolist()]
 
 
 @dataclass(eq=False, repr=False)
@@ -156,14 +154,18 @@ class Minibatches:
 
     def epoch(self, network: TrainableNetwork) -> Iterator[tuple[int, Batch]]:
         """Yield every minibatch, or every chunk of it under truncated backpropagation."""
-        whole = self._batches(network, self.batch_size, self.rng, self.shuffle)
+        whole = self._batches(network, self.batch_size, self.rng if self.shuffle else None)
         for number, batch in enumerate(whole, 1):
+            if self.token_dropout:
+                batch.X = self._thinned(batch.X)
+                batch.offsets = None  # the sequences are not those that a network keeps
+            batch.masks = network.dropout_masks(len(batch.X), self.rng)
             for chunk in chunks(batch, self.truncate, network):
                 yield number, chunk
 
     def whole(self, network: TrainableNetwork, batch_size: int) -> Iterator[Batch]:
         """Yield all samples in order, without dropout."""
-        return self._batches(network, batch_size, None, False)
+        return self._batches(network, batch_size, None)
 
     def prior(self, loss: Loss) -> Prior:
         """Return the best constant prediction of the targets."""
@@ -174,43 +176,33 @@ class Minibatches:
         network: TrainableNetwork,
         batch_size: int,
         rng: np.random.Generator | None,
-        shuffle: bool,
     ) -> Iterator[Batch]:
-        """Yield all samples in batches, each longest first, with dropout if there is `rng`."""
+        """Yield all samples in batches, each longest first, shuffled if there is `rng`."""
         lengths = self.samples.lengths
         network.cache_sequences(self.samples.items, lengths, batch_size)
-        drawn = list(minibatches(lengths, batch_size, rng, shuffle))
-        sizes = [len(indices) for indices in drawn]
-        stops = np.cumsum(sizes)
+        drawn = minibatches(lengths, batch_size, rng)
         indices = np.concatenate(drawn)
         # One sort and one selection for all batches: for a small one each takes longer than a step.
-        ranks = np.arange(len(indices))
         if not self._of_one_length:
-            ranks = np.lexsort((-lengths[indices], np.repeat(np.arange(len(sizes)), sizes)))
-            indices = indices[ranks]
-        order = ranks - np.repeat(stops - sizes, sizes)
+            numbers = np.repeat(np.arange(len(drawn)), list(map(len, drawn)))
+            indices = indices[np.lexsort((-lengths[indices], numbers))]
         samples = self.samples.take(indices)
         offsets = self._offsets[indices]
-        for size, stop in zip(sizes, stops.tolist(), strict=True):
-            part = slice(stop - size, stop)
-            batch = Batch(
-                list(samples.items[part]),
-                samples.lengths[part],
-                order[part],
-                offsets=offsets[part],
-            )
-            if rng is not None and self.token_dropout:
-                batch.X = self._thinned(batch.X, rng)
-                batch.offsets = None  # the sequences are not those that a network keeps
-            yield batch.with_targets(
-                samples.targets[part],
-                samples.weights[part],
-                network.dropout_masks(size, rng),
-            )
+        stops = np.cumsum(list(map(len, drawn))).tolist()
+        parts = [slice(*ends) for ends in pairwise([0, *stops])]
+        # Some batches at a time: the Python that makes one takes twice as long after a step, which
+        # has driven it out of the cache.
+        for first in range(0, len(parts), BUCKET):
+            yield from [
+                Batch(
+                    samples.items[part], samples.lengths[part], offsets=offsets[part]
+                ).with_targets(samples.targets[part], samples.weights[part])
+                for part in parts[first : first + BUCKET]
+            ]
 
-    def _thinned(self, X: list[np.ndarray], rng: np.random.Generator) -> list[np.ndarray]:
+    def _thinned(self, X: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return sequences of codes in which some are that of the unknown token."""
-        return [codes * (rng.random(len(codes)) >= self.token_dropout) for codes in X]
+        return [codes * (self.rng.random(len(codes)) >= self.token_dropout) for codes in X]
 
 
 __all__ = ["BatchSource", "Minibatches", "usual_batch_size"]

@@ -80,7 +80,7 @@ def _before_last(batch: Batch, k: int) -> Batch:
         batch,
         X=[x[:-k] for x in batch.X[:count]],
         lengths=batch.lengths[:count] - k,
-        order=batch.order[:count],
+        order=None,
         targets=None,
         weights=None,
         masks=tuple(mask[:count] for mask in batch.masks),
