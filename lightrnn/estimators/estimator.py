@@ -33,13 +33,21 @@ if TYPE_CHECKING:
 Arguments = dict[str, Any]
 
 
-def check_estimator(estimator: Any) -> None:
+_HELD = (
+    "Take the fitted estimator out of what holds it: the last step of a pipeline, or one of a "
+    "forecaster's nets_."
+)
+
+
+def check_estimator(estimator: Any, remedy: str = _HELD) -> None:
     """Raise a TypeError unless the object is an estimator of this package, not a Pipeline of one.
 
     Parameters
     ----------
     estimator : object
         What the user passed.
+    remedy : str
+        The end of the message; by default how to get a fitted estimator.
 
     Raises
     ------
@@ -49,8 +57,7 @@ def check_estimator(estimator: Any) -> None:
     if not isinstance(estimator, NetworkEstimator):
         raise TypeError(
             "estimator must be an RNNClassifier, RNNRegressor or RNNLanguageModel, got "
-            f"{shown(estimator)}. Take the fitted estimator out of what holds it: the last step of "
-            "a pipeline, or one of a forecaster's nets_."
+            f"{shown(estimator)}. {remedy}"
         )
 
 

@@ -18,10 +18,13 @@ from ..estimators.declarations import checked
 from ..estimators.language import RNNLanguageModel
 from ..estimators.model import Model, build_network, loss_arguments
 from ..training.history import History
-from ..utils.checks import random_generator, shown
+from ..utils.checks import random_generator
 from ..utils.standardization import Standardization
 from .adapt import UserLabels, classifier_head, language_head, read_vocabulary, regressor_head
 from .foreign import ForeignNetwork
+
+# The remedy where what gives a converted network its arguments is no estimator.
+GIVEN = "Pass one with the arguments of the result, such as RNNClassifier()."
 
 
 class Converted(NamedTuple):
@@ -43,16 +46,6 @@ def enough_memory() -> Iterator[None]:
             f"source must be a network that fits in memory, got one that does not: {error}. "
             "Free some memory."
         ) from error
-
-
-def check_estimator(estimator: Any) -> None:
-    """Refuse anything but an estimator of lightrnn."""
-    if not isinstance(estimator, (RNNClassifier, RNNRegressor, RNNLanguageModel)):
-        raise TypeError(
-            "estimator must be an RNNClassifier, RNNRegressor or RNNLanguageModel, got "
-            f"{shown(estimator)}. Pass one with the arguments of the result, such as "
-            "RNNClassifier()."
-        )
 
 
 def build(estimator: Any, foreign: ForeignNetwork, labels: UserLabels) -> Converted:

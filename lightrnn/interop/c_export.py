@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..losses import softmax
 from ..utils.checks import choice, flag, shown
 from ..utils.files import StrPath, replacing
 from .c_header import effect, header
 from .c_program import Program
 from .c_text import quantized
-from .summary import Summary, last_step, summarize
+from .summary import Summary, check_cell, last_step, summarize
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 # Random sequences on which the effect of 8 bits is measured, and their steps.
@@ -120,6 +121,7 @@ def export_c(
     (416, 16, 80)
     """
     summary = summarize(estimator)
+    check_cell(summary, ("ffnn", "rnn", "gru", "lstm"), "a C file")
     if summary.bidirectional:
         raise ValueError(
             "estimator must have bidirectional=False for a C file, got True. The backward "
@@ -204,8 +206,6 @@ def _link(model: Any, rows: np.ndarray, summary: Summary) -> np.ndarray:
     if summary.task == "numbers":
         return rows
     if summary.task == "language":
-        from ..losses import softmax
-
         return softmax(rows)
     return model.targets.loss().link(rows)
 

@@ -6,11 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..cells import CELLS, HEAD_CELLS
+from ..cells import CELLS
 from ..nn.state_dict import Direction
 from ..utils.checks import check_finite_weights
-from .c_formulas import count_exponentials
-from .c_text import array, quantized
+from .c_text import array, count_exponentials, quantized
 from .foreign import reorder_gates
 from .summary import Summary
 
@@ -313,21 +312,16 @@ class NetworkWriter:
             self.exponentials += k
             self.add(f"softmax(output, {k});")
 
-    @property
-    def head_function(self) -> str:
-        """Name of the function of the head's hidden layers."""
-        return f"{self.summary.head_activation}_layer"
-
     def _hidden_of_head(self, features: str) -> str:
         """Add the hidden layers of the head; return the name of the last one's h."""
-        cell = HEAD_CELLS[self.summary.head_activation]
+        function = f"{self.summary.head_activation}_layer"
         for number, units in enumerate(self.summary.head_units):
             name = f"head{number}"
-            self.exponentials += units * count_exponentials(cell)
+            self.exponentials += units * count_exponentials(function)
             self.add(f"/* {name}: a = b + h W */")
             self.linear("a", features, name)
             features = self.local(f"{name}_h", units)
-            self.add(f"{self.head_function}(a, {units}, {features});", "")
+            self.add(f"{function}(a, {units}, {features});", "")
         return features
 
     def _numbers(self, y: str) -> None:

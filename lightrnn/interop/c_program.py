@@ -6,8 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from ..cells import HEAD_CELLS
-from .c_formulas import cell_function
 from .c_network import NetworkWriter
 from .c_text import INDENT, array, helpers, in_double, quantized
 from .summary import Summary
@@ -243,15 +241,10 @@ class Program(NetworkWriter):
             _function(step, of_step, [*self.lines, "return 1;"]),
             _function(predict, [], self._predict_lines()),
         ]
-        cells = [cell_function(self.summary.cell)]
-        if self.summary.head_units:
-            cell = HEAD_CELLS[self.summary.head_activation]
-            cells.append(cell_function(cell, self.head_function))
         parts = [
             f"/* {self.name}.c: {header} says what it is and how it is used. */",
             f'#include "{header}"\n\n#include <math.h>',
-            *helpers("\n".join([*cells, *functions])),
-            *cells,
+            *helpers("\n".join(functions)),
             *self.constants,
             *functions,
         ]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -92,12 +92,6 @@ static float normal_cdf(float x)
 {
     return 0.5f * erfcf(-0.70710678118654752f * x);
 }""",
-    "positive": """
-/* Return x where a > 0, else 0. */
-static float positive(float a, float x)
-{
-    return a <= 0.0f ? 0.0f : x;
-}""",
     "softmax": """
 /* Turn y (count,) into probabilities, exp(y) / sum(exp(y)). */
 static void softmax(float *y, int count)
@@ -129,14 +123,110 @@ static void sort(float *y, int count)
         y[place] = value;
     }
 }""",
+    # The formulas of `cells.py`: a holds the sums of a cell's slots, one slot after another.
+    "ffnn": """
+/* One step of ffnn cells: h = max(a, 0).
+ *
+ * a (units,) are the sums; h (units,) is set. */
+static void ffnn(const float *a, int units, float *h)
+{
+    for (int k = 0; k < units; k++) {
+        h[k] = a[k] <= 0.0f ? 0.0f : a[k];
+    }
+}""",
+    "rnn": """
+/* One step of rnn cells: h = tanh(a).
+ *
+ * a (units,) are the sums that feed h; the state h (units,) is replaced. */
+static void rnn(const float *a, int units, float *h)
+{
+    for (int k = 0; k < units; k++) {
+        h[k] = tanhf(a[k]);
+    }
+}""",
+    "gru": """
+/* One step of gru cells: h' = (1 - z) n + z h, n = tanh(a_n + r m), m the state's part of the
+ * candidate.
+ *
+ * a (4 * units,) are the sums that feed n, r, z, m; the state h (units,) is replaced. */
+static void gru(const float *a, int units, float *h)
+{
+    for (int k = 0; k < units; k++) {
+        const float r = sigmoid(a[units + k]);  /* reset gate */
+        const float z = sigmoid(a[2 * units + k]);  /* update gate */
+        const float n = tanhf(a[k] + r * a[3 * units + k]);
+        h[k] = n + z * (h[k] - n);
+    }
+}""",
+    "lstm": """
+/* One step of lstm cells: c' = f c + i g, h' = o tanh(c').
+ *
+ * a (4 * units,) are the sums that feed i, f, g, o; the state h and c (units,) are replaced. */
+static void lstm(const float *a, int units, float *h, float *c)
+{
+    for (int k = 0; k < units; k++) {
+        const float i = sigmoid(a[k]);  /* input gate */
+        const float f = sigmoid(a[units + k]);  /* forget gate */
+        const float g = tanhf(a[2 * units + k]);
+        const float o = sigmoid(a[3 * units + k]);  /* output gate */
+        const float new_c = f * c[k] + i * g;
+        h[k] = o * tanhf(new_c);
+        c[k] = new_c;
+    }
+}""",
+    "relu_layer": """
+/* h = max(a, 0), for sums a (units,). */
+static void relu_layer(const float *a, int units, float *h)
+{
+    for (int k = 0; k < units; k++) {
+        h[k] = a[k] <= 0.0f ? 0.0f : a[k];
+    }
+}""",
+    "tanh_layer": """
+/* h = tanh(a), for sums a (units,). */
+static void tanh_layer(const float *a, int units, float *h)
+{
+    for (int k = 0; k < units; k++) {
+        h[k] = tanhf(a[k]);
+    }
+}""",
+    "sigmoid_layer": """
+/* h = 1 / (1 + exp(-a)), for sums a (units,). */
+static void sigmoid_layer(const float *a, int units, float *h)
+{
+    for (int k = 0; k < units; k++) {
+        h[k] = sigmoid(a[k]);
+    }
+}""",
+    "gelu_layer": """
+/* h = a times the share of a normal distribution below a, for sums a (units,). */
+static void gelu_layer(const float *a, int units, float *h)
+{
+    for (int k = 0; k < units; k++) {
+        h[k] = a[k] * normal_cdf(a[k]);
+    }
+}""",
 }
 
 
-def helpers(code: str) -> Iterator[str]:
-    """Yield the helper functions that some code calls."""
-    for name, text in HELPERS.items():
-        if re.search(rf"\b{name}\(", code):
-            yield text.strip("\n")
+def helpers(code: str) -> list[str]:
+    """Return the helper functions that some code calls, and those that they call."""
+    found: list[str] = []
+    for name, text in reversed(HELPERS.items()):  # each calls only those before it
+        if re.search(rf"\b{name}\(", "".join([code, *found])):
+            found.insert(0, text.strip("\n"))
+    return found
+
+
+def count_exponentials(name: str) -> int:
+    """Return how many exponential functions a step of one unit of a cell or layer computes.
+
+    Examples
+    --------
+    >>> count_exponentials("lstm"), count_exponentials("ffnn")
+    (5, 0)
+    """
+    return len(re.findall(r"\b(?:tanhf|sigmoid|normal_cdf)\(", HELPERS[name]))
 
 
 def in_double(code: str) -> str:

@@ -8,10 +8,11 @@ from functools import partial
 from typing import Any, TypeVar
 
 from ..estimators import RNNClassifier, RNNRegressor
+from ..estimators.estimator import check_estimator
 from ..estimators.language import RNNLanguageModel
 from ..utils.checks import flag, shown
 from .adapt import UserLabels
-from .building import check_estimator, enough_memory
+from .building import GIVEN, enough_memory
 from .checking import convert
 from .keras import read_file, read_keras, read_model
 from .live import is_keras_model, is_module, run_keras, run_module
@@ -176,7 +177,7 @@ def from_torch(
     >>> from_torch(state_dict, RNNClassifier(), classes=["no", "yes"], check=check)
     RNNClassifier(hidden_layer_sizes=(4,), bidirectional=False)
     """
-    check_estimator(estimator)
+    check_estimator(estimator, GIVEN)
     labels = UserLabels(classes, vocabulary, flag("multilabel", multilabel))
     with enough_memory():
         weights = source
@@ -290,7 +291,7 @@ def from_keras(
     >>> from_keras("model.keras", RNNClassifier(), **options)  # doctest: +SKIP
     RNNClassifier(hidden_layer_sizes=(5,))
     """
-    check_estimator(estimator)
+    check_estimator(estimator, GIVEN)
     live = is_keras_model(source)
     if not live and not isinstance(source, (str, os.PathLike)):
         raise TypeError(

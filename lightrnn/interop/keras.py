@@ -37,8 +37,8 @@ from .foreign import (
 )
 from .formats import other_format
 from .head_layers import chain, joined
-from .keras_chain import SIDES, Layout, Place, array_names, fold, named
-from .keras_config import KERAS_GATES, Description, describe, layout
+from .keras_chain import SIDES, Place, array_names, fold, named
+from .keras_config import KERAS_GATES, Description, describe
 from .tensor_files import ZIP_START, read_json
 
 # Arrays that predictions do not need: the optimizer's, the metrics', the random generators'.
@@ -55,7 +55,6 @@ class KerasFile(NamedTuple):
 
     arrays: dict[str, np.ndarray]
     description: Description | None = None
-    layout: Layout | None = None
 
 
 def read_file(path: StrPath) -> KerasFile:
@@ -102,7 +101,7 @@ def _read_open(
             arrays = _arrays(h5py, io.BytesIO(content), len(content))
             # Functional models of Keras 2 have their layers in a folder of another name.
             arrays = {name.replace(_LAYERS_OF_2, "layers"): arrays[name] for name in arrays}
-            return KerasFile(arrays, description, layout(model))
+            return KerasFile(arrays, description)
     except UnsupportedError as error:
         raise ValueError(
             "source must be a chain of layers that are computed here, "
@@ -130,7 +129,7 @@ def _read_hdf5(h5py: Any, path: StrPath, size: int) -> KerasFile:
     description = describe(model)
     with h5py.File(path, "r") as file:
         arrays = _of_whole_model(h5py, file["model_weights"], model, size)
-    return KerasFile(arrays, description, layout(model))
+    return KerasFile(arrays, description)
 
 
 def _of_whole_model(
@@ -252,23 +251,23 @@ def read_keras(
         If an array is missing, misshapen or left over, or belongs to a layer that is not computed
         here.
     """
-    weights = SourceWeights(fold(file.arrays, file.layout.folds) if file.layout else file.arrays)
+    told = file.description
+    weights = SourceWeights(fold(file.arrays, told.folds) if told else file.arrays)
     matches = weights.names(rf"(.*?)(?:/(?:{'|'.join(SIDES)}))?/cell/vars/\d+")
     found = dict.fromkeys(match[1] for match in matches)  # each layer once, in the file's order
-    described = file.description is not None
-    if file.layout is not None:
-        recurrent = recurrent or file.layout.recurrent
-        head = head or file.layout.head[-1]
-        embedding = embedding or file.layout.embedding
+    if told is not None:
+        recurrent = recurrent or told.recurrent
+        head = head or told.head
+        embedding = embedding or told.embedding
     levels: list[Level] = []
     for path in in_order(found, recurrent, weights.arrays):
-        levels.append(_level(weights, path, levels[-1].width if levels else None, described))
+        width = levels[-1].width if levels else None
+        levels.append(_level(weights, path, width, described=told is not None))
     check_alike(levels)
     table = _embedding(weights, embedding, head, levels[0].n_features)
     *hidden, (W, b) = _head(weights, head, levels[-1].width)
     weights.finish()
     network = ForeignNetwork(levels, W, b, table, hidden=tuple(hidden))
-    told = file.description
     if told is None:
         return network
     if told.head_activation == "linear":

@@ -21,6 +21,23 @@ MASKS = ("NotEqual", "Any")  # the forms that Masking and mask_zero take in a fu
 _SMALLEST_DEVIATION = 1e-7  # Keras's, of a Normalization
 
 
+RECURRENT = ("SimpleRNN", "GRU", "LSTM")
+# One letter for what a layer does, so that a regular expression can check their order.
+ROLES = {
+    "Embedding": "E",
+    "Bidirectional": "R",
+    "Dense": "D",
+    "Activation": "A",
+    "Softmax": "A",
+    "ReLU": "A",
+    "GlobalAveragePooling1D": "P",
+    "GlobalMaxPooling1D": "P",
+    "BatchNormalization": "N",
+    "Normalization": "N",
+    "Rescaling": "N",
+} | dict.fromkeys(RECURRENT, "R")
+
+
 class Place(NamedTuple):
     """A layer's configuration, and the folder of its arrays in a file of Keras 3."""
 
@@ -31,6 +48,11 @@ class Place(NamedTuple):
     def kind(self) -> str:
         """The layer's class."""
         return str(self.layer["class_name"])
+
+    @property
+    def role(self) -> str:
+        """A letter for what the layer does, "" for one that is not computed here."""
+        return ROLES.get(self.kind, "")
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -44,27 +66,6 @@ class Fold(NamedTuple):
     place: Place
     path: str  # of the other layer
     reads: bool = False  # whether the layer reads the other one
-
-
-class Layout(NamedTuple):
-    """Where a chain's arrays are, and the layers that others take in.
-
-    Attributes
-    ----------
-    recurrent : list of str
-        Paths of the recurrent layers.
-    head : list of str
-        Paths of the Dense layers after these, from first to last.
-    embedding : str or None
-        Path of the Embedding.
-    folds : list of Fold
-        Each layer that is taken in, and the path of the one that reads it, from last to first.
-    """
-
-    recurrent: list[str]
-    head: list[str]
-    embedding: str | None
-    folds: list[Fold]
 
 
 def flattened(model: dict[str, Any], path: str = "layers") -> Iterator[Place]:
@@ -183,7 +184,7 @@ def _counts(layer: dict[str, Any]) -> tuple[int, int]:
     settings = layer["config"]
     biased = bool(settings.get("use_bias", True))
     match layer["class_name"]:
-        case "LSTM" | "GRU" | "SimpleRNN":
+        case name if name in RECURRENT:
             return 2 + biased, 0
         case "Dense":
             return 1 + biased, 0

@@ -7,26 +7,11 @@ from typing import Any, NamedTuple
 
 from ..cells import HEAD_CELLS
 from .foreign import MOST_LISTED, UnsupportedError
-from .keras_chain import MASKS, MODELS, Fold, Layout, Place, flattened, shown_layer
+from .keras_chain import MASKS, MODELS, RECURRENT, ROLES, Fold, Place, flattened, shown_layer
 
 # The order of the gates in Keras's SimpleRNN, GRU and LSTM, by our names (Keras's c is our g, and a
 # GRU's h our n).
 KERAS_GATES = {"rnn": "h", "gru": "zrn", "lstm": "ifgo"}
-_RECURRENT = ("SimpleRNN", "GRU", "LSTM")
-# One letter for what a layer does, so that a regular expression can check their order.
-_ROLES = {
-    "Embedding": "E",
-    "Bidirectional": "R",
-    "Dense": "D",
-    "Activation": "A",
-    "Softmax": "A",
-    "ReLU": "A",
-    "GlobalAveragePooling1D": "P",
-    "GlobalMaxPooling1D": "P",
-    "BatchNormalization": "N",
-    "Normalization": "N",
-    "Rescaling": "N",
-} | dict.fromkeys(_RECURRENT, "R")
 _CHAIN = re.compile("E?[ND]*R(N*R)*N*P?N*(DN*A?N*)*DN*A?")
 _POOLINGS = {"GlobalAveragePooling1D": "mean", "GlobalMaxPooling1D": "max"}
 # Layers that leave the prediction of a whole sequence without padding as it is.
@@ -52,14 +37,42 @@ _OUTPUT_ACTIVATIONS = ("linear", "softmax", "sigmoid")
 
 
 class Description(NamedTuple):
-    """The part of a configuration that the shapes of weights do not determine."""
+    """What the shapes of weights do not say: functions, and where the arrays of layers are.
 
-    activation: str  # of the output layer: "linear", "softmax" or "sigmoid"
-    target: str  # "sequence" or "step"
-    pooling: str = "last"  # how the states of a sequence are read: "last", "mean" or "max"
-    padded: bool = False  # whether token 0 is padding: an Embedding with mask_zero
-    masked: bool = False  # whether steps of one value are left out: a Masking layer
-    head_activation: str | None = None  # between several Dense layers, "linear" for none
+    Attributes
+    ----------
+    activation : {"linear", "softmax", "sigmoid"}
+        The function at the end.
+    head_activation : str or None
+        That between several Dense layers, "linear" for none.
+    target : {"sequence", "step"}
+        Whether there is one output per sequence or per step.
+    pooling : {"last", "mean", "max"}
+        How the states of a sequence are read.
+    padded : bool
+        Whether token 0 is padding: an Embedding with mask_zero.
+    masked : bool
+        Whether steps of one value are left out: a Masking layer.
+    recurrent : list of str
+        Paths of the recurrent layers.
+    head : str
+        Path of the last Dense layer.
+    embedding : str or None
+        Path of the Embedding.
+    folds : list of Fold
+        Each layer that another one takes in, from last to first.
+    """
+
+    activation: str
+    head_activation: str | None
+    target: str
+    pooling: str
+    padded: bool
+    masked: bool
+    recurrent: list[str]
+    head: str
+    embedding: str | None
+    folds: list[Fold]
 
 
 def describe(model: dict[str, Any]) -> Description:
@@ -78,41 +91,43 @@ def describe(model: dict[str, Any]) -> Description:
         If the configuration is damaged.
     """
     places, roles = _chain(model)
-    layers = [place.layer for place in places]
-    head = roles.index("D", roles.rindex("R"))
+    recurrent = [place for place in places if place.role == "R"]
+    head = [place.layer for place in places[roles.rindex("R") + 1 :] if place.role in "DA"]
+    target = _target([place.layer for place in recurrent])
     pooling = "last"
-    target = _target([layer for layer, role in zip(layers, roles, strict=True) if role == "R"])
+    folds = _folds(places, roles, step=target == "step")
     if "P" in roles:
-        pooling = _pooling(layers[roles.index("P")], target)
+        pooling = _pooling(places[roles.index("P")].layer, target)
         target = "sequence"
-    padded = roles[0] == "E" and bool(layers[0]["config"].get("mask_zero"))
-    masked = any(place.kind == "Masking" for place in flattened(model))
-    dense = [place.layer for place, role in zip(places, roles, strict=True) if role != "N"]
-    between, last = _activations(dense[dense.index(layers[head]) :])
-    return Description(last, target, pooling, padded, masked, between)
+    between, last = _activations(head)
+    embedding = places[0] if roles[0] == "E" else None
+    return Description(
+        activation=last,
+        head_activation=between,
+        target=target,
+        pooling=pooling,
+        padded=embedding is not None and bool(embedding.settings.get("mask_zero")),
+        masked=any(place.kind == "Masking" for place in flattened(model)),
+        recurrent=[place.path for place in recurrent],
+        head=places[roles.rindex("D")].path,
+        embedding=embedding and embedding.path,
+        folds=folds,
+    )
 
 
-def layout(model: dict[str, Any]) -> Layout:
-    """Return where the arrays of a model's layers are.
-
-    Parameters
-    ----------
-    model : dict
-        As in `describe`, which has checked it.
+def _folds(places: list[Place], roles: str, *, step: bool) -> list[Fold]:
+    """Return the layers that others take in; `step` is whether the last states are those of steps.
 
     Raises
     ------
     UnsupportedError
         If a layer cannot be put into the one that reads it.
     """
-    places, roles = _chain(model)
     last = roles.rindex("R")
-    rows = [place.layer for place, role in zip(places, roles, strict=True) if role == "R"]
-    step = _target(rows) == "step"
     into_read: list[Fold] = []
     into_reader: list[Fold] = []
-    for i, (place, role) in enumerate(zip(places, roles, strict=True)):
-        if role == "N" or (role == "D" and i < last):
+    for i, place in enumerate(places):
+        if place.role == "N" or (place.role == "D" and i < last):
             _check_axis(place, 3 if i < last or (step and "P" not in roles[:i]) else 2)
             read = places[len(roles[:i].rstrip("N")) - 1]
             if i > last and read.kind == "Dense" and read.settings["activation"] == "linear":
@@ -125,12 +140,7 @@ def layout(model: dict[str, Any]) -> Layout:
             if "P" in roles[i:following] and "Max" in places[roles.index("P")].kind:
                 raise UnsupportedError(f"{shown_layer(place.layer)} before a maximum")
             into_reader.append(Fold(place, places[following].path))
-    recurrent = [place.path for place, role in zip(places, roles, strict=True) if role == "R"]
-    embedding = places[0].path if roles[0] == "E" else None
-    head = [
-        place.path for place, role in zip(places[last:], roles[last:], strict=True) if role == "D"
-    ]
-    return Layout(recurrent, head, embedding, into_read + into_reader[::-1])
+    return into_read + into_reader[::-1]
 
 
 def _chain(model: dict[str, Any]) -> tuple[list[Place], str]:
@@ -141,15 +151,15 @@ def _chain(model: dict[str, Any]) -> tuple[list[Place], str]:
     places = [place._replace(layer=_in_every_step(place.layer)) for place in found]
     places = [place for place in places if not _has_no_effect(place.layer)]
     for place in places:
-        if place.kind not in _ROLES:
+        if not place.role:
             raise UnsupportedError(f"the layer {shown_layer(place.layer)}")
-    roles = "".join(_ROLES[place.kind] for place in places)
+    roles = "".join(place.role for place in places)
     if not _CHAIN.fullmatch(roles):
         listed = ", ".join(shown_layer(place.layer) for place in places[:MOST_LISTED])
         raise UnsupportedError(f"the layers {listed}, in this order")
-    for place, role in zip(places[: roles.rindex("R")], roles, strict=False):
-        if role == "D" and place.settings["activation"] != "linear":
-            activation = place.settings["activation"]
+    for place in places[: roles.rindex("R")]:
+        activation = place.settings.get("activation", "linear")
+        if place.role == "D" and activation != "linear":
             raise UnsupportedError(
                 f"{shown_layer(place.layer)} with the activation {activation!r:.60}"
             )
@@ -169,7 +179,7 @@ def _in_every_step(layer: dict[str, Any]) -> dict[str, Any]:
     if layer["class_name"] != "TimeDistributed":
         return layer
     inner: dict[str, Any] = layer["config"]["layer"]
-    if _ROLES.get(inner["class_name"]) not in ("D", "A") and inner["class_name"] not in _IGNORED:
+    if ROLES.get(inner["class_name"]) not in ("D", "A") and inner["class_name"] not in _IGNORED:
         raise UnsupportedError(f"{shown_layer(layer)} around {shown_layer(inner)}")
     return inner
 
@@ -209,7 +219,7 @@ def _check_directions(layer: dict[str, Any]) -> dict[str, Any]:
     outer = layer["config"]
     if outer["merge_mode"] != "concat":
         raise UnsupportedError(f"{shown_layer(layer)} with merge_mode={outer['merge_mode']!r}")
-    if outer["layer"]["class_name"] not in _RECURRENT:
+    if outer["layer"]["class_name"] not in RECURRENT:
         raise UnsupportedError(f"{shown_layer(layer)} around {shown_layer(outer['layer'])}")
     if outer.get("backward_layer"):  # by default a copy of the forward one
         _check_settings(outer["backward_layer"], backwards=True)
@@ -236,7 +246,7 @@ def _activations(layers: list[dict[str, Any]]) -> tuple[str | None, str]:
     heads: list[dict[str, Any]] = []
     found: list[list[str]] = []
     for layer in layers:
-        if _ROLES[layer["class_name"]] == "D":
+        if layer["class_name"] == "Dense":
             heads.append(layer)
             found.append([])
         found[-1].append(_function(layer))

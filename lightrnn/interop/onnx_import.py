@@ -10,19 +10,18 @@ from typing import Any
 import numpy as np
 
 from ..estimators import RNNClassifier, RNNRegressor
+from ..estimators.estimator import check_estimator
 from ..utils.checks import flag, shown
 from ..utils.extras import import_extra
 from ..utils.files import StrPath
 from .adapt import UserLabels
-from .building import check_estimator, enough_memory
+from .building import GIVEN, enough_memory
 from .checking import compared, convert
 from .foreign import ForeignNetwork, UnsupportedError
 from .formats import other_format
 from .onnx_chain import chain
 from .onnx_loops import Candidate, captured, follow
-from .onnx_numbers import (
-    Numbers,
-)
+from .onnx_numbers import Numbers
 from .onnx_operators import Operators
 from .onnx_saved import description, read_back
 
@@ -100,7 +99,7 @@ def from_onnx(
     RNNClassifier(hidden_layer_sizes=(5,), bidirectional=False)
     """
     if estimator is not None:
-        check_estimator(estimator)
+        check_estimator(estimator, GIVEN)
     labels = UserLabels(classes, vocabulary, flag("multilabel", multilabel))
     onnx = import_extra("onnx", "to read a model of it")
     with enough_memory():

@@ -132,20 +132,10 @@ def read_back(onnx: Any, onnx_model: Any, metadata: dict[str, str], estimator: A
             fill=None if fill is None else np.array(fill),
         )
     standardization = told["standardization"] and Standardization.of(**told["standardization"])
-    if standardization:
-        standardization = _with_array_weight(standardization)
     targets = _targets(metadata, told, values, result)
     adopt(result, form, _arrays(told, values), targets, vocabulary, standardization)
     count = len(vocabulary or ())
     return Converted(result, list(range(count)), np.arange(told["n_outputs"]), padded=False)
-
-
-def _with_array_weight(standardization: Standardization) -> Standardization:
-    """Return a standardisation whose weight, where it is one for each feature, is an array."""
-    weight = standardization.weight
-    if not isinstance(weight, list):
-        return standardization
-    return Standardization(standardization.mean, standardization.variance, np.array(weight))
 
 
 def _vocabulary(metadata: dict[str, str], told: dict[str, Any]) -> Vocabulary | None:

@@ -53,6 +53,14 @@ class Tensor(NamedTuple):
 
 
 _MARK = object()
+# Instructions whose argument is the value, and those that mean one value.
+_LITERALS = frozenset(
+    (
+        "BININT BININT1 BININT2 LONG1 LONG4 BINFLOAT BINUNICODE SHORT_BINUNICODE BINUNICODE8 "
+        "BINBYTES SHORT_BINBYTES BINBYTES8 BYTEARRAY8"
+    ).split()
+)
+_CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "MARK": _MARK, "EMPTY_TUPLE": ()}
 MOST_AXES = 8
 # A tensor takes about 40 instructions, a number of a list one. This many take half a second.
 _MOST_INSTRUCTIONS = 500_000
@@ -134,35 +142,15 @@ class _Unpickler:
 
     def value(self, opcode: str, argument: Any) -> Any:
         """Return the value that an instruction pushes; it may take others from the stack."""
+        if opcode in _LITERALS:
+            return argument
+        if opcode in _CONSTANTS:
+            return _CONSTANTS[opcode]
         match opcode:
-            case (
-                "BININT"
-                | "BININT1"
-                | "BININT2"
-                | "LONG1"
-                | "LONG4"
-                | "BINFLOAT"
-                | "BINUNICODE"
-                | "SHORT_BINUNICODE"
-                | "BINUNICODE8"
-                | "BINBYTES"
-                | "SHORT_BINBYTES"
-                | "BINBYTES8"
-                | "BYTEARRAY8"
-            ):
-                return argument
-            case "NONE":
-                return None
-            case "NEWTRUE" | "NEWFALSE":
-                return opcode == "NEWTRUE"
-            case "MARK":
-                return _MARK
             case "EMPTY_DICT":
                 return {}
             case "EMPTY_LIST" | "EMPTY_SET":  # a set is read as a list, so that nothing is hashed
                 return []
-            case "EMPTY_TUPLE":
-                return ()
             case "FROZENSET":
                 return self.pop_marked()
             case "TUPLE":

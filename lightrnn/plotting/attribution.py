@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
+from ..estimators.estimator import NetworkEstimator
 from ..inspection import attribution
 from ..inspection.objective import read_steps, tokens_of
-from .style import COLOURS, COLUMN_WIDTH, DASHES, Display
-
-if TYPE_CHECKING:
-    from ..estimators.estimator import NetworkEstimator
+from .style import COLUMN_WIDTH, Display, curve_style
 
 # Characters in a line of coloured text: at 8 points, as many as a journal's column has room for.
 _LINE = 42
@@ -230,13 +228,12 @@ class AttributionDisplay(Display):
         """Draw a curve for each feature."""
         T, F = series.shape
         for f in range(F):
-            style = {"color": COLOURS[f % len(COLOURS)], "ls": DASHES[f % len(DASHES)], "lw": 1}
             name = self.features[f] if self.features else str(f)
-            ax.plot(np.arange(T), series[:, f], label=name, **style)
+            ax.plot(np.arange(T), series[:, f], label=name, **curve_style(f) | {"lw": 1})
         ax.tick_params(labelbottom=False)
         ax.set_ylabel("value")
         if 1 < F <= _LEGEND:
-            ax.legend(frameon=False, fontsize=6, ncols=2)
+            ax.legend(fontsize=6, ncols=2)
 
     def _draw_text(self, ax: Any, steps: list[str]) -> list[Any]:
         """Write the tokens line by line, each on a ground of its colour; return their texts."""

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
 from ..forecasting.arguments import check_forecaster
+from ..forecasting.backtest import Backtest
+from ..forecasting.forecaster import RNNForecaster
 from ..utils.checks import choice
-from .style import COLOURS, DASHES, Display
-
-if TYPE_CHECKING:
-    from ..forecasting.backtest import Backtest
-    from ..forecasting.forecaster import RNNForecaster
+from .style import Display, count_curves, curve_style, legend_above
 
 _LABELS = {
     "mase": "absolute error (MASE)",
@@ -21,8 +19,6 @@ _LABELS = {
     "pinball": "pinball loss",
     "coverage": "coverage in %",
 }
-# Marks the curves of displays, so that later ones find how many the axes have already.
-_CURVE = "backtest"
 
 
 @dataclass(eq=False, repr=False)
@@ -128,7 +124,7 @@ class BacktestDisplay(Display):
         from matplotlib.ticker import MaxNLocator
 
         line = {"color": "0.6", "lw": 0.8, "zorder": 0}
-        number = sum(line.get_gid() == _CURVE for line in ax.lines)
+        number = count_curves(ax)
         if self.measure == "coverage":
             curves = {
                 f"{self.label}, {level:g} %": 100 * inside
@@ -149,25 +145,22 @@ class BacktestDisplay(Display):
         ax.xaxis.set_major_locator(MaxNLocator(integer=True))
         ax.set_xlim(left=0.5, auto=True)
         ax.set(xlabel="step of the horizon", ylabel=_LABELS[self.measure])
-        ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+        legend_above(ax, 2)
 
     def _curve(self, ax: Any, number: int, name: str, errors: np.ndarray) -> Any:
         """Draw the mean of errors (windows, n, horizon), and half of them as a band."""
         steps = np.arange(1, errors.shape[2] + 1)
-        colour = COLOURS[number % len(COLOURS)]
+        style = curve_style(number)
         if self.measure != "coverage":
             # The mean of each series, or of one series that of each window.
             means = np.nanmean(errors, axis=0 if errors.shape[1] > 1 else 1)
             low, high = np.nanquantile(means, [0.25, 0.75], axis=0)
-            ax.fill_between(steps, low, high, color=colour, alpha=0.15, lw=0)
+            ax.fill_between(steps, low, high, color=style["color"], alpha=0.15, lw=0)
         (line,) = ax.plot(
             steps,
             np.nanmean(errors, axis=(0, 1)),
-            color=colour,
-            ls=DASHES[number % len(DASHES)],
-            lw=1.4,
             marker="o" if len(steps) < 3 else "",  # one point makes no line
             label=name,
-            gid=_CURVE,
+            **style,
         )
         return line

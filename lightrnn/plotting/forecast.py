@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
 from ..forecasting.arguments import check_forecaster
 from ..forecasting.columns import columns_of, levels_of
-from ..forecasting.series import read_panel
+from ..forecasting.forecaster import RNNForecaster
+from ..forecasting.series import Panel, read_panel
 from ..utils.checks import integer, shown
-from .style import COLOURS, PAGE_WIDTH, Display
-
-if TYPE_CHECKING:
-    from ..forecasting.forecaster import RNNForecaster
-    from ..forecasting.series import Panel
+from .style import COLOURS, PAGE_WIDTH, Display, legend_above
 
 # Steps of the history that are drawn, in horizons or seasons, whichever are longer.
 _PERIODS = 4
@@ -179,7 +176,7 @@ class ForecastDisplay(Display):
             ax.set_xlabel("step")
         # Names may hold dollar signs, which matplotlib would read as formulas.
         ax.set_title(self.label, loc="right", parse_math=False)
-        ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=6)
+        legend_above(ax, 6)
 
     def _joined(self, ahead: np.ndarray) -> np.ndarray:
         """Return values of the horizon, behind the last one of the history."""

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
 from ..cells import CELLS
+from ..estimators.estimator import NetworkEstimator
 from ..inspection import gate_activations
 from ..inspection.objective import patch_of, tokens_of
 from ..utils.checks import choice, integer, shown
 from .style import Display
-
-if TYPE_CHECKING:
-    from ..estimators.estimator import NetworkEstimator
 
 # Tokens written below a heat map; more of them would overlap in a column's width.
 _MAX_TICKS = 40

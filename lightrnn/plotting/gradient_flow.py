@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
+from ..estimators.estimator import NetworkEstimator
 from ..inspection import gradient_flow
 from ..inspection.memory_horizon import FAINT
-from .style import COLOURS, DASHES, Display
-
-if TYPE_CHECKING:
-    from ..estimators.estimator import NetworkEstimator
+from .style import Display, count_curves, curve_style
 
 _SYMBOLS = {
     "state": r"$\|\partial L/\partial s\|$",
@@ -20,8 +18,6 @@ _SYMBOLS = {
     "jacobian": r"$\|\partial h_T/\partial s\|_F$",
     "spectral": r"$\|\partial h_T/\partial s\|_2$",
 }
-# Marks the curves of displays, so that later ones find how many the axes have already.
-_CURVE = "flow"
 
 
 @dataclass(eq=False, repr=False)
@@ -137,38 +133,29 @@ class GradientFlowDisplay(Display):
         low, high = flow.quantile([0.1, 0.9], kind, layer)
         unit = mean[0] if mean[0] > 0 else 1.0
         reached = np.isfinite(flow.values(kind, layer)).sum(axis=0)
-        names = {"kind": kind, "label": label or flow.cell}
-        display = cls(
+        return cls(
             mean / unit,
             low / unit,
             high / unit,
+            kind=kind,
+            label=label or flow.cell,
             patch=flow.patch,
             n_sequences=reached,
-            **names,
-        )
-        return display.plot(ax)
+        ).plot(ax)
 
     def _draw(self, ax: Any) -> None:
         """Draw the mean as a curve and the quantiles as a band; other displays' curves stay."""
-        number = sum(line.get_gid() == _CURVE for line in ax.lines)
+        number = count_curves(ax)
         lags = self.patch * np.arange(len(self.mean))
         # A logarithmic scale has no place for 0: curve and band end where nothing arrives.
         mean = np.where(self.mean > 0, self.mean, np.nan)
         low = np.where(self.low > 0, self.low, mean)
-        colour = COLOURS[number % len(COLOURS)]
-        ax.fill_between(lags, low, self.high, color=colour, alpha=0.15, lw=0)
-        (self.line_,) = ax.plot(
-            lags,
-            mean,
-            color=colour,
-            ls=DASHES[number % len(DASHES)],
-            lw=1.4,
-            label=self.label,
-            gid=_CURVE,
-        )
+        style = curve_style(number)
+        ax.fill_between(lags, low, self.high, color=style["color"], alpha=0.15, lw=0)
+        (self.line_,) = ax.plot(lags, mean, label=self.label, **style)
         if number == 0:  # after the curve, without which a logarithmic scale has no limits
             self._label_axes(ax)
-        ax.legend(frameon=False, loc="best")
+        ax.legend()
 
     def _label_axes(self, ax: Any) -> None:
         """Draw what all curves share: the scale, the labels and a line at 1 %."""

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
 from ..base import check_is_fitted
-from ..estimators.estimator import check_estimator
-from .style import COLOURS, Display
-
-if TYPE_CHECKING:
-    from ..estimators.estimator import NetworkEstimator
+from ..estimators.estimator import NetworkEstimator, check_estimator
+from .style import COLOURS, Display, legend_above
 
 # Decades of a loss below which a logarithmic scale has too few ticks of its own.
 _NARROW = 0.6
@@ -135,10 +132,4 @@ class LearningCurveDisplay(Display):
                 label=name,
             )
             self.score_ax_.set_ylabel(name)
-        ax.legend(
-            handles=lines,
-            frameon=False,
-            loc="lower left",
-            bbox_to_anchor=(0, 1),  # above the axes, where it hides neither curve
-            ncols=2,
-        )
+        legend_above(ax, 2, handles=lines)

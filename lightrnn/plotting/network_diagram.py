@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from ..cells import CELLS
 from ..estimators.automatic import chosen_structure
+from ..estimators.estimator import NetworkEstimator
 from ..utils.checks import choice, integer
 from .style import COLOURS, PAGE_WIDTH, Display
-
-if TYPE_CHECKING:
-    from ..estimators.estimator import NetworkEstimator
-
 
 # What `CELLS` does not say of a cell: the function that squashes its candidate (the gate without a
 # role), and two lines of formulas.

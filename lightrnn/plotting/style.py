@@ -22,10 +22,31 @@ _STYLE: Any = {
     "xtick.labelsize": 7,
     "ytick.labelsize": 7,
     "legend.fontsize": 7,
+    "legend.frameon": False,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "figure.dpi": 150,
 }
+
+
+# Marks the curves of displays, so that later ones find how many the axes have already.
+_CURVE = "lightrnn"
+
+
+def curve_style(number: int) -> dict[str, Any]:
+    """Return the style of one curve of several on the same axes."""
+    colour = COLOURS[number % len(COLOURS)]
+    return {"color": colour, "ls": DASHES[number % len(DASHES)], "lw": 1.4, "gid": _CURVE}
+
+
+def count_curves(ax: Any) -> int:
+    """Return the number of curves that displays have drawn on axes."""
+    return sum(line.get_gid() == _CURVE for line in ax.lines)
+
+
+def legend_above(ax: Any, columns: int, **options: Any) -> None:
+    """Write a legend above axes, where it hides no curve."""
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, **options)
 
 
 class Display:

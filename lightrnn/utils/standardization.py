@@ -34,8 +34,9 @@ class Standardization:
     weight: Any
 
     @classmethod
-    def of(cls, mean: np.ndarray, variance: np.ndarray, weight: float) -> Self:
-        """Return a standardisation with copies of the arrays in this machine's byte order."""
+    def of(cls, mean: Any, variance: Any, weight: Any) -> Self:
+        """Return a standardisation with copies of arrays or lists, in this machine's byte order."""
+        weight = np.array(weight, np.float64) if np.ndim(weight) else weight
         return cls(np.array(mean, np.float64), np.array(variance, np.float64), weight)
 
     @cached_property

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor, from_keras, load
-from lightrnn.interop.keras_config import describe, layout
+from lightrnn.interop.keras_config import describe
 
 h5py = pytest.importorskip("h5py", reason="reads Keras's files")
 
@@ -367,7 +367,8 @@ def test_functional_models_of_keras_2(tmp_path):
 
 def test_branches_are_refused():
     model = config_of("rnn")
-    assert describe(model) == ("sigmoid", "sequence", "last", True, False, None)
+    told = describe(model)
+    assert told[:6] == ("sigmoid", None, "sequence", "last", True, False)
     for layer in model["config"]["layers"]:
         changed = copy.deepcopy(model)
         index = model["config"]["layers"].index(layer)
@@ -393,7 +394,6 @@ def test_any_change_of_a_configuration_is_survived(data):
     parent[key] = data.draw(st.sampled_from([None, 3, "x", [], {}, [None], {"class_name": "LSTM"}]))
     try:
         describe(model)
-        layout(model)
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         pass
 
