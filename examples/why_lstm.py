@@ -10,12 +10,13 @@ The pictures why_lstm_gates.png and why_lstm_words.png are drawn if matplotlib i
 
 import math
 import time
+from html import escape
 from typing import Any
 
 import numpy as np
 
 from lightrnn import RNNClassifier
-from lightrnn.comparison.page import Page, heat_map, line_chart, unrolled
+from lightrnn.comparison.page import Page, heat_map, line_chart
 from lightrnn.datasets import make_long_context_sentences
 from lightrnn.inspection import (
     attribution,
@@ -129,7 +130,7 @@ def memory(page: Page) -> None:
         "its steps."
     )
     words = ("Starving", "Alice", "drives", "…", "to", "buy")
-    page.figure(unrolled(words, "A state for each word, each feeding the next."), "Unrolled.")
+    page.figure(unrolled(words), "Unrolled.")
     page.text("Its weights do not depend on the length of the sentence. Counted by hand:")
     rows = []
     for cell in ("rnn", "gru", "lstm"):
@@ -139,6 +140,47 @@ def memory(page: Page) -> None:
         rows.append((cell, part.formula, f"{part.parameters:,}"))
     caption = f"A layer of {UNITS} units over 16 inputs: input, state and bias, once per gate."
     page.table(("cell", "by hand", "weights"), rows, caption)
+
+
+def unrolled(words: tuple[str, ...]) -> str:
+    """Return a picture of a recurrent net over the words that it reads, as SVG."""
+    step = 600 / len(words)
+    parts = []
+    for i, word in enumerate(words):
+        x = 20 + (i + 0.5) * step
+        parts.append(
+            f'<rect x="{x - 28:.0f}" y="60" width="56" height="34" rx="6" fill="none" '
+            'style="stroke: var(--c0)" stroke-width="2"/>'
+            f'<text x="{x:.0f}" y="82" text-anchor="middle">state</text>'
+            f'<text x="{x:.0f}" y="140" text-anchor="middle">{escape(word)}</text>'
+            f'<path d="M{x:.0f} 124v-26m-4 7l4 -7l4 7" fill="none" style="stroke: var(--soft)"/>'
+        )
+        # To the state of the next word, and up from the last one.
+        arrow = f"M{x + 30:.0f} 77h{step - 62:.0f}m-7 -4l7 4l-7 4"
+        if i + 1 == len(words):
+            parts.append(f'<text x="{x:.0f}" y="24" text-anchor="middle">next word</text>')
+            arrow = f"M{x:.0f} 58v-26m-4 7l4 -7l4 7"
+        parts.append(f'<path d="{arrow}" fill="none" style="stroke: var(--soft)"/>')
+    text = "A state for each word, each feeding the next."
+    return (
+        f'<svg viewBox="0 0 640 152" role="img" aria-label="{text}"><title>{text}</title>'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def coloured(tokens: list[str], shares: np.ndarray) -> str:
+    """Return a text in which each word has its share as colour and as number, as HTML."""
+    most = float(np.abs(shares).max()) or 1.0
+    spans = []
+    for token, share in zip(tokens, shares.tolist(), strict=True):
+        colour = "230,97,0" if share >= 0 else "93,58,155"
+        strength = 0.55 * abs(share) / most
+        spans.append(
+            '<span style="display: inline-block; text-align: center; padding: .1rem .3rem; '
+            f'background: rgba({colour}, {strength:.2f})">{escape(token)}'
+            f'<small style="display: block">{share:+.2f}</small></span>'
+        )
+    return " ".join(spans)
 
 
 def gradients(page: Page, models: dict[str, RNNClassifier]) -> None:
@@ -221,9 +263,8 @@ def gates(page: Page, model: RNNClassifier) -> None:
     found = attribution(model, [sentence], method="integrated_gradients")
     chance = model.predict_proba([sentence])[0].max()
     total = found.outputs[0] - found.baseline_outputs[0]
-    page.words(
-        tokens,
-        found[0],
+    page.figure(
+        coloured(tokens, found[0]),
         f"What each word adds to “{word}” (probability {chance:.0%}): the shares add up to "
         f"{found[0].sum():.3f}; the output rose by {total:.3f} over that of unknown words.",
     )

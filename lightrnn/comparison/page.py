@@ -13,8 +13,7 @@ from ..utils.files import replacing
 
 _STYLE = """
 :root { color-scheme: light dark; --paper: #fff; --ink: #1b1b1b; --soft: #595959; --line: #d0d0d0;
-  --c0: #0064a0; --c1: #b34700; --c2: #007a5a; --c3: #a0457a; --c4: #8a6100; --c5: #3f3f9e;
-  --for: 230,97,0; --against: 93,58,155; }
+  --c0: #0064a0; --c1: #b34700; --c2: #007a5a; --c3: #a0457a; --c4: #8a6100; --c5: #3f3f9e; }
 @media (prefers-color-scheme: dark) { :root { --paper: #161616; --ink: #ececec; --soft: #b3b3b3;
   --line: #4a4a4a; --c0: #6cb8f0; --c1: #ff9a57; --c2: #4fd1a5; --c3: #eb9cc8; --c4: #e6b84c;
   --c5: #a9a9ff; } }
@@ -28,10 +27,7 @@ svg text { fill: var(--ink); font: 12px system-ui, sans-serif; }
 table { border-collapse: collapse; font-size: .92rem; }
 th, td { padding: .25rem .7rem; border-bottom: 1px solid var(--line); text-align: right; }
 th:first-child, td:first-child { text-align: left; white-space: nowrap; }
-.words span { display: inline-block; text-align: center; padding: .1rem .3rem; margin: .15rem .1rem;
-  border-radius: .2rem; } .words small { display: block; color: var(--ink); font-size: .72rem; }
 th.text, td.text { text-align: left; }
-pre { overflow-x: auto; border-left: 3px solid var(--line); padding-left: .8rem; }
 @media (max-width: 38rem) { svg.chart text { font-size: 14px; } }
 """
 # Sizes of a chart in SVG's units, and of the margins for its labels.
@@ -74,10 +70,6 @@ class Page:
         """Add paragraphs."""
         self._parts += [f"<p>{escape(paragraph)}</p>" for paragraph in paragraphs]
 
-    def code(self, text: str) -> None:
-        """Add lines in a font of one width."""
-        self._parts.append(f"<pre>{escape(text)}</pre>")
-
     def table(
         self, header: Sequence[str], rows: Sequence[Sequence[str]], caption: str = ""
     ) -> None:
@@ -97,22 +89,6 @@ class Page:
     def figure(self, svg: str, caption: str) -> None:
         """Add a picture that one of the functions below has drawn."""
         self._parts.append(f"<figure>{svg}<figcaption>{escape(caption)}</figcaption></figure>")
-
-    def words(self, tokens: Sequence[str], shares: np.ndarray, caption: str) -> None:
-        """Add a text in which each word has its share as colour and as number."""
-        limit = float(np.abs(shares).max()) or 1.0
-        spans = []
-        for token, share in zip(tokens, shares.tolist(), strict=True):
-            name = "for" if share >= 0 else "against"
-            strength = 0.55 * abs(share) / limit
-            spans.append(
-                f'<span style="background: rgba(var(--{name}), {strength:.2f})">{escape(token)}'
-                f"<small>{share:+.2f}</small></span>"
-            )
-        self._parts.append(
-            f'<figure class="words">{" ".join(spans)}'
-            f"<figcaption>{escape(caption)}</figcaption></figure>"
-        )
 
     def html(self) -> str:
         """Return the whole file."""
@@ -175,10 +151,7 @@ def line_chart(
                 for a, b in zip(x, y, strict=True)
             ]
         height = _free(float(y[-1]) + 4, ends)
-        parts.append(
-            f'<text x="{x[-1] + 6:.1f}" y="{height:.1f}" style="fill: {colour}">'
-            f"{escape(name)}</text>"
-        )
+        parts.append(_text(x[-1] + 6, height, name, style=f"fill: {colour}"))
     return _svg(_WIDTH, _HEIGHT, alt, parts, "chart")
 
 
@@ -189,48 +162,20 @@ def heat_map(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], al
     top = _CELL if upright else 8 + 7 * max(map(len, columns))
     size = 2 * _CELL
     parts = []
-    for number, name in enumerate(columns):
-        x = left + (number + 0.6) * size
-        anchor, angle = ("middle", 0) if upright else ("start", -90)
-        parts.append(
-            f'<text transform="translate({x:.0f} {top - 4}) rotate({angle})" '
-            f'text-anchor="{anchor}">'
-            f"{escape(name)}</text>"
-        )
+    anchor, angle = ("middle", 0) if upright else ("start", -90)
+    for j, name in enumerate(columns):
+        parts.append(_text(left + (j + 0.6) * size, top - 4, name, anchor, angle))
     for i, (name, line) in enumerate(zip(rows, values.tolist(), strict=True)):
         y = top + i * _CELL
-        parts.append(f'<text x="0" y="{y + 12}">{escape(name)}</text>')
+        parts.append(_text(0, y + 12, name))
         for j, value in enumerate(line):
             x = left + j * size
             parts.append(
                 f'<rect x="{x}" y="{y}" width="{size}" height="{_CELL}" '
                 f'style="fill: var(--c0); fill-opacity: {0.55 * value:.2f}"/>'
-                f'<text x="{x + 7}" y="{y + 12}" style="font-size: 10px">{value:.2f}</text>'
             )
+            parts.append(_text(x + 7, y + 12, f"{value:.2f}", style="font-size: 10px"))
     return _svg(left + size * len(columns), top + _CELL * len(rows) + 4, alt, parts)
-
-
-def unrolled(words: Sequence[str], alt: str) -> str:
-    """Draw a recurrent network over the words that it reads, and return the SVG."""
-    step = (_WIDTH - 40) / len(words)
-    parts = []
-    for i, word in enumerate(words):
-        x = 20 + (i + 0.5) * step
-        parts.append(
-            f'<rect x="{x - 28:.0f}" y="60" width="56" height="34" rx="6" fill="none" '
-            'style="stroke: var(--c0)" stroke-width="2"/>'
-            f'<text x="{x:.0f}" y="82" text-anchor="middle">state</text>'
-            f'<text x="{x:.0f}" y="140" text-anchor="middle">{escape(word)}</text>'
-            + _arrow(x, 124, x, 98)
-        )
-        if i + 1 < len(words):
-            parts.append(_arrow(x + 30, 77, x + step - 32, 77))
-        else:
-            parts.append(
-                f'<text x="{x:.0f}" y="24" text-anchor="middle">next word</text>'
-                + _arrow(x, 58, x, 32)
-            )
-    return _svg(_WIDTH, 152, alt, parts)
 
 
 def _cells(tag: str, kinds: Sequence[str], cells: Sequence[str]) -> str:
@@ -265,18 +210,17 @@ class _Axis:
         """Return a few round numbers within the range, or on a log scale a few whole values."""
         if self._log and len(self._values) <= 6 and not (self._values % 1).any():
             return list(self._values.tolist())
-        if self._log and self._span > 2:
-            every = math.ceil(self._span / 6)
-            powers = range(math.ceil(self._low), math.floor(self._low + self._span) + 1, every)
-            return [10.0**power for power in powers]
-        low = 10**self._low if self._log else self._low
-        high = 10 ** (self._low + self._span) if self._log else self._low + self._span
+        low = self._low
+        high = low + self._span
+        if self._log and self._span <= 2:
+            rounded = [float(f"{10**power:.1g}") for power in np.linspace(low, high, 5)]
+            return [tick for tick in dict.fromkeys(rounded) if 0 <= self.place(tick) <= 1]
+        unit = 10.0 ** math.floor(math.log10(self._span / 4))
+        unit *= next(factor for factor in (1, 2, 5, 10) if self._span / (factor * unit) <= 6)
         if self._log:
-            rounded = [float(f"{tick:.1g}") for tick in np.geomspace(low, high, 5)]
-            return [tick for tick in dict.fromkeys(rounded) if low <= tick <= high]
-        unit = 10.0 ** math.floor(math.log10((high - low) / 4))
-        unit *= next(factor for factor in (1, 2, 5, 10) if (high - low) / (factor * unit) <= 6)
-        return [unit * k for k in range(math.ceil(low / unit), math.floor(high / unit) + 1)]
+            unit = max(unit, 1.0)
+        ticks = [unit * k for k in range(math.ceil(low / unit), math.floor(high / unit) + 1)]
+        return [10.0**tick for tick in ticks] if self._log else ticks
 
 
 def _finite(x: Sequence[float], y: Sequence[float], log: str) -> np.ndarray:
@@ -299,21 +243,24 @@ def _frame(axes: Sequence[_Axis], labels: tuple[str, str]) -> str:
     ]
     for tick in axes[0].ticks():
         x = _LEFT + float(axes[0].place(tick)) * wide
-        parts.append(f'<text x="{x:.0f}" y="{floor + 16}" text-anchor="middle">{tick:g}</text>')
+        parts.append(_text(x, floor + 16, f"{tick:g}", "middle"))
     for tick in axes[1].ticks():
         y = floor - float(axes[1].place(tick)) * (floor - _TOP)
-        parts.append(
-            f'<path d="M{_LEFT} {y:.1f}h{wide}" style="stroke: var(--line)"/>'
-            f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:g}</text>'
-        )
-    middle = (_TOP + floor) / 2
-    parts.append(
-        f'<text x="{_LEFT + wide / 2:.0f}" y="{_HEIGHT - 8}" text-anchor="middle">'
-        f"{escape(labels[0])}</text>"
-        f'<text transform="translate(14 {middle:.0f}) rotate(-90)" text-anchor="middle">'
-        f"{escape(labels[1])}</text>"
-    )
+        parts.append(f'<path d="M{_LEFT} {y:.1f}h{wide}" style="stroke: var(--line)"/>')
+        parts.append(_text(_LEFT - 6, y + 4, f"{tick:g}", "end"))
+    parts.append(_text(_LEFT + wide / 2, _HEIGHT - 8, labels[0], "middle"))
+    parts.append(_text(14, (_TOP + floor) / 2, labels[1], "middle", -90))
     return "".join(parts)
+
+
+def _text(
+    x: float, y: float, text: str, anchor: str = "start", angle: int = 0, *, style: str = ""
+) -> str:
+    """Return a line of text that begins, ends or has its middle at a place."""
+    return (
+        f'<text transform="translate({x:.1f} {y:.1f}) rotate({angle})" text-anchor="{anchor}" '
+        f'style="{style}">{escape(text)}</text>'
+    )
 
 
 def _free(height: float, taken: list[float]) -> float:
@@ -324,16 +271,6 @@ def _free(height: float, taken: list[float]) -> float:
                 taken.append(place)
                 return place
     return height
-
-
-def _arrow(x0: float, y0: float, x1: float, y1: float) -> str:
-    """Return a line with a head at its end."""
-    angle = math.degrees(math.atan2(y1 - y0, x1 - x0))
-    return (
-        f'<path d="M{x0:.0f} {y0:.0f}L{x1:.0f} {y1:.0f}" style="stroke: var(--soft)"/>'
-        f'<path d="M0 0l-7 -4v8z" style="fill: var(--soft)" '
-        f'transform="translate({x1:.0f} {y1:.0f}) rotate({angle:.0f})"/>'
-    )
 
 
 def _svg(width: float, height: float, alt: str, parts: Sequence[str], kind: str = "") -> str:

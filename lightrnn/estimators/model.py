@@ -223,15 +223,12 @@ class Model:
 
     def tree(self) -> dict[str, Any]:
         """Return everything as plain values."""
-        targets = self.targets
-        return _shallow(self) | {
-            "network": self.network.arrays(),
-            "targets": targets and {"kind": type(targets).__name__, **_shallow(targets)},
-            "vocabulary": self.vocabulary and _shallow(self.vocabulary),
-            "history": _shallow(self.history),
-            "form": self.form and _shallow(self.form),
-            "standardization": self.standardization and _shallow(self.standardization),
-        }
+        tree = _shallow(self)
+        for name in ("targets", "vocabulary", "history", "form", "standardization"):
+            tree[name] = tree[name] and _shallow(tree[name])
+        if self.targets is not None:
+            tree["targets"]["kind"] = type(self.targets).__name__
+        return tree | {"network": self.network.arrays()}
 
     @classmethod
     def from_tree(cls, tree: dict[str, Any], largest_batch: tuple[int, int] = (1, 1)) -> Self:

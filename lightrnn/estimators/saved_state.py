@@ -43,6 +43,7 @@ SAVED = frozenset({"_model", "_metadata_request", "_sklearn_output_config"})
 _SIZES = {"n_features": 1, "n_outputs": 1, "n_tokens": 0}
 # What a language model does without, and what files of earlier versions do not say.
 _NONE = {"pooling": "last", "head_layer_sizes": (), "head_activation": "relu"}
+_DOUBLE = np.dtype(np.float64)
 _TARGETS = {"classifier": ("ClassTargets", "MultilabelTargets"), "regressor": ("RealTargets",)}
 
 
@@ -89,7 +90,7 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
     unknown = [key for key in state if key not in arguments.keys() | SAVED]
     if unknown:
         raise ValueError(f"{name} has no argument {shown(unknown[0])} in this version")
-    _same("_model", set(model), {field.name for field in fields(Model)})
+    _check_fields("_model", model, Model)
     model["architecture"] = _NONE | model["architecture"]
     check_device("device", model["device"])
     network = _network(model["architecture"], len(model["network"]))
@@ -205,6 +206,11 @@ def _same(where: str, found: Any, wanted: Any) -> None:
         raise ValueError(f"{where} must be {shown(wanted)}, got {shown(found)}")
 
 
+def _check_fields(where: str, found: Mapping[str, Any], kind: Any) -> None:
+    """Raise a ValueError unless a dict has the fields of a dataclass."""
+    _same(where, set(found), {field.name for field in fields(kind)})
+
+
 def _network(architecture: dict[str, Any], most: int) -> Network:
     """Check the arguments of a network of at most `most` layers; return it without parameters."""
     given = {"head": "linear"} | architecture
@@ -239,24 +245,30 @@ def _check_arrays(where: str, arrays: Any, network: Network) -> None:
     wanted = {parameter.name: parameter.shape for parameter in network.layout.parameters}
     _same(where, list(dict.keys(arrays)), list(wanted))
     for name, shape in wanted.items():
-        _check_array(f"{where}/{name}", arrays[name], shape, network.dtype)
-        if where == "network":
-            _check_finite(f"{where}/{name}", arrays[name])
+        # The moments of a solver may have overflowed.
+        finite = where == "network"
+        _check_array(f"{where}/{name}", arrays[name], shape, network.dtype, finite=finite)
 
 
-def _check_array(where: str, array: Any, shape: tuple[int, ...], dtype: Any) -> None:
+def _check_array(
+    where: str, array: Any, shape: tuple[int, ...], dtype: Any = _DOUBLE, *, finite: bool = True
+) -> None:
     """Check one array; it may come from a machine of the other byte order."""
     is_array = isinstance(array, np.ndarray)
     if not is_array or array.shape != shape or array.dtype.newbyteorder("=") != dtype:
         raise ValueError(
             f"{where} must be an array of shape {shape} and dtype {dtype}, got {shown(array)}"
         )
-
-
-def _check_finite(where: str, array: np.ndarray) -> None:
-    """Raise a ValueError if an array holds infinity or NaN."""
-    if not np.isfinite(array).all():
+    if finite and dtype.kind == "f" and not np.isfinite(array).all():
         raise ValueError(f"{where} must be finite, got infinity or NaN")
+
+
+def _check_names(where: str, names: Any, count: int) -> None:
+    """Check an array of tokens or labels that are objects."""
+    _check_array(where, names, (count,), np.dtype(object))
+    # NumPy's text is a str; a bool may stand beside integers of more than 64 bits.
+    if not all(isinstance(name, str | int) for name in names.tolist()):
+        raise TypeError(f"{where} must be text or integers")
 
 
 def _check_training(model: dict[str, Any], network: Network) -> None:
@@ -293,8 +305,8 @@ def _check_data(kind: str, model: dict[str, Any]) -> None:
     if tree is not None:
         vocabulary = Vocabulary(**tree)
         checks.choice("vocabulary/kind", vocabulary.kind, KINDS)
-        _check_array("vocabulary/tokens", vocabulary.tokens, (tokens,), np.dtype(object))
-        _check_names("vocabulary/tokens", np.append(vocabulary.tokens, vocabulary.padding or ""))
+        _check_names("vocabulary/tokens", vocabulary.tokens, tokens)
+        _check_names("vocabulary/padding", np.array([vocabulary.padding or ""], object), 1)
         checks.integer("vocabulary/n_special", vocabulary.n_special, 1, tokens)
         checks.flag("vocabulary/marks_apart", vocabulary.marks_apart)
     if kind in _TARGETS:
@@ -321,49 +333,36 @@ def _check_targets(targets: Any, architecture: dict[str, Any]) -> None:
         classes = targets.classes_
         # Of whatever dtype and byte order they were given in.
         dtype = getattr(classes, "dtype", np.dtype(object)).newbyteorder("=")
-        _check_array("targets/classes_", classes, (max(outputs, 2),), dtype)
         if dtype.hasobject:
-            _check_names("targets/classes_", classes)
+            _check_names("targets/classes_", classes, max(outputs, 2))
+        else:
+            _check_array("targets/classes_", classes, (max(outputs, 2),), dtype)
     elif isinstance(targets, RealTargets):
-        double = np.dtype(np.float64)
         _same("targets/n_outputs", targets.n_outputs, outputs)
         columns = outputs // len(targets.quantiles or (0.5,))
         for name in ("mean", "scale"):
-            _check_array(f"targets/{name}", getattr(targets, name), (columns,), double)
+            _check_array(f"targets/{name}", getattr(targets, name), (columns,))
+        positive = np.ones(1)  # weights and scales
         if targets.sample is not None:
-            rows = len(targets.sample)
-            _check_array("targets/sample", targets.sample, (rows, 2 + columns), double)
+            _check_array("targets/sample", targets.sample, (len(targets.sample), 2 + columns))
+            positive = targets.sample[:, 1]
         if targets.folded is not None:
-            _check_array("targets/folded", targets.folded, (2, columns), double)
+            _check_array("targets/folded", targets.folded, (2, columns))
+            positive = np.append(positive, targets.folded[1])
+        if (targets.scale < 0).any() or (positive <= 0).any():
+            raise ValueError("targets must hold positive weights and scales")
         checks.integer("targets/seen", targets.seen, 0)
         checks.flag("targets/robust", targets.robust)
-        _check_numbers(targets)
         for name in ("dtype", "result"):
             checks.choice(f"targets/{name}", getattr(targets, name), ("float32", "float64"))
     else:
         _same("targets/n_outputs", targets.n_outputs, outputs)
 
 
-def _check_numbers(targets: Any) -> None:
-    """Check what a regressor's y was standardised by: finite, with scales and weights from 0 on."""
-    sample = np.empty((0, 2)) if targets.sample is None else targets.sample
-    folded = np.ones((2, 1)) if targets.folded is None else targets.folded
-    finite = all(np.isfinite(part).all() for part in (targets.mean, targets.scale, sample, folded))
-    positive = (sample[:, 1] > 0).all() and (folded[1] > 0).all()
-    if not finite or not positive or (targets.scale < 0).any():
-        raise ValueError("targets must hold finite numbers, positive weights and scales")
-
-
-def _check_names(where: str, names: np.ndarray) -> None:
-    """Check tokens or labels that are objects."""
-    # NumPy's text is a str; a bool may stand beside integers of more than 64 bits.
-    if not all(isinstance(name, str | int) for name in names.tolist()):
-        raise TypeError(f"{where} must be text or integers")
-
-
 def _check_form(form: dict[str, Any], architecture: dict[str, Any]) -> None:
     """Check the names and the number of features of X."""
-    _same("form", set(form), {field.name for field in fields(Form)})
+    _check_fields("form", form, Form)
+    known = Form(**form)
     n_features_in = checks.integer("form/n_features_in", form["n_features_in"], 1)
     checks.flag("form/is_table", form["is_table"])
     patch = checks.integer("form/patch", form["patch"], 1)
@@ -371,14 +370,11 @@ def _check_form(form: dict[str, Any], architecture: dict[str, Any]) -> None:
         _same("form/patch", patch, 1)
     if form["fill"] is not None:
         _same("n_tokens", architecture["n_tokens"], 0)
-        _check_array("form/fill", form["fill"], (Form(**form).step_features,), np.dtype(float))
-        _check_finite("form/fill", form["fill"])
+        _check_array("form/fill", form["fill"], (known.step_features,))
     if not architecture["n_tokens"]:
-        _same("n_features", architecture["n_features"], Form(**form).input_features)
-    names = form["feature_names"]
-    if names is not None:
-        _check_array("form/feature_names", names, (n_features_in,), np.dtype(object))
-        _check_names("form/feature_names", names)
+        _same("n_features", architecture["n_features"], known.input_features)
+    if form["feature_names"] is not None:
+        _check_names("form/feature_names", form["feature_names"], n_features_in)
 
 
 def _check_standardization(
@@ -388,13 +384,10 @@ def _check_standardization(
     if standardization is None:
         return
     _same("n_tokens", architecture["n_tokens"], 0)
-    known = {field.name for field in fields(Standardization)}
-    _same("standardization", set(standardization), known)
+    _check_fields("standardization", standardization, Standardization)
     shape = (Form(**form).step_columns,)
     for name in ("mean", "variance"):
-        where = f"standardization/{name}"
-        _check_array(where, standardization[name], shape, np.dtype(float))
-        _check_finite(where, standardization[name])
+        _check_array(f"standardization/{name}", standardization[name], shape)
     weight = standardization["weight"]  # infinite after a whole fit
     if not isinstance(weight, float) or not weight > 0:
         raise ValueError(f"standardization/weight must be a positive float, got {shown(weight)}")

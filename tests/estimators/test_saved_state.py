@@ -215,7 +215,7 @@ def test_units_that_are_not_finite_are_refused(name, tmp_path):
     tree = archive.read(tmp_path / "model")
     tree["state"]["_model"]["targets"][name][:] = np.nan
     archive.write(tmp_path / "model", tree)
-    with pytest.raises(ValueError, match="targets must hold finite numbers"):
+    with pytest.raises(ValueError, match=f"targets/{name} must be finite"):
         load(tmp_path / "model")
 
 
