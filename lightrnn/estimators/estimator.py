@@ -33,21 +33,14 @@ if TYPE_CHECKING:
 Arguments = dict[str, Any]
 
 
-_HELD = (
-    "Take the fitted estimator out of what holds it: the last step of a pipeline, or one of a "
-    "forecaster's nets_."
-)
-
-
-def check_estimator(estimator: Any, remedy: str = _HELD) -> None:
+def check_estimator(
+    estimator: Any,
+    remedy: str = "Take the fitted estimator out of what holds it: the last step of a pipeline, or "
+    "one of a forecaster's nets_.",
+) -> None:
     """Raise a TypeError unless the object is an estimator of this package, not a Pipeline of one.
 
-    Parameters
-    ----------
-    estimator : object
-        What the user passed.
-    remedy : str
-        The end of the message; by default how to get a fitted estimator.
+    Its message ends with the remedy.
 
     Raises
     ------

@@ -37,7 +37,7 @@ _OUTPUT_ACTIVATIONS = ("linear", "softmax", "sigmoid")
 
 
 class Description(NamedTuple):
-    """What the shapes of weights do not say: functions, and where the arrays of layers are.
+    """All that the shapes of weights do not say: functions, and where the arrays of layers are.
 
     Attributes
     ----------
