@@ -223,9 +223,9 @@ class Model:
 
     def tree(self) -> dict[str, Any]:
         """Return everything as plain values."""
-        tree = _shallow(self)
+        tree = shallow(self)
         for name in ("targets", "vocabulary", "history", "form", "standardization"):
-            tree[name] = tree[name] and _shallow(tree[name])
+            tree[name] = tree[name] and shallow(tree[name])
         if self.targets is not None:
             tree["targets"]["kind"] = type(self.targets).__name__
         return tree | {"network": self.network.arrays()}
@@ -325,7 +325,7 @@ def loss_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return {name: arguments[name] for name in _LOSS if name in arguments}
 
 
-def _shallow(instance: Any) -> dict[str, Any]:
+def shallow(instance: Any) -> dict[str, Any]:
     """Return the fields of a dataclass by name, as they are."""
     return {field.name: getattr(instance, field.name) for field in fields(instance)}
 

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from ..estimators.regressor import RNNRegressor
-    from .fitted import Fitted
+from ..estimators.regressor import RNNRegressor
+from .fitted import Fitted
 
 
 class FittedAttributes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +11,7 @@ from ..utils.tables import as_table
 from .columns import NAME
 from .dates import pandas
 from .forms import ID, TIME, VALUE, ArrayForm, FrameForm
-
-if TYPE_CHECKING:
-    from .series import Panel
+from .series import Panel
 
 # At most so many series have a row in a printed backtest: the worst ones by MASE.
 _SHOWN = 10

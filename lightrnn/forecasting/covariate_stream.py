@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,10 +10,8 @@ from .. import cpu
 from ..data.arrays import as_array, as_numbers
 from ..utils.checks import shown
 from .covariates import calendar
-
-if TYPE_CHECKING:
-    from .forms import FrameForm
-    from .windows import Encoding
+from .forms import FrameForm
+from .windows import Encoding
 
 # Steps whose place in the calendar is computed at a time.
 _DATES = 1024

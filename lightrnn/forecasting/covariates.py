@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from .. import cpu
+from .dates import Calendar
 from .forms import FrameForm
+from .series import Panel
 
 if TYPE_CHECKING:
     from ..cpu.series import Input
-    from .dates import Calendar
-    from .series import Panel
 
 # Of these cycles of a calendar the network reads those that the series show at least twice.
 CYCLES = {"day": 86_400.0, "week": 604_800.0, "year": 31_556_952.0}

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..estimators.regressor import RNNRegressor
 from .backtest import evaluate, naive_error
 from .calibration import blended, calibrated, places, positions, summed
 from .linear import add_linear
-from .windows import Windows
-
-if TYPE_CHECKING:
-    from ..estimators.regressor import RNNRegressor
-    from .series import Panel
-    from .windows import Encoding
+from .series import Panel
+from .windows import Encoding, Windows
 
 # Series that are forecast at a time, which bounds the memory.
 _SERIES = 512

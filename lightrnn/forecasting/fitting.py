@@ -25,7 +25,8 @@ from ..estimators.arguments import ARCHITECTURE
 from ..estimators.model import Model, loss_arguments
 from ..estimators.regressor import RNNRegressor
 from ..exceptions import warn
-from ..training.history import STOP, History
+from ..losses import Loss
+from ..training.history import STOP, Epoch, History
 from ..utils.checks import random_generator
 from .arguments import PASSED_ON
 from .calibration import blended, calibration, share_of, summed, widths
@@ -37,8 +38,6 @@ from .task import Task
 from .windows import Encoding
 
 if TYPE_CHECKING:
-    from ..losses import Loss
-    from ..training.history import Epoch
     from ..training.trainable import TrainableNetwork
 
 # Windows by which the best epoch is chosen.

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .series import Panel
+from .windows import Encoding, Windows
+
 if TYPE_CHECKING:
     from ..training.trainable import TrainableNetwork
-    from .series import Panel
-    from .windows import Encoding, Windows
 
 # Horizons to hold out in all, if the series are long enough. A 95 % interval needs 39 windows, and
 # of one series they should show it at many times of the year.

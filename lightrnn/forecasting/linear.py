@@ -21,14 +21,11 @@ References
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from .. import cpu
-
-if TYPE_CHECKING:
-    from .windows import Windows
+from .windows import Windows
 
 # Penalties to choose from, as a part of the origins' weights.
 PENALTIES = (1e-3, 1e-2, 1e-1, 1.0)

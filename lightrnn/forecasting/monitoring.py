@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Self
 
 from .columns import columns_of
+from .fitted import Fitted
 from .forms import FrameForm
+from .series import Panel
 from .stream import ForecastStream
-
-if TYPE_CHECKING:
-    from .fitted import Fitted
-    from .series import Panel
 
 
 class Monitoring:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .. import cpu
+from ..estimators.regressor import RNNRegressor
 from ..nn.stepper import Stepper
-
-if TYPE_CHECKING:
-    from ..estimators.regressor import RNNRegressor
 
 
 class Networks:

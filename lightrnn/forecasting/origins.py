@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..losses import Loss
 from ..nn.batches import Batch
 from ..training.prior import Prior
 from .windows import LONGEST_RUN, Windows
 
 if TYPE_CHECKING:
-    from ..losses import Loss
     from ..training.trainable import TrainableNetwork
 
 # Runs of an epoch of few series, and how often it may learn from an origin at most.

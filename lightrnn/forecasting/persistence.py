@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any
 
 import numpy as np
 
 from ..estimators.declarations import checked
+from ..estimators.model import shallow
 from ..estimators.regressor import RNNRegressor
 from ..estimators.saved_state import checked_state
 from ..utils import checks
@@ -28,14 +28,14 @@ _FORMS: dict[str, Any] = {form.__name__: form for form in (ArrayForm, FrameForm)
 
 def as_tree(fitted: Fitted) -> dict[str, Any]:
     """Return what was learned as plain values."""
-    encoding = _shallow(fitted.encoding)
-    form = {"kind_": type(fitted.panel.form).__name__} | _shallow(fitted.panel.form)
+    encoding = shallow(fitted.encoding)
+    form = {"kind_": type(fitted.panel.form).__name__} | shallow(fitted.panel.form)
     if isinstance(fitted.panel.form, FrameForm):
-        form["calendar"] = _shallow(fitted.panel.form.calendar)
+        form["calendar"] = shallow(fitted.panel.form.calendar)
     return fitted._asdict() | {
         "nets": [net._content() for net in fitted.nets],
-        "encoding": encoding | {"covariates": _shallow(fitted.encoding.covariates)},
-        "panel": _shallow(fitted.panel) | {"form": form},
+        "encoding": encoding | {"covariates": shallow(fitted.encoding.covariates)},
+        "panel": shallow(fitted.panel) | {"form": form},
     }
 
 
@@ -178,8 +178,3 @@ def _check_array(name: str, array: Any, shape: tuple[int, ...], *, finite: bool 
     is_array = isinstance(array, np.ndarray) and array.dtype == np.float64
     if not is_array or array.shape != shape or (finite and not np.isfinite(array).all()):
         raise ValueError(f"{name} must be finite float64 of shape {shape}, got {shown(array)}")
-
-
-def _shallow(instance: Any) -> dict[str, Any]:
-    """Return the fields of a dataclass by name, as they are."""
-    return {field.name: getattr(instance, field.name) for field in fields(instance)}

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -12,15 +13,11 @@ from .. import cpu
 from ..utils.checks import shown
 from .calibration import places
 from .covariate_stream import CovariateStream
+from .fitted import Fitted
+from .forms import FrameForm
 from .networks import Networks
 from .scaling import fill_before
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from .fitted import Fitted
-    from .forms import FrameForm
-    from .series import Panel
+from .series import Panel
 
 # Fewest steps between two moves of the last ones to the front of their buffer.
 _BETWEEN = 256

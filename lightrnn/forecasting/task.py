@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import NamedTuple, Self
 
 import numpy as np
 
-from ..losses import make_loss
+from ..losses import Loss, make_loss
 from .backtest import naive_error
 from .holdout import HeldOut, hold_out, stops
 from .linear import PENALTIES, add_linear, design, solved
 from .series import Panel
 from .windows import Encoding, Windows
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ..losses import Loss
 
 # Origins of which each encoding's linear forecast is learned, to compare them.
 _ORIGINS = 12_000

@@ -15,16 +15,14 @@ References
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 import numpy as np
 
 from .. import cpu
 from .covariates import Covariates
 from .scaling import fill_before
-
-if TYPE_CHECKING:
-    from .series import Panel
+from .series import Panel
 
 # Origins of the longest run that is learned from. More would reach further back, and make the
 # batches of few long series all alike.
