@@ -3,9 +3,10 @@
 Unlike `lightrnn.nn.forward_backward` it copies hardly any rows: a product reads them through an
 index that reverses, looks up and windows them.
 
-A batch that needs much memory is run in segments, see `segments`, where a network has one
-direction: a second one would need all outputs of the level below. There every step's gates are
-kept.
+A batch that needs much memory is run in segments, see `segments`. All levels run over one segment
+before the next one begins. With two directions that is impossible, since the second one begins with
+the last steps: there a level runs over all segments, direction by direction, before the next level
+begins, and the outputs of each level are kept for every step.
 """
 
 from __future__ import annotations
@@ -50,11 +51,13 @@ class CudaForward:
     program : Program
         More may be sent before `forward` or `learn`, and more launched after it.
     features : Matrix (count, D)
-        Input of the head; for target "step" only the rows of the last segment that was run.
+        Input of the head; for target "step" only the rows of the last span that was run.
     final_states : list of Matrix
         Each layer's and direction's states after the last steps, (B, columns), then pooled rows.
     parts : list of Segment
         For each of them, the last one first, the gradient of the parameters is computed.
+    spans : list of Segment
+        Steps over which one level runs after the other: all, if there are two directions.
     """
 
     def __init__(
@@ -72,7 +75,7 @@ class CudaForward:
         self.masks = [self.program.send(mask) for mask in batch.masks]
         self._initial_states = [self.program.send(state) for state in batch.states]
         self.parts = self._make_parts(in_segments)
-        self.in_segments = in_segments and len(self.parts) > 1
+        self._in_segments = in_segments and len(self.parts) > 1
         self._tilings = {
             layer.name: self._tile(layer) for level in network.levels for layer in level
         }
@@ -80,10 +83,9 @@ class CudaForward:
 
     def _make_parts(self, in_segments: bool) -> list[Segment]:
         """Cut a batch into segments, from its sizes alone: no bit depends on the memory."""
-        network = self.network
         index = self.index
-        if self.recurrent and len(network.levels[0]) == 1:
-            cuts = cut(network, index.packing)
+        if self.recurrent:
+            cuts = cut(self.network, index.packing)
             if len(cuts) > 1:
                 return make_segments(self.program, index.packing, index.first, cuts, in_segments)
         return [Segment.whole(index.N, self.B)]
@@ -95,7 +97,7 @@ class CudaForward:
         itemsize = np.dtype(self.program.dtype).itemsize
         sizes = layer.cell, layer.units, self.B, itemsize, self.context.limits
         tilings = choose(*sizes, back=False), choose(*sizes, back=True)
-        launches = len(self.parts) if self.in_segments else 1
+        launches = len(self.parts) if self._in_segments else 1
         # All segments but the last one are run forward twice.
         counts = 2 * launches - 1, launches
         zeros = [
@@ -111,7 +113,7 @@ class CudaForward:
             return None
         before = self._initial_states[-1] if self._initial_states else -1
         mask = gather.Mask(self.masks[-1], pooling.features) if self.masks else gather.Mask()
-        return CudaPooling(pooling, self.index, before, mask, len(self.segments))
+        return CudaPooling(pooling, self.index, before, mask, len(self.spans))
 
     @property
     def count(self) -> int:
@@ -124,23 +126,31 @@ class CudaForward:
         """Run every layer but the head, over all segments."""
         index = self.index
         index.launch()
-        self.segments = self.parts
-        if not self.in_segments:
-            whole = Segment.whole(index.N, self.B)
-            addresses = {"lengths": index.lengths, "first": index.first, "last": index.last}
-            self.segments = [whole._replace(**addresses)]
+        whole = Segment.whole(index.N, self.B)
+        whole = whole._replace(lengths=index.lengths, first=index.first, last=index.last)
+        self._segments = self.parts if self._in_segments else [whole]
+        # Steps over which one level runs after the other.
+        self.spans = [whole] if len(self.network.levels[0]) > 1 else self._segments
+        initial = iter(self._initial_states)
         self.levels = [
             [
-                LayerRun(self.program, layer, self.B, self.segments, *self._tilings[layer.name])
+                LayerRun(
+                    self.program,
+                    layer,
+                    self.B,
+                    self._segments,
+                    next(initial, -1),
+                    *self._tilings[layer.name],
+                )
                 for layer in level
             ]
             for level in self.network.levels
         ]
         self._pooling = self._make_pooling()
-        for segment in self.segments[:-1]:
+        for span in self.spans[:-1]:
             with self.program.scratch():
-                self._forward(segment)
-        self._forward(self.segments[-1])
+                self._forward(span)
+        self._forward(self.spans[-1])
         self.final_states = []
         if self.recurrent:
             self.final_states = [run.final for level in self.levels for run in level]
@@ -148,30 +158,29 @@ class CudaForward:
             self.features = self._pooling.pooled()
             self.final_states.append(self._pooling.final)
 
-    def _forward(self, segment: Segment, again: bool = False) -> None:
-        """Run every layer but the head over a segment."""
-        self.segment = segment
+    def _forward(self, span: Segment, again: bool = False) -> None:
+        """Run every layer but the head over some steps."""
+        self.span = span
         self.inputs: list[list[Matrix]] = []
         inputs = self._inputs()
-        number = 0
         for depth, level in enumerate(self.levels):
             self.inputs.append(inputs)
-            for run, matrix in zip(level, inputs, strict=False):
-                run.begin(segment, self._initial_states[number] if self._initial_states else -1)
-                self._add_input(run, matrix)
-                if not self.recurrent:
-                    self._apply(gather.apply, run, run.state)
-                else:
-                    run.forward(segment)
-                    if not again:
-                        run.keep_ends(segment)
-                number += 1
-            if segment.going_on and self._is_final(depth):
-                return  # nobody reads how far the sequences have come
-            inputs = self._outputs_of(depth)
-        self.features = inputs[0]
+            output = self._output(depth)
+            for direction, run in enumerate(level):
+                for segment in span.among(self._segments):
+                    self._run(run, inputs[direction], segment, again)
+                    if output.address >= 0:
+                        self._put(depth, direction, segment, output)
+            if self._is_final(depth):
+                if span.going_on:
+                    return  # nobody reads how far the sequences have come
+                output = self._final_output(depth)
+            elif output.address < 0:
+                output = level[0].states()
+            inputs = [output, output._replace(row_index=self.index.mirror)]
+        self.features = output
         if self._pooling:
-            self._pooling.forward(inputs[0], segment, again)
+            self._pooling.forward(output, span, again)
 
     def _inputs(self) -> list[Matrix]:
         """Return the first level's input for each direction."""
@@ -188,15 +197,23 @@ class CudaForward:
         gather.copy_rows(self.program, flat, Matrix(base, F, index.source), (steps, F))
         return [flat._replace(row_index=index.windows)]
 
-    def _add_input(self, run: LayerRun, inputs: Matrix) -> None:
-        """Multiply a layer's input with its weights."""
+    def _run(self, run: LayerRun, inputs: Matrix, segment: Segment, again: bool) -> None:
+        """Run a layer over a segment."""
+        if again:
+            run.keep_gradient(segment)
+        run.begin(segment)
         layer = run.layer
-        segment = self.segment
         weights = self.context.addresses.weights(layer)
         shape = segment.rows, run.gate_columns, layer.features
         # (N, S * H), of which the input feeds the first G * H columns.
         sums = segment.of(run.sums)
         add_product(self.program, segment.of(inputs), weights.W_ih, sums, shape, bias=weights.b_ih)
+        if not self.recurrent:
+            self._apply(gather.apply, run, run.state)
+            return
+        run.forward(segment)
+        if not again:
+            run.keep_ends(segment)
 
     def _apply(self, make: Callable[[str], Any], run: LayerRun, state: int) -> None:
         """Apply the rule of a cell without recurrence, or its gradient, to all rows."""
@@ -210,40 +227,46 @@ class CudaForward:
         """Whether a level's output is its last states, one row per sequence."""
         return self.recurrent and depth == self._last_depth and not self.network.every_step
 
-    def _mask(self, depth: int, column: int) -> gather.Mask:
-        """Return a level's dropout mask of the segment's rows, from a column on."""
+    def _mask(self, depth: int, direction: int, segment: Segment) -> gather.Mask:
+        """Return the dropout mask of what a direction outputs in a segment."""
         last = depth == self._last_depth
         if not self.masks or (last and self._pooling):  # what is pooled is dropped afterwards
             return gather.Mask()
         one_row = last and not self.step
-        member = -1 if one_row else self.index.member + self.segment.row
-        return gather.Mask(self.masks[depth] + column, self.batch.masks[depth].shape[1], member)
+        member = -1 if one_row else self.index.member + segment.row
+        column = direction * self.network.levels[depth][0].units
+        return gather.Mask(self.masks[depth] + column, self.network.widths[depth], member)
 
-    def _new_rows(self, columns: int) -> Matrix:
-        """Allocate rows for the segment; the address is that of row 0."""
-        address = self.program.allocate(self.segment.rows * columns)
-        return Matrix(address - self.segment.row * columns, columns)
+    def _new_rows(self, segment: Segment, columns: int) -> Matrix:
+        """Allocate rows for a segment; the address is that of row 0."""
+        address = self.program.allocate(segment.rows * columns)
+        return Matrix(address - segment.row * columns, columns)
 
-    def _outputs_of(self, depth: int) -> list[Matrix]:
-        """Return a level's output for each direction of the next level."""
-        level = self.levels[depth]
-        final = self._is_final(depth)
-        if len(level) == 1 and not self.masks and not final:
-            return [level[0].states()]
-        segment = self.segment
-        D = sum(run.H for run in level)
-        count = self.B if final else segment.rows
-        # (count, D)
-        output = Matrix(self.program.allocate(count * D), D) if final else self._new_rows(D)
-        target = output if final else segment.of(output)
-        column = 0
-        for direction, run in enumerate(level):
-            mirrored = run.states(self.index.mirror if direction else -1)
-            source = run.final if final else segment.of(mirrored)
-            part = target._replace(address=target.address + column)
-            gather.copy_rows(self.program, part, source, (count, run.H), self._mask(depth, column))
-            column += run.H
-        return [output, output._replace(row_index=self.index.mirror)][: len(level)]
+    def _output(self, depth: int) -> Matrix:
+        """Allocate a level's output of every step, unless it is the states, at no address."""
+        D = self.network.widths[depth]
+        if self._is_final(depth) or (len(self.levels[depth]) == 1 and not self.masks):
+            return Matrix(-1, D)
+        return self._new_rows(self.span, D)
+
+    def _put(self, depth: int, direction: int, segment: Segment, output: Matrix) -> None:
+        """Copy what a direction outputs in a segment, after dropout, to the level's output."""
+        run = self.levels[depth][direction]
+        rows = self.index.mirror if direction else -1
+        target = Matrix(output.address + direction * run.H, output.stride, rows)
+        shape = segment.rows, run.H
+        mask = self._mask(depth, direction, segment)
+        gather.copy_rows(self.program, segment.of(target), segment.of(run.states()), shape, mask)
+
+    def _final_output(self, depth: int) -> Matrix:
+        """Return a level's output where that is its last states, after dropout."""
+        D = self.network.widths[depth]
+        output = Matrix(self.program.allocate(self.B * D), D)  # (B, D)
+        for direction, run in enumerate(self.levels[depth]):
+            target = output._replace(address=output.address + direction * run.H)
+            mask = self._mask(depth, direction, self.span)
+            gather.copy_rows(self.program, target, run.final, (self.B, run.H), mask)
+        return output
 
     # -- reading -----------------------------------------------------------------------------------
 

@@ -37,10 +37,10 @@ class CudaForwardBackward(CudaForward):
             dfeatures = head.learn(program, loss, self.features, sent[0], losses, learn)
         if learn:
             self._begin_back(dfeatures)
-        for segment in reversed(self.segments):
+        for span in reversed(self.spans):
             with program.scratch():
-                if segment.going_on:
-                    self._forward_again(segment)
+                if span.going_on:
+                    self._forward(span, again=True)
                 if self.step:
                     dfeatures = self._head_back(head, loss, sent, losses, learn)
                 if learn:
@@ -50,25 +50,18 @@ class CudaForwardBackward(CudaForward):
         if learn and self._table >= 0:
             self._add_table()
 
-    def _forward_again(self, segment: Segment) -> None:
-        """Compute the gates of a segment for the second time."""
-        for level in self.levels:
-            for run in level:
-                run.keep_gradient(segment)
-        self._forward(segment, again=True)
-
     @property
     def _parts_here(self) -> list[Segment]:
-        """Parts of the segment, the last one first."""
-        return [self.segment] if self.in_segments else self.parts[::-1]
+        """Parts of the span, the last one first."""
+        return self.span.among(self.parts)[::-1]
 
     def _head_back(
         self, head: Head, loss: Loss, sent: list[dict[str, Sent]], losses: int, learn: bool
     ) -> int:
-        """Run a head over the segment's steps; return the address of the features' gradient."""
+        """Run a head over the span's steps; return the address of the features' gradient."""
         program = self.program
         D = self.network.head.features
-        together = self._new_rows(D)
+        together = self._new_rows(self.span, D)
         for part in self._parts_here:
             h = program, loss, part.of(self.features), sent[part.number], losses + part.number
             if len(self._parts_here) == 1:
@@ -87,20 +80,18 @@ class CudaForwardBackward(CudaForward):
         if not self.recurrent:
             return
         for depth, level in enumerate(self.levels):
-            D = sum(run.H for run in level)
-            column = 0
-            for run in level:
+            D = self.network.widths[depth]
+            for direction, run in enumerate(level):
                 run.begin_back()
                 if self._is_final(depth):
-                    doutput = Matrix(dfeatures + column, D)
-                    mask = self._mask(depth, column)
+                    doutput = Matrix(dfeatures + direction * run.H, D)
+                    mask = self._mask(depth, direction, self.span)
                     gather.copy_rows(self.program, run.dstate, doutput, (self.B, run.H), mask)
-                column += run.H
 
     def _levels_back(self, dfeatures: int) -> None:
         """Take the gradient of the features, (count, D), back to every parameter."""
         if self._pooling:
-            dfeatures = self._pooling.backward(dfeatures, self.segment, self._parts_here)
+            dfeatures = self._pooling.backward(dfeatures, self.span, self._parts_here)
         for depth in reversed(range(len(self.levels))):
             dfeatures = self._level_back(depth, dfeatures)
         if self.network.embedding is not None:
@@ -109,49 +100,40 @@ class CudaForwardBackward(CudaForward):
     def _level_back(self, depth: int, doutput: int) -> int:
         """Return the gradient of a level's input; -1 if it is not needed."""
         level = self.levels[depth]
-        D = sum(run.H for run in level)
         wanted = depth > 0 or self.network.embedding is not None
-        dX = self._new_rows(level[0].layer.features) if wanted else Matrix(-1, 0)
-        column = 0
+        dX = self._new_rows(self.span, level[0].layer.features) if wanted else Matrix(-1, 0)
         for direction, run in enumerate(level):
-            part = Matrix(doutput + column, D)
-            mask = self._mask(depth, column)
-            if self.recurrent:
-                dh = Matrix(0, 0)
-                if not self._is_final(depth):
-                    dh = self._arriving(run, part, mask, direction)
-                run.backward(self.segment, dh)
-            else:
-                self._window_back(run, part, mask)
-            self._gradients(run, self.inputs[depth][direction])
-            if wanted:
-                self._input_back(run, direction, dX)
-            column += run.H
+            inputs = self.inputs[depth][direction]
+            rows = self.index.mirror if direction else -1
+            arriving = Matrix(doutput + direction * run.H, self.network.widths[depth], rows)
+            segments = self.span.among(self._segments)
+            for segment in reversed(segments):
+                with self.program.scratch():
+                    if segment is not segments[-1]:  # the gates of the last one are still there
+                        self._run(run, inputs, segment, again=True)
+                    self._run_back(depth, direction, segment, arriving)
+                    self._gradients(run, segment, inputs)
+                    if wanted:
+                        self._input_back(run, segment, dX._replace(row_index=rows))
         return dX.address
 
-    def _arriving(
-        self, run: LayerRun, doutput: Matrix, mask: gather.Mask, direction: int
-    ) -> Matrix:
-        """Return the gradient that reaches each h, (N, H), from that of the level's output."""
-        if not direction and not self.masks:
-            return doutput
-        segment = self.segment
-        mirrored = doutput._replace(row_index=self.index.mirror if direction else -1)
-        dh = self._new_rows(run.H)
-        source = segment.of(mirrored)
-        gather.copy_rows(self.program, segment.of(dh), source, (segment.rows, run.H), mask)
-        return dh
+    def _run_back(self, depth: int, direction: int, segment: Segment, doutput: Matrix) -> None:
+        """Take the gradient of what a direction outputs in a segment back to that of its sums."""
+        run = self.levels[depth][direction]
+        dh = Matrix(0, 0)
+        if not self._is_final(depth):
+            dh = doutput
+            if direction or self.masks:
+                dh = self._new_rows(segment, run.H)
+                shape = segment.rows, run.H
+                mask = self._mask(depth, direction, segment)
+                gather.copy_rows(self.program, segment.of(dh), segment.of(doutput), shape, mask)
+        if self.recurrent:
+            run.backward(segment, dh)
+        else:
+            self._apply(gather.apply_back, run, dh.address)
 
-    def _window_back(self, run: LayerRun, doutput: Matrix, mask: gather.Mask) -> None:
-        """Take the gradient of a level's output back through the rule."""
-        if self.masks:
-            shape = self.index.N, run.H
-            dropped = Matrix(self.program.allocate(shape[0] * shape[1]), run.H)
-            gather.copy_rows(self.program, dropped, doutput, shape, mask)
-            doutput = dropped
-        self._apply(gather.apply_back, run, doutput.address)
-
-    def _gradients(self, run: LayerRun, inputs: Matrix) -> None:
+    def _gradients(self, run: LayerRun, segment: Segment, inputs: Matrix) -> None:
         """Compute the gradients of a layer's parameters from that of the sums, part by part."""
         gradient = self.context.addresses.gradients(run.layer)
         program = self.program
@@ -159,7 +141,7 @@ class CudaForwardBackward(CudaForward):
         columns = run.gate_columns
         sums = run.sums
         state_sums = sums._replace(address=run.slots + run.slot_columns - columns)
-        for part in self._parts_here:
+        for part in reversed(segment.among(self.parts)):
             N = part.rows
             adds = part.going_on > 0
             shape = run.layer.features, columns, N
@@ -175,15 +157,13 @@ class CudaForwardBackward(CudaForward):
                 if run.layer.cell.two_biases:
                     bias_gradient(program, here, N, gradient.b_hh, columns, adds=adds)
 
-    def _input_back(self, run: LayerRun, direction: int, dX: Matrix) -> None:
-        """Compute the gradient of a layer's input; a second direction adds its own."""
-        segment = self.segment
+    def _input_back(self, run: LayerRun, segment: Segment, dX: Matrix) -> None:
+        """Compute the gradient of a layer's input; that of a second direction is added."""
         W_ih = self.context.addresses.weights(run.layer).W_ih
-        mirrored = dX._replace(row_index=self.index.mirror if direction else -1)
-        target = segment.of(mirrored)
         shape = segment.rows, run.layer.features, run.gate_columns
         sums = segment.of(run.sums)
-        add_product(self.program, sums, W_ih, target, shape, turn_b=True, adds=bool(direction))
+        adds = dX.row_index >= 0
+        add_product(self.program, sums, W_ih, segment.of(dX), shape, turn_b=True, adds=adds)
 
     def _embedding_back(self, dX: int) -> None:
         """Add the gradient of the first level's input to that of the embedding."""

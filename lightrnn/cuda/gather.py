@@ -88,7 +88,7 @@ read_copy = reader(CopyArguments)
 
 @cache
 def copy(dtype: str) -> Kernel:
-    """Compile ``target[i] = source[row_index[i]] * mask[member[i]]``."""
+    """Compile ``target[i] = source[i] * mask[member[i]]``, both rows by the index, if any."""
     zero = zeros(dtype, 1)[0]
 
     @kernel(dtype)
@@ -102,7 +102,8 @@ def copy(dtype: str) -> Kernel:
             if a.mask.address >= 0:
                 member = ints[a.mask.member + i] if a.mask.member >= 0 else i
                 value *= floats[a.mask.address + member * a.mask.stride + j]
-            floats[a.target.address + i * a.target.stride + j] = value
+            to = ints[a.target.row_index + i] if a.target.row_index >= 0 else i
+            floats[a.target.address + to * a.target.stride + j] = value
 
     return copy
 

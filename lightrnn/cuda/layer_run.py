@@ -30,6 +30,8 @@ class LayerRun:
         Number of sequences.
     segments : sequence of Segment
         Those that are run, one after the other.
+    initial : int
+        Address of the state with which the sequences begin, (B, Z * H); -1 stands for zeros.
     tilings : tuple of Tiling
         How the loops forward and back are tiled; nothing without recurrence.
     counters : tuple of int
@@ -52,6 +54,7 @@ class LayerRun:
         layer: Layer,
         B: int,
         segments: Sequence[Segment],
+        initial: int,
         tilings: tuple[Tiling, ...],
         counters: tuple[int, ...],
     ) -> None:
@@ -73,7 +76,9 @@ class LayerRun:
         self._state = program.allocate(rows * self.state_columns)
         if layer.cell.recurrent:
             self.final = self._matrix(B)
-            self._befores = [self._matrix(segment.states) for segment in segments[1:]]
+            # The states with which each segment begins.
+            self._befores = [Matrix(initial, self.state_columns)]
+            self._befores += [self._matrix(segment.states) for segment in segments[1:]]
 
     def _matrix(self, rows: int) -> Matrix:
         """Allocate states."""
@@ -91,15 +96,13 @@ class LayerRun:
 
     # -- forward -----------------------------------------------------------------------------------
 
-    def begin(self, segment: Segment, initial: int) -> None:
-        """Go to a segment, and put the states there with which it begins; -1 stands for zeros."""
+    def begin(self, segment: Segment) -> None:
+        """Go to a segment, and put the states there with which it begins."""
         self.slots = self._slots - segment.row * self.slot_columns
         self.state = self._state - segment.before * self.state_columns
         if not self.layer.cell.recurrent:
             return
-        before = Matrix(initial, self.state_columns)
-        if segment.number:
-            before = self._befores[segment.number - 1]
+        before = self._befores[segment.number]
         if before.address < 0:
             gather.let_be_zero(self.program, self._state, segment.states * self.state_columns)
         else:
@@ -123,7 +126,7 @@ class LayerRun:
         if segment.going_on:
             after = self.segments[segment.number + 1]
             states = Matrix(self.state + after.before * self.state_columns, self.state_columns)
-            self._copy(self._befores[segment.number], states, after.states)
+            self._copy(self._befores[after.number], states, after.states)
 
     def _launch(
         self,

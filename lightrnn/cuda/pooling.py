@@ -196,8 +196,8 @@ class CudaPooling:
         Address of what is pooled of earlier steps, (B, D + 2); -1 for nothing.
     mask : gather.Mask
         Dropout of the pooled rows.
-    n_segments : int, default=1
-        Number of segments that are run one after the other.
+    n_spans : int
+        Number of spans of steps that are run one after the other.
 
     Attributes
     ----------
@@ -206,7 +206,7 @@ class CudaPooling:
     """
 
     def __init__(
-        self, pooling: Pooling, index: BatchIndex, before: int, mask: gather.Mask, n_segments: int
+        self, pooling: Pooling, index: BatchIndex, before: int, mask: gather.Mask, n_spans: int
     ) -> None:
         self.pooling = pooling
         self.index = index
@@ -218,8 +218,8 @@ class CudaPooling:
         if before < 0:
             before = self.program.allocate(size)
             gather.let_be_zero(self.program, before, size)
-        # What is pooled before each segment, and after the last one.
-        self._pooled = [before, *(self.program.allocate(size) for _ in range(n_segments))]
+        # What is pooled before each span, and after the last one.
+        self._pooled = [before, *(self.program.allocate(size) for _ in range(n_spans))]
         self.final = Matrix(self._pooled[-1], columns)
 
     def forward(self, rows: Matrix, segment: Segment, again: bool) -> None:

@@ -7,6 +7,7 @@ some of them, and begin where row 0 would be if they held all: kernels need not 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -42,6 +43,10 @@ class Segment(NamedTuple):
         """Return the segment of all steps."""
         return cls(0, 0, rows, 0, sequences, 0, sequences)
 
+    def among(self, others: Sequence[Segment]) -> list[Segment]:
+        """Return those of other segments that are part of this one, or itself."""
+        return [other for other in others if 0 <= other.row - self.row < self.rows]
+
     def of(self, matrix: Matrix) -> Matrix:
         """Return its rows of a matrix of all rows."""
         if matrix.row_index >= 0:
@@ -59,8 +64,6 @@ def cut(network: Stack, packing: Steps) -> list[tuple[int, int]]:
 
 def most_at_once(network: Stack, sequences: int, steps: int) -> float:
     """Return the part of a batch's steps that a segment has, if it is run in segments."""
-    if len(network.levels[0]) > 1:
-        return 1.0
     T = math.ceil(steps / sequences)
     return min(1.0, best_steps(network.levels, sequences, T, SEGMENT_BYTES) / T)
 

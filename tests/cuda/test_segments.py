@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.strategies import problems
+from helpers.strategies import Problem, problems
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -41,12 +41,66 @@ def results(gpu, problem, available):
     return found
 
 
-@settings(max_examples=8)
+@settings(max_examples=6)
 @given(data=st.data())
 def test_no_bit_depends_on_the_memory_there_is(gpu, data):
     drawn = data.draw(problems(cells=RECURRENT, dtypes=("float64",), max_size=4))
     problem = replace(drawn, lengths=drawn.lengths[:4])
     assert results(gpu, problem, 0) == results(gpu, problem, np.inf)
+
+
+NUMBERS = {"n_tokens": 0, "head": "linear", "k": 2, "F": 2}
+TIED = {"n_tokens": 4, "head": "tied", "k": 4, "F": 4}  # as wide as both directions of 2 units
+ADAPTIVE = {"n_tokens": 5, "head": "adaptive", "k": 8, "F": 2}
+PERCEPTRON = {**NUMBERS, "loss": "squared_error", "head_layer_sizes": (3,)}
+BOTH_WAYS = [
+    ("lstm", (3, 2), 0.4, PERCEPTRON, {"target": "sequence"}),
+    ("gru", (2,), 0.0, TIED, {"target": "sequence", "pooling": "attention"}),
+    ("rnn", (3, 1, 2), 0.4, TIED, {"target": "step"}),
+    ("lstm", (3,), 0.0, ADAPTIVE, {"target": "step"}),
+    ("gru", (2, 3), 0.4, NUMBERS, {"target": "sequence", "pooling": "max"}),
+    ("rnn", (2, 3), 0.0, ADAPTIVE, {"target": "sequence", "pooling": "mean"}),
+    ("gru", (1, 2), 0.4, PERCEPTRON, {"target": "step"}),
+    ("rnn", (2,), 0.4, {**NUMBERS, "n_tokens": 3}, {"target": "sequence"}),
+    ("lstm", (2, 2), 0.4, TIED, {"target": "sequence", "pooling": "attention"}),
+]
+
+
+@pytest.mark.parametrize(("cell", "sizes", "dropout", "ends", "target"), BOTH_WAYS)
+def test_each_direction_has_segments_of_its_own(
+    gpu, monkeypatch, cell, sizes, dropout, ends, target
+):
+    """With ragged lengths and initial states; and the CPU has the same gradient."""
+    from lightrnn.cuda.layer_run import LayerRun
+
+    again = []
+    original = LayerRun.keep_gradient
+    monkeypatch.setattr(
+        LayerRun, "keep_gradient", lambda *given: again.append(given) or original(*given)
+    )
+    shape = {"loss": "softmax", "constant": 0.5, "dtype": "float64", "window": 1, "seed": 5}
+    shape |= {"lengths": (2, 5, 4), "truncate": None, **ends, **target}
+    problem = Problem(cell, sizes, True, dropout=dropout, **shape)
+    host = problem.network()
+    batch = problem.batch(host)
+    before = gpu.CudaNetwork(host, 0)
+    before.run(batch)
+    states = before.final_states
+    before.close()
+    found = []
+    for available in (0, np.inf):
+        network = gpu.CudaNetwork(host, 0)
+        network.available = available
+        value = network.loss_and_gradient(replace(batch, states=states), problem.make_loss())
+        finals = [state.tobytes() for state in network.final_states]
+        found.append((value, network.gradient.tobytes(), finals))
+        network.close()
+    host.run(batch)
+    wanted = host.loss_and_gradient(replace(batch, states=host.final_states), problem.make_loss())
+    assert found[0] == found[1]
+    assert np.isclose(found[0][0], wanted)
+    assert again
+    assert np.allclose(np.frombuffer(found[0][1]), host.gradient, rtol=1e-9, atol=1e-12)
 
 
 def test_the_first_of_equal_maxima_gets_the_gradient(gpu):
