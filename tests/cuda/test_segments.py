@@ -52,7 +52,12 @@ def test_no_bit_depends_on_the_memory_there_is(gpu, data):
 NUMBERS = {"n_tokens": 0, "head": "linear", "k": 2, "F": 2}
 TIED = {"n_tokens": 4, "head": "tied", "k": 4, "F": 4}  # as wide as both directions of 2 units
 ADAPTIVE = {"n_tokens": 5, "head": "adaptive", "k": 8, "F": 2}
-PERCEPTRON = {**NUMBERS, "loss": "squared_error", "head_layer_sizes": (3,)}
+PERCEPTRON = {
+    **NUMBERS,
+    "loss": "squared_error",
+    "head_layer_sizes": (3,),
+    "head_activation": "tanh",
+}
 BOTH_WAYS = [
     ("lstm", (3, 2), 0.4, PERCEPTRON, {"target": "sequence"}),
     ("gru", (2,), 0.0, TIED, {"target": "sequence", "pooling": "attention"}),
