@@ -223,55 +223,19 @@ class NetworkWriter:
         """Add the pooling of the states h; return the name of the pooled state."""
         D = self.summary.units[-1]
         pooled = self.keep("pooled", D)
-        weight = self.keep("pooled_weight", 0)
-        each = f"for (int k = 0; k < {D}; k++) {{"
-        self.add("")
+        total = f"&{self.keep('pooled_weight', 0)}"
         if self.summary.pooling == "max":
-            self.add(
-                "/* the greatest value of each state so far */",
-                each,
-                f"    if ({weight} <= 0.0f || {h}[k] > {pooled}[k]) {{",
-                f"        {pooled}[k] = {h}[k];",
-                "    }",
-                "}",
-                f"{weight} = 1.0f;",
-            )
+            self.add("", f"max_pool({pooled}, {total}, {h}, {D});")
             return pooled
+        weight = "1.0f"
         if self.summary.pooling == "attention":
-            self._attention(h, weight)
-            share = f"weight / {weight}"
-        else:
-            self.add("/* the mean of the states so far */", f"{weight} += 1.0f;")
-            share = f"1.0f / {weight}"
-        self.add(
-            f"const float share = {share};",
-            each,
-            f"    {pooled}[k] += share * ({h}[k] - {pooled}[k]);",
-            "}",
-        )
+            w = self.constant("attention_w", self.summary.weights["attention.w"], "attention: w")
+            self.multiply_adds += D
+            self.exponentials += 1
+            greatest = self.keep("greatest_score", 0)
+            weight = f"attention_weight({total}, &{greatest}, dot({h}, {w}, {D}))"
+        self.add("", f"mean_pool({pooled}, {total}, {h}, {weight}, {D});")
         return pooled
-
-    def _attention(self, h: str, total: str) -> None:
-        """Add the weight of a step: exp(score), relative to that of the greatest score."""
-        D = self.summary.units[-1]
-        self.constant("attention_w", self.summary.weights["attention.w"], f"attention: w ({D},)")
-        self.multiply_adds += D
-        self.exponentials += 1
-        greatest = self.keep("greatest_score", 0)
-        self.add(
-            "/* the mean of the states so far, of weight exp(score), relative to the greatest */",
-            "float weight = 1.0f;",
-            f"const float score = dot({h}, attention_w, {D});",
-            f"if ({total} <= 0.0f) {{",
-            f"    {greatest} = score;",
-            f"}} else if (score > {greatest}) {{",
-            f"    {total} *= expf({greatest} - score);",
-            f"    {greatest} = score;",
-            "} else {",
-            f"    weight = expf(score - {greatest});",
-            "}",
-            f"{total} += weight;",
-        )
 
     # -- the head ---------------------------------------------------------------------------------
 
@@ -305,9 +269,7 @@ class NetworkWriter:
             self._numbers(y)
         elif summary.task == "labels":
             self.exponentials += k
-            self.add(
-                f"for (int k = 0; k < {k}; k++) {{", "    output[k] = sigmoid(output[k]);", "}"
-            )
+            self.add(f"sigmoid_layer(output, {k}, output);")
         elif summary.head != "adaptive":
             self.exponentials += k
             self.add(f"softmax(output, {k});")
@@ -381,10 +343,5 @@ class NetworkWriter:
             self.add("", f"/* cluster {i}: the probability of each of its tokens */")
             self.linear(low, features, f"tail{i}.down")
             self.linear(part, low, f"tail{i}")
-            self.add(
-                f"softmax({part}, {size});",
-                f"for (int k = 0; k < {size}; k++) {{",
-                f"    output[{start} + k] *= {clusters}[{i}];",
-                "}",
-            )
+            self.add(f"softmax({part}, {size});", f"multiply({part}, {clusters}[{i}], {size});")
             start += size

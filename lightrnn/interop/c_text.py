@@ -34,6 +34,14 @@ static void copy(float *to, const float *from, int count)
         to[k] = from[k];
     }
 }""",
+    "multiply": """
+/* Multiply all values by a factor. */
+static void multiply(float *values, float factor, int count)
+{
+    for (int k = 0; k < count; k++) {
+        values[k] *= factor;
+    }
+}""",
     "add_product": """
 /* y += x W, where x is (rows,), W (rows, columns), one row after another, and y (columns,). */
 static void add_product(float *y, const float *x, const float *W, int rows, int columns)
@@ -122,6 +130,40 @@ static void sort(float *y, int count)
         }
         y[place] = value;
     }
+}""",
+    "max_pool": """
+/* Keep the greatest value of each state h (units,) so far; begun is 0 before the first step. */
+static void max_pool(float *pooled, float *begun, const float *h, int units)
+{
+    for (int k = 0; k < units; k++) {
+        if (*begun <= 0.0f || h[k] > pooled[k]) {
+            pooled[k] = h[k];
+        }
+    }
+    *begun = 1.0f;
+}""",
+    "mean_pool": """
+/* Take a state h (units,) into the mean of those so far; total is the sum of their weights. */
+static void mean_pool(float *pooled, float *total, const float *h, float weight, int units)
+{
+    *total += weight;
+    const float share = weight / *total;
+    for (int k = 0; k < units; k++) {
+        pooled[k] += share * (h[k] - pooled[k]);
+    }
+}""",
+    "attention_weight": """
+/* Return exp(score), relative to that of the greatest score so far; so is the total from now on. */
+static float attention_weight(float *total, float *greatest, float score)
+{
+    if (*total > 0.0f && score <= *greatest) {
+        return expf(score - *greatest);
+    }
+    if (*total > 0.0f) {
+        *total *= expf(*greatest - score);
+    }
+    *greatest = score;
+    return 1.0f;
 }""",
     # The formulas of `cells.py`: a holds the sums of a cell's slots, one slot after another.
     "ffnn": """
