@@ -71,4 +71,5 @@ def _of_cell(cell: str) -> Iterator[Any]:
     for with_head in (True, False):
         yield single_step.advance(cell, with_head)
     if CELLS[cell].recurrent:
+        yield recurrence.forward(cell, True)
         yield jacobian.jacobian(cell)

@@ -39,6 +39,12 @@ def _shifted(view, columns):
 
 
 @register_jitable
+def every(view, rows):
+    """Return the view of every so many rows."""
+    return view[0], view[1], view[2] * rows
+
+
+@register_jitable
 def _paired(view, columns, apart):
     """Return the same as `strip` takes it: with the distance of two panels."""
     return view[0], view[1] + columns, view[2], apart

@@ -17,7 +17,7 @@ import numpy as np
 from ..cells import CELLS
 from .denormals import flush_denormals, restore_denormals
 from .jit import Integers, Matrix, Numbers, Rows, factory, kernel, named, register_jitable
-from .matmul import add_row, copy_row, fill, product, products_t
+from .matmul import add_row, copy_row, every, fill, product, products_t
 from .registers import at, fetches, lanes, load, loads, stores
 
 
@@ -31,6 +31,9 @@ class TimeLoop(NamedTuple):
     # Whether these are a batch's first steps, and whether its last: a batch may be run in segments
     begins: bool
     ends: bool
+    # Parts of equal length that `forward_parts` cuts the steps into; no sequence ends before the
+    # last step then
+    parts: int
 
 
 class Tape(NamedTuple):
@@ -97,14 +100,18 @@ def counts(cell: str) -> tuple[int, int, int]:
     return len(kind.gates), len(kind.slots), len(kind.states)
 
 
-def steps(cell: str) -> Callable[..., Any]:
-    """Build the forward loop, ``steps(tape, weights, time)``, for kernels to call."""
+def steps(cell: str, in_parts: bool = False) -> Callable[..., Any]:
+    """Build the forward loop, ``steps(tape, weights, time)``, for kernels to call.
+
+    With `in_parts` it runs parts of the steps side by side. Of each part the state before its first
+    step is IN, too.
+    """
     rule = CELLS[cell].forward
     recurrent = CELLS[cell].recurrent
     G, S, Z = counts(cell)
 
     @register_jitable
-    @named(f"steps_{cell}")
+    @named(f"steps_{cell}_{in_parts}")
     def loop(
         tape,  # Tape: X, codes IN; slots, table OUT; state IN before first[1], OUT from there on
         weights,  # LayerWeights, IN
@@ -112,11 +119,14 @@ def steps(cell: str) -> Callable[..., Any]:
     ):
         X, slots, state, codes, table = tape
         first = time.first
-        T = len(first) - 2
+        parts = time.parts if in_parts else 1
+        T = (len(first) - 2) // parts
         H = state.shape[1] // Z
+        # From a row to the same sequence's of the next part, or to the next row of a step.
+        apart = first[1 + T] - first[1] if in_parts else 1
         bias = weights.b_ih if S == G else _all_slots(weights.b_ih, weights.b_hh, S * H)
         start = bias, 0, 0  # every row begins as the bias
-        kept = len(slots) >= first[T + 1]
+        kept = len(slots) >= first[len(first) - 1]
         here = 0  # the row in slots of the step's first one
         if len(codes) and time.begins:
             sums = at(table, 0, 0)
@@ -125,41 +135,49 @@ def steps(cell: str) -> Callable[..., Any]:
             old = first[t - 1]
             new = first[t]
             end = first[t + 1]
+            # A product takes a sequence's rows of all parts, or the rows of a step.
+            products, rows_each = (end - new, parts) if in_parts else (1, end - new)
             if (t - 1) % time.chunk == 0:
                 rows = first[min(t + time.chunk, T + 1)] - new
                 here = new if kept else 0
-                if len(codes):
-                    for i in range(rows):
-                        copy_row(slots, here + i, table, codes[new - first[1] + i], G * H)
-                else:
-                    sums = at(slots, here, 0)
-                    product(sums, start, at(X, new, 0), weights.W_ih, rows, time.features, G * H)
-                if S > G:
-                    fill(at(slots, here, G * H), (bias, G * H, 0), rows, (S - G) * H)
-            if recurrent:
-                sums = at(slots, here, (S - G) * H)
-                product(sums, sums, at(state, old, 0), weights.W_hh, end - new, time.units, G * H)
-            # The rule runs over rows that the product has just written: they are in the cache.
-            for b in range(end - new):
-                for j in range(0, H, lanes(state)):
-                    new_state, saved = rule(
-                        loads(slots, here + b, j, H, S), loads(state, old + b, j, H, Z)
-                    )
-                    stores(state, new + b, j, H, new_state)
-                    if kept:
-                        stores(slots, here + b, j, H, saved)
+                for part in range(parts):
+                    to = here + part * apart
+                    since = new + part * apart
+                    if len(codes):
+                        for i in range(rows):
+                            copy_row(slots, to + i, table, codes[since - first[1] + i], G * H)
+                    else:
+                        sums = at(slots, to, 0)
+                        X_rows = at(X, since, 0)
+                        product(sums, start, X_rows, weights.W_ih, rows, time.features, G * H)
+                    if S > G:
+                        fill(at(slots, to, G * H), (bias, G * H, 0), rows, (S - G) * H)
+            for a in range(products):
+                if recurrent:
+                    sums = every(at(slots, here + a, (S - G) * H), apart)
+                    h = every(at(state, old + a, 0), apart)
+                    product(sums, sums, h, weights.W_hh, rows_each, time.units, G * H)
+                # The rule runs over rows that the product has just written: they are in the cache.
+                for b in range(a, a + rows_each * apart, apart):
+                    for j in range(0, H, lanes(state)):
+                        new_state, saved = rule(
+                            loads(slots, here + b, j, H, S), loads(state, old + b, j, H, Z)
+                        )
+                        stores(state, new + b, j, H, new_state)
+                        if kept:
+                            stores(slots, here + b, j, H, saved)
             here += end - new
 
     return loop
 
 
 @factory
-def forward(cell: str) -> Callable[[Tape, LayerWeights, TimeLoop], None]:
+def forward(cell: str, in_parts: bool = False) -> Callable[[Tape, LayerWeights, TimeLoop], None]:
     """Compile the forward loop as a kernel of its own: see `steps`."""
-    loop = steps(cell)
+    loop = steps(cell, in_parts)
 
     @kernel
-    @named(f"forward_{cell}")
+    @named(f"forward_{cell}_{in_parts}")
     def forward(
         tape: Tape,  # X, codes IN; slots, table OUT; state IN before first[1], OUT from there on
         weights: LayerWeights,  # IN

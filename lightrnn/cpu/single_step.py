@@ -163,7 +163,7 @@ def head_layers(cell: str) -> Callable[[np.ndarray, np.ndarray], int]:
             slots = matrix(vector, layer[LAYER.slots], rows, layer[LAYER.width])
             state = matrix(vector, layer[LAYER.state], rows, layer[LAYER.width])
             tape = Tape(X, slots, state, index[0, :0], slots)
-            time = TimeLoop(block, 1, layer[LAYER.features], layer[LAYER.units], True, True)
+            time = TimeLoop(block, 1, layer[LAYER.features], layer[LAYER.units], True, True, 1)
             loop(tape, _weights(vector, layer), time)
             X = state
         return TAKEN
@@ -216,7 +216,7 @@ def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], in
                 slots = matrix(vector, layer[LAYER.slots], rows, S * H)
                 state = matrix(vector, layer[LAYER.state], rows, Z * H)
                 tape = Tape(X, slots, state, no_codes, slots)
-                loop = TimeLoop(first, 1, layer[LAYER.features], layer[LAYER.units], True, True)
+                loop = TimeLoop(first, 1, layer[LAYER.features], layer[LAYER.units], True, True, 1)
                 hidden(tape, _weights(vector, layer), loop)
                 X = state
             if index[0, NETWORK.pooling]:
@@ -230,7 +230,7 @@ def advance(cell: str, with_head: bool) -> Callable[[np.ndarray, np.ndarray], in
                 slots = matrix(vector, layer[LAYER.slots], rows, layer[LAYER.width])
                 outputs = matrix(vector, layer[LAYER.state], rows, layer[LAYER.width])
                 tape = Tape(X, slots, outputs, no_codes, slots)
-                loop = TimeLoop(block, 1, layer[LAYER.features], layer[LAYER.units], True, True)
+                loop = TimeLoop(block, 1, layer[LAYER.features], layer[LAYER.units], True, True, 1)
                 head(tape, _weights(vector, layer), loop)
                 X = outputs
             units = index[len(index) - 1, LAYER.units]

@@ -1,8 +1,9 @@
 """A long batch forward and back in little memory.
 
 The steps are cut into segments. Only the states in which each segment begins are kept, and on the
-way back each segment is run forward again. Products, sums and their order are those of a run over
-all steps at once, so the gradient has the same bits.
+way back each segment is run forward again. Of few sequences some more states are kept, so that
+parts of a segment can then be run side by side, in less time than one after the other. Products,
+sums and their order are those of a run over all steps at once, so the gradient has the same bits.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from .batches import Batch
 from .forward_backward import ForwardBackward
 from .output_layer import LossTargets
 from .segments import Segment
-from .workspace import Workspace, steps_at_once
+from .workspace import Workspace, parts_at_once, steps_at_once
 
 if TYPE_CHECKING:
     from ..losses import Loss
@@ -77,6 +78,9 @@ class Chain:
             run.forward(kept=run.segment.ends)
             states = tuple(run.final_states())
             self._keep_ends(run, states)
+            parts = parts_at_once(len(run.batch.X))
+            if parts > 1 and run.segment.going_on == len(run.batch.X):
+                run.keep_parts(parts)
             yield run
 
     def backward(self) -> Iterator[ForwardBackward]:

@@ -28,6 +28,8 @@ class ForwardBackward(BatchInputs):
     The parameters are those of `BatchInputs`.
     """
 
+    parts = 1  # of the steps, which the forward pass runs side by side: see `keep_parts`
+
     # -- forward -----------------------------------------------------------------------------------
 
     def forward(self, kept: bool = True) -> None:
@@ -40,13 +42,32 @@ class ForwardBackward(BatchInputs):
                 if self.recurrent:
                     # The batch carries states on, or all begin with zeros. They are set every
                     # time, for another run may have used these rows.
-                    buffers.state[: self.packing.start] = next(states, 0)
+                    if self.parts == 1:
+                        buffers.state[: self.packing.start] = next(states, 0)
+                    else:
+                        self._states_before(buffers)[:] = next(states)
                 tokens = self.row_tokens[direction] if number == 0 and self.row_tokens else None
-                buffers.forward(X[direction], tokens)
+                buffers.forward(X[direction], tokens, self.parts)
             X = self._outputs_of(number)
         self.head_inputs = X[0]
         if self.network.pooling:
             self.head_inputs = self.pooled(self.network.pooling, X[0], next(states, None))
+
+    def _states_before(self, buffers: LayerBuffers) -> np.ndarray:
+        """Return a view (parts, B, Z * width) of the states before each part of the steps."""
+        B = self.packing.start
+        rows = (self.packing.stop - B) // self.parts
+        return buffers.state[: self.parts * rows].reshape(self.parts, rows, -1)[:, :B]
+
+    def keep_parts(self, parts: int) -> None:
+        """Keep the states between parts of the steps, so that `forward` can run them again at once.
+
+        No sequence may end before the last step.
+        """
+        self.parts = parts
+        layers = [buffers for level in self._levels for buffers in level]
+        states = [np.array(self._states_before(buffers)) for buffers in layers]
+        self.batch.states = (*states, *self.batch.states[len(layers) :])
 
     def pooled(self, pooling: Pooling, rows: np.ndarray, before: np.ndarray | None) -> np.ndarray:
         """Return the last level's output pooled for each sequence; `before` is of earlier steps."""

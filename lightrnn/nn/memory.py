@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from .workspace import steps_at_once
+from .workspace import parts_at_once, steps_at_once
 
 if TYPE_CHECKING:
     from .layers import Layer
@@ -95,7 +95,7 @@ def _segments(
     k = min(T, steps_at_once(levels, batch_size, T))
     layers = [layer for level in levels for layer in level]
     state = sum(len(layer.cell.states) * layer.width * layer.dtype.itemsize for layer in layers)
-    return batch_size * ((k + 1) * row_bytes + T / k * state)
+    return batch_size * ((k + 1) * row_bytes + T / k * parts_at_once(batch_size) * state)
 
 
 def _by_token(network: Stack, steps: int) -> bool:

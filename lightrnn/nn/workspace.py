@@ -115,9 +115,8 @@ class LayerBuffers:
         rows = int(first[-1])
         sequences = segment.sequences or int(first[2] - first[1])
         chunk = _chunk(layer, self._rows_at_once, sequences)
-        self._loop = cpu.recurrence.TimeLoop(
-            first, chunk, layer.features, layer.units, segment.begins, segment.ends
-        )
+        ends = segment.begins, segment.ends
+        self._loop = cpu.recurrence.TimeLoop(first, chunk, layer.features, layer.units, *ends, 1)
         if rows > self._most_rows or sequences > self._most_sequences:
             self._grow(max(rows, self._most_rows), max(sequences, self._most_sequences))
         at_once = rows if kept else min(rows, chunk * sequences)
@@ -142,7 +141,7 @@ class LayerBuffers:
         # The scratch has to fit the new size.
         self._scratch: Scratch | None = None
 
-    def forward(self, X: np.ndarray, codes: np.ndarray | None = None) -> None:
+    def forward(self, X: np.ndarray, codes: np.ndarray | None = None, parts: int = 1) -> None:
         """Fill `slots` and `state` from the initial state on.
 
         Parameters
@@ -151,6 +150,8 @@ class LayerBuffers:
             Inputs.
         codes : ndarray of int64, optional
             The token of each row that is a step.
+        parts : int, default=1
+            Parts of the steps to run side by side; the initial state of each is in its place.
         """
         if codes is not None:
             columns = len(self.layer.cell.gates) * self.layer.width
@@ -162,7 +163,12 @@ class LayerBuffers:
             # Without codes there is no table: any array will do in its place.
             self.tape = cpu.recurrence.Tape(X, self.slots, self.state, _NO_CODES, self.slots)
             self._X = X
-        self._code(self._forward)(self.tape, self.layer.weights, self._loop)
+        if parts == 1:
+            self._code(self._forward)(self.tape, self.layer.weights, self._loop)
+        else:
+            kernel = cpu.recurrence.forward(self.layer.cell_name, True)
+            loop = self._loop._replace(parts=parts)
+            self._code(kernel)(self.tape, self.layer.weights, loop)
 
     def _code(self, kernel: Any) -> Callable[..., None]:
         """Return the machine code of a pass over the tape, which may hold overlapping windows."""
@@ -222,13 +228,17 @@ def _chunk(layer: Layer, rows: int, sequences: int) -> int:
 
 
 def best_steps(
-    levels: Sequence[Sequence[Layer]], sequences: int, steps: int, segment_bytes: int
+    levels: Sequence[Sequence[Layer]],
+    sequences: int,
+    steps: int,
+    segment_bytes: int,
+    parts: int = 1,
 ) -> float:
     """Return the steps of each segment into which a batch is cut, from its sizes alone.
 
-    The states that are kept between segments, and all that is kept of one, take the least memory
-    together if a segment has the square root of the steps, times that of their ratio [1]_; a short
-    one costs time, so that it has so many bytes at least.
+    The states that are kept between the parts of segments, and all that is kept of one segment,
+    take the least memory together if it has the square root of the steps, times that of their ratio
+    [1]_; a short one costs time, so that it has so many bytes at least.
 
     References
     ----------
@@ -239,14 +249,25 @@ def best_steps(
     states = sum(len(layer.cell.states) * layer.width for layer in layers)
     kept = states + sum(len(layer.cell.slots) * layer.width for layer in layers)
     step_bytes = sequences * kept * layers[0].dtype.itemsize
-    return max(math.sqrt(steps * states / kept), segment_bytes / step_bytes)
+    return max(math.sqrt(steps * parts * states / kept), segment_bytes / step_bytes)
 
 
 def steps_at_once(levels: Sequence[Sequence[Layer]], sequences: int, steps: int) -> int:
     """Return the steps of a segment whose products take as many as they do in a whole batch."""
     layers = [layer for level in levels for layer in level]
-    chunk = math.lcm(*(_chunk(layer, _rows_at_once(layer), sequences) for layer in layers))
-    return chunk * math.ceil(best_steps(levels, sequences, steps, SEGMENT_BYTES) / chunk)
+    chunks = [_chunk(layer, _rows_at_once(layer), sequences) for layer in layers]
+    multiple = math.lcm(*chunks, cpu.host.TILE_ROWS)  # parts of equal length, see `parts_at_once`
+    best = best_steps(levels, sequences, steps, SEGMENT_BYTES, parts_at_once(sequences))
+    return multiple * math.ceil(best / multiple)
+
+
+def parts_at_once(sequences: int) -> int:
+    """Return the parts of a segment that are run side by side when it is run again.
+
+    The states in which they begin are known then. Products take as long for one row as for all rows
+    of a tile: a step of LSTM 64 takes .83 us of one sequence, and .40 us each of four.
+    """
+    return cpu.host.TILE_ROWS if sequences < cpu.host.TILE_ROWS else 1
 
 
 class PoolingBuffers:
