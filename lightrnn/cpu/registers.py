@@ -77,12 +77,12 @@ def write(builder, pointer, value):
     builder.store(value, there, align=_alignment(value.type))
 
 
-def fetch(builder, pointer):
-    """Prefetch a line to the second-level cache; an address outside of any array is no error."""
+def fetch(builder, pointer, level=2):
+    """Prefetch a line to a cache of this level; an address outside of any array is no error."""
     line = builder.bitcast(pointer, ir.IntType(8).as_pointer())
     kind = ir.FunctionType(ir.VoidType(), [line.type, INT32, INT32, INT32])
     function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-    builder.call(function, [line, INT32(0), INT32(2), INT32(1)])  # read, locality 2, data
+    builder.call(function, [line, INT32(0), INT32(4 - level), INT32(1)])  # read, locality, data
 
 
 @intrinsic

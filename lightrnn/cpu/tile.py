@@ -6,6 +6,7 @@ around a smaller piece spends up to a tenth of the time on addresses.
 
 from collections.abc import Callable
 from functools import partial
+from itertools import product
 from typing import Any, NamedTuple
 
 from llvmlite import ir
@@ -19,6 +20,12 @@ from .simd import INTP, call_intrinsic, splat, vector_of
 
 # Rows of the tiles that what TILE_ROWS leaves over is cut into; these extend over two panels.
 LOWER = tuple(height for height in (4, 2, 1) if height < TILE_ROWS)
+# Rows that the first tile may have instead, where it then leaves fewer over: with 12 it has 24 of
+# AVX-512's 32 registers as accumulators.
+TALLER = (10, 12) if (TILE_ROWS, TILE_VECTORS) == (8, 2) else ()
+# Lines from what is read to what is prefetched for the first-level cache. On a Xeon whose matrix is
+# in the third-level cache 32 to 256 do equally well.
+NEAR = 64
 
 
 class _Matrix:
@@ -37,10 +44,11 @@ class _Matrix:
         """Swap rows and columns from now on."""
         self.along_row, self.along_column = self.along_column, self.along_row
 
-    def rows(self, first, height, panel=0):
+    def rows(self, first, height, panel=None):
         """Return pointers to rows from `first` on, where they enter the panel of this number."""
         start = self.builder.mul(first, self.along_column)
-        start = self.builder.add(start, self.builder.mul(self.apart, INTP(panel)))
+        if panel is not None:
+            start = self.builder.add(start, self.builder.mul(self.apart, panel))
         pointers = [self.builder.gep(self.pointer, [start])]
         # By additions: multiplications take a fifth of the time where K is 1.
         while len(pointers) < height:
@@ -56,9 +64,10 @@ class _Operands(NamedTuple):
     start: _Matrix  # IN
     A: _Matrix  # IN
     panels: ir.Value  # IN, pointer to the first element of the first one
+    M: ir.Value  # IN
     K: ir.Value  # IN
     width: int  # vectors of a panel
-    far: bool  # whether the panels are not in the cache yet: those after these are prefetched
+    far: bool  # whether the panels may be in the third-level cache: they are prefetched then
 
     def panel_elements(self, builder):
         """Return the elements in a panel."""
@@ -71,7 +80,7 @@ def _opaque(builder, value):
     return builder.asm(kind, "", "=r,0", [value], side_effect=False)
 
 
-def _chain(builder, operands, start, lines, ahead):
+def _chain(builder, operands, panels, start, lines, ahead):
     """Return the accumulators plus their products over k: a loop whose phi nodes they are.
 
     Every element is one chain of fused multiply-adds in the order of k, whatever the tile's size:
@@ -81,16 +90,20 @@ def _chain(builder, operands, start, lines, ahead):
     ----------
     operands : _Operands
         Of the strip.
+    panels : sequence of Value
+        Numbers of the panels.
     start : dict of (int, int, int) to Value
         The accumulators' first values, by (row, panel, vector).
     lines : list of Value
         Pointers to the first element of each row of A.
     ahead : Value or None
-        Pointer to what is read later: one line of it is prefetched per k.
+        Pointer to panels that are read later: one line of them is prefetched per k to the
+        second-level cache, and to the first-level cache what is read soon.
     """
     kind = operands.vector
+    line = _line(kind)
     size = operands.panel_elements(builder)
-    places = {place[1:]: builder.mul(size, INTP(place[1])) for place in start}
+    starts = [builder.mul(size, number) for number in panels]
     before = builder.block
     loop = builder.append_basic_block("k")
     after = builder.append_basic_block("end")
@@ -102,10 +115,12 @@ def _chain(builder, operands, start, lines, ahead):
     first |= start
     phi = {name: builder.phi(value.type) for name, value in first.items()}
     w = {}
-    for (p, v), place in places.items():
-        row = builder.gep(phi["panels"], [place])
-        w[p, v] = read(builder, builder.gep(row, [INTP(v * kind.count)]), kind)
-    a = [splat(builder, builder.load(builder.gep(line, [phi["offset"]])), kind) for line in lines]
+    for (p, distance), v in product(enumerate(starts), range(operands.width)):
+        here = builder.gep(builder.gep(phi["panels"], [distance]), [INTP(v * kind.count)])
+        w[p, v] = read(builder, here, kind)
+        if ahead and len(panels) == 1 and v * kind.count % line == 0:
+            fetch(builder, builder.gep(here, [INTP(NEAR * line)]), level=1)
+    a = [splat(builder, builder.load(builder.gep(a_row, [phi["offset"]])), kind) for a_row in lines]
     sums = {
         (r, p, v): call_intrinsic(builder, "fma", kind, [a[r], w[p, v], phi[r, p, v]])
         for r, p, v in start
@@ -117,7 +132,7 @@ def _chain(builder, operands, start, lines, ahead):
     }
     if ahead:
         fetch(builder, phi["ahead"])
-        following["ahead"] = builder.gep(phi["ahead"], [INTP(_line(kind))])
+        following["ahead"] = builder.gep(phi["ahead"], [INTP(line)])
     for name, value in (following | sums).items():
         phi[name].add_incoming(first[name], before)
         phi[name].add_incoming(value, loop)
@@ -134,34 +149,49 @@ def _line(vector):
 def _tile(builder, operands, panels, height, row):
     """Compute `height` rows of C from `row` on, under some of the panels, by number.
 
-    With `far` the panels after these are prefetched meanwhile: where the matrix does not fit into
-    the second-level cache, the first tile under each panel would otherwise wait for it. Each tile
-    prefetches another part of them.
+    With `far` panels are prefetched meanwhile, see `_ahead`; the rows of C that are next otherwise.
     """
-    vector, C, start, A, _, K, width, far = operands
+    vector, C, start, A, *_, width, far = operands
     columns = [INTP(v * vector.count) for v in range(width)]
 
     def places(matrix):
         """Return the pointer to each vector of a matrix under the tile."""
-        rows = [matrix.rows(row, height, p) for p in panels]
+        rows = [matrix.rows(row, height, panel) for panel in panels]
         return {
-            (r, p, v): builder.gep(rows[i][r], [columns[v]])
+            (r, p, v): builder.gep(rows[p][r], [columns[v]])
             for r in range(height)
-            for i, p in enumerate(panels)
+            for p in range(len(panels))
             for v in range(width)
         }
 
     values = {place: read(builder, at, vector) for place, at in places(start).items()}
     ahead = None
     if far:
-        parts = len(panels) * width
-        part = builder.urem(builder.udiv(row, INTP(height)), INTP(parts))
-        beyond = builder.mul(operands.panel_elements(builder), INTP(panels[-1] + 1))
-        beyond = builder.add(beyond, builder.mul(part, builder.mul(K, INTP(_line(vector)))))
-        ahead = builder.gep(operands.panels, [beyond])
-    sums = _chain(builder, operands, values, A.rows(row, height), ahead)
+        ahead = _ahead(builder, operands, panels, height, row)
+    else:
+        for at in places(C).values():
+            below = builder.gep(at, [builder.mul(C.along_column, INTP(height))])
+            fetch(builder, below, level=1)
+    sums = _chain(builder, operands, panels, values, A.rows(row, height), ahead)
     for place, at in places(C).items():
         write(builder, at, sums[place])
+
+
+def _ahead(builder, operands, panels, height, row):
+    """Return the pointer to what a tile prefetches for the second-level cache.
+
+    Where the matrix does not fit into it, the first tile under each panel would wait for the third:
+    the tiles under a panel therefore prefetch the next one, each another part of it. A tile that
+    has the panel to itself is as fast as the third-level cache without that, and slower with it.
+    """
+    line = _line(operands.vector)
+    parts = len(panels) * operands.width
+    part = builder.urem(builder.udiv(row, INTP(height)), INTP(parts))
+    beyond = builder.mul(operands.panel_elements(builder), builder.add(panels[-1], INTP(1)))
+    beyond = builder.add(beyond, builder.mul(part, builder.mul(operands.K, INTP(line))))
+    alone = builder.icmp_signed("<", operands.M, INTP(2 * TILE_ROWS))
+    beyond = builder.select(alone, INTP(0), beyond)
+    return builder.gep(operands.panels, [beyond])
 
 
 def _rows(builder, done, M, heights, tile):
@@ -187,18 +217,44 @@ def _rows(builder, done, M, heights, tile):
     return done
 
 
-def _panels(builder, operands, M, count):
-    """Compute all rows of C under one or two panels: the tallest tiles have one, others all.
+def _panels(builder, operands, count):
+    """Compute all rows of C under one or two panels: tall tiles have one, others all.
 
-    Under two panels that were packed just before there are no tallest tiles. Half as tall and twice
-    as wide, tiles read more of the panels, which are near, and less of A.
+    Under two panels that were packed just before there are no tall tiles. Half as tall and twice as
+    wide, tiles read more of the panels, which are near, and less of A.
     """
-    numbers = range(count)
+    M = operands.M
     done = INTP(0)
-    for number in numbers if operands.far or count == 1 else ():
-        tile = partial(_tile, builder, operands, (number,))
-        done = _rows(builder, INTP(0), M, (TILE_ROWS,), tile)
+    if operands.far or count == 1:
+        taller = TALLER if operands.far and operands.width == TILE_VECTORS else ()
+        first, done = _tall_rows(builder, M, taller)
+        with cgutils.for_range(builder, INTP(count)) as panels:
+            tile = partial(_tile, builder, operands, (panels.index,))
+            row = INTP(0)
+            for height in taller:
+                bound = builder.select(builder.icmp_signed("==", first, INTP(height)), first, row)
+                row = _rows(builder, row, bound, (height,), tile)
+            _rows(builder, row, M, (TILE_ROWS,), tile)
+    numbers = [INTP(number) for number in range(count)]
     _rows(builder, done, M, LOWER, partial(_tile, builder, operands, numbers))
+
+
+def _tall_rows(builder, M, taller):
+    """Return the rows of the first tile, where it is one of the taller, and those of tall tiles.
+
+    Of 10 rows a tile of 8 would leave 2, for which the panels were read once more: a first tile of
+    more rows leaves as few as possible.
+    """
+    over = builder.urem(M, INTP(TILE_ROWS))
+    first = INTP(0)
+    for height in taller:
+        fits = builder.and_(
+            builder.icmp_signed(">=", M, INTP(height)),
+            builder.icmp_signed(">=", over, INTP(height - TILE_ROWS)),
+        )
+        first = builder.select(fits, INTP(height), first)
+    rest = builder.urem(builder.sub(M, first), INTP(TILE_ROWS))
+    return first, builder.sub(M, rest)
 
 
 def _strip(transposed: bool) -> Callable[..., Any]:
@@ -231,11 +287,11 @@ def _strip(transposed: bool) -> Callable[..., Any]:
             shapes = [(1, width) for width in range(1, TILE_VECTORS + 1)]
             for count, width in (*shapes, (2, TILE_VECTORS)):
                 # Transposed products, of gradients, read panels once that were packed just before.
-                operands = _Operands(kind, C, start, A, pointer, K, width, far=not transposed)
+                operands = _Operands(kind, C, start, A, pointer, M, K, width, not transposed)
                 block = builder.append_basic_block(f"panels{count}x{width}")
                 choice.add_case(INTP(count * width), block)
                 builder.position_at_end(block)
-                _panels(builder, operands, M, count)
+                _panels(builder, operands, count)
                 builder.branch(end)
             builder.position_at_end(end)
             return context.get_dummy_value()
