@@ -16,8 +16,6 @@ from .objective import comparable_outputs, encode_steps, predicted_columns
 if TYPE_CHECKING:
     from ..nn.network import Network
 
-_LARGEST = 2**62  # step that an error message need not name a limit for
-
 
 @dataclass(frozen=True, eq=False)
 class ScalarOutput:
@@ -96,10 +94,10 @@ def _parsed(estimator: NetworkEstimator, output: Any) -> tuple[Any, int]:
                 f"output must be a class or a column, or with target='step' a pair of one of them "
                 f"and a step, got {output!r}. Leave the step out."
             )
-        return output[0], integer("the step of output", output[1], -_LARGEST, _LARGEST)
+        return output[0], integer("the step of output", output[1])
     single = isinstance(estimator, RNNRegressor) and estimator.n_outputs_ == 1
     if by_step and single and output is not None:
-        return None, integer("output", output, -_LARGEST, _LARGEST)
+        return None, integer("output", output)
     return output, -1
 
 

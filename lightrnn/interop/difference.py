@@ -7,11 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..data.arrays import as_numbers
 from ..data.ragged import Values, pool
 from ..estimators import RNNRegressor
 from ..losses import sigmoid, softmax
 from ..utils.checks import shown
 from .building import Converted
+from .foreign import as_array
 
 # Two float32 libraries differ by some 1e-6 of the largest output; another function by far more.
 _TOLERANCE = 1e-4
@@ -126,10 +128,7 @@ def _arrays(values: Any) -> Any:
     """Return tensors as arrays, also those in a list."""
     if isinstance(values, (list, tuple)):
         return [_arrays(value) if hasattr(value, "shape") else value for value in values]
-    if hasattr(values, "detach"):  # a tensor of torch, which need not be imported
-        values = values.detach().cpu()
-        values = values.float() if "bfloat16" in str(values.dtype) else values
-    return np.asarray(values) if hasattr(values, "__array__") else values
+    return as_array(values) if hasattr(values, "__array__") else values
 
 
 def _precision(outputs: Any) -> float:
@@ -196,7 +195,7 @@ def _rows(outputs: Any, lengths: np.ndarray, k: int, step: bool) -> np.ndarray:
             outputs = np.concatenate(
                 [np.asarray(one)[:T].reshape(-1) for one, T in zip(outputs, lengths, strict=True)]
             )
-    array = np.asarray(outputs, np.float64)
+    array = as_numbers(np.asarray(outputs), "check's outputs").astype(np.float64)
     N = int(lengths.sum()) if step else len(lengths)
     for columns in _columns(k):
         if array.size == N * columns:

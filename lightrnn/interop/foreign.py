@@ -190,10 +190,7 @@ class SourceWeights:
     def shape(self, name: str, axes: int) -> tuple[int, ...]:
         """Return the shape of an array that must exist and have this many axes, none empty."""
         if name not in self.arrays:
-            raise ValueError(
-                f"source must hold the weight {shown(name)}, got {listed(self.arrays)}. "
-                "Give all weights, under the names that they have in the model."
-            )
+            raise missing(self.arrays, name)
         shape = tuple(np.shape(self.arrays[name]))
         if len(shape) != axes or 0 in shape:
             raise ValueError(
@@ -233,8 +230,8 @@ class SourceWeights:
             )
 
 
-def as_floats(value: Any, name: str) -> np.ndarray:
-    """Return finite floating-point numbers; biases, which are added to others, as float64."""
+def as_array(value: Any) -> np.ndarray:
+    """Return a tensor or array-like as an array."""
     # A tensor of torch is read through its own methods, so that torch need not be imported.
     if hasattr(value, "detach"):
         value = value.detach().cpu()
@@ -242,8 +239,12 @@ def as_floats(value: Any, name: str) -> np.ndarray:
             value = value.float()
     array = np.asarray(value)
     # bfloat16 is also an extension type for NumPy (ml_dtypes), whose kind is not "f".
-    if array.dtype.name == "bfloat16":
-        array = array.astype(np.float32)
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
+
+
+def as_floats(value: Any, name: str) -> np.ndarray:
+    """Return finite floating-point numbers; biases, which are added to others, as float64."""
+    array = as_array(value)
     if array.dtype.kind != "f":
         raise ValueError(
             f"{name} must hold floating-point numbers, got dtype {array.dtype}. "
@@ -258,6 +259,29 @@ def as_floats(value: Any, name: str) -> np.ndarray:
     return array.astype(np.float64) if array.ndim == 1 else array
 
 
+def doubles(arrays: Mapping[str, Any], name: str) -> np.ndarray:
+    """Return an array that must be there as numbers of 64 bits."""
+    if name not in arrays:
+        raise missing(arrays, name)
+    return np.asarray(as_floats(arrays[name], f"source[{shown(name)}]"), np.float64)
+
+
+def missing(arrays: Mapping[str, Any], name: str) -> ValueError:
+    """Return the error about an array that is not there."""
+    return ValueError(
+        f"source must hold the weight {shown(name)}, got {listed(arrays)}. "
+        "Give all weights, under the names that they have in the model."
+    )
+
+
+def normalization(
+    mean: np.ndarray, variance: np.ndarray, epsilon: float, gain: Any = 1.0, shift: Any = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return scale and shift of each column by a BatchNorm that no longer learns."""
+    scale = gain / np.sqrt(variance + epsilon)
+    return scale, shift - mean * scale
+
+
 def listed(names: Iterable[str]) -> str:
     """Return names for a message, the first few of many."""
     first = heapq.nsmallest(MOST_LISTED + 1, names)
@@ -266,13 +290,7 @@ def listed(names: Iterable[str]) -> str:
 
 
 def cell_of(name: str, units: int, columns: int) -> str:
-    """Return the cell whose recurrent matrix has this many units and columns: G gates of H units.
-
-    Raises
-    ------
-    ValueError
-        If there is none; the message says `name`.
-    """
+    """Return the cell whose recurrent matrix `name` has as many columns: G gates of H units."""
     if columns % units or columns // units not in _BY_GATES:
         raise ValueError(
             f"source[{shown(name)}] must be the recurrent matrix of an LSTM (4 gates), a GRU (3) "
@@ -283,13 +301,7 @@ def cell_of(name: str, units: int, columns: int) -> str:
 
 
 def one_module(role: str, found: Sequence[str], chosen: str | None) -> str:
-    """Return the module that plays a role: the chosen one, or the only one found.
-
-    Raises
-    ------
-    ValueError
-        If none is chosen and there is none or several.
-    """
+    """Return the module that plays a role: the chosen one, or the only one found."""
     if chosen is not None:
         return chosen
     if len(found) != 1:

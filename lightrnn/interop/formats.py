@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 
 from ..utils.archive import DAMAGE
@@ -27,20 +28,31 @@ _ARCHIVES = {
 _ARCHIVE_OF_ARRAYS = "an .npz archive. Read a model of this package by lightrnn.load."
 
 
-def other_format(path: StrPath, known: tuple[str, ...]) -> str | None:
-    """Return which format a file has and what to do with it, None if it is one of the `known`.
+def unreadable(
+    path: StrPath, wanted: str, known: tuple[str, ...], problem: Exception | str
+) -> ValueError:
+    """Return the error about a file that is of another format, or else has a problem.
 
     Parameters
     ----------
     path : str or path-like
         The file.
+    wanted : str
+        What it must be.
     known : tuple of str
-        The beginnings of descriptions that are no news to the reader.
+        The beginnings of descriptions of formats that are no news to the reader.
+    problem : Exception or str
+        The sign of damage, or the message about a file that is of no other format.
     """
     with open_regular(path) as file:
         start = file.read(16)
     found = _of_archive(path) if start.startswith(b"PK\x03\x04") else _of_start(start)
-    return None if found is None or found.startswith(known) else found
+    refusal = f"source must be {wanted}, got {os.fspath(path)!r}"
+    if found is not None and not found.startswith(known):
+        return ValueError(f"{refusal}, {found}")
+    if isinstance(problem, str):
+        return ValueError(problem)
+    return ValueError(f"{refusal}: {problem}. It is damaged or of another format.")
 
 
 def _of_start(start: bytes) -> str | None:

@@ -35,7 +35,7 @@ from .foreign import (
     one_module,
     reorder_gates,
 )
-from .formats import other_format
+from .formats import unreadable
 from .head_layers import chain, joined
 from .keras_chain import SIDES, Place, array_names, fold, named
 from .keras_config import KERAS_GATES, Description, describe
@@ -111,11 +111,8 @@ def _read_open(
             "activation between them."
         ) from None
     except (*DAMAGE, MemoryError) as error:
-        _refuse_other_format(path)
-        raise ValueError(
-            f"source must be a .keras or .weights.h5 file, got {os.fspath(path)!r}: {error}. "
-            "It is damaged or of another format."
-        ) from error
+        known = ("an HDF5 file", "a .keras file")
+        raise unreadable(path, "a .keras or .weights.h5 file", known, error) from error
 
 
 def _read_hdf5(h5py: Any, path: StrPath, size: int) -> KerasFile:
@@ -162,15 +159,6 @@ def _of_whole_model(
 def _text(name: Any) -> str:
     """Return a name in a file as text."""
     return name.decode() if isinstance(name, bytes) else str(name)
-
-
-def _refuse_other_format(path: StrPath) -> None:
-    """Raise the error about a file of another format that is known."""
-    found = other_format(path, ("an HDF5 file", "a .keras file"))
-    if found is not None:
-        raise ValueError(
-            f"source must be a .keras or .weights.h5 file, got {os.fspath(path)!r}, {found}"
-        ) from None
 
 
 def _arrays(h5py: Any, source: Any, size: int) -> dict[str, np.ndarray]:

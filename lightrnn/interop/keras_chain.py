@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .foreign import Affine, UnsupportedError, as_floats, listed
+from .foreign import Affine, UnsupportedError, doubles, normalization
 
 MODELS = ("Sequential", "Functional", "Model")  # the last two are one, in Keras 3 and 2
 SIDES = ("forward_layer", "backward_layer")  # the folders of a Bidirectional layer's two copies
@@ -213,7 +213,7 @@ def fold(arrays: Mapping[str, Any], folds: list[Fold]) -> dict[str, Any]:
     found = dict(arrays)
     for place, other, reads in folds:
         names = [name for part in array_names(place) for name in part]
-        own = [_floats(found, name) for name in names[: 2 if place.kind == "Normalization" else 4]]
+        own = [doubles(found, name) for name in names[: 2 if place.kind == "Normalization" else 4]]
         for name in names:
             del found[name]
         cells = [f"{other}/{side}/cell/vars" for side in SIDES] + [f"{other}/cell/vars"]
@@ -224,7 +224,7 @@ def fold(arrays: Mapping[str, Any], folds: list[Fold]) -> dict[str, Any]:
             found[f"{folder}/2"] = found.get(f"{folder}/2", 0.0) + shift
         matrix, bias = f"{other}/vars/0", f"{other}/vars/1"
         if matrix in found and reads:
-            W = _floats(found, matrix)
+            W = doubles(found, matrix)
             one = _affine(place, own, W.shape[1])
             found[matrix] = W @ one.W
             found[bias] = found.get(bias, np.zeros(W.shape[1])) @ one.W + one.b
@@ -236,7 +236,7 @@ def fold(arrays: Mapping[str, Any], folds: list[Fold]) -> dict[str, Any]:
 
 def _into(arrays: dict[str, Any], name: str, place: Place, own: list[np.ndarray]) -> np.ndarray:
     """Put a layer with these arrays into a matrix; return what is added to its products."""
-    W = _floats(arrays, name)
+    W = doubles(arrays, name)
     one = _affine(place, own, len(W))
     if one.W.shape[1] != len(W):
         raise ValueError(
@@ -247,24 +247,14 @@ def _into(arrays: dict[str, Any], name: str, place: Place, own: list[np.ndarray]
     return one.b @ W
 
 
-def _floats(arrays: Mapping[str, Any], name: str) -> np.ndarray:
-    """Return an array that must be there as numbers of 64 bits."""
-    if name not in arrays:
-        raise ValueError(
-            f"source must hold the weight {name!r:.80}, got {listed(arrays)}. Save the whole model."
-        )
-    return np.asarray(as_floats(arrays[name], f"source[{name!r:.80}]"), np.float64)
-
-
 def _affine(place: Place, own: list[np.ndarray], width: int) -> Affine:
     """Return the function of so many columns that a layer with these arrays is."""
     settings = place.settings
     if place.kind == "BatchNormalization":
         *learned, mean, variance = own
-        scale = 1 / np.sqrt(variance + settings["epsilon"])
-        if settings["scale"]:
-            scale = scale * learned[0]
-        shift = (learned[-1] if settings["center"] else 0.0) - mean * scale
+        gain = learned[0] if settings["scale"] else 1.0
+        beta = learned[-1] if settings["center"] else 0.0
+        scale, shift = normalization(mean, variance, settings["epsilon"], gain, beta)
     elif place.kind == "Rescaling":
         scale, shift = (
             np.broadcast_to(np.asarray(settings[name], np.float64), (width,))

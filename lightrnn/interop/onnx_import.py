@@ -18,7 +18,7 @@ from .adapt import UserLabels
 from .building import GIVEN, enough_memory
 from .checking import compared, convert
 from .foreign import ForeignNetwork, UnsupportedError
-from .formats import other_format
+from .formats import unreadable
 from .onnx_chain import chain
 from .onnx_loops import Candidate, captured, follow
 from .onnx_numbers import Numbers
@@ -160,15 +160,7 @@ def _loaded(onnx: Any, path: StrPath) -> Any:
     try:
         return onnx.load(path)
     except damage as error:
-        found = other_format(path, ("an ONNX model",))
-        if found is not None:
-            raise ValueError(
-                f"source must be an ONNX file, got {os.fspath(path)!r}, {found}"
-            ) from None
-        raise ValueError(
-            f"source must be an ONNX file, got {os.fspath(path)!r}: {error}. "
-            "It is damaged or of another format."
-        ) from error
+        raise unreadable(path, "an ONNX file", ("an ONNX model",), error) from error
 
 
 class _Graph:

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..cells import CELLS
 from ..nn.state_dict import Direction
-from .foreign import Level, UnsupportedError, reorder_gates
+from .foreign import Level, UnsupportedError, normalization, reorder_gates
 from .onnx_graph import OPERATORS
 from .onnx_numbers import (
     Activated,
@@ -338,5 +338,5 @@ def _normalized(
     gain, shift, mean, variance = (
         np.asarray(part, np.float64).reshape(shape) for part in (gain, shift, mean, variance)
     )
-    scale = gain / np.sqrt(variance + attributes.get("epsilon", 1e-5))
-    return numbers.scaled(scale, shift - mean * scale)
+    epsilon = attributes.get("epsilon", 1e-5)
+    return numbers.scaled(*normalization(mean, variance, epsilon, gain, shift))

@@ -18,7 +18,7 @@ from ..utils.archive import DAMAGE, check_members
 from ..utils.files import StrPath, open_regular
 from . import torch_pickle
 from .foreign import SAVE_WEIGHTS, UnsupportedError, listed
-from .formats import other_format
+from .formats import unreadable
 from .torch_pickle import MOST_AXES, Opaque, Storage, Tensor, are_sizes
 
 
@@ -57,6 +57,8 @@ LONGEST_JSON = 2**22
 # Tensors that share a storage, as tied weights do, are views of it here, but copies in the network.
 _MOST_SHARED = 4  # times the size of the file
 ZIP_START = b"PK\x03\x04"
+# What a file must be, and formats that are no others.
+_FORMAT = ("a .safetensors file or one that torch.save wrote", ("a file of torch.save",))
 _PICKLE_START = b"\x80\x02"  # protocol 2, which torch.save writes
 
 
@@ -87,7 +89,6 @@ def read_tensors(path: StrPath, inner: str | None = None) -> dict[Any, Any]:
         If it is of another format, damaged, or holds anything but tensors, plain values and
         collections of them.
     """
-    shown = repr(os.fspath(path))
     with open_regular(path) as file:
         try:
             start = file.read(len(ZIP_START))
@@ -98,27 +99,13 @@ def read_tensors(path: StrPath, inner: str | None = None) -> dict[Any, Any]:
         except PartError:
             raise
         except UnsupportedError as error:
-            _refuse_other_format(path)
-            raise ValueError(
-                f"source must hold tensors and plain values alone, got {shown} with {error}. "
-                f"{SAVE_WEIGHTS}"
-            ) from None
+            message = (
+                f"source must hold tensors and plain values alone, got {os.fspath(path)!r} with "
+                f"{error}. {SAVE_WEIGHTS}"
+            )
+            raise unreadable(path, *_FORMAT, message) from None
         except (*DAMAGE, MemoryError) as error:
-            _refuse_other_format(path)
-            raise ValueError(
-                "source must be a .safetensors file or one that torch.save wrote, "
-                f"got {shown}: {error}. It is damaged or of another format."
-            ) from error
-
-
-def _refuse_other_format(path: StrPath) -> None:
-    """Raise the error about a file of another format that is known."""
-    found = other_format(path, ("a file of torch.save",))
-    if found is not None:
-        raise ValueError(
-            "source must be a .safetensors file or one that torch.save wrote, "
-            f"got {os.fspath(path)!r}, {found}"
-        ) from None
+            raise unreadable(path, *_FORMAT, error) from error
 
 
 def part(source: Any, names: str) -> Any:

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..nn.state_dict import TORCH_SUFFIXES
-from .foreign import Affine, as_floats
+from .foreign import Affine, doubles, normalization
 
 _EPSILON = 1e-5  # torch's, of a BatchNorm
 _NORMALIZED = ("weight", "bias", "running_mean", "running_var", "num_batches_tracked")
@@ -82,11 +82,6 @@ def _prefix(module: str) -> str:
     return f"{module}." if module else ""
 
 
-def _array(state: Mapping[str, Any], name: str) -> np.ndarray:
-    """Return a weight as floating-point numbers of 64 bits."""
-    return np.asarray(as_floats(state[name], f"source[{name!r:.60}]"), np.float64)
-
-
 def _size(array: Any) -> int:
     """Return the number of values of an array or tensor, whose `size` is a method."""
     return math.prod(np.shape(array))
@@ -101,8 +96,8 @@ def _folds_of_input(
     """Yield what stands before the first recurrent layer, the nearest to it first."""
     while (linear := _linear_before(state, first, input_name, head)) is not None:
         bias = f"{linear}.bias"
-        W = _array(state, f"{linear}.weight").T
-        b = _array(state, bias) if bias in state else np.zeros(W.shape[1])
+        W = doubles(state, f"{linear}.weight").T
+        b = doubles(state, bias) if bias in state else np.zeros(W.shape[1])
         yield Fold(linear, (f"{linear}.weight", bias), Affine(W, b))
     F = np.shape(state[input_name])[1]
     for name in list(state):
@@ -111,7 +106,8 @@ def _folds_of_input(
         for scale in scales:
             if scale in state and {_size(state[name]), _size(state[scale])} <= {1, F}:
                 mean, divisor = (
-                    np.broadcast_to(_array(state, each).reshape(-1), (F,)) for each in (name, scale)
+                    np.broadcast_to(doubles(state, each).reshape(-1), (F,))
+                    for each in (name, scale)
                 )
                 yield Fold(name, (name, scale), Affine(np.diag(1 / divisor), -mean / divisor))
                 return
@@ -143,14 +139,12 @@ def _normalizations(state: Mapping[str, Any]) -> Iterator[Fold]:
         module, _, end = name.rpartition(".")
         if end != "running_mean" or f"{module}.running_var" not in state:
             continue
-        mean = _array(state, name)
-        scale = 1 / np.sqrt(_array(state, f"{module}.running_var") + _EPSILON)
-        shift = np.zeros_like(mean)
-        if f"{module}.weight" in state:
-            scale = scale * _array(state, f"{module}.weight")
-            shift = _array(state, f"{module}.bias")
         names = tuple(f"{module}.{part}" for part in _NORMALIZED)
-        yield Fold(module, names, Affine(np.diag(scale), shift - mean * scale))
+        # Gain and shift are there, or neither.
+        learned = [doubles(state, part) for part in names[:2] if names[0] in state]
+        mean, variance = (doubles(state, part) for part in names[2:4])
+        scale, shift = normalization(mean, variance, _EPSILON, *learned)
+        yield Fold(module, names, Affine(np.diag(scale), shift))
 
 
 def _consumer(
@@ -204,8 +198,8 @@ def _into_recurrent(state: dict[str, Any], module: str, one: Fold) -> None:
 
 def _into(state: dict[str, Any], weight: str, bias: str, one: Fold) -> None:
     """Put an affine function into a layer's matrix (outputs, inputs) and bias."""
-    W = _array(state, weight)
-    b = _array(state, bias) if bias in state else np.zeros(len(W))
+    W = doubles(state, weight)
+    b = doubles(state, bias) if bias in state else np.zeros(len(W))
     state[bias] = b + W @ one.affine.b
     state[weight] = W @ one.affine.W.T
     for name in one.names:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from ..cells import CELLS
 from ..estimators.automatic import chosen_structure
-from ..estimators.estimator import NetworkEstimator
+from ..estimators.estimator import NetworkEstimator, check_estimator
 from ..utils.checks import choice, integer
 from .style import COLOURS, PAGE_WIDTH, Display
 
@@ -131,10 +131,12 @@ class UnrolledNetworkDisplay(Display):
         ImportError
             If matplotlib is not installed.
         TypeError
-            If `T` is not an integer, or an argument of the estimator has the wrong type.
+            If `estimator` is not an estimator of this package, `T` is not an integer, or an
+            argument of the estimator has the wrong type.
         ValueError
             If `T` or an argument of the estimator is out of range.
         """
+        check_estimator(estimator)
         arguments = estimator._checked()
         # A language model has no such arguments: it predicts at every step, in one direction.
         options: Any = {"target": "step"}

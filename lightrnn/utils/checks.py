@@ -75,7 +75,7 @@ def shown(value: object) -> str:
 def integer(
     name: str,
     value: object,
-    low: int,
+    low: int | None = None,
     high: int | None = None,
 ) -> int:
     """Return `value` as an int if it is one and lies in [low, high].
@@ -86,10 +86,8 @@ def integer(
         Name of the argument in the message.
     value : object
         An int or NumPy integer; bool, float and text are refused.
-    low : int
-        The least value.
-    high : int or None, default=None
-        The greatest value; None means no limit.
+    low, high : int or None, default=None
+        The least and the greatest value; None means no limit.
 
     Raises
     ------
@@ -107,7 +105,8 @@ def integer(
         ...
     ValueError: window must be an integer of at least 1, got 0. Choose a number in this range.
     """
-    bounds = f"an integer of at least {low}" if high is None else f"an integer from {low} to {high}"
+    bounds = "an integer" if low is None else f"an integer of at least {low}"
+    bounds = bounds if high is None else f"an integer from {low} to {high}"
     # bool is an int to Python; True as a number is most often a slip.
     if isinstance(value, _BOOLS) or not isinstance(value, numbers.Integral):
         raise TypeError(
@@ -115,7 +114,7 @@ def integer(
             "Give a whole number, without a decimal point or quotes."
         )
     number = int(value)
-    if number < low or (high is not None and number > high):
+    if (low is not None and number < low) or (high is not None and number > high):
         raise ValueError(
             f"{name} must be {bounds}, got {shown(value)}. Choose a number in this range."
         )

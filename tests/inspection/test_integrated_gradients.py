@@ -93,6 +93,8 @@ def test_an_output_of_another_step():
     model = RNNRegressor("gru", (4,), target="step", **QUICK).fit(X, [x[:, 0] for x in X])
     by_step = attribution(model, X, 2, method=IG).outputs
     np.testing.assert_allclose(by_step, [steps[2] for steps in model.predict(X)], rtol=1e-6)
+    with pytest.raises(TypeError, match=r"the step of output must be an integer, got 1\.5"):
+        attribution(model, X, (None, 1.5))
     model = RNNRegressor("gru", (4,), **QUICK).fit(X, [0.0, 1])
     with pytest.raises(ValueError, match="output must be a class or a column"):
         attribution(model, X, (0, 1))

@@ -298,6 +298,7 @@ def test_a_check_that_does_not_fit_is_refused():
         (3, TypeError, r"check must be a pair \(X, outputs\), got 3"),
         ((X, np.ones(4)), ValueError, "must be 2 for each of 3 sequences"),
         ((X, np.full((3, 2), np.inf)), ValueError, "must be finite"),
+        ((X, [["no"], ["yes"], ["no"]]), TypeError, "check's outputs must hold numbers, got text"),
         (([x[:, :2] for x in X], np.ones((3, 2))), ValueError, "has 2 features"),
     ):
         with pytest.raises(kind, match=message):

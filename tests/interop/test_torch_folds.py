@@ -113,6 +113,9 @@ def test_what_does_not_fold_is_refused():
     norm = {"norm.weight": np.ones(H), "norm.bias": np.ones(H)}  # a LayerNorm
     with pytest.raises(ValueError, match=r"got also 'norm.bias', 'norm.weight'.*normalisation"):
         from_torch(state_dict() | norm, RNNClassifier())
+    shiftless = {f"bn.{part}": np.ones(H) for part in ("weight", "running_mean", "running_var")}
+    with pytest.raises(ValueError, match=r"source must hold the weight 'bn\.bias'"):
+        from_torch(state_dict() | shiftless, RNNClassifier())
     other = {f"bn.{part}": np.ones(H + 1) for part in ("running_mean", "running_var")}
     with pytest.raises(ValueError, match=r"got also 'bn\.running_mean', 'bn\.running_var'"):
         from_torch(state_dict() | other, RNNClassifier())

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor
+from lightrnn import RNNClassifier, RNNForecaster, RNNLanguageModel, RNNRegressor
 from lightrnn.inspection import attribution, gate_activations, gradient_flow
 from lightrnn.plotting import (
     AttributionDisplay,
@@ -202,6 +202,10 @@ def test_an_unrolled_network_names_its_parts(estimator, found):
     assert said.count("$x_{") == 3
     with pytest.raises(ValueError, match="T must be an integer from 2 to 12, got 1"):
         UnrolledNetworkDisplay.from_estimator(estimator, T=1)
+    with pytest.raises(
+        TypeError, match=r"estimator must be an RNNClassifier, .* got RNNForecaster"
+    ):
+        UnrolledNetworkDisplay.from_estimator(RNNForecaster())
 
 
 @pytest.mark.parametrize(("patch", "both"), [("auto", True), (5, False)])
