@@ -14,6 +14,7 @@ import numpy as np
 
 from ..comparison import compare
 from ..comparison.report import report
+from ..utils.archive import Arrays
 from ..utils.checks import shown
 from ..utils.files import StrPath, open_regular
 
@@ -118,9 +119,9 @@ def _read(path: StrPath) -> tuple[Any, np.ndarray]:
     return np.split(X, np.cumsum(lengths)[:-1]), found["y"]
 
 
-def _arrays(file: BinaryIO) -> dict[str, np.ndarray]:
+def _arrays(file: BinaryIO) -> Arrays:
     """Return X, y, and lengths if there are any, of an open .npz file."""
-    found: dict[str, np.ndarray] = {}
+    found: Arrays = {}
     name = "list of arrays"
     try:
         with np.load(file, allow_pickle=False) as data:  # a pickle could run any code

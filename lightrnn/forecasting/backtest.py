@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..utils.tables import as_table
-from .columns import NAME
+from .columns import NAME, Quantiles
 from .dates import pandas
 from .forms import ID, TIME, VALUE, ArrayForm, FrameForm
 from .series import Panel
@@ -162,7 +162,7 @@ def _row(name: str, means: dict[str, Any], at: Any = ()) -> list[str]:
 
 
 def evaluate(
-    truth: np.ndarray, predicted: np.ndarray, naive: np.ndarray, quantiles: tuple[float, ...]
+    truth: np.ndarray, predicted: np.ndarray, naive: np.ndarray, quantiles: Quantiles
 ) -> dict[str, Any]:
     """Return the measures of one window, each (n, horizon), as `Backtest` has them.
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import cpu
 from ..utils.scales import weighted_quantile
+from .columns import Quantiles
 
 # Distance of a quantile from the median, in units of the spread, below which it is rounding.
 _NARROWEST = 1e-6
@@ -46,7 +47,7 @@ def summed(outputs: list[np.ndarray], horizon: int) -> np.ndarray:
     return totals.reshape(len(totals), q, horizon).transpose(0, 2, 1)
 
 
-def share_of(predicted: np.ndarray, truth: np.ndarray, quantiles: tuple[float, ...]) -> float:
+def share_of(predicted: np.ndarray, truth: np.ndarray, quantiles: Quantiles) -> float:
     """Return how much of a network to add to the linear forecast, from 0 to 1.
 
     Of one short series a network learns little that holds, and may be worse than nothing: the share
@@ -97,7 +98,7 @@ def widths(truth: np.ndarray) -> np.ndarray:
 
 
 def blended(
-    predicted: np.ndarray, share: float, width: np.ndarray, quantiles: tuple[float, ...]
+    predicted: np.ndarray, share: float, width: np.ndarray, quantiles: Quantiles
 ) -> np.ndarray:
     """Return a network's quantiles around the share of its median; of no share those of a width.
 
@@ -132,7 +133,7 @@ def blended(
 
 
 def calibration(
-    predicted: np.ndarray, truth: np.ndarray, quantiles: tuple[float, ...], n_windows: float
+    predicted: np.ndarray, truth: np.ndarray, quantiles: Quantiles, n_windows: float
 ) -> np.ndarray:
     """Return the factor of each quantile's distance from the median, by step of the horizon.
 
@@ -244,7 +245,7 @@ def _present(values: np.ndarray) -> np.ndarray:
     return values[np.isfinite(values)]
 
 
-def places(wanted: tuple[float, ...], quantiles: tuple[float, ...]) -> np.ndarray:
+def places(wanted: Quantiles, quantiles: Quantiles) -> np.ndarray:
     """Return the positions (w,) of quantiles among those that are predicted, linear in between.
 
     Examples
@@ -255,9 +256,7 @@ def places(wanted: tuple[float, ...], quantiles: tuple[float, ...]) -> np.ndarra
     return np.interp(wanted, quantiles, np.arange(len(quantiles)))
 
 
-def positions(
-    values: np.ndarray, predicted: np.ndarray, quantiles: tuple[float, ...]
-) -> np.ndarray:
+def positions(values: np.ndarray, predicted: np.ndarray, quantiles: Quantiles) -> np.ndarray:
     """Return the probabilities (n,) of values below some, by predicted quantiles (n, q).
 
     They are linear in between. A tail beyond the last quantile is as long as that quantile's

@@ -8,11 +8,13 @@ import numpy as np
 
 from ..utils.checks import real, shown
 
+Quantiles = tuple[float, ...]  # in ascending order
+
 # Of the median, and the beginning of the other names, as Nixtla's libraries have them.
 NAME = "lightrnn"
 
 
-def columns_of(level: Any, quantiles: Any, learned: tuple[float, ...]) -> dict[str, float]:
+def columns_of(level: Any, quantiles: Any, learned: Quantiles) -> dict[str, float]:
     """Return the quantile that each column of a forecast is, by the column's name.
 
     Parameters
@@ -66,7 +68,7 @@ def columns_of(level: Any, quantiles: Any, learned: tuple[float, ...]) -> dict[s
     return columns
 
 
-def levels_of(quantiles: tuple[float, ...]) -> list[float]:
+def levels_of(quantiles: Quantiles) -> list[float]:
     """Return the levels in percent of the intervals whose ends are among quantiles, widest first.
 
     Examples

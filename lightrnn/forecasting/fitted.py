@@ -9,6 +9,7 @@ import numpy as np
 from ..estimators.regressor import RNNRegressor
 from .backtest import evaluate, naive_error
 from .calibration import blended, calibrated, places, positions, summed
+from .columns import Quantiles
 from .linear import add_linear
 from .series import Panel
 from .windows import Encoding, Windows
@@ -23,13 +24,13 @@ class Fitted(NamedTuple):
     nets: tuple[RNNRegressor, ...]
     encoding: Encoding
     linear: np.ndarray | None  # of the linear part, which the networks correct
-    quantiles: tuple[float, ...]
+    quantiles: Quantiles
     share: float  # of the networks' quantiles in the forecast
     width: np.ndarray  # (horizon,), of the intervals that have the rest of it
     factor: np.ndarray  # (horizon, q), of the distance of each quantile from the median
     panel: Panel  # the series of the fit, of which `predict` tells the next steps
 
-    def predicted(self, panel: Panel, wanted: tuple[float, ...], known: bool = True) -> np.ndarray:
+    def predicted(self, panel: Panel, wanted: Quantiles, known: bool = True) -> np.ndarray:
         """Return quantiles of the steps behind each series, (n, horizon, w).
 
         Covariates ahead are used only if they are `known`.

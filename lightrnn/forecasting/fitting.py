@@ -22,6 +22,7 @@ from ..data.moments import standardization_of
 from ..data.sequences import as_sequences
 from ..data.targets import RealTargets
 from ..estimators.arguments import ARCHITECTURE
+from ..estimators.estimator import Arguments
 from ..estimators.model import Model, loss_arguments
 from ..estimators.regressor import RNNRegressor
 from ..exceptions import warn
@@ -60,7 +61,7 @@ _BY_USER = ("callback", "interrupted")
 _LAST_RATE = 0.25
 
 
-def learn(arguments: dict[str, Any], panel: Panel) -> Fitted:
+def learn(arguments: Arguments, panel: Panel) -> Fitted:
     """Return what is learned from a panel with checked arguments."""
     panel.check_season(arguments["season"])
     candidates = Encoding.candidates(
@@ -111,7 +112,7 @@ def _warn_of_nothing_held_out(panel: Panel, encoding: Encoding) -> None:
     )
 
 
-def _regressor(arguments: dict[str, Any]) -> RNNRegressor:
+def _regressor(arguments: Arguments) -> RNNRegressor:
     """Return a regressor that is to hold a network of a forecaster."""
     given = {name: arguments[name] for name in PASSED_ON}
     fixed: dict[str, Any] = {
@@ -215,7 +216,7 @@ def fit_net(
 
 
 def _first_phase(
-    regressor: RNNRegressor, arguments: dict[str, Any], task: Task, loss: Loss, random_state: Any
+    regressor: RNNRegressor, arguments: Arguments, task: Task, loss: Loss, random_state: Any
 ) -> Model:
     """Return a model that was trained without the held-out windows, for as long as it helped.
 
@@ -263,7 +264,7 @@ class _RisesSteeply:
         return STOP if self.for_good else None
 
 
-def _untrained(arguments: dict[str, Any], task: Task, random_state: Any) -> Model:
+def _untrained(arguments: Arguments, task: Task, random_state: Any) -> Model:
     """Return a model with initial weights."""
     windows = task.whole
     n_features = windows.encoding.n_features
@@ -294,7 +295,7 @@ def _untrained(arguments: dict[str, Any], task: Task, random_state: Any) -> Mode
 
 def _train(
     regressor: RNNRegressor,
-    arguments: dict[str, Any],
+    arguments: Arguments,
     model: Model,
     task: Task,
     loss: Loss,

@@ -10,6 +10,7 @@ import numpy as np
 from ..base import BaseEstimator, check_is_fitted
 from ..estimators.declarations import checked, declared
 from ..estimators.documentation import documented
+from ..estimators.estimator import Arguments
 from ..estimators.persistence import READERS
 from ..utils import checks
 from ..utils.files import StrPath
@@ -101,7 +102,7 @@ class RNNForecaster(ForecastArguments, FittedAttributes, Monitoring, BaseEstimat
         check_is_fitted(self)
         return vars(self)["_state"]
 
-    def _checked(self) -> dict[str, Any]:
+    def _checked(self) -> Arguments:
         """Return the constructor's arguments as plain values."""
         kind = type(self)
         return checked(kind, {name: getattr(self, name) for name in declared(kind)})

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..losses import Loss, make_loss
 from .backtest import naive_error
+from .columns import Quantiles
 from .holdout import HeldOut, hold_out, stops
 from .linear import PENALTIES, add_linear, design, solved
 from .series import Panel
@@ -43,12 +44,12 @@ class Task:
     first: Windows
     whole: Windows
     held_out: HeldOut
-    quantiles: tuple[float, ...]
+    quantiles: Quantiles
     linear: np.ndarray | None = None
     name: str = ""
 
     @classmethod
-    def of(cls, panel: Panel, candidates: list[Encoding], quantiles: tuple[float, ...]) -> Self:
+    def of(cls, panel: Panel, candidates: list[Encoding], quantiles: Quantiles) -> Self:
         """Return the task to learn from a panel, encoded in the best of several ways."""
         kept = stops(panel.lengths, candidates[0])
         # One by one, for each holds all series twice.

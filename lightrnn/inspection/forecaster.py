@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..estimators.estimator import Arguments
 from ..forecasting.arguments import check_forecaster
 from ..forecasting.columns import levels_of
 from ..forecasting.windows import Encoding, Windows
@@ -86,7 +87,7 @@ def wrapped(text: str, indent: str = "") -> str:
     return textwrap.fill(text, _WIDTH, subsequent_indent=indent, break_long_words=False)
 
 
-def choices_of(fitted: Fitted, arguments: dict[str, Any]) -> str:
+def choices_of(fitted: Fitted, arguments: Arguments) -> str:
     """Return lines of what a forecaster was given and what it has chosen.
 
     Parameters

@@ -91,35 +91,34 @@ def _manual(
 def _sizes(program: Program) -> str:
     """Return how much memory and time the program takes."""
     often = "step" if program.summary.patch == 1 else f"patch of {program.summary.patch} steps"
-    return "\n".join(
-        [
-            f"    flash  {program.flash:,} bytes of constants, and the code",
-            f"    RAM    {program.state_bytes:,} bytes for each {program.name}_state, and "
-            f"{program.scratch_bytes:,} bytes of stack during a step",
-            f"    time   {program.multiply_adds:,} multiply-adds and {program.exponentials:,} "
-            f"exponential functions a {often}",
-        ]
+    return (
+        f"    flash  {program.flash:,} bytes of constants, and the code\n"
+        f"    RAM    {program.state_bytes:,} bytes for each {program.name}_state, and "
+        f"{program.scratch_bytes:,} bytes of stack during a step\n"
+        f"    time   {program.multiply_adds:,} multiply-adds and {program.exponentials:,} "
+        f"exponential functions a {often}"
     )
+
+
+_USAGE = """\
+    static {name}_state state;
+    {x};
+    {kind} output[{macro}_OUTPUTS];
+
+    {name}_reset(&state);
+    for (...) {{
+        if ({name}_step(&state, {argument}, output)) {{
+            ... output is the answer for all steps so far
+        }}
+    }}"""
 
 
 def _usage(program: Program) -> str:
     """Return an example of a stream."""
-    name = program.name
-    x = "int token" if program.tokens else f"{program.x_kind} x[{program.macro}_FEATURES]"
-    return "\n".join(
-        [
-            f"    static {name}_state state;",
-            f"    {x};",
-            f"    {program.y_kind} output[{program.macro}_OUTPUTS];",
-            "",
-            f"    {name}_reset(&state);",
-            "    for (...) {",
-            f"        if ({name}_step(&state, {program.x}, output)) {{",
-            "            ... output is the answer for all steps so far",
-            "        }",
-            "    }",
-        ]
-    )
+    macro = program.macro
+    x = "int token" if program.tokens else f"{program.x_kind} x[{macro}_FEATURES]"
+    kind = program.y_kind
+    return _USAGE.format(name=program.name, macro=macro, x=x, kind=kind, argument=program.x)
 
 
 def _inputs(summary: Summary) -> str:

@@ -14,6 +14,7 @@ import numpy as np
 
 from ..cells import CELLS
 from ..nn.state_dict import TORCH_CELLS, Direction
+from ..utils.archive import Arrays
 from ..utils.checks import shown
 
 Shape = tuple[int | None, ...]
@@ -142,9 +143,9 @@ class ForeignNetwork(NamedTuple):
         """Columns of the first layer's input."""
         return self.levels[0].n_features
 
-    def layers(self) -> dict[str, np.ndarray]:
+    def layers(self) -> Arrays:
         """Return the arrays of all layers but the last by our names."""
-        arrays: dict[str, np.ndarray] = {}
+        arrays: Arrays = {}
         for number, level in enumerate(self.levels):
             names = (f"layer{number}", f"layer{number}.reverse")
             for name, direction in zip(names, level.directions, strict=False):
@@ -156,7 +157,7 @@ class ForeignNetwork(NamedTuple):
         return arrays
 
 
-def direction_arrays(cell: str, name: str, direction: Direction) -> dict[str, np.ndarray]:
+def direction_arrays(cell: str, name: str, direction: Direction) -> Arrays:
     """Return a direction's arrays by our names."""
     arrays = {f"{name}.W_ih": direction.W_ih, f"{name}.W_hh": direction.W_hh}
     if CELLS[cell].two_biases:

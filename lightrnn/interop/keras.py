@@ -20,7 +20,7 @@ import numpy as np
 
 from ..cells import CELLS
 from ..nn.state_dict import Direction
-from ..utils.archive import DAMAGE, check_members
+from ..utils.archive import DAMAGE, Arrays, check_members
 from ..utils.extras import import_extra
 from ..utils.files import StrPath, open_regular
 from .foreign import (
@@ -37,7 +37,7 @@ from .foreign import (
 )
 from .formats import unreadable
 from .head_layers import chain, joined
-from .keras_chain import SIDES, Place, array_names, fold, named
+from .keras_chain import SIDES, Config, Place, array_names, fold, named
 from .keras_config import KERAS_GATES, Description, describe
 from .tensor_files import ZIP_START, read_json
 
@@ -53,7 +53,7 @@ _LAYERS_OF_2 = "_layer_checkpoint_dependencies"
 class KerasFile(NamedTuple):
     """A file's arrays by their path in it, and its model's configuration, if it has one."""
 
-    arrays: dict[str, np.ndarray]
+    arrays: Arrays
     description: Description | None = None
 
 
@@ -129,9 +129,7 @@ def _read_hdf5(h5py: Any, path: StrPath, size: int) -> KerasFile:
     return KerasFile(arrays, description)
 
 
-def _of_whole_model(
-    h5py: Any, group: Any, model: dict[str, Any], size: int
-) -> dict[str, np.ndarray]:
+def _of_whole_model(h5py: Any, group: Any, model: Config, size: int) -> Arrays:
     """Return a whole model's arrays by the paths that they have in files of Keras 3.
 
     Each layer has a group of its name, with the names of its arrays in their order; a model within
@@ -161,9 +159,9 @@ def _text(name: Any) -> str:
     return name.decode() if isinstance(name, bytes) else str(name)
 
 
-def _arrays(h5py: Any, source: Any, size: int) -> dict[str, np.ndarray]:
+def _arrays(h5py: Any, source: Any, size: int) -> Arrays:
     """Return the model's arrays in a file of this size, not those of optimizer and metrics."""
-    found: dict[str, np.ndarray] = {}
+    found: Arrays = {}
     with h5py.File(source, "r") as file:
         for name, dataset in _datasets(h5py, file):
             _check_dataset(name, dataset, size)

@@ -21,6 +21,7 @@ MASKS = ("NotEqual", "Any")  # the forms that Masking and mask_zero take in a fu
 _SMALLEST_DEVIATION = 1e-7  # Keras's, of a Normalization
 
 
+Config = dict[str, Any]  # of a model or a layer, as Keras writes it
 RECURRENT = ("SimpleRNN", "GRU", "LSTM")
 # One letter for what a layer does, so that a regular expression can check their order.
 ROLES = {
@@ -41,7 +42,7 @@ ROLES = {
 class Place(NamedTuple):
     """A layer's configuration, and the folder of its arrays in a file of Keras 3."""
 
-    layer: dict[str, Any]
+    layer: Config
     path: str
 
     @property
@@ -55,7 +56,7 @@ class Place(NamedTuple):
         return ROLES.get(self.kind, "")
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Config:
         """The layer's settings."""
         return self.layer["config"]
 
@@ -68,7 +69,7 @@ class Fold(NamedTuple):
     reads: bool = False  # whether the layer reads the other one
 
 
-def flattened(model: dict[str, Any], path: str = "layers") -> Iterator[Place]:
+def flattened(model: Config, path: str = "layers") -> Iterator[Place]:
     """Yield the layers of a model, those of models within it in their place.
 
     Raises
@@ -93,7 +94,7 @@ def flattened(model: dict[str, Any], path: str = "layers") -> Iterator[Place]:
             yield Place(layer, here)
 
 
-def named(model: dict[str, Any]) -> Iterator[tuple[Place, str]]:
+def named(model: Config) -> Iterator[tuple[Place, str]]:
     """Yield the layers as `flattened` does, each with the name of the model's own that has it."""
     places = iter(list(flattened(model)))
     for layer in layers_of(model):
@@ -104,7 +105,7 @@ def named(model: dict[str, Any]) -> Iterator[tuple[Place, str]]:
             yield next(places), layer["config"]["name"]
 
 
-def layers_of(model: dict[str, Any]) -> list[dict[str, Any]]:
+def layers_of(model: Config) -> list[Config]:
     """Return the layers of a model; before Keras 2.2.3 a Sequential one was a list of them."""
     config = model["config"]
     return config if isinstance(config, list) else config["layers"]
@@ -116,12 +117,12 @@ def _snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def shown_layer(layer: dict[str, Any]) -> str:
+def shown_layer(layer: Config) -> str:
     """Return a layer's name and class for a message."""
     return f"{layer['config']['name']!r:.60} of class {layer['class_name']!r:.60}"
 
 
-def _check_chain(layers: list[dict[str, Any]]) -> None:
+def _check_chain(layers: list[Config]) -> None:
     """Refuse a functional model unless each layer follows the one before it and no other."""
     inputs = [shown_layer(layer) for layer in layers if layer["class_name"] == "InputLayer"]
     if len(inputs) > 1:
@@ -137,7 +138,7 @@ def _check_chain(layers: list[dict[str, Any]]) -> None:
         previous = layer["config"]["name"]
 
 
-def _check_outputs(model: dict[str, Any]) -> None:
+def _check_outputs(model: Config) -> None:
     """Refuse a functional model with other outputs than its last layer's."""
     outputs = model["config"]["output_layers"]
     names = [outputs[0]] if isinstance(outputs[0], str) else [name for name, *_ in outputs]
@@ -179,7 +180,7 @@ def array_names(place: Place) -> tuple[list[str], list[str]]:
     return names[:cut], names[cut:]
 
 
-def _counts(layer: dict[str, Any]) -> tuple[int, int]:
+def _counts(layer: Config) -> tuple[int, int]:
     """Return the numbers of a layer's arrays that are trained, and of the others."""
     settings = layer["config"]
     biased = bool(settings.get("use_bias", True))

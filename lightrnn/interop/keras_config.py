@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from ..cells import HEAD_CELLS
 from .foreign import MOST_LISTED, UnsupportedError
-from .keras_chain import MASKS, MODELS, RECURRENT, ROLES, Fold, Place, flattened, shown_layer
+from .keras_chain import (
+    MASKS,
+    MODELS,
+    RECURRENT,
+    ROLES,
+    Config,
+    Fold,
+    Place,
+    flattened,
+    shown_layer,
+)
 
 # The order of the gates in Keras's SimpleRNN, GRU and LSTM, by our names (Keras's c is our g, and a
 # GRU's h our n).
@@ -75,7 +85,7 @@ class Description(NamedTuple):
     folds: list[Fold]
 
 
-def describe(model: dict[str, Any]) -> Description:
+def describe(model: Config) -> Description:
     """Check a model's layers and return their description.
 
     Parameters
@@ -143,7 +153,7 @@ def _folds(places: list[Place], roles: str, *, step: bool) -> list[Fold]:
     return into_read + into_reader[::-1]
 
 
-def _chain(model: dict[str, Any]) -> tuple[list[Place], str]:
+def _chain(model: Config) -> tuple[list[Place], str]:
     """Return the layers that change a prediction, and a letter for each one's role."""
     if model["class_name"] not in MODELS:
         raise UnsupportedError(f"a model of the class {model['class_name']!r:.60}")
@@ -174,23 +184,23 @@ def _check_axis(place: Place, axes: int) -> None:
         raise UnsupportedError(f"{shown_layer(place.layer)} with axis={axis!r:.60}")
 
 
-def _in_every_step(layer: dict[str, Any]) -> dict[str, Any]:
+def _in_every_step(layer: Config) -> Config:
     """Return the layer that a TimeDistributed puts into every step, or a layer as it is."""
     if layer["class_name"] != "TimeDistributed":
         return layer
-    inner: dict[str, Any] = layer["config"]["layer"]
+    inner: Config = layer["config"]["layer"]
     if ROLES.get(inner["class_name"]) not in ("D", "A") and inner["class_name"] not in _IGNORED:
         raise UnsupportedError(f"{shown_layer(layer)} around {shown_layer(inner)}")
     return inner
 
 
-def _has_no_effect(layer: dict[str, Any]) -> bool:
+def _has_no_effect(layer: Config) -> bool:
     """Whether predictions are the same without a layer."""
     linear = layer["class_name"] == "Activation" and layer["config"]["activation"] == "linear"
     return linear or layer["class_name"] in _IGNORED
 
 
-def _target(layers: list[dict[str, Any]]) -> str:
+def _target(layers: list[Config]) -> str:
     """Check the recurrent layers; return "step" or "sequence", which the last one's outputs are."""
     settings = [_check_directions(layer) for layer in layers]
     for layer, inner in zip(layers[:-1], settings[:-1], strict=True):
@@ -201,7 +211,7 @@ def _target(layers: list[dict[str, Any]]) -> str:
     return "step" if settings[-1]["return_sequences"] else "sequence"
 
 
-def _pooling(layer: dict[str, Any], target: str) -> str:
+def _pooling(layer: Config, target: str) -> str:
     """Return how a layer pools the states of all steps."""
     settings = layer["config"]
     plain = settings.get("data_format", "channels_last") == "channels_last"
@@ -212,7 +222,7 @@ def _pooling(layer: dict[str, Any], target: str) -> str:
     return _POOLINGS[layer["class_name"]]
 
 
-def _check_directions(layer: dict[str, Any]) -> dict[str, Any]:
+def _check_directions(layer: Config) -> Config:
     """Check a recurrent layer, or both of a Bidirectional; return the forward one's settings."""
     if layer["class_name"] != "Bidirectional":
         return _check_settings(layer, backwards=False)
@@ -226,9 +236,9 @@ def _check_directions(layer: dict[str, Any]) -> dict[str, Any]:
     return _check_settings(outer["layer"], backwards=False)
 
 
-def _check_settings(layer: dict[str, Any], *, backwards: bool) -> dict[str, Any]:
+def _check_settings(layer: Config, *, backwards: bool) -> Config:
     """Check the settings of one recurrent layer and return them."""
-    settings: dict[str, Any] = layer["config"]
+    settings: Config = layer["config"]
     for name, wanted in (_REQUIRED | {"go_backwards": backwards}).items():
         # An LSTM has no reset_after, and a GRU of the first versions of Keras 2 resets before.
         missing = False if name == "reset_after" and layer["class_name"] == "GRU" else wanted
@@ -238,12 +248,12 @@ def _check_settings(layer: dict[str, Any], *, backwards: bool) -> dict[str, Any]
     return settings
 
 
-def _activations(layers: list[dict[str, Any]]) -> tuple[str | None, str]:
+def _activations(layers: list[Config]) -> tuple[str | None, str]:
     """Return the activation between Dense layers, None for a single one, and that at the end.
 
     Each is a Dense layer's own, or that of a layer after it.
     """
-    heads: list[dict[str, Any]] = []
+    heads: list[Config] = []
     found: list[list[str]] = []
     for layer in layers:
         if layer["class_name"] == "Dense":
@@ -263,7 +273,7 @@ def _activations(layers: list[dict[str, Any]]) -> tuple[str | None, str]:
     return (between[0] if between else None), end
 
 
-def _function(layer: dict[str, Any]) -> str:
+def _function(layer: Config) -> str:
     """Return the name of a layer's function."""
     settings = layer["config"]
     if layer["class_name"] == "Softmax":

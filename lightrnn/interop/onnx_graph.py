@@ -9,6 +9,7 @@ import numpy as np
 
 from .._version import __version__
 from ..nn.state_dict import Direction
+from ..utils.archive import Arrays
 from ..utils.checks import check_finite_weights
 from .foreign import reorder_gates
 from .onnx_inputs import CARRIED, InputBuilder
@@ -216,7 +217,7 @@ class ModelBuilder(InputBuilder):
         )
         return names
 
-    def _matrices(self, directions: tuple[str, ...]) -> dict[str, np.ndarray]:
+    def _matrices(self, directions: tuple[str, ...]) -> Arrays:
         """Return a layer's weights in ONNX's form: gates by rows, directions stacked.
 
         W is (directions, G*H, F), R (directions, G*H, H), and B (directions, 2*G*H), the input's

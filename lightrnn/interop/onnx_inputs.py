@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..cells import CELLS
+from ..utils.archive import Arrays
 from ..utils.extras import import_extra
 from .summary import Summary
 
@@ -37,7 +38,7 @@ class InputBuilder:
         self.summary = summary
         self.cell = CELLS[summary.cell]
         self.nodes: list[Any] = []
-        self.arrays: dict[str, np.ndarray] = {}
+        self.arrays: Arrays = {}
         self.inputs: list[Any] = []
         self.outputs: list[Any] = []
         self.lengths = "seq_lens"  # of the first layer's inputs

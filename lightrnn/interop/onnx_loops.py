@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..utils.archive import Arrays
 from .foreign import UnsupportedError
 from .onnx_numbers import Numbers
 
@@ -41,7 +42,7 @@ def captured(body: Any) -> list[str]:
 def follow(
     values: Mapping[str, Any],
     arrays: Iterable[np.ndarray],
-    run: Callable[[dict[str, np.ndarray]], list[np.ndarray]],
+    run: Callable[[Arrays], list[np.ndarray]],
     run_layer: Callable[[Candidate, Any], list[Any]],
 ) -> list[Any]:
     """Return what a loop gives for named numbers.

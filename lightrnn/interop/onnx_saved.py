@@ -20,6 +20,7 @@ from ..data.tokens import Vocabulary
 from ..estimators import RNNClassifier, RNNRegressor
 from ..estimators.language import RNNLanguageModel
 from ..nn.state_dict import Direction
+from ..utils.archive import Arrays
 from ..utils.standardization import Standardization
 from .building import Converted, adopt
 from .foreign import direction_arrays, reorder_gates
@@ -177,9 +178,7 @@ def _arguments(
     return arguments | found
 
 
-def _targets(
-    metadata: dict[str, str], told: dict[str, Any], values: dict[str, np.ndarray], estimator: Any
-) -> Any:
+def _targets(metadata: dict[str, str], told: dict[str, Any], values: Arrays, estimator: Any) -> Any:
     """Return what the outputs stand for."""
     if told["task"] == "language":
         return None
@@ -202,7 +201,7 @@ def _targets(
     )
 
 
-def _arrays(told: dict[str, Any], values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _arrays(told: dict[str, Any], values: Arrays) -> Arrays:
     """Return the network's arrays by our names."""
     arrays = {name: values[name] for name in told["weights"] if name in values}
     if told["cell"] == "ffnn":

@@ -10,6 +10,7 @@ import numpy as np
 from ..base import check_is_fitted
 from ..estimators.estimator import check_estimator
 from ..preprocessing import SequenceScaler
+from ..utils.archive import Arrays
 from ..utils.checks import check_finite_weights
 from ..utils.standardization import Standardization
 
@@ -85,7 +86,7 @@ class Summary(NamedTuple):
     head: str
     head_units: tuple[int, ...]
     head_activation: str
-    weights: dict[str, np.ndarray]
+    weights: Arrays
     vocabulary: Vocabulary | None
     classes: np.ndarray | None
     mean: np.ndarray | None

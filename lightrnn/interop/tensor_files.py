@@ -14,7 +14,7 @@ from typing import IO, Any, BinaryIO, Literal, NamedTuple
 
 import numpy as np
 
-from ..utils.archive import DAMAGE, check_members
+from ..utils.archive import DAMAGE, Arrays, check_members
 from ..utils.files import StrPath, open_regular
 from . import torch_pickle
 from .foreign import SAVE_WEIGHTS, UnsupportedError, listed
@@ -169,7 +169,7 @@ class _Entry(NamedTuple):
     stop: int
 
 
-def _read_safetensors(file: BinaryIO) -> dict[str, np.ndarray]:
+def _read_safetensors(file: BinaryIO) -> Arrays:
     """Return the arrays of a safetensors file.
 
     The file is the header's length in eight bytes, the header in JSON, and the numbers.

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..forecasting.arguments import check_forecaster
-from ..forecasting.columns import columns_of, levels_of
+from ..forecasting.columns import Quantiles, columns_of, levels_of
 from ..forecasting.forecaster import RNNForecaster
 from ..forecasting.series import Panel, read_panel
 from ..utils.checks import integer, shown
@@ -213,9 +213,7 @@ def _steps(panel: Panel, index: int, first: int, count: int) -> np.ndarray:
     return np.asarray(dates if getattr(dates, "tz", None) is None else dates.tz_localize(None))
 
 
-def _intervals(
-    values: np.ndarray, wanted: tuple[float, ...]
-) -> dict[float, tuple[np.ndarray, np.ndarray]]:
+def _intervals(values: np.ndarray, wanted: Quantiles) -> dict[float, tuple[np.ndarray, np.ndarray]]:
     """Return intervals by level, of columns that are the median and the ends, widest outermost."""
     return {
         round(200 * wanted[-1 - i] - 100, 6): (values[:, 1 + i], values[:, -1 - i])

@@ -202,9 +202,7 @@ def test_an_unrolled_network_names_its_parts(estimator, found):
     assert said.count("$x_{") == 3
     with pytest.raises(ValueError, match="T must be an integer from 2 to 12, got 1"):
         UnrolledNetworkDisplay.from_estimator(estimator, T=1)
-    with pytest.raises(
-        TypeError, match=r"estimator must be an RNN.* got RNNForecaster"
-    ):
+    with pytest.raises(TypeError, match=r"estimator must be an RNN.* got RNNForecaster"):
         UnrolledNetworkDisplay.from_estimator(RNNForecaster())
 
 
