@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from functools import wraps
 from typing import Any
@@ -12,19 +13,19 @@ import numpy as np
 from ..losses import Loss, make_loss
 from ..nn.batches import Batch
 from ..nn.groups import group_sequences, largest_batch, original_order
-from ..nn.memory import batch_bytes, in_segments, parameter_bytes
+from ..nn.memory import SHARE, batch_bytes
 from ..nn.network import Network
 from ..nn.solvers import Outcome, Solver
 from ..utils.indexing import take
-from . import driver, updates
+from . import driver
+from .blank_batch import blank_batch
 from .context import Context
 from .forward import CudaForward
 from .forward_backward import CudaForwardBackward
 from .heads import make_head
 from .memory import rounded
 from .program import Program, Sent
-from .reductions import add_up
-from .segments import most_at_once
+from .updates import add_update
 
 _SHARE = 0.8  # of the free memory that may be filled with sequences; a batch needs the rest
 _ROWS = 1 << 16  # rows that are predicted at once
@@ -171,33 +172,44 @@ class CudaNetwork:
         start = 0 if tokens else self.context.addresses.end
         columns = 1 if tokens else items[0].shape[1]
         end = start + rounded(int(lengths.sum()) * columns)
-        B, steps = largest_batch(lengths, batch_size)
-        part = most_at_once(self.host, B, steps) if self._in_segments(B, steps) else 1
-        of_batch = int(part * batch_bytes(self.host, B, steps) + parameter_bytes(self.host, 1))
-        if end * store.dtype.itemsize + of_batch > driver.memory()[0] * _SHARE:
-            return
         store.kept = end
+        self.context.cached = items, start
         try:
-            floats.reserve(floats.kept + of_batch // floats.dtype.itemsize)
-            ints.reserve(ints.kept + 8 * steps)  # a batch indexes each row some six times
+            needed = self._program(*largest_batch(lengths, batch_size)).sizes
+            if self.memory.bytes_for(*needed) > driver.memory()[0] * _SHARE:
+                raise MemoryError
+            floats.reserve(needed[0])
+            ints.reserve(needed[1])
             store.send_rows(start, items, self.host.as_inputs)
         except MemoryError:  # the sequences of each minibatch are then sent with it
             store.kept = start
-            return
-        self.context.cached = items, start
+            self.context.cached = None
 
     # -- running -----------------------------------------------------------------------------------
 
-    def _too_much(self, needed: int, free: float, B: int) -> str:
+    @_on_its_gpu
+    def batch_bytes(self, batch_size: int, steps: int, available: float | None = None) -> float:
+        """Return the GPU's memory that training takes for such a batch alone."""
+        return self._program(batch_size, steps, available).bytes
+
+    def _program(self, batch_size: int, steps: int, available: float | None = None) -> Program:
+        """Return the program of such a batch, which nobody runs."""
+        blank = blank_batch(self.host, batch_size, steps)
+        run, _ = self._prepare(blank, make_loss("softmax"), available=available)
+        return run.program
+
+    def _too_much(self, run: CudaForward, needed: int, free: float) -> str:
         """Return the error for a batch that does not fit, with a batch size that would."""
-        fixed = self.memory.floats.kept * self.host.dtype.itemsize
-        fitting = int(B * (free - fixed) / max(1, needed - fixed))
-        remedy = (
-            f"batch_size={fitting} would fit"
-            if fitting > 0
-            else "Not even one sequence fits: lower hidden_layer_sizes, set truncate, or use "
-            "device='cpu'"
-        )
+        B = run.B
+
+        def bytes_for(size: int) -> int:
+            return self.memory.bytes_for(*self._program(size, run.index.n * size // B).sizes)
+
+        fitting = bisect_right(range(1, B), free, key=bytes_for)
+        remedy = f"batch_size={fitting} would fit"
+        if not fitting:
+            remedy = "Not even one sequence fits: lower hidden_layer_sizes, set truncate, or use "
+            remedy += "device='cpu'"
         return (
             f"device={self.device!r} must have {needed / 2**20:,.1f} MiB of memory free for {B} "
             f"sequences, got {free / 2**20:,.1f} MiB. {remedy}."
@@ -214,11 +226,7 @@ class CudaNetwork:
             run.program.run()
         except MemoryError as error:
             free = driver.memory()[0] + self.memory.bytes_held
-            raise RuntimeError(self._too_much(needed, free, run.B)) from error
-
-    def _in_segments(self, batch_size: int, steps: int) -> bool:
-        """Whether such a batch is run in segments: it would need much of the memory."""
-        return in_segments(self.host, batch_size, steps, self.available)
+            raise RuntimeError(self._too_much(run, needed, free)) from error
 
     def _prepare(
         self,
@@ -227,39 +235,28 @@ class CudaNetwork:
         more: dict[str, np.ndarray] | None = None,
         *,
         learn: bool = True,
+        available: float | None = None,
     ) -> tuple[CudaForwardBackward, dict[str, Sent]]:
-        """Return the program of a batch's loss and, with `learn`, gradient; and where `more` is."""
-        cut = learn and self._in_segments(len(batch.X), int(batch.lengths.sum()))
-        run = CudaForwardBackward(self.context, self.host, batch, cut)
-        targets = batch.targets
-        weights = batch.weights
-        if self.host.target == "step":
-            targets = run.index.packing.by_step(targets)
-            weights = run.index.packing.by_step(weights)
-        # Equal weights then sum to 1 over the batch: the loss is a mean.
-        arrays = run.sends(self._head, loss, targets, weights / batch.n_targets)
-        sent = [run.program.send_all(each) for each in arrays]
-        others = run.program.send_all(more or {})
-        run.learn(self._head, loss, sent, learn)
-        return run, others
+        """Return the program of a batch's loss and, with `learn`, gradient; and where `more` is.
 
-    def _update(self, program: Program, solver: Solver, constants: Sent) -> None:
-        """Let a program end with a solver's step."""
-        addresses = self.context.addresses
-        size = self.layout.size
-        norm = addresses.results + 1
-        add_up(program, addresses.gradient, size, norm, squared=True)
-        arguments = updates.UpdateArguments(
-            parameters=addresses.start,
-            gradient=addresses.gradient,
-            size=size,
-            moments=addresses.moments,
-            stride=addresses.stride,
-            results=addresses.results,
-            constants=constants.address,
-        )
-        kernel = updates.update(solver.name, program.dtype, constants.size - 1)
-        program.over(kernel, size, arguments)
+        It runs in segments if in one piece it would take much of the memory that is `available`.
+        """
+        most = SHARE * (available or self.available)
+        for in_segments in (False, True):
+            run = CudaForwardBackward(self.context, self.host, batch, in_segments)
+            targets = batch.targets
+            weights = batch.weights
+            if self.host.target == "step":
+                targets = run.index.packing.by_step(targets)
+                weights = run.index.packing.by_step(weights)
+            # Equal weights then sum to 1 over the batch: the loss is a mean.
+            arrays = run.sends(self._head, loss, targets, weights / batch.n_targets)
+            sent = [run.program.send_all(each) for each in arrays]
+            others = run.program.send_all(more or {})
+            run.learn(self._head, loss, sent, learn)
+            if not learn or len(run.parts) == 1 or run.program.bytes <= most:
+                break
+        return run, others
 
     @_on_its_gpu
     def learn(
@@ -278,7 +275,7 @@ class CudaNetwork:
         limit = math.inf if clip_norm is None else clip_norm
         rule = np.array([limit, *solver.advance(rate)])
         run, more = self._prepare(batch, loss, {"rule": rule})
-        self._update(run.program, solver, more["rule"])
+        add_update(run.program, solver.name, more["rule"])
         self._run(run)
         self._last = run
         self._newer = True

@@ -109,6 +109,14 @@ class Program:
         """Numbers and indices that are needed, those included that stay after the program."""
         return self._most, self._ints + rounded(len(self._arguments))
 
+    @property
+    def bytes(self) -> int:
+        """Bytes of the GPU's memory that are the program's own."""
+        floats, ints = self.sizes
+        memory = self.context.memory
+        numbers = (floats - memory.floats.kept) * memory.floats.dtype.itemsize
+        return numbers + (ints - memory.ints.kept) * memory.ints.dtype.itemsize
+
     def run(self) -> None:
         """Send everything and launch everything; the GPU may go on when this returns."""
         memory = self.context.memory

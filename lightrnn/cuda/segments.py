@@ -62,12 +62,6 @@ def cut(network: Stack, packing: Steps) -> list[tuple[int, int]]:
     return list(pairwise([*range(0, T, k), T]))
 
 
-def most_at_once(network: Stack, sequences: int, steps: int) -> float:
-    """Return the part of a batch's steps that a segment has, if it is run in segments."""
-    T = math.ceil(steps / sequences)
-    return min(1.0, best_steps(network.levels, sequences, T, SEGMENT_BYTES) / T)
-
-
 def make_segments(
     program: Program, packing: Steps, first: int, cuts: list[tuple[int, int]], run: bool
 ) -> list[Segment]:

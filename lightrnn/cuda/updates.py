@@ -1,4 +1,4 @@
-"""Kernels of the solvers' updates."""
+"""The solvers' steps on the GPU."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from ..elementwise import sqrt
 from ..nn.solvers import SOLVERS
 from ..updates import UPDATES
 from .jit import Kernel, kernel, reader
+from .program import Program, Sent
+from .reductions import add_up
 from .registers import put, take
 
 
@@ -62,3 +64,20 @@ def update(name: str, dtype: str, constants: int) -> Kernel:
                 put_moments(floats, a.moments + i, a.stride, after)
 
     return update
+
+
+def add_update(program: Program, solver: str, constants: Sent) -> None:
+    """Let a program that computes a gradient end with a solver's step."""
+    addresses = program.context.addresses
+    size = addresses.layout.size
+    add_up(program, addresses.gradient, size, addresses.results + 1, squared=True)
+    arguments = UpdateArguments(
+        parameters=addresses.start,
+        gradient=addresses.gradient,
+        size=size,
+        moments=addresses.moments,
+        stride=addresses.stride,
+        results=addresses.results,
+        constants=constants.address,
+    )
+    program.over(update(solver, program.dtype, constants.size - 1), size, arguments)

@@ -10,6 +10,7 @@ import numpy as np
 from ..data.dataset import patch_for
 from ..data.missing import COLUMNS
 from ..data.patches import count_patches
+from ..devices import placed
 from ..estimators import model
 from ..estimators.estimator import NetworkEstimator, check_estimator
 from ..estimators.language import RNNLanguageModel
@@ -87,6 +88,8 @@ class ParameterTable(NamedTuple):
     whole_memory : int, default=0
         The same if all gates were kept. Where that is more than a quarter of the memory there is,
         they are kept for few steps at a time, and computed twice.
+    device : str, default="cpu"
+        Where that memory is: a GPU of this machine if the estimator computes there.
 
     Examples
     --------
@@ -109,6 +112,7 @@ class ParameterTable(NamedTuple):
     patch: int = 1
     batch_memory: int = 0
     whole_memory: int = 0
+    device: str = "cpu"
 
     @property
     def total(self) -> Part:
@@ -196,7 +200,6 @@ def parameter_table(
     >>> table.parts[0].parameters, table.parts[0].torch, table.total.parameters
     (19712, 19968, 20297)
     """
-    from ..nn.memory import batch_bytes
     from ..nn.network import Network
 
     check_estimator(estimator)
@@ -205,10 +208,12 @@ def parameter_table(
     B = integer("B", B, 1)
     if estimator.__sklearn_is_fitted__():
         architecture = estimator._model.architecture
+        device = estimator._model.device
         patch = patch_of(estimator)
     else:
         sizes = {"n_features": n_features, "n_outputs": n_outputs, "n_tokens": n_tokens}
         architecture, patch = _planned_architecture(estimator, known, sizes)
+        device = estimator.get_params(deep=False)["device"]
     inputs = int(count_patches(T, patch))
     network = Network(**architecture)
     network.available = model.memory()
@@ -220,9 +225,21 @@ def parameter_table(
         # A feed-forward net reaches as far back as its window; then it sees all T steps.
         ffnn=_parts(feed_forward(architecture, window=inputs), patch, inputs, B),
         patch=patch,
-        batch_memory=int(network.batch_bytes(B, B * inputs)),
-        whole_memory=int(batch_bytes(network, B, B * inputs)),
+        **_memory(network, device, B, B * inputs),
     )
+
+
+def _memory(network: Network, device: str, B: int, steps: int) -> dict[str, Any]:
+    """Return the memory of a batch on a device; on the CPU, if the device is not there."""
+    try:
+        with placed(network, device, work=0) as there:
+            return {
+                "batch_memory": int(there.batch_bytes(B, steps)),
+                "whole_memory": int(there.batch_bytes(B, steps, math.inf)),
+                "device": there.device,
+            }
+    except RuntimeError:
+        return _memory(network, "cpu", B, steps)
 
 
 def feed_forward(architecture: dict[str, Any], window: int) -> Network:

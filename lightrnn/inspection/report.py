@@ -102,16 +102,17 @@ def _parameters(table: ParameterTable) -> str:
     text = as_table(("layer", "parameters, by hand", "parameters", f"FLOPs of {steps}"), rows)
     equal = sum(part.parameters for part in table.ffnn)
     kept = table.batch_memory / 1e6
+    place = "" if table.device == "cpu" else " on the GPU"
     batch = f"a batch of {counted(table.B, 'sequence')} of {steps}"
     sentences = [
         f"A feed-forward net that sees all {steps} has {equal:,} parameters.",
-        f"Back-propagation keeps {kept:.2f} MB for {batch}.",
+        f"Back-propagation keeps {kept:.2f} MB{place} for {batch}.",
     ]
     if table.batch_memory < table.whole_memory:
         whole = table.whole_memory / 1e6
         sentences.append(
-            f"All gates at once would take {whole:.2f} MB, more than a quarter of the memory: they "
-            "are kept for some steps at a time, and computed twice."
+            f"All gates at once would take {whole:.2f} MB, more than a quarter of the memory"
+            f"{place}: they are kept for some steps at a time, and computed twice."
         )
     if table.patch > 1:
         sentences.append(f"The network reads them in patches of {table.patch}.")

@@ -95,10 +95,10 @@ class Network(Stack):
         shards = self._shards_of(batch_size, steps)
         return int(self.batch_bytes(batch_size, steps) + memory.parameter_bytes(self, shards))
 
-    def batch_bytes(self, batch_size: int, steps: int) -> float:
-        """Return the memory that training takes for such a batch alone."""
+    def batch_bytes(self, batch_size: int, steps: int, available: float | None = None) -> float:
+        """Return the memory that training takes for such a batch alone, where so much is there."""
         count = self._shards_of(batch_size, steps)
-        return memory.taken_bytes(self, batch_size, steps, count, self.available)
+        return memory.taken_bytes(self, batch_size, steps, count, available or self.available)
 
     @cached_property
     def _row_bytes(self) -> float:  # the most that a step can take: small batches are small at once

@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lightrnn import RNNClassifier
+from lightrnn.inspection import describe
 from lightrnn.losses import make_loss
-from lightrnn.nn import memory
 from lightrnn.nn.batches import Batch
 from lightrnn.nn.network import Network
 from lightrnn.training.truncation import chunks
@@ -145,7 +145,7 @@ def test_a_fit_in_little_memory_gives_the_same_weights(gpu, monkeypatch):
     original = LayerRun.keep_gradient
     monkeypatch.setattr(forward, "choose", choose)
     monkeypatch.setattr(LayerRun, "keep_gradient", keep_gradient)
-    monkeypatch.setattr(memory, "SHARE", 2.0**-10)
+    monkeypatch.setattr(gpu, "SHARE", 2.0**-10)
     rng = np.random.default_rng(0)
     X = [rng.choice(list("abc"), T).tolist() for T in (7, 3, 5)]
     y = [np.arange(len(x)) % 2 for x in X]
@@ -160,15 +160,49 @@ def test_a_fit_in_little_memory_gives_the_same_weights(gpu, monkeypatch):
     assert again and all(cut.blocks > 1 for cut in used)
 
 
-def test_segments_take_less_memory(gpu):
-    """Where each sequence has 900 steps; nothing is run."""
-    sizes = []
+@pytest.mark.parametrize("options", [{}, {"bidirectional": True}, {"target": "step"}])
+def test_segments_take_less_memory(gpu, options):
+    """For each further step; nothing is run."""
+    grown = []
     for available in (0, np.inf):
-        host = Network("lstm", 1, (20,), 2)
-        network = gpu.CudaNetwork(host, 0)
-        network.available = available
-        batch = Batch.of([np.zeros((900, 1))] * 2, np.array([0, 1]), np.ones(2))
-        run, _ = network._prepare(batch, make_loss("softmax"))
-        sizes.append(run.program.sizes[0] - network.memory.floats.kept)
-        network.close()
-    assert sizes[0] < sizes[1] / 8
+        taken = [program_of(gpu, (50,), [T, T], available, **options)[0] for T in (900, 3600)]
+        grown.append(taken[1] - taken[0])
+    assert grown[0] < grown[1] / 8
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("target", ["sequence", "step"])
+@pytest.mark.parametrize("available", [0, np.inf])
+def test_the_memory_of_a_batch_is_known_before(gpu, bidirectional, target, available):
+    """Of ragged sequences, by their number and the sum of their lengths; nothing is run."""
+    options = {"bidirectional": bidirectional, "target": target, "dropout": 0.2}
+    taken, shown = program_of(gpu, (20, 9), [900, 850, 600], available, **options)
+    assert abs(taken - shown) < 0.15 * taken
+
+
+def program_of(gpu, sizes, lengths, available, **options):
+    """Return the bytes of a batch's program, and those of a batch of so many steps."""
+    host = Network("lstm", 3, sizes, 2, **options)
+    network = gpu.CudaNetwork(host, 0)
+    network.available = available
+    count = len(lengths)
+    step = host.target == "step"
+    values = [np.ones((T, 2)) for T in lengths] if step else np.ones((count, 2))
+    weights = [np.ones(T) for T in lengths] if step else np.ones(count)
+    masks = host.dropout_masks(count, np.random.default_rng(0))
+    batch = Batch.of([np.zeros((T, 3)) for T in lengths], values, weights, masks)
+    run, _ = network._prepare(batch, make_loss("squared_error"))
+    shown = network.batch_bytes(count, sum(lengths))
+    network.close()
+    return run.program.bytes, shown
+
+
+def test_described_memory_is_that_of_the_gpu(gpu, monkeypatch):
+    from lightrnn.cuda import driver
+
+    net = RNNClassifier("lstm", (20,), bidirectional=True, **QUICK)
+    for free, all_ in ((2**40, True), (2**16, False)):
+        monkeypatch.setattr(driver, "memory", lambda free=free: (free, 2**40))
+        text = describe(net, T=900, B=2, n_features=1, n_outputs=2).replace("\n", " ")
+        assert "MB on the GPU for a batch of 2 sequences" in text
+        assert ("more than a quarter of the memory on the GPU" in text) is not all_
