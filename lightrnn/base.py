@@ -45,10 +45,8 @@ class _Requests(dict[str, dict[str, Any]]):
 
 def _metadata_names(owner: object, method: str) -> list[str]:
     """Return the names of the arguments of `owner.method` other than X and y."""
-    function = getattr(owner, method, None)
-    if function is None:
-        return []
-    return [p.name for p in _parameters(function) if p.name not in ("self", "X", "y")]
+    found = _parameters(getattr(owner, method, lambda: None))
+    return [p.name for p in found if p.name not in ("self", "X", "y")]
 
 
 def _parameters(function: Callable[..., Any]) -> list[inspect.Parameter]:

@@ -334,9 +334,5 @@ def _score(predicted: np.ndarray, y: np.ndarray) -> float:
 def _row(result: Result) -> tuple[str, ...]:
     """Return the cells of a result's line in the table."""
     score = f"{result.scores.mean():.3f} ± {result.scores.std():.3f}"
-    horizon = f"{result.horizon:.0f}"
-    if math.isnan(result.horizon):
-        horizon = ""
-    elif math.isinf(result.horizon):
-        horizon = _BEYOND
+    horizon = {"nan": "", "inf": _BEYOND}.get(f"{result.horizon}", f"{result.horizon:.0f}")
     return result.name, score, f"{result.n_parameters:,}", f"{result.seconds:.2f}", horizon

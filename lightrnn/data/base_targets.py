@@ -11,7 +11,7 @@ import numpy as np
 
 from ..exceptions import DataConversionWarning, warn
 from ..utils.indexing import split
-from .ragged import Values, arranged_like, as_values, pool
+from .ragged import Values, as_values
 
 if TYPE_CHECKING:
     from ..losses import Loss
@@ -90,13 +90,13 @@ class Targets:
         """Return values (N, ...) as they are, or with `step` one array per sequence."""
         return split(values, lengths) if self.step else values
 
-    def decode(self, outputs: Values) -> Values:
-        """Return predictions in the form of y for raw outputs, (n, k) or a list of (T_i, k)."""
-        return arranged_like(self._decoded(pool(outputs)), outputs)
+    def decode(self, outputs: np.ndarray) -> np.ndarray:
+        """Return predictions for raw outputs (N, k)."""
+        raise NotImplementedError
 
     def decode_row(self, output: np.ndarray) -> Any:
         """Return the prediction for one raw output (k,), as `decode` gives it."""
-        return self._decoded(output[None])[0]
+        return self.decode(output[None])[0]
 
     # -- what training needs ----------------------------------------------------------------------
 
@@ -122,15 +122,6 @@ class Targets:
         """
         raise NotImplementedError
 
-    def weigh(
-        self,
-        encoded: Values,
-        weights: Values,
-        class_weight: Any = None,
-    ) -> Values:
-        """Return sample weights multiplied by the weight of each target's class."""
-        return weights
-
     def require_enough(self, encoded: Values, weights: Values) -> None:
         """Raise a ValueError if a whole fit cannot learn from these targets."""
 
@@ -147,8 +138,4 @@ class Targets:
 
     def _encoded(self, values: np.ndarray, name: str) -> np.ndarray:
         """Return checked and encoded values."""
-        raise NotImplementedError
-
-    def _decoded(self, outputs: np.ndarray) -> np.ndarray:
-        """Return predictions for raw outputs (N, k)."""
         raise NotImplementedError

@@ -21,7 +21,7 @@ from .moments import standardization_of
 from .orientation import warn_of_single_steps, warn_of_swapped_axes
 from .patches import patch_length
 from .ragged import Values, pool
-from .sample_weight import check_absolute, check_sample_weight, of_mean_one
+from .sample_weight import check_absolute, check_sample_weight, class_weights, of_mean_one
 from .samples import Samples
 from .sequences import Sequences, as_sequences
 from .tokens import (
@@ -203,20 +203,17 @@ def read(
         check_absolute(weights)
     targets, codes = targets_from(y, lengths, weights)
     # (n,), or with targets by step a list of (T_i,)
-    weighted = targets.weigh(codes, weights, arguments.get("class_weight"))
+    class_weight = arguments.get("class_weight")
+    weighted = class_weights(codes, weights, class_weight, getattr(targets, "classes_", None))
     if not whole:
         check_absolute(weighted)
-    # A sequence stays if one of its steps has a weight.
-    if isinstance(weighted, np.ndarray):
-        kept = np.flatnonzero(weighted)
-    else:
-        kept = np.flatnonzero([part.any() for part in weighted])
+    per_sequence = _per_sequence(weighted)
+    kept = np.flatnonzero(per_sequence)  # those of which a step has a weight
     if not len(kept):
         raise ValueError(
             "class_weight must leave a positive weight, got 0 for every label of y. Leave out such "
             "parts of the data, or raise the weight of their labels."
         )
-    per_sequence = _per_sequence(weighted)
     form = inputs.form or _learned_form(arguments, inputs, per_sequence)
     sequences = form.encoded(steps)
     samples = Samples(sequences.items, sequences.lengths, codes, weighted).take(kept)
@@ -317,7 +314,8 @@ def read_validation(
     weights = check_sample_weight(None, lengths, arguments["target"] == "step")
     # By the targets of y: a validation set may lack a class, and its mean is another.
     codes = data.targets.read(y_val, lengths, "y_val")
-    weighted = data.targets.weigh(codes, weights, arguments.get("class_weight"))
+    class_weight = arguments.get("class_weight")
+    weighted = class_weights(codes, weights, class_weight, getattr(data.targets, "classes_", None))
     if not pool(weighted).any():
         raise ValueError(
             "y_val must hold a label with a positive class_weight, got none. Add some, or leave "

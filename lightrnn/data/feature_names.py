@@ -63,24 +63,21 @@ def check_feature_names(
 
 def require_same_names(fitted: np.ndarray, names: np.ndarray) -> None:
     """Raise a ValueError if column names differ from those seen in fit, or differ in order."""
-    if not np.array_equal(fitted, names):
-        order = f"The order in fit: {shown(list(fitted))}.\n" if set(fitted) == set(names) else ""
-        raise ValueError(_name_mismatch(set(fitted), set(names)) + order)
-
-
-def _name_mismatch(fitted: set[str], names: set[str]) -> str:
-    """Return the message for column names that differ, with at most five of a kind."""
+    if np.array_equal(fitted, names):
+        return
     message = "The feature names should match those that were passed during fit.\n"
     differences = {
-        "Feature names unseen at fit time:\n": sorted(names - fitted),
-        "Feature names seen at fit time, yet now missing:\n": sorted(fitted - names),
+        "Feature names unseen at fit time:\n": sorted(set(names) - set(fitted)),
+        "Feature names seen at fit time, yet now missing:\n": sorted(set(fitted) - set(names)),
     }
     for title, found in differences.items():
         if found:
             message += title + "".join(f"- {name}\n" for name in found[:5])
         if len(found) > 5:
             message += "- ...\n"
-    if fitted == names:
-        # Equal sets, so that only the order is left to differ.
-        message += "Feature names must be in the same order as they were in fit.\n"
-    return message
+    if not any(differences.values()):
+        message += (
+            "Feature names must be in the same order as they were in fit.\n"
+            f"The order in fit: {shown(list(fitted))}.\n"
+        )
+    raise ValueError(message)

@@ -18,7 +18,6 @@ from ..utils.checks import shown
 from .arrays import as_numbers, complex_found, is_missing
 from .base_targets import Targets, flat_with_warning
 from .ragged import Values, as_values, check_finite, pool, read
-from .sample_weight import class_weights
 
 if TYPE_CHECKING:
     from ..losses import Loss
@@ -71,16 +70,6 @@ def _object_labels(values: np.ndarray, name: str) -> np.ndarray:
     )
 
 
-def row_accuracy(
-    predicted: np.ndarray,
-    truth: np.ndarray,
-    weights: np.ndarray,
-) -> float:
-    """Return the accuracy of rows; one of multilabel y counts as right if all its labels are."""
-    right = predicted == truth
-    return accuracy(right if right.ndim == 1 else right.all(axis=1), weights)
-
-
 class LabelTargets(Targets):
     """The methods that both kinds of labels share.
 
@@ -92,24 +81,14 @@ class LabelTargets(Targets):
 
     classes_: np.ndarray
 
-    def weigh(
-        self,
-        encoded: Values,
-        weights: Values,
-        class_weight: Any = None,
-    ) -> Values:
-        """Return sample weights multiplied by the weight of each label's class.
-
-        Raises
-        ------
-        ValueError, TypeError
-            As `sample_weight.class_weights`.
-        """
-        return class_weights(encoded, weights, class_weight, self.classes_)
-
     def score(self, outputs: np.ndarray, encoded: np.ndarray, weights: np.ndarray) -> float:
+        """Return the accuracy for raw outputs."""
+        return self.compare(encoded, self._predicted(outputs), weights)
+
+    def compare(self, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> float:
         """Return the accuracy; a multilabel row counts if all its labels are right."""
-        return row_accuracy(self._predicted(outputs), encoded, weights)
+        right = predicted == truth
+        return accuracy(right if right.ndim == 1 else right.all(axis=1), weights)
 
     def _predicted(self, outputs: np.ndarray) -> np.ndarray:
         """Return encoded predictions for raw outputs (N, k)."""
@@ -160,8 +139,7 @@ class ClassTargets(LabelTargets):
             )
 
     def codes(self, labels: np.ndarray, name: str) -> np.ndarray:
-        """Return the code of each checked label."""
-        self._check_family(labels, name)
+        """Return the code of each label of `_checked`."""
         # A label greater than all classes would get a code beyond the last one.
         codes = np.minimum(np.searchsorted(self.classes_, labels), len(self.classes_) - 1)  # (N,)
         unseen = np.flatnonzero(self.classes_[codes] != labels)
@@ -178,27 +156,24 @@ class ClassTargets(LabelTargets):
         """Return the label that one raw output (k,) predicts."""
         return self.classes_[output.argmax()]
 
-    def _check_family(self, labels: np.ndarray, name: str) -> None:
-        """Raise a ValueError for text where the classes are numbers, or the reverse."""
-        # Comparing the two would find every label unknown, or raise an error of NumPy's.
-        if _family(labels) != _family(self.classes_):
-            raise ValueError(
-                f"{name} must hold labels of {self._listed()}, got {_family(labels)}. Convert them."
-            )
-
     def _checked(self, values: np.ndarray, name: str) -> np.ndarray:
         if values.ndim != 1:
             raise ValueError(
                 f"{name} must be one label a row, got {shown(values)}. Give a 1-D array of labels."
             )
         labels = _labels(values, name)
-        self._check_family(labels, name)
+        # Comparing text with numbers would find every label unknown, or raise an error of NumPy's.
+        if _family(labels) != _family(self.classes_):
+            raise ValueError(
+                f"{name} must hold labels of {self._listed()}, got {_family(labels)}. Convert them."
+            )
         return labels
 
     def _encoded(self, values: np.ndarray, name: str) -> np.ndarray:
         return self.codes(self._checked(values, name), name)
 
-    def _decoded(self, outputs: np.ndarray) -> np.ndarray:
+    def decode(self, outputs: np.ndarray) -> np.ndarray:
+        """Return the most probable labels for raw outputs (N, k)."""
         return self.classes_[self._predicted(outputs)]
 
     def _predicted(self, outputs: np.ndarray) -> np.ndarray:
@@ -265,7 +240,8 @@ class MultilabelTargets(LabelTargets):
     def _encoded(self, values: np.ndarray, name: str) -> np.ndarray:
         return self._checked(values, name).astype(np.float32)
 
-    def _decoded(self, outputs: np.ndarray) -> np.ndarray:
+    def decode(self, outputs: np.ndarray) -> np.ndarray:
+        """Return 0/1 indicators for raw outputs (N, k)."""
         return self._predicted(outputs).astype(np.int64)
 
     def _predicted(self, outputs: np.ndarray) -> np.ndarray:
@@ -339,6 +315,7 @@ def read_labels(
     else:
         named = _labels(read(classes, "classes").ravel(), "classes")
         targets = ClassTargets(_classes(named, "classes"), step)
+        targets._checked(labels, name)  # text or numbers, as the classes are
     return targets, targets.arranged(targets.codes(labels, name), lengths)
 
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from .on_disk import LazyArray
 from .sequences import Sequences
 
 COLUMNS = 3  # that a feature becomes
@@ -86,7 +87,7 @@ class Carried:
         self.last[:], self.elapsed[:] = self._next
 
 
-class LazyMarks:
+class LazyMarks(LazyArray):
     """The columns of a sequence that may be on disk: it is read when they become an array.
 
     Parameters
@@ -97,39 +98,19 @@ class LazyMarks:
         Value of each feature before its first one.
     start : int, default=0
         The first step that is wanted.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        (T - start, 3 * F).
-    size : int
-        Number of elements.
-    dtype : dtype
-        float64.
     """
 
     def __init__(self, steps: Any, fill: np.ndarray, start: int = 0) -> None:
         T, F = steps.shape
-        self.dtype = np.dtype(np.float64)
-        self.shape = (T - start, COLUMNS * F)
-        self.size = self.shape[0] * self.shape[1]
-        self._steps = steps
+        super().__init__(steps, (T - start, COLUMNS * F), np.float64)
         self._fill = fill
         self._start = start
-
-    def __len__(self) -> int:
-        """Return the number of steps."""
-        return self.shape[0]
 
     def __getitem__(self, steps: slice) -> LazyMarks:
         """Return some steps that follow one another."""
         start, stop, _ = steps.indices(len(self))
         # What is carried into them is in the steps before.
         return LazyMarks(self._steps[: self._start + stop], self._fill, self._start + start)
-
-    def take(self, indices: np.ndarray, axis: int, mode: Any) -> np.ndarray:
-        """Return some steps, as `numpy.take` does."""
-        return np.asarray(self).take(indices, axis=axis, mode=mode)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Return the columns."""

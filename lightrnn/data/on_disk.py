@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import mmap
 from collections.abc import Iterator
 from typing import Any, Self
@@ -50,42 +51,56 @@ def blocks(array: np.ndarray) -> Iterator[np.ndarray]:
         release_pages(block)
 
 
-class OnDisk:
+class LazyArray:
+    """A sequence that becomes an array when it is read; until then it may be on disk.
+
+    Parameters
+    ----------
+    steps : array (T, F)
+        Its source.
+    shape : tuple of int
+        Its own shape.
+    dtype : dtype
+        Type of its elements.
+
+    Attributes
+    ----------
+    shape, dtype
+        As given.
+    size : int
+        Number of elements.
+    """
+
+    def __init__(self, steps: Any, shape: tuple[int, ...], dtype: Any) -> None:
+        self._steps = steps
+        self.shape = shape
+        self.dtype = np.dtype(dtype)
+        self.size = math.prod(shape)
+
+    def __len__(self) -> int:
+        """Return the number of steps."""
+        return self.shape[0]
+
+    def take(self, indices: np.ndarray, axis: int, mode: Any) -> np.ndarray:
+        """Return some steps, as `numpy.take` does."""
+        return np.asarray(self).take(indices, axis=axis, mode=mode)
+
+
+class OnDisk(LazyArray):
     """A sequence in a memory map, whose pages are let go when it has become an array.
 
     Parameters
     ----------
     steps : memmap (T, F)
         The sequence.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        (T, F).
-    size : int
-        Number of elements.
-    dtype : dtype
-        Of the elements.
     """
 
     def __init__(self, steps: Any) -> None:
-        self.shape = steps.shape
-        self.size = steps.size
-        self.dtype = steps.dtype
-        self._steps = steps
-
-    def __len__(self) -> int:
-        """Return the number of steps."""
-        return int(self.shape[0])
+        super().__init__(steps, steps.shape, steps.dtype)
 
     def __getitem__(self, steps: slice) -> OnDisk:
         """Return some steps."""
         return OnDisk(self._steps[steps])
-
-    def take(self, indices: np.ndarray, axis: int, mode: Any) -> np.ndarray:
-        """Return some steps, as `numpy.take` does."""
-        taken: np.ndarray = np.asarray(self).take(indices, axis=axis, mode=mode)
-        return taken
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         """Return a copy."""

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .on_disk import LazyArray
 from .sequences import Sequences
 
 # The fewest inputs that a network shall read of a sequence of median length.
@@ -75,7 +76,7 @@ def _patches(steps: np.ndarray, patch: int) -> Any:
     return patches if on_disk or patches.size > 2 * steps.size else np.asarray(patches)
 
 
-class LazyPatches:
+class LazyPatches(LazyArray):
     """The patches of a sequence that may be on disk: they are made when they become an array.
 
     Parameters
@@ -84,28 +85,12 @@ class LazyPatches:
         The sequence.
     patch : int
         Steps of a patch.
-
-    Attributes
-    ----------
-    shape : tuple of int
-        (patches, patch * F).
-    size : int
-        Number of elements.
-    dtype : dtype
-        Type of the elements.
     """
 
     def __init__(self, steps: Any, patch: int) -> None:
         T, F = steps.shape
-        self.dtype = steps.dtype
-        self.shape = (int(count_patches(T, patch)), patch * F)
-        self.size = self.shape[0] * self.shape[1]
-        self._steps = steps
+        super().__init__(steps, (int(count_patches(T, patch)), patch * F), steps.dtype)
         self._patch = patch
-
-    def __len__(self) -> int:
-        """Return the number of patches."""
-        return self.shape[0]
 
     def __getitem__(self, patches: slice) -> LazyPatches:
         """Return some patches that follow one another."""

@@ -126,7 +126,7 @@ def class_weights(
     codes: Values,
     weights: Values,
     class_weight: Any,
-    classes: np.ndarray,
+    classes: Any,
 ) -> Values:
     """Return weights multiplied by the weight of each class.
 
@@ -139,8 +139,8 @@ def class_weights(
     class_weight : dict, "balanced" or None
         "balanced" gives every class the same total weight, counted over all steps. A dict gives
         factors by label, 1 where it names none.
-    classes : ndarray
-        The label of each code.
+    classes : ndarray or None
+        The label of each code; None only without `class_weight`.
 
     Returns
     -------

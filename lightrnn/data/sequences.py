@@ -235,18 +235,16 @@ def _from_items(X: Sequence[Any], dtype: npt.DTypeLike, name: str, missing: bool
                 f"got {item.shape[1]}. Give every sequence the same features, one column each"
                 f"{_hint_for_swapped_items(items, name)}."
             )
-    is_table = _is_table(X, _lengths(items))
-    width = len(items[0]) if is_table else 0
-    items = _cut(items, name) if is_table else items
+    lengths = _lengths(items)
+    if (lengths == lengths[0]).all() and all(map(_is_row, X)):
+        return _from_array(np.stack(items)[..., 0], X, dtype, name, missing)
     _check_finite(items, dtype, name, missing, _hint_for_padding)
-    return Sequences(items, _lengths(items), F, is_table, width, feature_names(X, name))
+    return Sequences(items, lengths, F, feature_names=feature_names(X, name))
 
 
-def _is_table(X: Sequence[Any], lengths: np.ndarray) -> bool:
-    """Whether X is a rectangular list of lists of numbers, which is read as a 2-D array is."""
-    return bool((lengths == lengths[0]).all()) and all(
-        type(x) in (list, tuple) and not isinstance(x[0], (list, tuple, np.ndarray)) for x in X
-    )
+def _is_row(x: Any) -> bool:
+    """Whether an item is a list of numbers: as many as in all others make a table."""
+    return type(x) in (list, tuple) and not isinstance(x[0], (list, tuple, np.ndarray))
 
 
 def _is_steps(value: Any) -> bool:
@@ -304,12 +302,9 @@ def _check_finite(
         found = first_not_finite(joined, dtype, missing=missing)
         for item in some:
             release_pages(item)
-        if found is None:
-            continue
-        i = first_not_finite(some, dtype, missing=missing)
-        if i is not None:
-            where = f"{name}[{start + i}]"
-            _check_steps(some[i], dtype, where, missing, hint(some[i], name))
+        if found is not None:
+            for i, item in enumerate(some, start):
+                _check_steps(item, dtype, f"{name}[{i}]", missing, hint(item, name))
 
 
 def _check_steps(

@@ -126,8 +126,8 @@ class RealTargets(Targets):
         """Return R^2, or of several quantiles the negative mean pinball loss in units of y."""
         if self.quantiles is None:
             return r_squared(encoded, outputs, weights)
-        truth = self._in_units_of_y(encoded[:, :: len(self.quantiles)])
-        return self.compare(truth, self._decoded(outputs).astype(np.float64), weights)
+        truth = encoded[:, :: len(self.quantiles)] * self.scale + self.mean
+        return self.compare(truth, self.decode(outputs), weights)
 
     def compare(self, truth: np.ndarray, predicted: np.ndarray, weights: np.ndarray) -> float:
         """Return the same for numbers in units of y and their predictions."""
@@ -136,7 +136,7 @@ class RealTargets(Targets):
         from ..losses import make_loss
 
         loss = make_loss("quantile", quantile=self.quantiles * len(self.mean))
-        outputs = predicted.reshape(len(predicted), -1)
+        outputs = predicted.reshape(len(predicted), -1).astype(np.float64)
         repeated = self._per_output(truth.reshape(len(truth), -1))
         return -loss(outputs, repeated, weights)[0] / float(weights.sum())
 
@@ -207,11 +207,6 @@ class RealTargets(Targets):
         """The scale, or 1 where there is none."""
         return np.where(self.scale > 0, self.scale, 1.0)
 
-    def _in_units_of_y(self, outputs: np.ndarray) -> np.ndarray:
-        """Undo the standardisation, in float64."""
-        numbers: np.ndarray = outputs * self.scale + self.mean
-        return numbers
-
     def _with(self, columns: np.ndarray, weights: np.ndarray) -> RealTargets:
         """Return targets that know further rows of y."""
         if self.sample is None:
@@ -239,7 +234,8 @@ class RealTargets(Targets):
     def _encoded(self, values: np.ndarray, name: str) -> np.ndarray:
         return self.standardised(self._checked(values, name))
 
-    def _decoded(self, outputs: np.ndarray) -> np.ndarray:
+    def decode(self, outputs: np.ndarray) -> np.ndarray:
+        """Return predictions (N,), (N, k), or of several quantiles (N, q) or (N, k, q)."""
         shape = len(outputs), len(self.mean), -1
         if self.quantiles is not None:
             outputs = np.sort(outputs.reshape(shape), axis=2).reshape(outputs.shape)

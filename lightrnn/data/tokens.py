@@ -69,8 +69,7 @@ def _marked_word() -> re.Pattern[str]:
 def kind_of(X: Any, tokens: str) -> str:
     """Return `tokens`, or for "auto" the kind that X looks like: "number", "char" or "category".
 
-    All of X is looked at: a single text makes it tokens, so that the check of each item can name
-    those that are none.
+    A single text makes it tokens, so that the check of each item can name those that are none.
 
     Examples
     --------
@@ -80,11 +79,14 @@ def kind_of(X: Any, tokens: str) -> str:
     if tokens != "auto":
         return tokens
     items = [X] if isinstance(X, str) else list(_unpacked(X))
-    if any(isinstance(item, str) for item in items):
+    if _has_text(items):
         return "char"
-    # The types of an item first: they are few, and its numbers may be many.
-    kinds = (kind for item in items for kind in set(map(type, _unpacked(item))))
-    return "category" if any(issubclass(kind, str) for kind in kinds) else "number"
+    return "category" if any(map(_has_text, map(_unpacked, items))) else "number"
+
+
+def _has_text(values: Iterable[Any]) -> bool:
+    """Whether there is a str among values; their types, which are few, are compared first."""
+    return any(issubclass(kind, str) for kind in set(map(type, values)))
 
 
 def _unpacked(values: Any) -> Iterable[Any]:
@@ -92,13 +94,12 @@ def _unpacked(values: Any) -> Iterable[Any]:
 
     The rows of an array with a single column are its entries: one text each.
     """
-    if hasattr(values, "to_numpy"):
-        values = values.to_numpy()
-    if isinstance(values, np.ndarray):
-        if values.ndim == 0 or values.dtype.kind not in "UTO":
-            return ()
-        return _single_column(values)
-    return values if isinstance(values, (list, tuple)) else ()
+    if isinstance(values, (list, tuple)):
+        return values
+    # Arrays first: a DataFrame is asked for by an attribute that they lack, which takes longer.
+    if not isinstance(values, np.ndarray):
+        values = values.to_numpy() if hasattr(values, "to_numpy") else np.empty(0)
+    return _single_column(values) if values.ndim and values.dtype.kind in "UTO" else ()
 
 
 def _single_column(array: np.ndarray) -> np.ndarray:
@@ -112,10 +113,7 @@ def has_blank(item: Item) -> bool:
 
 
 def kind_of_texts(spaced: Sequence[bool]) -> str:
-    """Return the kind of tokens that texts with one target each hold for "auto".
-
-    It is "word" if at least half of the texts have a blank inside, else "char".
-    """
+    """Return "word" if at least half of the texts have a blank inside, else "char"."""
     return "word" if 2 * sum(spaced) >= len(spaced) else "char"
 
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..utils import checks
 
 N_VOWELS_TRAIN = 270  # the training utterances come first in the file
+N_CHARACTERS_TRAIN = 4_707_809  # 95 % of the plays
 
 
 def load_japanese_vowels(
@@ -54,16 +55,11 @@ def load_japanese_vowels(
     >>> len(X_train), len(X_test), X_train[0].shape, int(y_train[0])
     (270, 370, (20, 12), 1)
     """
-    checks.choice("subset", subset, ("all", "train", "test"))
+    part = _slice(subset, N_VOWELS_TRAIN)
     with _open("japanese_vowels.npz") as file, np.load(file) as arrays:
         lengths = arrays["lengths"].astype(np.int64)
         X = np.split(arrays["steps"], np.cumsum(lengths)[:-1])
         y = arrays["speakers"].astype(np.int64)
-    part = {
-        "all": slice(None),
-        "train": slice(N_VOWELS_TRAIN),
-        "test": slice(N_VOWELS_TRAIN, None),
-    }[subset]
     return X[part], y[part]
 
 
@@ -164,11 +160,15 @@ def load_shakespeare(subset: str = "all") -> str:
     >>> len(text), text.splitlines()[0]
     (4955589, "A Midsummer Night's Dream")
     """
-    checks.choice("subset", subset, ("all", "train", "test"))
+    part = _slice(subset, N_CHARACTERS_TRAIN)
     with _open("shakespeare.txt.bz2") as file:
-        text = bz2.decompress(file.read()).decode()
-    cut = len(text) * 95 // 100
-    return {"all": text, "train": text[:cut], "test": text[cut:]}[subset]
+        return bz2.decompress(file.read()).decode()[part]
+
+
+def _slice(subset: str, n_train: int) -> slice:
+    """Return the part of a data set whose training set comes first."""
+    checks.choice("subset", subset, ("all", "train", "test"))
+    return slice(n_train if subset == "test" else 0, n_train if subset == "train" else None)
 
 
 def _open(name: str) -> IO[bytes]:

@@ -317,10 +317,8 @@ class DaskSupervisedEstimator(_Local):
         local: Any = super()  # the classifier's or the regressor's
         return float(local.score(X, y, sample_weight))
 
-    def _compared(
-        self, X: Any, y: Any, sample_weight: Any
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return predictions, checked y and weights, all pooled over steps."""
+    def _scored(self, X: Any, y: Any, sample_weight: Any) -> float:
+        """Return the score of predictions, pooled over steps."""
         y, sample_weight = self._gathered(y, "y"), self._gathered(sample_weight, "sample_weight")
         if is_collection(X):
             source = self._seen(X)
@@ -328,7 +326,7 @@ class DaskSupervisedEstimator(_Local):
             X = source.blocks
             y = source.arranged(y, "y", step)
             sample_weight = source.arranged(sample_weight, "sample_weight", step)
-        return super()._compared(X, y, sample_weight)
+        return super()._scored(X, y, sample_weight)
 
     def _outputs(self, model: Model, X: Any, what: str = "outputs") -> tuple[np.ndarray, Values]:
         if not is_collection(X):

@@ -6,7 +6,7 @@ from typing import Any, Self
 import numpy as np
 
 from ..data.dataset import TargetsFrom
-from ..data.labels import read_labels, row_accuracy
+from ..data.labels import read_labels
 from ..data.ragged import Values, arranged_like, contained_like, pool
 from ..utils.availability import available_if
 from ..utils.checks import shown
@@ -219,8 +219,7 @@ class RNNClassifier(SupervisedEstimator):
         >>> model.fit(X, [1, 0] * 5).score(X, [1, 0] * 5)
         1.0
         """
-        predicted, truth, weights = self._compared(X, y, sample_weight)
-        return row_accuracy(predicted, truth, weights)
+        return self._scored(X, y, sample_weight)
 
     def _probabilities(self, X: Any) -> Values:
         """Return the probability of each class, (n, k) or a list of (T_i, k)."""

@@ -8,7 +8,7 @@ import math
 import numbers
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import field
-from functools import partial
+from functools import cache, partial
 from typing import Any, NamedTuple
 
 from .. import cpu
@@ -79,6 +79,7 @@ def argument(default: Any, domain: Domain | None = None, description: str = "") 
     return field(default=default, metadata=metadata)
 
 
+@cache  # every fit asks for them, and `partial_fit` may be called for each sequence
 def declared(kind: type) -> dict[str, dict[str, Any]]:
     """Return default, domain and description of each argument, in the signature's order."""
     found: dict[str, dict[str, Any]] = {}

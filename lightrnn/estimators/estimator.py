@@ -82,13 +82,7 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         return self._fitted().network.arrays()
 
     def _fitted(self) -> Model:
-        """Return the model: a call that uses no other is not disturbed by another thread's fit.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator was not fitted.
-        """
+        """Return the model: a call that uses no other is not disturbed by another thread's fit."""
         check_is_fitted(self)
         return self._model
 
@@ -100,7 +94,7 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
         ValueError, TypeError
             If one is outside its domain, or if two exclude each other.
         """
-        kind = type(self)
+        kind: Any = type(self)
         arguments = checked(kind, {name: getattr(self, name) for name in declared(kind)})
         check_decay(**arguments)
         return arguments
@@ -191,7 +185,7 @@ class NetworkEstimator(TrainingArguments, NetworkArguments, BaseEstimator):
                 validate=None if score is None else partial(score, network),
             )
             model.device = network.device
-        model.keep_moments(solver)
+        model.moments = None if solver is None else solver.state
 
     def _adopt(self, model: Model) -> None:
         """Take over a trained model and the attributes that describe it, all at one moment."""

@@ -290,7 +290,6 @@ class RNNLanguageModel(BaseLanguageModel):
 
         With `warm` the copy keeps nothing but weights and vocabulary.
         """
-        solver = arguments["solver"]
         vocabulary = corpus.vocabulary
         architecture = self._architecture(arguments, len(vocabulary))
         # A chunk of every cursor, or all texts where they are short.
@@ -300,18 +299,10 @@ class RNNLanguageModel(BaseLanguageModel):
         )
         largest = min(arguments["batch_size"], steps), steps
         if before is not None:
-            return before.resumed(architecture, largest, solver, self.random_state, warm=warm)
+            return before.resumed(arguments, architecture, largest, warm=warm)
         # Gradients end where a chunk does, or a text with the token that marks its end.
         lengths = np.array([min(arguments["truncate"], 1 + len(text)) for text in corpus.texts])
-        return Model.untrained(
-            architecture,
-            largest,
-            solver,
-            self.random_state,
-            arguments["forget_bias"],
-            lengths,
-            vocabulary=vocabulary,
-        )
+        return Model.untrained(arguments, architecture, largest, lengths, vocabulary=vocabulary)
 
     def _fit_model(
         self,

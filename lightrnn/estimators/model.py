@@ -1,7 +1,7 @@
 """The state of a fitted estimator, in one place, and its form as a tree of plain values.
 
-Pickling, saving and copying all use the tree. Its arrays are the named ones without padding, so it
-does not depend on the machine.
+Pickling and saving use the tree. Its arrays are the named ones without padding, so it does not
+depend on the machine.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import copy
 import math
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -113,7 +113,7 @@ class Model:
     solver : str
         Its name.
     moments : dict or None
-        State of the solver, vectors as dicts of named arrays; None for lbfgs, or before training.
+        State of the solver; None for lbfgs, or before training.
     history : History
         Losses, scores, and the state of schedule and stopping rule.
     rng : Generator
@@ -132,12 +132,12 @@ class Model:
 
     architecture: dict[str, Any]
     network: Network
-    targets: Any
-    vocabulary: Vocabulary | None
     solver: str
-    moments: dict[str, Any] | None
-    history: History
     rng: np.random.Generator
+    targets: Any = None
+    vocabulary: Vocabulary | None = None
+    moments: dict[str, Any] | None = None
+    history: History = field(default_factory=History)
     device: str = "cpu"
     form: Form | None = None
     loss: dict[str, Any] = field(default_factory=dict)
@@ -157,11 +157,9 @@ class Model:
     @classmethod
     def untrained(
         cls,
+        arguments: Mapping[str, Any],
         architecture: dict[str, Any],
         largest_batch: tuple[int, int],
-        solver: str,
-        random_state: Any,
-        forget_bias: str | float,
         lengths: np.ndarray,
         **data: Any,
     ) -> Self:
@@ -175,21 +173,13 @@ class Model:
             As `build_network`; `random_state` has then not been drawn from.
         """
         network = build_network(architecture, largest_batch)
-        rng = random_generator(random_state)
+        rng = random_generator(arguments["random_state"])
+        forget_bias = arguments["forget_bias"]
         if forget_bias == "auto":
             remembers = architecture["target"] == "sequence" and np.median(lengths) > _LONG
             forget_bias = "chrono" if remembers else 1.0
         network.initialize(rng, forget_bias, int(lengths.max()))
-        converters = {"targets": None, "vocabulary": None} | data
-        return cls(
-            architecture=architecture,
-            network=network,
-            solver=solver,
-            moments=None,
-            history=History(),
-            rng=rng,
-            **converters,
-        )
+        return cls(architecture, network, solver=arguments["solver"], rng=rng, **data)
 
     def results(self) -> dict[str, Any]:
         """Return the public attributes of an estimator that has this model."""
@@ -228,16 +218,26 @@ class Model:
             tree[name] = tree[name] and shallow(tree[name])
         if self.targets is not None:
             tree["targets"]["kind"] = type(self.targets).__name__
+        named = self.network.named
+        tree["moments"] = self.moments and {
+            key: named(value) if isinstance(value, np.ndarray) else value
+            for key, value in self.moments.items()
+        }
         return tree | {"network": self.network.arrays()}
 
     @classmethod
-    def from_tree(cls, tree: dict[str, Any], largest_batch: tuple[int, int] = (1, 1)) -> Self:
+    def from_tree(cls, tree: dict[str, Any]) -> Self:
         """Return the model of a tree; what training changes is copied."""
-        network = build_network(tree["architecture"], largest_batch)
+        network = build_network(tree["architecture"])
         network.assign(tree["network"])
         standardization = tree["standardization"]
         built = {
             "network": network,
+            "moments": tree["moments"]
+            and {
+                key: network.flatten(value) if isinstance(value, dict) else value
+                for key, value in tree["moments"].items()
+            },
             "targets": tree["targets"] and targets_from_tree(tree["targets"]),
             "vocabulary": tree["vocabulary"] and Vocabulary(**tree["vocabulary"]),
             "history": History(**tree["history"]),
@@ -249,10 +249,9 @@ class Model:
 
     def resumed(
         self,
+        arguments: Mapping[str, Any],
         architecture: dict[str, Any],
         largest_batch: tuple[int, int],
-        solver: str,
-        random_state: Any,
         *,
         warm: bool,
     ) -> Self:
@@ -267,13 +266,14 @@ class Model:
         for name, value in architecture.items():
             if name != "dropout":
                 refuse_change(name, self.architecture[name], value)
-        # Copied by way of the tree, so that an exception in training leaves the old model alone.
-        changed = {"architecture": architecture, "solver": solver}
-        model = self.from_tree(self.tree() | changed, largest_batch)
+        # What training changes is copied, so that an exception in it leaves the old model alone.
+        network = build_network(architecture, largest_batch)
+        network.parameters[:] = self.network.parameters
+        solver = arguments["solver"]
+        model = replace(self, architecture=architecture, network=network, solver=solver)
         model.history = History() if warm else self.history.continued()
-        if warm:
-            # Set after the copy: a Generator given as random_state is used itself and moves on.
-            model.rng = random_generator(random_state)
+        # A Generator given as random_state is used itself and moves on.
+        model.rng = random_generator(arguments["random_state"]) if warm else copy.deepcopy(self.rng)
         # Moments of another solver mean something else.
         if warm or solver != self.solver:
             model.moments = None
@@ -302,22 +302,8 @@ class Model:
             return None
         vector = self.network.parameters
         solver = make_solver(self.solver, len(vector), vector.dtype, momentum=momentum, alpha=alpha)
-        flatten = self.network.flatten
-        for key, value in (self.moments or {}).items():
-            solver.state[key] = flatten(value) if isinstance(value, dict) else value
+        solver.state |= copy.deepcopy(self.moments or {})
         return solver
-
-    def keep_moments(self, solver: Solver | None) -> None:
-        """Keep the state of the solver, vectors as named arrays."""
-        if solver is None:
-            self.moments = None
-        else:
-            # Without padding, whose width depends on the machine.
-            named = self.network.named
-            self.moments = {
-                key: named(value) if isinstance(value, np.ndarray) else value
-                for key, value in solver.state.items()
-            }
 
 
 def loss_arguments(arguments: Mapping[str, Any]) -> dict[str, Any]:

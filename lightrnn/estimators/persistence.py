@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..utils import checks
@@ -10,25 +11,22 @@ from .classifier import RNNClassifier
 from .language import RNNLanguageModel
 from .regressor import RNNRegressor
 
-_ESTIMATORS = {
-    estimator.__name__: estimator for estimator in (RNNClassifier, RNNLanguageModel, RNNRegressor)
-}
 
-
-def _read(content: Any) -> Any:
+def _read(kind: Any, content: Any) -> Any:
     """Return the estimator of a file's content."""
     # Most programs load nothing, and `import lightrnn` is faster without it.
     from .saved_state import checked_state
 
-    kind, state = checked_state(_ESTIMATORS, content)
     estimator = kind.__new__(kind)
-    estimator.__setstate__(state)
+    estimator.__setstate__(checked_state(kind, content))
     return estimator
 
 
 # Functions that make an estimator of a file's content, by the name of its class. Packages above
 # this one add their own.
-READERS: dict[str, Callable[[Any], Any]] = dict.fromkeys(_ESTIMATORS, _read)
+READERS: dict[str, Callable[[Any], Any]] = {
+    kind.__name__: partial(_read, kind) for kind in (RNNClassifier, RNNLanguageModel, RNNRegressor)
+}
 
 
 def load(path: StrPath, *, warm: bool = False) -> Any:

@@ -181,10 +181,6 @@ class RNNRegressor(SupervisedEstimator):
         >>> model.partial_fit(X, [1.0, 2.0]).partial_fit(X, [1.0, 2.0]).n_iter_
         2
         """
-        if self._checked()["calibrate"]:
-            raise ValueError(
-                "calibrate must be False for partial_fit, got True. It holds data out; use fit."
-            )
         return self._partial_fit(X, y, sample_weight)
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -221,8 +217,7 @@ class RNNRegressor(SupervisedEstimator):
         >>> bool(model.fit(X, y).score(X, y) > 0.9)
         True
         """
-        predicted, truth, weights = self._compared(X, y, sample_weight)
-        return self._fitted().targets.compare(truth, predicted.astype(np.float64), weights)
+        return self._scored(X, y, sample_weight)
 
     def _checked(self) -> Arguments:
         arguments = super()._checked()

@@ -51,23 +51,21 @@ class _AllArguments(TrainingArguments, SupervisedArguments):
     """Those of every network: the language model fixes `target`, which it does not declare."""
 
 
-def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str, Any]]:
-    """Return the class of a saved estimator and its checked state.
+def checked_state(kind: Any, content: Any) -> dict[str, Any]:
+    """Return the checked state of a saved estimator.
 
     Arguments that the package has got since the file was written have their defaults.
 
     Parameters
     ----------
-    kinds : mapping of str to class
-        Estimators by name.
+    kind : class
+        The estimator's class.
     content : object
         Content of the archive.
 
     Returns
     -------
-    kind : class
-        One of `kinds`.
-    state : dict
+    dict
         Attributes, for `__setstate__`.
 
     Raises
@@ -76,8 +74,7 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
         If anything is missing, of another kind than it must be, or does not fit the rest.
     """
     _same("content", set(content), {"estimator", "state"})
-    name = checks.choice("estimator", content["estimator"], tuple(kinds))
-    kind = kinds[name]
+    _same("estimator", content["estimator"], kind.__name__)
     state = dict(content["state"])
     arguments = kind._defaults()
     # Attributes are set on the object, so nothing but known names may pass.
@@ -89,7 +86,7 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
         model["form"] = {"patch": 1, "fill": None} | model["form"]
     unknown = [key for key in state if key not in arguments.keys() | SAVED]
     if unknown:
-        raise ValueError(f"{name} has no argument {shown(unknown[0])} in this version")
+        raise ValueError(f"{kind.__name__} has no argument {shown(unknown[0])} in this version")
     _check_fields("_model", model, Model)
     model["architecture"] = _NONE | model["architecture"]
     check_device("device", model["device"])
@@ -108,13 +105,13 @@ def checked_state(kinds: Mapping[str, Any], content: Any) -> tuple[Any, dict[str
             )
     # The training of a file without it goes on as it was.
     before = {"token_dropout": 0.0} if "token_dropout" in arguments else {}
-    return kind, arguments | before | fixed | state | {"_model": model}
+    return arguments | before | fixed | state | {"_model": model}
 
 
 def check_loadable(kind: Any, content: Any) -> None:
     """Raise a ValueError if `load` would refuse a file with this content, of an estimator."""
     try:
-        checked_state({kind.__name__: kind}, content)
+        checked_state(kind, content)
     except DAMAGE as error:
         raise ValueError(
             "save must be called of an estimator that load would accept, got one that does not fit "

@@ -7,18 +7,15 @@ import math
 import numbers
 from collections.abc import Callable
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from .. import cpu
 from ..data.ragged import pool
 from ..utils.checks import shown
+from .declarations import OWN_SCORES
 from .model import build_network
 
 if TYPE_CHECKING:
-    from ..data.base_targets import Targets
     from ..data.dataset import HeldOut
     from ..losses import Loss
     from ..training.trainable import TrainableNetwork
@@ -56,34 +53,23 @@ def make_score(
         (network) -> score.
     """
     scoring = arguments["scoring"]
+    if scoring not in OWN_SCORES:
+        if isinstance(scoring, str):
+            scoring = cpu.once.imported("sklearn.metrics").get_scorer(scoring)
+        return _Scorer(scoring, estimator, model, held_out)
     threads = cpu.threads.usable(arguments["n_jobs"])
-    if scoring == "loss":
-        return partial(_negative_loss, loss=loss, held_out=held_out, threads=threads)
-    if scoring == "score":
-        return partial(_own_score, targets=model.targets, held_out=held_out, threads=threads)
-    if isinstance(scoring, str):
-        scoring = cpu.once.imported("sklearn.metrics").get_scorer(scoring)
-    return _Scorer(scoring, estimator, model, held_out)
+    samples = held_out.samples
+    targets = pool(samples.targets)
+    weights = pool(samples.weights if scoring == "loss" else held_out.weights)
 
+    def score(network: TrainableNetwork) -> float:
+        outputs = pool(network.outputs(samples.items, threads))
+        if scoring == "loss":  # weighted as in training
+            return -loss(outputs, targets, weights)[0] / float(weights.sum())
+        found: float = model.targets.score(outputs, targets, weights)
+        return found
 
-def _outputs(network: TrainableNetwork, held_out: HeldOut, threads: int) -> np.ndarray:
-    """Return the raw outputs (N, k), pooled over steps."""
-    return pool(network.outputs(held_out.samples.items, threads))
-
-
-def _negative_loss(network: TrainableNetwork, loss: Loss, held_out: HeldOut, threads: int) -> float:
-    """Return the negative mean loss, weighted as in training."""
-    outputs = _outputs(network, held_out, threads)
-    weights = pool(held_out.samples.weights)
-    return -loss(outputs, pool(held_out.samples.targets), weights)[0] / float(weights.sum())
-
-
-def _own_score(
-    network: TrainableNetwork, targets: Targets, held_out: HeldOut, threads: int
-) -> float:
-    """Return what the estimator's method `score` would."""
-    outputs = _outputs(network, held_out, threads)
-    return targets.score(outputs, pool(held_out.samples.targets), pool(held_out.weights))
+    return score
 
 
 class _Scorer:

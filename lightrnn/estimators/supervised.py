@@ -141,6 +141,10 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
                 "early_stopping must be False for partial_fit, got True. "
                 "It sees one batch of data; use fit."
             )
+        if arguments.get("calibrate"):
+            raise ValueError(
+                "calibrate must be False for partial_fit, got True. It holds data out; use fit."
+            )
         if arguments.get("class_weight") == "balanced":
             raise ValueError(
                 "class_weight must be None or a dict for partial_fit, got 'balanced'. One part of "
@@ -224,7 +228,6 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
 
         With `warm` the copy keeps nothing but the weights.
         """
-        solver = arguments["solver"]
         form = data.form
         vocabulary = data.vocabulary
         architecture = self._architecture(
@@ -238,11 +241,11 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         # Of one target per sequence truncation cuts the gradient alone: all steps are run at once.
         if arguments["truncate"] and arguments["target"] == "step":
             lengths = np.minimum(lengths, arguments["truncate"])
-        batch_size = LBFGS_BATCH if solver == "lbfgs" else arguments["batch_size"]
+        batch_size = LBFGS_BATCH if arguments["solver"] == "lbfgs" else arguments["batch_size"]
         largest = largest_batch(lengths, batch_size)
         if before is not None:
             check_same_classes(before.targets, data.targets)
-            model = before.resumed(architecture, largest, solver, self.random_state, warm=warm)
+            model = before.resumed(arguments, architecture, largest, warm=warm)
             # A fit brings targets of its own. In `partial_fit` the same ones go on, but those of an
             # earlier version's file.
             if warm or getattr(before.targets, "folded", None) is not None:
@@ -251,11 +254,9 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
             model.standardize(data.standardization, merge=not warm)
             return model
         return Model.untrained(
+            arguments,
             architecture,
             largest,
-            solver,
-            self.random_state,
-            arguments["forget_bias"],
             data.samples.lengths,
             vocabulary=vocabulary,
             targets=data.targets,
@@ -301,20 +302,13 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         """Return the raw outputs, or "states", of X twice: see `_computed`."""
         return self._computed(model, self._read_sequences(model, X), what)
 
-    def _predicted(self, model: Model, X: Any) -> Values:
-        """Return predictions in the form of y."""
-        rows, form = self._outputs(model, X)
-        return arranged_like(self._decoded(model, rows, form), form)
-
     def _decoded(self, model: Model, rows: np.ndarray, form: Values) -> np.ndarray:
         """Return predictions for raw outputs (N, k), which are also given by sequence."""
         predicted: np.ndarray = model.targets.decode(rows)
         return predicted
 
-    def _compared(
-        self, X: Any, y: Any, sample_weight: Any
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return predictions, checked y and weights, all pooled over steps."""
+    def _scored(self, X: Any, y: Any, sample_weight: Any) -> float:
+        """Return the score of predictions, pooled over steps."""
         model = self._fitted()
         rows, form = self._outputs(model, X)
         step = model.targets.step
@@ -322,7 +316,8 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         lengths = np.array(counts, np.int64)
         weights = of_mean_one(check_sample_weight(sample_weight, lengths, step))
         truth = model.targets.truth(y, lengths)
-        return self._decoded(model, rows, form), truth, pool(weights)
+        score: float = model.targets.compare(truth, self._decoded(model, rows, form), pool(weights))
+        return score
 
     def _stream_methods(self, model: Model) -> dict[str, tuple[Any, Any]]:
         return {"predict": (model.targets.decode, model.targets.decode_row)}
@@ -359,7 +354,9 @@ class SupervisedEstimator(TransformerMixin, NetworkEstimator, SupervisedArgument
         >>> model.fit(X, ["up", "down"] * 5).predict(X[:2]).tolist()
         ['up', 'down']
         """
-        return contained_like(self._predicted(self._fitted(), X), X)
+        model = self._fitted()
+        rows, form = self._outputs(model, X)
+        return contained_like(arranged_like(self._decoded(model, rows, form), form), X)
 
     def transform(self, X: Any) -> Any:
         """Return the state of the last hidden layer: a representation of each sequence or step.

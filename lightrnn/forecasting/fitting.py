@@ -274,6 +274,7 @@ def _untrained(arguments: Arguments, task: Task, random_state: Any) -> Model:
     )
     sample = as_sequences([windows.inputs(windows.sample(_SAMPLE))], np.float64)
     model = Model.untrained(
+        arguments | {"random_state": random_state},
         architecture={
             "n_features": n_features,
             "n_outputs": task.n_outputs,
@@ -282,9 +283,6 @@ def _untrained(arguments: Arguments, task: Task, random_state: Any) -> Model:
         },
         largest_batch=windows.largest_batch(arguments["batch_size"]),
         lengths=np.array([windows.largest_batch(1)[1]]),
-        solver=arguments["solver"],
-        forget_bias=arguments["forget_bias"],
-        random_state=random_state,
         targets=targets,
         form=Form(n_features, False),
         standardization=replace(standardization_of(sample), weight=math.inf),

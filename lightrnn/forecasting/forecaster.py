@@ -104,7 +104,7 @@ class RNNForecaster(ForecastArguments, FittedAttributes, Monitoring, BaseEstimat
 
     def _checked(self) -> Arguments:
         """Return the constructor's arguments as plain values."""
-        kind = type(self)
+        kind: Any = type(self)
         return checked(kind, {name: getattr(self, name) for name in declared(kind)})
 
     # -- fitting ----------------------------------------------------------------------------------
@@ -342,7 +342,8 @@ class RNNForecaster(ForecastArguments, FittedAttributes, Monitoring, BaseEstimat
         from ..utils import archive
 
         fitted = self._fitted()
-        arguments = {name: getattr(self, name) for name in declared(type(self))}
+        kind: Any = type(self)
+        arguments = {name: getattr(self, name) for name in declared(kind)}
         state = arguments | {"callbacks": None, "fitted": as_tree(fitted)}
         archive.write(path, {"estimator": type(self).__name__, "state": state}, read_forecaster)
 

@@ -62,8 +62,8 @@ def from_tree(tree: Mapping[str, Any]) -> Fitted:
 
 def _net(content: Any) -> RNNRegressor:
     """Return the regressor of a file."""
-    kind, state = checked_state({RNNRegressor.__name__: RNNRegressor}, content)
-    net: RNNRegressor = kind.__new__(kind)
+    state = checked_state(RNNRegressor, content)
+    net: RNNRegressor = RNNRegressor.__new__(RNNRegressor)
     net.__setstate__(state)
     return net
 

@@ -17,7 +17,6 @@ from ..estimators import RNNClassifier, RNNRegressor
 from ..estimators.declarations import checked
 from ..estimators.language import RNNLanguageModel
 from ..estimators.model import Model, build_network, loss_arguments
-from ..training.history import History
 from ..utils.checks import random_generator
 from ..utils.standardization import Standardization
 from .adapt import UserLabels, classifier_head, language_head, read_vocabulary, regressor_head
@@ -209,8 +208,6 @@ def adopt(
         targets=targets,
         vocabulary=vocabulary,
         solver=arguments["solver"],
-        moments=None,
-        history=History(),
         rng=rng,
         form=form,
         loss={} if form is None else loss_arguments(arguments),

@@ -171,15 +171,10 @@ class Progress:
                 self._shown = done
             else:
                 name = f"{self.name}  " if self.name else ""
-                self._print(f"{name}epoch {self._done + 1}/{self.epochs}  {prefix}{figures}", end)
-
-    def _print(self, line: str, end: str) -> None:
-        """Print a line; on a terminal `end` lets the next one replace it."""
-        if self._live:
-            line = f"{line:<79}"  # blanks erase a longer one
-            print(line, end=end, file=self._stream, flush=True)
-        else:
-            print(line, file=self._stream, flush=True)
+                line = f"{name}epoch {self._done + 1}/{self.epochs}  {prefix}{figures}"
+                # Blanks erase a longer line.
+                whole = f"{line:<79}{end}" if self._live else f"{line}\n"
+                print(whole, end="", file=self._stream, flush=True)
 
 
 def _tqdm() -> Any:

@@ -115,11 +115,7 @@ class TextBatches:
         if self.rng is not None:
             size = max(self.truncate, -(-self.count // self.batch_size))
         parts = [
-            Cursor(
-                text,
-                start,
-                min(start + size, len(text) + 1),
-            )
+            Cursor(text, start, min(start + size, len(text) + 1))
             for text in self.texts
             for start in range(0, len(text) + 1, size)
         ]
@@ -129,13 +125,8 @@ class TextBatches:
 
     def _batch(self, cursors: list[Cursor], network: TrainableNetwork) -> Batch:
         """Pack the next chunk of every cursor."""
-        X, targets, sample_weight = map(list, zip(*map(self._piece, cursors), strict=True))
-        return Batch.of(
-            X,
-            targets,
-            sample_weight,
-            network.dropout_masks(len(X), self.rng),
-        )
+        X, targets, weights = map(list, zip(*map(self._piece, cursors), strict=True))
+        return Batch.of(X, targets, weights, network.dropout_masks(len(X), self.rng))
 
     def _piece(self, cursor: Cursor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return inputs, targets and sample weights of a cursor's next steps."""

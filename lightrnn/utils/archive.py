@@ -333,22 +333,25 @@ def _read_object(held: list[Any], arrays: Arrays) -> np.ndarray:
 
 def _read_generator(held: Any, arrays: Arrays) -> np.random.Generator:
     """Return a generator that continues where the saved one stopped."""
-    state = _checked(_unpack(held, arrays))
-    generator = np.random.Generator(getattr(np.random, state["bit_generator"])())
-    generator.bit_generator.state = state
-    return generator
+    state, bits = _random_bits(held, arrays)
+    bits.state = state
+    return np.random.Generator(bits)
 
 
 def _read_random_state(held: Any, arrays: Arrays) -> np.random.RandomState:
     """Return a RandomState that continues where the saved one stopped."""
-    state = _checked(_unpack(held, arrays))
-    generator = np.random.RandomState(getattr(np.random, state["bit_generator"])())
+    state, bits = _random_bits(held, arrays)
+    generator = np.random.RandomState(bits)
     generator.set_state(state)
     return generator
 
 
-def _checked(state: dict[str, Any]) -> dict[str, Any]:
-    """Return a generator's state; refuse one that would make it read outside its buffer."""
+def _random_bits(held: Any, arrays: Arrays) -> tuple[dict[str, Any], Any]:
+    """Return a generator's state, and a new bit generator of its kind.
+
+    A state that would make it read outside its buffer is refused.
+    """
+    state = _unpack(held, arrays)
     kind = state["bit_generator"]
     if kind not in _POSITIONS:
         raise ValueError(f"unknown generator {kind}")
@@ -356,7 +359,7 @@ def _checked(state: dict[str, Any]) -> dict[str, Any]:
     position = positions.get(kind, 0)
     if not 0 <= position <= _POSITIONS[kind]:
         raise ValueError(f"{position} is no position in the buffer of {kind}")
-    return state
+    return state, getattr(np.random, kind)()
 
 
 _READERS: dict[str, Callable[[Any, Arrays], Any]] = {

@@ -262,13 +262,11 @@ def test_as_many_tokens_as_one_likes_may_be_wished_for():
 
 
 def test_words_are_put_together_as_they_are_written():
-    model = RNNLanguageModel(**BRIEF | {"max_iter": 200, "learning_rate_init": 0.02}, tokens="word")
+    quick = BRIEF | {"max_iter": 60, "learning_rate_init": 0.05}
     text = "well (she said), don't go!"
-    model.fit([text] * 20)
+    model = RNNLanguageModel(**quick, tokens="word").fit([text] * 5)
     assert model.generate("", 20, top_k=1) == text
-    lists = RNNLanguageModel(**BRIEF | {"max_iter": 150, "learning_rate_init": 0.02}).fit(
-        [[3, 1, 2]] * 20
-    )
+    lists = RNNLanguageModel(**quick).fit([[3, 1, 2]] * 5)
     assert lists.generate([], 9, top_k=1) == [3, 1, 2] and lists.predict_next([3], 1)[0][0] == 1
 
 
@@ -584,22 +582,18 @@ def test_progress_counts_tokens(capsys, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm"])
+@pytest.mark.parametrize("cell", ["rnn", "gru", "lstm", "ffnn"])
 def test_a_model_learns_what_depends_on_the_beginning(cell):
     """Texts end as they begin: a net with a memory is sure of the end, one with a window is not."""
-    texts = [f"{first}....{first}" for first in "abcd"] * 40
-    arguments = BRIEF | {
-        "hidden_layer_sizes": (16,),
-        "max_iter": 40,
-        "learning_rate_init": 0.01,
-        "truncate": 20,
-    }
-    model = RNNLanguageModel(cell, **arguments).fit(texts)
-    window = RNNLanguageModel("ffnn", **arguments | {"window": 4}).fit(texts)
+    model = RNNLanguageModel(
+        cell,
+        **BRIEF
+        | {"hidden_layer_sizes": (16,), "max_iter": 40, "learning_rate_init": 0.01}
+        | {"truncate": 20, "window": 4},
+    ).fit([f"{first}....{first}" for first in "abcd"] * 40)
     for first in "abcd":
         (token, p), *_ = model.predict_next(f"{first}....")
-        assert token == first and p > 0.9
-        assert window.predict_next(f"{first}....")[0][1] < 0.5
+        assert p < 0.5 if cell == "ffnn" else token == first and p > 0.9
 
 
 def test_a_tied_model_writes_the_same_after_loading(tmp_path):
