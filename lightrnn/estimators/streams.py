@@ -33,7 +33,7 @@ class Stream:
     """One sequence, or several in parallel, read step by step; made by ``estimator.stream()``.
 
     A stream has copies of the estimator's weights, so further fitting does not change it. A stream
-    belongs to one thread at a time.
+    belongs to one thread at a time. It is not copied or pickled: its `snapshot` is.
 
     Parameters
     ----------
