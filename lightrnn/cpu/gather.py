@@ -135,6 +135,22 @@ def time_major_index(
 
 
 @kernel
+def pack(
+    rows: Matrix,  # (>= first[-1], F), OUT from the row first[1] on
+    first: Integers,  # (T + 2,) as `time_major` makes it, IN
+    steps: Matrix,  # (n, F) concatenated sequences, IN
+    offsets: Integers,  # (B,) where each sequence starts among these, IN
+):
+    """Copy sequences into packed rows: step t of sequence b to row first[t + 1] + b."""
+    for t in range(len(first) - 2):
+        for b in range(first[t + 2] - first[t + 1]):
+            to = rows[first[t + 1] + b]
+            row = steps[offsets[b] + t]
+            for j in range(len(row)):
+                to[j] = row[j]
+
+
+@kernel
 def look_up(
     target: Matrix,  # (rows, columns), OUT
     start: int,  # first row of target that is written, IN

@@ -223,7 +223,7 @@ class Coalitions:
             raw = run.final_outputs() if run.step else run.outputs()
             values.append(self.output.of_raw(raw))
             carried.append(run.final_states())
-            self.network.release([run])
+            self.network.release(run)
         joined = zip(*carried, strict=True)
         return np.concatenate(values), tuple(np.concatenate(parts) for parts in joined)
 

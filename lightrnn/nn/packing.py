@@ -61,16 +61,17 @@ class Steps:
             return Steps(lengths)
         return _steps(lengths.tobytes())
 
-    def row_index(self, offsets: np.ndarray) -> np.ndarray:
-        """Index of each packed row in the concatenated sequences; b starts at offsets[b]."""
-        index = np.empty(self.stop - self.start, np.int64)
-        cpu.gather.time_major_index(self.first, offsets, index)
-        return index
+    @cached_property
+    def offsets(self) -> np.ndarray:
+        """Index of each sequence's first step in the batch's sequences, concatenated."""
+        return np.cumsum(self.lengths) - self.lengths
 
     @cached_property
     def source(self) -> np.ndarray:
         """Index of each row in the batch's sequences, concatenated."""
-        return self.row_index(np.cumsum(self.lengths) - self.lengths)
+        index = np.empty(self.stop - self.start, np.int64)
+        cpu.gather.time_major_index(self.first, self.offsets, index)
+        return index
 
     def load(
         self,
@@ -90,9 +91,7 @@ class Steps:
             Index of each sequence's first step in `steps`; without it they are the batch's
             sequences alone.
         """
-        index = self.source if offsets is None else self.row_index(offsets)
-        # With mode "raise" NumPy would copy through a buffer; the index is known to be in range.
-        steps.take(index, axis=0, out=rows[self.start : self.stop], mode="clip")
+        cpu.gather.pack(rows, self.first, steps, self.offsets if offsets is None else offsets)
 
     def rows_at(self, steps: np.ndarray) -> np.ndarray:
         """Return the row of one step, counted from 0, of each sequence."""
@@ -224,14 +223,14 @@ class Windows:
         strides = (F * steps.itemsize, steps.itemsize)
         if self._whole:
             shape = (len(steps) - self.window + 1, self.window * F)
-            every = np.lib.stride_tricks.as_strided(steps, shape, strides)
+            every = np.ndarray(shape, steps.dtype, steps, strides=strides)
             starts = self.offsets if offsets is None else offsets
             return every[starts + (self.lengths - self.window + 1)]
         stored = steps[self.source if offsets is None else self.row_index(offsets)]
         shape = (self.n_rows, self.window * F)
         if self.last:
             return stored.reshape(shape)
-        return np.lib.stride_tricks.as_strided(stored, shape, strides)
+        return np.ndarray(shape, stored.dtype, stored, strides=strides)
 
     def rows_at(self, steps: np.ndarray) -> np.ndarray:
         """Return the row of one step, counted from 0, of each sequence; not with `last`."""
