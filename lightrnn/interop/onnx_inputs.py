@@ -24,6 +24,24 @@ _TEXTS = {
 }
 
 
+# Makes a step (batch, F) into its columns, in ONNX's text: a value or the last one, a mark, and the
+# number of steps since. 1 is the type of float.
+_STEP_OF_MISSING = """
+missing_values (float[batch, {F}] last, float[batch, {F}] since, float[batch, {F}] x)
+    => (float[batch, {F}] next_last, float[batch, {F}] next_since, float[batch, {columns}] columns)
+    <float[1] step = {{1}}, float[1] none = {{0}}>
+{{
+    missing = IsNaN (x)
+    next_last = Where (missing, last, x)
+    longer = Add (since, step)
+    next_since = Where (missing, longer, none)
+    there = Not (missing)
+    mark = Cast <to = 1> (there)
+    columns = Concat <axis = -1> (next_last, mark, next_since)
+}}
+"""
+
+
 class InputBuilder:
     """Builds the beginning of a graph: each method adds nodes and returns the name of their result.
 
@@ -142,7 +160,7 @@ class InputBuilder:
             elapsed,
             X,
             out=outputs,
-            body=self._step_of_missing(F),
+            body=self.onnx.parser.parse_graph(_STEP_OF_MISSING.format(F=F, columns=3 * F)),
             num_scan_inputs=1,
             scan_input_axes=[1],
             scan_output_axes=[1],
@@ -153,32 +171,6 @@ class InputBuilder:
         self.ends = [self._add("Sub", "end_value", first), "end_elapsed"]
         shifted = self._add("Sub", "columns", self._constant("columns.mean", mean))
         return self._add("Div", shifted, self._constant("columns.scale", scale))
-
-    def _step_of_missing(self, F: int) -> Any:
-        """Return the graph that makes a step (batch, F) into its columns."""
-        node = self.onnx.helper.make_node
-        to_tensor = self.onnx.numpy_helper.from_array
-        nodes = [
-            node("IsNaN", ["x"], ["missing"]),
-            node("Where", ["missing", "last", "x"], ["next_last"]),
-            node("Add", ["since", "step"], ["longer"]),
-            node("Where", ["missing", "longer", "none"], ["next_since"]),
-            node("Not", ["missing"], ["there"]),
-            node("Cast", ["there"], ["mark"], to=self.onnx.TensorProto.FLOAT),
-            node("Concat", ["next_last", "mark", "next_since"], ["step_columns"], axis=-1),
-        ]
-        constants = {"step": np.ones(1, np.float32), "none": np.zeros(1, np.float32)}
-        return self.onnx.helper.make_graph(
-            nodes,
-            "missing_values",
-            [self._declare(name, ("batch", F)) for name in ("last", "since", "x")],
-            [
-                self._declare("next_last", ("batch", F)),
-                self._declare("next_since", ("batch", F)),
-                self._declare("step_columns", ("batch", 3 * F)),
-            ],
-            [to_tensor(array, name) for name, array in constants.items()],
-        )
 
     def _in_patches(self, X: str) -> str:
         """Return the sequences in patches, whose lengths become those of the layers' inputs."""
