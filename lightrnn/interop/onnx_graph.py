@@ -13,7 +13,7 @@ from ..utils.archive import Arrays
 from ..utils.checks import check_finite_weights
 from .foreign import reorder_gates
 from .onnx_inputs import CARRIED, InputBuilder
-from .onnx_pooling import PooledNames, PoolingNodes
+from .onnx_pooling import POOLED, POOLINGS, PooledNames
 
 _OPSET = 17  # with the format's version 8 the newest that onnxruntime 1.12 (2022) reads
 _IR_VERSION = 8
@@ -110,18 +110,30 @@ class ModelBuilder(InputBuilder):
             rows = self._last_steps(rows)
         for name in others:
             rows = self._add("Relu", self._linear(rows, name))
-        return self._pooled(rows, None).h if self._pools else rows
+        if not self._pools:
+            return rows
+        nothing = self._constant("pooling.nothing", np.zeros((1, 1)))
+        return self._pooled(rows, PooledNames(nothing, nothing, nothing)).h
 
     @property
     def _pools(self) -> bool:
         """Whether states are pooled."""
         return not self.summary.step and self.summary.pooling != "last"
 
-    def _pooled(self, rows: str, before: PooledNames | None) -> PooledNames:
-        """Pool the last layer's states (batch, time, D)."""
+    def _pooled(self, rows: str, before: PooledNames) -> PooledNames:
+        """Pool the last layer's states (batch, time, D), and what is pooled of earlier steps."""
         w = self._weight("attention.w") if self.summary.pooling == "attention" else ""
-        nodes = PoolingNodes(self._add, self._constant, self.lengths, w)
-        return nodes.pooled(self.summary.pooling, rows, before)
+        h, weight, score = before
+        self._add_text(
+            POOLINGS[self.summary.pooling],
+            rows=rows,
+            lengths=self.lengths,
+            w=w,
+            h0=h,
+            weight0=weight,
+            score0=score,
+        )
+        return POOLED
 
     def _recurrent(self, X: str) -> str:
         """Add the recurrent layers, which in ONNX have time as the first axis."""

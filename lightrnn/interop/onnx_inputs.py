@@ -42,6 +42,32 @@ missing_values (float[batch, {F}] last, float[batch, {F}] since, float[batch, {F
 """
 
 
+# Makes patches of sequences X (batch, time, F); steps beyond the last one of a sequence are that one
+# again.
+_PATCHES = """
+patches () => ()
+    <int64 patch = {{{patch}}}, int64 patch_rest = {{{rest}}}, int64 patch_zero = {{0}},
+     int64 patch_stride = {{1}}, int64[1] patch_one = {{1}}, int64[1] patch_time = {{1}},
+     int64[1] patch_feature = {{2}}, int64[3] patch_shape = {{0, -1, {features}}}>
+{{
+    patch_whole_lengths = Add (seq_lens, patch_rest)
+    patch_lengths = Div (patch_whole_lengths, patch)
+    patch_sizes = Shape (X)
+    patch_longest = Gather (patch_sizes, patch_stride)
+    patch_whole_longest = Add (patch_longest, patch_rest)
+    patch_count = Div (patch_whole_longest, patch)
+    patch_stop = Mul (patch_count, patch)
+    patch_steps = Range (patch_zero, patch_stop, patch_stride)
+    patch_ends = Sub (seq_lens, patch_one)
+    patch_last = Unsqueeze (patch_ends, patch_time)
+    patch_there = Min (patch_steps, patch_last)
+    patch_index = Unsqueeze (patch_there, patch_feature)
+    patch_rows = GatherND <batch_dims = 1> (X, patch_index)
+    patches = Reshape (patch_rows, patch_shape)
+}}
+"""
+
+
 class InputBuilder:
     """Builds the beginning of a graph: each method adds nodes and returns the name of their result.
 
@@ -77,6 +103,15 @@ class InputBuilder:
         names[0] = names[0] or f"{operator.lower()}{len(self.nodes)}"
         self.nodes.append(self.onnx.helper.make_node(operator, list(inputs), names, **attributes))
         return names[0]
+
+    def _add_text(self, text: str, **names: str) -> None:
+        """Add the nodes and constants of a graph in ONNX's text, whose inputs have these names."""
+        graph = self.onnx.parser.parse_graph(text)
+        for node in graph.node:
+            node.input[:] = [names.get(name, name) for name in node.input]
+            self.nodes.append(node)
+        for array in graph.initializer:
+            self.arrays[array.name] = self.onnx.numpy_helper.to_array(array)
 
     def _constant(self, name: str, values: Any, real: npt.DTypeLike = np.float32) -> str:
         """Add an array, real numbers as `real` and integers as int64; return its name."""
@@ -174,24 +209,11 @@ class InputBuilder:
 
     def _in_patches(self, X: str) -> str:
         """Return the sequences in patches, whose lengths become those of the layers' inputs."""
-        summary = self.summary
-        self.lengths = self._count_patches("seq_lens")
-        longest = self._add("Gather", self._add("Shape", X), self._constant("time_axis", 1))
-        stop = self._add("Mul", self._count_patches(longest), "patch")
-        steps = self._add("Range", self._constant("zero", 0), stop, self._constant("stride", 1))
-        # Steps beyond a sequence's last one are the last one again.
-        last = self._add("Sub", "seq_lens", self._constant("one", [1]))
-        last = self._add("Unsqueeze", last, self._constant("second_axis", [1]))
-        index = self._add("Min", steps, last)  # (batch, time)
-        index = self._add("Unsqueeze", index, self._constant("third_axis", [2]))
-        whole = self._add("GatherND", X, index, batch_dims=1)
-        return self._add("Reshape", whole, self._constant("patches", [0, -1, summary.n_features]))
-
-    def _count_patches(self, lengths: str) -> str:
-        """Return the number of patches of sequences of these lengths, rounded up."""
-        patch = self._constant("patch", self.summary.patch)
-        more = self._constant("patch-1", self.summary.patch - 1)
-        return self._add("Div", self._add("Add", lengths, more), patch)
+        patch = self.summary.patch
+        text = _PATCHES.format(patch=patch, rest=patch - 1, features=self.summary.n_features)
+        self._add_text(text, X=X)
+        self.lengths = "patch_lengths"
+        return "patches"
 
     def _last_steps(self, rows: str) -> str:
         """Return the last step of each sequence, (batch, H), from all steps."""

@@ -1,11 +1,11 @@
-"""Pooling in ONNX's operators: the states of each sequence's own steps become one row."""
+"""Pooling in ONNX's text: the states of each sequence's own steps become one row.
+
+It goes on from what is pooled of earlier steps; of none the weight is 0.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
-
-import numpy as np
 
 
 class PooledNames(NamedTuple):
@@ -19,97 +19,70 @@ class PooledNames(NamedTuple):
     score: str
 
 
-class PoolingNodes:
-    """Adds the nodes of a pooling to a graph.
-
-    Parameters
-    ----------
-    add : callable
-        Adds a node, ``add(operator, *inputs, **attributes)``, and returns the name of its result.
-    constant : callable
-        Adds an array, ``constant(name, values)``, and returns its name.
-    lengths : str
-        Name of the number of steps of each sequence (batch,).
-    w : str
-        Name of attention's query (D,); "" for others.
-    """
-
-    def __init__(
-        self, add: Callable[..., str], constant: Callable[..., str], lengths: str, w: str
-    ) -> None:
-        self._add = add
-        self._lengths = lengths
-        self._w = w
-        self._first = constant("pooling.first_axis", [0])
-        self._time = constant("pooling.time_axis", [1])
-        self._last = constant("pooling.last_axis", [2])
-        self._zero = constant("pooling.zero", [0.0])
-        self._one = constant("pooling.one", [1])
-        self._lowest = constant("pooling.lowest", [float(np.finfo(np.float32).min)])
-
-    def pooled(self, kind: str, rows: str, before: PooledNames | None) -> PooledNames:
-        """Pool the states (batch, time, D) of each sequence, and what is pooled of earlier steps.
-
-        Parameters
-        ----------
-        kind : {"mean", "max", "attention"}
-            How states are pooled.
-        rows : str
-            The states; those beyond a sequence's length mean nothing.
-        before : PooledNames or None
-            What is pooled of earlier steps, of weight 0 if there are none.
-        """
-        mask = self._mask(rows)
-        if kind == "max":
-            return self._maximum(rows, mask, before)
-        return self._mean(rows, mask, before)
-
-    def _mask(self, rows: str) -> str:
-        """Return whether each step belongs to its sequence, (batch, time, 1)."""
-        add = self._add
-        length = add("Squeeze", add("Gather", add("Shape", rows), self._time))
-        steps = add("Range", add("Squeeze", self._first), length, add("Squeeze", self._one))
-        inside = add("Less", steps, add("Unsqueeze", self._lengths, self._time))
-        return add("Unsqueeze", inside, self._last)
-
-    def _maximum(self, rows: str, mask: str, before: PooledNames | None) -> PooledNames:
-        """Return the maxima."""
-        h = self._greatest(rows, mask, keepdims=0)
-        if before is None:
-            return PooledNames(h, "", "")
-        begun = self._add("Greater", before.weight, self._zero)
-        h = self._add("Where", begun, self._add("Max", h, before.h), h)
-        lengths = self._add("Cast", self._add("Unsqueeze", self._lengths, self._time), to=1)
-        return PooledNames(h, self._add("Add", before.weight, lengths), before.score)
-
-    def _greatest(self, values: str, mask: str, keepdims: int) -> str:
-        """Return the greatest values over each sequence's steps."""
-        inside = self._add("Where", mask, values, self._lowest)
-        return self._add("ReduceMax", inside, axes=[1], keepdims=keepdims)
-
-    def _mean(self, rows: str, mask: str, before: PooledNames | None) -> PooledNames:
-        """Return the means, weighted by attention if there is a query."""
-        add = self._add
-        # Zeros: an infinite state of a step beyond the end would become NaN with a weight of 0.
-        rows = add("Where", mask, rows, self._zero)
-        weights = add("Cast", mask, to=1)
-        greatest = ""
-        if self._w:
-            scores = add("MatMul", rows, add("Unsqueeze", self._w, self._time))
-            greatest = self._greatest(scores, mask, keepdims=0)  # (batch, 1)
-            if before is not None:
-                begun = add("Greater", before.weight, self._zero)
-                greatest = add("Where", begun, add("Max", greatest, before.score), greatest)
-            relative = add("Sub", scores, add("Unsqueeze", greatest, self._time))
-            weights = add("Where", mask, add("Exp", relative), self._zero)
-        total = add("ReduceSum", weights, self._time, keepdims=0)  # (batch, 1)
-        h = add("ReduceSum", add("Mul", rows, weights), self._time, keepdims=0)  # (batch, D)
-        if before is None:
-            return PooledNames(add("Div", h, total), "", "")
-        weight = before.weight
-        if self._w:
-            power = add("Exp", add("Sub", before.score, greatest))
-            weight = add("Where", begun, add("Mul", weight, power), self._zero)
-        total = add("Add", total, weight)
-        h = add("Div", add("Add", h, add("Mul", before.h, weight)), total)
-        return PooledNames(h, total, greatest or before.score)
+POOLED = PooledNames("pooled_h", "pooled_weight", "pooled_score")
+# The inputs are rows (batch, time, D), of which those beyond a sequence's length mean nothing,
+# lengths (batch,), attention's query w (D,), and h0, weight0 and score0 of the steps before.
+_TEXT = """
+pooling () => ()
+    <int64 pooled_zero = {{0}}, int64 pooled_one = {{1}}, float pooled_nothing = {{0}},
+     int64[1] pooled_time = {{1}}, int64[1] pooled_last = {{2}}, float pooled_lowest = {{-3.4e38}}>
+{{
+    pooled_shape = Shape (rows)
+    pooled_T = Gather (pooled_shape, pooled_one)
+    pooled_steps = Range (pooled_zero, pooled_T, pooled_one)
+    pooled_counts = Unsqueeze (lengths, pooled_time)
+    pooled_inside = Less (pooled_steps, pooled_counts)
+    pooled_mask = Unsqueeze (pooled_inside, pooled_last)
+    pooled_begun = Greater (weight0, pooled_nothing)
+{kind}
+}}
+"""
+_MAXIMUM = """
+    pooled_own = Where (pooled_mask, rows, pooled_lowest)
+    pooled_greatest = ReduceMax <axes = [1], keepdims = 0> (pooled_own)
+    pooled_both = Max (pooled_greatest, h0)
+    pooled_h = Where (pooled_begun, pooled_both, pooled_greatest)
+    pooled_count = Cast <to = 1> (pooled_counts)
+    pooled_weight = Add (weight0, pooled_count)
+    pooled_score = Identity (score0)
+"""
+# Zeros: an infinite state of a step beyond the end would become NaN with a weight of 0.
+_OWN = """
+    pooled_own = Where (pooled_mask, rows, pooled_nothing)
+"""
+_EQUAL_WEIGHTS = """
+    pooled_weights = Cast <to = 1> (pooled_mask)
+    pooled_before = Identity (weight0)
+    pooled_score = Identity (score0)
+"""
+_SOFTMAX_WEIGHTS = """
+    pooled_query = Unsqueeze (w, pooled_time)
+    pooled_scores = MatMul (pooled_own, pooled_query)
+    pooled_own_scores = Where (pooled_mask, pooled_scores, pooled_lowest)
+    pooled_greatest = ReduceMax <axes = [1], keepdims = 0> (pooled_own_scores)
+    pooled_both = Max (pooled_greatest, score0)
+    pooled_score = Where (pooled_begun, pooled_both, pooled_greatest)
+    pooled_shift = Unsqueeze (pooled_score, pooled_time)
+    pooled_relative = Sub (pooled_scores, pooled_shift)
+    pooled_powers = Exp (pooled_relative)
+    pooled_weights = Where (pooled_mask, pooled_powers, pooled_nothing)
+    pooled_change = Sub (score0, pooled_score)
+    pooled_power = Exp (pooled_change)
+    pooled_less = Mul (weight0, pooled_power)
+    pooled_before = Where (pooled_begun, pooled_less, pooled_nothing)
+"""
+_MEAN = """
+    pooled_total = ReduceSum <keepdims = 0> (pooled_weights, pooled_time)
+    pooled_products = Mul (pooled_own, pooled_weights)
+    pooled_sum = ReduceSum <keepdims = 0> (pooled_products, pooled_time)
+    pooled_weight = Add (pooled_total, pooled_before)
+    pooled_h_before = Mul (h0, pooled_before)
+    pooled_sum_of_all = Add (pooled_sum, pooled_h_before)
+    pooled_h = Div (pooled_sum_of_all, pooled_weight)
+"""
+# The graph of each pooling; its results are named as `POOLED` says.
+POOLINGS = {
+    "mean": _TEXT.format(kind=_OWN + _EQUAL_WEIGHTS + _MEAN),
+    "max": _TEXT.format(kind=_MAXIMUM),
+    "attention": _TEXT.format(kind=_OWN + _SOFTMAX_WEIGHTS + _MEAN),
+}
