@@ -8,7 +8,7 @@ import math
 import multiprocessing
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import cache
 from pathlib import Path
@@ -16,7 +16,8 @@ from queue import SimpleQueue
 from threading import Lock, Thread
 from typing import TypeVar
 
-_ROOT = Path("/")
+from ..utils.control_groups import ROOT, directories
+
 # Quota and period of a control group: in one file (version 2), or in two (version 1).
 _QUOTA_FILES = (("cpu.max",), ("cpu.cfs_quota_us", "cpu.cfs_period_us"))
 
@@ -44,36 +45,13 @@ def _cpus() -> int:
         count = len(os.sched_getaffinity(0))
     else:
         count = os.cpu_count() or 1
-    return math.ceil(min(count, _quota(_ROOT)))
+    return math.ceil(min(count, _quota(ROOT)))
 
 
 @cache  # read once: quotas rarely change, and the files take 0.6 ms, longer than a small prediction
 def _quota(root: Path) -> float:
     """Return how many CPUs' time Linux grants this process; infinite without a limit."""
-    return min(map(_limit, _control_groups(root)))
-
-
-def _control_groups(root: Path) -> Iterator[Path]:
-    """Yield the directories whose quotas may bind this process.
-
-    These are the mounts, which within a container are its own group, and below them the process's
-    group with all groups above it.
-    """
-    unified = root / "sys/fs/cgroup"  # version 2; below it the mounts of version 1
-    legacy = (unified / "cpu", unified / "cpu,cpuacct")
-    yield from (unified, *legacy)
-    try:
-        lines = (root / "proc/self/cgroup").read_text().splitlines()
-    except (OSError, ValueError):
-        return
-    for line in lines:  # hierarchy:controllers:/group, without controllers in version 2
-        controllers, _, group = line.partition(":")[2].partition(":")
-        mounts = legacy if "cpu" in controllers.split(",") else ()
-        for mount in mounts if controllers else (unified,):
-            directory = mount / group.strip("/")
-            while directory != mount:
-                yield directory
-                directory = directory.parent
+    return min(map(_limit, directories("cpu", "cpu,cpuacct", root=root)))
 
 
 def _limit(directory: Path) -> float:

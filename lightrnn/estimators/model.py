@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import math
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Self
@@ -23,6 +22,7 @@ from ..data.targets import RealTargets
 from ..data.tokens import Vocabulary
 from ..training.history import History
 from ..utils.checks import random_generator
+from ..utils.memory import free_memory, memory
 from ..utils.standardization import Standardization
 from .continuing import refuse_change
 
@@ -38,7 +38,8 @@ _LOSS = ("loss", "delta", "quantile")
 # of six nets, one over 80 by one of them. Where nothing lies that far back they learn in fewer
 # epochs than gates that start at the length of the sequences.
 _LONG = 50
-_UNKNOWN_MEMORY = 2**62  # bytes: no network is refused where the memory is not known
+# Bytes of a batch from which it counts how much memory is free: to read that takes .2 ms.
+_SMALL = 1 << 26
 
 
 def build_network(architecture: dict[str, Any], largest_batch: tuple[int, int] = (1, 1)) -> Network:
@@ -65,31 +66,24 @@ def build_network(architecture: dict[str, Any], largest_batch: tuple[int, int] =
     from ..nn.network import Network
 
     network = Network(**architecture)
-    available = network.available = memory()
+    # In segments, if need be: that depends on what others leave of the memory.
+    network.available = available_memory(network.bytes_needed(*largest_batch))
     needed = network.bytes_needed(*largest_batch)
-    if needed > available:
+    if needed > memory():
         B, steps = largest_batch
         other = " or embedding_size" if network.embedding else " or patch"
         raise ValueError(
             "hidden_layer_sizes must make a network that fits into memory, got "
             f"{architecture['hidden_layer_sizes']}: {network.n_parameters:,} parameters, "
             f"{needed / 2**30:,.1f} GiB to train on {B} sequences of {steps:,} steps in all, "
-            f"where {available / 2**30:,.1f} GiB are. Lower hidden_layer_sizes, batch_size{other}."
+            f"where {memory() / 2**30:,.1f} GiB are. Lower hidden_layer_sizes, batch_size{other}."
         )
     return network
 
 
-def memory() -> int:
-    """Return the bytes of memory of this machine, or of the container around this process."""
-    try:
-        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        return _UNKNOWN_MEMORY
-    try:
-        with open("/sys/fs/cgroup/memory.max") as file:
-            return min(total, int(file.read()))
-    except (OSError, ValueError):  # not in a container, or "max": no limit
-        return total
+def available_memory(needed: float) -> int:
+    """Return the bytes that training may use now, or all of the memory where little is `needed`."""
+    return memory() if needed < _SMALL else min(memory(), free_memory())
 
 
 @dataclass(eq=False, repr=False)

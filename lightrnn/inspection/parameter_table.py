@@ -216,7 +216,7 @@ def parameter_table(
         device = estimator.get_params(deep=False)["device"]
     inputs = int(count_patches(T, patch))
     network = Network(**architecture)
-    network.available = model.memory()
+    network.available = model.available_memory(network.batch_bytes(B, B * inputs))
     return ParameterTable(
         cell=architecture["cell"],
         T=T,

@@ -9,7 +9,8 @@ import pytest
 from helpers.strategies import problems
 from hypothesis import given, settings
 
-from lightrnn.nn import workspace
+from lightrnn import RNNClassifier
+from lightrnn.nn import memory, workspace
 from lightrnn.training.truncation import chunks
 
 RECURRENT = ("rnn", "gru", "lstm")
@@ -34,6 +35,21 @@ def test_no_bit_depends_on_the_memory_there_is(problem):
         patch.setattr(workspace, "SEGMENT_BYTES", 1)
         patch.setattr(workspace, "_FEW_ROWS", 8)
         assert results(problem, 0) == results(problem, np.inf)
+
+
+@pytest.mark.parametrize("missing", ["error", "mask"])
+def test_sequences_on_disk_are_read_in_both_directions(missing, tmp_path, monkeypatch):
+    monkeypatch.setattr(workspace, "SEGMENT_BYTES", 1)
+    monkeypatch.setattr(workspace, "_FEW_ROWS", 8)
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "X.npy", rng.normal(size=(3, 61, 2)))
+    X = list(np.load(tmp_path / "X.npy", mmap_mode="r"))
+    losses = []
+    for share in (0, np.inf):  # each patch fills three steps, the last one but one
+        monkeypatch.setattr(memory, "SHARE", share)
+        net = RNNClassifier("rnn", (4,), bidirectional=True, patch=3, missing=missing)
+        losses.append(net.set_params(max_iter=2, random_state=0).fit(X, [0, 1, 1]).loss_curve_)
+    assert losses[0] == losses[1]
 
 
 CHILD = """
