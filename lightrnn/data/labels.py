@@ -313,7 +313,8 @@ def read_labels(
     if classes is None:
         targets = ClassTargets(_classes(labels, name), step)
     else:
-        named = _labels(read(classes, "classes").ravel(), "classes")
+        listed = read(classes, "classes", "Give a list of all labels.")
+        named = _labels(listed.ravel(), "classes")
         targets = ClassTargets(_classes(named, "classes"), step)
         targets._checked(labels, name)  # text or numbers, as the classes are
     return targets, targets.arranged(targets.codes(labels, name), lengths)

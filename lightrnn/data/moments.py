@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
 
@@ -54,11 +55,10 @@ def standardization_of(
     """
     zeros = np.zeros(X.n_features)
     total = Standardization(zeros, zeros, zeros if missing else 0.0)
-    of_block = _of_observed if missing else _of_block
     with np.errstate(all="ignore"):
         for steps, w in _blocks(X, weights):  # (N, F), (N,)
             if w.any():
-                block = of_block(steps, w)
+                block = _of_block(steps, w, missing)
                 total = total.merged(block) if np.any(total.weight) else block
     overflowed = np.flatnonzero(~np.isfinite(total.variance))
     if len(overflowed):
@@ -70,25 +70,22 @@ def standardization_of(
     return total
 
 
-def _of_block(steps: np.ndarray, w: np.ndarray) -> Standardization:
+def _of_block(steps: np.ndarray, w: np.ndarray, missing: bool) -> Standardization:
     """Return the moments of steps (N, F), which are overwritten, of weights (N,)."""
-    weight = float(w.sum())
-    mean = w @ steps / weight
+    weight: Any = float(w.sum())
+    divisor = weight
+    unseen: Any = ()
+    if missing:
+        unseen = np.isnan(steps)
+        weight = w @ ~unseen  # (F,)
+        divisor = np.where(weight > 0, weight, 1.0)
+        steps[unseen] = 0
+    mean = w @ steps / divisor
     steps -= mean
+    if missing:
+        steps[unseen] = 0
     # Rounding leaves a small rest in the mean. With its square subtracted as well, the variance of
     # a constant feature is exactly 0.
-    rest = w @ steps / weight
-    variance = np.einsum("n,nf,nf->f", w, steps, steps) / weight - rest**2
-    return Standardization(mean + rest, np.maximum(variance, 0), weight)
-
-
-def _of_observed(steps: np.ndarray, w: np.ndarray) -> Standardization:
-    """Return the same of the numbers among steps (N, F); the weights of features may differ."""
-    observed = ~np.isnan(steps)
-    weight = w @ observed  # (F,)
-    divisor = np.where(weight > 0, weight, 1.0)
-    mean = w @ np.where(observed, steps, 0) / divisor
-    steps = np.where(observed, steps - mean, 0)
     rest = w @ steps / divisor
     variance = np.einsum("n,nf,nf->f", w, steps, steps) / divisor - rest**2
     return Standardization(mean + rest, np.maximum(variance, 0), weight)

@@ -27,7 +27,7 @@ _UNITS = "they overflow in the units of y. Rescale X and y, or fit to y in float
 
 def _quantile(name: str, value: Any) -> float | tuple[float, ...]:
     """Return one quantile, or several as a tuple."""
-    if isinstance(value, str) or not hasattr(value, "__iter__"):
+    if isinstance(value, str | dict | set) or not hasattr(value, "__iter__"):
         quantile: float = POSITIVE_FRACTION.check(name, value)
         return quantile
     quantiles = tuple(POSITIVE_FRACTION.check(f"{name}[{i}]", item) for i, item in enumerate(value))

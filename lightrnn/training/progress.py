@@ -144,9 +144,16 @@ class Progress:
             return
         self._working.set()
         with self._survived():
-            self._stream = _stream()
+            auto = _tqdm()
+            self._stream = sys.stderr if auto else sys.stdout
             terminal = _is_terminal(self._stream)
-            self._bar = _bar(self.epochs, terminal, self.name)
+            # The streams of a notebook are no terminals.
+            if auto and (terminal or auto.notebook_tqdm is not auto.std_tqdm):
+                form = "{l_bar}{bar}| {n:.4g}/{total_fmt} epochs{postfix}"
+                with cpu.once.MAKING:  # a first bar imports locks for processes
+                    self._bar = auto.tqdm(
+                        total=self.epochs, bar_format=form, desc=self.name or None
+                    )
             self._live = terminal and self._bar is None
 
     def _announce(self, before: float) -> None:
@@ -187,27 +194,9 @@ def _tqdm() -> Any:
     return auto
 
 
-def _stream() -> TextIO:
-    """Return the stream for lines."""
-    return sys.stderr if _tqdm() else sys.stdout
-
-
 def _is_terminal(stream: Any) -> bool:
     """Return whether a stream is a terminal; many that stand in for stdout cannot say."""
     try:
         return bool(stream.isatty())
     except Exception:
         return False
-
-
-def _bar(epochs: int, terminal: bool, name: str) -> Any:
-    """Return a bar, or None where there is none to be drawn."""
-    auto = _tqdm()
-    if auto is None:
-        return None
-    notebook = auto.notebook_tqdm is not auto.std_tqdm  # whose streams are no terminals
-    if not (terminal or notebook):
-        return None
-    form = "{l_bar}{bar}| {n:.4g}/{total_fmt} epochs{postfix}"
-    with cpu.once.MAKING:  # a first bar imports locks for processes
-        return auto.tqdm(total=epochs, bar_format=form, desc=name or None)

@@ -128,13 +128,14 @@ def test_arguments_out_of_range(estimator, name, value, match):
         ),
         ("quantile", 0.0, "quantile must be a number in (0, 1)"),
         ("quantile", 1.0, "quantile must be a number in (0, 1)"),
+        ("quantile", {0.1, 0.9}, "quantile must be a number in (0, 1)"),
         ("delta", 0.0, "delta must be a number in (0, inf)"),
     ],
     ids=str,
 )
 def test_arguments_of_the_regressor(name, value, match):
     model = RNNRegressor(**QUICK, **{name: value})
-    refuses(model, "fit", X, Y, match=re.escape(match))
+    refuses(model, "fit", X, Y, error=(ValueError, TypeError), match=re.escape(match))
 
 
 @pytest.mark.parametrize(

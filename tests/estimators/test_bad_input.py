@@ -140,6 +140,8 @@ def test_unseen_labels():
     assert state(fitted) == before
     with pytest.raises(ValueError, match="got 1 in row 1"):
         RNNClassifier(**QUICK).partial_fit(X, Y, classes=[0, 2])
+    with pytest.raises(TypeError, match=r"classes must be .*got {0, 1}. Give a list of all labels"):
+        RNNClassifier(**QUICK).partial_fit(X, Y, classes={0, 1})
 
 
 REGRESSOR_SCORED = [
