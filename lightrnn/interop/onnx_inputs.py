@@ -42,7 +42,7 @@ missing_values (float[batch, {F}] last, float[batch, {F}] since, float[batch, {F
 """
 
 
-# Makes patches of sequences X (batch, time, F); beyond the end of a sequence its last step is there.
+# Makes patches of sequences X (batch, time, F); behind the end of one its last step is there.
 _PATCHES = """
 patches () => ()
     <int64 patch = {{{patch}}}, int64 patch_rest = {{{rest}}}, int64 patch_zero = {{0}},
