@@ -33,6 +33,7 @@ def cases() -> dict[str, Callable[[], RNNClassifier]]:
     table, table_y = mlp.make_data(2000, 8, 0)
     rng = np.random.default_rng(0)
     long = rng.standard_normal((2000, 100, 16)).astype(np.float32)
+    positive = long.sum(axis=(1, 2)) > 0
     model = _classifier("lstm", 16, 10, batch_size=8)
     net = _classifier("ffnn", 64, 10, batch_size=200, window=mlp.WINDOW)
     held = _classifier("lstm", 64, 10, batch_size=32, early_stopping=True)
@@ -42,9 +43,7 @@ def cases() -> dict[str, Callable[[], RNNClassifier]]:
         ).fit(X, y),
         "LSTM B8 T20 F4 H16, 10 epochs of 50": lambda: model.fit(tiny, tiny_y),
         "ffnn, n 2000, F 8, batch 200, 10 epochs of 10": lambda: net.fit(table, table_y),
-        "LSTM B32 T100 F16 H64, early stopping, 10 epochs of 57": lambda: held.fit(
-            long, long.sum(axis=(1, 2)) > 0
-        ),
+        "LSTM B32 T100 F16 H64, early stopping, 10 epochs of 57": lambda: held.fit(long, positive),
     }
 
 
