@@ -73,6 +73,9 @@ def run(arguments: argparse.Namespace) -> int:
                 random_state=arguments.seed,
                 progress=_show_progress,
             )
+            _show_progress("")
+            # Before the page, whose file may turn out not to be writable after minutes of fits.
+            print(found, flush=True)
             if arguments.html:
                 report(found).write(arguments.html)
     except (MemoryError, OSError, TypeError, ValueError) as error:
@@ -80,8 +83,6 @@ def run(arguments: argparse.Namespace) -> int:
         reason = error if str(error) else type(error).__name__
         print(f"python -m lightrnn compare: {reason}", file=sys.stderr)
         return 1
-    _show_progress("")
-    print(found)
     return 0
 
 

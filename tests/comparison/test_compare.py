@@ -108,8 +108,10 @@ def test_on_the_command_line(tmp_path, monkeypatch, capsys):
         "summary + linear: a linear model on each feature's mean, deviation, range and ends."
     )
     np.savez(path, X=np.random.default_rng(0).normal(size=(12, 5)), y=np.linspace(0, 1, 12))
-    status, out, _ = run(monkeypatch, capsys, path, *options, "--windows", 2)
-    assert status == 0 and "R^2" in out and "last value" in out and "ffnn, window 2" in out
+    # Where the page cannot be written, the table is not lost.
+    status, out, err = run(monkeypatch, capsys, path, *options, "--windows", 2, "--html", tmp_path)
+    assert status == 1 and "Is a directory" in err
+    assert "R^2" in out and "last value" in out and "ffnn, window 2" in out
 
 
 def test_faults_of_the_data_are_reported(tmp_path, monkeypatch, capsys):
