@@ -1,5 +1,6 @@
 """A batch on the GPU in little memory: gates computed twice, the same bits."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -195,6 +196,22 @@ def program_of(gpu, sizes, lengths, available, **options):
     shown = network.batch_bytes(count, sum(lengths))
     network.close()
     return run.program.bytes, shown
+
+
+@pytest.mark.parametrize("available", [0, np.inf])
+def test_the_batch_size_that_would_fit_is_the_largest_one(gpu, available):
+    """Nothing is run."""
+    from lightrnn.cuda.blank_batch import blank_batch
+
+    network = gpu.CudaNetwork(Network("lstm", 3, (20,), 2, bidirectional=True), 0)
+    network.available = available
+    run, _ = network._prepare(blank_batch(network.host, 40, 40 * 90), make_loss("softmax"))
+    free = 0.4 * run.program.bytes
+    size = int(re.search(r"batch_size=(\d+) would fit", network._too_much(run, 1, free))[1])
+    sizes = [network._program(B, 90 * B).sizes for B in (size, size + 1)]
+    taken, more = (network.memory.bytes_for(*each) for each in sizes)
+    network.close()
+    assert taken <= free < more
 
 
 def test_described_memory_is_that_of_the_gpu(gpu, monkeypatch):
