@@ -64,14 +64,11 @@ class _Operands(NamedTuple):
     start: _Matrix  # IN
     A: _Matrix  # IN
     panels: ir.Value  # IN, pointer to the first element of the first one
+    distance: ir.Value  # IN, elements from one panel to the next
     M: ir.Value  # IN
     K: ir.Value  # IN
     width: int  # vectors of a panel
     far: bool  # whether the panels may be in the third-level cache: they are prefetched then
-
-    def panel_elements(self, builder):
-        """Return the elements in a panel."""
-        return builder.mul(self.K, INTP(self.width * self.vector.count))
 
 
 def _opaque(builder, value):
@@ -102,8 +99,7 @@ def _chain(builder, operands, panels, start, lines, ahead):
     """
     kind = operands.vector
     line = _line(kind)
-    size = operands.panel_elements(builder)
-    starts = [builder.mul(size, number) for number in panels]
+    starts = [builder.mul(operands.distance, number) for number in panels]
     before = builder.block
     loop = builder.append_basic_block("k")
     after = builder.append_basic_block("end")
@@ -187,7 +183,7 @@ def _ahead(builder, operands, panels, height, row):
     line = _line(operands.vector)
     parts = len(panels) * operands.width
     part = builder.urem(builder.udiv(row, INTP(height)), INTP(parts))
-    beyond = builder.mul(operands.panel_elements(builder), builder.add(panels[-1], INTP(1)))
+    beyond = builder.mul(operands.distance, builder.add(panels[-1], INTP(1)))
     beyond = builder.add(beyond, builder.mul(part, builder.mul(operands.K, INTP(line))))
     alone = builder.icmp_signed("<", operands.M, INTP(2 * TILE_ROWS))
     beyond = builder.select(alone, INTP(0), beyond)
@@ -228,7 +224,8 @@ def _panels(builder, operands, count):
     if operands.far or count == 1:
         taller = TALLER if operands.far and operands.width == TILE_VECTORS else ()
         first, done = _tall_rows(builder, M, taller)
-        with cgutils.for_range(builder, INTP(count)) as panels:
+        any_tall = builder.icmp_signed(">", done, INTP(0))
+        with cgutils.for_range(builder, builder.select(any_tall, INTP(count), INTP(0))) as panels:
             tile = partial(_tile, builder, operands, (panels.index,))
             row = INTP(0)
             for height in taller:
@@ -266,7 +263,7 @@ def _strip(transposed: bool) -> Callable[..., Any]:
         C,  # view (M, vectors * L) with the distance of two panels in it, OUT
         start,  # view (M, vectors * L) with the distance of two panels in it, IN
         A,  # view (M, K), or transposed (K, M), IN
-        panels,  # (array, index of the first panel's first element), IN
+        panels,  # (array, index of the first panel's first element, distance of two), IN
         M,  # IN
         K,  # IN
         vectors,  # IN
@@ -279,7 +276,7 @@ def _strip(transposed: bool) -> Callable[..., Any]:
             C, start, A = (_Matrix(context, builder, kinds[i], views[i]) for i in range(3))
             if transposed:
                 A.transpose()
-            array, index = cgutils.unpack_tuple(builder, panels)
+            array, index, distance = cgutils.unpack_tuple(builder, panels)
             pointer = element(context, builder, kinds[3][0], array, index)
             kind = context.get_value_type(vector)
             end = builder.append_basic_block("done")
@@ -287,7 +284,8 @@ def _strip(transposed: bool) -> Callable[..., Any]:
             shapes = [(1, width) for width in range(1, TILE_VECTORS + 1)]
             for count, width in (*shapes, (2, TILE_VECTORS)):
                 # Transposed products, of gradients, read panels once that were packed just before.
-                operands = _Operands(kind, C, start, A, pointer, M, K, width, not transposed)
+                far = not transposed
+                operands = _Operands(kind, C, start, A, pointer, distance, M, K, width, far)
                 block = builder.append_basic_block(f"panels{count}x{width}")
                 choice.add_case(INTP(count * width), block)
                 builder.position_at_end(block)
