@@ -179,7 +179,8 @@ class Network(Stack):
         vector, layers = self._gradients[index]
         vector.fill(0)
         value = run.train(loss, layers)
-        states = run.final_states()
+        # Batches that follow begin with them only where each step has a target.
+        states = run.final_states() if self.target == "step" else []
         self.release(run)
         return value, states
 
@@ -274,7 +275,10 @@ class Network(Stack):
 
     @property
     def final_states(self) -> tuple[np.ndarray, ...]:
-        """States (B, Z * H) in which the last batch's sequences ended."""
+        """States (B, Z * H) in which the last batch's sequences ended.
+
+        After learning there are none unless each step has a target: see `run` and `score`.
+        """
         B, parts = self._last_states
         states = tuple(np.empty((B, part.shape[1]), self.dtype) for part in parts[0])
         for s, part in enumerate(parts):

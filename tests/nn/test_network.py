@@ -157,7 +157,9 @@ def test_final_states_are_the_oracles_in_the_batchs_order(problem):
     network.run(batch)
     after_run = network.final_states
     network.loss_and_gradient(batch, problem.make_loss())
-    for got in (after_run, network.final_states):
+    # No batch goes on with the states of one that was learned from with a target per sequence.
+    after_learning = network.final_states if problem.target == "step" else after_run
+    for got in (after_run, after_learning):
         assert len(got) == layers + (problem.pooling != "last")
         for layer, rows in enumerate(got[:layers]):
             for b, row in enumerate(rows):
