@@ -100,7 +100,7 @@ def _times(units: int, batch_size: int, X: Any, y: Any) -> dict[int, float]:
     with ExitStack() as stack:
         sides: dict[int, tuple[Any, Any]] = {0: (RNNClassifier(**common), X)}
         for workers in (1, 2):
-            cluster = LocalCluster(workers, threads_per_worker=1, dashboard_address=":0")
+            cluster = LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=":0")
             client = Client(stack.enter_context(cluster), set_as_default=False)
             stack.enter_context(client)
             sides[workers] = DaskRNNClassifier(client=client, **common), chunks

@@ -35,13 +35,13 @@ class Blocks:
 
 
 def is_collection(values: Any) -> bool:
-    """Return whether values are in partitions: a collection of dask, or a list of Delayed."""
+    """Return whether values are in partitions: a collection of dask, one Delayed, or a list."""
     if isinstance(values, (list, tuple)):
-        return bool(values) and all(map(_is_block, values))
-    return not _is_block(values) and hasattr(values, "to_delayed")
+        return bool(values) and all(map(is_block, values))
+    return is_block(values) or hasattr(values, "to_delayed")
 
 
-def _is_block(value: Any) -> bool:
+def is_block(value: Any) -> bool:
     """Return whether an object stands for one partition: a Delayed or a Future."""
     # By class: a Delayed has every attribute. Without dask there are none.
     classes = (("dask.delayed", "Delayed"), ("distributed", "Future"))
@@ -56,8 +56,8 @@ def blocks_of(values: Any, name: str) -> list[Any]:
 
     Parameters
     ----------
-    values : dask.array, dask.dataframe, dask.bag, or list of Delayed or Future
-        Only the first axis of an array may be cut.
+    values : dask.array, dask.dataframe, dask.bag, Delayed, Future, or list of the last two
+        Only the first axis of an array is cut in the result.
     name : str
         Name of the values in messages.
 
@@ -66,15 +66,24 @@ def blocks_of(values: Any, name: str) -> list[Any]:
     TypeError
         If they are in memory, or of another kind.
     """
+    if isinstance(values, (list, tuple)) and any(map(is_block, values)):
+        for i, value in enumerate(values):
+            if not is_block(value):
+                raise TypeError(
+                    f"{name}[{i}] must be a Delayed or Future, as other partitions of the list "
+                    f"are, got {shown(value)}. Wrap it: dask.delayed({name}[{i}])."
+                )
     if not is_collection(values):
         raise TypeError(
             f"{name} must be a collection of dask, or a list of Delayed or Future with a partition "
             f"each, got {shown(values)}. Cut it, as in dask.array.from_array({name}, "
             "chunks=(1000, ...)); or fit the estimator that is not on dask."
         )
+    if is_block(values):
+        return [values]
     if isinstance(values, (list, tuple)):
         return list(values)
-    if hasattr(values, "map_partitions") and hasattr(values, "fold"):
+    if _is_bag(values):
         values = values.map_partitions(list)  # partitions of a bag may be iterators
     if hasattr(values, "rechunk"):
         whole = dict.fromkeys(range(1, values.ndim), -1)
@@ -111,6 +120,13 @@ def concatenated(parts: list[Any], name: str) -> Any:
     return np.concatenate([as_array(part, name, "Give an array.") for part in parts])
 
 
+def joined(parts: list[Any], name: str) -> Any:
+    """Return the sequences of all partitions: an array or DataFrame if they have one form."""
+    if len({(type(part), getattr(part, "shape", ())[1:]) for part in parts}) == 1:
+        return concatenated(parts, name)
+    return list(chain.from_iterable(parts))
+
+
 def check_counts(parts: list[Any], counts: np.ndarray, name: str) -> None:
     """Raise a ValueError unless y has as many rows in each partition as X has sequences."""
     found = list(map(len, parts))
@@ -127,37 +143,68 @@ def check_counts(parts: list[Any], counts: np.ndarray, name: str) -> None:
         )
 
 
-def mapped(function: Any, X: Any, tail: tuple[int, ...], dtype: Any) -> Any:
-    """Return the lazy results of a function of each partition.
+def mapped(function: Any, X: Any, sample: Any, columns: Any = None) -> Any:
+    """Return the lazy results of a function of each partition, as far as can be in the form of X.
 
     Parameters
     ----------
     function : callable
-        (partition) -> array (n, *tail), or a list.
+        (partition) -> array (n, ...), or a list.
     X : dask.array, or another collection
         Its partitions.
-    tail : tuple of int
-        Shape of the result for one sequence.
-    dtype : dtype or None
-        Of the results of a dask.array; None: they stay lists of Delayed.
+    sample : ndarray or other
+        The result for one sequence; if it is no array, results are not joined to one.
+    columns : sequence, optional
+        Names of the results' columns, where X is a DataFrame.
 
     Returns
     -------
-    dask.array, or list of Delayed
-        An array of results if X is one and they are arrays.
+    dask.array, dask.bag, dask.dataframe, or list of Delayed
     """
-    delayed = cpu.once.imported("dask").delayed(_applied, pure=False, traverse=False)
-    results = [delayed(function, block) for block in blocks_of(X, "X")]
-    if dtype is None:
-        return results
-    array = cpu.once.imported("dask.array")
-    pieces = [
-        array.from_delayed(result, (rows, *tail), dtype)
-        for result, rows in zip(results, X.chunks[0], strict=True)
-    ]
-    return array.concatenate(pieces)
+    delayed = cpu.once.imported("dask").delayed
+    # One task for the function: each worker gets the network once.
+    whole = delayed(function, pure=False, traverse=False)
+    apply = delayed(_applied, pure=False, traverse=False)
+    blocks = blocks_of(X, "X")
+    results = [apply(whole, block) for block in blocks]
+    joins = isinstance(sample, np.ndarray)
+    if _is_bag(X):
+        return cpu.once.imported("dask.bag").from_delayed(results)
+    if joins and hasattr(X, "chunks"):
+        array = cpu.once.imported("dask.array")
+        shapes = [(rows, *sample.shape[1:]) for rows in X.chunks[0]]
+        pieces = [
+            array.from_delayed(result, shape, sample.dtype)
+            for result, shape in zip(results, shapes, strict=True)
+        ]
+        return array.concatenate(pieces)
+    if joins and hasattr(X, "divisions"):
+        label = delayed(_with_index, pure=False, traverse=False)
+        parts = [label(*pair, columns) for pair in zip(results, blocks, strict=True)]
+        meta = in_frame(sample[:0], X._meta.index[:0], columns)
+        frames = cpu.once.imported("dask.dataframe")
+        return frames.from_delayed(parts, meta, X.divisions, verify_meta=False)
+    return results
+
+
+def in_frame(values: np.ndarray, index: Any, columns: Any) -> Any:
+    """Return values as a Series, or as a DataFrame of these columns."""
+    pandas = cpu.once.imported("pandas")
+    if values.ndim == 1:
+        return pandas.Series(values, index)
+    return pandas.DataFrame(values, index, columns)
+
+
+def _is_bag(values: Any) -> bool:
+    """Return whether values are a bag of dask."""
+    return hasattr(values, "map_partitions") and hasattr(values, "fold")
 
 
 def _applied(function: Any, block: Any) -> Any:
     """Return the result of a function of a partition, of an empty one an empty list."""
     return function(block) if len(block) else []
+
+
+def _with_index(values: Any, block: Any, columns: Any) -> Any:
+    """Return the results of a partition that is a DataFrame, one for each of its rows."""
+    return in_frame(np.asarray(values), block.index, columns)

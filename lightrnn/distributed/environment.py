@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
+from contextlib import suppress
 from typing import Any
 
 from .. import cpu
 from .._version import __version__
+from ..utils.checks import shown
 
 _PACKAGES = ("numba", "llvmlite", "numpy")
 
@@ -37,6 +39,8 @@ def connected(client: Any) -> Any:
     ------
     ImportError
         If distributed is not installed.
+    TypeError
+        If it is something else.
     ValueError
         If there is no client, or if it is closed or asynchronous.
     """
@@ -49,12 +53,17 @@ def connected(client: Any) -> Any:
         ) from error
     if client is None:
         try:
-            client = distributed.default_client()
+            client = distributed.get_client()  # in a task that of its worker
         except ValueError as error:
             raise ValueError(
                 "client must be given, or be the current one, got None. Make one before: "
                 "client = distributed.Client() starts a cluster on this machine."
             ) from error
+    if not isinstance(client, distributed.Client):
+        raise TypeError(
+            f"client must be a distributed.Client or None, got {shown(client)}. Make one of the "
+            "address of a scheduler, or of a cluster: distributed.Client(address)."
+        )
     if client.status != "running":
         raise ValueError(
             f"client must be connected, got one that is {client.status}. Make a new one."
@@ -64,7 +73,18 @@ def connected(client: Any) -> Any:
             "client must be synchronous, got one with asynchronous=True. "
             "Make one with asynchronous=False."
         )
+    _leave_pool(distributed)
     return client
+
+
+def _leave_pool(distributed: Any) -> None:
+    """Let a worker whose task this is run other tasks meanwhile, as `dask.compute` does.
+
+    Else a fit inside of a task would wait for ever for tasks that the same worker is to run.
+    """
+    # No task, or one that has left already.
+    with suppress(AttributeError, ValueError, KeyError):
+        distributed.secede()
 
 
 def check_environment(client: Any, workers: list[str] | None = None) -> list[str]:

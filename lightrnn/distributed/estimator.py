@@ -6,9 +6,12 @@ import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
+import numpy as np
+
 from ..estimators.declarations import Domain, argument
 from ..estimators.estimator import Arguments, NetworkEstimator
 from ..estimators.model import Model
+from .collections import check_counts, computed, concatenated
 from .environment import connected
 from .network import DistributedNetwork
 
@@ -70,6 +73,15 @@ class DaskEstimator(_Local):
         for name in ("client", "sequence", "sequence_"):
             vars(local).pop(name, None)
         return local
+
+    def _gathered(self, values: Any, name: str, counts: np.ndarray | None = None) -> Any:
+        """Return what partitions hold beside X, checked against their numbers of sequences."""
+        parts = computed(self.client_, values, name)
+        if parts is None:
+            return values
+        if counts is not None:
+            check_counts(parts, counts, name)
+        return concatenated([part for part in parts if len(part)] or parts, name)
 
     # -- copies -----------------------------------------------------------------------------------
 

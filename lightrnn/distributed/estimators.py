@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from ..estimators.classifier import RNNClassifier
 from ..estimators.documentation import documented
@@ -50,6 +50,38 @@ class DaskRNNClassifier(DaskSupervisedEstimator, RNNClassifier):
 
     _kind = "classifier"
     _local = RNNClassifier
+
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any = None,
+        classes: Any = None,
+        sample_weight: Any = None,
+        *,
+        sequence: Any = None,
+    ) -> Self:
+        """Train for one epoch on some partitions, from where the last call left off.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Partitions.
+        y, sample_weight, sequence : as in `fit`, default=None
+            Targets, weights, which are not divided by their mean, and the column of sequences.
+        classes : array-like, default=None
+            Every label there is, for the first call; None: those of its y.
+
+        Returns
+        -------
+        self : DaskRNNClassifier
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError, RuntimeError
+            As `fit`, and as `RNNClassifier.partial_fit`.
+        """
+        return super().partial_fit(self._source(X, sequence), y, classes, sample_weight)
 
     def predict_proba(self, X: Any) -> Any:
         """Return the probability of each class; of partitions lazily, as `predict`.
@@ -128,3 +160,27 @@ class DaskRNNRegressor(DaskSupervisedEstimator, RNNRegressor):
 
     _kind = "regressor"
     _local = RNNRegressor
+
+    def partial_fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, *, sequence: Any = None
+    ) -> Self:
+        """Train for one epoch on some partitions, from where the last call left off.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            Partitions.
+        y, sample_weight, sequence : as in `fit`, default=None
+            Targets, weights, which are not divided by their mean, and the column of sequences.
+
+        Returns
+        -------
+        self : DaskRNNRegressor
+            The fitted estimator.
+
+        Raises
+        ------
+        ValueError, TypeError, RuntimeError
+            As `fit`, and as `RNNRegressor.partial_fit`.
+        """
+        return super().partial_fit(self._source(X, sequence), y, sample_weight)

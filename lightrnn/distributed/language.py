@@ -17,7 +17,7 @@ from ..estimators.model import Model
 from ..losses import Loss
 from ..training.prior import RELEVANT, Prior, entropy
 from ..training.texts import Cursor, TextBatches
-from .collections import blocks_of, computed, concatenated, is_collection
+from .collections import blocks_of
 from .estimator import DaskEstimator
 from .network import DistributedNetwork
 from .partitions import Reading
@@ -126,8 +126,8 @@ class DaskRNNLanguageModel(DaskEstimator, RNNLanguageModel):
             is a list of texts.
         y : None, default=None
             Ignored.
-        texts_val : in memory, default=None
-            Validation texts, as the local class takes them.
+        texts_val : as texts, or in memory, default=None
+            Validation texts. Partitions are gathered on the client.
 
         Returns
         -------
@@ -139,10 +139,8 @@ class DaskRNNLanguageModel(DaskEstimator, RNNLanguageModel):
         ValueError, TypeError, RuntimeError
             As `DaskRNNClassifier.fit`. The estimator is then as it was before the call.
         """
-        if is_collection(texts_val):
-            raise TypeError("texts_val must be in memory, got partitions. Compute a part of them.")
         with self._replicas(texts) as replicas:
-            return super().fit(replicas, texts_val=texts_val)
+            return super().fit(replicas, texts_val=self._gathered(texts_val, "texts_val"))
 
     def partial_fit(self, texts: Any, y: Any = None) -> Self:
         """Train for one epoch on texts where they are, from where the last call left off.
@@ -208,6 +206,4 @@ class DaskRNNLanguageModel(DaskEstimator, RNNLanguageModel):
         return model
 
     def _mean_loss(self, texts: Any) -> tuple[float, Corpus]:
-        if is_collection(texts):
-            texts = concatenated(computed(self.client_, texts, "texts") or [], "texts")
-        return super()._mean_loss(texts)
+        return super()._mean_loss(self._gathered(texts, "texts"))

@@ -7,7 +7,7 @@ is follows from the frame alone, so that results do not depend on the cluster.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from .. import cpu
 from ..data.arrays import as_array
 from ..utils.checks import shown
 from ..utils.indexing import split, take
-from .collections import blocks_of, gathered
+from .collections import blocks_of, gathered, in_frame
 
 
 class LongFrame:
@@ -190,6 +190,11 @@ def _check_column(frame: Any, column: str) -> None:
             "X must be a dask.dataframe, or a list of DataFrames in Delayed or Future, where "
             f"`sequence` is given, got {type(frame).__name__}. Leave `sequence` out."
         )
+    if not isinstance(column, Hashable):
+        raise TypeError(
+            f"sequence must be the name of one column, got {shown(column)}. Join several columns "
+            "to one that names each sequence."
+        )
     if column not in frame.columns and column != frame.index.name:
         raise ValueError(
             f"sequence must be a column of X or the name of its index, got {column!r} where "
@@ -231,11 +236,7 @@ def _cut(parts: list[Any], column: str, names: list[Any]) -> list[Any]:
 
 def _labelled(values: Any, names: Iterable[Any], column: str, columns: Any) -> Any:
     """Return values of sequences, or those of all their steps, with the names as index."""
-    pandas = cpu.once.imported("pandas")
     if isinstance(values, list):
         names = [name for name, steps in zip(names, values, strict=True) for _ in range(len(steps))]
         values = np.concatenate(values) if values else np.empty(0)
-    index = pandas.Index(list(names), name=column)
-    if np.ndim(values) == 1:
-        return pandas.Series(values, index)
-    return pandas.DataFrame(values, index, columns)
+    return in_frame(values, cpu.once.imported("pandas").Index(list(names), name=column), columns)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from typing import Any
@@ -27,6 +28,7 @@ _PATIENCE = 30.0  # seconds to wait for a worker, after the last one was lost
 _PAUSE = 0.05  # seconds between two looks at where partitions are
 _CLOSING = "cannot schedule new futures after shutdown"  # what a worker that is closed answers
 _ATTEMPTS = 5  # of one call, each after another worker was lost
+_READINGS = 3  # of one partition, as it may be what the workers die of
 
 
 class _LostError(Exception):
@@ -59,6 +61,7 @@ class Replicas:
         self._setup: Setup = []
         self._futures: dict[int, Any] = {}
         self._near: dict[int, str | None] = {}  # the worker that is to read each partition
+        self._readings: Counter[int] = Counter()  # of each partition since it last had a replica
         # By partition the worker's address and the replica's key.
         self._homes: dict[int, tuple[str, str]] = {}
         self._actors: dict[str, Any] = {}  # futures, which keep the replicas alive
@@ -98,6 +101,13 @@ class Replicas:
                 self._wait(pending, "FIRST_COMPLETED")
                 if not self._check_computing().issuperset(addresses):
                     break  # none may be left that could complete
+            self._readings[number] += 1
+            if self._readings[number] > _READINGS:
+                raise RuntimeError(
+                    f"Partition {number} of X must be readable, got {_READINGS} losses of workers "
+                    f"that were to read it, the last one of {self._near[number]}. Look at their "
+                    "logs, cut X into smaller partitions, or give workers more memory."
+                )
             block = self._blocks[number]
             # What is on a worker already stays there. For others a worker is preferred; if it is
             # lost, dask may wait for it all the same: they are read anew.
@@ -281,6 +291,7 @@ class Replicas:
                     continue
                 for number in places[address]:
                     self._homes[number] = address, actor.key
+                    self._readings[number] = 0
             homeless = [n for n in homeless if n not in self._homes]
 
     def _places(self, numbers: list[int]) -> dict[str, list[int]]:
@@ -288,12 +299,13 @@ class Replicas:
         while True:
             futures = [self._futures[number] for number in numbers]
             self._wait(futures)
-            self._refuse_failed(numbers)
+            cancelled = self._cancelled(numbers)
             alive = self._check_computing()
             stranded = [
                 number
                 for number, future in zip(numbers, futures, strict=True)
-                if future.status != "finished" and self._near[number] not in (None, *alive)
+                if number in cancelled
+                or (future.status != "finished" and self._near[number] not in (None, *alive))
             ]
             if stranded and alive:
                 for number in stranded:
@@ -334,23 +346,32 @@ class Replicas:
         with self._client.as_current(), suppress(*lost):
             distributed.wait(futures, timeout=_WATCH, return_when=return_when)
 
-    def _refuse_failed(self, numbers: list[int]) -> None:
-        """Raise the error of a partition that cannot be computed."""
+    def _cancelled(self, numbers: list[int]) -> set[int]:
+        """Return the partitions that dask has forgotten, as after ``client.restart()``.
+
+        Raise the error of one that cannot be computed.
+        """
         keys = {self._futures[number].key: number for number in numbers}
+        futures_of = cpu.once.imported("distributed").client.futures_of
         # A future may count as lost while its partition is computed again.
         states = self._sync(self._client.scheduler.get_task_status, keys=list(keys))
+        cancelled = set()
         for key, number in keys.items():
             future = self._futures[number]
             if future.status == "error":
                 error = future.exception()
                 error.add_note(f"Partition {number} of X could not be read.")
                 raise error
-            if states[key] in (None, "forgotten"):
+            if states[key] not in (None, "forgotten"):
+                continue
+            if futures_of(self._blocks[number]):
                 raise RuntimeError(
                     f"Partition {number} of X must be there or computable, got one that was lost "
                     f"with {sorted(self._gone) or 'its worker'}. Pass a dask.array or Delayed, "
-                    "which are computed again, instead of data that were scattered."
+                    "which are computed again, instead of data that were scattered or persisted."
                 )
+            cancelled.add(number)
+        return cancelled
 
     def _replace(self, addresses: Iterable[str]) -> None:
         """Make replicas in the place of those of lost workers."""

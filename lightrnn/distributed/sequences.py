@@ -121,8 +121,8 @@ class PartitionedSequences(Sequences):
         return {number: part for number, part in enumerate(parts) if len(part)}
 
 
-def joined(replicas: Any, summaries: dict[int, Summary]) -> PartitionedSequences:
-    """Return the sequences of all partitions.
+def of_numbers(replicas: Any, summaries: dict[int, Summary]) -> PartitionedSequences:
+    """Return the sequences of numbers of all partitions.
 
     Parameters
     ----------

@@ -3,52 +3,31 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-import numpy as np
-
-from .. import cpu
 from ..data.dataset import Data, Inputs, refuse_for_tokens
 from ..data.orientation import warn_of_single_steps, warn_of_swapped_axes
-from ..data.ragged import Values, pool
 from ..data.tokens import Vocabulary, kind_of_texts
 from ..estimators.continuing import refuse_other_form
 from ..estimators.declarations import Domain, argument
 from ..estimators.estimator import Arguments
 from ..estimators.model import Model
-from ..estimators.supervised import SupervisedEstimator
-from .collections import (
-    Blocks,
-    blocks_of,
-    check_counts,
-    computed,
-    concatenated,
-    is_collection,
-    mapped,
-)
-from .estimator import DaskEstimator
+from .collections import Blocks, blocks_of, concatenated, gathered, is_block, is_collection, joined
 from .long_frames import LongFrame
 from .network import DistributedNetwork
 from .partitions import Reading, Summary, split_pairs
+from .predictions import DaskPredictions
 from .replicas import Replicas
-from .sequences import common_kind, joined, merged_counts, of_tokens
-
-if TYPE_CHECKING:
-
-    class _Local(DaskEstimator, SupervisedEstimator):
-        """Both bases, of which only the first is one: see `estimator.py`."""
-else:
-    _Local = DaskEstimator
+from .sequences import common_kind, merged_counts, of_numbers, of_tokens
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
-class DaskSupervisedEstimator(_Local):
+class DaskSupervisedEstimator(DaskPredictions):
     """Base class that stands before a local class, whose arguments and results it shares."""
 
     sequence: Any = argument(
         None,
-        Domain("str or None", lambda name, value: value),
+        Domain("column label or None", lambda name, value: value),
         """Column of a long dask.dataframe, or of each DataFrame of a list of partitions, or name of
         the index, that names the sequence of each row; a row is a step. None: each row of a
         DataFrame is a sequence.""",
@@ -84,8 +63,8 @@ class DaskSupervisedEstimator(_Local):
             names first occur.
         sample_weight : as y, default=None
             Weights; only their ratios over all partitions count. None: equal weights.
-        X_val, y_val : in memory, default=None
-            Validation data, as the local class takes them.
+        X_val, y_val : as X and y, or in memory, default=None
+            Validation data. Partitions are gathered on the client.
         sequence : str, default=None
             Column of X that names the sequence of each row, sorted by time within each sequence.
             None: the constructor's `sequence`.
@@ -117,30 +96,46 @@ class DaskSupervisedEstimator(_Local):
         >>> model = DaskRNNClassifier(max_iter=2).fit(X, X.sum((1, 2)) > 0)  # doctest: +SKIP
         """
         arguments = self._checked()
-        _check_validation(arguments, X_val)
+        _check_held_out(arguments, X_val)
         before = vars(self).get("_model") if arguments["warm_start"] else None
+        X = [X] if is_block(X) else X
         warn_of_swapped_axes(X)
-        source = self._source(X, self.sequence if sequence is None else sequence)
+        source = self._source(X, sequence)
         with self._replicas(arguments, before, source, y is None) as replicas:
             data = self._read(arguments, before, replicas, source, (y, sample_weight))
             if data[0].vocabulary is None:
                 warn_of_single_steps(X, data[0].steps, arguments["cell"])
-            super().fit(*data, X_val, y_val)
+            super().fit(*data, *self._validation(X_val, y_val, sequence))
         self.sequence_ = source.column
         return self
 
     def _partial_fit(self, X: Any, y: Any, sample_weight: Any, classes: Any = None) -> Self:
         arguments = self._checked()
         before = vars(self).get("_model")
-        source = self._source(X, self.sequence)
+        source: Blocks | LongFrame = X  # in partitions of sequences
         with self._replicas(arguments, before, source, y is None) as replicas:
             data = self._read(arguments, before, replicas, source, (y, sample_weight))
             super()._partial_fit(*data, classes)
         self.sequence_ = source.column
         return self
 
+    def _validation(self, X: Any, y: Any, sequence: Any) -> tuple[Any, Any]:
+        """Return validation data in memory."""
+        if not is_collection(X):
+            return X, self._gathered(y, "y_val")
+        source = self._source(X, sequence)
+        parts = [part for part in gathered(self.client_, source.blocks) if len(part)]
+        if y is None:
+            pairs = [split_pairs(part) for part in parts]
+            parts = [x for x, _ in pairs]
+            y = concatenated([targets for _, targets in pairs], "y_val")
+        by_step = self._checked()["target"] == "step"
+        y = source.arranged(self._gathered(y, "y_val"), "y_val", by_step)
+        return joined(parts, "X_val"), y
+
     def _source(self, X: Any, sequence: Any) -> Blocks | LongFrame:
-        """Return X in partitions of sequences."""
+        """Return X in partitions of sequences; their column is by default the constructor's."""
+        sequence = self.sequence if sequence is None else sequence
         if sequence is None:
             return Blocks(blocks_of(X, "X"))
         return LongFrame(self.client_, X, sequence)
@@ -190,15 +185,6 @@ class DaskSupervisedEstimator(_Local):
             ),
         )
 
-    def _gathered(self, values: Any, name: str, counts: np.ndarray | None = None) -> Any:
-        """Return what partitions hold beside X, checked against their numbers of sequences."""
-        parts = computed(self.client_, values, name)
-        if parts is None:
-            return values
-        if counts is not None:
-            check_counts(parts, counts, name)
-        return concatenated([part for part in parts if len(part)] or parts, name)
-
     def _read_inputs(self, arguments: Arguments, X: Any, before: Model | None) -> Inputs:
         inputs: Inputs = X  # which replicas have read
         return inputs
@@ -215,127 +201,6 @@ class DaskSupervisedEstimator(_Local):
         model.network = DistributedNetwork.of(model.network, replicas, carries)
         return model
 
-    # -- using what was fitted --------------------------------------------------------------------
-
-    def predict(self, X: Any) -> Any:
-        """Return the prediction for each sequence or step; of partitions lazily.
-
-        Parameters
-        ----------
-        X : as in `fit`, or in memory
-            Sequences.
-
-        Returns
-        -------
-        predictions : dask.array, list of Delayed, or as the local class returns them
-            A dask.array for a dask.array with one target per sequence. For a long DataFrame a
-            Series or DataFrame of dask, whose index has the names of the sequences; for a list of
-            such frames, a list of Delayed with a Series or DataFrame each. For other partitions,
-            one Delayed for each. For X in memory, what the local class returns.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator was not fitted.
-        """
-        return self._mapped("predict", X)
-
-    def transform(self, X: Any) -> Any:
-        """Return the state of the last hidden layer; of partitions lazily, as `predict`.
-
-        Parameters
-        ----------
-        X : as in `fit`, or in memory
-            Sequences.
-
-        Returns
-        -------
-        states : dask.array (n, D), list of Delayed, or as the local class returns them
-            As `predict`.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator was not fitted.
-        """
-        return self._mapped("transform", X)
-
-    def _mapped(self, method: str, X: Any) -> Any:
-        """Return the result of a method of the local class, lazily if X is in partitions."""
-        function = getattr(self.to_local(), method)
-        if not is_collection(X):
-            return function(X)
-        source = self._seen(X)
-        if isinstance(source, LongFrame):
-            columns = vars(self)["classes_"] if "proba" in method else None
-            results = mapped(function, source.blocks, (), None)
-            return source.labelled(results, columns, function([self._one_step()]))
-        # Steps of sequences of an array may be fewer than it has: their results stay apart.
-        if hasattr(X, "chunks") and not self._fitted().targets.step:
-            sample = function(np.zeros((1, *X.shape[1:])))
-            return mapped(function, X, sample.shape[1:], sample.dtype)
-        return mapped(function, X, (), None)
-
-    def _seen(self, X: Any) -> Blocks | LongFrame:
-        """Return X in partitions of sequences, as in `fit`."""
-        is_long = hasattr(X, "columns") or isinstance(X, (list, tuple))
-        return self._source(X, self.sequence_ if is_long else None)
-
-    def _one_step(self) -> Any:
-        """Return a sequence of one step."""
-        vocabulary = self._fitted().vocabulary
-        if vocabulary is not None:
-            return vocabulary.tokens[-1:].tolist()
-        step = np.zeros((1, vars(self)["n_features_in_"]))
-        names = vars(self).get("feature_names_in_")
-        return step if names is None else cpu.once.imported("pandas").DataFrame(step, columns=names)
-
-    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Return the score of the local class, over all partitions.
-
-        Parameters
-        ----------
-        X, y : as in `fit`
-            Sequences and true targets, or pairs of them.
-        sample_weight : as in `fit`, default=None
-            Weights.
-
-        Returns
-        -------
-        float
-            The accuracy of a classifier, R^2 of a regressor.
-
-        Raises
-        ------
-        NotFittedError
-            If the estimator was not fitted.
-        """
-        if y is None and is_collection(X):
-            delayed = cpu.once.imported("dask").delayed
-            halves = delayed(split_pairs, pure=False, traverse=False, nout=2)
-            X, y = zip(*(halves(block) for block in blocks_of(X, "X")), strict=True)
-        local: Any = super()  # the classifier's or the regressor's
-        return float(local.score(X, y, sample_weight))
-
-    def _scored(self, X: Any, y: Any, sample_weight: Any) -> float:
-        """Return the score of predictions, pooled over steps."""
-        y, sample_weight = self._gathered(y, "y"), self._gathered(sample_weight, "sample_weight")
-        if is_collection(X):
-            source = self._seen(X)
-            step = self._fitted().targets.step
-            X = source.blocks
-            y = source.arranged(y, "y", step)
-            sample_weight = source.arranged(sample_weight, "sample_weight", step)
-        return super()._scored(X, y, sample_weight)
-
-    def _outputs(self, model: Model, X: Any, what: str = "outputs") -> tuple[np.ndarray, Values]:
-        if not is_collection(X):
-            return super()._outputs(model, X, what)
-        function = partial(_values, self.to_local(), what)
-        parts = computed(self.client_, mapped(function, X, (), None), "X") or []
-        values = concatenated([part for part in parts if len(part)], "X")
-        return pool(values), values
-
 
 def _inputs(
     arguments: Arguments, before: Model | None, replicas: Replicas, summaries: dict[int, Summary]
@@ -347,7 +212,7 @@ def _inputs(
         refuse_other_form(before.form, arguments)
         form, vocabulary = before.form, before.vocabulary
     if kind == "number":
-        return Inputs(joined(replicas, summaries), form, None)
+        return Inputs(of_numbers(replicas, summaries), form, None)
     refuse_for_tokens(arguments["patch"], arguments["missing"])
     if kind == "char" and arguments["tokens"] == "auto" and arguments["target"] == "sequence":
         if vocabulary is None:
@@ -360,18 +225,13 @@ def _inputs(
     return Inputs(of_tokens(replicas, found), form, vocabulary)
 
 
-def _check_validation(arguments: Arguments, X_val: Any) -> None:
-    """Raise a ValueError for validation that would need X on the client."""
-    if is_collection(X_val):
-        raise TypeError(
-            "X_val must be in memory, got partitions. Compute a part of them, or hold some of X "
-            "out: early_stopping=True."
-        )
+def _check_held_out(arguments: Arguments, X_val: Any) -> None:
+    """Raise a ValueError for a score that would need held-out sequences of X on the client."""
     own = arguments["scoring"] in ("loss", "score")
     if arguments["early_stopping"] and X_val is None and not own:
         raise ValueError(
             "scoring must be 'loss' or 'score' for sequences that are held out in partitions, got "
-            f"{arguments['scoring']!r}. Or pass X_val and y_val, in memory."
+            f"{arguments['scoring']!r}. Or pass X_val and y_val."
         )
 
 
@@ -382,8 +242,3 @@ def _refuse_long_table(n: int, n_targets: int) -> None:
             f"X has {n} sequences but y has {n_targets}: each row of a DataFrame is one. If a "
             "column names the sequence of each row, give sequence=<its name>."
         )
-
-
-def _values(estimator: Any, what: str, X: Any) -> Any:
-    """Return the raw outputs, or states, of one partition."""
-    return estimator._outputs(estimator._fitted(), X, what)[1]

@@ -226,7 +226,7 @@ def test_bits_do_not_change_where_a_cluster_grows_in_a_fit(client):
     with (
         # In this process, as other workers would take a second each to start.
         distributed.LocalCluster(
-            1, threads_per_worker=1, processes=False, dashboard_address=":0"
+            n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0"
         ) as growing,
         distributed.Client(growing, set_as_default=False) as own,
     ):
@@ -246,7 +246,9 @@ def test_bits_do_not_change_where_a_cluster_grows_in_a_fit(client):
 def single():
     """Return a cluster of one worker, which may be lost, and its client."""
     with (
-        distributed.LocalCluster(1, threads_per_worker=1, dashboard_address=":0") as cluster,
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address=":0"
+        ) as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
         yield cluster, client
@@ -270,6 +272,32 @@ def test_what_was_scattered_and_is_lost_is_named(single):
 
     with pytest.raises(RuntimeError, match="of X must be there or computable, got one that was"):
         DaskRNNRegressor(**SMALL, client=client, callbacks=kill).fit(futures, Y)
+
+
+def test_a_fit_goes_on_after_all_workers_were_restarted(client, cluster):
+    def restart(record):
+        if record.epoch == 1:
+            client.restart()
+
+    assert equal(FITS["steps"](callbacks=restart).weights_, FITS["steps"]().weights_)
+
+
+def test_a_partition_that_workers_die_of_is_named(client, cluster, monkeypatch):
+    monkeypatch.setattr(replicas, "_READINGS", 1)
+    parts = [dask.delayed(X), dask.delayed(os._exit)(1)]
+    with pytest.raises(RuntimeError, match=r"Partition \d of X must be readable, got 1 losses of"):
+        DaskRNNRegressor(**SMALL).fit(parts, Y)
+    client.wait_for_workers(2, timeout=60)
+
+
+def test_fits_inside_of_tasks_do_not_wait_for_the_workers_that_they_keep_busy(client):
+    def fit(cell):
+        return DaskRNNRegressor(**SMALL | {"cell": cell}).fit([dask.delayed(X)], Y).weights_
+
+    # As many as there are threads.
+    tasks = client.map(fit, ["rnn", "gru"], pure=False)
+    for found, cell in zip(client.gather(tasks), ["rnn", "gru"], strict=True):
+        assert equal(found, fit(cell))
 
 
 def test_an_interruption_keeps_what_was_learned(client):

@@ -137,6 +137,8 @@ def test_a_closed_client_and_a_cluster_without_workers_are_clear_errors():
                 DaskRNNRegressor(client=client).fit(partitioned(X), y)
         with pytest.raises(ValueError, match="client must be connected, got one that is closed"):
             DaskRNNRegressor(client=client).fit(partitioned(X), y)
+    with pytest.raises(TypeError, match=r"client must be a distributed\.Client or None, got 'tcp:"):
+        DaskRNNRegressor(client="tcp://a").fit(partitioned(X), y)
     with pytest.raises(ValueError, match="client must be given, or be the current one, got None"):
         DaskRNNRegressor().fit(partitioned(X), y)
 

@@ -4,13 +4,15 @@ import numpy as np
 import pytest
 
 from lightrnn import RNNClassifier, RNNRegressor
-from lightrnn.distributed import DaskRNNClassifier, DaskRNNRegressor
+from lightrnn.distributed import DaskRNNClassifier, DaskRNNLanguageModel, DaskRNNRegressor
 
 from .conftest import equal
 
 distributed = pytest.importorskip("distributed")
 dask = pytest.importorskip("dask")
+Delayed = pytest.importorskip("dask.delayed").Delayed
 bag = pytest.importorskip("dask.bag", exc_type=ImportError)
+array = pytest.importorskip("dask.array", exc_type=ImportError)
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
@@ -122,6 +124,8 @@ def test_errors_of_long_frames_say_what_is_wrong(client, frames, rows):
         ([dask.delayed(X)], Y, "id", "X must be a dask.dataframe, or a list .* got list"),
         ([dask.delayed(rows)], Y, "nope", "sequence must be a column of X or the name of its"),
         (bag.from_sequence(X), Y, "id", "X must be a dask.dataframe, or a list .* got Bag"),
+        (frame, Y, ["id", "a"], "sequence must be the name of one column, got"),
+        ([dask.delayed(X), X], Y, None, r"X\[1\] must be a Delayed or Future"),
     ):
         with pytest.raises((ValueError, TypeError), match=message):
             DaskRNNRegressor(**SMALL).fit(given, y, sequence=sequence)
@@ -198,3 +202,70 @@ def test_empty_partitions_change_nothing(client):
     model = DaskRNNRegressor(**SMALL).fit(parts, Y)
     assert list(map(len, dask.compute(*model.predict(parts)))) == [10, 0, 10]
     assert model.score(parts, Y) == pytest.approx(model.to_local().score(X, Y))
+
+
+def _object_array(items):
+    array = np.empty(len(items), object)
+    array[:] = items
+    return array
+
+
+def test_predictions_have_the_form_of_x_and_are_lazy(client, frames):
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame(RNG.normal(size=(20, 4)), columns=list("abcd"), index=NAMES)
+    texts = pandas.Series(TEXTS, index=NAMES)
+    numbers = array.Array, array.Array
+    tables = frames.Series, frames.DataFrame
+    given = [
+        (bag.from_sequence(X, npartitions=2), X, (bag.Bag, bag.Bag)),
+        (frames.from_pandas(table, npartitions=2, sort=False), table, tables),
+        (frames.from_pandas(texts, npartitions=2, sort=False), texts, tables),
+        (array.from_array(_object_array(X), chunks=8), X, numbers),
+        (array.from_array(np.array(TEXTS), chunks=8), TEXTS, numbers),
+        (array.from_array(np.array([["a", "b"], ["c", "d"]] * 10), chunks=(8, 1)), None, numbers),
+        (dask.delayed(X), X, (Delayed, Delayed)),
+    ]
+    model = DaskRNNClassifier(**SMALL)
+    for lazy, whole, kinds in given:
+        local = model.fit(lazy, LABELS).to_local()
+        for method, kind in zip(("predict", "predict_proba"), kinds, strict=True):
+            found = getattr(model, method)(lazy)
+            assert isinstance(found, kind)
+            computed = found.compute()
+            expected = getattr(local, method)(lazy.compute() if whole is None else whole)
+            np.testing.assert_array_equal(np.array(computed), expected)
+            if kind is array.Array:
+                assert found.dtype == computed.dtype and found.chunks[0] == (8, 8, 4)
+            if kind in tables:
+                assert computed.index.tolist() == NAMES.tolist()
+                assert found._meta.iloc[:0].equals(computed.iloc[:0])
+
+
+def test_validation_data_may_be_in_partitions(client, frames, rows):
+    pandas = pytest.importorskip("pandas")
+    parts = [dask.delayed(X[:10]), dask.delayed(X[10:])]
+    expected = DaskRNNRegressor(**SMALL).fit(parts, Y, None, X, Y).validation_scores_
+    frame = frames.from_pandas(rows, npartitions=3, sort=False)
+    by_name = pandas.Series(Y, NAMES).sort_index()
+    pairs = bag.from_sequence(zip(X, Y, strict=True), npartitions=2)
+    for data, y in ((parts, array.from_array(Y, chunks=7)), (pairs, None)):
+        model = DaskRNNRegressor(**SMALL).fit(parts, Y, X_val=data, y_val=y)
+        assert model.validation_scores_ == expected
+    long = DaskRNNRegressor(**SMALL, scoring="r2").fit(
+        frame, by_name, X_val=frame, y_val=by_name, sequence="id"
+    )
+    assert len(long.validation_scores_) == 2
+    texts = bag.from_sequence(TEXTS, npartitions=2)
+    model = DaskRNNLanguageModel(**SMALL).fit(texts, texts_val=texts)
+    assert model.validation_scores_ == (
+        DaskRNNLanguageModel(**SMALL).fit(texts, texts_val=TEXTS).validation_scores_
+    )
+
+
+def test_parts_of_the_data_may_be_pairs_and_long_frames(client, frames, rows):
+    model = DaskRNNRegressor(**SMALL).partial_fit(bag.from_sequence(zip(X, Y, strict=True)))
+    frame = frames.from_pandas(rows, npartitions=3, sort=False)
+    named = DaskRNNRegressor(**SMALL, sequence="id").partial_fit(frame, Y)
+    given = DaskRNNRegressor(**SMALL).partial_fit(frame, Y, sequence="id")
+    assert equal(named.weights_, given.weights_)
+    assert model.n_iter_ == 1

@@ -53,7 +53,7 @@ def test_no_worker_exceeds_its_limit(partition, tmp_path):
     arguments |= {"patch": 100, "random_state": 0, "dropout": 0.0, "bidirectional": False}
     with (
         distributed.LocalCluster(
-            2, threads_per_worker=1, memory_limit=LIMIT, dashboard_address=":0"
+            n_workers=2, threads_per_worker=1, memory_limit=LIMIT, dashboard_address=":0"
         ) as cluster,
         distributed.Client(cluster) as client,
     ):
