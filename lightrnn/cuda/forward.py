@@ -169,18 +169,16 @@ class CudaForward:
             for direction, run in enumerate(level):
                 for segment in span.among(self._segments):
                     self._run(run, inputs[direction], segment, again)
-                    if output.address >= 0:
+                    if output:
                         self._put(depth, direction, segment, output)
             if self._is_final(depth):
                 if span.going_on:
                     return  # nobody reads how far the sequences have come
                 output = self._final_output(depth)
-            elif output.address < 0:
-                output = level[0].states()
-            inputs = [output, output._replace(row_index=self.index.mirror)]
-        self.features = output
+            self.features = output or level[0].states()
+            inputs = [self.features, self.features._replace(row_index=self.index.mirror)]
         if self._pooling:
-            self._pooling.forward(output, span, again)
+            self._pooling.forward(self.features, span, again)
 
     def _inputs(self) -> list[Matrix]:
         """Return the first level's input for each direction."""
@@ -242,12 +240,11 @@ class CudaForward:
         address = self.program.allocate(segment.rows * columns)
         return Matrix(address - segment.row * columns, columns)
 
-    def _output(self, depth: int) -> Matrix:
-        """Allocate a level's output of every step, unless it is the states, at no address."""
-        D = self.network.widths[depth]
+    def _output(self, depth: int) -> Matrix | None:
+        """Allocate a level's output of every step, unless that is the states themselves."""
         if self._is_final(depth) or (len(self.levels[depth]) == 1 and not self.masks):
-            return Matrix(-1, D)
-        return self._new_rows(self.span, D)
+            return None
+        return self._new_rows(self.span, self.network.widths[depth])
 
     def _put(self, depth: int, direction: int, segment: Segment, output: Matrix) -> None:
         """Copy what a direction outputs in a segment, after dropout, to the level's output."""

@@ -166,8 +166,9 @@ def test_segments_take_less_memory(gpu, options):
     """For each further step; nothing is run."""
     grown = []
     for available in (0, np.inf):
-        taken = [program_of(gpu, (50,), [T, T], available, **options)[0] for T in (900, 3600)]
-        grown.append(taken[1] - taken[0])
+        programs = [program_of(gpu, (50,), [T, T], available, **options) for T in (900, 3600)]
+        (short, _), (long, _) = programs
+        grown.append(long.bytes - short.bytes)
     assert grown[0] < grown[1] / 8
 
 
@@ -177,12 +178,23 @@ def test_segments_take_less_memory(gpu, options):
 def test_the_memory_of_a_batch_is_known_before(gpu, bidirectional, target, available):
     """Of ragged sequences, by their number and the sum of their lengths; nothing is run."""
     options = {"bidirectional": bidirectional, "target": target, "dropout": 0.2}
-    taken, shown = program_of(gpu, (20, 9), [900, 850, 600], available, **options)
-    assert abs(taken - shown) < 0.15 * taken
+    program, shown = program_of(gpu, (20, 9), [900, 850, 600], available, **options)
+    assert abs(program.bytes - shown) < 0.15 * program.bytes
+
+
+def test_rows_that_begin_far_before_their_segment_are_copied_all_the_same(gpu):
+    """Row 0 of a late segment would be before all numbers: its address is below 0."""
+    from lightrnn.cuda.gather import copy
+
+    copies = []
+    for units in (3, 50):
+        program, _ = program_of(gpu, (units, units), 2 * [3600], 0, dropout=0.2)
+        copies.append(sum(kernel is copy("float32") for kernel, *_ in program._launches))
+    assert copies[0] == copies[1]
 
 
 def program_of(gpu, sizes, lengths, available, **options):
-    """Return the bytes of a batch's program, and those of a batch of so many steps."""
+    """Return a batch's program, and the bytes of one of as many sequences and steps."""
     host = Network("lstm", 3, sizes, 2, **options)
     network = gpu.CudaNetwork(host, 0)
     network.available = available
@@ -195,7 +207,7 @@ def program_of(gpu, sizes, lengths, available, **options):
     run, _ = network._prepare(batch, make_loss("squared_error"))
     shown = network.batch_bytes(count, sum(lengths))
     network.close()
-    return run.program.bytes, shown
+    return run.program, shown
 
 
 @pytest.mark.parametrize("available", [0, np.inf])
