@@ -76,15 +76,14 @@ class Targets:
         ValueError, TypeError
             If y is not of the kind that the targets were learned from.
         """
-        values = flat(as_values(y, lengths, self.step, name))  # (N,) or (N, k)
-        return self.arranged(self._encoded(values, name), lengths)
+        return self.arranged(self._encoded(self._read(y, lengths, name), name), lengths)
 
     def truth(self, y: Any, lengths: np.ndarray) -> np.ndarray:
         """Check y as `read` does and return it as it is, pooled over steps, to score predictions.
 
         Labels that were not seen in fit are let through: a prediction can only be wrong about them.
         """
-        return flat(self._checked(flat(as_values(y, lengths, self.step)), "y"))
+        return flat(self._read(y, lengths))
 
     def arranged(self, values: np.ndarray, lengths: np.ndarray) -> Values:
         """Return values (N, ...) as they are, or with `step` one array per sequence."""
@@ -132,10 +131,14 @@ class Targets:
     def take_over(self, network: Any, old: Any) -> None:
         """Let a network that was trained on `old` targets go on with these; predictions stay."""
 
+    def _read(self, y: Any, lengths: np.ndarray, name: str = "y") -> np.ndarray:
+        """Return checked values of all sequences or steps, (N,) or (N, k)."""
+        return self._checked(flat(as_values(y, lengths, self.step, name)), name)
+
     def _checked(self, values: np.ndarray, name: str) -> np.ndarray:
         """Return values of the kind and the columns that the targets were learned from."""
         raise NotImplementedError
 
     def _encoded(self, values: np.ndarray, name: str) -> np.ndarray:
-        """Return checked and encoded values."""
+        """Return checked values encoded."""
         raise NotImplementedError

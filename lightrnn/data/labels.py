@@ -138,8 +138,8 @@ class ClassTargets(LabelTargets):
                 "none is left. Check sample_weight and class_weight."
             )
 
-    def codes(self, labels: np.ndarray, name: str) -> np.ndarray:
-        """Return the code of each label of `_checked`."""
+    def _encoded(self, labels: np.ndarray, name: str) -> np.ndarray:
+        """Return the code of each label."""
         # A label greater than all classes would get a code beyond the last one.
         codes = np.minimum(np.searchsorted(self.classes_, labels), len(self.classes_) - 1)  # (N,)
         unseen = np.flatnonzero(self.classes_[codes] != labels)
@@ -168,9 +168,6 @@ class ClassTargets(LabelTargets):
                 f"{name} must hold labels of {self._listed()}, got {_family(labels)}. Convert them."
             )
         return labels
-
-    def _encoded(self, values: np.ndarray, name: str) -> np.ndarray:
-        return self.codes(self._checked(values, name), name)
 
     def decode(self, outputs: np.ndarray) -> np.ndarray:
         """Return the most probable labels for raw outputs (N, k)."""
@@ -238,7 +235,7 @@ class MultilabelTargets(LabelTargets):
         return numbers
 
     def _encoded(self, values: np.ndarray, name: str) -> np.ndarray:
-        return self._checked(values, name).astype(np.float32)
+        return values.astype(np.float32)
 
     def decode(self, outputs: np.ndarray) -> np.ndarray:
         """Return 0/1 indicators for raw outputs (N, k)."""
@@ -309,7 +306,7 @@ def read_labels(
                 "one label per step.",
             )
         indicators = MultilabelTargets(labels.shape[1], step)
-        return indicators, indicators.arranged(labels.astype(np.float32), lengths)
+        return indicators, indicators.arranged(indicators._encoded(labels, name), lengths)
     if classes is None:
         targets = ClassTargets(_classes(labels, name), step)
     else:
@@ -317,7 +314,7 @@ def read_labels(
         named = _labels(listed.ravel(), "classes")
         targets = ClassTargets(_classes(named, "classes"), step)
         targets._checked(labels, name)  # text or numbers, as the classes are
-    return targets, targets.arranged(targets.codes(labels, name), lengths)
+    return targets, targets.arranged(targets._encoded(labels, name), lengths)
 
 
 def _classes(labels: np.ndarray, name: str) -> np.ndarray:

@@ -172,13 +172,13 @@ class RealTargets(Targets):
         The network's outputs stay what they are, so predictions follow mean and scale too: a first
         call that was not like the others is then forgotten soonest.
         """
-        columns = self._checked(flat(as_values(y, lengths, self.step)), "y")
+        columns = self._read(y, lengths)
         targets = self
         if self.folded is not None:
             mean, scale = self.folded
             targets = replace(self, mean=mean, scale=scale, folded=None)
         targets = targets._with(columns, pool(weights))
-        return targets, targets.arranged(targets.standardised(columns), lengths)
+        return targets, targets.arranged(targets._encoded(columns), lengths)
 
     def take_over(self, network: Any, old: RealTargets) -> None:
         """Re-express the network's outputs in these units, so that predictions stay what they were.
@@ -190,7 +190,7 @@ class RealTargets(Targets):
             factor, shift = old.scale / divisor, (old.mean - self.mean) / divisor
             network.rescale_outputs(self._per_output(factor), self._per_output(shift))
 
-    def standardised(self, columns: np.ndarray) -> np.ndarray:
+    def _encoded(self, columns: np.ndarray, name: str = "y") -> np.ndarray:
         """Return checked columns (N, k) in units of their scale, in the network's precision."""
         with np.errstate(all="ignore"):
             encoded = (columns - self.mean) / self._divisor
@@ -230,9 +230,6 @@ class RealTargets(Targets):
                 "Give the same columns."
             )
         return columns
-
-    def _encoded(self, values: np.ndarray, name: str) -> np.ndarray:
-        return self.standardised(self._checked(values, name))
 
     def decode(self, outputs: np.ndarray) -> np.ndarray:
         """Return predictions (N,), (N, k), or of several quantiles (N, q) or (N, k, q)."""
@@ -337,4 +334,4 @@ def read_numbers(
     # A constant y shows no scale yet: further calls may, also after a fit.
     if partial or not scale.all():
         targets = replace(targets, sample=np.empty((0, 2 + len(mean))))._with(columns, w)
-    return targets, targets.arranged(targets.standardised(columns), lengths)
+    return targets, targets.arranged(targets._encoded(columns), lengths)
