@@ -89,7 +89,7 @@ class Panel:
         return replace(self, values=values, covariates=covariates)
 
 
-def read_panel(y: Any, known: Panel | None = None) -> Panel:
+def read_panel(y: Any, known: Panel | None = None, name: str = "y") -> Panel:
     """Read series. One begins with its first value; what is missing before that is left out.
 
     Parameters
@@ -98,6 +98,8 @@ def read_panel(y: Any, known: Panel | None = None) -> Panel:
         Numbers, NaN or None where a value is missing; `read_frame` lists the forms of a DataFrame.
     known : Panel, optional
         The series that were learned from, whose frequency those of y have.
+    name : str, default="y"
+        What messages call arrays.
 
     Returns
     -------
@@ -120,23 +122,23 @@ def read_panel(y: Any, known: Panel | None = None) -> Panel:
     if is_frame(y):
         form = known.form if known and isinstance(known.form, FrameForm) else None
         frame = read_frame(y, form)
-        for series, name in zip(frame.values, frame.form.ids, strict=True):
-            check_finite(series, called(name))
+        for series, column in zip(frame.values, frame.form.ids, strict=True):
+            check_finite(series, called(column))
         return Panel(*frame)
-    items = y if isinstance(y, list | tuple) else as_array(y, "y", _ONE_NUMBER)
+    items = y if isinstance(y, list | tuple) else as_array(y, name, _ONE_NUMBER)
     if isinstance(items, np.ndarray) and not 0 < items.ndim < 3:
         raise ValueError(
-            f"y must be one series (T,), a list of some, or (n, T), got {shown(items)}. "
+            f"{name} must be one series (T,), a list of some, or (n, T), got {shown(items)}. "
             "Forecast each column as a series of its own; other variables are X."
         )
     if isinstance(items, np.ndarray) and items.ndim == 2 and items.shape[1] == 1:
         items = items[:, 0]
     single = _is_flat(items)
     if not len(items):
-        raise ValueError(f"y must hold at least one series, got {shown(y)}. Pass data.")
+        raise ValueError(f"{name} must hold at least one series, got {shown(y)}. Pass data.")
     given = [items] if single else items
-    names = ["y"] if single else [f"y[{i}]" for i in range(len(given))]
-    values = [_series(item, name) for item, name in zip(given, names, strict=True)]
+    names = [name] if single else [f"{name}[{i}]" for i in range(len(given))]
+    values = [_series(*pair) for pair in zip(given, names, strict=True)]
     starts = tuple(int(np.isfinite(series).argmax()) for series in values)
     values = [series[start:] for series, start in zip(values, starts, strict=True)]
     return Panel(values, ArrayForm(single, starts))

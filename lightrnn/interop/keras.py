@@ -69,9 +69,9 @@ def read_file(path: StrPath) -> KerasFile:
     ValueError
         If it is of another format or damaged, or its model has what is not computed here.
     """
-    h5py = import_extra("h5py", "to read HDF5 files")
+    import_extra("h5py", "to read HDF5 files")
     with open_regular(path) as file:
-        return _read_open(h5py, path, file)
+        return _read_open(path, file)
 
 
 def read_model(model: Any) -> KerasFile:
@@ -83,7 +83,6 @@ def read_model(model: Any) -> KerasFile:
 
 
 def _read_open(
-    h5py: Any,
     path: StrPath,
     file: BinaryIO,
 ) -> KerasFile:
@@ -91,14 +90,14 @@ def _read_open(
     size = os.fstat(file.fileno()).st_size
     try:
         if file.read(len(ZIP_START)) != ZIP_START:
-            return _read_hdf5(h5py, path, size)
+            return _read_hdf5(path, size)
         with zipfile.ZipFile(file) as archive:
             check_members(archive, size)
             with archive.open("config.json") as member:
                 model = read_json(member, archive.getinfo("config.json").file_size)
             description = describe(model)
             content = archive.read(_ARRAYS)
-            arrays = _arrays(h5py, io.BytesIO(content), len(content))
+            arrays = _arrays(io.BytesIO(content), len(content))
             # Functional models of Keras 2 have their layers in a folder of another name.
             arrays = {name.replace(_LAYERS_OF_2, "layers"): arrays[name] for name in arrays}
             return KerasFile(arrays, description)
@@ -115,27 +114,29 @@ def _read_open(
         raise unreadable(path, "a .keras or .weights.h5 file", known, error) from error
 
 
-def _read_hdf5(h5py: Any, path: StrPath, size: int) -> KerasFile:
+def _read_hdf5(path: StrPath, size: int) -> KerasFile:
     """Read a file of arrays alone, or a whole model as Keras 2 and `save("model.h5")` write it."""
+    import h5py
+
     with h5py.File(path, "r") as file:
         config = file.attrs.get("model_config")
     if config is None:
-        return KerasFile(_arrays(h5py, path, size))
+        return KerasFile(_arrays(path, size))
     content = config if isinstance(config, bytes) else str(config).encode()
     model = read_json(io.BytesIO(content), len(content))
     description = describe(model)
     with h5py.File(path, "r") as file:
-        arrays = _of_whole_model(h5py, file["model_weights"], model, size)
+        arrays = _of_whole_model(file["model_weights"], model, size)
     return KerasFile(arrays, description)
 
 
-def _of_whole_model(h5py: Any, group: Any, model: Config, size: int) -> Arrays:
+def _of_whole_model(group: Any, model: Config, size: int) -> Arrays:
     """Return a whole model's arrays by the paths that they have in files of Keras 3.
 
     Each layer has a group of its name, with the names of its arrays in their order; a model within
     the model has those that are trained before the others.
     """
-    datasets = dict(_datasets(h5py, group))
+    datasets = dict(_datasets(group))
     inner: dict[str, list[Place]] = {}
     for place, name in named(model):
         inner.setdefault(name, []).append(place)
@@ -159,22 +160,26 @@ def _text(name: Any) -> str:
     return name.decode() if isinstance(name, bytes) else str(name)
 
 
-def _arrays(h5py: Any, source: Any, size: int) -> Arrays:
+def _arrays(source: Any, size: int) -> Arrays:
     """Return the model's arrays in a file of this size, not those of optimizer and metrics."""
+    import h5py
+
     found: Arrays = {}
     with h5py.File(source, "r") as file:
-        for name, dataset in _datasets(h5py, file):
+        for name, dataset in _datasets(file):
             _check_dataset(name, dataset, size)
             found[name] = dataset[()]
             size -= found[name].nbytes
     return found
 
 
-def _datasets(h5py: Any, file: Any) -> Iterator[tuple[str, Any]]:
+def _datasets(file: Any) -> Iterator[tuple[str, Any]]:
     """Yield the paths and datasets of a model in an HDF5 file; links to other files are left out.
 
     HDF5's own walk over a file goes as deep as its groups do, and the stack does not.
     """
+    import h5py
+
     waiting = [("", file)]
     count = 0
     while waiting:

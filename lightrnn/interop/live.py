@@ -51,8 +51,7 @@ def run_module(module: Any, foreign: ForeignNetwork) -> Iterator[Check]:
     torch = sys.modules["torch"]
     X = _inputs(foreign, _LENGTHS)
     # A module may take the lengths too, or a state.
-    more: tuple[Callable[[int], list[Any]], ...]
-    more = (lambda T: [], lambda T: [torch.tensor([T])], lambda T: [None])
+    more: tuple[Any, ...] = (lambda T: [], lambda T: [torch.tensor([T])], lambda T: [None])
     for others in more:
         runs = [_outputs(torch, module, foreign, X, layout, others) for layout in _LAYOUTS]
         yield from ((X, outputs) for outputs in runs if outputs is not None)

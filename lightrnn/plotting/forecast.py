@@ -223,7 +223,7 @@ def _intervals(values: np.ndarray, wanted: Quantiles) -> dict[float, tuple[np.nd
 
 def _following(truth: Any, panel: Panel, index: int, steps: np.ndarray) -> np.ndarray:
     """Return the values of the truth at the steps of the horizon, NaN where there is none."""
-    given = read_panel(truth)
+    given = read_panel(truth, name="truth")
     names = given.form.names(len(given.values))
     name = panel.form.names(len(panel.values))[index]
     number = names.index(name) if len(names) > 1 and name in names else 0

@@ -120,6 +120,8 @@ def test_what_displays_of_forecasts_refuse(fitted):
         ForecastDisplay.from_estimator(RNNForecaster(4))
     with pytest.raises(ValueError, match="series must be the name of one, such as 0, or a number"):
         ForecastDisplay.from_estimator(fitted, series="b")
+    with pytest.raises(ValueError, match="truth must hold at least one series"):
+        ForecastDisplay.from_estimator(fitted, truth=[])
     with pytest.raises(ValueError, match="n_history must be"):
         ForecastDisplay.from_estimator(fitted, n_history=0)
     with pytest.raises(ValueError, match="measure must be one of"):
