@@ -24,24 +24,40 @@ _TEXTS = {
 }
 
 
-# Makes a step (batch, F) into its columns, in ONNX's text: a value or the last one, a mark, and the
-# number of steps since. 1 is the type of float.
-_STEP_OF_MISSING = """
-missing_values (float[batch, {F}] last, float[batch, {F}] since, float[batch, {F}] x)
-    => (float[batch, {F}] next_last, float[batch, {F}] next_since, float[batch, {columns}] columns)
-    <float[1] step = {{1}}, float[1] none = {{0}}>
+# Makes each step of X into its columns: a value or the last one, a mark, and the steps since then.
+# The last value, less that before the first one, and the number go on from those of earlier steps.
+# 1 is the type of float.
+_MARKED = """
+marked () => ()
+    <int64[1] marked_one = {{1}}, int64[1] marked_time = {{1}},
+     int64[3] marked_sizes = {{{F}, {F}, {F}}}>
 {{
-    missing = IsNaN (x)
-    next_last = Where (missing, last, x)
-    longer = Add (since, step)
-    next_since = Where (missing, longer, none)
-    there = Not (missing)
-    mark = Cast <to = 1> (there)
-    columns = Concat <axis = -1> (next_last, mark, next_since)
+    marked_start = Add (last0, first_value)
+    marked_value, marked_elapsed, marked_columns = Scan <
+        num_scan_inputs = 1, scan_input_axes = [1], scan_output_axes = [1],
+        body = missing_values
+            (float[batch, {F}] last, float[batch, {F}] since, float[batch, {F}] x)
+            => (float[batch, {F}] next_last, float[batch, {F}] next_since,
+                float[batch, {columns}] columns)
+            <float[1] step = {{1}}, float[1] none = {{0}}>
+        {{
+            missing = IsNaN (x)
+            next_last = Where (missing, last, x)
+            longer = Add (since, step)
+            next_since = Where (missing, longer, none)
+            there = Not (missing)
+            mark = Cast <to = 1> (there)
+            columns = Concat <axis = -1> (next_last, mark, next_since)
+        }}> (marked_start, since0, X)
+    marked_ends = Sub (seq_lens, marked_one)
+    marked_index = Unsqueeze (marked_ends, marked_time)
+    marked_last = GatherND <batch_dims = 1> (marked_columns, marked_index)
+    marked_last_value, marked_mark, end_elapsed = Split <axis = -1> (marked_last, marked_sizes)
+    end_value = Sub (marked_last_value, first_value)
+    marked_shifted = Sub (marked_columns, columns_mean)
+    marked = Div (marked_shifted, columns_scale)
 }}
 """
-
-
 # Makes patches of sequences X (batch, time, F); behind the end of one its last step is there.
 _PATCHES = """
 patches () => ()
@@ -177,7 +193,7 @@ class InputBuilder:
         standardization = self.summary.standardization
         mean = np.zeros(3 * F) if standardization is None else standardization.mean.copy()
         scale = np.ones(3 * F) if standardization is None else standardization.scale.copy()
-        first = self._constant("first_value", (fill - mean[:F]) / scale[:F])
+        self._constant("first_value", (fill - mean[:F]) / scale[:F])
         mean[:F] = 0.0  # values are standardised already
         scale[:F] = 1.0
         last, elapsed = CARRIED
@@ -187,24 +203,11 @@ class InputBuilder:
             counts = self._add("Unsqueeze", counts, axis)
             zeros = self._constant("no_value", np.zeros((1, F)))
             last = elapsed = self._add("Mul", counts, zeros)  # (batch, F)
-        outputs = ("last_value", "elapsed", "columns")
-        self._add(
-            "Scan",
-            self._add("Add", last, first),
-            elapsed,
-            X,
-            out=outputs,
-            body=self.onnx.parser.parse_graph(_STEP_OF_MISSING.format(F=F, columns=3 * F)),
-            num_scan_inputs=1,
-            scan_input_axes=[1],
-            scan_output_axes=[1],
-        )
-        parts = ("end_value", "end_mark", "end_elapsed")
-        sizes = self._constant("columns.sizes", [F, F, F])
-        self._add("Split", self._last_steps("columns"), sizes, out=parts, axis=-1)
-        self.ends = [self._add("Sub", "end_value", first), "end_elapsed"]
-        shifted = self._add("Sub", "columns", self._constant("columns.mean", mean))
-        return self._add("Div", shifted, self._constant("columns.scale", scale))
+        self._constant("columns_mean", mean)
+        self._constant("columns_scale", scale)
+        self._add_text(_MARKED.format(F=F, columns=3 * F), X=X, last0=last, since0=elapsed)
+        self.ends = ["end_value", "end_elapsed"]
+        return "marked"
 
     def _in_patches(self, X: str) -> str:
         """Return the sequences in patches, whose lengths become those of the layers' inputs."""
