@@ -317,18 +317,14 @@ def _round(
     model.fit(seen, y[~held_out])
     seconds = cpu.compiling.clock() - start
     predicted = model.predict(unseen)
-    score = _score(predicted, y[held_out])
+    truth = y[held_out]
+    score = r_squared(truth, predicted) if y.dtype.kind == "f" else accuracy(predicted == truth)
     horizon = math.nan
     # It needs a step to look back on, and outputs that depend on the states.
     if not isinstance(model, Naive | SummaryLinear):
         with suppress(ValueError):
             horizon = memory_horizon(model, unseen).horizon
     return predicted, score, seconds, horizon
-
-
-def _score(predicted: np.ndarray, y: np.ndarray) -> float:
-    """Return the accuracy of classes, R^2 of numbers."""
-    return r_squared(y, predicted) if y.dtype.kind == "f" else accuracy(predicted == y)
 
 
 def _row(result: Result) -> tuple[str, ...]:

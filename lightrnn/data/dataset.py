@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..cells import CELLS
-from ..utils.indexing import take, take_rows
+from ..utils.indexing import take
 from ..utils.standardization import Standardization
 from .base_targets import Targets
 from .containers import refuse_long_frame, unwrapped
@@ -71,7 +71,7 @@ class HeldOut(NamedTuple):
         """Return the sequences and targets as `predict` takes and returns them."""
         if self.rows is None:
             return self.X, self.y
-        return take_rows(unwrapped(self.X), self.rows), take_rows(self.y, self.rows)
+        return take(unwrapped(self.X), self.rows), take(self.y, self.rows)
 
 
 def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:

@@ -7,28 +7,28 @@ import numpy as np
 
 
 def take(values: Any, indices: np.ndarray) -> Any:
-    """Return the items of an array or a list at the given indices.
+    """Return the items of an array, a list or a DataFrame at the given indices.
 
     Parameters
     ----------
-    values : ndarray or list
+    values : ndarray, list, tuple or DataFrame
         The values.
     indices : ndarray of int, shape (m,)
         Positions along the first axis.
 
     Returns
     -------
-    ndarray or list
-        An array if `values` is one, else a list, with m items.
+    ndarray, list or DataFrame
+        The m items, in a list if `values` is a list or a tuple.
 
     Examples
     --------
     >>> take(["a", "b", "c"], np.array([2, 0]))
     ['c', 'a']
     """
-    if isinstance(values, np.ndarray):
-        return values[indices]
-    return [values[i] for i in indices.tolist()]
+    if isinstance(values, Sequence):
+        return [values[i] for i in indices.tolist()]
+    return (values.iloc if hasattr(values, "iloc") else values)[indices]
 
 
 def split(values: np.ndarray, lengths: np.ndarray) -> list[np.ndarray]:
@@ -58,28 +58,3 @@ def object_array(items: Sequence[Any]) -> np.ndarray:
     array = np.empty(len(items), dtype=object)
     array[:] = items
     return array
-
-
-def take_rows(values: Any, rows: np.ndarray) -> Any:
-    """Return the items of whatever a user gave for X or y, in the same form.
-
-    Parameters
-    ----------
-    values : list, tuple, array-like or DataFrame
-        The items.
-    rows : ndarray of int, shape (m,)
-        Their positions.
-
-    Returns
-    -------
-    list, array-like or DataFrame
-        m items.
-
-    Examples
-    --------
-    >>> take_rows(("a", "b", "c"), np.array([2, 0]))
-    ['c', 'a']
-    """
-    if isinstance(values, Sequence):
-        return take(values, rows)
-    return values.iloc[rows] if hasattr(values, "iloc") else values[rows]
