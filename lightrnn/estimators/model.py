@@ -42,7 +42,9 @@ _LONG = 50
 _SMALL = 1 << 26
 
 
-def build_network(architecture: dict[str, Any], largest_batch: tuple[int, int] = (1, 1)) -> Network:
+def build_network(
+    architecture: dict[str, Any], largest_batch: tuple[int, int] = (1, 1), n_jobs: int | None = None
+) -> Network:
     """Return a network, unless it cannot fit into the memory of this machine.
 
     Parameters
@@ -51,6 +53,8 @@ def build_network(architecture: dict[str, Any], largest_batch: tuple[int, int] =
         Arguments of `Network`.
     largest_batch : tuple of int, default=(1, 1)
         Sequences of the largest minibatch, and steps of them all.
+    n_jobs : int, default=None
+        Threads that train it.
 
     Returns
     -------
@@ -66,6 +70,7 @@ def build_network(architecture: dict[str, Any], largest_batch: tuple[int, int] =
     from ..nn.network import Network
 
     network = Network(**architecture)
+    network.threads = cpu.threads.usable(n_jobs)
     # In segments, if need be: that depends on what others leave of the memory.
     network.available = available_memory(network.bytes_needed(*largest_batch))
     needed = network.bytes_needed(*largest_batch)
@@ -166,7 +171,7 @@ class Model:
         ValueError
             As `build_network`; `random_state` has then not been drawn from.
         """
-        network = build_network(architecture, largest_batch)
+        network = build_network(architecture, largest_batch, arguments["n_jobs"])
         rng = random_generator(arguments["random_state"])
         forget_bias = arguments["forget_bias"]
         if forget_bias == "auto":
@@ -261,7 +266,7 @@ class Model:
             if name != "dropout":
                 refuse_change(name, self.architecture[name], value)
         # What training changes is copied, so that an exception in it leaves the old model alone.
-        network = build_network(architecture, largest_batch)
+        network = build_network(architecture, largest_batch, arguments["n_jobs"])
         network.parameters[:] = self.network.parameters
         solver = arguments["solver"]
         model = replace(self, architecture=architecture, network=network, solver=solver)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from .. import cpu
 from ..data.dataset import patch_for
 from ..data.missing import COLUMNS
 from ..data.patches import count_patches
@@ -216,6 +217,7 @@ def parameter_table(
         device = estimator.get_params(deep=False)["device"]
     inputs = int(count_patches(T, patch))
     network = Network(**architecture)
+    network.threads = cpu.threads.usable(estimator.get_params(deep=False)["n_jobs"])
     network.available = model.available_memory(network.batch_bytes(B, B * inputs))
     return ParameterTable(
         cell=architecture["cell"],

@@ -33,12 +33,12 @@ def in_segments(network: Stack, batch_size: int, steps: int, available: float) -
 
 
 def taken_bytes(
-    network: Stack, batch_size: int, steps: int, shards: int, available: float
+    network: Stack, batch_size: int, steps: int, shards: int, at_once: int, available: float
 ) -> float:
-    """Return the memory of a batch, in segments if need be."""
-    if in_segments(network, batch_size, steps, available):
-        return shards * segment_bytes(network, batch_size // shards, steps // shards)
-    return batch_bytes(network, batch_size, steps)
+    """Return the memory of a batch, of which so many shards run at once, in segments if need be."""
+    if in_segments(network, batch_size, steps, available * shards / at_once):
+        return at_once * segment_bytes(network, batch_size // shards, steps // shards)
+    return batch_bytes(network, batch_size, steps) * at_once / shards
 
 
 def batch_bytes(network: Stack, batch_size: int, steps: int) -> float:

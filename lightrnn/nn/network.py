@@ -66,6 +66,8 @@ class Network(Stack):
     available : float
         Bytes of memory that there are. A batch that would take more than a quarter of them is run
         in segments.
+    threads : int
+        Most threads that training is going to use: so many shards take memory at once.
     steps_in_flight : int
         How many training steps to begin before the outcome of the first one is awaited.
     cached : (sequence of ndarray, ndarray) or None
@@ -87,6 +89,7 @@ class Network(Stack):
         self.cached: tuple[Sequence[np.ndarray], np.ndarray] | None = None
         self.most_shards = _SHARDS  # of a batch
         self.available = math.inf
+        self.threads = _SHARDS
         self._gradients: list[Gradient] = []
         self._workspaces: deque[Workspace] = deque(maxlen=_SHARDS)
         # Number of sequences of the last batch, and the final states of each shard.
@@ -100,7 +103,8 @@ class Network(Stack):
     def batch_bytes(self, batch_size: int, steps: int, available: float | None = None) -> float:
         """Return the memory that training takes for such a batch alone, where so much is there."""
         count = self._shards_of(batch_size, steps)
-        return memory.taken_bytes(self, batch_size, steps, count, available or self.available)
+        sizes = batch_size, steps, count, min(count, self.threads)
+        return memory.taken_bytes(self, *sizes, available or self.available)
 
     @cached_property
     def _row_bytes(self) -> float:  # the most that a step can take: small batches are small at once
@@ -159,7 +163,7 @@ class Network(Stack):
         count = self._shard_count(batch)
         self.transpose(inputs=False)
         gradients = self._shard_gradients(count)
-        make = self._run_of(batch)
+        make = self._run_of(batch, self.available * count / min(count, threads))
         tasks = [partial(self._train, make, batch, loss, count, s) for s in range(count)]
         losses, states = zip(*cpu.threads.run(tasks, threads), strict=True)
         # The order of these sums is fixed, so that threads change no bit.
@@ -235,12 +239,12 @@ class Network(Stack):
         self.release(shard)
         return result
 
-    def _run_of(self, batch: Batch) -> type[Run]:
+    def _run_of(self, batch: Batch, available: float) -> type[Run]:
         """Return how a batch is learned from: in one piece if there is memory for all gates."""
         B = len(batch.X)
         steps = batch.n_steps
-        small = (B + steps) * self._row_bytes < self.available * memory.SHARE
-        if small or not memory.in_segments(self, B, steps, self.available):
+        small = (B + steps) * self._row_bytes < available * memory.SHARE
+        if small or not memory.in_segments(self, B, steps, available):
             return ForwardBackward
         return BidirectionalRun if len(self.levels[0]) > 1 else CheckpointedRun
 

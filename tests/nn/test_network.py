@@ -424,4 +424,10 @@ def test_memory_needed_grows_with_what_needs_it():
     rows = 8 * 50 * 100 * 4 * (4 + 2 + 2)  # slots, state and its gradient, float32
     assert rows < small < 3 * rows + 4 * 20 * network.n_parameters
     assert longer > 4 * small and wider > small
+    for available in (np.inf, 10**6):  # eight shards, as many at once as there are threads
+        network.available = available
+        needed = []
+        for network.threads in (1, 2, 4, 8):
+            needed.append(network.batch_bytes(64, 32_000) / network.threads)
+        assert len(set(needed)) == 1
     assert Network("lstm", 10, (100,), 2, dtype="float64").bytes_needed(8, 400) > 1.7 * small
