@@ -137,12 +137,7 @@ class Network(Stack):
         """The flat gradient (size,) that `loss_and_gradient` has set."""
         return self._shard_gradients(1)[0][0]
 
-    def loss_and_gradient(
-        self,
-        batch: Batch,
-        loss: Loss,
-        threads: int = 1,
-    ) -> float:
+    def loss_and_gradient(self, batch: Batch, loss: Loss, threads: int = 1) -> float:
         """Return sum(w * l) / n over the n targets of the batch that count, and set `gradient`.
 
         Parameters
