@@ -69,18 +69,19 @@ class Chain:
         self._runs: list[ForwardBackward] = []  # over each segment: they hold the states before it
         self.final_states: list[np.ndarray] = []
 
-    def forward(self) -> Iterator[ForwardBackward]:
-        """Yield the run over each segment after its forward pass."""
+    def forward(self, kept: bool = True) -> Iterator[ForwardBackward]:
+        """Yield the run over each segment after its forward pass; `backward` needs them `kept`."""
         states = self.batch.states
         for number in range(len(self._starts)):
             run = self._run(number, states)
-            self._runs.append(run)
-            run.forward(kept=run.segment.ends)
+            run.forward(kept=kept and run.segment.ends)
             states = tuple(run.final_states())
             self._keep_ends(run, states)
-            parts = parts_at_once(len(run.batch.X))
-            if parts > 1 and run.segment.going_on == len(run.batch.X):
-                run.keep_parts(parts)
+            if kept:
+                self._runs.append(run)
+                parts = parts_at_once(len(run.batch.X))
+                if parts > 1 and run.segment.going_on == len(run.batch.X):
+                    run.keep_parts(parts)
             yield run
 
     def backward(self) -> Iterator[ForwardBackward]:

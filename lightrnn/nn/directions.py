@@ -49,11 +49,11 @@ class BidirectionalRun:
         chains = [chain for level in self._chains for chain in level]
         return [state for chain in chains for state in chain.final_states] + self._pooled
 
-    def train(self, loss: Loss, gradients: dict[str, Any]) -> float:
-        """Return the shard's part of the batch's loss and add to each layer's gradient."""
+    def forward(self, kept: bool = True) -> ForwardBackward:
+        """Run all levels and return a run of which outputs are read; what `train` needs is kept."""
         X: Steps = self.batch.X
         for number in range(self._last + 1):
-            X = self._level(number, X)
+            X = self._level(number, X, kept)
         run = ForwardBackward(self.network, self.batch, self.workspace)
         run.head_inputs = self._head_inputs(run, X)
         pooling = self.network.pooling
@@ -61,8 +61,13 @@ class BidirectionalRun:
             before = self.batch.states[-1] if self.batch.states else None
             run.head_inputs = run.pooled(pooling, run.head_inputs, before)
             self._pooled = [np.array(self.workspace.pooling.pooled[: len(X)])]
+        return run
+
+    def train(self, loss: Loss, gradients: dict[str, Any]) -> float:
+        """Return the shard's part of the batch's loss and add to each layer's gradient."""
+        run = self.forward()
         value, doutput = run.head_back(loss, gradients)
-        if pooling:
+        if self.network.pooling:
             doutput = self.workspace.pooling.backward(doutput, gradients)
         doutputs: Any = doutput
         if self._by_step(self._last):
@@ -77,7 +82,7 @@ class BidirectionalRun:
 
     # -- forward -----------------------------------------------------------------------------------
 
-    def _level(self, number: int, X: Steps) -> Steps:
+    def _level(self, number: int, X: Steps, kept: bool) -> Steps:
         """Run both directions of a level; return its outputs, if every step has one."""
         level = self.network.levels[number]
         columns = self.network.widths[number] if self._by_step(number) else 0
@@ -87,7 +92,7 @@ class BidirectionalRun:
         for direction, layer in enumerate(level):
             chain = self._chain(number, direction, X, slice(column, column + layer.units))
             self._chains[number].append(chain)
-            for run in chain.forward():
+            for run in chain.forward(kept):
                 if columns:
                     parts = _parts(run, outputs, direction, column, layer.units)
                     for part, h in zip(parts, _by_sequence(run, run.head_inputs), strict=True):

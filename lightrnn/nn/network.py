@@ -301,12 +301,7 @@ class Network(Stack):
         """Return the last layer's state (n, D), or for target "step" a list of (T_i, D)."""
         return self._predict(X, threads, ForwardBackward.features)
 
-    def _predict(
-        self,
-        X: Sequence[np.ndarray],
-        threads: int,
-        read: Read,
-    ) -> Any:
+    def _predict(self, X: Sequence[np.ndarray], threads: int, read: Read) -> Any:
         """Run forward over any number of sequences and read results, in the order of X.
 
         Only the results are kept of all sequences; the bits do not depend on the groups.
@@ -329,11 +324,13 @@ class Network(Stack):
 
     def _predict_group(self, X: list[np.ndarray], lengths: np.ndarray, read: Read) -> Any:
         """Return the results of one group of sequences, longest first."""
-        # A reverse direction has to see the end first, so its sequences cannot go in pieces. The
-        # first sequence of a group is the longest, and where it is that long, the only one.
-        if lengths[0] > _PREDICTED_ROWS and len(self.levels[0]) == 1:
-            return self._predict_pieces(X[0], read)
         batch = Batch(X, lengths)
+        # The first sequence of a group is the longest, and where it is that long, the only one.
+        if lengths[0] > _PREDICTED_ROWS:
+            if len(self.levels[0]) == 1:
+                return self._predict_pieces(X[0], read)
+            # A reverse direction has to see the end first: one direction runs after the other.
+            return read(self.acquire(batch, BidirectionalRun).forward(kept=False))
         result, _ = self._predict_batch(batch, read, carry=False)
         return result
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 
 from lightrnn import RNNClassifier
 from lightrnn.nn import memory, workspace
+from lightrnn.nn.network import Network
 from lightrnn.training.truncation import chunks
 
 RECURRENT = ("rnn", "gru", "lstm")
@@ -50,6 +51,28 @@ def test_sequences_on_disk_are_read_in_both_directions(missing, tmp_path, monkey
         net = RNNClassifier("rnn", (4,), bidirectional=True, patch=3, missing=missing)
         losses.append(net.set_params(max_iter=2, random_state=0).fit(X, [0, 1, 1]).loss_curve_)
     assert losses[0] == losses[1]
+
+
+@pytest.mark.parametrize(("target", "pooling"), [("sequence", "mean"), ("step", "last")])
+def test_predictions_in_both_directions_keep_few_states(target, pooling, monkeypatch):
+    net = Network("lstm", 2, (5, 4), 3, target=target, pooling=pooling, bidirectional=True)
+    net.initialize(np.random.default_rng(0))
+    X = [np.random.default_rng(T).normal(size=(T, 2)) for T in (400, 3, 77)]
+    whole = [np.asarray(rows).tobytes() for rows in net.outputs(X)]
+    monkeypatch.setattr("lightrnn.nn.network._PREDICTED_ROWS", 80)
+    monkeypatch.setattr(workspace, "SEGMENT_BYTES", 1)
+    monkeypatch.setattr(workspace, "_FEW_ROWS", 8)
+    rows = []
+    grow = workspace.LayerBuffers._grow
+
+    def noted(buffers, *sizes):
+        rows.append(sizes[0] * buffers.layer.cell.recurrent)
+        grow(buffers, *sizes)
+
+    monkeypatch.setattr(workspace.LayerBuffers, "_grow", noted)
+    net._workspaces.clear()
+    assert [np.asarray(rows).tobytes() for rows in net.outputs(X)] == whole
+    assert 0 < max(rows) < 100
 
 
 CHILD = """
