@@ -26,7 +26,14 @@ def main() -> int:
         parser.print_help()
         return 0
     module, _ = _COMMANDS[arguments.command]
-    return module.run(arguments)
+    try:
+        return module.run(arguments)
+    except KeyboardInterrupt:
+        return 130  # as shells have it
+    except (MemoryError, OSError, RuntimeError, TypeError, ValueError) as error:
+        reason = error if str(error) else type(error).__name__
+        print(f"{parser.prog} {arguments.command}: {reason}", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

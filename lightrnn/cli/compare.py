@@ -59,10 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the comparison on the data of a file; return the exit status."""
     windows = tuple(arguments.windows) if arguments.windows else None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a fit has not converged, fold after fold
-            X, y = _read(arguments.data)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a fit has not converged, fold after fold
+        X, y = _read(arguments.data)
+        try:
             found = compare(
                 X,
                 y,
@@ -73,16 +73,12 @@ def run(arguments: argparse.Namespace) -> int:
                 random_state=arguments.seed,
                 progress=_show_progress,
             )
+        finally:
             _show_progress("")
-            # Before the page, whose file may turn out not to be writable after minutes of fits.
-            print(found, flush=True)
-            if arguments.html:
-                report(found).write(arguments.html)
-    except (MemoryError, OSError, TypeError, ValueError) as error:
-        _show_progress("")
-        reason = error if str(error) else type(error).__name__
-        print(f"python -m lightrnn compare: {reason}", file=sys.stderr)
-        return 1
+        # Before the page, whose file may turn out not to be writable after minutes of fits.
+        print(found, flush=True)
+        if arguments.html:
+            report(found).write(arguments.html)
     return 0
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import time
 from collections.abc import Iterator
 from importlib.metadata import version
+from pathlib import Path
 
 from .._version import __version__
 from . import selfcheck
@@ -51,7 +53,15 @@ def _cache() -> Iterator[tuple[str, str]]:
         files = [path for path in cache.entries() if path.parent == place]
         size = sum(path.stat().st_size for path in files)
         state = f"{len(files)} kernels, {size / 1e6:.1f} MB" if files else "empty"
+        if not _is_writable(place):
+            state += ", read-only"
         yield "cache", f"{place}: {state if place in used else 'not used, others can write there'}"
+
+
+def _is_writable(place: Path) -> bool:
+    """Return whether this user may write to a directory, or make it."""
+    existing = next(path for path in (place, *place.parents) if path.exists())
+    return existing.is_dir() and os.access(existing, os.W_OK)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

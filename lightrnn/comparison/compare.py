@@ -315,6 +315,8 @@ def _round(
     unseen = take(X, np.flatnonzero(held_out))
     start = cpu.compiling.clock()
     model.fit(seen, y[~held_out])
+    if getattr(model, "stop_reason_", None) == "interrupted":  # all folds are meant
+        raise KeyboardInterrupt
     seconds = cpu.compiling.clock() - start
     predicted = model.predict(unseen)
     truth = y[held_out]

@@ -7,6 +7,7 @@ from . import once, sources  # noqa: F401
 
 _MODULES = (
     "ahead",
+    "cache",
     "calls",
     "compiling",
     "forecast_step",

@@ -73,16 +73,20 @@ class Helper:
         self._share: set[tuple[str, str]] = set()
         self._thread: Thread | None = None
 
+    def compiles(self, kernel: str, types: str) -> bool:
+        """Return whether the process, which is started if need be, compiles an entry."""
+        if self._thread is None:
+            self._start()
+        return (kernel, types) in self._share
+
     def entry(self, kernel: str, types: str, file: str) -> bytes | None:
         """Return a missing entry of the cache once it is there, or None if it will not be.
 
         Numba's lock is held meanwhile, so there is one caller at a time.
         """
-        if self._thread is None:
-            self._start()
-        thread: Any = self._thread
-        if (kernel, types) not in self._share:
+        if not self.compiles(kernel, types):
             return None
+        thread: Any = self._thread
         STOPWATCH.start()
         try:
             data = None

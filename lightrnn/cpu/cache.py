@@ -17,6 +17,7 @@ import pickle
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import cache
@@ -31,6 +32,12 @@ from numba.core.runtime import rtsys
 from numba.core.serialize import dumps
 
 from . import host, sources
+from .compiling import STOPWATCH
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
 
 _config: Any = numba.config
 _PACKAGE = sources.ROOT
@@ -53,6 +60,8 @@ _OPTIONS = (
     "USING_SVML",
 )
 _SHARED = 0o022  # rights of groups and others to write
+_INTERVAL = 0.02  # seconds between two looks for what another process compiles
+_LONGEST = 60.0  # seconds that this one waits for it: the other may have been stopped
 
 
 @cache
@@ -185,9 +194,7 @@ def _open(path: str, flags: int) -> int:
 
 def write(name: str, data: bytes) -> Path | None:
     """Write an entry to the first directory that takes it; return that directory, or None."""
-    if not sources.unchanged():
-        return None
-    for directory in directories(make=True):
+    for directory in _writable():
         part = directory / f"{name}.{uuid4().hex}.part"
         try:
             with open(part, "xb", opener=_open) as file:
@@ -200,10 +207,80 @@ def write(name: str, data: bytes) -> Path | None:
     return None
 
 
+def _writable() -> Iterator[Path]:
+    """Yield the directories to which something may be written, if anything may be kept."""
+    if sources.unchanged():
+        yield from directories(make=True)
+
+
 def _discard(part: Path) -> None:
     """Remove what a failed write left, if anything."""
     with suppress(OSError):
         part.unlink(missing_ok=True)
+
+
+# -- processes that start at once ------------------------------------------------------------------
+
+
+class Claim:
+    """A right that one process, or one of its threads, has at a time: to compile an entry, say.
+
+    It is the lock of a file beside the entries, which the system releases when its process ends,
+    however that happens. Where there are no such locks everybody has it.
+
+    Parameters
+    ----------
+    name : str
+        Of the entry.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = f"{name}.lock"
+        self._file: Any = None
+        self.directory: Path | None = None  # where the entry can be written, once this was taken
+
+    def take(self) -> bool:
+        """Take it; return False if another one has it."""
+        for directory in _writable():
+            try:
+                file = open(directory / self._name, "ab", opener=_open)
+            except OSError:
+                continue
+            try:
+                if fcntl:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.close()
+                return False
+            except OSError:  # the file system has no locks
+                pass
+            self._file = file
+            self.directory = directory
+            break
+        return True
+
+    def release(self) -> None:
+        """Let another one have it, if this one has."""
+        if self._file is not None:
+            self._file.close()
+            _discard(Path(self._file.name))
+            self._file = None
+
+    def __del__(self) -> None:
+        """Release it if an error kept its owner from doing so."""
+        self.release()
+
+
+def await_entry(name: str, claim: Claim) -> bytes | None:
+    """Return an entry that another process compiles; otherwise take the claim and return None."""
+    end = time.monotonic() + _LONGEST
+    STOPWATCH.start()
+    try:
+        while not claim.take() and time.monotonic() < end:
+            time.sleep(_INTERVAL)
+        return read(name)  # whoever had the claim has written it, if it could
+    finally:
+        STOPWATCH.stop()
 
 
 # -- the interface of Numba's dispatchers ---------------------------------------------------------
@@ -235,6 +312,7 @@ class KernelCache:
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.kernel = f"{function.__module__.removeprefix('lightrnn.')}.{function.__qualname__}"
+        self._claim = Claim(self.kernel)
         if self._known.setdefault(self.kernel, function) is not function:
             raise RuntimeError(
                 f"{self.kernel} must be the name of one kernel, got two. "
@@ -249,9 +327,7 @@ class KernelCache:
         """
         rtsys.initialize(target)
         name = self._name(signature, target.codegen())
-        data = read(name)
-        if data is None and self.helper is not None:
-            data = self.helper.entry(self.kernel, str(signature), name)
+        data = read(name) or self._awaited(name, str(signature))
         if data is None:
             return None
         try:
@@ -264,6 +340,19 @@ class KernelCache:
         self.log.append(Entry(self.kernel, str(signature), False, None))
         return result
 
+    def _awaited(self, name: str, types: str) -> bytes | None:
+        """Return an entry that another process compiles, or None: then this one shall do it."""
+        claim = Claim(name)
+        data = await_entry(name, claim)
+        if data is None and self.helper is not None and self.helper.compiles(self.kernel, types):
+            claim.release()  # to the helper
+            data = self.helper.entry(self.kernel, types, name)
+        if data is None:
+            self._claim = claim  # until the entry is saved
+        else:
+            claim.release()
+        return data
+
     def save_overload(self, signature: Any, result: Any) -> None:
         """Write what was compiled, unless it depends on this process."""
         directory = None
@@ -272,6 +361,7 @@ class KernelCache:
             symbols = [found.name for found in functions if found.name in self.linked]
             content = symbols, result._reduce()
             directory = write(self._name(signature, result.codegen), dumps(content))
+        self._claim.release()
         self.log.append(Entry(self.kernel, str(signature), True, directory))
 
     def _name(self, signature: Any, codegen: Any) -> str:

@@ -24,7 +24,9 @@ def read(root: Path = ROOT) -> tuple[bytes, ...]:
         The package's directory, or where it would be if the package were not in an archive.
     """
     with suppress(OSError, ImportError):
-        return tuple(_files(root) if root.is_dir() else _archived(root))
+        # An application that was frozen may have a directory of the package's data beside it.
+        files = tuple(_files(root)) if root.is_dir() else ()
+        return files or tuple(_archived(root))
     return ()
 
 

@@ -69,13 +69,15 @@ def train(
     ValueError
         If the loss or its gradient is not finite, with the epoch, the batch and the first such
         parameter; or if a parameter or a validation score is not, after whichever step.
+    KeyboardInterrupt
+        If interrupted from the keyboard before anything was learned.
 
     Warns
     -----
     ConvergenceWarning
         If the gradient explodes, or if the loss is no better than that of predicting without X.
     UserWarning
-        If interrupted from the keyboard; the network then has the best weights so far.
+        If interrupted from the keyboard later; the network then has the best weights so far.
     """
     progress = Progress(options.verbose, epochs, batches.count, batches.unit, network.cell)
     progress.name = batches.name
@@ -89,7 +91,9 @@ def train(
         with np.errstate(all="ignore"):
             run(epochs)
         monitor.end()
-    except KeyboardInterrupt:  # the user wants the model, not a traceback
+    except KeyboardInterrupt:  # the user wants the model, if there is any, not a traceback
+        if not progress.begun:
+            raise
         monitor.restore()
         history.stop_reason = "interrupted"
         warn(UserWarning, "Training was interrupted; the network has the best weights so far.")

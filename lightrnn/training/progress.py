@@ -5,7 +5,8 @@ sequences (or tokens) per second and the time left. Within a long epoch they are
 second on a terminal, every half minute elsewhere. Lines go to stdout, or where tqdm is installed to
 stderr as its bars do, and are at most a hundred; a log file gets no bar. What takes longer because
 kernels are compiled is said in a line of its own on stderr, and no clock counts it; on a terminal
-that line comes without ``verbose``, too.
+and in a notebook that line comes without ``verbose``, too. Of several fits at once, in threads or
+processes, one says it.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _TERMINAL = 1.0
 _LOG = 30.0
 _LINES = 100  # of all epochs; of more epochs some are left out
 _PATIENCE = 1.0  # seconds that kernels may be compiled in silence
+_NOT_KEPT = "for this process alone: python -m lightrnn info shows where it could be kept"
 
 
 @dataclass(eq=False, repr=False)
@@ -67,17 +69,23 @@ class Progress:
         """Begin the first epoch."""
         self._start = self._last = self._began = cpu.compiling.clock()
         self._working = Event()  # whether the first batch has been learned
-        # Whoever sits at a terminal and wants no progress still wonders why nothing happens.
-        if self.verbose or _is_terminal(sys.stderr):
-            watch = Thread(target=self._announce, args=(cpu.compiling.seconds(),), daemon=True)
+        # Whoever looks on and wants no progress still wonders why nothing happens.
+        if self.verbose or _is_terminal(sys.stderr) or _is_cell(sys.stderr):
+            before = (cpu.compiling.seconds(),)
+            self._watch = Thread(target=self._announce, args=before, daemon=True)
             with suppress(RuntimeError):  # there may be no more threads
-                watch.start()
+                self._watch.start()
+
+    @property
+    def begun(self) -> bool:
+        """Whether anything has been learned."""
+        return self._working.is_set()
 
     def advance(self, part: float, loss: float) -> None:
         """Show which part of an epoch is over, if the last update is old enough."""
+        self._open()
         if not self.verbose:
             return
-        self._open()
         now = cpu.compiling.clock()
         patience = _TERMINAL if self._live or self._bar is not None else _LOG
         if part >= 1.0 or now - self._last < patience:
@@ -88,9 +96,9 @@ class Progress:
 
     def update(self, record: Epoch) -> None:
         """Show an epoch that has just ended."""
+        self._open()
         if not self.verbose:
             return
-        self._open()
         figures = f"loss {record.loss:.5g}  gradient norm {record.gradient_norm:.3g}"
         if record.validation_score is not None:
             figures += f"  validation score {record.validation_score:.4f}"
@@ -140,9 +148,11 @@ class Progress:
 
     def _open(self) -> None:
         """Make the display when the first batch has been learned: what comes before is no work."""
-        if self._working.is_set():
+        if self.begun:
             return
         self._working.set()
+        if not self.verbose:
+            return
         with self._survived():
             auto = _tqdm()
             self._stream = sys.stderr if auto else sys.stdout
@@ -160,9 +170,14 @@ class Progress:
         """Say that kernels are compiled, if the first batch waits for that."""
         while not self._working.wait(_PATIENCE / 4):
             if cpu.compiling.seconds() - before >= _PATIENCE:
-                with suppress(Exception):
-                    sys.stderr.write(f"compiling {self.cell}, once on this machine\n")
-                    sys.stderr.flush()
+                claim = cpu.cache.Claim(f"line-{self.cell}")
+                if claim.take():
+                    kept = "once on this machine" if claim.directory else _NOT_KEPT
+                    with suppress(Exception):
+                        sys.stderr.write(f"compiling {self.cell}, {kept}\n")
+                        sys.stderr.flush()
+                    self._working.wait()
+                claim.release()
                 return
 
     def _show(self, part: float, prefix: str, end: str) -> None:
@@ -200,3 +215,8 @@ def _is_terminal(stream: Any) -> bool:
         return bool(stream.isatty())
     except Exception:
         return False
+
+
+def _is_cell(stream: Any) -> bool:
+    """Return whether what is written to a stream appears below a cell of a notebook."""
+    return type(stream).__module__.startswith("ipykernel")

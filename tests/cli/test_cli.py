@@ -54,6 +54,12 @@ def test_info_names_a_directory_that_it_does_not_trust(tmp_path, monkeypatch):
     assert next(info._cache())[1].endswith(": not used, others can write there")
 
 
+def test_info_says_which_directories_can_be_written_to(tmp_path):
+    assert info._is_writable(tmp_path / "new" / "directory")
+    (tmp_path / "file").touch()
+    assert not info._is_writable(tmp_path / "file" / "directory")
+
+
 def test_the_size_of_the_cache_is_printed(tmp_path, monkeypatch):
     monkeypatch.setattr(cache.numba.config, "CACHE_DIR", str(tmp_path))
     assert next(info._cache())[1].endswith(": empty")
@@ -90,6 +96,23 @@ def test_names_are_checked(monkeypatch, capsys):
     assert (
         "cells must be one of 'ffnn', 'rnn', 'gru', 'lstm', got 'elman'" in capsys.readouterr().err
     )
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (RuntimeError("Unset it."), 1, "python -m lightrnn warmup: Unset it.\n"),
+        (MemoryError(), 1, "python -m lightrnn warmup: MemoryError\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_what_ends_a_command_is_said_in_one_line(monkeypatch, capsys, error, status, said):
+    def run(arguments):
+        raise error
+
+    monkeypatch.setattr(warmup, "run", run)
+    assert ran(monkeypatch, "warmup") == status
+    assert capsys.readouterr().err == said
 
 
 MATRIX = """

@@ -37,6 +37,15 @@ def test_every_cell_and_two_baselines_are_scored_on_every_fold():
     assert found.score == "accuracy" and "memory horizon" in str(found)
 
 
+def test_an_interruption_ends_all_folds(monkeypatch):
+    def fit(model, X, y):
+        model.stop_reason_ = "interrupted"
+
+    monkeypatch.setattr("lightrnn.RNNClassifier.fit", fit)
+    with pytest.raises(KeyboardInterrupt):
+        compare(sequences(), np.arange(12) % 3, **SMALL)
+
+
 def test_windows_are_checked_and_what_has_no_horizon_has_none():
     X = sequences()
     y = np.zeros(12)  # which no state changes

@@ -6,6 +6,7 @@ import os
 import pickle
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -392,6 +393,12 @@ def test_without_sources_the_byte_code_is_the_key(tmp_path, archive):
         assert printed(path, cwd=tmp_path, **cached)[:2] == [str(factor), compiled]
 
 
+def test_beside_a_frozen_package_its_data_may_have_a_directory(tmp_path, monkeypatch):
+    monkeypatch.setattr(cache.sources, "_archived", lambda root: iter([b"code"]))
+    (tmp_path / "datasets").mkdir()
+    assert cache.sources.read(tmp_path) == (b"code",)
+
+
 def test_nothing_is_kept_where_there_are_neither_sources_nor_byte_code(directories, monkeypatch):
     monkeypatch.undo()
     monkeypatch.setattr(cache.sources, "read", lambda root=None: ())
@@ -484,13 +491,42 @@ def test_a_fork_while_another_thread_compiles_can_compile(monkeypatch, tmp_path)
 
 @needs_fork
 def test_ten_processes_at_once(tmp_path, monkeypatch):
-    """All compile and save the same entry at the same time; later ones find it whole."""
+    """One compiles and saves an entry, the others wait for it; later ones find it whole."""
     monkeypatch.setattr(config, "CACHE_DIR", str(tmp_path))
     first = together(10)
     assert {result for result, _ in first} == {3.0}
-    assert any(compiled for _, compiled in first)
+    assert sum(compiled for _, compiled in first) == 1
     assert len(list(tmp_path.rglob("*.*"))) == 1
     assert set(together(10)) == {(3.0, False)}
+
+
+@needs_fork
+def test_a_process_that_is_killed_leaves_its_claim_to_others(directories):
+    taken = os.pipe()
+    child = os.fork()
+    claim = cache.Claim("kernel")
+    if not child:
+        os.write(taken[1], b"%d" % claim.take())
+        signal.pause()
+    try:
+        assert os.read(taken[0], 1) == b"1"
+        assert not claim.take() and cache.Claim("another").take()
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert claim.take() and claim.directory == directories[0]
+
+
+@needs_fork
+def test_an_entry_of_another_process_is_awaited_for_some_time(directories, monkeypatch):
+    first = cache.Claim("kernel")
+    assert first.take() and cache.write("kernel", b"code")
+    monkeypatch.setattr(cache.time, "sleep", lambda _: first.release())
+    second = cache.Claim("kernel")
+    assert cache.await_entry("kernel", second) == b"code"
+    monkeypatch.setattr(cache, "_LONGEST", 0.0)
+    assert cache.await_entry("none", cache.Claim("kernel")) is None
+    second.release()
 
 
 def test_without_any_directory_kernels_are_still_compiled(tmp_path):

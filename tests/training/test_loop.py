@@ -197,6 +197,21 @@ def test_interruption_in_the_first_epoch():
     assert np.isfinite(model.predict(X)).all()
 
 
+def test_an_interruption_before_anything_is_learned_ends_the_program(monkeypatch):
+    """As while kernels are compiled: there is no model to be kept."""
+
+    def learn(*_):
+        raise KeyboardInterrupt
+
+    X, y = sums()
+    monkeypatch.setattr(Network, "learn", learn)
+    model = RNNRegressor(**QUICK)
+    before = dict(vars(model))
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(X, y)
+    assert vars(model) == before
+
+
 def test_other_exceptions_leave_the_estimator_alone():
     X, y = sums()
 

@@ -8,7 +8,7 @@ import pytest
 from helpers.training import QUICK, sums
 
 from lightrnn import RNNRegressor
-from lightrnn.cpu import compiling
+from lightrnn.cpu import cache, compiling
 from lightrnn.nn.network import Network
 from lightrnn.training import STOP, Epoch
 from lightrnn.training.progress import Progress
@@ -98,9 +98,16 @@ def test_a_fit_that_ends_early_leaves_no_time_left(monkeypatch, capsys, stream, 
         assert "4/50 epochs" in before and " left" not in before and before.endswith("in 0:00:00")
 
 
-@pytest.mark.parametrize("terminal", [True, False])
-def test_without_verbose_compiling_is_said_on_a_terminal_alone(monkeypatch, terminal):
-    stream = Terminal() if terminal else io.StringIO()
+class Cell(io.StringIO):
+    """A stream as the kernel of a notebook puts it in place of stderr."""
+
+    __module__ = "ipykernel.iostream"
+
+
+@pytest.mark.parametrize("kind", [Terminal, Cell, io.StringIO])
+def test_without_verbose_compiling_is_said_to_whoever_looks_on(monkeypatch, kind):
+    stream = kind()
+    terminal = kind is not io.StringIO
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setattr("lightrnn.training.progress._PATIENCE", 0.01)
     said = threading.Event()
@@ -110,6 +117,32 @@ def test_without_verbose_compiling_is_said_on_a_terminal_alone(monkeypatch, term
     assert said.wait(20 if terminal else 0.05) == terminal
     progress.close()
     assert stream.getvalue() == "compiling lstm, once on this machine\n" * terminal
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_of_fits_at_once_one_says_that_kernels_are_compiled(monkeypatch, tmp_path, kept):
+    """Be it for all times or, where no directory can keep them, for this process."""
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setattr("lightrnn.training.progress._PATIENCE", 0.01)
+    monkeypatch.setattr("numba.config.CACHE_DIR", str(tmp_path))
+    if not kept:
+        monkeypatch.setattr(cache, "directories", lambda make=False: iter(()))
+    taken = threading.Semaphore(0)
+    take = cache.Claim.take
+    monkeypatch.setattr(cache.Claim, "take", lambda claim: (take(claim), taken.release())[0])
+    now = [0.0]
+    monkeypatch.setattr(compiling, "seconds", lambda: now[0])
+    fits = [Progress(0, 8, 10, cell="lstm") for _ in range(2 if kept else 1)]
+    now[0] = 1e9
+    assert all(taken.acquire(timeout=20) for _ in fits)
+    for fit in fits:
+        fit.close()
+        fit._watch.join()
+    assert stream.getvalue().count("compiling lstm") == 1
+    assert ("once on this machine" in stream.getvalue()) == kept
+    assert ("lightrnn info" in stream.getvalue()) != kept
+    assert not list(tmp_path.rglob("*.lock"))
 
 
 def test_compiling_is_said_once_and_no_clock_counts_it(monkeypatch, capsys):
