@@ -18,7 +18,7 @@ from typing import Any
 from .. import cpu
 from ..estimators.model import Model
 from ..exceptions import warn
-from .environment import check_environment
+from .environment import check_environment, environment
 from .messages import packed, unpacked
 from .partitions import Reading, Summary, read_partition
 from .replica import Replica, Setup
@@ -72,6 +72,7 @@ class Replicas:
     def __enter__(self) -> Replicas:
         """Read the partitions, each near to its neighbours, and place the replicas."""
         try:
+            self._let_grow()
             addresses = check_environment(self._client)
             while not addresses:  # all were lost before they could answer
                 time.sleep(_PAUSE)
@@ -84,6 +85,15 @@ class Replicas:
             self.__exit__()
             raise
         return self
+
+    def _let_grow(self) -> None:
+        """Wait for a first worker of a cluster that adapts: it starts one for a task that waits."""
+        if getattr(self._client.cluster, "_adaptive", None) is None or self._client.nthreads():
+            return
+        task = self._client.submit(environment, pure=False)
+        while not self._check_computing():
+            time.sleep(_PAUSE)
+        task.release()
 
     def _read(self, numbers: list[int], addresses: list[str]) -> None:
         """Let workers read partitions, as many at a time as they have threads.
@@ -355,22 +365,19 @@ class Replicas:
         futures_of = cpu.once.imported("distributed").client.futures_of
         # A future may count as lost while its partition is computed again.
         states = self._sync(self._client.scheduler.get_task_status, keys=list(keys))
-        cancelled = set()
-        for key, number in keys.items():
+        cancelled = {keys[key] for key in keys if states[key] in (None, "forgotten")}
+        for number in numbers:
             future = self._futures[number]
             if future.status == "error":
                 error = future.exception()
                 error.add_note(f"Partition {number} of X could not be read.")
                 raise error
-            if states[key] not in (None, "forgotten"):
-                continue
-            if futures_of(self._blocks[number]):
+            if number in cancelled and futures_of(self._blocks[number]):
                 raise RuntimeError(
                     f"Partition {number} of X must be there or computable, got one that was lost "
                     f"with {sorted(self._gone) or 'its worker'}. Pass a dask.array or Delayed, "
                     "which are computed again, instead of data that were scattered or persisted."
                 )
-            cancelled.add(number)
         return cancelled
 
     def _replace(self, addresses: Iterable[str]) -> None:

@@ -242,6 +242,19 @@ def test_bits_do_not_change_where_a_cluster_grows_in_a_fit(client):
         assert len(growing.workers) == 5
 
 
+def test_an_adaptive_cluster_grows_for_a_fit(client):
+    with (
+        distributed.LocalCluster(
+            n_workers=0, threads_per_worker=1, processes=False, dashboard_address=":0"
+        ) as adaptive,
+        distributed.Client(adaptive, set_as_default=False) as own,
+    ):
+        adaptive.adapt(maximum=1, interval="50ms")
+        model = DaskRNNRegressor(**SMALL, client=own).fit([dask.delayed(X)], Y)
+        here = DaskRNNRegressor(**SMALL).fit([dask.delayed(X)], Y)
+    assert equal(model.weights_, here.weights_)
+
+
 @pytest.fixture
 def single():
     """Return a cluster of one worker, which may be lost, and its client."""
