@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from ..nn.batches import Batch
@@ -15,13 +17,11 @@ def blank_batch(network: Stack, sequences: int, steps: int) -> Batch:
     zero = np.zeros((), np.int64 if network.embedding else network.dtype)
     columns = () if network.embedding else (network.n_features,)
     X = [np.broadcast_to(zero, (T, *columns)) for T in lengths.tolist()]
-    targets = np.zeros(sequences, np.int64)
+    targets: Any = np.zeros(sequences, np.int64)
+    if network.target == "step":
+        targets = [np.zeros(T, np.int64) for T in lengths.tolist()]
     masks = network.dropout_masks(sequences, np.random.default_rng(0))
     batch = Batch(X, lengths, np.arange(sequences), offsets=np.zeros(sequences, np.int64))
-    if network.target == "step":
-        of_each = [np.zeros(T, np.int64) for T in lengths.tolist()]
-        batch = batch.with_targets(of_each, of_each, masks)
-    else:
-        batch = batch.with_targets(targets, targets, masks)
+    batch.with_targets(targets, targets, masks)
     batch.n_targets = 1  # the loss is divided by it
     return batch

@@ -60,13 +60,15 @@ class CudaForwardBackward(CudaForward):
     ) -> int:
         """Run a head over the span's steps; return the address of the features' gradient."""
         program = self.program
+        parts = self._parts_here
         D = self.network.head.features
-        together = self._new_rows(self.span, D)
-        for part in self._parts_here:
+        together = Matrix(-1, D)
+        if learn and len(parts) > 1:
+            together = self._new_rows(self.span, D)
+        for part in parts:
             h = program, loss, part.of(self.features), sent[part.number], losses + part.number
-            if len(self._parts_here) == 1:
-                dfeatures = head.learn(*h, learn, part.going_on > 0)
-                return dfeatures - part.row * D
+            if len(parts) == 1:
+                return head.learn(*h, learn, part.going_on > 0) - part.row * D
             with program.scratch():
                 dfeatures = head.learn(*h, learn, part.going_on > 0)
                 if learn:
