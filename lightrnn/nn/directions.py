@@ -238,6 +238,7 @@ def _by_sequence(run: ForwardBackward, rows: np.ndarray) -> list[np.ndarray]:
 def _packed(run: ForwardBackward, steps: Steps, columns: int) -> np.ndarray:
     """Return steps of each sequence as packed rows; further columns are zeros."""
     rows = cpu.host.aligned(run.packing.stop, columns, run.network.dtype)
-    values = run.packing.by_step(list(steps))
-    rows[run.packing.start :, : values.shape[1]] = values
+    first = run.packing.first
+    for b, values in enumerate(steps):
+        rows[first[1 : 1 + len(values)] + b, : values.shape[1]] = values
     return rows

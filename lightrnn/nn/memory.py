@@ -73,13 +73,15 @@ def segment_bytes(network: Stack, batch_size: int, steps: int) -> float:
     columns = 0.0
     by_token = _by_token(network, steps)
     for number, level in enumerate(network.levels):
+        # Numbers of the user have no gradient; what they take is among `_inputs`.
+        inputs = 2 if number else bool(network.embedding and not by_token)
         for layer in level:
-            row = _layer_columns(layer) + 2 * layer.input_width
+            row = _layer_columns(layer) + inputs * layer.input_width
             row_bytes = row * layer.dtype.itemsize + _inputs(network, by_token)
             total += _segments([(layer,)], row_bytes, batch_size, steps)
-        if _by_step(network, number):
-            columns += network.widths[number]
-    # What every step has: outputs of each level, and the gradient of one level's input.
+        if number:
+            columns += network.widths[number - 1]
+    # What every step has: outputs of lower levels, and the gradient of one level's input.
     first = 0 if network.embedding and not by_token else 1
     columns += max((level[0].input_width for level in network.levels[first:]), default=0)
     if network.every_step:
