@@ -74,10 +74,13 @@ def blocks_of(values: Any, name: str) -> list[Any]:
                     f"are, got {shown(value)}. Wrap it: dask.delayed({name}[{i}])."
                 )
     if not is_collection(values):
+        cut = f"dask.array.from_array({name}, chunks=(1000, ...))"
+        if isinstance(values, (list, tuple)):
+            cut = f"dask.bag.from_sequence({name})"
         raise TypeError(
             f"{name} must be a collection of dask, or a list of Delayed or Future with a partition "
-            f"each, got {shown(values)}. Cut it, as in dask.array.from_array({name}, "
-            "chunks=(1000, ...)); or fit the estimator that is not on dask."
+            f"each, got {shown(values)}. Cut it, as in {cut}; or fit the estimator that is not on "
+            "dask."
         )
     if is_block(values):
         return [values]

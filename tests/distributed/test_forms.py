@@ -126,6 +126,7 @@ def test_errors_of_long_frames_say_what_is_wrong(client, frames, rows):
         (bag.from_sequence(X), Y, "id", "X must be a dask.dataframe, or a list .* got Bag"),
         (frame, Y, ["id", "a"], "sequence must be the name of one column, got"),
         ([dask.delayed(X), X], Y, None, r"X\[1\] must be a Delayed or Future"),
+        (X, Y, None, r"Cut it, as in dask\.bag\.from_sequence\(X\)"),
     ):
         with pytest.raises((ValueError, TypeError), match=message):
             DaskRNNRegressor(**SMALL).fit(given, y, sequence=sequence)
