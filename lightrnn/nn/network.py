@@ -64,7 +64,7 @@ class Network(Stack):
     device : str
         Where it computes: "cpu".
     available : float
-        Bytes of memory that there are. A batch that would take more than a quarter of them is run
+        Bytes of memory that are free. A batch that would take more than a quarter of them is run
         in segments.
     threads : int
         Most threads that training is going to use: so many shards take memory at once.
