@@ -87,8 +87,8 @@ class ParameterTable(NamedTuple):
     batch_memory : int, default=0
         Bytes that training takes for a batch: states and gates, inputs, gradients and indices.
     whole_memory : int, default=0
-        The same if all gates were kept. Where that is more than a quarter of the memory that is free,
-        they are kept for few steps at a time, and computed twice.
+        The same if all gates were kept. Where that is more than a quarter of the free memory, they
+        are kept for few steps at a time, and computed twice.
     device : str, default="cpu"
         Where that memory is: a GPU of this machine if the estimator computes there.
 
