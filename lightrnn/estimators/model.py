@@ -43,7 +43,10 @@ _SMALL = 1 << 26
 
 
 def build_network(
-    architecture: dict[str, Any], largest_batch: tuple[int, int] = (1, 1), n_jobs: int | None = None
+    architecture: dict[str, Any],
+    largest_batch: tuple[int, int] = (1, 1),
+    n_jobs: int | None = None,
+    device: str = "cpu",
 ) -> Network:
     """Return a network, unless it cannot fit into the memory of this machine.
 
@@ -55,6 +58,8 @@ def build_network(
         Sequences of the largest minibatch, and steps of them all.
     n_jobs : int, default=None
         Threads that train it.
+    device : str, default="cpu"
+        Where it is trained. Of a GPU's memory the GPU itself says what does not fit.
 
     Returns
     -------
@@ -71,6 +76,8 @@ def build_network(
 
     network = Network(**architecture)
     network.threads = cpu.threads.usable(n_jobs)
+    if device.startswith("cuda"):
+        largest_batch = 1, 1
     # In segments, if need be: that depends on what others leave of the memory.
     network.available = available_memory(network.bytes_needed(*largest_batch))
     needed = network.bytes_needed(*largest_batch)
@@ -171,7 +178,8 @@ class Model:
         ValueError
             As `build_network`; `random_state` has then not been drawn from.
         """
-        network = build_network(architecture, largest_batch, arguments["n_jobs"])
+        placement = arguments["n_jobs"], arguments["device"]
+        network = build_network(architecture, largest_batch, *placement)
         rng = random_generator(arguments["random_state"])
         forget_bias = arguments["forget_bias"]
         if forget_bias == "auto":
@@ -266,7 +274,8 @@ class Model:
             if name != "dropout":
                 refuse_change(name, self.architecture[name], value)
         # What training changes is copied, so that an exception in it leaves the old model alone.
-        network = build_network(architecture, largest_batch, arguments["n_jobs"])
+        placement = arguments["n_jobs"], arguments["device"]
+        network = build_network(architecture, largest_batch, *placement)
         network.parameters[:] = self.network.parameters
         solver = arguments["solver"]
         model = replace(self, architecture=architecture, network=network, solver=solver)

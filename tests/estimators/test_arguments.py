@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -255,6 +256,10 @@ def test_one_long_sequence_among_short_ones_fits_into_memory(method, monkeypatch
     with pytest.raises(ValueError, match="fits into memory"):
         getattr(RNNClassifier(**model.get_params()), method)([long] * 64, labels[:64])
     getattr(model, method)([long, *short], labels)
+    # A GPU has a memory of its own.
+    monkeypatch.setattr("lightrnn.devices.placed", lambda network, *_: nullcontext(network))
+    there = RNNClassifier(**model.get_params() | {"device": "cuda"})
+    getattr(there, method)([long] * 64, labels[:64])
 
 
 # -- continued training ----------------------------------------------------------------------------
