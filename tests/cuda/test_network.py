@@ -181,6 +181,8 @@ def test_truncation_carries_the_state(gpu, target):
         wanted = network.named(network.gradient)
         got = network.named(gpu_network.gradient)
         assert all(close(got[name], wanted[name]) for name in wanted)
+        if target == "sequence":
+            continue  # nothing goes on with the states
         for state, plain in zip(network.final_states, gpu_network.final_states, strict=True):
             parts = state.reshape(2 * len(plain), -1)[:, : plain.shape[1] // 2]
             assert close(parts.reshape(plain.shape), plain)
