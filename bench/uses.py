@@ -171,9 +171,12 @@ def _growth_rows(run: Run) -> Iterator[Row]:
     for cell in ("lstm", "gru", "rnn"):
         for name, sizes in GROWTH.items():
             # All sizes take turns, so that other work on the machine slows all of them alike.
-            times = np.array(
-                [[epoch_seconds(cell, s, EPOCHS) for s in sizes] for _ in range(rounds)]
-            )
+            # OpenBLAS, which makes the initial weights, has one thread: a second one would look
+            # for work for 100 ms afterwards, which counts as CPU time.
+            with peers.limited(1):
+                times = np.array(
+                    [[epoch_seconds(cell, s, EPOCHS) for s in sizes] for _ in range(rounds)]
+                )
             values = [size["nTH".index(name)] for size in sizes]
             exponents = np.median(np.diff(np.log(times)) / np.diff(np.log(values)), axis=0)
             yield (

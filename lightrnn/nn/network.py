@@ -39,7 +39,7 @@ Gradient = tuple[np.ndarray, dict[str, Any]]  # flat, and each layer's part of i
 
 # A batch is cut in two from this many FLOP on, and into more shards of at least _WORTH_MORE FLOP
 # each. A shard costs some Python, which a second thread must win back: at 61 MFLOP (JapaneseVowels
-# in minibatches) two shards were 17 % faster on two threads and 7 % slower on one.
+# in minibatches) it just does on a Xeon, and more than that on slower cores.
 _WORTH_TWO = 50e6
 _WORTH_MORE = 240e6
 _SHARDS = 8
