@@ -89,9 +89,9 @@ class DaskPredictions(_Local):
         function = getattr(self.to_local(), method)
         if not is_collection(X):
             return function(X)
-        source = self._seen(X)
         columns = vars(self)["classes_"] if "proba" in method else None
-        if isinstance(source, LongFrame):
+        source = self._long(X)
+        if source:
             results = mapped(function, source.blocks, None)
             return source.labelled(results, columns, function([self._one_step()]))
         # Steps of sequences of an array may be fewer than it has: their results stay apart.
@@ -99,12 +99,11 @@ class DaskPredictions(_Local):
         sample = None if by_step or isinstance(X, (list, tuple)) else function(self._sample(X))
         return mapped(function, X, sample, columns)
 
-    def _seen(self, X: Any) -> Blocks | LongFrame:
-        """Return X in partitions of sequences, as in `fit`."""
-        is_long = hasattr(X, "columns") or isinstance(X, (list, tuple))
-        if is_long and self.sequence_ is not None:
-            return LongFrame(self.client_, X, self.sequence_)
-        return Blocks(blocks_of(X, "X"))
+    def _long(self, X: Any) -> LongFrame | None:
+        """Return X as the long DataFrames that it consists of if that of `fit` did, or None."""
+        if self.sequence_ is None or not (hasattr(X, "columns") or isinstance(X, (list, tuple))):
+            return None
+        return LongFrame(self.client_, X, self.sequence_)
 
     def _sample(self, X: Any) -> Any:
         """Return a sequence in the form that those of a collection have."""
@@ -156,7 +155,7 @@ class DaskPredictions(_Local):
         """Return the score of predictions, pooled over steps."""
         y, sample_weight = self._gathered(y, "y"), self._gathered(sample_weight, "sample_weight")
         if is_collection(X):
-            source = self._seen(X)
+            source = self._long(X) or Blocks(blocks_of(X, "X"))
             step = self._fitted().targets.step
             X = source.blocks
             y = source.arranged(y, "y", step)
