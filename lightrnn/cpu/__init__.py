@@ -16,6 +16,7 @@ _MODULES = (
     "jacobian",
     "losses",
     "matmul",
+    "orthogonal",
     "pooling",
     "recurrence",
     "sampling",

@@ -12,6 +12,7 @@ from . import (
     jacobian,
     losses,
     matmul,
+    orthogonal,
     pooling,
     recurrence,
     sampling,
@@ -24,7 +25,18 @@ from .calls import SEPARATE
 from .jit import signature
 
 # Modules of kernels that do not depend on the cell.
-_MODULES = (forecast_step, gather, losses, matmul, pooling, sampling, series, softmax, updates)
+_MODULES = (
+    forecast_step,
+    gather,
+    losses,
+    matmul,
+    orthogonal,
+    pooling,
+    sampling,
+    series,
+    softmax,
+    updates,
+)
 
 
 def signatures(cells: Iterable[str], dtype: str) -> Iterator[tuple[Any, tuple[Any, ...]]]:

@@ -362,6 +362,6 @@ class Embedding:
 
 def _orthogonal(size: int, rng: np.random.Generator) -> np.ndarray:
     """Draw a uniform random orthogonal matrix (size, size)."""
-    q, r = np.linalg.qr(rng.standard_normal((size, size)))
-    # QR alone is not uniform: its q depends on the signs that LAPACK gives to R's diagonal.
-    return q * np.sign(np.diag(r))
+    Q = np.zeros((size, size))
+    cpu.orthogonal.orthogonalize(rng.standard_normal((size, size)), Q, np.empty((size + 1, size)))
+    return Q

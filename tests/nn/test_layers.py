@@ -25,6 +25,15 @@ def test_recurrent_weights_are_orthogonal_gate_by_gate(cell, gates, units):
         assert not any(np.allclose(parts[0], other) for other in parts[1:])
 
 
+@pytest.mark.parametrize("size", [1, 2, 63, 64, 65, 130])
+def test_orthogonal_matrices_are_those_of_lapack(size):
+    q, r = np.linalg.qr(np.random.default_rng(5).standard_normal((size, size)))
+    layer = Layer("a", "rnn", 0, size, "float64")
+    drawn = layer.initialize(np.random.default_rng(5))["a.W_hh"]
+    # QR alone is not uniform: its q depends on the signs that LAPACK gives to R's diagonal.
+    assert np.allclose(drawn, q * np.sign(np.diag(r)), rtol=0, atol=1e-12)
+
+
 def test_orthogonal_matrices_are_uniform():
     """Of either determinant, and with elements of mean 0, those of the diagonal included."""
     rng = np.random.default_rng(0)
