@@ -77,18 +77,27 @@ def _of_block(steps: np.ndarray, w: np.ndarray, missing: bool) -> Standardizatio
     unseen: Any = ()
     if missing:
         unseen = np.isnan(steps)
-        weight = w @ ~unseen  # (F,)
+        weight = _summed(w, ~unseen)
         divisor = np.where(weight > 0, weight, 1.0)
         steps[unseen] = 0
-    mean = w @ steps / divisor
+    mean = _summed(w, steps) / divisor
     steps -= mean
     if missing:
         steps[unseen] = 0
     # Rounding leaves a small rest in the mean. With its square subtracted as well, the variance of
     # a constant feature is exactly 0.
-    rest = w @ steps / divisor
+    rest = _summed(w, steps) / divisor
     variance = np.einsum("n,nf,nf->f", w, steps, steps) / divisor - rest**2
     return Standardization(mean + rest, np.maximum(variance, 0), weight)
+
+
+def _summed(w: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Return the weighted sums (F,) of steps (N, F).
+
+    Not ``w @ steps``: for one feature that wakes the threads of NumPy's BLAS, whose number decides
+    the order of the sum, and which then keep their CPUs busy for a while.
+    """
+    return np.einsum("n,nf->f", w, steps)
 
 
 def _blocks(X: Sequences, weights: np.ndarray | None) -> Iterator[tuple[np.ndarray, np.ndarray]]:

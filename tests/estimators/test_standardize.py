@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from lightrnn import RNNClassifier, RNNRegressor, load
 from lightrnn.preprocessing import SequenceScaler
@@ -89,3 +90,14 @@ def test_every_dtype_of_numbers(dtype):
     model = RNNRegressor("lstm", **QUICK).fit(whole, Y)
     wide = RNNRegressor("lstm", **QUICK).fit([x.astype(np.float64) for x in whole], Y)
     assert np.array_equal(model.predict(whole), wide.predict(whole))
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+def test_moments_have_the_same_bits_for_any_number_of_blas_threads(columns):
+    X = [np.random.default_rng(0).normal(size=(60_000, columns))]
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):  # a machine with more CPUs has more
+            scaler = SequenceScaler().fit(X)
+        found.append((scaler.mean_.tolist(), scaler.scale_.tolist()))
+    assert found[0] == found[1]
