@@ -54,7 +54,7 @@ def test_faults_of_a_loader_are_found(tmp_path, monkeypatch):
     [("[].sort()", 0), ("bytearray(2 * fuzz.MEMORY)", 1), ("while True: pass", -signal.SIGPROF)],
 )
 def test_limits_are_enforced_in_a_child_process(work, code):
-    script = "from bench import fuzz; fuzz.in_child = True; fuzz.SLOW = 0.5\n"
+    script = "from bench import fuzz; fuzz.in_child = True; fuzz.SLOW = 0.1\n"
     script += f"with fuzz._limits():\n    {work}"
     done = subprocess.run([sys.executable, "-c", script], stderr=subprocess.PIPE)
     assert done.returncode == code

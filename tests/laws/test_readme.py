@@ -39,6 +39,7 @@ def test_python_blocks_run():
     assert len(blocks) >= 2
     names: dict[str, object] = {}
     for block in blocks:
+        block = block.replace("text[:200_000]", "text[:20_000]")  # its figures are not compared
         printed = io.StringIO()
         with warnings.catch_warnings(), redirect_stdout(printed):
             warnings.simplefilter("error")
