@@ -89,6 +89,9 @@ def r_squared(
             f"predicted must have the shape of y, {y.shape}, got {predicted.shape}. Reshape it."
         )
     share = np.ones(len(y)) if weights is None else np.asarray(weights, np.float64)
+    # What has no weight may be of any size.
+    kept = share != 0
+    y, predicted, share = y[kept], predicted[kept], share[kept]
     mean = np.average(y, axis=0, weights=share)
     with np.errstate(all="ignore"):
         # Division by a power of two rounds nothing, and keeps the squares from over- and underflow.

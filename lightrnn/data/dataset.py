@@ -44,6 +44,8 @@ class Inputs(NamedTuple):
     steps: Sequences  # numbers, or codes of tokens
     form: Form | None  # of the model that goes on; None before a first fit
     vocabulary: Vocabulary | None  # of tokens; None for numbers
+    # Tokens as they are read if these sequences alone teach the vocabulary; None if it is known.
+    learned_from: Callable[[np.ndarray], Inputs] | None = None
 
 
 class Data(NamedTuple):
@@ -109,8 +111,13 @@ def read_inputs(arguments: dict[str, Any], X: Any) -> Inputs:
         if kind == "char" and arguments["target"] == "sequence":
             kind = kind_of_texts(list(map(has_blank, items)))
             items = as_items(X, kind)  # a blank text has a character, but no word
-    vocabulary = Vocabulary.learn(kind, items, arguments["min_count"], arguments["max_vocabulary"])
-    return Inputs(encoded(items, vocabulary), None, vocabulary)
+
+    def learned_from(rows: np.ndarray) -> Inputs:
+        sizes = arguments["min_count"], arguments["max_vocabulary"]
+        vocabulary = Vocabulary.learn(kind, take(items, rows), *sizes)
+        return Inputs(encoded(items, vocabulary), None, vocabulary, learned_from)
+
+    return learned_from(np.arange(len(items)))
 
 
 def refuse_for_tokens(patch: int | str, missing: str) -> None:
@@ -214,6 +221,9 @@ def read(
             "class_weight must leave a positive weight, got 0 for every label of y. Leave out such "
             "parts of the data, or raise the weight of their labels."
         )
+    if inputs.learned_from is not None and len(kept) < len(lengths):
+        inputs = inputs.learned_from(kept)
+        steps = inputs.steps
     form = inputs.form or _learned_form(arguments, inputs, per_sequence)
     sequences = form.encoded(steps)
     samples = Samples(sequences.items, sequences.lengths, codes, weighted).take(kept)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from ..utils.indexing import take
 from ..utils.standardization import Standardization
 from .sequences import Sequences
 
@@ -27,7 +28,7 @@ def standardization_of(
     X : Sequences
         Numbers.
     weights : ndarray (n,), optional
-        Weight of the steps of each sequence; by default 1.
+        Weight of the steps of each sequence; by default 1. Those of weight 0 are left out.
     missing : bool, default=False
         Whether NaN are left out; then the weight is (F,), and that of a feature without numbers 0.
 
@@ -57,9 +58,8 @@ def standardization_of(
     total = Standardization(zeros, zeros, zeros if missing else 0.0)
     with np.errstate(all="ignore"):
         for steps, w in _blocks(X, weights):  # (N, F), (N,)
-            if w.any():
-                block = _of_block(steps, w, missing)
-                total = total.merged(block) if np.any(total.weight) else block
+            block = _of_block(steps, w, missing)
+            total = total.merged(block) if np.any(total.weight) else block
     overflowed = np.flatnonzero(~np.isfinite(total.variance))
     if len(overflowed):
         raise ValueError(
@@ -104,22 +104,28 @@ def _blocks(X: Sequences, weights: np.ndarray | None) -> Iterator[tuple[np.ndarr
     """Yield all steps as float64 copies (N, F) of bounded size, and their weights (N,)."""
     most = max(1, _BLOCK // X.n_features)
     weights = np.ones(len(X)) if weights is None else np.asarray(weights, np.float64)
+    kept = np.flatnonzero(weights)
+    weights = weights[kept]
+    items = take(X.items, kept)
     # Counted, not read from X, which may be made by hand: the two are compared at the network.
-    lengths = np.fromiter(map(len, X.items), np.int64, len(X))
+    lengths = np.fromiter(map(len, items), np.int64, len(items))
     ends = np.cumsum(lengths)
     i = 0  # the first sequence of a block, and its first step
     start = 0
-    while i < len(X):
+    while i < len(items):
         begin = int(ends[i] - lengths[i]) + start
         # The sequence with which the block is full, or the last one.
-        last = min(int(np.searchsorted(ends, begin + most)), len(X) - 1)
-        parts = list(X.items[i : last + 1])
+        last = min(int(np.searchsorted(ends, begin + most)), len(items) - 1)
+        parts = list(items[i : last + 1])
         # Cut before they are converted, for an item may be a memory map of any length.
         parts[-1] = parts[-1][:most]
         if start:
-            parts[0] = X.items[i][start : start + most]
+            parts[0] = items[i][start : start + most]
         counts = list(map(len, parts))
-        yield np.concatenate(parts, dtype=np.float64), np.repeat(weights[i : last + 1], counts)
+        # Row by row, whatever the memory order of the items: the order of the sums depends on it.
+        steps = np.empty((sum(counts), X.n_features))
+        np.concatenate(parts, out=steps)
+        yield steps, np.repeat(weights[i : last + 1], counts)
         start = counts[-1] if i < last else start + counts[-1]
         i = last
         if start == lengths[last]:

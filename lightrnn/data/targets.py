@@ -177,8 +177,9 @@ class RealTargets(Targets):
         if self.folded is not None:
             mean, scale = self.folded
             targets = replace(self, mean=mean, scale=scale, folded=None)
-        targets = targets._with(columns, pool(weights))
-        return targets, targets.arranged(targets._encoded(columns), lengths)
+        w = pool(weights)
+        targets = targets._with(columns, w)
+        return targets, targets.arranged(targets._weighted(columns, w), lengths)
 
     def take_over(self, network: Any, old: RealTargets) -> None:
         """Re-express the network's outputs in these units, so that predictions stay what they were.
@@ -196,6 +197,13 @@ class RealTargets(Targets):
             encoded = (columns - self.mean) / self._divisor
             encoded = (encoded.clip(-_FAR, _FAR) if self.robust else encoded).astype(self.dtype)
         return self._per_output(encoded)
+
+    def _weighted(self, columns: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Return checked columns (N, k) encoded, those without weight as the mean.
+
+        They may hold anything, such as a mark of missing values whose square overflows.
+        """
+        return self._encoded(np.where(weights[:, None] > 0, columns, self.mean))
 
     def _per_output(self, columns: np.ndarray) -> np.ndarray:
         """Return values (..., k) of each column of y for each output."""
@@ -253,13 +261,16 @@ def _columns(values: np.ndarray, dtype: npt.DTypeLike, name: str) -> np.ndarray:
     """Return values as finite numbers, (N, k) float64."""
     numbers = as_numbers(values, name)
     check_finite(numbers, dtype, name)
-    return numbers.astype(np.float64).reshape(len(numbers), -1)
+    # Row by row: in another memory order sums would be rounded otherwise.
+    return numbers.astype(np.float64, order="C").reshape(len(numbers), -1)
 
 
 def _mean_and_scale(
     columns: np.ndarray, weights: np.ndarray, robust: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the weighted mean of each column, and its deviation, 0 where rounding explains it."""
+    columns = columns[weights > 0]
+    weights = weights[weights > 0]
     largest = abs(columns).max(axis=0)
     # Squares of large numbers overflow; the result is refused below, with a message of ours.
     with np.errstate(all="ignore"):
@@ -334,4 +345,4 @@ def read_numbers(
     # A constant y shows no scale yet: further calls may, also after a fit.
     if partial or not scale.all():
         targets = replace(targets, sample=np.empty((0, 2 + len(mean))))._with(columns, w)
-    return targets, targets.arranged(targets._encoded(columns), lengths)
+    return targets, targets.arranged(targets._weighted(columns, w), lengths)

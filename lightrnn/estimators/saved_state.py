@@ -88,7 +88,7 @@ def checked_state(kind: Any, content: Any) -> dict[str, Any]:
     if unknown:
         raise ValueError(f"{kind.__name__} has no argument {shown(unknown[0])} in this version")
     _check_fields("_model", model, Model)
-    model["architecture"] = _NONE | model["architecture"]
+    model["architecture"] = model["architecture"] | _NONE | model["architecture"]  # in its order
     check_device("device", model["device"])
     network = _network(model["architecture"], len(model["network"]))
     _check_arrays("network", model["network"], network)

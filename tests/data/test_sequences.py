@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
+from lightrnn.data.moments import standardization_of
 from lightrnn.data.sequences import (
     Sequences,
     as_sequences,
@@ -392,3 +393,13 @@ def test_any_input_gives_sequences_or_an_error(X, dtype):
     for item, length in zip(found.items, found.lengths, strict=True):
         assert item.shape == (length, found.n_features) and item.size > 0
         assert np.isfinite(item.astype(dtype)).all()
+
+
+def test_moments_do_not_depend_on_the_memory_order():
+    rng = np.random.default_rng(0)
+    X = [rng.normal(size=(T, 3)) for T in (5, 9, 40)]
+    found, other = (
+        standardization_of(as_sequences([np.array(x, order=order) for x in X])) for order in "CF"
+    )
+    assert found.mean.tobytes() == other.mean.tobytes()
+    assert found.variance.tobytes() == other.variance.tobytes()

@@ -401,3 +401,12 @@ def test_every_estimator_can_be_warmed():
         assert model.warm() is model
     with pytest.raises(NotFittedError, match="RNNRegressor instance is not fitted"):
         RNNRegressor().warm()
+
+
+def test_what_was_loaded_is_saved_as_the_same_bytes(tmp_path):
+    """So a hash of the file tells whether a model has changed."""
+    model = RNNClassifier(**BRIEF).fit(X, SUMS > 0)
+    by_file(by_file(model, tmp_path), tmp_path)
+    again = (tmp_path / "model").read_bytes()
+    model.save(tmp_path / "model")
+    assert (tmp_path / "model").read_bytes() == again

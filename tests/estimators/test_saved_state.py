@@ -241,7 +241,7 @@ def test_save_makes_the_checks_of_load(saved, tmp_path):
 
 LIMITED = """
 import resource, sys
-import lightrnn, lightrnn.estimators.saved_state, lightrnn.nn.network
+import lightrnn, lightrnn.estimators.saved_state, lightrnn.nn.network, numba
 with open("/proc/self/statm") as file:
     used = int(file.read().split()[0]) * resource.getpagesize()
 limit = used + 512 * 2**20

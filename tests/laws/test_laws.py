@@ -122,13 +122,27 @@ def test_a_weight_counts_like_copies(seed, target, solver):
         assert np.allclose(array, copied.weights_[name], atol=1e-4)
 
 
-def test_a_weight_of_zero_means_absent():
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_weight_of_zero_means_absent(dtype):
     kept = np.arange(24) % 3 > 0
-    for kind, y in ((RNNRegressor, SUMS), (RNNClassifier, LABELS)):
-        weighted = kind(**BRIEF, early_stopping=True).fit(X, y, kept.astype(float))
-        present = [x for x, keep in zip(X, kept, strict=True) if keep]
-        absent = kind(**BRIEF, early_stopping=True).fit(present, y[kept])
+    marked = np.where(kept, SUMS, 1e30)
+    texts = [f"{'b' if keep else 'a'} {label}" for keep, label in zip(kept, LABELS, strict=True)]
+    for kind, X_, y in (
+        (RNNRegressor, X, marked),
+        (RNNClassifier, X, LABELS),
+        (RNNClassifier, texts, LABELS),
+    ):
+        arguments = BRIEF | {"early_stopping": True, "dtype": dtype}
+        weighted = kind(**arguments).fit(X_, y, kept.astype(float))
+        present = [x for x, keep in zip(X_, kept, strict=True) if keep]
+        absent = kind(**arguments).fit(present, y[kept])
         assert same_weights(weighted, absent)
+        assert weighted.score(X_, y, kept) == absent.score(present, y[kept])
+    assert "a" not in weighted.vocabulary_.tolist()
+    left_out = np.where(kept, LABELS, "other")
+    factors = {"down": 1, "up": 1, "other": 0}
+    by_class = RNNClassifier(**arguments, class_weight=factors).fit(texts, left_out)
+    assert by_class.vocabulary_.tolist() == weighted.vocabulary_.tolist()
 
 
 def test_step_weights_mask_steps():
@@ -139,6 +153,20 @@ def test_step_weights_mask_steps():
         labels[0] = 1 - labels[0]
     clean = RNNClassifier(**BRIEF, target="step").fit(X, STEP_LABELS, weights)
     assert same_weights(clean, RNNClassifier(**BRIEF, target="step").fit(X, wrong, weights))
+
+
+@pytest.mark.parametrize("train", ["fit", "partial_fit"])
+def test_steps_without_weight_may_hold_a_mark_of_missing_values(train):
+    """The one of netCDF overflows when it is squared in float32."""
+    weights = [np.arange(len(x)) > 0.0 for x in X]
+    marked = [np.where(w, sums, 9.96921e36) for w, sums in zip(weights, STEP_SUMS, strict=True)]
+    zeros = [np.where(w, sums, 0.0) for w, sums in zip(weights, STEP_SUMS, strict=True)]
+    first, second = (RNNRegressor(**BRIEF, target="step") for _ in range(2))
+    for _ in range(2):
+        getattr(first, train)(X, marked, weights)
+        getattr(second, train)(X, zeros, weights)
+    assert same_weights(first, second)
+    assert first.score(X, marked, weights) == second.score(X, zeros, weights)
 
 
 def test_balanced_classes():
