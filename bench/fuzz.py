@@ -31,7 +31,6 @@ from lightrnn.utils import archive
 
 from . import fuzz_foreign, guard
 from .fuzz_bytes import (
-    Damage,
     a_gap,
     in_the_directory,
     in_the_header,
@@ -46,7 +45,7 @@ from .fuzz_bytes import (
     two_pieces_exchanged,
     zeros,
 )
-from .fuzz_npz import NPZ
+from .fuzz_npz import NPZ, Damage
 from .report import markdown
 
 FILES = 10_000  # per process

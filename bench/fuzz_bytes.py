@@ -3,15 +3,12 @@
 Each function takes a whole file and a source of randomness and returns another file.
 """
 
-import io
 import json
 import zipfile
-from collections.abc import Callable, Iterator
-from typing import Any
 
 import numpy as np
 
-Damage = Callable[[bytes, np.random.Generator], bytes]
+from .fuzz_npz import Members, header_of, members_of, one_of, sealed, spots
 
 
 def _place(data: bytes, rng: np.random.Generator) -> int:
@@ -85,129 +82,69 @@ def junk_inside(data: bytes, rng: np.random.Generator) -> bytes:
     return data[:start] + rng.bytes(int(rng.integers(1, 100))) + data[start:]
 
 
-def _sealed(
-    data: bytes, change: Callable[[dict[str, bytes]], None], compression: int = zipfile.ZIP_STORED
-) -> bytes:
-    """Change the members of the zip file and correct its checksums."""
-    with zipfile.ZipFile(io.BytesIO(data)) as old:
-        members = {name: old.read(name) for name in old.namelist()}
-    change(members)
-    target = io.BytesIO()
-    with zipfile.ZipFile(target, "w", compression) as new:
-        for name, content in members.items():
-            new.writestr(zipfile.ZipInfo(name), content, compression)
-    return target.getvalue()
-
-
-def _with_header(data: bytes, text: str) -> bytes:
-    """Replace the JSON header."""
-    member = io.BytesIO()
-    np.lib.format.write_array(member, np.frombuffer(text.encode(), np.uint8))
-    return _sealed(data, lambda members: members.update({"header.npy": member.getvalue()}))
-
-
-def _header(data: bytes) -> Any:
-    with np.load(io.BytesIO(data)) as arrays:
-        return json.loads(arrays["header"].tobytes())
-
-
 def sealed_text(data: bytes, rng: np.random.Generator) -> bytes:
     """Overwrite characters of the header with other characters from it."""
-    text = list(json.dumps(_header(data)))
+    members = members_of(data)
+    text = bytearray(json.dumps(header_of(members)).encode())
     for _ in range(int(rng.integers(1, 4))):
-        text[int(rng.integers(len(text)))] = text[int(rng.integers(len(text)))]
-    return _with_header(data, "".join(text))
+        text[_place(text, rng)] = one_of(text, rng)
+    return sealed(members, bytes(text))
 
 
 # Values of all kinds: too large, too small, of another type, or with the archive's own markers.
 VALUES = (
-    None,
-    True,
-    0,
-    -1,
-    1,
-    2,
-    3,
-    10**6,
-    10**12,
-    2**70,
-    0.5,
-    -1e300,
-    float("nan"),
-    "",
-    "lstm",
-    "x" * 99,
-    [],
-    {},
-)
-VALUES += (
-    [1] * 99,
-    {"!tuple": [10**9, 1]},
-    {"!tuple": []},
-    {"!array": "header"},
-    {"!dict": [[[], 1]]},
-    {"!object": [[-1], []]},
+    *(None, True, 0, -1, 1, 2, 3, 10**6, 10**12, 2**70, 0.5, -1e300, float("nan")),
+    *("", "lstm", "x" * 99, [], {}, [1] * 99),
+    *({"!tuple": [10**9, 1]}, {"!tuple": []}, {"!array": "header"}),
+    *({"!dict": [[[], 1]]}, {"!object": [[-1], []]}),
 )
 
 
 def sealed_value(data: bytes, rng: np.random.Generator) -> bytes:
     """Replace a value of the header, or remove one."""
-    header = _header(data)
-    spots = list(_spots(header))
-    holder, key = spots[int(rng.integers(len(spots)))]
+    members = members_of(data)
+    header = header_of(members)
+    holder, key = one_of([*spots(header)], rng)
     if rng.random() < 0.1:
         del holder[key]
     else:
-        holder[key] = VALUES[int(rng.integers(len(VALUES)))]
-    return _with_header(data, json.dumps(header))
+        holder[key] = one_of(VALUES, rng)
+    return sealed(members, json.dumps(header).encode())
 
 
-def _spots(tree: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield the container and the key of every value in a tree."""
-    if isinstance(tree, dict | list):
-        for key in tree if isinstance(tree, dict) else range(len(tree)):
-            yield tree, key
-            yield from _spots(tree[key])
+KINDS = (b"<f4", b"<f8", b"|O", b"<U9999999", b"|V8", b"<M8[ns]", b"<c16")
+SHAPES = (  # among them sizes that no memory can hold
+    b"(99999999999, 9)",
+    b"(-1,)",
+    b"()",
+    b"(0, 99999999999999999999999)",
+    b"(" + b"1, " * 70 + b")",
+)
 
 
 def sealed_shape(data: bytes, rng: np.random.Generator) -> bytes:
     """Give an array's header another shape or type."""
-
-    def change(members: dict[str, bytes]) -> None:
-        name = list(members)[int(rng.integers(len(members)))]
-        claims = (  # among them sizes that no memory can hold
-            b"(99999999999, 9)",
-            b"(-1,)",
-            b"()",
-            b"(0, 99999999999999999999999)",
-            b"(" + b"1, " * 70 + b")",
-        )
-        shape = claims[int(rng.integers(len(claims)))]
-        kind = (b"<f4", b"<f8", b"|O", b"<U9999999", b"|V8", b"<M8[ns]", b"<c16")[
-            int(rng.integers(7))
-        ]
-        before, _, rest = members[name].partition(b"'shape': (")
+    members = members_of(data)
+    name = one_of([*members], rng)
+    shape = one_of(SHAPES, rng)
+    kind = one_of(KINDS, rng)
+    before, _, rest = members[name].partition(b"'shape': (")
+    if rng.random() < 0.5:
         content = before + b"'shape': " + shape + rest.partition(b")")[2]
-        members[name] = (
-            content
-            if rng.random() < 0.5
-            else members[name].replace(b"<f4", kind).replace(b"<f8", kind)
-        )
-
-    return _sealed(data, change)
+    else:
+        content = members[name].replace(b"<f4", kind).replace(b"<f8", kind)
+    return sealed(members | {name: content})
 
 
 def sealed_members(data: bytes, rng: np.random.Generator) -> bytes:
     """Remove an array, give it the content of another one, or add a large one and compress all."""
+    members: Members = members_of(data)
     way = int(rng.integers(3))
-
-    def change(members: dict[str, bytes]) -> None:
-        one, other = (list(members)[int(i)] for i in rng.integers(len(members), size=2))
-        if way == 0:
-            del members[one]
-        elif way == 1:
-            members[one] = members[other]
-        else:
-            members["bomb.npy"] = bytes(10**6)  # small in the file, large once it is read
-
-    return _sealed(data, change, zipfile.ZIP_DEFLATED if way == 2 else zipfile.ZIP_STORED)
+    one, other = (one_of([*members], rng) for _ in range(2))
+    if way == 0:
+        del members[one]
+    elif way == 1:
+        members[one] = members[other]
+    else:
+        members["bomb.npy"] = bytes(10**6)  # small in the file, large once it is read
+    return sealed(members, compression=zipfile.ZIP_DEFLATED if way == 2 else zipfile.ZIP_STORED)

@@ -16,6 +16,7 @@ import numpy as np
 from .fuzz_npz import (
     GROWN,
     MOST,
+    PRIME,
     Damage,
     directory_entries,
     many_members,
@@ -31,7 +32,6 @@ try:
 except ImportError:
     h5py = None
 
-_PRIME = 2**61 - 1  # Python's integers that differ by multiples of it have one hash
 # Values of all kinds: too large, too small, of another type, or with a meaning of their own.
 VALUES: tuple[Any, ...] = (
     *(None, True, 0, -1, 1, 3, 10**6, 2**62, 2**70, 0.5, -1e300, float("nan")),
@@ -142,8 +142,7 @@ GROWN_PICKLES: tuple[Callable[[int], bytes], ...] = (
     lambda size: (
         b"}("
         + b"".join(
-            b"\x8a\x0c" + (number * _PRIME).to_bytes(12, "little") + b"N"
-            for number in range(size // 15)
+            b"\x8a\x0c" + (n * PRIME).to_bytes(12, "little") + b"N" for n in range(size // 15)
         )
         + b"u."
     ),

@@ -17,7 +17,7 @@ MOST = 10_000_000  # bytes of the largest files
 Damage = Callable[[bytes, np.random.Generator], bytes]
 Members = dict[str, bytes]
 _HEADER = "header.npy"
-_PRIME = 2**61 - 1  # Python's integers that differ by multiples of it have one hash
+PRIME = 2**61 - 1  # Python's integers that differ by multiples of it have one hash
 
 
 def npy(descr: Any, shape: str, content: bytes = b"", order: bool = False) -> bytes:
@@ -38,14 +38,16 @@ def header_of(members: Members) -> Any:
     return json.loads(np.load(io.BytesIO(members[_HEADER])).tobytes())
 
 
-def sealed(members: Members, header: bytes | None = None) -> bytes:
+def sealed(
+    members: Members, header: bytes | None = None, compression: int = zipfile.ZIP_STORED
+) -> bytes:
     """Return a file of these members, with the header replaced by a text if there is one."""
     if header is not None:
         members = members | {_HEADER: npy("|u1", f"({len(header)},)", header)}
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w") as archive:
         for name, content in members.items():
-            archive.writestr(zipfile.ZipInfo(name), content)
+            archive.writestr(zipfile.ZipInfo(name), content, compression)
     return target.getvalue()
 
 
@@ -131,7 +133,7 @@ def _repeated(unit: str, size: int) -> str:
 
 
 def _integers(size: int) -> Iterator[int]:
-    return (number * _PRIME for number in range(1, 2 + size // 25))
+    return (number * PRIME for number in range(1, 2 + size // 25))
 
 
 # Each makes a text of JSON of about so many bytes.
@@ -177,8 +179,7 @@ def exchanged_values(data: bytes, rng: np.random.Generator) -> bytes:
     for _ in range(int(rng.integers(1, 4))):
         places = [*spots(header["content"])]
         (holder, key), (other, name) = one_of(places, rng), one_of(places, rng)
-        value = json.loads(json.dumps(other[name]))
-        holder[key] = value
+        holder[key] = json.loads(json.dumps(other[name]))
     return sealed(members, json.dumps(header).encode())
 
 
@@ -210,7 +211,7 @@ def directory_entries(data: bytes, rng: np.random.Generator) -> bytes:
         most = 2 ** (8 * struct.calcsize(layout)) - 1
         struct.pack_into(layout, entries, first + at, min(value, most))
     tail = bytearray(data[end:])
-    count = min(len(places) + entries.count(b"PK\x01\x02") - len(places), 2**16 - 1)
+    count = min(entries.count(b"PK\x01\x02"), 2**16 - 1)
     struct.pack_into("<HHI", tail, 8, count, count, len(entries))
     return data[:start] + bytes(entries) + bytes(tail)
 
