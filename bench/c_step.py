@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from lightrnn import RNNClassifier, export_c
+from lightrnn import export_c
 
 from .report import Row, Run, Table, verdict
-from .serving import F, H
+from .serving import F, H, small_model
 from .timing import alternate, median, ratio
 
 COMPILER = shutil.which("gcc") or shutil.which("clang")
@@ -60,9 +60,7 @@ def _code_bytes(folder: Path, name: str) -> int:
 def _rows(run: Run) -> Iterator[Row]:
     if COMPILER is None:
         return
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((8, 20, F)).astype(np.float32)
-    model = RNNClassifier("lstm", (H,), patch=1, max_iter=1, random_state=0).fit(X, [0, 1] * 4)
+    model, X = small_model()
     stream = model.stream(method="predict_proba")
     x = X[0, 0]
 

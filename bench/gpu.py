@@ -16,7 +16,7 @@ from lightrnn.nn.solvers import make_solver
 
 from . import peers
 from .report import Row, Run, Table, milliseconds, shown, times_faster, verdict
-from .timing import alternate, median, ratio
+from .timing import Times, alternate, median, ratio
 
 CELLS = ("lstm", "gru")
 UNITS = (32, 64, 128, 256, 512, 1024)
@@ -88,23 +88,28 @@ class Ours:
         return self.on_gpu.learn(next(self.turn), self.loss, self.solver, 1e-3, 1.0)()
 
 
+def _torch_has_gpu() -> bool:
+    if not peers.HAS_TORCH:
+        return False
+    import torch
+
+    return torch.cuda.is_available()
+
+
 def torch_calls(
     cell: str, F: int, H: int, batches: list[Any], pack: bool = False
 ) -> dict[str, Calls]:
     """Return torch's forward pass and training step, with and without TF32, if torch has a GPU."""
-    if not peers.HAS_TORCH:
+    if not _torch_has_gpu():
         return {"forward": {}, "train": {}}
     import torch
 
-    if not torch.cuda.is_available():
-        return {"forward": {}, "train": {}}
     from . import pytorch
 
     training = pytorch.Training(cell, F, H, OUTPUTS)
     training.net.cuda()
-    ready = [
-        (X.cuda(), last.cuda(), torch.from_numpy(y).cuda()) for (X, last), y in _padded(batches)
-    ]
+    padded = ((*pytorch.padded(X), torch.from_numpy(y)) for X, y in batches)
+    ready = [tuple(tensor.cuda() for tensor in tensors) for tensors in padded]
     turn = itertools.cycle(ready)
 
     def call(train: bool, tf32: bool) -> None:
@@ -128,12 +133,6 @@ def torch_calls(
     }
 
 
-def _padded(batches: list[Any]) -> Iterator[Any]:
-    from . import pytorch
-
-    return ((pytorch.padded(X), y) for X, y in batches)
-
-
 def draw(B: int, lengths: Any, F: int, count: int = 1) -> list[Any]:
     """Return `count` minibatches of B sequences, whose lengths ``lengths(rng)`` draws."""
     rng = np.random.default_rng(0)
@@ -145,17 +144,26 @@ def draw(B: int, lengths: Any, F: int, count: int = 1) -> list[Any]:
     return batches
 
 
+def _passes(
+    run: Run, cell: str, H: int, batches: list[Any], *, pack: bool, least: int
+) -> Iterator[tuple[str, Times, float]]:
+    """Yield the forward pass and the training step: the name, all seconds, our share of torch's."""
+    ours = Ours(cell, FEATURES, H, batches)
+    theirs = torch_calls(cell, FEATURES, H, batches, pack)
+    for kind, call in (("forward", ours.forward), ("train", ours.train)):
+        sides = {"lightrnn": call} | theirs[kind]
+        times = alternate(sides, quick=run.quick, most=21, least=least)
+        yield kind, times, 1 / ratio(times, "torch")
+    ours.on_gpu.close()
+
+
 def _step_rows(run: Run) -> Iterator[Row]:
     shapes = itertools.product(CELLS, UNITS, BATCHES, STEPS)
     for cell, H, B, T in shapes:
         if run.quick and (B, T) != (16, 128):
             continue
         batches = draw(B, lambda rng, T=T: T, FEATURES)
-        ours = Ours(cell, FEATURES, H, batches)
-        theirs = torch_calls(cell, FEATURES, H, batches)
-        for kind, call in (("forward", ours.forward), ("train", ours.train)):
-            times = alternate({"lightrnn": call} | theirs[kind], quick=run.quick, most=21, least=5)
-            share = 1 / ratio(times, "torch")
+        for kind, times, share in _passes(run, cell, H, batches, pack=False, least=5):
             yield (
                 cell,
                 f"H{H} B{B} T{T}",
@@ -168,17 +176,12 @@ def _step_rows(run: Run) -> Iterator[Row]:
                 times_faster(share),
                 *verdict(share, bar(cell, H, B), at_most=True),
             )
-        ours.on_gpu.close()
 
 
 def _ragged_rows(run: Run) -> Iterator[Row]:
     for cell, (B, H) in itertools.product(CELLS, ((32, 64), (64, 128), (64, 512))):
         batches = draw(B, lambda rng, B=B: rng.integers(10, 201, B), FEATURES, 20)
-        ours = Ours(cell, FEATURES, H, batches)
-        theirs = torch_calls(cell, FEATURES, H, batches, pack=True)
-        for kind, call in (("forward", ours.forward), ("train", ours.train)):
-            times = alternate({"lightrnn": call} | theirs[kind], quick=run.quick, most=21, least=11)
-            share = 1 / ratio(times, "torch")
+        for kind, times, share in _passes(run, cell, H, batches, pack=True, least=11):
             yield (
                 cell,
                 f"H{H} B{B}",
@@ -188,7 +191,6 @@ def _ragged_rows(run: Run) -> Iterator[Row]:
                 times_faster(share),
                 *verdict(share, RAGGED, at_most=True),
             )
-        ours.on_gpu.close()
 
 
 def _fit_seconds(device: str, X: np.ndarray, y: np.ndarray) -> float:
@@ -207,12 +209,10 @@ def _fit_seconds(device: str, X: np.ndarray, y: np.ndarray) -> float:
 
 def _torch_fit_seconds(X: np.ndarray, y: np.ndarray) -> float:
     """Return the seconds of an epoch of torch's usual loop, all data on the GPU; NaN without it."""
-    if not peers.HAS_TORCH:
+    if not _torch_has_gpu():
         return float("nan")
     import torch
 
-    if not torch.cuda.is_available():
-        return float("nan")
     from . import pytorch
 
     training = pytorch.Training("lstm", X.shape[2], 128, OUTPUTS, 3e-3)

@@ -93,10 +93,18 @@ def _cut(
     return X[chosen, : int(last.max()) + 1], last
 
 
-def language_step(V: int, E: int, sizes: tuple[int, ...], B: int, T: int) -> Callable[[], Any]:
-    """Return a training step of a language model: embedding, LSTM, linear; the state is carried."""
+def language_step(
+    V: int, E: int, sizes: tuple[int, ...], B: int, T: int, adaptive: bool = False
+) -> Callable[[], Any]:
+    """Return a training step of a language model: embedding, LSTM, output layer.
+
+    The state is carried from chunk to chunk, unless the softmax is adaptive.
+    """
     embedding = torch.nn.Embedding(V, E)
-    head = torch.nn.Linear(sizes[-1], V)
+    head: torch.nn.Module = torch.nn.Linear(sizes[-1], V)
+    if adaptive:
+        cutoffs = [V // 20, V // 4]
+        head = torch.nn.AdaptiveLogSoftmaxWithLoss(sizes[-1], V, cutoffs, head_bias=True)
     lstm = torch.nn.LSTM(E, sizes[0], len(sizes), batch_first=True)
     parameters = [*embedding.parameters(), *lstm.parameters(), *head.parameters()]
     solver = torch.optim.Adam(parameters, lr=1e-3)
@@ -107,13 +115,17 @@ def language_step(V: int, E: int, sizes: tuple[int, ...], B: int, T: int) -> Cal
 
     def step() -> None:
         t = next(starts)
-        # The state goes on to the next chunk, but the gradient does not go back through it.
-        state = carried[0] and tuple(s.detach() for s in carried[0])
         solver.zero_grad()
-        h, carried[0] = lstm(embedding(text[:, t : t + T]), state)
-        value = loss(head(h).reshape(-1, V), text[:, t + 1 : t + T + 1].reshape(-1))
+        h, state = lstm(embedding(text[:, t : t + T]), carried[0])
+        targets = text[:, t + 1 : t + T + 1].reshape(-1)
+        if adaptive:
+            value = head(h.flatten(0, 1), targets).loss
+        else:
+            value = loss(head(h).flatten(0, 1), targets)
+            # The state goes on to the next chunk, but the gradient does not go back through it.
+            carried[0] = tuple(s.detach() for s in state)
         value.backward()
-        torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+        clip_grad_norm_(parameters, 1.0)
         solver.step()
 
     return step
@@ -146,24 +158,3 @@ class StackTraining:
         clip_grad_norm_(self.parameters, 1.0)
         self.solver.step()
         return loss.item()
-
-
-def adaptive_step(V: int, E: int, H: int, B: int, T: int) -> Callable[[], Any]:
-    """Return a training step of a language model with an adaptive softmax; no state is carried."""
-    embedding = torch.nn.Embedding(V, E)
-    lstm = torch.nn.LSTM(E, H, batch_first=True)
-    head = torch.nn.AdaptiveLogSoftmaxWithLoss(H, V, [V // 20, V // 4], head_bias=True)
-    parameters = [*embedding.parameters(), *lstm.parameters(), *head.parameters()]
-    solver = torch.optim.Adam(parameters)
-    text = torch.from_numpy(zipf(V, B * (T * 50 + 1))).reshape(B, -1)
-    starts = itertools.cycle(range(0, text.shape[1] - T, T))
-
-    def step() -> None:
-        t = next(starts)
-        solver.zero_grad()
-        h, _ = lstm(embedding(text[:, t : t + T]))
-        head(h.reshape(-1, H), text[:, t + 1 : t + T + 1].reshape(-1)).loss.backward()
-        clip_grad_norm_(parameters, 1.0)
-        solver.step()
-
-    return step

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from . import ours, peers
-from .report import Row, Run, Table, milliseconds, times_faster, verdict
-from .timing import alternate, median, ratio
+from .report import Row, Run, Table
+from .timing import alternate, compared
 
 CELLS = ("lstm", "gru", "rnn")
 SHAPES = ((32, 32, 64), (64, 128, 128))
@@ -65,17 +65,7 @@ def _rows(run: Run) -> Iterator[Row]:
         with peers.limited(threads):
             times = alternate(sides(cell, F, H, threads, batches), quick=run.quick, least=11)
         for name, bar in BARS.items():
-            faster = ratio(times, name)
-            yield (
-                cell,
-                f"B{B} F{F} H{H}",
-                str(threads),
-                name,
-                milliseconds(median(times, "lightrnn")),
-                milliseconds(median(times, name)),
-                times_faster(faster),
-                *verdict(faster, bar),
-            )
+            yield cell, f"B{B} F{F} H{H}", str(threads), name, *compared(times, bar, name)
 
 
 RAGGED = Table(

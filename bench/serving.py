@@ -41,6 +41,13 @@ def _session(model: Any, threads: int) -> Any:
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
+def small_model() -> tuple[RNNClassifier, np.ndarray]:
+    """Return a fitted LSTM, and the sequences that it has learned."""
+    X = np.random.default_rng(0).standard_normal((8, 20, F)).astype(np.float32)
+    model = RNNClassifier("lstm", (H,), patch=1, max_iter=1, random_state=0)
+    return model.fit(X, [0, 1] * 4), X
+
+
 def bare_lstm(weights: dict[str, np.ndarray]) -> bytes:
     """Return a model of ONNX's LSTM operator alone, with the weights of lightrnn."""
     from onnx import TensorProto, helper, numpy_helper
@@ -72,9 +79,7 @@ def bare_lstm(weights: dict[str, np.ndarray]) -> bytes:
 
 def step_sides() -> dict[str, Callable[[], Any]]:
     """Return one step of each side: the whole call of lightrnn, the bare layer of the others."""
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((8, 20, F)).astype(np.float32)
-    model = RNNClassifier("lstm", (H,), patch=1, max_iter=1, random_state=0).fit(X, [0, 1] * 4)
+    model, X = small_model()
     stream = model.stream()
     x = X[0, 0]
     sides: dict[str, Callable[[], Any]] = {"lightrnn": lambda: stream.step(x)}
@@ -162,9 +167,7 @@ def _batch_rows(run: Run) -> Iterator[Row]:
 
 
 def _script_rows(run: Run) -> Iterator[Row]:
-    rng = np.random.default_rng(0)
-    X = rng.standard_normal((8, 20, F)).astype(np.float32)
-    model = RNNClassifier("lstm", (H,), patch=1, max_iter=1, random_state=0).fit(X, [0, 1] * 4)
+    model, X = small_model()
     with tempfile.TemporaryDirectory() as folder:
         np.save(os.path.join(folder, "X.npy"), X)
         export_numpy(model, os.path.join(folder, "model.py"))

@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import ours, peers
-from .report import Row, Run, Table, milliseconds, shown, times_faster, verdict
-from .timing import alternate, median, ratio
+from .report import Row, Run, Table, shown, verdict
+from .timing import alternate, compared, median
 
 OUTPUTS = 9
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
@@ -104,17 +104,8 @@ def _step_rows(run: Run) -> Iterator[Row]:
                 continue  # a batch of 4 is not divided among threads
             with peers.limited(threads):
                 times = alternate(sides(cell, shape, threads), quick=run.quick)
-            faster = ratio(times, "torch")
             target = bar if threads == 1 else round(ON_TWO_THREADS * bar, 3)
-            yield (
-                cell,
-                str(shape),
-                str(threads),
-                milliseconds(median(times, "lightrnn")),
-                milliseconds(median(times, "torch")),
-                times_faster(faster),
-                *verdict(faster, target),
-            )
+            yield cell, str(shape), str(threads), *compared(times, target)
 
 
 def _share_rows(run: Run) -> Iterator[Row]:

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from .report import Row, milliseconds, times_faster, verdict
+
 SHORT = 0.1  # seconds: longer calls need neither rest nor lead
 SECONDS = 2.0  # of calls that count; more if the least number of rounds takes longer
 REST = 0.005  # seconds in which spinning threads fall asleep
@@ -50,6 +52,13 @@ def ratio(times: Times, theirs: str, ours: str = "lightrnn") -> float:
 def median(times: Times, name: str) -> float:
     """Return the median seconds; NaN if it did not run."""
     return float(np.median(times[name])) if name in times else float("nan")
+
+
+def compared(times: Times, bar: float | None, peer: str = "torch") -> Row:
+    """Return the cells of lightrnn's and a peer's milliseconds, their ratio, and its verdict."""
+    faster = ratio(times, peer)
+    both = (milliseconds(median(times, side)) for side in ("lightrnn", peer))
+    return *both, times_faster(faster), *verdict(faster, bar)
 
 
 def in_child(

@@ -15,8 +15,8 @@ from lightrnn.nn.solvers import make_solver
 from lightrnn.training import Epoch
 
 from . import peers, text
-from .report import Row, Run, Table, milliseconds, times_faster, verdict
-from .timing import alternate, median, ratio
+from .report import Row, Run, Table, verdict
+from .timing import alternate, compared
 
 OUTPUTS = 9
 VOCABULARY = 10_000
@@ -77,9 +77,9 @@ def adaptive_sides() -> dict[str, Callable[[], Any]]:
     training = text.Training(*sizes, 1, head="adaptive")
     calls: dict[str, Callable[[], Any]] = {"lightrnn": training.step}
     if peers.HAS_TORCH:
-        from .pytorch import adaptive_step
+        from .pytorch import language_step
 
-        calls["torch"] = adaptive_step(VOCABULARY, 200, 200, 20, 35)
+        calls["torch"] = language_step(*sizes, adaptive=True)
     return calls
 
 
@@ -119,14 +119,7 @@ def _use_rows(run: Run) -> Iterator[Row]:
     for name, (make, bar) in cases.items():
         with peers.limited(1):
             times = alternate(make(), quick=run.quick)
-        faster = ratio(times, "torch")
-        yield (
-            name,
-            milliseconds(median(times, "lightrnn")),
-            milliseconds(median(times, "torch")),
-            times_faster(faster),
-            *verdict(faster, bar),
-        )
+        yield name, *compared(times, bar)
 
 
 # -- growth ----------------------------------------------------------------------------------------
