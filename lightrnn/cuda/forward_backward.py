@@ -19,10 +19,15 @@ from .segments import Segment
 class CudaForwardBackward(CudaForward):
     """A program for one batch that learns from it; the parameters are those of `CudaForward`."""
 
-    def sends(self, head: Head, loss: Loss, targets: Any, weights: Any) -> list[dict[str, Any]]:
+    def sends(self, head: Head, loss: Loss) -> list[dict[str, Any]]:
         """Return the arrays that a head needs for each of the `parts`, or once for all."""
+        batch = self.batch
         if not self.step:
-            return [head.sends(loss, targets, weights)]
+            return [head.sends(loss, batch.targets, batch.weights / batch.n_targets)]
+        by_step = self.index.packing.by_step
+        targets = by_step(batch.targets)
+        # Equal weights then sum to 1 over the batch: the loss is a mean.
+        weights = by_step(batch.weights) / batch.n_targets
         rows = [slice(part.row, part.row + part.rows) for part in self.parts]
         return [head.sends(loss, targets[some], weights[some]) for some in rows]
 

@@ -17,6 +17,7 @@ from ..nn.memory import SHARE, batch_bytes
 from ..nn.network import Network
 from ..nn.solvers import Outcome, Solver
 from ..utils.indexing import take
+from ..utils.tables import counted
 from . import driver
 from .blank_batch import blank_batch
 from .context import Context
@@ -29,6 +30,7 @@ from .updates import add_update
 
 _SHARE = 0.8  # of the free memory that may be filled with sequences; a batch needs the rest
 _ROWS = 1 << 16  # rows that are predicted at once
+_ON_CPU = "Predict on the CPU, which reads long sequences in pieces: set_params(device='cpu')"
 
 
 def _on_its_gpu(method: Callable[..., Any]) -> Callable[..., Any]:
@@ -198,25 +200,23 @@ class CudaNetwork:
         run, _ = self._prepare(blank, make_loss("softmax"), available=available)
         return run.program
 
-    def _too_much(self, run: CudaForward, needed: int, free: float) -> str:
-        """Return the error for a batch that does not fit, with a batch size that would."""
+    def _fitting(self, run: CudaForward, free: float) -> str:
+        """Return the remedy for a batch that does not fit: a batch size that would."""
         B = run.B
 
         def bytes_for(size: int) -> int:
             return self.memory.bytes_for(*self._program(size, run.index.n * size // B).sizes)
 
         fitting = bisect_right(range(1, B), free, key=bytes_for)
-        remedy = f"batch_size={fitting} would fit"
-        if not fitting:
-            remedy = "Not even one sequence fits: lower hidden_layer_sizes, set truncate, or use "
-            remedy += "device='cpu'"
+        if fitting:
+            return f"batch_size={fitting} would fit"
         return (
-            f"device={self.device!r} must have {needed / 2**20:,.1f} MiB of memory free for {B} "
-            f"sequences, got {free / 2**20:,.1f} MiB. {remedy}."
+            "Not even one sequence fits: lower hidden_layer_sizes, set truncate, or use "
+            "device='cpu'"
         )
 
-    def _run(self, run: CudaForward) -> None:
-        """Begin a program, after the parameters were sent."""
+    def _run(self, run: CudaForward, remedy: str = "") -> None:
+        """Begin a program, after the parameters were sent; the remedy is for too little memory."""
         floats, ints = run.program.sizes
         needed = self.memory.bytes_for(floats, ints)
         try:
@@ -226,7 +226,11 @@ class CudaNetwork:
             run.program.run()
         except MemoryError as error:
             free = driver.memory()[0] + self.memory.bytes_held
-            raise RuntimeError(self._too_much(run, needed, free)) from error
+            raise RuntimeError(
+                f"device={self.device!r} must have {needed / 2**20:,.1f} MiB of memory free for "
+                f"{counted(run.B, 'sequence')}, got {free / 2**20:,.1f} MiB. "
+                f"{remedy or self._fitting(run, free)}."
+            ) from error
 
     def _prepare(
         self,
@@ -242,15 +246,10 @@ class CudaNetwork:
         It runs in segments if in one piece it would take much of the memory that is `available`.
         """
         most = SHARE * (available or self.available)
+        arrays = None
         for in_segments in (False, True):
             run = CudaForwardBackward(self.context, self.host, batch, in_segments)
-            targets = batch.targets
-            weights = batch.weights
-            if self.host.target == "step":
-                targets = run.index.packing.by_step(targets)
-                weights = run.index.packing.by_step(weights)
-            # Equal weights then sum to 1 over the batch: the loss is a mean.
-            arrays = run.sends(self._head, loss, targets, weights / batch.n_targets)
+            arrays = arrays or run.sends(self._head, loss)  # the same in segments
             sent = [run.program.send_all(each) for each in arrays]
             others = run.program.send_all(more or {})
             run.learn(self._head, loss, sent, learn)
@@ -380,7 +379,7 @@ class CudaNetwork:
             run = CudaForward(self.context, self.host, batch)
             run.forward()
             fetch = read(run)
-            self._run(run)
+            self._run(run, _ON_CPU)
             values = fetch()
             order.append(group[batch.order])
             parts += run.index.packing.by_sequence(values) if step else [values]

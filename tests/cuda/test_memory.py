@@ -67,6 +67,21 @@ def test_too_little_memory_is_said_with_what_would_fit(gpu_networks, monkeypatch
     }
 
 
+def test_a_prediction_that_does_not_fit_is_told_what_helps(gpu_networks, monkeypatch):
+    from lightrnn.cuda import driver
+
+    def allocate(size, dtype):
+        raise MemoryError
+
+    estimator = RNNClassifier(**QUICK).fit(X, Y).set_params(device="cuda")
+    monkeypatch.setattr(driver, "allocate", allocate)
+    with pytest.raises(RuntimeError, match=r"free for 1 sequence, got .*") as caught:
+        estimator.predict(X[:1])
+    remedy = "Predict on the CPU, which reads long sequences in pieces: set_params(device='cpu')."
+    assert str(caught.value).endswith(remedy)
+    estimator.set_params(device="cpu").predict(X[:1])
+
+
 def test_an_error_in_training_frees_the_memory(gpu_networks):
     def fail(record):
         raise KeyError("a callback's own")

@@ -172,6 +172,19 @@ def test_segments_take_less_memory(gpu, options):
     assert grown[0] < grown[1] / 8
 
 
+def test_targets_are_packed_once(gpu, monkeypatch):
+    """Although a batch that needs segments is prepared twice; nothing is run."""
+    from lightrnn.nn.packing import Steps
+
+    packed = []
+    by_step = Steps.by_step
+    monkeypatch.setattr(
+        Steps, "by_step", lambda self, values: packed.append(values) or by_step(self, values)
+    )
+    program_of(gpu, (50,), [900, 900], 0, target="step")
+    assert len(packed) == 4  # targets and weights, of the batch and of the one of zeros beside it
+
+
 @pytest.mark.parametrize("bidirectional", [False, True])
 @pytest.mark.parametrize("target", ["sequence", "step"])
 @pytest.mark.parametrize("available", [0, np.inf])
@@ -219,7 +232,7 @@ def test_the_batch_size_that_would_fit_is_the_largest_one(gpu, available):
     network.available = available
     run, _ = network._prepare(blank_batch(network.host, 40, 40 * 90), make_loss("softmax"))
     free = 0.4 * run.program.bytes
-    size = int(re.search(r"batch_size=(\d+) would fit", network._too_much(run, 1, free))[1])
+    size = int(re.search(r"batch_size=(\d+) would fit", network._fitting(run, free))[1])
     sizes = [network._program(B, 90 * B).sizes for B in (size, size + 1)]
     taken, more = (network.memory.bytes_for(*each) for each in sizes)
     network.close()
