@@ -59,7 +59,7 @@ def fold(
     order = list(state)
     first = recurrent[0]
     input_name = f"{_prefix(first)}weight_ih_l0"
-    needed = (input_name, f"{_prefix(first)}weight_hh_l0")
+    needed = (input_name, *(f"{_prefix(name)}weight_hh_l0" for name in recurrent))
     if any(np.ndim(found.get(name, 0)) != 2 for name in needed):
         return found, []  # which is refused where weights are taken
     for one in _normalizations(found):
@@ -71,7 +71,7 @@ def fold(
         else:
             _into(found, f"{consumer}.weight", f"{consumer}.bias", one)
         modules.append(one.module)
-    for one in _folds_of_input(found, first, input_name, head):
+    for one in _folds_of_input(found, recurrent[-1], input_name, head):
         _into_recurrent(found, first, one)
         modules.append(one.module)
     return found, modules
@@ -91,10 +91,10 @@ def _size(array: Any) -> int:
 
 
 def _folds_of_input(
-    state: dict[str, Any], first: str, input_name: str, head: Sequence[str]
+    state: dict[str, Any], last: str, input_name: str, head: Sequence[str]
 ) -> Iterator[Fold]:
     """Yield what stands before the first recurrent layer, the nearest to it first."""
-    while (linear := _linear_before(state, first, input_name, head)) is not None:
+    while (linear := _linear_before(state, last, input_name, head)) is not None:
         bias = f"{linear}.bias"
         W = doubles(state, f"{linear}.weight").T
         b = doubles(state, bias) if bias in state else np.zeros(W.shape[1])
@@ -114,14 +114,15 @@ def _folds_of_input(
 
 
 def _linear_before(
-    state: Mapping[str, Any], first: str, input_name: str, head: Sequence[str]
+    state: Mapping[str, Any], last: str, input_name: str, head: Sequence[str]
 ) -> str | None:
     """Return a linear module that gives what the first recurrent layer reads, if there is one.
 
-    Its columns must not be those of an output layer, unless another module is named as that.
+    Its columns must not be those of an output layer, which reads the `last` recurrent module,
+    unless another module is named as that.
     """
-    H = np.shape(state[f"{_prefix(first)}weight_hh_l0"])[1]
-    both = f"{_prefix(first)}weight_hh_l0_reverse" in state
+    H = np.shape(state[f"{_prefix(last)}weight_hh_l0"])[1]
+    both = f"{_prefix(last)}weight_hh_l0_reverse" in state
     F = np.shape(state[input_name])[1]
     for name, value in state.items():
         module, _, end = name.rpartition(".")

@@ -8,7 +8,7 @@ from helpers.counting import calls
 from helpers.refusal import state
 from helpers.strategies import POOLINGS
 from helpers.torch_weights import F, H, state_dict
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from lightrnn import RNNClassifier, RNNLanguageModel, RNNRegressor, from_torch
@@ -101,10 +101,12 @@ def test_golden_language_model(tied):
     step=st.booleans(),
     biased=st.booleans(),
     tokens=st.just(0) | st.integers(2, 9),
+    outputs=st.sampled_from([2, F]),
     dtype=st.sampled_from(["float32", "float64"]),
     seed=st.integers(0, 999),
 )
-def test_torch_gives_the_same(cell, sizes, both, step, biased, tokens, dtype, seed):
+@example("gru", [5, 4], False, False, True, F, F, "float32", 1)
+def test_torch_gives_the_same(cell, sizes, both, step, biased, tokens, outputs, dtype, seed):
     torch = pytest.importorskip("torch", reason="torch is an optional peer")
     torch.manual_seed(seed)
     kind = getattr(torch.nn, cell.upper())
@@ -122,7 +124,7 @@ def test_torch_gives_the_same(cell, sizes, both, step, biased, tokens, dtype, se
             features, units, layers, bias=biased, bidirectional=both, batch_first=True, **kwargs
         )
         features = units * (1 + both)
-    net["out"] = torch.nn.Linear(features, 2, **kwargs)
+    net["out"] = torch.nn.Linear(features, outputs, **kwargs)
 
     def run(x):
         rows = net["table"](torch.tensor(x)) if tokens else torch.tensor(x)
