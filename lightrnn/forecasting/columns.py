@@ -58,11 +58,12 @@ def columns_of(level: Any, quantiles: Any, learned: Quantiles) -> dict[str, floa
         low = {f"{NAME}-lo-{item:g}": round(0.5 - item / 200, 9) for item in levels[::-1]}
         high = {f"{NAME}-hi-{item:g}": round(0.5 + item / 200, 9) for item in levels}
         columns = {NAME: 0.5} | low | high
-    for name, quantile in columns.items():
+    for quantile in columns.values():
         if not learned[0] <= quantile <= learned[-1]:
+            given = quantile if level is None else 200 * abs(quantile - 0.5)
             raise ValueError(
                 f"{'level' if quantiles is None else 'quantiles'} must lie within the quantiles "
-                f"that were learned, {learned[0]:g} to {learned[-1]:g}, got {name}. "
+                f"that were learned, {learned[0]:g} to {learned[-1]:g}, got {given:g}. "
                 "Fit with further quantiles."
             )
     return columns

@@ -172,22 +172,28 @@ class Covariates:
     def check_ahead(self, panel: Panel, horizon: int) -> None:
         """Raise a ValueError unless covariates are known as far ahead as in the fit.
 
-        If they ended with the series there, they may go on now or not.
+        If they ended with the series there, they may go on now or not. As in the fit, a column is
+        known if one series has a value of it; others may be missing there.
         """
-        for X, y in panel.pairs() if panel.covariates else ():
-            known = np.isfinite(X[len(y) :]).any(axis=0)[self._is_ahead]
-            if self.ahead == "always" and not known.all():
-                raise ValueError(
-                    f"X must have {horizon} rows more than y, since it had them in fit, got "
-                    f"{len(X) - len(y)}, with values in {known.sum()} of {len(known)} columns. Fit "
-                    "with an X as long as y if it is not always known ahead."
-                )
-            if known.any() and not known.all():
-                raise ValueError(
-                    "X must have all columns behind y or none, got "
-                    f"{known.sum()} of {len(known)}. Fit with an X that goes on a horizon "
-                    "behind y, with NaN in columns that are known of the past alone."
-                )
+        if panel.covariates is None:
+            return
+        behind = [X[len(y) :] for X, y in panel.pairs()]
+        known = np.isfinite(np.concatenate(behind)).any(axis=0)[self._is_ahead]
+        if self.ahead == "always" and not (known.all() and all(map(len, behind))):
+            counts = list(map(len, behind))
+            name = panel.form.names(len(counts))[int(np.argmin(counts))]
+            where = f" in series {name!r}" if len(counts) > 1 else ""
+            raise ValueError(
+                f"X must have {horizon} rows more than y, since it had them in fit, got "
+                f"{min(counts)}{where}, with values in {known.sum()} of {len(known)} columns. Fit "
+                "with an X as long as y if it is not always known ahead."
+            )
+        if known.any() and not known.all():
+            raise ValueError(
+                "X must have all columns behind y or none, got "
+                f"{known.sum()} of {len(known)}. Fit with an X that goes on a horizon "
+                "behind y, with NaN in columns that are known of the past alone."
+            )
 
     def scaled(self, X: np.ndarray, steps: int) -> np.ndarray:
         """Return X (T, C) scaled, (steps, C), with the last value carried on."""

@@ -50,11 +50,14 @@ class Fitted(NamedTuple):
         return windows.decoded(learned, windows.last, at)
 
     def _inputs(self, windows: Windows, runs: list[np.ndarray], known: bool) -> list[np.ndarray]:
-        """Return the inputs of runs; covariates ahead are known at all of a run, or nowhere."""
+        """Return the inputs of runs.
+
+        Covariates ahead are known at all origins of a series, or nowhere: as at its last one.
+        """
+        origins = np.concatenate(runs)
+        ends = windows.known(windows.last)[windows.series(origins)]
         lengths = [len(run) for run in runs]
-        ends = windows.known(np.array([run[-1] for run in runs]))
-        inputs = windows.inputs(np.concatenate(runs), np.repeat(known & ends, lengths))
-        return np.split(inputs, np.cumsum(lengths)[:-1])
+        return np.split(windows.inputs(origins, known & ends), np.cumsum(lengths)[:-1])
 
     def positions(self, panel: Panel, index: int) -> np.ndarray:
         """Return where each value of a series fell in its distribution a step before.
@@ -107,7 +110,6 @@ class Fitted(NamedTuple):
         horizon = self.encoding.horizon
         past = panel.until(panel.lengths - back, horizon)
         self.encoding.check(past)
-        self.encoding.covariates.check_ahead(past, horizon)
         truth = [series[len(series) - back :][:horizon] for series in panel.values]
         naive = [naive_error(series, self.encoding.season) for series in past.values]
         known = self.encoding.covariates.ahead == "always"

@@ -97,6 +97,8 @@ class Monitoring:
             raise ValueError(
                 f"y must be one series, got {len(panel.values)}. Make one stream for each."
             )
+        if panel is not None:
+            fitted.encoding.covariates.check_ahead(panel, fitted.encoding.horizon)
         if panel is None and X is not None:
             raise ValueError("X must be None without y. Give covariates to the stream's steps.")
         form: Any = panel.form if panel else None
@@ -115,7 +117,7 @@ class Monitoring:
         y : as in `fit`
             Series.
         X : as in `fit`, default=None
-            Covariates.
+            Covariates. Those ahead of a step are used if X is a horizon longer than y.
 
         Returns
         -------

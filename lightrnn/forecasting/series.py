@@ -158,6 +158,11 @@ def _is_flat(items: Any) -> bool:
 
 def _series(item: Any, name: str) -> np.ndarray:
     """Return one series as float64, (T,)."""
+    if hasattr(getattr(item, "index", None), "freqstr"):
+        raise TypeError(
+            f"{name} must be an array, got {shown(item)} with dates. Make the list one Series, for "
+            "forecasts with dates: pandas.concat(dict(enumerate(y)))."
+        )
     array = numbers_in(item, name, _ONE_NUMBER)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]

@@ -173,17 +173,56 @@ def test_columns_that_are_known_of_the_past_alone():
     both = np.column_stack([X, np.append(X[:60], [np.nan] * 3)])
     model = forecaster().fit(Y, both)
     assert np.isfinite(model.predict(Y[:50], both[:53])).all()
-    with pytest.raises(ValueError, match="X must have 3 rows more than y"):
-        model.predict(Y[:50], both[:50])
+    for read in (model.predict, model.stream):
+        with pytest.raises(ValueError, match=r"X must have 3 rows more than y, .* got 0, with"):
+            read(Y[:50], both[:50])
     sometimes = forecaster().fit(Y, both[:60])
     with pytest.raises(ValueError, match="X must have all columns behind y or none, got 1 of 2"):
         sometimes.predict(X=both[60:])
     assert model.score(Y, both[:60]) == model.score(Y, both)
 
 
+def test_values_of_covariates_ahead_may_be_missing():
+    """Of some series, or within a backtest, where they are not asked for as in `predict`."""
+    whole = np.column_stack([X, X**2])
+    gaps = whole.copy()
+    gaps[60:, 1] = np.nan
+    assert np.isfinite(forecaster().fit([Y, Y], [whole, gaps]).predict()).all()
+    gaps = whole.copy()
+    gaps[54:57, 1] = np.nan
+    for end in (60, 63):
+        assert np.isfinite(forecaster().backtest(Y, gaps[:end], windows=2).mean()["mase"])
+    with pytest.raises(ValueError, match=r"3 rows more than y, .* got 0 in series 1, with"):
+        forecaster().fit([Y, Y], [whole, whole]).predict([Y, Y], [whole, whole[:60]])
+
+
+@pytest.mark.filterwarnings("ignore:The forecast and its intervals")
+@pytest.mark.parametrize("more", [0, 3])
+def test_surprise_of_a_prefix_is_a_prefix_of_surprise(more):
+    model = forecaster().fit(Y[:20], X[:20])
+    model._replace_results(_state=model._state._replace(share=1.0))  # the network alone reads X
+    whole = model.surprise(Y[:20], X[: 20 + more])
+    for T in range(8, 20):
+        found = model.surprise(Y[:T], X[: T + more])
+        assert np.array_equal(found, whole[:T], equal_nan=True)
+
+
 # -- DataFrames -----------------------------------------------------------------------------------
 
 pandas = pytest.importorskip("pandas", reason="reads and returns its DataFrames")
+
+
+def test_dates_of_a_list_are_not_passed_over():
+    dated = pandas.Series(Y, pandas.date_range("2024-01-01", periods=60))
+    for item in (dated, dated.to_frame(), dated.to_period("D")):
+        with pytest.raises(TypeError, match=r"y\[1\] must be an array, got a .* with dates. Make"):
+            forecaster().fit([Y, item])
+    joined = pandas.concat({"a": dated, "b": dated[:50]})
+    assert list(forecaster().fit(joined).predict().ds[::3]) == [
+        dated.index[-1] + dated.index.freq,
+        dated.index[50],
+    ]
+    assert read_panel([dated.reset_index(drop=True)]).lengths.tolist() == [60]
 
 
 def long(frequency="h", name="a", T=60, **options):

@@ -128,7 +128,7 @@ def test_bad_input_is_refused(options, y, match):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
-        ({"level": 99}, "level must lie within the quantiles that were learned"),
+        ({"level": 99}, "level must lie within the quantiles that were learned, .*, got 99"),
         ({"level": 101}, "level must be a number in"),
         ({"level": 0.95}, "level must be a percentage of at least 1, got 0.95. Write 95."),
         ({"quantiles": 0.01}, "quantiles must lie within"),
