@@ -11,7 +11,7 @@ import numpy as np
 
 from ..losses import softmax
 from ..utils.checks import choice, flag, shown
-from ..utils.files import StrPath, replacing
+from ..utils.files import StrPath, path_text, replacing
 from .c_header import effect, header
 from .c_program import Program
 from .c_text import quantized
@@ -130,7 +130,7 @@ def export_c(
         )
     dtype = choice("dtype", dtype, ("float32", "float64"))
     quantize = flag("quantize", quantize)
-    file = Path(path)
+    file = Path(path_text(path))
     name = _checked_name(file, name)
     program = Program(summary, name, np.dtype(dtype), quantize)
     rounded = estimator

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -11,6 +10,7 @@ from ..estimators import RNNClassifier, RNNRegressor
 from ..estimators.estimator import check_estimator
 from ..estimators.language import RNNLanguageModel
 from ..utils.checks import flag, shown
+from ..utils.files import is_path, path_text
 from .adapt import UserLabels
 from .building import GIVEN, enough_memory
 from .checking import convert
@@ -181,8 +181,8 @@ def from_torch(
     labels = UserLabels(classes, vocabulary, flag("multilabel", multilabel))
     with enough_memory():
         weights = source
-        if isinstance(source, (str, os.PathLike)):
-            weights = read_tensors(source, state_dict)
+        if is_path(source):
+            weights = read_tensors(path_text(source, "source"), state_dict)
         elif state_dict is not None:
             weights = part(source, state_dict)
         foreign = read_torch(
@@ -293,14 +293,14 @@ def from_keras(
     """
     check_estimator(estimator, GIVEN)
     live = is_keras_model(source)
-    if not live and not isinstance(source, (str, os.PathLike)):
+    if not live and not is_path(source):
         raise TypeError(
             f"source must be a path or a Keras model, got {shown(source)}. "
             "Save the model: model.save('model.keras')."
         )
     labels = UserLabels(classes, vocabulary, flag("multilabel", multilabel))
     with enough_memory():
-        file = read_model(source) if live else read_file(source)
+        file = read_model(source) if live else read_file(path_text(source, "source"))
         foreign = read_keras(file, recurrent=recurrent, head=head, embedding=embedding)
         doubts = _ARRAYS_ALONE if file.description is None else _MASKING[: file.description.masked]
         # Random inputs do not show what a mask leaves out.

@@ -15,7 +15,9 @@ import hashlib
 import inspect
 import io
 import json
+import keyword
 import os
+import sys
 import textwrap
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -24,7 +26,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..utils.checks import flag
-from ..utils.files import StrPath, replacing
+from ..utils.files import StrPath, path_text, replacing
 from .summary import Summary, check_cell, described, summarize
 
 # The cells for which `numpy_layers.py` has code.
@@ -36,6 +38,8 @@ _PUBLIC = {
     "numbers": ("predict",),
     "language": ("predict_proba", "predict_next"),
 }
+# Modules that a script in the same folder would hide from NumPy.
+_TAKEN = sys.stdlib_module_names | {"numpy"}
 _MAIN = "__main__"  # stands for the `if` at the end of a file, which every file has
 _WIDTH = 100  # columns of the written file, as in the two modules
 
@@ -99,11 +103,17 @@ def export_numpy(
     summary = summarize(estimator)
     check_cell(summary, _CELLS, "a Python file")
     inline = flag("inline", inline)
-    file = Path(path)
-    if file.suffix != ".py" or not file.stem.isidentifier():
+    file = Path(path_text(path))
+    name = file.stem
+    if file.suffix != ".py" or not name.isidentifier() or keyword.iskeyword(name):
         raise ValueError(
             f"path must name a Python module, got {os.fspath(path)!r}. "
             "Use letters, digits and underscores, and end it in .py: 'model.py'."
+        )
+    if name in _TAKEN:
+        raise ValueError(
+            f"path must name a module of its own, got {os.fspath(path)!r}, which would stand in "
+            "for Python's or NumPy's. Choose another name: 'model.py'."
         )
     beside = file.with_suffix(".weights.npz")
     # A name that is too long in itself is an error of its own, when it is written.

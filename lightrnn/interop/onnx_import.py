@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from importlib import import_module
 from typing import Any
 
@@ -13,7 +12,7 @@ from ..estimators import RNNClassifier, RNNRegressor
 from ..estimators.estimator import check_estimator
 from ..utils.checks import flag, shown
 from ..utils.extras import import_extra
-from ..utils.files import StrPath
+from ..utils.files import is_path, open_regular, path_text
 from .adapt import UserLabels
 from .building import GIVEN, enough_memory
 from .checking import compared, convert
@@ -142,8 +141,8 @@ def _ours(
 def _model(onnx: Any, source: Any) -> Any:
     """Return a model, with its functions put into the graph."""
     model: Any = source
-    if isinstance(source, (str, os.PathLike)):
-        model = _loaded(onnx, source)
+    if is_path(source):
+        model = _loaded(onnx, path_text(source, "source"))
     elif not isinstance(source, onnx.ModelProto):
         raise TypeError(f"source must be a path or an onnx.ModelProto, got {shown(source)}.")
     if not model.graph.node:
@@ -154,8 +153,9 @@ def _model(onnx: Any, source: Any) -> Any:
     return onnx.inliner.inline_local_functions(model) if model.functions else model
 
 
-def _loaded(onnx: Any, path: StrPath) -> Any:
+def _loaded(onnx: Any, path: str) -> Any:
     """Return the model in a file."""
+    open_regular(path).close()  # a device may never end
     damage: Any = import_module("google.protobuf.message").DecodeError  # onnx is built on it
     try:
         return onnx.load(path)

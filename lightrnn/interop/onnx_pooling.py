@@ -25,7 +25,7 @@ POOLED = PooledNames("pooled_h", "pooled_weight", "pooled_score")
 _TEXT = """
 pooling () => ()
     <int64 pooled_zero = {{0}}, int64 pooled_one = {{1}}, float pooled_nothing = {{0}},
-     int64[1] pooled_time = {{1}}, int64[1] pooled_last = {{2}}, float pooled_lowest = {{-3.4e38}}>
+     int64[1] pooled_time = {{1}}, int64[1] pooled_last = {{2}}{others}>
 {{
     pooled_shape = Shape (rows)
     pooled_T = Gather (pooled_shape, pooled_one)
@@ -80,9 +80,10 @@ _MEAN = """
     pooled_sum_of_all = Add (pooled_sum, pooled_h_before)
     pooled_h = Div (pooled_sum_of_all, pooled_weight)
 """
+_LOWEST = ", float pooled_lowest = {-3.4e38}"
 # The graph of each pooling; its results are named as `POOLED` says.
 POOLINGS = {
-    "mean": _TEXT.format(kind=_OWN + _EQUAL_WEIGHTS + _MEAN),
-    "max": _TEXT.format(kind=_MAXIMUM),
-    "attention": _TEXT.format(kind=_OWN + _SOFTMAX_WEIGHTS + _MEAN),
+    "mean": _TEXT.format(kind=_OWN + _EQUAL_WEIGHTS + _MEAN, others=""),
+    "max": _TEXT.format(kind=_MAXIMUM, others=_LOWEST),
+    "attention": _TEXT.format(kind=_OWN + _SOFTMAX_WEIGHTS + _MEAN, others=_LOWEST),
 }

@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO
 from uuid import uuid4
 
+from .checks import shown
+
 if sys.platform != "win32":
     import fcntl
 
@@ -21,6 +23,46 @@ StrPath = str | os.PathLike[str]
 # A short name, since that of the file may already be as long as the file system allows.
 _PART = ".lightrnn-{}.part"
 _PARTS = re.compile(_PART.replace(".", r"\.").format("[0-9a-f]{32}"))
+
+
+def is_path(value: object) -> bool:
+    """Return whether a value is the name of a file, as text, bytes or an object that has one."""
+    return isinstance(value, str | bytes | os.PathLike)
+
+
+def path_text(path: StrPath, name: str = "path") -> str:
+    """Return the name of a file as text, whatever it was given as.
+
+    Parameters
+    ----------
+    path : str, bytes or path-like
+        The file.
+    name : str, default="path"
+        Name of the argument.
+
+    Raises
+    ------
+    TypeError
+        If it is anything else, such as the number of an open file.
+    ValueError
+        If it cannot be a name, since it holds a zero.
+
+    Examples
+    --------
+    >>> path_text(b"model.npz")
+    'model.npz'
+    """
+    if not is_path(path):
+        raise TypeError(
+            f"{name} must be str, bytes or path-like, got {shown(path)}. Give the name of a file."
+        )
+    text = os.fsdecode(path)
+    if "\0" in text:
+        raise ValueError(
+            f"{name} must be the name of a file, got {shown(path)}, which has a zero in it. "
+            "Write the content of a file to one, and give its name."
+        )
+    return text
 
 
 def open_regular(path: StrPath) -> BinaryIO:
@@ -43,9 +85,10 @@ def open_regular(path: StrPath) -> BinaryIO:
     ValueError
         If it is a device, a pipe or a socket, which may never end.
     """
-    file = open(path, "rb", opener=_open_at_once)
+    text = path_text(path)
+    file = open(text, "rb", opener=_open_at_once)
     try:
-        _check_regular(os.fsdecode(path), os.fstat(file.fileno()))
+        _check_regular(text, os.fstat(file.fileno()))
     except BaseException:
         file.close()
         raise
@@ -104,7 +147,7 @@ def replacing(path: StrPath) -> Iterator[BinaryIO]:
     ...     file.read()
     'all of it'
     """
-    target = os.path.realpath(os.fsdecode(path))
+    target = os.path.realpath(path_text(path))
     folder = os.path.dirname(target)
     old = _status(target)
     with _naming(folder):

@@ -247,10 +247,13 @@ def test_it_runs_on_text(tmp_path):
 
 def test_what_is_refused(tmp_path):
     est = RNNClassifier(**SMALL).fit(X, Y)
-    for path in ("model", "model.txt", "my-model.py", "1.py", ".py"):
+    for path in ("model", "model.txt", "my-model.py", "1.py", ".py", "class.py"):
         with pytest.raises(
             ValueError, match=r"path must name a Python module, got .*\. Use letters"
         ):
+            export_numpy(est, tmp_path / path)
+    for path in ("numpy.py", "random.py"):
+        with pytest.raises(ValueError, match=r"path must name a module of its own, got .*numpy|ra"):
             export_numpy(est, tmp_path / path)
     with pytest.raises(TypeError, match="inline must be True or False, got 1"):
         export_numpy(est, tmp_path / "model.py", inline=1)

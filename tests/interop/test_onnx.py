@@ -27,9 +27,13 @@ def path(tmp_path_factory):
 
 
 def session(est, path):
+    import onnx
     import onnxruntime
 
     to_onnx(est, path)
+    graph = onnx.load(path).graph
+    used = {name for node in graph.node for name in node.input}
+    assert {array.name for array in graph.initializer} <= used  # the runtime warns of others
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
 

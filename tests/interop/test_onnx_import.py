@@ -305,6 +305,10 @@ def test_files_that_are_none_are_refused(tmp_path):
             from_onnx(tmp_path / "model.onnx")
     with pytest.raises(FileNotFoundError):
         from_onnx(tmp_path / "absent.onnx")
+    with pytest.raises(ValueError, match="must be a regular file, got '/dev/zero'"):
+        from_onnx("/dev/zero")
+    with pytest.raises(ValueError, match=r"source must be the name of a file, got b'\\x08.* zero"):
+        from_onnx(b"\x08\x0a\x12\x00")
     with pytest.raises(TypeError, match=r"a path or an onnx.ModelProto, got 3"):
         from_onnx(3)
     with pytest.raises(TypeError, match="estimator must be an RNNClassifier"):

@@ -2,6 +2,7 @@
 
 import ast
 import errno
+import json
 import os
 import signal
 import socket
@@ -9,12 +10,21 @@ import stat
 import subprocess
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from lightrnn import RNNRegressor, export_numpy, load, to_onnx
+from lightrnn import (
+    RNNRegressor,
+    export_c,
+    export_numpy,
+    from_onnx,
+    from_torch,
+    load,
+    to_onnx,
+)
 from lightrnn.utils import files
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="Windows has no such files and rights")
@@ -32,12 +42,34 @@ def mode(path):
 @pytest.fixture(scope="module")
 def model():
     X = [np.ones((3, 2)), np.zeros((5, 2))]
-    return RNNRegressor("rnn", (4,), max_iter=1, learning_rate="cosine").fit(X, [1.0, 2.0])
+    options = {"bidirectional": False, "max_iter": 1, "learning_rate": "cosine"}
+    return RNNRegressor("rnn", (4,), **options).fit(X, [1.0, 2.0])
 
 
 def to_onnx_or_skip(model, path):
     pytest.importorskip("onnx", reason="writes ONNX models")
     to_onnx(model, path)
+
+
+def save_state_dict(model, path):
+    """Write a file of safetensors."""
+    arrays, header, end = model.to_torch(), {}, 0
+    for key, array in arrays.items():
+        offsets = [end, end := end + array.nbytes]
+        header[key] = {"dtype": "F32", "shape": array.shape, "data_offsets": offsets}
+    text = json.dumps(header).encode()
+    data = b"".join(np.ascontiguousarray(array).tobytes() for array in arrays.values())
+    Path(os.fsdecode(path)).write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+class Named:
+    """A file with a name in bytes."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __fspath__(self):
+        return self.path
 
 
 WRITERS = pytest.mark.parametrize(
@@ -101,8 +133,37 @@ def test_any_path_will_do(model, tmp_path, monkeypatch):
     for path in ("model", tmp_path / "path", os.fsencode(tmp_path / "bytes"), "süß"):
         model.save(path)
         assert load(path).get_params() == model.get_params()
-    with pytest.raises(TypeError):
-        model.save(3.5)
+
+
+@pytest.mark.parametrize(
+    ("save", "read", "name"),
+    [
+        (RNNRegressor.save, load, "a.npz"),
+        (export_numpy, None, "model.py"),
+        (export_c, None, "model.c"),
+        (to_onnx_or_skip, from_onnx, "a.onnx"),
+        (save_state_dict, lambda path: from_torch(path, RNNRegressor()), "a.safetensors"),
+    ],
+    ids=["save", "numpy", "c", "onnx", "torch"],
+)
+@pytest.mark.filterwarnings("ignore:The weights of a")
+def test_bytes_and_path_likes_are_paths_everywhere(save, read, name, model, tmp_path):
+    path = os.fsencode(tmp_path / name)
+    for one in (path, Named(path)):
+        save(model, one)
+        (tmp_path / name).stat()
+        if read:
+            assert read(one).n_features_in_ == 2
+
+
+@pytest.mark.parametrize("path", [1, True, None, 3.5, ["model"]])
+def test_only_names_are_paths(path, model):
+    """The number of an open file is none: reading would close it."""
+    for use in (model.save, load, partial(export_c, model), partial(export_numpy, model)):
+        with pytest.raises(TypeError, match="path must be str, bytes or path-like, got"):
+            use(path)
+    with pytest.raises(ValueError, match=r"path must be the name of a file, got .* a zero in it"):
+        load(b"\0")
 
 
 # -- rights ----------------------------------------------------------------------------------------
