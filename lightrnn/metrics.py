@@ -94,9 +94,10 @@ def r_squared(
     y, predicted, share = y[kept], predicted[kept], share[kept]
     mean = np.average(y, axis=0, weights=share)
     with np.errstate(all="ignore"):
+        # Not ``share @``: the threads of NumPy's BLAS, as many as there are CPUs, divide that sum.
         # Division by a power of two rounds nothing, and keeps the squares from over- and underflow.
         exponent = np.frexp(abs(y - mean).max(axis=0))[1]
-        residual = share @ np.ldexp(y - predicted, -exponent) ** 2  # (k,)
-        total = share @ np.ldexp(y - mean, -exponent) ** 2  # (k,)
+        residual = np.einsum("n,nk->k", share, np.ldexp(y - predicted, -exponent) ** 2)
+        total = np.einsum("n,nk->k", share, np.ldexp(y - mean, -exponent) ** 2)
         explained = 1.0 - residual / total
     return float(np.mean(np.where(total == 0, residual == 0, explained)))

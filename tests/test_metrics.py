@@ -73,3 +73,9 @@ def test_r_squared_has_no_unit(unit):
     predicted = y + rng.normal(size=9)
     with np.errstate(all="raise"):
         assert r_squared(unit * y, unit * predicted) == r_squared(y, predicted)
+
+
+def test_a_score_does_not_depend_on_what_has_no_weight():
+    y, predicted = np.array([1.0, 2.0, 4.0, 1e200]), np.array([1.0, 2.0, 3.0, -1e200])
+    weights = np.array([1.0, 1.0, 1.0, 0.0])
+    assert r_squared(y, predicted, weights) == r_squared(y[:3], predicted[:3])

@@ -85,7 +85,9 @@ def _plain(value: Any) -> Any:
         value = value.detach().cpu()
         # The only floats of PyTorch that NumPy lacks.
         return (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
-    return value.to_numpy() if hasattr(value, "to_numpy") else value
+    # That of pyarrow takes numbers without missing ones alone; its `__array__` takes all.
+    is_plain = hasattr(value, "to_numpy") and not hasattr(value, "to_pylist")
+    return value.to_numpy() if is_plain else value
 
 
 def _is_scalar(kind: type) -> bool:

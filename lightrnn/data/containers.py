@@ -170,8 +170,8 @@ def _is_keyed(x: Any) -> bool:
 
 def _refuse(X: Any, name: str) -> None:
     """Raise a TypeError for a container whose items must be put into a list first."""
-    if hasattr(X, "shape"):
-        return  # an array of another library
+    if hasattr(X, "shape") or hasattr(X, "to_pylist"):
+        return  # an array of another library, such as pyarrow
     if isinstance(X, Mapping):
         remedy = f"Give its values, X and y in one order: [{name}[key] for key in {name}]."
     elif hasattr(X, "get_group"):

@@ -7,19 +7,27 @@ import numpy as np
 from ..exceptions import warn
 from ..utils.checks import shown
 
+_OF_FRAMES = ("to_numpy", "to_dask_array", "to_pylist")  # methods of pandas, dask and pyarrow
+
+
+def columns_of(frame: Any, axis: str = "columns") -> Any:
+    """Return the columns of a DataFrame, or None; those of a Series are its "index"."""
+    # The columns of pyarrow's tables are their values.
+    return getattr(frame, "column_names" if hasattr(frame, "to_pylist") else axis, None)
+
 
 def column_names(frame: Any, axis: str = "columns") -> np.ndarray | None:
     """Return a DataFrame's column names as an object array if all are text, else None.
 
-    Those of a Series, which may be a row of a DataFrame, are its "index".
+    `axis` is that of `columns_of`.
 
     Raises
     ------
     TypeError
         If some names are text and some are not.
     """
-    columns = getattr(frame, axis, None)
-    if columns is None or not any(hasattr(frame, name) for name in ("to_numpy", "to_dask_array")):
+    columns = columns_of(frame, axis)
+    if columns is None or not any(hasattr(frame, name) for name in _OF_FRAMES):
         return None
     # Compared by type, as scikit-learn does: columns that are merely numbered have no names.
     names = np.asarray(columns, dtype=object)

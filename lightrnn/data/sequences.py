@@ -28,7 +28,7 @@ from ..utils.checks import shown
 from ..utils.tables import counted
 from .arrays import as_array, as_numbers, first_bad, first_not_finite, text_found
 from .containers import unwrapped
-from .feature_names import column_names
+from .feature_names import column_names, columns_of
 from .on_disk import blocks, release_pages
 
 _JOINED = 8192  # numbers of the sequences that are checked together
@@ -370,10 +370,11 @@ def feature_names(X: Any, name: str = "X") -> np.ndarray | None:
     if names is None or not all(hasattr(x, "columns") for x in X):
         return None
     for i, x in enumerate(X):
-        if not np.array_equal(names, np.asarray(x.columns, dtype=object)):
+        columns = columns_of(x)
+        if not np.array_equal(names, np.asarray(columns, dtype=object)):
             raise ValueError(
                 f"{name}[{i}] must have the columns of {name}[0], {shown(list(names))}, "
-                f"got {shown(list(x.columns))}. "
+                f"got {shown(list(columns))}. "
                 "Give every DataFrame the same columns in the same order."
             )
     return names

@@ -272,19 +272,16 @@ def _mean_and_scale(
     columns = columns[weights > 0]
     weights = weights[weights > 0]
     largest = abs(columns).max(axis=0)
-    # Squares of large numbers overflow; the result is refused below, with a message of ours.
-    with np.errstate(all="ignore"):
-        if robust:
-            mean, scale = median_and_deviation(columns, weights)
-        else:
-            mean = np.average(columns, axis=0, weights=weights)  # (k,)
-            deviation = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=weights))
-            scale = usable_scale(deviation, largest, constant=0.0)
-    if not (np.isfinite(mean) & np.isfinite(scale)).all():
-        raise ValueError(
-            f"y must have a finite variance, got values to {largest.max():g}. Rescale it first."
-        )
-    return mean, scale
+    # Division by a power of two rounds nothing, and keeps the squares from over- and underflow.
+    exponent = np.frexp(largest)[1]
+    columns = np.ldexp(columns, -exponent)
+    if robust:
+        mean, scale = median_and_deviation(columns, weights)
+    else:
+        mean = np.average(columns, axis=0, weights=weights)  # (k,)
+        deviation = np.sqrt(np.average((columns - mean) ** 2, axis=0, weights=weights))
+        scale = usable_scale(deviation, np.ldexp(largest, -exponent), constant=0.0)
+    return np.ldexp(mean, exponent), np.ldexp(scale, exponent)
 
 
 def read_numbers(
@@ -332,7 +329,7 @@ def read_numbers(
     Raises
     ------
     ValueError
-        If y is complex, holds NaN, infinity or numbers too large to be squared.
+        If y is complex, holds NaN, infinity or numbers too large for `dtype`.
     TypeError
         If it holds anything but numbers.
     """

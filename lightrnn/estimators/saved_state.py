@@ -20,7 +20,7 @@ from ..data.targets import RealTargets
 from ..data.tokens import KINDS, Vocabulary
 from ..devices import check_device
 from ..training.history import STOP_REASONS, History
-from ..utils import checks
+from ..utils import archive, checks
 from ..utils.archive import DAMAGE
 from ..utils.checks import shown
 from ..utils.standardization import Standardization
@@ -145,7 +145,10 @@ def _is_result(name: Any) -> bool:
 
 
 def fitted_arguments(kind: Any, state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the constructor's arguments of the network, as far as they were changed since the fit.
+    """Return the constructor's arguments that a file has to hold with another value.
+
+    Those of the network as they were in the fit, if they were changed since, and the plain values
+    of those that a file cannot hold, such as a range of sizes.
 
     Parameters
     ----------
@@ -157,10 +160,12 @@ def fitted_arguments(kind: Any, state: Mapping[str, Any]) -> dict[str, Any]:
     Returns
     -------
     dict
-        Their values in the fit, by name.
+        Their values by name.
     """
     fixed = _fixed_arguments(kind, state["_model"])
-    return {
+    given = {name: state[name] for name in declared(kind) if name in state}
+    foreign = {name: value for name, value in given.items() if not archive.can_hold(value)}
+    return checked(kind, foreign) | {
         name: value for name, value in fixed.items() if not _agrees(kind, name, state[name], value)
     }
 

@@ -160,6 +160,21 @@ def read(path: StrPath) -> dict[str, Any]:
     return content
 
 
+def can_hold(value: Any) -> bool:
+    """Whether an archive can hold a value, and gives back an equal one.
+
+    Examples
+    --------
+    >>> can_hold((64, 32)), can_hold(range(3))
+    (True, False)
+    """
+    try:
+        _Packer().pack(value, "value")
+    except TypeError:
+        return False
+    return True
+
+
 def _write_member(archive: zipfile.ZipFile, name: str, values: np.ndarray) -> None:
     """Store one array."""
     # A ZipInfo made here has a fixed date, so that equal trees make equal files.

@@ -188,9 +188,10 @@ def choice(
     options: Sequence[Any],
     remedy: str = "Give one of these names.",
 ) -> Any:
-    """Return `value` if it is one of `options`, which are names or None.
+    """Return the one of `options`, which are names or None, that equals `value`.
 
-    An error ends with the name that is meant most probably, or else with `remedy`.
+    That of a class of its own, such as the member of an enum, is then plain text. An error ends with
+    the name that is meant most probably, or else with `remedy`.
 
     Raises
     ------
@@ -210,7 +211,7 @@ def choice(
     """
     known = value is None or isinstance(value, str)
     if known and value in options:
-        return value
+        return options[options.index(value)]
     listed = ", ".join(map(repr, options))
     message = f"{name} must be one of {listed}, got {shown(value)}."
     if isinstance(value, str):

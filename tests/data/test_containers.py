@@ -9,6 +9,7 @@ import pytest
 import lightrnn
 from lightrnn import RNNClassifier, RNNRegressor
 from lightrnn.data.containers import unwrapped
+from lightrnn.data.ragged import as_values
 from lightrnn.data.sequences import as_sequences
 from lightrnn.preprocessing import SequenceScaler
 
@@ -188,3 +189,19 @@ def test_the_remedy_for_groups_makes_a_list_of_them(pandas):
 def test_lists_and_arrays_stay_what_they_are():
     for X in (ITEMS, tuple(ITEMS), np.ones((2, 3)), "text", None, [()], [("a", "b")]):
         assert unwrapped(X) is X
+
+
+def test_arrays_and_tables_of_pyarrow():
+    pyarrow = pytest.importorskip("pyarrow", reason="pyarrow is optional")
+    series = [[1.0, 2.0, None], [3.0, 4.0]]
+    found = as_sequences(pyarrow.array(series), missing=True)
+    assert [item.ravel()[:2].tolist() for item in found.items] == [[1, 2], [3, 4]]
+    tables = [pyarrow.table({"a": row[:2], "b": row[1::-1]}) for row in series]
+    found = as_sequences(tables)
+    assert found.feature_names.tolist() == ["a", "b"]
+    assert found.items[1].tolist() == [[3, 4], [4, 3]]
+    assert as_sequences(tables[0]).feature_names.tolist() == ["a", "b"]
+    with pytest.raises(ValueError, match="must have the columns of"):
+        as_sequences([tables[0], tables[1].rename_columns(["a", "c"])])
+    for y in (["up", "down"], [True, False], [1, 2]):
+        assert as_values(pyarrow.array(y), np.array([3, 2]), step=False).tolist() == y

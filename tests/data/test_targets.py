@@ -267,9 +267,15 @@ def test_bad_numbers_are_errors(y, error, message):
         read_numbers(y, N)
 
 
-def test_numbers_too_large_to_be_squared_are_refused():
-    with pytest.raises(ValueError, match=r"y must have a finite variance, got values to 1e\+300"):
-        read_numbers([1e300, -1e300, 0], N, dtype=np.float64)
+@pytest.mark.parametrize("robust", [False, True])
+@pytest.mark.parametrize("factor", [2.0**1000, 2.0**-1000])
+def test_numbers_whose_squares_over_or_underflow_have_a_scale(factor, robust):
+    y = np.array([1.0, 5.0, -3.0])
+    (large, a), (plain, b) = (
+        read_numbers(f * y, N, dtype=np.float64, robust=robust) for f in (factor, 1.0)
+    )
+    assert large.scale == factor * plain.scale and large.mean == factor * plain.mean
+    assert np.array_equal(a, b)
 
 
 def test_other_columns_than_fitted_are_refused():

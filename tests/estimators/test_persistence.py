@@ -1,6 +1,8 @@
 """Saving, loading, pickling and copying change neither predictions nor further training."""
 
 import copy
+import enum
+import fractions
 import pickle
 import sys
 
@@ -410,3 +412,19 @@ def test_what_was_loaded_is_saved_as_the_same_bytes(tmp_path):
     again = (tmp_path / "model").read_bytes()
     model.save(tmp_path / "model")
     assert (tmp_path / "model").read_bytes() == again
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "plain"),
+    [
+        ("cell", enum.StrEnum("Cell", ["gru"]).gru, "gru"),
+        ("hidden_layer_sizes", range(3, 5), (3, 4)),
+        ("max_iter", enum.IntEnum("Epochs", ["one", "two"]).two, 2),
+        ("alpha", fractions.Fraction(1, 2), 0.5),
+    ],
+)
+def test_arguments_of_foreign_types_are_saved_as_what_they_mean(name, value, plain, tmp_path):
+    model = RNNClassifier(**BRIEF | {name: value}).fit(X, SUMS > 0)
+    back = by_file(model, tmp_path)
+    assert getattr(model, name) is value and repr(getattr(back, name)) == repr(plain)
+    assert np.array_equal(model.predict_proba(X), back.predict_proba(X))

@@ -1,5 +1,6 @@
 """Arguments become plain Python values or errors that name the argument, the rule and the value."""
 
+import enum
 import math
 from fractions import Fraction
 
@@ -80,6 +81,13 @@ def test_the_ends_of_a_range_are_in_it_unless_open(low, width, low_open, high_op
 def test_a_choice_is_one_of_the_options():
     assert checks.choice("cell", "gru", ("rnn", "gru")) == "gru"
     assert checks.choice("transform", None, ("pandas", None)) is None
+
+
+def test_the_choice_of_an_enum_is_plain_text():
+    """It may be the key of a kernel, of which there must be one."""
+    cell = enum.StrEnum("Cell", ["gru"])
+    for value in (cell.gru, np.str_("gru")):
+        assert type(checks.choice("cell", value, ("rnn", "gru"))) is str
 
 
 @pytest.mark.parametrize(
