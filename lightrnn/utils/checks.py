@@ -190,8 +190,8 @@ def choice(
 ) -> Any:
     """Return the one of `options`, which are names or None, that equals `value`.
 
-    That of a class of its own, such as the member of an enum, is then plain text. An error ends with
-    the name that is meant most probably, or else with `remedy`.
+    So the member of an enum becomes plain text. An error ends with the name that is meant most
+    probably, or else with `remedy`.
 
     Raises
     ------
