@@ -35,37 +35,32 @@ def difference(problem, gpu_network, network):
     ]
 
 
-def check(problem, gpu_network, network):
+def check(gpu, problem, network=None, cached=False):
     """Compare all that a network computes on the GPU and on the CPU."""
+    network = network or problem.network()
+    gpu_network = gpu.CudaNetwork(network, 0)
+    if cached:
+        gpu_network.cache_sequences(problem.X, np.array(problem.lengths), len(problem.lengths))
     assert not difference(problem, gpu_network, network)
-    for method in ("outputs", "states"):
-        for got, want in zip(
-            getattr(gpu_network, method)(problem.X),
-            getattr(network, method)(problem.X),
-            strict=True,
-        ):
+    for method in ("outputs", "states", "final_outputs")[: 2 + (problem.target == "step")]:
+        found, wanted = (getattr(net, method)(problem.X) for net in (gpu_network, network))
+        for got, want in zip(found, wanted, strict=True):
             assert got.dtype == problem.dtype and close(got, want, problem.dtype), method
-    if problem.target == "step":
-        assert close(
-            gpu_network.final_outputs(problem.X), network.final_outputs(problem.X), problem.dtype
-        )
 
 
 @pytest.mark.parametrize("cell", ["ffnn", "gru"])
 def test_the_first_layer_reads_standardised_numbers(gpu, cell):
-    problem = problem_of(cell)
+    problem = Problem(cell)
     network = problem.network()
     F = problem.F
     network.standardization = Standardization(np.linspace(-2, 3, F), np.full(F, 4.0), 1.0)
-    check(problem, gpu.CudaNetwork(network, 0), network)
-    stay = gpu.CudaNetwork(network, 0)
-    stay.cache_sequences(problem.X, np.array(problem.lengths), len(problem.lengths))
-    check(problem, stay, network)
+    for cached in (False, True):
+        check(gpu, problem, network, cached)
 
 
 @pytest.mark.parametrize("cell", ["ffnn", "gru"])
 def test_what_kernels_would_read_beyond_their_arrays_is_refused(gpu, cell):
-    problem = problem_of(cell)
+    problem = Problem(cell)
     network = problem.network()
     gpu_network = gpu.CudaNetwork(network, 0)
     for wrong in ([np.ones((4, 3))], [np.ones((4, 2)), np.ones((4, 1))]):
@@ -75,33 +70,11 @@ def test_what_kernels_would_read_beyond_their_arrays_is_refused(gpu, cell):
         with pytest.raises(ValueError, match="X must hold sequences of the shape"):
             gpu_network.cache_sequences(items, np.array(lengths), 1)
     gpu_network.close()
-    tokens = gpu.CudaNetwork(problem_of(cell, n_tokens=5).network(), 0)
+    tokens = gpu.CudaNetwork(Problem(cell, n_tokens=5).network(), 0)
     for read in (tokens.outputs, lambda X: tokens.cache_sequences(X, np.array([3]), 1)):
         with pytest.raises(ValueError, match="X must hold codes from 0 to 4, got 0 to 5"):
             read([np.array([0, 5, 1])])
     tokens.close()
-
-
-def problem_of(cell, **changes):
-    plain = {
-        "sizes": (3,),
-        "bidirectional": False,
-        "window": 3,
-        "dropout": 0.0,
-        "target": "sequence",
-    }
-    data = {
-        "dtype": "float64",
-        "loss": "softmax",
-        "constant": 0.5,
-        "k": 2,
-        "F": 2,
-        "n_tokens": 0,
-        "head": "linear",
-    }
-    return Problem(
-        cell, **plain | data | {"lengths": (2, 4, 1, 3), "truncate": None, "seed": 0} | changes
-    )
 
 
 @pytest.mark.parametrize("target", TARGETS)
@@ -111,30 +84,24 @@ def problem_of(cell, **changes):
 def test_every_cell_direction_depth_and_target(gpu, cell, bidirectional, sizes, target):
     if cell == "ffnn" and bidirectional:
         pytest.skip("a window looks back only")
-    problem = problem_of(cell, bidirectional=bidirectional, sizes=sizes, target=target, dropout=0.4)
-    network = problem.network()
-    check(problem, gpu.CudaNetwork(network, 0), network)
+    check(gpu, Problem(cell, bidirectional=bidirectional, sizes=sizes, target=target, dropout=0.4))
 
 
 @pytest.mark.parametrize("pooling", ["mean", "max", "attention"])
 @pytest.mark.parametrize(("cell", "dtype"), [("ffnn", "float64"), ("gru", "float32")])
 def test_every_pooling(gpu, cell, dtype, pooling):
     options = {"dropout": 0.4, "bidirectional": cell != "ffnn", "dtype": dtype}
-    problem = problem_of(cell, sizes=(4, 2), pooling=pooling, **options)
-    network = problem.network()
-    check(problem, gpu.CudaNetwork(network, 0), network)
+    check(gpu, Problem(cell, sizes=(4, 2), pooling=pooling, **options))
 
 
 @pytest.mark.parametrize("activation", HEAD_CELLS)
 def test_hidden_layers_of_the_head(gpu, activation):
-    problem = problem_of("rnn", head_layer_sizes=(3, 2), head_activation=activation)
-    network = problem.network()
-    check(problem, gpu.CudaNetwork(network, 0), network)
+    check(gpu, Problem("rnn", head_layer_sizes=(3, 2), head_activation=activation))
 
 
 @pytest.mark.parametrize("pooling", ["max", "attention"])
 def test_truncation_carries_what_is_pooled(gpu, pooling):
-    problem = problem_of("lstm", lengths=(5, 3, 5, 1), pooling=pooling)
+    problem = Problem("lstm", lengths=(5, 3, 5, 1), pooling=pooling)
     network = problem.network()
     gpu_network = gpu.CudaNetwork(network, 0)
     loss = problem.make_loss()
@@ -152,20 +119,17 @@ def test_truncation_carries_what_is_pooled(gpu, pooling):
 def test_every_loss_head_and_kind_of_input(gpu, data):
     drawn = data.draw(problems(dtypes=("float64",), max_size=4, max_length=4))
     problem = replace(drawn, lengths=drawn.lengths[:5])
-    network = problem.network()
-    check(problem, gpu.CudaNetwork(network, 0), network)
+    check(gpu, problem)
 
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_float32(gpu, cell):
-    problem = problem_of(cell, dtype="float32", sizes=(4, 4), F=4, k=4, target="step")
-    network = problem.network()
-    check(problem, gpu.CudaNetwork(network, 0), network)
+    check(gpu, Problem(cell, dtype="float32", sizes=(4, 4), F=4, k=4, target="step"))
 
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_truncation_carries_the_state(gpu, target):
-    problem = problem_of("lstm", target=target, lengths=(5, 3, 5))
+    problem = Problem("lstm", target=target, lengths=(5, 3, 5))
     network = problem.network()
     loss = problem.make_loss()
     gpu_network = gpu.CudaNetwork(network, 0)
@@ -189,7 +153,7 @@ def test_truncation_carries_the_state(gpu, target):
 
 
 def test_a_step_begins_before_the_outcome_of_the_last_is_asked_for(gpu):
-    problem = problem_of("lstm", target="step")
+    problem = Problem("lstm", target="step")
     network = problem.network()
     there = problem.network()
     gpu_network = gpu.CudaNetwork(there, 0)
@@ -214,7 +178,7 @@ def test_many_outputs_are_computed_some_rows_at_a_time(gpu, monkeypatch):
 
     monkeypatch.setattr(heads, "OUTPUTS", 12)
     for head, n_tokens in (("linear", 0), ("tied", 6), ("adaptive", 0)):
-        problem = problem_of("gru", target="step", head=head, k=6, F=3, n_tokens=n_tokens)
+        problem = Problem("gru", target="step", head=head, k=6, F=3, n_tokens=n_tokens)
         network = problem.network()
         assert not difference(problem, gpu.CudaNetwork(network, 0), network)
 
@@ -253,7 +217,7 @@ def test_every_tiling(gpu, cell, name, tight, lengths, monkeypatch):
     streamed = "streamed" in name
     several = "several" in name
     limits = Limits(multiprocessors, shared or SMALL[cell], threads=threads[cell])
-    problem = problem_of(cell, sizes=(H,), lengths=lengths)
+    problem = Problem(cell, sizes=(H,), lengths=lengths)
     used = []
     network = problem.network()
     gpu_network = gpu.CudaNetwork(network, 0)

@@ -55,12 +55,7 @@ def record(gpu, monkeypatch):
         launches.append((launch, options, before, device.memory[:top].copy()))
 
     def recorded(pattern):
-        problem = Problem(
-            **{"cell": pattern.cell, "sizes": (pattern.H,), "lengths": (3, 1, 2), "F": 2, "k": 2},
-            **{"bidirectional": False, "window": 2, "dropout": 0.0, "target": "step"},
-            **{"dtype": "float64", "loss": "softmax", "constant": 0.5, "n_tokens": 0},
-            **{"head": "linear", "truncate": None, "seed": 0},
-        )
+        problem = Problem(pattern.cell, (pattern.H,), window=2, target="step", lengths=(3, 1, 2))
         limits = Limits(pattern.multiprocessors, 40000, threads=pattern.threads)
         monkeypatch.setattr(
             forward, "choose", lambda *sizes, back: choose(*sizes[:-1], limits, back=back)

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.networks import bits, randomize
 from helpers.strategies import Problem, problems
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,11 +34,8 @@ def results(gpu, problem, available):
     host = problem.network()
     network = gpu.CudaNetwork(host, 0)
     network.available = available
-    found = []
-    for batch in chunks(problem.batch(host), problem.truncate, network):
-        value = network.loss_and_gradient(batch, problem.make_loss())
-        finals = [state.tobytes() for state in network.final_states]
-        found.append((value, network.gradient.tobytes(), finals))
+    parts = chunks(problem.batch(host), problem.truncate, network)
+    found = [bits(network, batch, problem.make_loss()) for batch in parts]
     network.close()
     return found
 
@@ -84,9 +82,8 @@ def test_each_direction_has_segments_of_its_own(
     monkeypatch.setattr(
         LayerRun, "keep_gradient", lambda *given: again.append(given) or original(*given)
     )
-    shape = {"loss": "softmax", "constant": 0.5, "dtype": "float64", "window": 1, "seed": 5}
-    shape |= {"lengths": (2, 5, 4), "truncate": None, **ends, **target}
-    problem = Problem(cell, sizes, True, dropout=dropout, **shape)
+    shape = {"dropout": dropout, "seed": 5, "lengths": (2, 5, 4), **ends, **target}
+    problem = Problem(cell, sizes, True, **shape)
     host = problem.network()
     batch = problem.batch(host)
     before = gpu.CudaNetwork(host, 0)
@@ -97,9 +94,7 @@ def test_each_direction_has_segments_of_its_own(
     for available in (0, np.inf):
         network = gpu.CudaNetwork(host, 0)
         network.available = available
-        value = network.loss_and_gradient(replace(batch, states=states), problem.make_loss())
-        finals = [state.tobytes() for state in network.final_states]
-        found.append((value, network.gradient.tobytes(), finals))
+        found.append(bits(network, replace(batch, states=states), problem.make_loss()))
         network.close()
     host.run(batch)
     wanted = host.loss_and_gradient(replace(batch, states=host.final_states), problem.make_loss())
@@ -111,16 +106,13 @@ def test_each_direction_has_segments_of_its_own(
 
 def test_the_first_of_equal_maxima_gets_the_gradient(gpu):
     """Whichever segment it is in: the state comes to rest after some steps."""
-    host = Network("rnn", 1, (2,), 2, pooling="max")
-    rng = np.random.default_rng(3)
-    host.assign({name: rng.normal(0, 0.5, a.shape) for name, a in host.arrays().items()})
+    host = randomize(Network("rnn", 1, (2,), 2, pooling="max"), np.random.default_rng(3))
     batch = Batch.of([np.ones((60, 1)), np.ones((33, 1))], np.array([0, 1]), np.ones(2))
     gradients = []
     for available in (0, np.inf):
         network = gpu.CudaNetwork(host, 0)
         network.available = available
-        network.loss_and_gradient(batch, make_loss("softmax"))
-        gradients.append(network.gradient.tobytes())
+        gradients.append(bits(network, batch, make_loss("softmax"))[1])
         network.close()
     assert gradients[0] == gradients[1]
 

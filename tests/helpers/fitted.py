@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from helpers import networks
 from helpers.strategies import POOLINGS
 from hypothesis import strategies as st
 
@@ -29,10 +30,7 @@ class Fitted:
 
 def randomize(est, rng):
     """Draw an estimator's weights anew, as large as training might make them."""
-    network = est._model.network
-    network.assign(
-        {name: rng.normal(0, 0.4, array.shape) for name, array in network.arrays().items()}
-    )
+    networks.randomize(est._model.network, rng, 0.4)
 
 
 def sequences(kind, lengths, F, rng):

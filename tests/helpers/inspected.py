@@ -2,6 +2,7 @@
 
 import numpy as np
 from helpers.fitted import QUICK
+from helpers.networks import randomize
 
 from lightrnn import RNNRegressor
 
@@ -16,11 +17,7 @@ def fitted(cell, sizes=(3,), *, X, y, estimator=RNNRegressor, **options):
     """Return a fitted float64 estimator whose weights are drawn anew, larger than at the start."""
     options = QUICK | {"dtype": "float64", "window": 3, "standardize": False} | options
     model = estimator(cell, sizes, **options).fit(X, y)
-    rng = np.random.default_rng(1)
-    network = model._model.network
-    network.assign(
-        {name: rng.normal(0, 0.6, array.shape) for name, array in network.arrays().items()}
-    )
+    randomize(model._model.network, np.random.default_rng(1), 0.6)
     return model
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from helpers.networks import randomize
 from hypothesis import strategies as st
 
 from lightrnn.cells import HEAD_CELLS
@@ -15,6 +16,8 @@ CELLS = ("ffnn", "rnn", "gru", "lstm")
 TARGETS = ("sequence", "step")
 POOLINGS = ("last", "mean", "max", "attention")
 DTYPES = ("float32", "float64")
+OPTIONS = "target bidirectional window pooling dropout n_tokens head dtype".split()
+OPTIONS += ["head_layer_sizes", "head_activation"]
 
 
 @dataclass(frozen=True)
@@ -22,21 +25,21 @@ class Problem:
     """A network's arguments and the data it learns."""
 
     cell: str
-    sizes: tuple[int, ...]
-    bidirectional: bool
-    window: int
-    dropout: float
-    target: str
-    dtype: str
-    loss: str
-    constant: float  # of the losses that have one
-    k: int
-    F: int
-    n_tokens: int  # 0: X holds numbers
-    head: str
-    lengths: tuple[int, ...]
-    truncate: int | None
-    seed: int
+    sizes: tuple[int, ...] = (3,)
+    bidirectional: bool = False
+    window: int = 3
+    dropout: float = 0.0
+    target: str = "sequence"
+    dtype: str = "float64"
+    loss: str = "softmax"
+    constant: float = 0.5  # of the losses that have one
+    k: int = 2
+    F: int = 2
+    n_tokens: int = 0  # X holds numbers
+    head: str = "linear"
+    lengths: tuple[int, ...] = (2, 4, 1, 3)
+    truncate: int | None = None
+    seed: int = 0
     pooling: str = "last"
     head_layer_sizes: tuple[int, ...] = ()
     head_activation: str = "relu"
@@ -52,27 +55,9 @@ class Problem:
 
     def network(self, **changes: Any) -> Network:
         """Return a network with random parameters, biases included."""
-        options = {
-            name: getattr(self, name)
-            for name in (
-                "target",
-                "bidirectional",
-                "window",
-                "pooling",
-                "dropout",
-                "n_tokens",
-                "head",
-                "head_layer_sizes",
-                "head_activation",
-                "dtype",
-            )
-        }
+        options = {name: getattr(self, name) for name in OPTIONS}
         network = Network(self.cell, self.F, self.sizes, self.k, **options | changes)
-        rng = np.random.default_rng(self.seed)
-        network.assign(
-            {name: rng.normal(0, 0.5, array.shape) for name, array in network.arrays().items()}
-        )
-        return network
+        return randomize(network, np.random.default_rng(self.seed))
 
     def make_loss(self):
         return make_loss(self.loss, **self.loss_options)
@@ -136,13 +121,8 @@ def problems(
     **fixed,
 ):
     """Draw a problem; `fixed` fields are not drawn. Sizes reach beyond a register of 16 lanes."""
-    pick = {
-        name: st.sampled_from(options)
-        for name, options in {"dtype": dtypes, "target": targets, "loss": losses}.items()
-    }
-    fields = {"cell": draw(st.sampled_from(cells))} | {
-        name: draw(choice) for name, choice in pick.items()
-    }
+    picked = {"cell": cells, "dtype": dtypes, "target": targets, "loss": losses}
+    fields = {name: draw(st.sampled_from(options)) for name, options in picked.items()}
     # Without recurrence there is neither a reverse direction nor a state to truncate.
     plain = fields["cell"] == "ffnn"
     fields["bidirectional"] = not plain and draw(st.booleans())

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from helpers.networks import bits
 from helpers.strategies import problems
 from hypothesis import given, settings
 
@@ -21,12 +22,8 @@ def results(problem, available):
     """Return the bits of loss, gradient and final states of each part of a truncated batch."""
     network = problem.network()
     network.available = available
-    found = []
-    for batch in chunks(problem.batch(network), problem.truncate, network):
-        value = network.loss_and_gradient(batch, problem.make_loss())
-        finals = [state.tobytes() for state in network.final_states]
-        found.append((value, network.gradient.tobytes(), finals))
-    return found
+    parts = chunks(problem.batch(network), problem.truncate, network)
+    return [bits(network, batch, problem.make_loss()) for batch in parts]
 
 
 @settings(max_examples=60)

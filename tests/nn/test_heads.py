@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from helpers import naive
-from helpers.differences import directional_error
+from helpers.networks import directional_error, randomize, slopes_by_array
 from helpers.strategies import CELLS, TARGETS, problems
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -71,36 +71,16 @@ def test_targets_of_any_layout_are_read_right(head):
 @pytest.mark.parametrize("target", TARGETS)
 @pytest.mark.parametrize("head", HEADS)
 def test_each_parameters_gradient_is_right_by_itself(cell, target, head):
-    network = Network(
-        cell, 6, (5, 6), 30, target=target, window=3, n_tokens=30, head=head, dtype="float64"
-    )
+    options = {"window": 3, "n_tokens": 30, "head": head, "dtype": "float64"}
     rng = np.random.default_rng(0)
-    network.assign(
-        {name: rng.normal(0, 0.5, array.shape) for name, array in network.arrays().items()}
-    )
+    network = randomize(Network(cell, 6, (5, 6), 30, target=target, **options), rng)
     X = [rng.integers(0, 30, T) for T in (7, 3, 5, 5)]
     y = [rng.integers(0, 30, len(x)) for x in X] if target == "step" else rng.integers(0, 30, 4)
     weights = (
         [rng.uniform(0.5, 2, len(x)) for x in X] if target == "step" else rng.uniform(0.5, 2, 4)
     )
-    batch = Batch.of(X, y, weights)
-    network.loss_and_gradient(batch, SOFTMAX)
-    gradient = network.gradient.copy()
-    before = network.parameters.copy()
-    for name, array in network.arrays().items():
-        direction = network.flatten(
-            {
-                n: rng.normal(size=a.shape) if n == name else np.zeros_like(a)
-                for n, a in network.arrays().items()
-            }
-        )
-        losses = []
-        for sign in (1, -1):
-            network.parameters[:] = before + sign * 1e-6 * direction
-            losses.append(network.loss_and_gradient(batch, SOFTMAX))
-        network.parameters[:] = before
-        slope = (losses[0] - losses[1]) / 2e-6
-        assert np.isclose(gradient @ direction, slope, rtol=1e-6, atol=1e-8), (name, array.shape)
+    for name, *both in slopes_by_array(network, Batch.of(X, y, weights), SOFTMAX, rng):
+        assert np.isclose(*both, rtol=1e-6, atol=1e-8), name
 
 
 def test_a_tied_matrix_is_no_parameter_of_its_own():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from helpers import naive
-from helpers.differences import directional_error
+from helpers.networks import bits, directional_error, randomize, slopes_by_array
 from helpers.strategies import CELLS, POOLINGS, problems
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -186,28 +186,14 @@ def test_the_gradient_is_the_difference_of_losses(cell, data):
 
 @pytest.mark.parametrize("cell", CELLS)
 def test_each_parameters_gradient_is_right_by_itself(cell):
-    """A direction within one array: an error in a small one drowns in a direction over all."""
     options = {"bidirectional": cell != "ffnn", "window": 3, "pooling": "attention"}
-    network = Network(cell, 3, (5, 4), 2, **options, dtype="float64")
     rng = np.random.default_rng(0)
-    network.assign(
-        {name: rng.normal(0, 0.5, array.shape) for name, array in network.arrays().items()}
-    )
+    network = randomize(Network(cell, 3, (5, 4), 2, **options, dtype="float64"), rng)
     X = [rng.normal(size=(T, 3)) for T in (1, 6, 3)]
     batch = Batch.of(X, rng.normal(size=(3, 2)), np.ones(3))
-    loss = make_loss("squared_error")
-    network.loss_and_gradient(batch, loss)
-    gradient = network.named(network.gradient.copy())
-    arrays = network.arrays()
-    for name, array in arrays.items():
-        direction = rng.normal(size=array.shape)
-        values = []
-        for sign in (1, -1):
-            network.assign(arrays | {name: array + sign * 1e-6 * direction})
-            values.append(network.loss_and_gradient(batch, loss))
-        slope = (gradient[name] * direction).sum()
+    for name, slope, want in slopes_by_array(network, batch, make_loss("squared_error"), rng):
         assert slope != 0, name
-        assert abs(slope - (values[0] - values[1]) / 2e-6) < 1e-7 * max(1, abs(slope)), name
+        assert abs(slope - want) < 1e-7 * max(1, abs(slope)), name
 
 
 @settings(max_examples=30)
@@ -253,9 +239,8 @@ def test_an_output_depends_on_its_sequence_alone(problem, data):
 @pytest.mark.parametrize("pooling", ["step", *POOLINGS])
 def test_outputs_in_many_groups_and_threads(cell, pooling, monkeypatch):
     options = {"target": "step"} if pooling == "step" else {"pooling": pooling}
-    network = Network(cell, 3, (17,), 2, window=4, **options)
     rng = np.random.default_rng(1)
-    network.assign({name: rng.normal(size=a.shape) for name, a in network.arrays().items()})
+    network = randomize(Network(cell, 3, (17,), 2, window=4, **options), rng, 1.0)
     X = [rng.normal(size=(T, 3)) for T in rng.integers(1, 30, 50)]
     whole = network.outputs(X)
     # One sequence per group, some, and nearly all of them.
@@ -273,10 +258,6 @@ def sharded(monkeypatch, shards):
     monkeypatch.setattr(network_module, "_SHARDS", shards)
 
 
-def final_states(network):
-    return network.final_states if network.cell != "ffnn" else ()
-
-
 # Enough sequences for eight shards, of all lengths.
 CUT = {"lengths": tuple(range(1, 34)), "truncate": None, "seed": 3}
 
@@ -290,12 +271,7 @@ def test_the_number_of_threads_changes_no_bit(problem):
         loss = problem.make_loss()
         batch = problem.batch(network)
         assert network._shard_count(batch) > 2
-        results = []
-        for threads in (1, 2, 3, 7):
-            value = network.loss_and_gradient(batch, loss, threads)
-            results.append(
-                (value, network.gradient.tobytes(), [s.tobytes() for s in final_states(network)])
-            )
+        results = [bits(network, batch, loss, threads) for threads in (1, 2, 3, 7)]
     assert results.count(results[0]) == 4
 
 
@@ -308,7 +284,8 @@ def test_shards_add_up_to_the_whole(problem):
             sharded(monkeypatch, shards)
             network = problem.network()
             value = network.loss_and_gradient(problem.batch(network), problem.make_loss())
-            results.append((value, network.gradient.copy(), final_states(network)))
+            finals = network.final_states if network.recurrent else ()
+            results.append((value, network.gradient.copy(), finals))
     tolerance = {"float64": 1e-12, "float32": 1e-4}[problem.dtype]
     # Gradients are sums in another order; states have the same bits.
     for value, gradient, finals in results[1:]:
@@ -360,9 +337,8 @@ def test_padding_has_no_gradient(problem):
 @pytest.mark.parametrize("pooling", POOLINGS[1:])
 def test_truncation_pools_all_steps_and_learns_from_the_last(pooling):
     """A difference of the loss over the last steps' share alone: earlier states are constants."""
-    network = Network("gru", 2, (3,), 1, pooling=pooling, dtype="float64")
     rng = np.random.default_rng(0)
-    network.assign({name: rng.normal(size=a.shape) for name, a in network.arrays().items()})
+    network = randomize(Network("gru", 2, (3,), 1, pooling=pooling, dtype="float64"), rng, 1.0)
     X = [rng.normal(size=(T, 2)) for T in (7, 5, 2)]
     batch = Batch.of(X, rng.normal(size=(3, 1)), np.ones(3))
     loss = make_loss("squared_error")
