@@ -8,7 +8,7 @@ import pytest
 from numba import float32, float64
 
 from lightrnn.cpu import host
-from lightrnn.cpu.jit import kernel
+from lightrnn.cpu.jit import kernel, register_jitable
 from lightrnn.cpu.registers import lanes, load, store
 from lightrnn.cpu.simd import Vector, vector_of  # its import gives elementwise its compiled forms
 from lightrnn.elementwise import (
@@ -28,48 +28,41 @@ WIDER = {"float32": np.float64, "float64": np.longdouble}
 DTYPES = ["float32", "float64"]
 
 
+@register_jitable
+def functions(value):
+    """Every function of a value."""
+    return (
+        tanh(value),
+        sigmoid(value),
+        clip(value, like(value, -2), like(value, 3)),
+        positive(value, value + like(value, 1)),
+        fma(value, value, -value),
+        (value - value * value) / (value + like(value, 7)),
+        expm1(clip(value, like(value, -50), like(value, 50))),
+        normal_cdf(value),
+        normal_density(value),
+    )
+
+
 @kernel
 def registers(out, x):
     for j in range(0, x.shape[1], lanes(x)):
-        value = load(x, 0, j)
-        store(out, 0, j, tanh(value))
-        store(out, 1, j, sigmoid(value))
-        store(out, 2, j, clip(value, like(value, -2), like(value, 3)))
-        store(out, 3, j, positive(value, value + like(value, 1)))
-        store(out, 4, j, fma(value, value, -value))
-        store(out, 5, j, (value - value * value) / (value + like(value, 7)))
-        store(out, 6, j, expm1(clip(value, like(value, -50), like(value, 50))))
-        store(out, 7, j, normal_cdf(value))
-        store(out, 8, j, normal_density(value))
+        results = functions(load(x, 0, j))
+        for i in range(len(results)):
+            store(out, i, j, results[i])
 
 
 @kernel
 def scalars(out, x):
     for j in range(x.shape[1]):
-        value = x[0, j]
-        out[0, j] = tanh(value)
-        out[1, j] = sigmoid(value)
-        out[2, j] = clip(value, like(value, -2), like(value, 3))
-        out[3, j] = positive(value, value + like(value, 1))
-        out[4, j] = fma(value, value, -value)
-        out[5, j] = (value - value * value) / (value + like(value, 7))
-        out[6, j] = expm1(clip(value, like(value, -50), like(value, 50)))
-        out[7, j] = normal_cdf(value)
-        out[8, j] = normal_density(value)
+        results = functions(x[0, j])
+        for i in range(len(results)):
+            out[i, j] = results[i]
 
 
 def arrays(out, x):
-    value = x[0]
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
-        out[0] = tanh(value)
-        out[1] = sigmoid(value)
-        out[2] = clip(value, like(value, -2), like(value, 3))
-        out[3] = positive(value, value + like(value, 1))
-        out[4] = fma(value, value, -value)
-        out[5] = (value - value * value) / (value + like(value, 7))
-        out[6] = expm1(clip(value, like(value, -50), like(value, 50)))
-        out[7] = normal_cdf(value)
-        out[8] = normal_density(value)
+        out[:] = functions(x[0])
 
 
 KINDS = [arrays, registers, scalars]

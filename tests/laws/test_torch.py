@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from helpers.networks import randomize
 
 from lightrnn.cells import HEAD_CELLS
 from lightrnn.losses import make_loss
@@ -13,32 +14,39 @@ torch = pytest.importorskip("torch", reason="torch is an optional peer")
 LENGTHS = (4, 9, 1, 9, 6, 2, 3)
 
 
-def pair(cell, sizes, bidirectional, target, dtype):
-    """Return our network, and PyTorch's layers and head with the same weights.
+def pair(cell, sizes, bidirectional, target, dtype, **options):
+    """Return our network, and PyTorch's layers and last layer with the same weights.
 
-    PyTorch's layers have one size, so each of ours is a module of its own.
+    PyTorch's recurrent layers have one size, so each of ours is a module of its own.
     """
-    ours = Network(cell, 3, sizes, 2, bidirectional=bidirectional, target=target, dtype=dtype)
-    rng = np.random.default_rng(0)
-    ours.assign({name: rng.normal(0, 0.5, array.shape) for name, array in ours.arrays().items()})
-    kind = getattr(torch.nn, cell.upper())
-    options = {"bidirectional": bidirectional, "batch_first": True, "dtype": getattr(torch, dtype)}
+    both = {"bidirectional": bidirectional, "dtype": dtype}
+    ours = randomize(
+        Network(cell, 3, sizes, 2, target=target, **both, **options), np.random.default_rng(0)
+    )
+    arrays = ours.arrays()
     features = 3
     layers = []
     for number, H in enumerate(sizes):
-        layer = kind(features, H, **options)
-        copy_weights(ours.arrays(), f"layer{number}", layer)
+        kind = getattr(torch.nn, cell.upper())
+        layer = kind(features, H, batch_first=True, **both | {"dtype": getattr(torch, dtype)})
+        copy_weights(arrays, f"layer{number}", layer)
         layers.append(layer)
         features = H * (1 + bidirectional)
-    head = torch.nn.Linear(features, 2, dtype=options["dtype"])
-    copy_into(head.weight, ours.arrays()["head.W"].T)
-    copy_into(head.bias, ours.arrays()["head.b"])
-    return ours, layers, head
+    return ours, layers, linear(arrays, "head")
+
+
+def linear(arrays, name):
+    """Return the linear layer of PyTorch with the weights of ours."""
+    W = torch.tensor(arrays[f"{name}.W"])
+    layer = torch.nn.Linear(*W.shape, dtype=W.dtype)
+    copy_into(layer.weight, W.T)
+    copy_into(layer.bias, arrays[f"{name}.b"])
+    return layer
 
 
 def copy_into(parameter, array):
     with torch.no_grad():
-        parameter.copy_(torch.tensor(np.ascontiguousarray(array)))
+        parameter.copy_(torch.as_tensor(np.ascontiguousarray(array)))
 
 
 def their_names(name, bidirectional):
@@ -68,18 +76,23 @@ def their_gradients(layers, head):
     return gradients
 
 
-def their_outputs(layers, head, X, target):
-    """Return PyTorch's raw outputs; for "step" those of all sequences, concatenated."""
+def their_states(layers, X):
+    """Return PyTorch's states (B, T, D), padded, and the final state of its last layer."""
     rnn = torch.nn.utils.rnn
     padded = rnn.pad_sequence([torch.tensor(x) for x in X], batch_first=True)  # (B, T, F)
     for layer in layers:
         packed = rnn.pack_padded_sequence(padded, LENGTHS, batch_first=True, enforce_sorted=False)
         states, final = layer(packed)
         padded, _ = rnn.pad_packed_sequence(states, batch_first=True)
+    return padded, final[0] if isinstance(final, tuple) else final
+
+
+def their_outputs(layers, head, X, target):
+    """Return PyTorch's raw outputs; for "step" those of all sequences, concatenated."""
+    states, final = their_states(layers, X)
     if target == "step":
-        return head(torch.cat([row[:T] for row, T in zip(padded, LENGTHS, strict=True)]))
-    h = final[0] if isinstance(final, tuple) else final
-    return head(torch.cat(list(h), dim=1))
+        return head(torch.cat([row[:T] for row, T in zip(states, LENGTHS, strict=True)]))
+    return head(torch.cat(list(final), dim=1))
 
 
 def pooled(states, lengths, pooling, attention):
@@ -96,30 +109,21 @@ def pooled(states, lengths, pooling, attention):
 @pytest.mark.parametrize(("cell", "bidirectional"), [("gru", True), ("lstm", False)])
 def test_pooling_and_its_gradients(cell, bidirectional, pooling):
     options = {"bidirectional": bidirectional, "target": "sequence", "dtype": "float64"}
-    _, (layer,), head = pair(cell, (18,), **options)
-    ours = Network(cell, 3, (18,), 2, pooling=pooling, **options)
-    rng = np.random.default_rng(0)
-    ours.assign({name: rng.normal(0, 0.5, array.shape) for name, array in ours.arrays().items()})
+    ours, layers, head = pair(cell, (18,), **options, pooling=pooling)
     arrays = ours.arrays()
-    copy_weights(arrays, "layer0", layer)
-    copy_into(head.weight, arrays["head.W"].T)
-    copy_into(head.bias, arrays["head.b"])
     attention = torch.nn.Linear(len(arrays["head.W"]), 1, bias=False, dtype=torch.float64)
     if pooling == "attention":
         copy_into(attention.weight, arrays["attention.w"][None])
+    rng = np.random.default_rng(1)
     X = [rng.normal(size=(T, 3)) for T in LENGTHS]
     codes = rng.integers(0, 2, len(X))
-    rnn = torch.nn.utils.rnn
-    padded = rnn.pad_sequence([torch.tensor(x) for x in X], batch_first=True)
-    packed = rnn.pack_padded_sequence(padded, LENGTHS, batch_first=True, enforce_sorted=False)
-    states, _ = rnn.pad_packed_sequence(layer(packed)[0], batch_first=True)
-    raw = head(pooled(states, LENGTHS, pooling, attention))
+    raw = head(pooled(their_states(layers, X)[0], LENGTHS, pooling, attention))
     loss = torch.nn.functional.cross_entropy(raw, torch.tensor(codes))
     loss.backward()
     batch = Batch.of(X, codes, np.ones(len(X)))
     assert np.isclose(ours.loss_and_gradient(batch, make_loss("softmax")), loss.item(), rtol=1e-11)
     assert np.allclose(ours.outputs(X), raw.detach().numpy(), rtol=1e-11, atol=1e-11)
-    theirs = their_gradients([layer], head)
+    theirs = their_gradients(layers, head)
     if pooling == "attention":
         theirs["attention.w"] = attention.weight.grad[0]
     for name, gradient in ours.named(ours.gradient).items():
@@ -129,23 +133,16 @@ def test_pooling_and_its_gradients(cell, bidirectional, pooling):
 @pytest.mark.parametrize("activation", HEAD_CELLS)
 def test_hidden_layers_of_the_head_and_their_gradients(activation):
     options = {"bidirectional": True, "target": "step", "dtype": "float64"}
-    _, layers, _ = pair("rnn", (5,), **options)
     head = {"head_layer_sizes": (18, 3), "head_activation": activation}
-    ours = Network("rnn", 3, (5,), 2, **options, **head)
-    rng = np.random.default_rng(0)
-    ours.assign({name: rng.normal(0, 0.5, array.shape) for name, array in ours.arrays().items()})
-    arrays = ours.arrays()
-    copy_weights(arrays, "layer0", layers[0])
+    ours, recurrent, _ = pair("rnn", (5,), **options, **head)
     names = ("head0", "head1", "head")
-    linear = [torch.nn.Linear(*arrays[f"{name}.W"].shape, dtype=torch.float64) for name in names]
-    for name, layer in zip(names, linear, strict=True):
-        copy_into(layer.weight, arrays[f"{name}.W"].T)
-        copy_into(layer.bias, arrays[f"{name}.b"])
+    layers = [linear(ours.arrays(), name) for name in names]
     function = {"gelu": torch.nn.functional.gelu}.get(activation) or getattr(torch, activation)
+    rng = np.random.default_rng(1)
     X = [rng.normal(size=(T, 3)) for T in LENGTHS]
     y = [rng.normal(size=(T, 2)) for T in LENGTHS]
-    theirs = lambda h: linear[2](function(linear[1](function(linear[0](h)))))  # noqa: E731
-    raw = their_outputs(layers, theirs, X, "step")
+    theirs = lambda h: layers[2](function(layers[1](function(layers[0](h)))))  # noqa: E731
+    raw = their_outputs(recurrent, theirs, X, "step")
     loss = ((raw - torch.tensor(np.concatenate(y))) ** 2).mean()
     loss.backward()
     batch = Batch.of(X, y, [np.ones(T) for T in LENGTHS])
@@ -153,11 +150,11 @@ def test_hidden_layers_of_the_head_and_their_gradients(activation):
     assert np.allclose(np.concatenate(ours.outputs(X)), raw.detach().numpy(), rtol=1e-11)
     assert np.isclose(value, loss.item(), rtol=1e-11)
     gradients = ours.named(ours.gradient)
-    for name, layer in zip(names, linear, strict=True):
+    for name, layer in zip(names, layers, strict=True):
         for array, parameter in (("W", layer.weight.grad.T), ("b", layer.bias.grad)):
             found = gradients[f"{name}.{array}"]
             assert np.allclose(found, parameter.numpy(), rtol=1e-11, atol=1e-13)
-    want = layers[0].weight_ih_l0.grad.T.numpy()
+    want = recurrent[0].weight_ih_l0.grad.T.numpy()
     assert np.allclose(gradients["layer0.W_ih"], want, rtol=1e-11, atol=1e-13)
 
 

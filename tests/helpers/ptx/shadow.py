@@ -134,13 +134,22 @@ def _renew(words, word, launch):
 
 
 @njit
+def _visit(words, word, launch, least):
+    """Begin an access to a word whose state must be `least`; return a fault or `DONE`."""
+    if word < 0 or word >= len(words) or words[word, STATE] == FREE:
+        return OUT_OF_BOUNDS
+    if words[word, STATE] < least:
+        return NEVER_WRITTEN
+    _renew(words, word, launch)
+    return DONE
+
+
+@njit
 def read(g, shape, word, block, clock, thread, uncached):
     """Note a read of a word of global memory; return a fault or `DONE`."""
-    if word < 0 or word >= len(g.words) or g.words[word, STATE] == FREE:
-        return OUT_OF_BOUNDS
-    if g.words[word, STATE] == UNWRITTEN:
-        return NEVER_WRITTEN
-    _renew(g.words, word, shape.launch)
+    fault = _visit(g.words, word, shape.launch, WRITTEN)
+    if fault != DONE:
+        return fault
     if g.words[word, ATOMIC] != NONE:
         return MIXED
     written = g.words[word, WRITE]
@@ -178,9 +187,9 @@ def _joined(last, now):
 @njit
 def write(g, shape, word, block, clock, thread):
     """Note a write of a word of global memory; return a fault or `DONE`."""
-    if word < 0 or word >= len(g.words) or g.words[word, STATE] == FREE:
-        return OUT_OF_BOUNDS
-    _renew(g.words, word, shape.launch)
+    fault = _visit(g.words, word, shape.launch, UNWRITTEN)
+    if fault != DONE:
+        return fault
     if g.words[word, ATOMIC] != NONE:
         return MIXED
     if not _all_before(g, shape.threads, word, block, clock, thread):
@@ -213,13 +222,11 @@ def _all_before(g, threads, word, block, clock, thread):
 @njit
 def touch_counter(g, shape, word, block, clock, thread):
     """Note that a word is used as a counter; return a fault or `DONE`."""
-    if word < 0 or word >= len(g.words) or g.words[word, STATE] == FREE:
-        return OUT_OF_BOUNDS
-    if g.words[word, STATE] == UNWRITTEN:
-        return NEVER_WRITTEN
+    fault = _visit(g.words, word, shape.launch, WRITTEN)
+    if fault != DONE:
+        return fault
     if g.order.seen.shape[0] == 0:
         return ALONE
-    _renew(g.words, word, shape.launch)
     if g.words[word, ATOMIC] == NONE:
         if not _all_before(g, shape.threads, word, block, clock, thread):
             return RACE
