@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import wraps
+from inspect import cleandoc
 from typing import Any, TypeVar
 
 from .declarations import Domain, declared
@@ -115,8 +116,10 @@ def documented(kind: Class) -> Class:
     """
     if kind.__doc__:  # python -OO strips docstrings
         entries = [_entry(name, **declaration) for name, declaration in declared(kind).items()]
+        filled = cleandoc(kind.__doc__)  # from Python 3.13 on it is not indented anyway
         for place, text in {"parameters": "\n    ".join(entries), **_SHARED}.items():
-            kind.__doc__ = kind.__doc__.replace(f"{{{place}}}", text)
+            filled = filled.replace(f"{{{place}}}", cleandoc(text))
+        kind.__doc__ = filled
     kind.__init__ = _hinting(kind.__init__)  # type: ignore[misc]
     return kind
 

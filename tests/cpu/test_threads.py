@@ -71,10 +71,11 @@ def test_where_no_thread_can_be_started_the_caller_does_the_tasks(monkeypatch, s
 
 LATE = """
 import atexit, sys, threading, time, warnings
+import scipy  # which cannot be imported as late as that
 import numpy as np
 
 def work(name):
-    # All modules are imported late, too.
+    # All other modules are imported late, too.
     from lightrnn import RNNRegressor
     from lightrnn.cpu import threads
     warnings.simplefilter("ignore")

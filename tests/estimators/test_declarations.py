@@ -65,7 +65,7 @@ def test_each_argument_is_documented_with_its_default(kind):
     for name, parameter in parameters(kind).items():
         default = parameter.default
         shown = f'"{default}"' if isinstance(default, str) else repr(default)
-        assert re.search(rf"^    {name} : .*, default={re.escape(shown)}$", kind.__doc__, re.M)
+        assert re.search(rf"^{name} : .*, default={re.escape(shown)}$", kind.__doc__, re.M)
 
 
 def test_defaults_of_the_language_model():
