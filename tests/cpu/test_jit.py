@@ -15,6 +15,7 @@ import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from inspect import getclosurevars
 from pathlib import Path
 from types import FunctionType
@@ -407,28 +408,38 @@ def test_nothing_is_kept_where_there_are_neither_sources_nor_byte_code(directori
     assert list(cache.places()) == [] and cache.write("name", b"code") is None
 
 
-def compile_at_once(barrier, results):
-    """Compile a kernel that is new to this process, at the same time as all others do."""
+def scaled(wait=lambda: None):
+    """Make a kernel that is new to this process, wait, and return what it computes."""
     kernel = jit.kernel(gather.scale.py_func)
     target = np.ones((1, 2))
-    barrier.wait(60)
+    wait()
     kernel(target, 0, np.full((1, 2), 3.0), np.zeros(1, int))
-    results.put((target[0, 0], cache.KernelCache.log[-1].compiled))
+    return target[0, 0]
+
+
+def compile_at_once(barrier, results):
+    """Compile a kernel at the same time as all others do."""
+    results.put((scaled(partial(barrier.wait, 60)), cache.KernelCache.log[-1].compiled))
+
+
+FORK = multiprocessing.get_context("fork") if hasattr(os, "fork") else None
+
+
+def started(function, *arguments):
+    """Return a forked process that calls a function."""
+    child = FORK.Process(target=function, args=arguments)
+    with warnings.catch_warnings():
+        # It warns of forks in a process with threads, which the child does not use.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child.start()
+    return child
 
 
 def together(processes):
     """Fork processes that compile at once; return each one's result, and whether it compiled."""
-    context = multiprocessing.get_context("fork")
-    barrier = context.Barrier(processes)
-    results = context.Queue()
-    arguments = barrier, results
-    children = [context.Process(target=compile_at_once, args=arguments) for _ in range(processes)]
-    with warnings.catch_warnings():
-        # It warns of forks in a process with threads, which the children do not use.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        for child in children:
-            child.start()
-    found = [results.get(timeout=100) for _ in children]
+    arguments = FORK.Barrier(processes), FORK.Queue()
+    children = [started(compile_at_once, *arguments) for _ in range(processes)]
+    found = [arguments[1].get(timeout=100) for _ in children]
     for child in children:
         child.join(20)
     return found
@@ -436,10 +447,7 @@ def together(processes):
 
 def forked(function):
     """Return the exit status of a forked process that calls a function, or None if it hangs."""
-    child = multiprocessing.get_context("fork").Process(target=function)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forks in a process with threads
-        child.start()
+    child = started(function)
     child.join(60)
     child.kill()
     return child.exitcode if child.exitcode != -9 else None
@@ -477,10 +485,7 @@ def test_a_fork_while_another_thread_compiles_can_compile(monkeypatch, tmp_path)
     monkeypatch.setattr(jit.STOPWATCH, "start", lambda: (compile_kernel(), compiling.set()))
 
     def call():
-        kernel = jit.kernel(gather.scale.py_func)
-        target = np.ones((1, 2))
-        kernel(target, 0, np.full((1, 2), 3.0), np.zeros(1, int))
-        assert target[0, 0] == 3.0
+        assert scaled() == 3.0
 
     other = threading.Thread(target=call)
     other.start()
