@@ -297,7 +297,8 @@ with files.replacing(sys.argv[1]) as file:
 
 
 def test_the_next_file_clears_away_what_a_killed_process_left(tmp_path):
-    """The unfinished file of a process that still runs stays."""
+    """The unfinished file of a process that still runs stays, and so does the old file."""
+    (tmp_path / "killed").write_bytes(b"old")
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     call = [sys.executable, "-c", HALF]
     killed, living = (
@@ -306,22 +307,29 @@ def test_the_next_file_clears_away_what_a_killed_process_left(tmp_path):
     assert killed.stdout.readline() == living.stdout.readline() == "half\n"
     killed.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
     killed.communicate()
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.iterdir())) == 3
     (tmp_path / "mine.part").touch()
     write(tmp_path / "other")
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.iterdir())) == 4
     living.communicate("go on\n")
-    assert {item.name for item in tmp_path.iterdir()} == {"living", "mine.part", "other"}
+    assert {item.name for item in tmp_path.iterdir()} == {
+        "killed",
+        "living",
+        "mine.part",
+        "other",
+    }
+    assert (tmp_path / "killed").read_bytes() == b"old"
     assert (tmp_path / "living").read_bytes() == b"half"
 
 
 def test_many_writers_at_once_clear_away_no_file_that_is_written(tmp_path):
+    """Two of them write each file."""
     failures = []
 
     def many(number):
         try:
             for turn in range(20):
-                write(tmp_path / f"{number}", b"%d" % turn)
+                write(tmp_path / f"{number % 4}", b"%d" % turn)
         except OSError as error:
             failures.append(error)
 
