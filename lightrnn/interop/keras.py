@@ -69,9 +69,7 @@ def read_file(path: StrPath) -> KerasFile:
     ValueError
         If it is of another format or damaged, or its model has what is not computed here.
     """
-    import_extra("h5py", "to read HDF5 files")
-    with open_regular(path) as file:
-        return _read_open(path, file)
+    return _read(path, repr(os.fspath(path)))
 
 
 def read_model(model: Any) -> KerasFile:
@@ -79,13 +77,17 @@ def read_model(model: Any) -> KerasFile:
     with TemporaryDirectory() as folder:
         path = os.path.join(folder, "model.keras")
         model.save(path)
-        return read_file(path)
+        return _read(path, f"the model {model.name!r}")
 
 
-def _read_open(
-    path: StrPath,
-    file: BinaryIO,
-) -> KerasFile:
+def _read(path: StrPath, name: str) -> KerasFile:
+    """Read a file, which messages call by a name."""
+    import_extra("h5py", "to read HDF5 files")
+    with open_regular(path) as file:
+        return _read_open(path, file, name)
+
+
+def _read_open(path: StrPath, file: BinaryIO, name: str) -> KerasFile:
     """Read an open file; an OSError, such as h5py's, now means that it is damaged."""
     size = os.fstat(file.fileno()).st_size
     try:
@@ -104,7 +106,7 @@ def _read_open(
     except UnsupportedError as error:
         raise ValueError(
             "source must be a chain of layers that are computed here, "
-            f"got {os.fspath(path)!r} with {error}. They are an Embedding, LSTM, GRU (reset_after) "
+            f"got {name} with {error}. They are an Embedding, LSTM, GRU (reset_after) "
             "or SimpleRNN layers with their default activations, Bidirectional or not, Dropout, "
             "a global pooling, normalisations with fixed statistics, and Dense layers with one "
             "activation between them."

@@ -9,7 +9,7 @@ from __future__ import annotations
 import copy
 import sys
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -69,15 +69,17 @@ def _outputs(
 ) -> list[np.ndarray] | None:
     """Return a module's outputs for each sequence, None if it is not called like this."""
     parameter = next(iter(module.parameters()))
+    # In 16 bits it would round at every step, which its network here does not.
+    dtype = torch.promote_types(parameter.dtype, torch.float32)
     outputs = []
     for x in X:
         given = torch.as_tensor(layout(x), device=parameter.device)
-        given = given.to(parameter.dtype) if given.is_floating_point() else given
+        given = given.to(dtype) if given.is_floating_point() else given
         try:
             with warnings.catch_warnings(), torch.no_grad():
                 warnings.simplefilter("ignore")
                 # A module may keep its last state, with which it would go on.
-                result = copy.deepcopy(module).eval()(given, *others(len(x)))
+                result = copy.deepcopy(module).eval().to(dtype)(given, *others(len(x)))
         except Exception:  # whatever the user's own code raises
             return None
         fitting = [each for each in _tensors(result) if _fits(each.numel(), len(x), foreign)]
@@ -90,9 +92,10 @@ def _outputs(
 def run_keras(model: Any, foreign: ForeignNetwork) -> Iterator[Check]:
     """Yield a check if a model gives outputs for a sequence of its length.
 
-    A stateful one would go on with a state that it has kept.
+    A stateful one would go on with a state that it has kept, and one that computes in 16 bits would
+    round at every step.
     """
-    if any(getattr(layer, "stateful", False) for layer in model.layers):
+    if any(getattr(layer, "stateful", False) or _is_narrow(layer) for layer in model.layers):
         return
     try:
         X = _inputs(foreign, (model.input_shape[1] or _LENGTHS[0],))
@@ -101,6 +104,11 @@ def run_keras(model: Any, foreign: ForeignNetwork) -> Iterator[Check]:
         return
     if all(_fits(row.size, len(x), foreign) for row, x in zip(outputs, X, strict=True)):
         yield X, [_rows(row, foreign) for row in outputs]
+
+
+def _is_narrow(layer: Any) -> bool:
+    """Whether a layer of Keras computes in float16 or bfloat16."""
+    return str(getattr(layer, "compute_dtype", "")).endswith("float16")
 
 
 def has_step_outputs(check: Check) -> bool:
@@ -122,8 +130,8 @@ def _tensors(outputs: Any) -> Iterator[Any]:
     """Yield the tensors of what a module returned, perhaps beside its states."""
     if hasattr(outputs, "numel"):
         yield outputs
-    elif isinstance(outputs, (tuple, list)):
-        for value in outputs:
+    elif isinstance(outputs, (tuple, list, Mapping)):
+        for value in outputs.values() if isinstance(outputs, Mapping) else outputs:
             yield from _tensors(value)
 
 

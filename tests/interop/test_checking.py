@@ -125,10 +125,12 @@ def net_of(torch, kind="LSTM", read="final", **options):
                 "relu": lambda: torch.relu(h[-1]),
             }[read]()
             y = self.fc(self.dropout(states))
+            if options.get("named"):
+                return {"state": state, "logits": y}
             return (state, y) if options.get("beside") else y
 
     torch.manual_seed(0)
-    return Net()
+    return Net().to(getattr(torch, options.get("dtype", "float32")))
 
 
 RUN = {
@@ -137,6 +139,8 @@ RUN = {
     "a maximum": ({"read": "max", "kind": "RNN", "both": 2, "k": 3}, ("sequence", "max")),
     "all steps": ({"read": "step", "tokens": True, "beside": True, "k": 3}, ("step", "last")),
     "a state that is kept": ({"keeps": True}, ("sequence", "last")),
+    "a dict": ({"read": "mean", "named": True, "k": 3}, ("sequence", "mean")),
+    "16 bits": ({"read": "mean", "kind": "GRU", "dtype": "bfloat16"}, ("sequence", "mean")),
 }
 
 

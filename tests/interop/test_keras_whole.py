@@ -193,6 +193,10 @@ def test_a_model_is_run(keras, monkeypatch):
     found = from_keras(model, RNNRegressor())
     X = np.ones((1, 4, 3), np.float32)
     assert np.allclose(found.predict(X), model.predict(X, verbose=0), rtol=0, atol=1e-5)
+    policy = {"dtype": "mixed_bfloat16"}  # what rounds at every step is not compared
+    from_keras(chain(keras, layers.LSTM(3, **policy), layers.Dense(2)), RNNRegressor())
+    with pytest.raises(ValueError, match=r"got the model '.*' with '.*' of class 'GRU' with reset"):
+        from_keras(chain(keras, layers.GRU(3, reset_after=False), layers.Dense(2)), RNNRegressor())
     # Its forward pass is another than its configuration says.
     call = model.predict
     monkeypatch.setattr(model, "predict", lambda *args, **keywords: 1 + call(*args, **keywords))
