@@ -47,7 +47,7 @@ def with_covariates(panel: Panel, X: Any, horizon: int) -> Panel:
         return panel
     if is_frame(X) and isinstance(panel.form, FrameForm):
         X = to_pandas(X) if is_polars(X) else X
-        given, names = _by_date(X, panel.form, horizon)
+        given, names = _by_date(X, panel, horizon)
     else:
         given, names = _by_position(X, panel, horizon), None
     for index, part in enumerate(given):
@@ -139,8 +139,9 @@ def _padded(array: np.ndarray, T: int, horizon: int, more: bool, name: str) -> n
 # -- DataFrames -----------------------------------------------------------------------------------
 
 
-def _by_date(X: Any, form: FrameForm, horizon: int) -> tuple[list[np.ndarray], tuple[str, ...]]:
+def _by_date(X: Any, panel: Panel, horizon: int) -> tuple[list[np.ndarray], tuple[str, ...]]:
     """Return the rows of a DataFrame for each series, (T_i + horizon, C), and names of columns."""
+    form: Any = panel.form
     X = with_columns(X.to_frame() if X.ndim == 1 else X)
     is_long = ID in X.columns
     X = X if is_long or TIME not in X.columns else X.set_index(TIME)
@@ -158,10 +159,12 @@ def _by_date(X: Any, form: FrameForm, horizon: int) -> tuple[list[np.ndarray], t
             "Give both the same dates, time zone and names of series."
         )
     ahead = [int(np.isfinite(part[-horizon:, 0]).sum()) for part in parts]
-    if 0 < max(ahead) < horizon:
+    some = [index for index, count in enumerate(ahead) if 0 < count < horizon]
+    # Where series end at different dates, those that end first may have a part of it by chance.
+    if some and (panel.covariates is not None or max(ahead) < horizon):
         raise ValueError(
             f"X must have a row for each of the {horizon} steps of the horizon or for none, got "
-            f"{max(ahead)}. Write NaN where nothing is known."
+            f"{ahead[some[0]]} of {shown(form.ids[some[0]])}. Write NaN where nothing is known."
         )
     for part, count in zip(parts, ahead, strict=True):
         part[len(part) - horizon if count < horizon else len(part) :] = np.nan

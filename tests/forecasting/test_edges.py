@@ -227,7 +227,18 @@ def test_dates_of_a_list_are_not_passed_over():
 
 def long(frequency="h", name="a", T=60, **options):
     dates = pandas.date_range("2024-03-01", periods=T, freq=frequency, **options)
-    return pandas.DataFrame({"unique_id": name, "ds": dates, "y": Y[:T]})
+    return pandas.DataFrame({"unique_id": name, "ds": dates, "y": np.resize(Y, T)})
+
+
+def test_a_part_of_the_horizon_is_refused_for_each_series():
+    """What one series has of it would be passed over."""
+    y = pandas.concat([long("D", name).assign(x=X[:60]) for name in "ab"])
+    ahead = pandas.concat([long("D", name, 63).assign(x=X)[60:] for name in "ab"])
+    model = forecaster().fit(y)
+    ahead = ahead.drop(columns="y")
+    with pytest.raises(ValueError, match="3 steps of the horizon or for none, got 2 of 'b'"):
+        model.predict(X=ahead[:-1])
+    assert len(model.predict(X=ahead[:-3])) == 6
 
 
 @pytest.mark.parametrize("frequency", ["M", "Q-NOV", "W-WED", "W", "D", "h"])
