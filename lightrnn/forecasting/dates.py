@@ -177,7 +177,10 @@ def frequency_of(index: Any, known: Any = None) -> Any:
     """
     index = index.unique().sort_values()
     if not hasattr(index, "tz"):
-        return int(np.diff(_numbers(index)).min()) if len(index) > 1 else 1
+        steps = np.diff(_numbers(index))
+        if isinstance(known, int) and not (steps % known).any():
+            return known
+        return int(steps.min()) if len(steps) else 1
     if isinstance(known, str):
         dates = pandas().date_range(index[0], index[-1], freq=known)
         if index.isin(dates).all():

@@ -241,6 +241,20 @@ def test_a_part_of_the_horizon_is_refused_for_each_series():
     assert len(model.predict(X=ahead[:-3])) == 6
 
 
+@pytest.mark.parametrize(
+    "steps",
+    [np.arange(60) * 3, pandas.period_range("2024", periods=60, freq="2M")],
+    ids=["integers", "periods"],
+)
+def test_one_step_is_followed_as_in_the_fit(steps):
+    series = pandas.Series(Y, steps)
+    model = forecaster().fit(series)
+    for end in (1, 2, 9):
+        assert list(model.predict(series[:end]).index) == list(series.index[end : end + 3])
+    gaps = series[:9].drop(series.index[[1, 3, 4]])
+    assert list(model.predict(gaps).index) == list(series.index[9:12])
+
+
 @pytest.mark.parametrize("frequency", ["M", "Q-NOV", "W-WED", "W", "D", "h"])
 def test_periods_stay_what_they_are(frequency):
     periods = pandas.period_range("2024-01", periods=20, freq=frequency)
