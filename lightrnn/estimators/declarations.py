@@ -265,7 +265,7 @@ def _class_weight(name: str, value: Any) -> Any:
     """Return the argument itself: its labels are compared with y's later."""
     if isinstance(value, dict):
         return value
-    return checks.choice(name, value, ("balanced", None))
+    return checks.choice(name, value, ("balanced", None), "Or give a dict, {label: weight}.")
 
 
 CLASS_WEIGHT = Domain('dict, "balanced" or None', _class_weight)

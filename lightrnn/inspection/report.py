@@ -36,9 +36,9 @@ def describe(estimator: NetworkEstimator | RNNForecaster, X: Any = None, **sizes
     -------
     str
         The estimator's arguments, the result of training if it is fitted, the table of parameters,
-        and with X the memory horizon and a table of gates, if the cell has any. Of a forecaster
-        that is fitted also what it has chosen: scale, calendar, the part of the network in the
-        forecast, and by how much intervals were calibrated.
+        and with X the memory horizon, or why there is none, and a table of gates, if the cell has
+        any. Of a forecaster that is fitted also what it has chosen: scale, calendar, the part of
+        the network in the forecast, and by how much intervals were calibrated.
 
     Raises
     ------
@@ -139,7 +139,10 @@ def _forecaster(forecaster: RNNForecaster, y: Any) -> str:
 
 def _memory(estimator: NetworkEstimator, X: Any) -> list[str]:
     """Return the memory horizon and, unless the cell has no gates, a table of them."""
-    paragraphs = [str(memory_horizon(estimator, X))]
+    try:
+        paragraphs = [str(memory_horizon(estimator, X))]
+    except ValueError as error:  # of sequences of one step, or of a network that has died
+        paragraphs = [f"{estimator.cell}: no memory was measured. {error}"]
     if CELLS[estimator.cell].roles:
         paragraphs.append(_gate_table(gate_summary(estimator, X)))
     return paragraphs

@@ -105,10 +105,11 @@ class Coalitions:
         # a coalition are those of the sequence and the baseline, which are then encoded once.
         self._carries = bool(np.isnan(self._x).any() or np.isnan(self._baseline).any())
         if not self._carries:
-            self._x, self._baseline = encode_steps(estimator, [self._x, self._baseline])
+            steps = [self._x, self._baseline, self._groups]
+            # Patches of few steps or of a memory map are no arrays yet.
+            self._x, self._baseline, encoded = map(np.asarray, encode_steps(estimator, steps))
             # Marks are the same in both, so that their groups do not matter.
-            encoded = encode_steps(estimator, [self._groups])[0].astype(np.intp)
-            self._groups = encoded.clip(max=self.n_groups - 1)
+            self._groups = encoded.astype(np.intp).clip(max=self.n_groups - 1)
             self._patch = 1
         T = len(self._x)
         self._first = np.full(self.n_groups, T)  # the first step of each group

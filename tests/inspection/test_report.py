@@ -80,3 +80,11 @@ def test_a_forecaster_says_what_it_has_chosen(cell):
         network_inputs(net)
     with pytest.raises(ValueError, match="not fitted"):
         describe(RNNForecaster(2), y)
+
+
+def test_where_no_memory_can_be_measured_the_rest_is_described():
+    X = np.arange(6.0).reshape(6, 1, 1)
+    model = RNNRegressor("gru", (2,), max_iter=1, learning_rate="cosine").fit(X, X.ravel())
+    text = describe(model, X)
+    assert "X: 6 sequences of 1 step" in text and "layer0" in text
+    assert "gru: no memory was measured. X must have a sequence of at least 2 steps" in text

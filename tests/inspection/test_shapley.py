@@ -112,3 +112,18 @@ def test_tokens_and_groups():
             attribution(model, X, method="shapley", groups=bad)
     halves = attribution(model, X, method="shapley", groups=[0, 0, 1, 1])
     assert halves[0].shape == (2,) and halves.axes == "group"
+
+
+def test_patches_longer_than_the_sequence(tmp_path):
+    """As those of a memory map, they become an array late."""
+    X = sequences([1, 2, 9])
+    for i, x in enumerate(X):
+        np.save(tmp_path / f"{i}.npy", x)
+    maps = [np.load(tmp_path / f"{i}.npy", mmap_mode="r") for i in range(len(X))]
+    model = RNNRegressor("rnn", (3,), **QUICK, patch=5, dtype="float64").fit(X, [0.0, 1.0, 2.0])
+    found, of_maps = (attribution(model, some, method="shapley") for some in (X, maps))
+    for shares, same, output, base in zip(
+        found, of_maps, found.outputs, found.baseline_outputs, strict=True
+    ):
+        assert shares.sum() == pytest.approx(output - base, abs=1e-9)
+        assert np.array_equal(shares, same)
