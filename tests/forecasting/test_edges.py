@@ -231,7 +231,7 @@ def long(frequency="h", name="a", T=60, **options):
 
 
 def test_a_part_of_the_horizon_is_refused_for_each_series():
-    """What one series has of it would be passed over."""
+    """Otherwise the part that one series has would be passed over."""
     y = pandas.concat([long("D", name).assign(x=X[:60]) for name in "ab"])
     ahead = pandas.concat([long("D", name, 63).assign(x=X)[60:] for name in "ab"])
     model = forecaster().fit(y)
