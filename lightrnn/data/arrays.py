@@ -180,7 +180,9 @@ def complex_found(where: str) -> str:
 
 def text_found(value: object, where: str) -> str:
     """Return the message that refuses text where numbers are needed."""
-    if where.startswith("y"):
+    if isinstance(value, bytes):
+        remedy = "Decode it: .decode('utf-8')."
+    elif where.startswith("y"):
         remedy = "Encode it as numbers, or use RNNClassifier for labels."
     else:
         remedy = (

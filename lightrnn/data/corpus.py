@@ -82,8 +82,8 @@ def read_corpus(
     Raises
     ------
     TypeError, ValueError
-        If there is no text or no token, the texts are of different kinds, or the name of a file or
-        a mapping stands for them.
+        If there is no text or no token, the texts are of different kinds, or the name of a file, a
+        mapping or a set stands for them.
 
     Examples
     --------
@@ -109,11 +109,16 @@ def read_corpus(
 
 
 def _refuse_what_names_texts(texts: Any, name: str) -> None:
-    """Raise an error for the name of a file, or a mapping, which would be learned as texts."""
+    """Raise an error for the name of a file, a mapping or a set, which would be read as texts."""
     if isinstance(texts, Mapping):
         raise TypeError(
             f"{name} must hold text, got a {type(texts).__name__}, whose keys would be read. "
             f"Give its values: list({name}.values())."
+        )
+    if isinstance(texts, (set, frozenset)):
+        raise TypeError(
+            f"{name} must be in an order, so that a random_state gives the same result every "
+            f"time, got a {type(texts).__name__}. Sort it: sorted({name})."
         )
     listed = texts if isinstance(texts, (list, tuple)) and texts else [texts]
     if all(map(_is_path, listed)):

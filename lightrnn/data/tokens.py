@@ -98,7 +98,7 @@ def _unpacked(values: Any) -> Iterable[Any]:
         return values
     # Arrays first: a DataFrame is asked for by an attribute that they lack, which takes longer.
     if not isinstance(values, np.ndarray):
-        values = values.to_numpy() if hasattr(values, "to_numpy") else np.empty(0)
+        values = as_array(values, "X", "") if hasattr(values, "to_numpy") else np.empty(0)
     return _single_column(values) if values.ndim and values.dtype.kind in "UTO" else ()
 
 
@@ -203,6 +203,9 @@ def is_blank(item: Any, kind: str) -> bool:
     return isinstance(item, str) and not (item.strip() if kind == "word" else item)
 
 
+_DECODED = "Decode it; a file is read as text by open(path, encoding='utf-8')."
+
+
 def _text(item: Any, kind: str, where: str) -> str:
     """Return one text of X as a plain str."""
     if not isinstance(item, str):
@@ -210,7 +213,7 @@ def _text(item: Any, kind: str, where: str) -> str:
         if is_missing(item):
             remedy = "Leave missing texts out, or fill them in."
         elif isinstance(item, bytes):
-            remedy = "Decode it; a file is read as text by open(path, encoding='utf-8')."
+            remedy = _DECODED
         raise TypeError(f"{where} must be text with tokens={kind!r}, got {shown(item)}. {remedy}")
     if is_blank(item, kind):
         raise ValueError(
@@ -225,9 +228,9 @@ def _categories(item: Any, kind: str, where: str) -> list[Any]:
     if isinstance(tokens, np.ndarray) and tokens.ndim == 1:
         tokens = tokens.tolist()
     if not isinstance(tokens, (list, tuple)):
+        remedy = _DECODED if isinstance(item, bytes) else "Give one list per sequence."
         raise TypeError(
-            f"{where} must be a list of str or integers, one per step, got {shown(item)}. "
-            "Give one list per sequence."
+            f"{where} must be a list of str or integers, one per step, got {shown(item)}. {remedy}"
         )
     if not tokens:
         raise ValueError(f"{where} must have at least one step, got 0. Leave empty sequences out.")

@@ -205,3 +205,6 @@ def test_arrays_and_tables_of_pyarrow():
         as_sequences([tables[0], tables[1].rename_columns(["a", "c"])])
     for y in (["up", "down"], [True, False], [1, 2]):
         assert as_values(pyarrow.array(y), np.array([3, 2]), step=False).tolist() == y
+    for text in (["ab", "ba"] * 4, [["a", "b"], ["b", "a"]] * 4):
+        models = [RNNClassifier(**QUICK).fit(X, [0, 1] * 4) for X in (text, pyarrow.array(text))]
+        assert np.array_equal(*(model.predict_proba(text) for model in models))
