@@ -6,12 +6,17 @@ accumulators: 16 of the 32 registers of AVX-512 and NEON, 8 of the 16 of AVX2; t
 operands.
 """
 
+from __future__ import annotations
+
 import platform
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import llvmlite.binding as llvm
 import numba
 import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 _config: Any = numba.config
 
@@ -40,23 +45,23 @@ CACHE_LINE = 64  # bytes
 HAS_MXCSR = platform.machine().lower() in {"x86_64", "amd64"}
 
 
-def lanes(dtype: np.typing.DTypeLike) -> int:
+def lanes(dtype: DTypeLike) -> int:
     """Return the number of `dtype` elements in one register."""
     return REGISTER_BYTES // np.dtype(dtype).itemsize
 
 
-def padded(columns: int, dtype: np.typing.DTypeLike) -> int:
+def padded(columns: int, dtype: DTypeLike) -> int:
     """Return `columns` rounded up to whole registers."""
     return -(-columns // lanes(dtype)) * lanes(dtype)
 
 
-def panel_cuts(columns: int, dtype: np.typing.DTypeLike) -> range:
+def panel_cuts(columns: int, dtype: DTypeLike) -> range:
     """Return the columns at which a matrix is cut into panels; compiled: `matmul.panel_vectors`."""
     width = TILE_VECTORS * lanes(dtype)
     return range(width, columns, width)
 
 
-def aligned(rows: int, columns: int, dtype: np.typing.DTypeLike) -> np.ndarray:
+def aligned(rows: int, columns: int, dtype: DTypeLike) -> np.ndarray:
     """Return zeros that begin at a cache line: a register across two lines costs two accesses."""
     size = rows * columns * np.dtype(dtype).itemsize
     return allocate(size).view(dtype).reshape(rows, columns)

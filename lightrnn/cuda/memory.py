@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from . import driver
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike
 
 PIECE = 1 << 22  # elements that are sent at once: pinned memory is scarce, and slow to get
 ALIGNMENT = 64  # elements: a multiple of every vector that kernels load at once
@@ -73,7 +76,7 @@ class Store:
         Streams of the GPU.
     """
 
-    def __init__(self, dtype: np.typing.DTypeLike, streams: driver.Streams) -> None:
+    def __init__(self, dtype: DTypeLike, streams: driver.Streams) -> None:
         self.dtype = np.dtype(dtype)
         self.streams = streams
         self.kept = 0  # elements, the first ones, that outlive a program
@@ -198,7 +201,7 @@ class Memory:
         Streams of the GPU.
     """
 
-    def __init__(self, dtype: np.typing.DTypeLike, streams: driver.Streams) -> None:
+    def __init__(self, dtype: DTypeLike, streams: driver.Streams) -> None:
         self.floats = Store(dtype, streams)
         self.ints = Store(np.int64, streams)
         self.streams = streams

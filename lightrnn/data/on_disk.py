@@ -26,8 +26,10 @@ def release_pages(array: np.ndarray) -> None:
         base = base.base
     if not isinstance(base, mmap.mmap) or not hasattr(base, "madvise") or not array.size:
         return
-    origin = np.frombuffer(base, np.uint8).ctypes.data
-    low, high = (end - origin for end in np.lib.array_utils.byte_bounds(array))
+    first = array.ctypes.data - np.frombuffer(base, np.uint8).ctypes.data
+    ways = [(n - 1) * stride for n, stride in zip(array.shape, array.strides, strict=True)]
+    low = first + sum(way for way in ways if way < 0)
+    high = first + sum(way for way in ways if way > 0) + array.itemsize
     # A page that is read takes its neighbours along.
     start = low - low % _AROUND
     base.madvise(mmap.MADV_DONTNEED, start, min(high + _AROUND, len(base)) - start)
