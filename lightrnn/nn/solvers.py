@@ -114,19 +114,10 @@ class SGD(Solver):
 
     name = "sgd"
     moments = ("velocity",)
-
-    def __init__(
-        self,
-        size: int,
-        dtype: DTypeLike,
-        alpha: float = 0.0,
-        momentum: float = 0.9,
-    ) -> None:
-        super().__init__(size, dtype, alpha)
-        self._momentum = momentum
+    momentum = 0.9
 
     def _constants(self, rate: float) -> tuple[float, ...]:
-        return rate, rate * self._alpha, self._momentum
+        return rate, rate * self._alpha, self.momentum
 
 
 class RMSprop(Solver):
@@ -193,6 +184,7 @@ def make_solver(
     alpha: float = 0.0,
 ) -> Solver:
     """Make the solver of this name; `momentum` is sgd's alone."""
-    if name == "sgd":
-        return SGD(n_parameters, dtype, alpha, momentum)
-    return SOLVERS[name](n_parameters, dtype, alpha)
+    solver = SOLVERS[name](n_parameters, dtype, alpha)
+    if isinstance(solver, SGD):
+        solver.momentum = momentum
+    return solver
