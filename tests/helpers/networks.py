@@ -17,6 +17,11 @@ def bits(network, batch, loss, threads=1):
     return value, network.gradient.tobytes(), [state.tobytes() for state in finals]
 
 
+def weight_bits(estimator):
+    """Return the names and the bits of all weights of a fitted estimator."""
+    return [(name, array.tobytes()) for name, array in estimator.weights_.items()]
+
+
 def slopes(network, batch, loss, direction, step=1e-6):
     """Return the slope of the loss along a direction: by the gradient, and by differences."""
     value = network.loss_and_gradient(batch, loss)

@@ -4,6 +4,7 @@ from contextlib import nullcontext
 
 import numpy as np
 import pytest
+from helpers.networks import weight_bits
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -29,11 +30,7 @@ STEP_SUMS = [np.cumsum(x[:, 0]) for x in X]
 
 def same_weights(a, b):
     """Return whether two estimators have the same weights, bit for bit."""
-    first = a.weights_
-    second = b.weights_
-    if list(first) != list(second):
-        return False
-    return all(first[name].tobytes() == second[name].tobytes() for name in first)
+    return weight_bits(a) == weight_bits(b)
 
 
 # -- determinism and weights -----------------------------------------------------------------------
