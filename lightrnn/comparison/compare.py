@@ -233,10 +233,17 @@ def _targets(y: Any, lengths: np.ndarray) -> np.ndarray:
 
 
 def _check_are_classes(y: np.ndarray, folds: int) -> None:
-    """Refuse integers that can hardly be labels."""
-    if y.dtype.kind not in "iu":
+    """Refuse integers that can hardly be labels, and classes of which a fold would see one."""
+    if y.dtype.kind == "f":
         return
     labels, counts = np.unique(y, return_counts=True)
+    if len(labels) == 2 and counts.min() < 2:
+        raise ValueError(
+            f"y must hold each of two classes at least twice, got {shown(labels[counts.argmin()])} "
+            "once. A fold that predicts it has none to learn from."
+        )
+    if y.dtype.kind not in "iu":
+        return
     # Counts and other quantities have values that occur once or twice, which classes seldom do.
     if counts.min() < folds:
         raise ValueError(

@@ -277,9 +277,10 @@ def test_object_arrays_are_read_by_their_items():
         (objects(["a"] * 6 + [1] * 6), "all text or all numbers"),
         (objects(["a"] * 6 + [None] * 6), "y must have no missing labels, got None in row 6"),
         (np.zeros(12, int), "at least two classes"),
+        (["a"] * 11 + ["b"], "y must hold each of two classes at least twice, got 'b' once"),
         ([np.zeros(3)] * 11 + [np.zeros(4)], "Give an (n,) array of class labels or of floats."),
     ],
-    ids=["mixed", "missing", "one class", "steps"],
+    ids=["mixed", "missing", "one class", "one of a class", "steps"],
 )
 def test_a_y_that_no_estimator_would_take_is_refused_before_the_first_fit(y, message):
     with pytest.raises((ValueError, TypeError), match=re.escape(message)):
