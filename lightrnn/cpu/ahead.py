@@ -3,7 +3,8 @@
 Numba compiles on one CPU at a time, whatever the number of threads. Two processes take two thirds
 of the time. What the second one has compiled this one loads from the cache on disk, which decides
 by its own rules what may be read. Whatever prevents any of that costs time alone: then this process
-compiles everything, as it would have without the second.
+compiles everything, as it would have without the second. Of several processes that start at once
+one has such a second, as long as it runs: they all load what it compiles.
 """
 
 import json
@@ -72,6 +73,7 @@ class Helper:
         self._given = {"cell": cell, "dtype": dtype, "solver": solver}
         self._share: set[tuple[str, str]] = set()
         self._thread: Thread | None = None
+        self._claim = cache.Claim("-".join(["helper", cell, dtype, solver]))
 
     def compiles(self, kernel: str, types: str) -> bool:
         """Return whether the process, which is started if need be, compiles an entry."""
@@ -99,9 +101,9 @@ class Helper:
             STOPWATCH.stop()
 
     def _start(self) -> None:
-        """Start the process, if it could write what it compiles."""
+        """Start the process, if it could write what it compiles and no other one compiles it."""
         self._thread = Thread(target=self._run, daemon=True)
-        if next(cache.directories(make=True), None) is None:
+        if not self._claim.take() or self._claim.directory is None:
             return
         with suppress(RuntimeError):  # there may be no more threads
             self._thread.start()
@@ -123,6 +125,7 @@ class Helper:
                 creationflags=getattr(subprocess, "CREATE_NO_WINDOW", 0),  # of Windows
                 check=False,
             )
+        self._claim.release()
 
 
 def _share(cell: str, dtype: str, solver: str) -> Iterator[tuple[Any, tuple[Any, ...]]]:

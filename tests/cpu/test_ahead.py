@@ -58,6 +58,20 @@ def test_nothing_is_started_where_nothing_can_be_kept(helper, monkeypatch):
     assert entry(helper)[0] is None and helper._thread.ident is None
 
 
+def test_one_process_of_several_has_help(helper, monkeypatch):
+    pytest.importorskip("fcntl", reason="there are no locks of files")
+    monkeypatch.setattr(ahead, "_MAIN", "import sys; sys.stdin.read()")
+    helper._start()
+    other = ahead.Helper(**GIVEN)
+    other._start()
+    assert helper._share and not other._share
+    helper._thread.join()
+    late = ahead.Helper(**GIVEN)
+    late._start()
+    assert late._share
+    late._thread.join()
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
 def test_a_forked_process_does_not_wait_for_the_process_of_its_parent(helper, monkeypatch):
     monkeypatch.setattr(ahead, "_MAIN", "import sys; sys.stdin.read(); import time; time.sleep(1)")
