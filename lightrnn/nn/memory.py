@@ -38,14 +38,19 @@ def taken_bytes(
     """Return the memory of a batch, of which so many shards run at once, in segments if need be."""
     if in_segments(network, batch_size, steps, available * shards / at_once):
         return at_once * segment_bytes(network, batch_size // shards, steps // shards)
-    return batch_bytes(network, batch_size, steps) * at_once / shards
+    return at_once * batch_bytes(network, batch_size / shards, steps / shards)
 
 
-def batch_bytes(network: Stack, batch_size: int, steps: int) -> float:
+def batch_bytes(network: Stack, batch_size: float, steps: float) -> float:
     """Return the memory of a batch that is run in one piece."""
     rows = steps + batch_size
     if not network.recurrent and not network.every_step:
         rows = batch_size  # no other step is computed
+    return rows * _row_bytes(network, steps) + _token_bytes(network, steps, 1)
+
+
+def _row_bytes(network: Stack, steps: float) -> float:
+    """Return the bytes of a row, which is a step, of a batch of so many."""
     columns = _ends(network)
     by_token = _by_token(network, steps)
     for number, level in enumerate(network.levels):
@@ -61,15 +66,15 @@ def batch_bytes(network: Stack, batch_size: int, steps: int) -> float:
                 columns += network.padded_widths[number]
             if copied:
                 columns += sum(layer.width for layer in level)
-    return rows * (network.dtype.itemsize * columns + _inputs(network, by_token))
+    return network.dtype.itemsize * columns + _inputs(network, by_token)
 
 
 def segment_bytes(network: Stack, batch_size: int, steps: int) -> float:
     """Return the memory of a batch that is run in segments."""
+    total = _token_bytes(network, steps, 2)  # segments go back into a second table
     if len(network.levels[0]) == 1:
-        row_bytes = batch_bytes(network, batch_size, steps) / (steps + batch_size)
-        return _segments(network.levels, row_bytes, batch_size, steps)
-    total = 0.0
+        row_bytes = _row_bytes(network, steps)
+        return total + _segments(network.levels, row_bytes, batch_size, steps)
     columns = 0.0
     by_token = _by_token(network, steps)
     for number, level in enumerate(network.levels):
@@ -100,10 +105,21 @@ def _segments(
     return batch_size * ((k + 1) * row_bytes + T / k * parts_at_once(batch_size) * state)
 
 
-def _by_token(network: Stack, steps: int) -> bool:
+def _by_token(network: Stack, steps: float) -> bool:
     """Whether the input has one row per token instead of one per step."""
     embedding = network.embedding
     return network.recurrent and embedding is not None and steps >= 2 * embedding.n_tokens
+
+
+def _token_bytes(network: Stack, steps: float, tables: int) -> float:
+    """Return the bytes of the input's rows, if they are tokens: vectors, gradients and products."""
+    if network.embedding is None or not _by_token(network, steps):
+        return 0.0
+    columns = sum(
+        2 * layer.input_width + tables * len(layer.cell.gates) * layer.width
+        for layer in network.levels[0]
+    )
+    return float(network.embedding.n_tokens * columns * network.dtype.itemsize)
 
 
 def _layer_columns(layer: Layer) -> int:

@@ -1,5 +1,6 @@
 """Networks equal the oracle, have the right gradient, and bits that depend on their input alone."""
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -390,6 +391,23 @@ def test_a_step_of_a_solver_is_made_only_from_what_is_finite():
             == (not np.array_equal(network.parameters, before))
         )
     assert network.loss_and_gradient(batch, loss) < value
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_memory_needed_has_what_there_is_of_each_token(bidirectional):
+    network = Network("lstm", 8, (16,), 2, n_tokens=1000, bidirectional=bidirectional)
+    network.initialize(np.random.default_rng(0))
+    network.most_shards = 1
+    X = list(np.random.default_rng(0).integers(0, 1000, (4, 700)))
+    batch = Batch.of(X, np.array([0, 1, 1, 0]), np.ones(4))
+    loss = make_loss("softmax")
+    network.loss_and_gradient(batch, loss)
+    network._workspaces.clear()
+    tracemalloc.start()
+    network.loss_and_gradient(batch, loss)
+    taken = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert abs(network.batch_bytes(4, 2800) - taken) < 0.15 * taken
 
 
 def test_memory_needed_grows_with_what_needs_it():
