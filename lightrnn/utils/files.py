@@ -166,6 +166,9 @@ def replacing(path: StrPath) -> Iterator[BinaryIO]:
                 file.close()
             with _naming(target):
                 os.replace(part, target)
+    except OSError as error:  # of a full disk, which names no file
+        error.filename = error.filename or target
+        raise
     finally:
         with suppress(FileNotFoundError):
             os.unlink(part)

@@ -258,8 +258,9 @@ for write in ways:
     try:
         write(sys.argv[1])
         print("written")
-    except OSError:
-        pass
+    except OSError as error:
+        if error.filename not in (sys.argv[1], sys.argv[1].replace(".py", ".weights.npz")):
+            print(error.filename)
 """
 
 
