@@ -126,6 +126,8 @@ def read_index(index: Any, where: str) -> Any:
             "Leave these rows out."
         )
     kind = index.dtype.kind
+    if kind == "M":  # of Arrow, too
+        index = pandas().DatetimeIndex(index)
     if isinstance(index, (pandas().DatetimeIndex, pandas().PeriodIndex)):
         return index
     if kind in "iu" or (kind == "f" and (index == index.astype(np.int64)).all()):

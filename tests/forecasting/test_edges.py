@@ -255,6 +255,15 @@ def test_one_step_is_followed_as_in_the_fit(steps):
     assert list(model.predict(gaps).index) == list(series.index[9:12])
 
 
+@pytest.mark.parametrize("kind", ["timestamp[ns]", "date32[day]"])
+def test_dates_of_arrow_are_dates(kind):
+    pytest.importorskip("pyarrow", reason="pyarrow is optional")
+    y = long("D")
+    expected = forecaster().fit(y).predict()
+    found = forecaster().fit(y.assign(ds=y.ds.astype(f"{kind}[pyarrow]"))).predict()
+    assert found.astype(expected.dtypes).equals(expected)
+
+
 @pytest.mark.parametrize("frequency", ["M", "Q-NOV", "W-WED", "W", "D", "h"])
 def test_periods_stay_what_they_are(frequency):
     periods = pandas.period_range("2024-01", periods=20, freq=frequency)
