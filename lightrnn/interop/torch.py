@@ -191,9 +191,12 @@ def read_torch(
 def _chain(state: Mapping[str, Any], recurrent: Sequence[str], head: str | None) -> list[str]:
     """Return the linear layers of a head of several, from first to last; none of another head.
 
-    A state_dict has modules in the order in which they were made, mostly that of their use.
+    A state_dict has modules in the order in which they were made, mostly that of their use: one
+    layer behind the recurrent ones is all of the head if another one stands before them and gives
+    what they read.
     """
     last = f"{recurrent[-1]}." if recurrent[-1] else ""
+    first = f"{recurrent[0]}." if recurrent[0] else ""
     found = np.shape(state.get(f"{last}weight_hh_l0", 0))
     width = found[-1] * (1 + (f"{last}weight_hh_l0_reverse" in state)) if found else 0
     order = {name: number for number, name in enumerate(state)}
@@ -204,8 +207,11 @@ def _chain(state: Mapping[str, Any], recurrent: Sequence[str], head: str | None)
             shapes[module] = tuple(np.shape(array))[::-1]
     begin = next((i for name, i in order.items() if name.startswith(last)), 0)
     after = {m: shape for m, shape in shapes.items() if order[f"{m}.weight"] > begin}
-    paths = (chain(some, width, head) for some in (after, shapes))
-    return next((path for path in paths if len(path) > 1), [])
+    read = np.shape(state.get(f"{first}weight_ih_l0", 0))[-1:]
+    projected = any(shapes[module][1:] == read for module in shapes.keys() - after.keys())
+    paths = ((1 + (not projected), after), (2, shapes))
+    found = ((least, chain(some, width, head)) for least, some in paths)
+    return next((path for least, path in found if len(path) >= least), [])
 
 
 def _name_in_layer(name: str) -> str:

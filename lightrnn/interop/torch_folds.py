@@ -157,19 +157,20 @@ def _consumer(
 ) -> str | None:
     """Return the module that reads what a BatchNorm gives: the only one of its size, or the next.
 
-    A state_dict has modules in the order in which they were made.
+    A state_dict has modules in the order in which they were made. A matrix without a bias that
+    stands before is an embedding.
     """
+    place = order.index(one.names[2])
     widths: dict[str, int] = {}
     for name, value in state.items():
         module, _, end = name.rpartition(".")
         if module in recurrent and end == "weight_ih_l0":
             widths[module] = np.shape(value)[1]
-        elif end == "weight" and np.ndim(value) == 2 and f"{module}.bias" in state:
-            if not head or module in head:
+        elif end == "weight" and np.ndim(value) == 2 and (not head or module in head):
+            if f"{module}.bias" in state or order.index(name) > place:
                 widths[module] = np.shape(value)[1]
     fitting = [module for module, width in widths.items() if width == len(one.affine.W)]
     if len(fitting) > 1:
-        place = order.index(one.names[2])
         fitting = [m for m in fitting if _place(order, m) > place] or fitting
     return min(fitting, key=lambda module: _place(order, module), default=None)
 

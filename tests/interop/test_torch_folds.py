@@ -25,7 +25,7 @@ def random_norm(torch, width):
 class Parts:
     """Makes networks of torch from the names of the parts that they have beside an LSTM."""
 
-    def __init__(self, torch, *names, bias=True, both=False):
+    def __init__(self, torch, *names, bias=True, both=False, k=2, head_bias=True):
         nn = torch.nn
         width = H * (1 + both)
         features = {"proj": 5, "embedding": 5}
@@ -36,7 +36,7 @@ class Parts:
             "bn_in": lambda: random_norm(torch, F),
             "lstm": lambda: nn.LSTM(F, H, bias=bias, bidirectional=both, batch_first=True),
             "bn_out": lambda: random_norm(torch, width),
-            "fc": lambda: nn.Linear(width, 2),
+            "fc": lambda: nn.Linear(width, k, bias=head_bias),
         }
         parts = {k: make() for k, make in made.items() if k in (*names, "lstm", "fc")}
         self.net = nn.ModuleDict(parts).eval()
@@ -76,6 +76,18 @@ def test_affine_modules_are_put_into_the_layers(names, both):
     first = names[0] if names[0] != "embedding" else names[1]
     with pytest.warns(UserWarning, match=f"'{first}' stands just before the layer"):
         from_torch(network.net.state_dict(), RNNRegressor(), read="final")
+
+
+@pytest.mark.parametrize("options", [{"k": 5}, {"k": 5, "both": True}, {"head_bias": False}])
+def test_the_order_of_modules_shows_what_reads_what(options):
+    """As where there are as many outputs as features, or a head without a bias."""
+    torch = pytest.importorskip("torch", reason="torch is an optional peer")
+    torch.manual_seed(0)
+    name = "proj" if "k" in options else "bn_out"
+    network = Parts(torch, name, **options)
+    x = np.random.default_rng(0).normal(size=(4, 5 if name == "proj" else F)).astype(np.float32)
+    check = [x], network(x)[None]
+    from_torch(network.net.state_dict(), RNNRegressor(), read="final", check=check)
 
 
 def test_constants_that_scale_are_put_into_the_first_layer():
