@@ -47,7 +47,8 @@ class Tape(NamedTuple):
     # (rows, S * H): the sums, then what the rule saves instead, then the gradient of the sums; or
     # fewer, as many as a chunk has: then each chunk takes the place of the one before
     slots: Matrix
-    state: Matrix  # (rows, Z * H): h first
+    # (rows, Z * H): h first; or of B rows: then each step's state takes the place of the one before
+    state: Matrix
     codes: Integers  # the token of each row from first[1] on, or empty
     table: Matrix  # (tokens, G * H): the input's part of each token's sums
 
@@ -113,7 +114,7 @@ def steps(cell: str, in_parts: bool = False) -> Callable[..., Any]:
     @register_jitable
     @named(f"steps_{cell}_{in_parts}")
     def loop(
-        tape,  # Tape: X, codes IN; slots, table OUT; state IN before first[1], OUT from there on
+        tape,  # Tape: X, codes IN; slots, table OUT; state IN before first[1], OUT
         weights,  # LayerWeights, IN
         time,  # TimeLoop, IN
     ):
@@ -127,14 +128,17 @@ def steps(cell: str, in_parts: bool = False) -> Callable[..., Any]:
         bias = weights.b_ih if S == G else _all_slots(weights.b_ih, weights.b_hh, S * H)
         start = bias, 0, 0  # every row begins as the bias
         kept = len(slots) >= first[len(first) - 1]
+        in_place = len(state) < first[len(first) - 1]
         here = 0  # the row in slots of the step's first one
         if len(codes) and time.begins:
             sums = at(table, 0, 0)
             product(sums, start, at(X, 0, 0), weights.W_ih, len(table), time.features, G * H)
         for t in range(1, T + 1):
-            old = first[t - 1]
             new = first[t]
             end = first[t + 1]
+            # The first row in state of the step before, and of this one
+            before = 0 if in_place else first[t - 1]
+            after = 0 if in_place else new
             # A product takes a sequence's rows of all parts, or the rows of a step.
             products, rows_each = (end - new, parts) if in_parts else (1, end - new)
             if (t - 1) % time.chunk == 0:
@@ -155,15 +159,15 @@ def steps(cell: str, in_parts: bool = False) -> Callable[..., Any]:
             for a in range(products):
                 if recurrent:
                     sums = every(at(slots, here + a, (S - G) * H), apart)
-                    h = every(at(state, old + a, 0), apart)
+                    h = every(at(state, before + a, 0), apart)
                     product(sums, sums, h, weights.W_hh, rows_each, time.units, G * H)
                 # The rule runs over rows that the product has just written: they are in the cache.
                 for b in range(a, a + rows_each * apart, apart):
                     for j in range(0, H, lanes(state)):
                         new_state, saved = rule(
-                            loads(slots, here + b, j, H, S), loads(state, old + b, j, H, Z)
+                            loads(slots, here + b, j, H, S), loads(state, before + b, j, H, Z)
                         )
-                        stores(state, new + b, j, H, new_state)
+                        stores(state, after + b, j, H, new_state)
                         if kept:
                             stores(slots, here + b, j, H, saved)
             here += end - new
@@ -179,7 +183,7 @@ def forward(cell: str, in_parts: bool = False) -> Callable[[Tape, LayerWeights, 
     @kernel
     @named(f"forward_{cell}_{in_parts}")
     def forward(
-        tape: Tape,  # X, codes IN; slots, table OUT; state IN before first[1], OUT from there on
+        tape: Tape,  # X, codes IN; slots, table OUT; state IN before first[1], OUT
         weights: LayerWeights,  # IN
         time: TimeLoop,  # IN
     ):

@@ -37,8 +37,9 @@ class ForwardBackward(BatchInputs):
         X = self._inputs()
         states = iter(self.batch.states)
         for number, level in enumerate(self._levels):
+            in_place = not kept and self._read_at_ends(number)
             for direction, buffers in enumerate(level):
-                buffers.reserve(self._first(number), kept, self.segment)
+                buffers.reserve(self._first(number), kept, self.segment, in_place)
                 if self.recurrent:
                     # The batch carries states on, or all begin with zeros. They are set every
                     # time, for another run may have used these rows.
@@ -52,6 +53,12 @@ class ForwardBackward(BatchInputs):
         self.head_inputs = X[0]
         if self.network.pooling:
             self.head_inputs = self.pooled(self.network.pooling, X[0], next(states, None))
+
+    def _read_at_ends(self, number: int) -> bool:
+        """Whether nobody reads a level's state at any step but each sequence's last."""
+        last = self.recurrent and number == self._last_level and not self.every_step
+        # Of segments the states between their parts may be read.
+        return last and self.segment == WHOLE
 
     def _states_before(self, buffers: LayerBuffers) -> np.ndarray:
         """Return a view (parts, B, Z * width) of the states before each part of the steps."""
@@ -91,8 +98,15 @@ class ForwardBackward(BatchInputs):
             # Only the first level has rows that are never read.
             return None if number or not self.every_step else [packing.index]
         if number == self._last_level and not self.every_step:
-            return [packing.last_rows] * directions
+            buffers = self._levels[number][0]
+            if directions == 1 and buffers.in_place:
+                return None
+            return [self._last_rows(buffers)] * directions
         return None if directions == 1 else [packing.all_rows, packing.mirrored_rows]
+
+    def _last_rows(self, buffers: LayerBuffers) -> np.ndarray:
+        """Return the row of each sequence's last state."""
+        return np.arange(buffers.rows) if buffers.in_place else self.packing.last_rows
 
     def _output_start(self, number: int) -> int:
         """Return the first row of a level's output."""
@@ -171,8 +185,8 @@ class ForwardBackward(BatchInputs):
         """Return what a batch of the next steps begins with, see `Batch.states`."""
         states = []
         if self.recurrent:
-            last = self.packing.last_rows
-            states = [buffers.state[last] for level in self._levels for buffers in level]
+            layers = [buffers for level in self._levels for buffers in level]
+            states = [buffers.state[self._last_rows(buffers)] for buffers in layers]
         if self.network.pooling:
             states.append(np.array(self.workspace.pooling.pooled[: len(self.batch.X)]))
         return states

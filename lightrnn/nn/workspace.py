@@ -65,13 +65,15 @@ class LayerBuffers:
     slots, state : ndarray (>= rows, S * width), (>= rows, Z * width)
         Filled by `forward`, row by row; the initial state is put into the first rows before. Slots
         that need not be kept have fewer rows.
+    in_place : bool
+        Whether each step's state takes the place of the one before: only the last ones are left.
     dstate : ndarray (>= B, Z * width)
         To be set before `backward`: the gradient of the state in which each sequence ends. That of
         the state before a segment's first step is left there.
     nothing : ndarray (>= B, 0)
         Stands for gradients that there are none of.
     rows : int
-        Number of rows of the current run.
+        Number of rows of the current run's state.
     X, dX, dh, record : Buffer
         For those who run the layer: its input, where that is a selection of rows; the gradients of
         its input and of its h; the gradient of its state after each step.
@@ -90,6 +92,7 @@ class LayerBuffers:
         self._most_sequences = -1
         self._first = np.empty(0)
         self._kept = True
+        self.in_place = False
         self._segment = WHOLE
         self._X: np.ndarray | None = None
         self._slots = Buffer(layer.dtype)
@@ -101,32 +104,36 @@ class LayerBuffers:
         self.record = Buffer(layer.dtype)
         self.logits: Scratch | None = None
 
-    def reserve(self, first: np.ndarray, kept: bool = True, segment: Segment = WHOLE) -> None:
+    def reserve(
+        self, first: np.ndarray, kept: bool = True, segment: Segment = WHOLE, in_place: bool = False
+    ) -> None:
         """Prepare a run over steps that begin at the rows `first`.
 
         Unless `backward` follows, or somebody reads the slots, they need not be `kept`: those of a
         few rows, which stay in the cache, then serve one product after another. The steps may be a
-        segment of a batch.
+        segment of a batch. Where nobody reads a state but the last, it may be computed `in_place`.
         """
+        wanted = kept, segment, in_place
         # Batches of the same lengths share one `first`: nothing changes then.
-        if first is self._first and kept is self._kept and segment == self._segment:
+        if first is self._first and wanted == (self._kept, self._segment, self.in_place):
             return
         layer = self.layer
-        rows = int(first[-1])
+        steps = int(first[-1])
+        rows = int(first[1]) if in_place else steps
         sequences = segment.sequences or int(first[2] - first[1])
         chunk = _chunk(layer, self._rows_at_once, sequences)
         ends = segment.begins, segment.ends
         self._loop = cpu.recurrence.TimeLoop(first, chunk, layer.features, layer.units, *ends, 1)
         if rows > self._most_rows or sequences > self._most_sequences:
             self._grow(max(rows, self._most_rows), max(sequences, self._most_sequences))
-        at_once = rows if kept else min(rows, chunk * sequences)
+        self.state = self._state[:rows] if in_place else self._state
+        at_once = steps if kept else min(steps, chunk * sequences)
         self.slots = self._slots.at_least(at_once, self._columns)
         if not kept:
             self.slots = self.slots[:at_once]
         self._X = None  # the tape may hold other slots
         self._first = first
-        self._kept = kept
-        self._segment = segment
+        self._kept, self._segment, self.in_place = wanted
         self.rows = rows
 
     def _grow(self, rows: int, sequences: int) -> None:
@@ -135,7 +142,7 @@ class LayerBuffers:
         states = len(layer.cell.states) * layer.width
         self._most_rows = rows
         self._most_sequences = sequences
-        self.state = cpu.host.aligned(rows, states, layer.dtype)
+        self._state = cpu.host.aligned(rows, states, layer.dtype)
         self.dstate = cpu.host.aligned(sequences, states, layer.dtype)
         self.nothing = self.dstate[:, :0]
         # The scratch has to fit the new size.

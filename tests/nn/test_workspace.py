@@ -1,5 +1,7 @@
 """The arrays that runs keep from batch to batch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,30 @@ def test_slots_that_are_not_kept_are_few_and_change_no_bit(cell, tokens, monkeyp
         rows += [len(buffers.slots) for level in space.levels for buffers in level]
     assert np.array_equal(outputs[0], outputs[1]) and np.array_equal(outputs[0], outputs[2])
     assert rows == [15] * 4 + [109] * 4 + [15] * 4
+
+
+@pytest.mark.parametrize("both_ways", [False, True])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_states_of_which_only_the_last_is_read_take_one_row_a_sequence(cell, both_ways):
+    network = Network(cell, 3, (17, 5), 2, bidirectional=both_ways)
+    rng = np.random.default_rng(0)
+    network.initialize(rng)
+    batch = Batch.of_inputs([rng.normal(size=(T, 3)) for T in (40, 31, 30, 2, 1)])
+    directions = 1 + both_ways
+    before = tuple(np.ones((5, len(zeros)), zeros.dtype) for zeros in network.zero_states())
+    space = Workspace(network.levels, network.dtype)
+    results = []
+    rows = []
+    for states in ((), before):
+        for kept in (False, True, False):
+            run = ForwardBackward(network, replace(batch, states=states), space)
+            run.forward(kept=kept)
+            results.append([run.outputs(), run.features(), *run.final_states()])
+            rows += [len(buffers.state) for level in space.levels for buffers in level]
+    for first, second in ((0, 1), (0, 2), (3, 4), (3, 5)):
+        assert all(map(np.array_equal, results[first], results[second]))
+    few = [109] * directions + [5] * directions
+    assert rows == 2 * [*few, *[109] * 2 * directions, *few]
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
