@@ -46,7 +46,8 @@ def as_sequences(
     Returns
     -------
     sequences : list of ndarray (T_i, F)
-        The sequences; the estimators take them as X.
+        The sequences; the estimators take them as X. The names of columns are not kept, so that
+        data to predict must have the columns of `fit` in the same order.
 
     Raises
     ------
