@@ -58,8 +58,9 @@ def standardization_of(
     total = Standardization(zeros, zeros, zeros if missing else 0.0)
     with np.errstate(all="ignore"):
         for steps, w in _blocks(X, weights):  # (N, F), (N,)
-            block = _of_block(steps, w, missing)
-            total = total.merged(block) if np.any(total.weight) else block
+            if len(w):  # sequences made by hand may be empty: that is said at the network
+                block = _of_block(steps, w, missing)
+                total = total.merged(block) if np.any(total.weight) else block
     overflowed = np.flatnonzero(~np.isfinite(total.variance))
     if len(overflowed):
         raise ValueError(
@@ -123,7 +124,7 @@ def _blocks(X: Sequences, weights: np.ndarray | None) -> Iterator[tuple[np.ndarr
             parts[0] = items[i][start : start + most]
         counts = list(map(len, parts))
         # Row by row, whatever the memory order of the items: the order of the sums depends on it.
-        steps = np.empty((sum(counts), X.n_features))
+        steps = np.empty((sum(counts), *parts[0].shape[1:]))
         np.concatenate(parts, out=steps)
         yield steps, np.repeat(weights[i : last + 1], counts)
         start = counts[-1] if i < last else start + counts[-1]
