@@ -247,11 +247,13 @@ class Replicas:
     async def _one(self, address: str, key: str, method: str, arguments: list[Any]) -> Any:
         """Call one replica."""
         to_serialize = cpu.once.imported("distributed.protocol").to_serialize
+        # The bytes are sent as they are: to serialise them took an eighth of a small step's time.
+        data, *buffers = packed(arguments)
         try:
             answer = await self._client.rpc(address).actor_execute(
                 function="answer",
                 actor=key,
-                args=[method, *map(to_serialize, packed(arguments))],
+                args=[method, data, *map(to_serialize, buffers)],
                 kwargs={},
             )
         except (OSError, KeyError) as error:  # no connection, or a worker that was restarted
