@@ -21,6 +21,7 @@ from .backtest import Backtest, check_lengths, joined, mean_of
 from .columns import columns_of
 from .fitted import Fitted
 from .fitting import learn
+from .forms import FrameForm
 from .monitoring import Monitoring
 from .persistence import as_tree, from_tree
 from .series import Panel, read_panel
@@ -363,6 +364,10 @@ class RNNForecaster(ForecastArguments, FittedAttributes, Monitoring, BaseEstimat
                 f"X must be None, as in fit, got {checks.shown(X)}. Fit with covariates."
             )
         panel = fitted.panel if y is None else read_panel(y, fitted.panel)
+        if start is not None and isinstance(panel.form, FrameForm):
+            raise ValueError(
+                f"start must be None where y has dates, got {checks.shown(start)}. Leave it out."
+            )
         if start is not None:
             form: Any = fitted.panel.form.begun(start)
             panel = replace(panel, form=replace(form, starts=list(panel.form.skipped)))

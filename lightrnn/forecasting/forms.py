@@ -137,19 +137,31 @@ class FrameForm:
 
     def begun(self, start: Any) -> FrameForm:
         """Return the form of one series from a date on, with the same frequency."""
-        calendar = self.calendar
-        if calendar.periods is not None:
-            first = pandas().Period(start, freq=calendar.periods).ordinal
-        elif isinstance(calendar.frequency, str):
-            date = pandas().Timestamp(getattr(start, "start_time", start))
-            zone = calendar.zone if date.tz is None else None
-            first = nanoseconds(date.tz_localize(zone) if zone else date)
-        elif isinstance(start, int | np.integer):
-            first = int(start)
-        else:
-            raise TypeError(f"start must be an integer, as the steps of y are, got {shown(start)}.")
-        calendar = replace(calendar, first=first)
+        calendar = replace(self.calendar, first=self._position_of(start))
         return FrameForm("series", [VALUE], [0], [0], calendar, self.polars)
+
+    def _position_of(self, start: Any) -> int:
+        """Return the number of a step of the calendar."""
+        calendar = self.calendar
+        dated = calendar.periods is not None or isinstance(calendar.frequency, str)
+        # pandas would take a number for nanoseconds since 1970.
+        if isinstance(start, int | float | np.number) if dated else not _is_integer(start):
+            kind = "a date" if dated else "an integer"
+            raise TypeError(
+                f"start must be {kind}, got {shown(start)}. Give it as the steps of y in fit."
+            )
+        if not dated:
+            return int(start)
+        try:
+            if calendar.periods is not None:
+                return int(pandas().Period(start, freq=calendar.periods).ordinal)
+            date = pandas().Timestamp(getattr(start, "start_time", start))
+        except ValueError as error:
+            raise ValueError(
+                f"start must be a date, got {shown(start)}. Write it as '2025-12-31'."
+            ) from error
+        zone = calendar.zone if date.tz is None else None
+        return nanoseconds(date.tz_localize(zone) if zone else date)
 
     def some(self, start: int, stop: int) -> FrameForm:
         """Return the form of the series from number `start` on, up to `stop`."""
@@ -196,6 +208,11 @@ class FrameForm:
     def given(self, frame: Any) -> Any:
         """Return a DataFrame or Series as one of the library that y was of."""
         return from_pandas(frame) if self.polars else frame
+
+
+def _is_integer(value: Any) -> bool:
+    """Whether a value is an integer."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _repeated(ids: list[Any], counts: list[int]) -> Any:

@@ -16,7 +16,7 @@ from .polars import is_polars
 
 _ONE_NUMBER = "Give one number a step; the horizon is an argument of the constructor."
 # The largest value of which sums of squares are finite.
-_LARGEST = 1e140
+LARGEST = 1e140
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,10 +192,10 @@ def numbers_in(item: Any, name: str, remedy: str) -> np.ndarray:
 def check_finite(values: np.ndarray, name: str) -> None:
     """Raise a ValueError if values (T,) or (T, C) are infinite, or their squares are."""
     with np.errstate(invalid="ignore"):
-        steps = np.flatnonzero(np.abs(values) > _LARGEST)
+        steps = np.flatnonzero(np.abs(values) > LARGEST)
     if len(steps):
         value = values.flat[steps[0]]
-        wanted, remedy = f"at most {_LARGEST:g}", "Divide it by a constant."
+        wanted, remedy = f"at most {LARGEST:g}", "Divide it by a constant."
         if np.isinf(value):
             wanted, remedy = "finite or missing", "Replace it by NaN if it is not known."
         step = steps[0] // (values.size // len(values))

@@ -17,7 +17,7 @@ from .fitted import Fitted
 from .forms import FrameForm
 from .networks import Networks
 from .scaling import fill_before
-from .series import Panel
+from .series import LARGEST, Panel
 
 # Fewest steps between two moves of the last ones to the front of their buffer.
 _BETWEEN = 256
@@ -64,7 +64,7 @@ class ForecastStream:
         self._encoding = encoding
         self._names = list(wanted)
         self._places = places(tuple(wanted.values()), fitted.quantiles)
-        self._least = 0.0 if encoding.scale == "log" else -math.inf
+        self._least = 0.0 if encoding.scale == "log" else -LARGEST
         self._others = CovariateStream(encoding, form)
         self._lay_out(fitted)
         self._rest = self.snapshot()
@@ -141,7 +141,7 @@ class ForecastStream:
         number = value if type(value) is float else _number(value)
         row = self._row
         age = self._age
-        if not number > self._least or number == math.inf:
+        if not self._least < number <= LARGEST:
             self._check(number)
         if self._others.any or x is not None:
             self._others.write(self._steps, row, self._count, age, x)
@@ -177,7 +177,11 @@ class ForecastStream:
             raise ValueError(
                 f"value must be finite or missing, got {number}. Pass NaN if it is not known."
             )
-        if number <= self._least:
+        if abs(number) > LARGEST:
+            raise ValueError(
+                f"value must be at most {LARGEST:g}, got {number:g}. Divide all by a constant."
+            )
+        if number <= self._least == 0:
             raise ValueError(
                 f"value must be positive where scale is 'log', got {number:g}. Fit with "
                 "scale='standard'."

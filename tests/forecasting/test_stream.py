@@ -117,6 +117,14 @@ def test_dates_of_a_stream_are_those_of_the_series():
     assert (model.stream(y[:-1]).step(y.iloc[-1]) == whole).all()
     past = model.stream(y.to_numpy()[:-1], start="2024-03-01")
     assert (past.step(y.iloc[-1]) == whole).all()
+    for start, reason in (
+        (5, "be a date, got 5. Give it as"),
+        ("junk", "be a date, got 'junk'. Write"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=f"start must {reason}"):
+            model.stream(start=start)
+    with pytest.raises(ValueError, match="start must be None where y has dates, got '2024-01-01'"):
+        model.stream(y, start="2024-01-01")
     with pytest.raises(ValueError, match="start must be the date of the first value"):
         model.stream()
 
@@ -155,6 +163,17 @@ def test_bad_arguments_are_refused(arguments, match):
 def test_no_covariates_no_x():
     with pytest.raises(ValueError, match="x must be None"):
         fitted("gru", "standard", 1, False, None).stream().step(1.0, [2.0])
+
+
+def test_numbers_that_predict_refuses_are_refused():
+    """The stream is then as it was."""
+    model = fitted("gru", "standard", 1, False, "always")
+    y, X = series(20, 5), np.zeros((24, 2))
+    stream = model.stream(y, X[:23])
+    for bad in (1e200, -1e200, np.inf):
+        with pytest.raises(ValueError, match=r"value must be .* got -?(1e\+200|inf)"):
+            stream.step(bad, X[20:])
+    assert (stream.step(50.0, X[20:]) == model.predict([*y, 50.0], X)).all()
 
 
 def test_a_stream_is_not_pickled_but_its_snapshot_is():
