@@ -1,6 +1,7 @@
 """The command line, ``python -m lightrnn``, with the commands of `lightrnn.cli`."""
 
 import argparse
+import io
 import sys
 
 from .cli import compare, info, warmup
@@ -25,6 +26,8 @@ def main() -> int:
     if arguments.command is None:
         parser.print_help()
         return 0
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # what it cannot encode ends no command
     module, _ = _COMMANDS[arguments.command]
     try:
         return module.run(arguments)

@@ -203,9 +203,6 @@ def is_blank(item: Any, kind: str) -> bool:
     return isinstance(item, str) and not (item.strip() if kind == "word" else item)
 
 
-_DECODED = "Decode it; a file is read as text by open(path, encoding='utf-8')."
-
-
 def _text(item: Any, kind: str, where: str) -> str:
     """Return one text of X as a plain str."""
     if not isinstance(item, str):
@@ -213,7 +210,7 @@ def _text(item: Any, kind: str, where: str) -> str:
         if is_missing(item):
             remedy = "Leave missing texts out, or fill them in."
         elif isinstance(item, bytes):
-            remedy = _DECODED
+            remedy = "Decode it; a file is read as text by open(path, encoding='utf-8')."
         raise TypeError(f"{where} must be text with tokens={kind!r}, got {shown(item)}. {remedy}")
     if is_blank(item, kind):
         raise ValueError(
@@ -228,7 +225,7 @@ def _categories(item: Any, kind: str, where: str) -> list[Any]:
     if isinstance(tokens, np.ndarray) and tokens.ndim == 1:
         tokens = tokens.tolist()
     if not isinstance(tokens, (list, tuple)):
-        remedy = _DECODED if isinstance(item, bytes) else "Give one list per sequence."
+        remedy = "Decode it." if isinstance(item, bytes) else "Give one list per sequence."
         raise TypeError(
             f"{where} must be a list of str or integers, one per step, got {shown(item)}. {remedy}"
         )

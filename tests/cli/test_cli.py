@@ -1,5 +1,6 @@
 """The command line: help, info and warmup."""
 
+import io
 import os
 import subprocess
 import sys
@@ -21,6 +22,15 @@ def test_without_a_command_help_is_printed(monkeypatch, capsys):
     assert ran(monkeypatch) == 0
     printed = capsys.readouterr().out
     assert all(name in printed for name in command._COMMANDS)
+
+
+def test_what_the_terminal_cannot_encode_ends_no_command(monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr(sys, "stdout", stream)
+    monkeypatch.setattr(info, "run", lambda arguments: print("0.9 ± 0.1") or 0)
+    assert ran(monkeypatch, "info") == 0
+    stream.flush()
+    assert stream.buffer.getvalue().split() == [b"0.9", b"?", b"0.1"]
 
 
 def test_info_prints_versions_processor_and_cache_and_checks_nothing(monkeypatch, capsys):
