@@ -247,8 +247,7 @@ class Replicas:
     async def _one(self, address: str, key: str, method: str, arguments: list[Any]) -> Any:
         """Call one replica."""
         to_serialize = cpu.once.imported("distributed.protocol").to_serialize
-        # The bytes are sent as they are: to serialise them took an eighth of a small step's time.
-        data, *buffers = packed(arguments)
+        data, *buffers = packed(arguments)  # these bytes need not be serialised again
         try:
             answer = await self._client.rpc(address).actor_execute(
                 function="answer",
