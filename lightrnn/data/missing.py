@@ -23,6 +23,7 @@ from .on_disk import LazyArray
 from .sequences import Sequences
 
 COLUMNS = 3  # that a feature becomes
+_BLOCK = 1024  # steps of a sequence on disk that are read at once
 
 
 @singledispatch
@@ -93,31 +94,40 @@ class LazyMarks(LazyArray):
     Parameters
     ----------
     steps : array (T, F)
-        The sequence, up to the last step that is wanted.
+        The sequence.
     fill : ndarray (F,)
         Value of each feature before its first one.
-    start : int, default=0
-        The first step that is wanted.
     """
 
-    def __init__(self, steps: Any, fill: np.ndarray, start: int = 0) -> None:
+    def __init__(self, steps: Any, fill: np.ndarray) -> None:
         T, F = steps.shape
-        super().__init__(steps, (T - start, COLUMNS * F), np.float64)
-        self._fill = fill
-        self._start = start
+        super().__init__(steps, (T, COLUMNS * F), np.float64)
+        # By the step at which it begins: the last values before a block, and the steps since.
+        self._carried = {0: (fill, np.zeros(F))}
 
-    def __getitem__(self, steps: slice) -> LazyMarks:
-        """Return some steps that follow one another."""
-        start, stop, _ = steps.indices(len(self))
-        # What is carried into them is in the steps before.
-        return LazyMarks(self._steps[: self._start + stop], self._fill, self._start + start)
+    def _read(self, start: int, stop: int) -> np.ndarray:
+        """Return some columns, and keep what is carried into each block that is met on the way."""
+        begin = start - start % _BLOCK
+        while begin not in self._carried:
+            begin -= _BLOCK
+        read = np.empty((stop - start, *self._row))
+        for first in range(begin, stop, _BLOCK):
+            columns = _columns(
+                self._steps[first : min(first + _BLOCK, stop)], *self._carried[first]
+            )
+            if len(columns) == _BLOCK:
+                values, _, elapsed = np.split(columns[-1].copy(), COLUMNS)
+                self._carried[first + _BLOCK] = values, elapsed
+            wanted = columns[max(0, start - first) :]
+            read[max(0, first - start) :][: len(wanted)] = wanted
+        return read
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """Return the columns."""
-        x = np.asarray(self._steps, np.float64)
-        missing = np.isnan(x)
-        number = np.arange(1, len(x) + 1)[:, None]
-        last = np.maximum.accumulate(np.where(missing, 0, number), axis=0)  # 0 before the first
-        values = np.take_along_axis(np.vstack([self._fill, x]), last, axis=0)
-        columns = np.hstack([values, ~missing, number - last])
-        return np.asarray(columns[self._start :], dtype)
+
+def _columns(steps: Any, before: np.ndarray, elapsed: np.ndarray) -> np.ndarray:
+    """Return the columns of some steps, from the last values before them and the steps since."""
+    x = np.asarray(steps, np.float64)
+    missing = np.isnan(x)
+    number = np.arange(1, len(x) + 1)[:, None]
+    last = np.maximum.accumulate(np.where(missing, 0, number), axis=0)  # 0 before the first
+    values = np.take_along_axis(np.vstack([before, x]), last, axis=0)
+    return np.hstack([values, ~missing, number - last + np.where(last, 0, elapsed)])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import math
+import copy
 import mmap
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any, Self
 
@@ -53,7 +54,7 @@ def blocks(array: np.ndarray) -> Iterator[np.ndarray]:
         release_pages(block)
 
 
-class LazyArray:
+class LazyArray(ABC):
     """A sequence that becomes an array when it is read; until then it may be on disk.
 
     Parameters
@@ -67,21 +68,40 @@ class LazyArray:
 
     Attributes
     ----------
-    shape, dtype
+    dtype
         As given.
-    size : int
-        Number of elements.
     """
 
     def __init__(self, steps: Any, shape: tuple[int, ...], dtype: Any) -> None:
         self._steps = steps
-        self.shape = shape
+        self._range = range(shape[0])
+        self._row = shape[1:]
         self.dtype = np.dtype(dtype)
-        self.size = math.prod(shape)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the array."""
+        return len(self._range), *self._row
 
     def __len__(self) -> int:
         """Return the number of steps."""
-        return self.shape[0]
+        return len(self._range)
+
+    def __getitem__(self, steps: slice) -> Self:
+        """Return some steps that follow one another, or, with a step of -1, in falling order."""
+        part = copy.copy(self)
+        part._range = self._range[steps]
+        return part
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        """Return the steps."""
+        order = self._range.step
+        rising = self._range[::order]
+        return np.asarray(self._read(rising.start, rising.stop), dtype)[::order]
+
+    @abstractmethod
+    def _read(self, start: int, stop: int) -> np.ndarray:
+        """Return steps start .. stop - 1 of the whole sequence."""
 
     def take(self, indices: np.ndarray, axis: int, mode: Any) -> np.ndarray:
         """Return some steps, as `numpy.take` does."""
@@ -100,14 +120,11 @@ class OnDisk(LazyArray):
     def __init__(self, steps: Any) -> None:
         super().__init__(steps, steps.shape, steps.dtype)
 
-    def __getitem__(self, steps: slice) -> OnDisk:
-        """Return some steps."""
-        return OnDisk(self._steps[steps])
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    def _read(self, start: int, stop: int) -> np.ndarray:
         """Return a copy."""
-        values = np.array(self._steps, dtype)
-        release_pages(self._steps)
+        steps = self._steps[start:stop]
+        values = np.array(steps)
+        release_pages(steps)
         return values
 
     def __reduce__(self) -> tuple[type[Self], tuple[np.ndarray]]:

@@ -13,6 +13,7 @@ References
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from functools import singledispatch
 from typing import Any
@@ -73,7 +74,7 @@ def _patches(steps: np.ndarray, patch: int) -> Any:
         return steps.reshape(T // patch, patch * F)
     patches = LazyPatches(steps, patch)
     # A patch far longer than the sequence may not fit into memory, which is for others to refuse.
-    return patches if on_disk or patches.size > 2 * steps.size else np.asarray(patches)
+    return patches if on_disk or math.prod(patches.shape) > 2 * steps.size else np.asarray(patches)
 
 
 class LazyPatches(LazyArray):
@@ -92,16 +93,12 @@ class LazyPatches(LazyArray):
         super().__init__(steps, (int(count_patches(T, patch)), patch * F), steps.dtype)
         self._patch = patch
 
-    def __getitem__(self, patches: slice) -> LazyPatches:
-        """Return some patches that follow one another."""
-        start, stop, _ = patches.indices(len(self))
-        return LazyPatches(self._steps[start * self._patch : stop * self._patch], self._patch)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        """Return the patches."""
+    def _read(self, start: int, stop: int) -> np.ndarray:
+        """Return some patches."""
+        steps = self._steps[start * self._patch : stop * self._patch]
         # Steps beyond the last one are the last one again.
-        steps = self._steps.take(np.arange(len(self) * self._patch), axis=0, mode="clip")
-        return np.asarray(steps, dtype).reshape(self.shape)
+        steps = steps.take(np.arange((stop - start) * self._patch), axis=0, mode="clip")
+        return np.asarray(steps).reshape(stop - start, *self._row)
 
 
 def by_step(values: np.ndarray, T: int) -> np.ndarray:

@@ -116,8 +116,7 @@ class BidirectionalRun:
         workspace.levels = [[self.workspace.levels[number][direction]]]
         # The last segment's input is still there when the other chains have been run.
         workspace.X = Buffer(part.dtype)
-        reverse: Any = list(map(_Reversed, X))
-        batch = replace(self.batch, X=reverse if direction else list(X))
+        batch = replace(self.batch, X=[x[:: -1 if direction else 1] for x in X])
         if number or direction:
             batch.offsets = None
         pooled = number == self._last and self.network.pooling
@@ -196,25 +195,6 @@ class BidirectionalRun:
             rows = packing.by_step(list(dinputs))
             codes = embedding.joined(self.batch.X)[packing.source]
         embedding.add_gradient(gradient, codes, rows, 0)
-
-
-class _Reversed:
-    """A sequence from its end to its start, which may be on disk: it is read segment by segment."""
-
-    def __init__(self, steps: Any) -> None:
-        self.shape = steps.shape
-        self.dtype = steps.dtype
-        self._steps = steps
-
-    def __len__(self) -> int:
-        return len(self._steps)
-
-    def __getitem__(self, steps: slice) -> _Reversed:
-        start, stop, _ = steps.indices(len(self))
-        return _Reversed(self._steps[len(self) - stop : len(self) - start])
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
-        return np.asarray(self._steps, dtype)[::-1]
 
 
 def _parts(

@@ -11,6 +11,8 @@ from helpers.strategies import problems
 from hypothesis import given, settings
 
 from lightrnn import RNNClassifier
+from lightrnn.data.missing import LazyMarks
+from lightrnn.data.patches import LazyPatches
 from lightrnn.nn import memory, workspace
 from lightrnn.nn.network import Network
 from lightrnn.training.truncation import chunks
@@ -48,6 +50,31 @@ def test_sequences_on_disk_are_read_in_both_directions(missing, tmp_path, monkey
         net = RNNClassifier("rnn", (4,), bidirectional=True, patch=3, missing=missing)
         losses.append(net.set_params(max_iter=2, random_state=0).fit(X, [0, 1, 1]).loss_curve_)
     assert losses[0] == losses[1]
+
+
+def test_marks_of_missing_values_are_carried_from_segment_to_segment():
+    """In either direction, and in patches: no segment reads all steps before it again."""
+    x = np.random.default_rng(0).normal(size=(9000, 2))
+    x[np.random.default_rng(1).random(x.shape) < 0.9] = np.nan
+    read = []
+
+    class Source:
+        shape = x.shape
+
+        def __getitem__(self, steps):
+            read.append(len(x[steps]))
+            return x[steps]
+
+    marks = LazyMarks(Source(), np.array([5.0, 6.0]))
+    for sequence in (marks, LazyPatches(marks, 7)):
+        whole = np.asarray(sequence)
+        for direction in (1, -1):
+            ordered = sequence[::direction]
+            parts = [ordered[start : start + 500] for start in range(0, len(sequence), 500)]
+            read.clear()
+            found = np.concatenate(parts)
+            assert found.shape == whole.shape and np.array_equal(found, whole[::direction])
+            assert len(x) <= sum(read) < 3.5 * len(x)
 
 
 @pytest.mark.parametrize(("target", "pooling"), [("sequence", "mean"), ("step", "last")])
