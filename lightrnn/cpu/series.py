@@ -330,12 +330,14 @@ def restore_rows(forecast, quantiles, places, steps, o, linear, options):
     q, horizon = quantiles.shape
     for k in range(len(places)):
         to = forecast[k]
-        low = min(int(places[k]), max(0, q - 2))
+        low = int(places[k])
         below = quantiles[low]
         above = quantiles[min(low + 1, q - 1)]
         share = places[k] - low
         for step in range(horizon):
-            to[step] = below[step] * (1.0 - share) + above[step] * share
+            # Rounded, too, it is neither above the upper one nor falls as the share grows.
+            between = below[step] + share * (above[step] - below[step])
+            to[step] = min(between, above[step])
         for step in range(len(linear)):
             to[step] += linear[step]
         row = o + 1 - season

@@ -6,6 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lightrnn.cpu import series
 from lightrnn.cpu.series import Options
 from lightrnn.forecasting.calibration import (
     blended,
@@ -31,6 +32,22 @@ def kernel_factor(share, factor, width=0.0):
     """Return what kernels calibrate by."""
     width = np.full(len(factor), width)
     return Fitted((), None, None, QUANTILES, share, width, factor, None).kernel_factor()
+
+
+def test_quantiles_between_learned_ones_never_cross():
+    rng = np.random.default_rng(0)
+    first = rng.uniform(0.1, 1, (1, 2000))
+    learned = np.vstack([first, first, first + 1e-16 * rng.integers(0, 5, first.shape)])
+    wanted = np.array([0, *np.sort(rng.uniform(0, 2, 9)), 2])
+    options = np.array(Options(0, 1, 1, first.size, -1, median=1))
+    steps = np.zeros((1, series.WIDTH))
+    steps[0, series.STEP.spread] = 1
+    found = np.empty((1, len(wanted) * first.size))
+    no_linear = np.empty((1, 0), np.float32)
+    series.restore(found, learned.reshape(1, -1), wanted, steps, np.array([0]), no_linear, options)
+    found = found.reshape(len(wanted), -1)
+    assert np.array_equal(found[[0, -1]], learned[[0, 2]])
+    assert (np.diff(found, axis=0) >= 0).all()
 
 
 @settings(max_examples=10, deadline=None)
