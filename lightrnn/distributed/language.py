@@ -22,7 +22,7 @@ from .estimator import DaskEstimator
 from .network import DistributedNetwork
 from .partitions import Reading
 from .replicas import Replicas
-from .sequences import common_kind, merged_counts, spans_of
+from .sequences import common_kind, merged, spans_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +177,7 @@ class DaskRNNLanguageModel(DaskEstimator, RNNLanguageModel):
         known = None if before is None else before.vocabulary
         kind = common_kind(replicas.summaries(), "texts") if known is None else known.kind
         found = replicas.establish("count", kind, known, True)
-        counts = merged_counts(found)
+        counts = merged(part.counts for part in found.values())
         if not counts:
             raise ValueError("texts must hold at least one text, got blank ones alone. Pass text.")
         vocabulary = known

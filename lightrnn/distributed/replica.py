@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Set
 from dataclasses import replace
 from functools import partial
-from itertools import chain
+from itertools import chain, compress
 from typing import Any
 
 import numpy as np
@@ -85,6 +85,14 @@ class Replica:
                 n_characters = sum(len(item) for item in items if isinstance(item, str))
                 found[number] = TokenCounts(counts, lengths, n_characters)
                 self._texts[number] = items
+        return found
+
+    def token_counts(self, kept: dict[int, np.ndarray], kind: str) -> dict[int, Counter[Any]]:
+        """Count the tokens of some sequences of each partition that `count` has read."""
+        found = {}
+        for number, some in kept.items():
+            items = compress(self._texts[number], some)
+            found[number] = Counter(chain.from_iterable(split(item, kind) for item in items))
         return found
 
     def encode(

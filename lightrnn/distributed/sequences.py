@@ -192,11 +192,11 @@ def common_kind(summaries: dict[int, Summary], name: str) -> str:
     return next(iter(kinds))
 
 
-def merged_counts(found: dict[int, TokenCounts]) -> Counter[Any]:
+def merged(parts: Iterable[Counter[Any]]) -> Counter[Any]:
     """Return how often each token occurs in all partitions."""
     counts: Counter[Any] = Counter()
-    for part in found.values():
-        counts.update(part.counts)
+    for part in parts:
+        counts.update(part)
     return counts
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Self
 
+import numpy as np
+
 from ..data.dataset import Data, Inputs, refuse_for_tokens
 from ..data.orientation import warn_of_single_steps, warn_of_swapped_axes
 from ..data.tokens import Vocabulary, kind_of_texts
@@ -18,7 +20,7 @@ from .network import DistributedNetwork
 from .partitions import Reading, Summary, split_pairs
 from .predictions import DaskPredictions
 from .replicas import Replicas
-from .sequences import common_kind, merged_counts, of_numbers, of_tokens
+from .sequences import common_kind, merged, of_numbers, of_tokens
 
 
 @dataclass(kw_only=True, repr=False, eq=False)
@@ -195,6 +197,8 @@ class DaskSupervisedEstimator(DaskPredictions):
         model = super()._model_for(arguments, data, before, warm=warm)
         span: Any = data.samples.items[0]
         replicas = span.replicas
+        if data.vocabulary is not None:
+            replicas.establish("encode", data.vocabulary, ())
         replicas.prepare(model, arguments["batch_size"])
         # A chunk begins with the states in which the one before it ended.
         carries = bool(arguments["truncate"]) and arguments["target"] == "step"
@@ -218,11 +222,18 @@ def _inputs(
         if vocabulary is None:
             kind = kind_of_texts([b for part in summaries.values() for b in part.spaced])
     found = replicas.establish("count", kind, vocabulary, False)
-    if vocabulary is None:
-        sizes = arguments["min_count"], arguments["max_vocabulary"]
-        vocabulary = Vocabulary.of_counts(kind, merged_counts(found), *sizes)
-    replicas.establish("encode", vocabulary, ())
-    return Inputs(of_tokens(replicas, found), form, vocabulary)
+    sequences = of_tokens(replicas, found)
+    if vocabulary is not None:
+        return Inputs(sequences, form, vocabulary)
+    sizes = arguments["min_count"], arguments["max_vocabulary"]
+
+    def learned_from(rows: np.ndarray) -> Inputs:
+        kept = sequences.by_partition(np.isin(np.arange(len(sequences)), rows))
+        counts = merged(replicas.call("token_counts", kept, kind).values())
+        return Inputs(sequences, None, Vocabulary.of_counts(kind, counts, *sizes), learned_from)
+
+    counts = merged(part.counts for part in found.values())
+    return Inputs(sequences, None, Vocabulary.of_counts(kind, counts, *sizes), learned_from)
 
 
 def _check_held_out(arguments: Arguments, X_val: Any) -> None:

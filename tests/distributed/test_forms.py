@@ -184,6 +184,21 @@ def test_tokens_in_partitions_are_learned_as_in_memory(client, kind, given, y, a
         kind().fit([dask.delayed(["a text"]), dask.delayed(X)], y)
 
 
+def test_texts_without_weight_teach_no_word(client):
+    given = [*TEXTS, "nobody weighs this"]
+    weights = [*[1.0] * len(TEXTS), 0.0]
+    arguments = SMALL | {"embedding_size": 3}
+    labels = [*LABELS, LABELS[0]]
+    local = RNNClassifier(**arguments).fit(given, labels, weights)
+    assert "weighs" not in local.vocabulary_
+    one = DaskRNNClassifier(**arguments)
+    one.fit(bag.from_sequence(given, npartitions=1), labels, weights)
+    assert equal(one.weights_, local.weights_)
+    two = DaskRNNClassifier(**arguments)
+    two.fit([dask.delayed(given[:5]), dask.delayed(given[5:])], labels, weights)
+    assert two.vocabulary_.tolist() == local.vocabulary_.tolist()
+
+
 def test_bags_hold_a_sequence_in_each_item_and_dataframes_in_each_row(client):
     y = Y > 0
     model = DaskRNNClassifier(**SMALL)
