@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import mmap
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -82,6 +83,11 @@ class LazyArray(ABC):
     def shape(self) -> tuple[int, ...]:
         """Shape of the array."""
         return len(self._range), *self._row
+
+    @property
+    def size(self) -> int:
+        """Number of elements."""
+        return math.prod(self.shape)
 
     def __len__(self) -> int:
         """Return the number of steps."""

@@ -13,7 +13,6 @@ References
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 from functools import singledispatch
 from typing import Any
@@ -74,7 +73,7 @@ def _patches(steps: np.ndarray, patch: int) -> Any:
         return steps.reshape(T // patch, patch * F)
     patches = LazyPatches(steps, patch)
     # A patch far longer than the sequence may not fit into memory, which is for others to refuse.
-    return patches if on_disk or math.prod(patches.shape) > 2 * steps.size else np.asarray(patches)
+    return patches if on_disk or patches.size > 2 * steps.size else np.asarray(patches)
 
 
 class LazyPatches(LazyArray):
