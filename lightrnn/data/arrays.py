@@ -86,8 +86,12 @@ def _plain(value: Any) -> Any:
         # The only floats of PyTorch that NumPy lacks.
         return (value.float() if str(value.dtype) == "torch.bfloat16" else value).numpy()
     # That of pyarrow takes numbers without missing ones alone; its `__array__` takes all.
-    is_plain = hasattr(value, "to_numpy") and not hasattr(value, "to_pylist")
-    return value.to_numpy() if is_plain else value
+    return value.to_numpy() if hasattr(value, "to_numpy") and not is_arrow(value) else value
+
+
+def is_arrow(value: Any) -> bool:
+    """Whether a value is an array or a table of pyarrow."""
+    return hasattr(value, "to_pylist")
 
 
 def _is_scalar(kind: type) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..utils.checks import shown
-from .arrays import as_array, is_tensor
+from .arrays import as_array, is_arrow, is_tensor
 
 
 def unwrapped(X: Any, name: str = "X") -> Any:
@@ -170,8 +170,8 @@ def _is_keyed(x: Any) -> bool:
 
 def _refuse(X: Any, name: str) -> None:
     """Raise a TypeError for a container whose items must be put into a list first."""
-    if hasattr(X, "shape") or hasattr(X, "to_pylist"):
-        return  # an array of another library, such as pyarrow
+    if hasattr(X, "shape") or is_arrow(X):
+        return  # an array of another library
     if isinstance(X, Mapping):
         remedy = f"Give its values, X and y in one order: [{name}[key] for key in {name}]."
     elif hasattr(X, "get_group"):

@@ -6,14 +6,13 @@ import numpy as np
 
 from ..exceptions import warn
 from ..utils.checks import shown
-
-_OF_FRAMES = ("to_numpy", "to_dask_array", "to_pylist")  # methods of pandas, dask and pyarrow
+from .arrays import is_arrow
 
 
 def columns_of(frame: Any, axis: str = "columns") -> Any:
     """Return the columns of a DataFrame, or None; those of a Series are its "index"."""
     # The columns of pyarrow's tables are their values.
-    return getattr(frame, "column_names" if hasattr(frame, "to_pylist") else axis, None)
+    return getattr(frame, "column_names" if is_arrow(frame) else axis, None)
 
 
 def column_names(frame: Any, axis: str = "columns") -> np.ndarray | None:
@@ -27,7 +26,8 @@ def column_names(frame: Any, axis: str = "columns") -> np.ndarray | None:
         If some names are text and some are not.
     """
     columns = columns_of(frame, axis)
-    if columns is None or not any(hasattr(frame, name) for name in _OF_FRAMES):
+    is_frame = is_arrow(frame) or hasattr(frame, "to_numpy") or hasattr(frame, "to_dask_array")
+    if columns is None or not is_frame:
         return None
     # Compared by type, as scikit-learn does: columns that are merely numbered have no names.
     names = np.asarray(columns, dtype=object)

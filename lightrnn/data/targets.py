@@ -269,8 +269,8 @@ def _mean_and_scale(
     columns: np.ndarray, weights: np.ndarray, robust: bool
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the weighted mean of each column, and its deviation, 0 where rounding explains it."""
-    columns = columns[weights > 0]
-    weights = weights[weights > 0]
+    kept = weights > 0
+    columns, weights = columns[kept], weights[kept]
     largest = abs(columns).max(axis=0)
     # Division by a power of two rounds nothing, and keeps the squares from over- and underflow.
     exponent = np.frexp(largest)[1]

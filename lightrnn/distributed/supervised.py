@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -227,13 +229,15 @@ def _inputs(
         return Inputs(sequences, form, vocabulary)
     sizes = arguments["min_count"], arguments["max_vocabulary"]
 
+    def inputs(counts: Iterable[Counter[Any]]) -> Inputs:
+        learned = Vocabulary.of_counts(kind, merged(counts), *sizes)
+        return Inputs(sequences, None, learned, learned_from)
+
     def learned_from(rows: np.ndarray) -> Inputs:
         kept = sequences.by_partition(np.isin(np.arange(len(sequences)), rows))
-        counts = merged(replicas.call("token_counts", kept, kind).values())
-        return Inputs(sequences, None, Vocabulary.of_counts(kind, counts, *sizes), learned_from)
+        return inputs(replicas.call("token_counts", kept, kind).values())
 
-    counts = merged(part.counts for part in found.values())
-    return Inputs(sequences, None, Vocabulary.of_counts(kind, counts, *sizes), learned_from)
+    return inputs(part.counts for part in found.values())
 
 
 def _check_held_out(arguments: Arguments, X_val: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..utils.checks import shown
+from ..utils.checks import integer, shown
 from .columns import NAME
 from .dates import Calendar, nanoseconds, pandas
 from .polars import from_pandas
@@ -143,15 +143,13 @@ class FrameForm:
     def _position_of(self, start: Any) -> int:
         """Return the number of a step of the calendar."""
         calendar = self.calendar
-        dated = calendar.periods is not None or isinstance(calendar.frequency, str)
+        if calendar.periods is None and not isinstance(calendar.frequency, str):
+            return integer("start", start)
         # pandas would take a number for nanoseconds since 1970.
-        if isinstance(start, int | float | np.number) if dated else not _is_integer(start):
-            kind = "a date" if dated else "an integer"
+        if isinstance(start, int | float | np.number):
             raise TypeError(
-                f"start must be {kind}, got {shown(start)}. Give it as the steps of y in fit."
+                f"start must be a date, got {shown(start)}. Give it as the steps of y in fit."
             )
-        if not dated:
-            return int(start)
         try:
             if calendar.periods is not None:
                 return int(pandas().Period(start, freq=calendar.periods).ordinal)
@@ -208,11 +206,6 @@ class FrameForm:
     def given(self, frame: Any) -> Any:
         """Return a DataFrame or Series as one of the library that y was of."""
         return from_pandas(frame) if self.polars else frame
-
-
-def _is_integer(value: Any) -> bool:
-    """Whether a value is an integer."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _repeated(ids: list[Any], counts: list[int]) -> Any:
